@@ -1,0 +1,60 @@
+"""State dicts from files: safetensors, or PyTorch files without any code in them."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+State = dict[str, Tensor]
+_WRAPPERS = ("model", "state_dict", "module", "teacher")
+
+
+def read_state(path: str | Path) -> State:
+    """Read a state dict from a ``.safetensors`` file or a PyTorch file (``weights_only=True``).
+
+    Published files often wrap it: ``{"model": ...}`` and ``{"state_dict": ...}`` are unwrapped, and
+    a ``module.`` that data parallelism left before every name is taken off.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, holds more than tensors and plain types, or no tensors at all.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint file")
+    content = _load(path)
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    state = (
+        {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+        if isinstance(content, Mapping)
+        else {}
+    )
+    if not state:
+        raise ValueError(f"{path}: holds no tensors by name; expected a state dict")
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+    return state
+
+
+def _load(path: Path) -> object:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path}: not a PyTorch file of tensors and plain types, and code in checkpoints is "
+            "never run; convert it to safetensors where you trust it"
+        ) from error
+    except (SafetensorError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: not a readable checkpoint ({reason})") from error

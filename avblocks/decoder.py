@@ -1,0 +1,93 @@
+"""The decoder of a masked autoencoder."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.nn.block import Block
+from avblocks.nn.init import xavier
+from avblocks.nn.mask import Mask
+from avblocks.nn.position import SinCosPosition
+from avblocks.shapes import expect, require_positive
+
+
+class Decoder(nn.Module):
+    """MAE decoder of one modality that also reads the fusion tokens.
+
+    Blocks run over ``[fusion; kept; masked]`` tokens. The prediction is made, and the last block's
+    queries and MLP computed, for the masked patches alone: nothing else enters the loss.
+
+    Args:
+        encoder_dim: width of the encoder's tokens.
+        grid: usual patches along each axis.
+        patch_values: values of a patch.
+        dim: width of the decoder.
+        depth: number of blocks.
+        num_heads: heads of each block.
+        norm_eps: epsilon of the norms (reference: 1e-5).
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Example:
+        >>> from avblocks import RandomMask
+        >>> decoder = Decoder(64, grid=(2, 3), patch_values=256, dim=32, depth=2, num_heads=4)
+        >>> mask = RandomMask(0.5)((2, 3), batch=2)
+        >>> kept, fusion = torch.zeros(2, 3, 64), torch.zeros(2, 16, 64)
+        >>> decoder(kept, fusion=fusion, mask=mask, grid=(2, 3)).shape
+        torch.Size([2, 3, 256])
+    """
+
+    def __init__(
+        self,
+        encoder_dim: int,
+        *,
+        grid: tuple[int, ...],
+        patch_values: int,
+        dim: int = 512,
+        depth: int = 8,
+        num_heads: int = 16,
+        norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        require_positive(encoder_dim=encoder_dim, patch_values=patch_values, depth=depth)
+        self.embed = nn.Linear(encoder_dim, dim)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
+        self.pos_embed = SinCosPosition(dim, grid=grid)
+        self.blocks = nn.ModuleList(
+            Block(dim, num_heads=num_heads, norm_eps=norm_eps) for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.pred = nn.Linear(dim, patch_values)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
+        xavier(self.embed, self.pred)
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(
+        self,
+        kept: Float[Tensor, "b k d"],
+        *,
+        fusion: Float[Tensor, "b n_f d"],
+        mask: Mask,
+        grid: tuple[int, ...],
+    ) -> Float[Tensor, "b u v"]:
+        """Predict the masked patches, in the order of ``mask.ids_masked``.
+
+        Raises:
+            ValueError: if the tokens are not those the mask keeps.
+        """
+        expect("kept", kept, "b k d", b=mask.ids_keep.shape[0], k=mask.ids_keep.shape[1])
+        expect("fusion", fusion, "b n_f d", b=kept.shape[0], d=kept.shape[2])
+        position = self.pos_embed(grid)
+        expect("mask", mask.is_masked, "b n", n=position.shape[0])
+        masked = self.mask_token + position[mask.ids_masked]
+        seen = torch.cat((self.embed(fusion), self.embed(kept) + position[mask.ids_keep]), dim=1)
+        tokens = torch.cat((seen, masked), dim=1)
+        *blocks, last = self.blocks
+        for block in blocks:
+            tokens = block(tokens)
+        seen, masked = tokens.split((seen.shape[1], masked.shape[1]), dim=1)
+        return self.pred(self.norm(last(masked, context=seen)))

@@ -1,0 +1,8 @@
+"""Fusion tokens meet two modalities."""
+
+from avblocks.fusion.aggregate import Aggregator as Aggregator
+from avblocks.fusion.block import Fusion as Fusion
+from avblocks.fusion.block import FusionBlock as FusionBlock
+from avblocks.fusion.dense import DenseFusion as DenseFusion
+from avblocks.fusion.factorized import FactorizedFusion as FactorizedFusion
+from avblocks.fusion.token import TokenFusion as TokenFusion

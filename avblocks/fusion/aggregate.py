@@ -1,0 +1,35 @@
+"""Fusion-token aggregators: a few tokens that summarise one modality."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.nn.attention import CrossAttention
+
+
+class Aggregator(nn.Module):
+    """A few tokens read one modality by cross-attention, at the full width.
+
+    A missing modality is an empty set: the tokens read zeros from it.
+
+    Args:
+        dim: width of a token.
+        num_heads: number of heads, a divisor of ``dim``.
+
+    Raises:
+        ValueError: if ``num_heads`` does not divide ``dim``.
+
+    Example:
+        >>> Aggregator(64, num_heads=4)(torch.zeros(2, 8, 64), torch.zeros(2, 196, 64)).shape
+        torch.Size([2, 8, 64])
+    """
+
+    def __init__(self, dim: int, *, num_heads: int) -> None:
+        super().__init__()
+        self.attn = CrossAttention(dim, num_heads=num_heads)
+
+    def forward(
+        self, tokens: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"] | None
+    ) -> Float[Tensor, "b n d"]:
+        """What the tokens read from ``source``; there is no residual."""
+        return torch.zeros_like(tokens) if source is None else self.attn(tokens, source)

@@ -1,0 +1,89 @@
+"""The fusion block: norms, an interaction, a residual and an MLP."""
+
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.nn.drop import DropPath
+from avblocks.nn.mlp import Mlp
+from avblocks.shapes import require_positive
+
+
+class Fusion(Protocol):
+    """What any fusion looks like: fusion tokens meet two modalities, either of them optional.
+
+    The modalities are keyword-only, so that they are never swapped by position.
+    """
+
+    def __call__(
+        self,
+        fusion: Float[Tensor, "b n_f d"],
+        *,
+        image: Float[Tensor, "b n_v d"] | None,
+        audio: Float[Tensor, "b n_a d"] | None,
+    ) -> Float[Tensor, "b n_f d"]:
+        """What the fusion tokens have read, without a residual."""
+        ...
+
+
+class FusionBlock(nn.Module):
+    """Norms, interaction, residual and MLP around one of the fusions.
+
+    As in the reference, whose released weights need it, the residual of the interaction starts at
+    the *normalised* fusion tokens; the MLP after it is pre-norm as usual.
+
+    Args:
+        dim: width of a token.
+        interaction: a module with the signature of `Fusion`.
+        mlp_ratio: hidden width of the MLP as a multiple of ``dim`` (VGGSound 1.0, AudioSet 4.0).
+        drop_path: share of the samples whose residual branches are dropped in training.
+        norm_eps: epsilon of the norms (reference: 1e-5).
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Example:
+        >>> import torch
+        >>> from avblocks import TokenFusion
+        >>> block = FusionBlock(64, interaction=TokenFusion(64, num_heads=4))
+        >>> tokens = torch.zeros(2, 16, 64)
+        >>> block(tokens, image=torch.zeros(2, 196, 64), audio=torch.zeros(2, 96, 64)).shape
+        torch.Size([2, 16, 64])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        interaction: nn.Module,
+        mlp_ratio: float = 1.0,
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        require_positive(dim=dim)
+        self.norm_fusion = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm_image = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm_audio = nn.LayerNorm(dim, eps=norm_eps)
+        self.interaction = interaction
+        self.norm_mlp = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = Mlp(dim, ratio=mlp_ratio)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(
+        self,
+        fusion: Float[Tensor, "b n_f d"],
+        *,
+        image: Float[Tensor, "b n_v d"] | None,
+        audio: Float[Tensor, "b n_a d"] | None,
+    ) -> Float[Tensor, "b n_f d"]:
+        """The fusion tokens after the block."""
+        fusion = self.norm_fusion(fusion)
+        read = self.interaction(
+            fusion,
+            image=None if image is None else self.norm_image(image),
+            audio=None if audio is None else self.norm_audio(audio),
+        )
+        fusion = fusion + self.drop_path(read)
+        return fusion + self.drop_path(self.mlp(self.norm_mlp(fusion)))

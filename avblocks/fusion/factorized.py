@@ -1,0 +1,71 @@
+"""Factorized fusion: dense fusion over a few aggregation tokens of each modality."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.fusion.aggregate import Aggregator
+from avblocks.fusion.dense import DenseFusion
+from avblocks.shapes import expect, require, require_positive
+
+
+class FactorizedFusion(nn.Module):
+    """The released models' fusion: aggregate each modality, then fuse all pairs of aggregates.
+
+    Of the fusion tokens, the first are fusion tokens proper, then come the aggregation tokens of
+    the image and those of the audio. The aggregation tokens read their modality; the fusion tokens
+    attend to all pairs of what those have read (query and key width ``attn_ratio``, full values).
+    A missing modality is an empty set: its aggregation tokens read zeros and form no pairs.
+
+    Args:
+        dim: width of a token.
+        num_heads: number of heads, a divisor of ``dim``.
+        num_tokens: fusion tokens, image aggregation tokens, audio aggregation tokens.
+        attn_ratio: width of the pairs' queries and keys as a share of ``dim`` (VGGSound 0.25,
+            AudioSet 1.0).
+
+    Raises:
+        ValueError: if a number is not positive or ``num_heads`` does not divide the widths.
+
+    Example:
+        >>> fuse = FactorizedFusion(64, num_heads=4, num_tokens=(16, 8, 8))
+        >>> tokens = torch.zeros(2, 32, 64)
+        >>> fuse(tokens, image=torch.zeros(2, 196, 64), audio=torch.zeros(2, 96, 64)).shape
+        torch.Size([2, 32, 64])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        num_tokens: tuple[int, int, int] = (16, 8, 8),
+        attn_ratio: float = 0.25,
+    ) -> None:
+        super().__init__()
+        require(len(num_tokens) == 3, "num_tokens", num_tokens, "three positive integers")
+        for count in num_tokens:
+            require_positive(num_tokens=count)
+        self.num_tokens = tuple(num_tokens)
+        self.image_aggregator = Aggregator(dim, num_heads=num_heads)
+        self.audio_aggregator = Aggregator(dim, num_heads=num_heads)
+        self.pairs = DenseFusion(dim, num_heads=num_heads, attn_ratio=attn_ratio, value_ratio=1.0)
+
+    def forward(
+        self,
+        fusion: Float[Tensor, "b n_f d"],
+        *,
+        image: Float[Tensor, "b n_v d"] | None,
+        audio: Float[Tensor, "b n_a d"] | None,
+    ) -> Float[Tensor, "b n_f d"]:
+        """What fusion and aggregation tokens have read; there is no residual."""
+        expect("fusion", fusion, "b n_f d", n_f=sum(self.num_tokens))
+        tokens, of_image, of_audio = fusion.split(self.num_tokens, dim=1)
+        of_image = self.image_aggregator(of_image, image)
+        of_audio = self.audio_aggregator(of_audio, audio)
+        tokens = self.pairs(
+            tokens,
+            image=None if image is None else of_image,
+            audio=None if audio is None else of_audio,
+        )
+        return torch.cat((tokens, of_image, of_audio), dim=1)

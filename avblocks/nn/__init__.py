@@ -1,0 +1,29 @@
+"""Blocks of one tensor in, one tensor out."""
+
+from avblocks.nn.attention import Attention as Attention
+from avblocks.nn.attention import CrossAttention as CrossAttention
+from avblocks.nn.attention import attend as attend
+from avblocks.nn.block import Block as Block
+from avblocks.nn.drop import DropPath as DropPath
+from avblocks.nn.mask import Mask as Mask
+from avblocks.nn.mask import gather_tokens as gather_tokens
+from avblocks.nn.maskers import BandMask as BandMask
+from avblocks.nn.maskers import BlockMask as BlockMask
+from avblocks.nn.maskers import Masker as Masker
+from avblocks.nn.maskers import RandomMask as RandomMask
+from avblocks.nn.maskers import TubeMask as TubeMask
+from avblocks.nn.mlp import Mlp as Mlp
+from avblocks.nn.patch import PatchEmbed as PatchEmbed
+from avblocks.nn.patch import patchify as patchify
+from avblocks.nn.patch import unpatchify as unpatchify
+from avblocks.nn.position import LearnedPosition as LearnedPosition
+from avblocks.nn.position import SinCosPosition as SinCosPosition
+from avblocks.nn.position import resize_position as resize_position
+from avblocks.nn.position import sincos_position as sincos_position
+from avblocks.nn.vit import ViT as ViT
+from avblocks.nn.vit import vit as vit
+from avblocks.nn.vit import vit_base as vit_base
+from avblocks.nn.vit import vit_huge as vit_huge
+from avblocks.nn.vit import vit_large as vit_large
+from avblocks.nn.vit import vit_small as vit_small
+from avblocks.nn.vit import vit_tiny as vit_tiny

@@ -1,0 +1,124 @@
+"""Multi-head attention through PyTorch's fused kernel: self, with context, and across."""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.nn.init import xavier
+from avblocks.shapes import expect, require_heads
+
+
+def attend(
+    q: Float[Tensor, "b n_q d"],
+    k: Float[Tensor, "b n_k d"],
+    v: Float[Tensor, "b n_k d_v"],
+    *,
+    num_heads: int,
+    scale: float | None = None,
+) -> Float[Tensor, "b n_q d_v"]:
+    """Softmax attention with the heads side by side in the last axis.
+
+    Args:
+        q: queries.
+        k: keys.
+        v: values; their width may be another one.
+        num_heads: heads that share the widths.
+        scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
+    """
+    q, k, v = (rearrange(x, "b n (h e) -> b h n e", h=num_heads) for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, scale=scale)
+    return rearrange(out, "b h n e -> b n (h e)")
+
+
+class Attention(nn.Module):
+    """Self-attention over ``[context; x]`` that updates ``x`` alone.
+
+    The context gives keys and values and nothing else, so it costs neither queries nor outputs.
+
+    Args:
+        dim: width of a token.
+        num_heads: number of heads, a divisor of ``dim``.
+        qkv_bias: whether queries, keys and values have a bias.
+
+    Raises:
+        ValueError: if ``num_heads`` does not divide ``dim``.
+
+    Example:
+        >>> attention = Attention(64, num_heads=4)
+        >>> attention(torch.zeros(2, 10, 64), context=torch.zeros(2, 3, 64)).shape
+        torch.Size([2, 10, 64])
+    """
+
+    def __init__(self, dim: int, *, num_heads: int, qkv_bias: bool = True) -> None:
+        super().__init__()
+        require_heads(dim, num_heads)
+        self.dim, self.num_heads = dim, num_heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform weights, zero biases."""
+        xavier(self.qkv, self.proj)
+
+    def forward(
+        self, x: Float[Tensor, "b n d"], *, context: Float[Tensor, "b n_c d"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Update ``x`` from itself and the context."""
+        expect("x", x, "b n d", d=self.dim)
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        if context is not None:
+            expect("context", context, "b n_c d", b=x.shape[0], d=self.dim)
+            bias = self.qkv.bias
+            kv_bias = None if bias is None else bias[self.dim :]
+            context_k, context_v = F.linear(context, self.qkv.weight[self.dim :], kv_bias).chunk(
+                2, dim=-1
+            )
+            k, v = torch.cat((context_k, k), dim=1), torch.cat((context_v, v), dim=1)
+        return self.proj(attend(q, k, v, num_heads=self.num_heads))
+
+
+class CrossAttention(nn.Module):
+    """Attention of one set of tokens to another.
+
+    Args:
+        dim: width of both sets.
+        num_heads: number of heads.
+        qkv_bias: whether queries, keys and values have a bias.
+        attn_ratio: width of queries, keys and values as a share of ``dim``.
+
+    Raises:
+        ValueError: if ``num_heads`` does not divide ``dim`` and the attention width.
+
+    Example:
+        >>> CrossAttention(64, num_heads=4)(torch.zeros(2, 8, 64), torch.zeros(2, 50, 64)).shape
+        torch.Size([2, 8, 64])
+    """
+
+    def __init__(
+        self, dim: int, *, num_heads: int, qkv_bias: bool = True, attn_ratio: float = 1.0
+    ) -> None:
+        super().__init__()
+        require_heads(dim, num_heads)
+        attn_dim = int(dim * attn_ratio)
+        require_heads(attn_dim, num_heads)
+        self.dim, self.num_heads = dim, num_heads
+        self.q = nn.Linear(dim, attn_dim, bias=qkv_bias)
+        self.kv = nn.Linear(dim, 2 * attn_dim, bias=qkv_bias)
+        self.proj = nn.Linear(attn_dim, dim)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform weights, zero biases."""
+        xavier(self.q, self.kv, self.proj)
+
+    def forward(
+        self, x: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
+    ) -> Float[Tensor, "b n d"]:
+        """What ``x`` reads from ``source``."""
+        expect("x", x, "b n d", d=self.dim)
+        expect("source", source, "b n_s d", b=x.shape[0], d=self.dim)
+        k, v = self.kv(source).chunk(2, dim=-1)
+        return self.proj(attend(self.q(x), k, v, num_heads=self.num_heads))

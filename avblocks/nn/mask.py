@@ -1,0 +1,77 @@
+"""Masks: which tokens an encoder sees, and how to put all of them back in order."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from avblocks.shapes import expect, require
+
+
+def gather_tokens(
+    tokens: Float[Tensor, "b n d"], ids: Int64[Tensor, "b k"]
+) -> Float[Tensor, "b k d"]:
+    """The tokens at ``ids``, each sample by its own list.
+
+    Raises:
+        ValueError: if the batch sizes differ.
+    """
+    expect("ids", ids, "b k", b=tokens.shape[0])
+    return tokens.gather(1, ids.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What is kept, what is masked and how to restore, one row a sample.
+
+    Attributes:
+        ids_keep: indices of the kept tokens.
+        ids_masked: indices of the masked tokens; with ``ids_keep`` a permutation of all of them.
+    """
+
+    ids_keep: Int64[Tensor, "b k"]
+    ids_masked: Int64[Tensor, "b u"]
+
+    @classmethod
+    def from_order(cls, order: Int64[Tensor, "b n"], *, num_kept: int) -> "Mask":
+        """Keep the first ``num_kept`` tokens of an order (a permutation in each row)."""
+        require(0 < num_kept < order.shape[1], "num_kept", num_kept, f"in [1, {order.shape[1]})")
+        return cls(order[:, :num_kept], order[:, num_kept:])
+
+    @property
+    def ids_restore(self) -> Int64[Tensor, "b n"]:
+        """Where each token lies in ``[kept; masked]``."""
+        return torch.cat((self.ids_keep, self.ids_masked), dim=1).argsort(dim=1)
+
+    @property
+    def is_masked(self) -> Bool[Tensor, "b n"]:
+        """True at the masked tokens, in the original order."""
+        return self.ids_restore >= self.ids_keep.shape[1]
+
+    def kept(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b k d"]:
+        """The kept ones of all tokens."""
+        return gather_tokens(tokens, self.ids_keep)
+
+    def masked(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b u d"]:
+        """The masked ones of all tokens."""
+        return gather_tokens(tokens, self.ids_masked)
+
+    def restore(
+        self, *, kept: Float[Tensor, "b k d"], masked: Float[Tensor, "b u d"]
+    ) -> Float[Tensor, "b n d"]:
+        """Kept and masked tokens in the original order, the inverse of `kept` and `masked`.
+
+        Raises:
+            ValueError: if their numbers are not the mask's.
+        """
+        expect("kept", kept, "b k d", k=self.ids_keep.shape[1])
+        expect("masked", masked, "b u d", u=self.ids_masked.shape[1])
+        return gather_tokens(torch.cat((kept, masked), dim=1), self.ids_restore)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Mask":
+        """The same mask on another device."""
+        return Mask(
+            self.ids_keep.to(device, non_blocking=non_blocking),
+            self.ids_masked.to(device, non_blocking=non_blocking),
+        )

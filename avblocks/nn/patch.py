@@ -1,0 +1,128 @@
+"""Patches of images, spectrograms and video: cut, glued back and embedded."""
+
+import math
+from typing import Any
+
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from avblocks.nn.mask import gather_tokens
+from avblocks.shapes import expect, grid_of, require, require_positive
+
+
+def patchify(x: Float[Tensor, "b c *size"], *, patch: tuple[int, ...]) -> Float[Tensor, "b n v"]:
+    """Cut an image ``(p, q)`` or a video ``(t, p, q)`` into patches, values in the order ``p q c``.
+
+    Args:
+        x: image, spectrogram or video.
+        patch: sides of a patch, one per axis of ``size``.
+
+    Returns:
+        Patches in row-major order of the grid, ``v = prod(patch) * c`` values each.
+
+    Raises:
+        ValueError: if a side of ``x`` is not a multiple of the patch's.
+
+    Example:
+        >>> import torch
+        >>> patchify(torch.zeros(2, 3, 32, 48), patch=(16, 16)).shape
+        torch.Size([2, 6, 768])
+    """
+    grid_of(tuple(x.shape[2:]), patch)
+    if len(patch) == 2:
+        p, q = patch
+        return rearrange(x, "b c (i p) (j q) -> b (i j) (p q c)", p=p, q=q)
+    t, p, q = patch
+    return rearrange(x, "b c (k t) (i p) (j q) -> b (k i j) (t p q c)", t=t, p=p, q=q)
+
+
+def unpatchify(
+    patches: Float[Tensor, "b n v"], *, patch: tuple[int, ...], grid: tuple[int, ...]
+) -> Float[Tensor, "b c *size"]:
+    """Glue patches back together, the exact inverse of `patchify`.
+
+    Args:
+        patches: patches in row-major order of the grid.
+        patch: sides of a patch.
+        grid: patches along each axis.
+
+    Raises:
+        ValueError: if the number of patches or of values does not fit.
+    """
+    require(len(patch) == len(grid), "grid", grid, f"as long as the patch {patch}")
+    expect("patches", patches, "b n v", n=math.prod(grid))
+    values = patches.shape[2]
+    require(values % math.prod(patch) == 0, "patches", values, f"multiples of {patch} in values")
+    if len(patch) == 2:
+        (p, q), (i, j) = patch, grid
+        return rearrange(patches, "b (i j) (p q c) -> b c (i p) (j q)", p=p, q=q, i=i, j=j)
+    (t, p, q), (k, i, j) = patch, grid
+    return rearrange(
+        patches, "b (k i j) (t p q c) -> b c (k t) (i p) (j q)", t=t, p=p, q=q, k=k, i=i, j=j
+    )
+
+
+class PatchEmbed(nn.Module):
+    """Linear embedding of patches: 2-D for images and spectrograms, 3-D for video tubelets.
+
+    Only the patches asked for are embedded, so masked ones cost nothing.
+
+    Args:
+        dim: width of a token.
+        patch: sides of a patch; two numbers make a 2-D, three a 3-D embedder.
+        channels: channels of the input.
+
+    Raises:
+        ValueError: if a number is not positive or ``patch`` has not two or three sides.
+
+    Example:
+        >>> import torch
+        >>> PatchEmbed(64, patch=(16, 16), channels=1)(torch.zeros(2, 1, 128, 192)).shape
+        torch.Size([2, 96, 64])
+    """
+
+    def __init__(self, dim: int, *, patch: tuple[int, ...] = (16, 16), channels: int = 3) -> None:
+        super().__init__()
+        require_positive(dim=dim, channels=channels)
+        require(len(patch) in (2, 3) and min(patch) > 0, "patch", patch, "two or three sides")
+        self.patch, self.channels = tuple(patch), channels
+        conv = nn.Conv2d if len(patch) == 2 else nn.Conv3d
+        kernel: Any = self.patch  # two or three sides, as the convolution has axes
+        self.proj = conv(channels, dim, kernel_size=kernel, stride=kernel)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start like a linear layer over flattened patches (MAE)."""
+        nn.init.xavier_uniform_(self.proj.weight.view(self.proj.out_channels, -1))
+        if self.proj.bias is not None:
+            nn.init.zeros_(self.proj.bias)
+
+    def grid(self, x: Float[Tensor, "b c *size"]) -> tuple[int, ...]:
+        """Patches along each axis of an input.
+
+        Raises:
+            ValueError: if the channels differ or a side is not a multiple of the patch's.
+        """
+        axes = "b c height width" if len(self.patch) == 2 else "b c t height width"
+        expect("input", x, axes, c=self.channels)
+        return grid_of(tuple(x.shape[2:]), self.patch)
+
+    def forward(
+        self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Embed all patches, or those of ``ids_keep`` alone.
+
+        Returns:
+            Tokens in row-major order of the grid, or in the order of ``ids_keep``.
+
+        Raises:
+            ValueError: if the input does not fit the patches or ``ids_keep`` the input.
+        """
+        self.grid(x)
+        patches = patchify(x, patch=self.patch)
+        if ids_keep is not None:
+            patches = gather_tokens(patches, ids_keep)
+        weight = rearrange(self.proj.weight, "d c ... -> d (...) c").flatten(1)
+        return F.linear(patches, weight, self.proj.bias)

@@ -1,0 +1,122 @@
+"""Positions of patches: fixed sine-cosine tables, learned tables, and both at other sizes."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.shapes import expect, require, require_positive
+
+
+def _sincos(dim: int, coordinates: Float[Tensor, " n"]) -> Float[Tensor, "n d"]:
+    omega = 10000.0 ** -(torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
+    angle = coordinates.double()[:, None] * omega
+    return torch.cat((angle.sin(), angle.cos()), dim=1)
+
+
+def sincos_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
+    """Fixed sine-cosine positions of a 2-D or 3-D grid, in its row-major order.
+
+    In 2-D the first half of the width encodes the column and the second the row (MAE's order);
+    in 3-D the first half encodes time, then a quarter the row and a quarter the column (the
+    reference, ``util/pos_embed.py``).
+
+    Args:
+        dim: width, a multiple of 4 in 2-D and of 8 in 3-D.
+        grid: patches along each axis, (rows, columns) or (time, rows, columns).
+
+    Raises:
+        ValueError: if the width does not divide or the grid has not two or three axes.
+
+    Example:
+        >>> sincos_position(64, (8, 12)).shape
+        torch.Size([96, 64])
+    """
+    require(len(grid) in (2, 3) and min(grid) > 0, "grid", grid, "two or three positive numbers")
+    unit = 4 if len(grid) == 2 else 8
+    require(dim > 0 and dim % unit == 0, "dim", dim, f"a multiple of {unit}")
+    axes = torch.meshgrid([torch.arange(side).float() for side in grid], indexing="ij")
+    *time, row, column = (axis.flatten() for axis in axes)
+    if time:
+        parts = _sincos(dim // 2, time[0]), _sincos(dim // 4, row), _sincos(dim // 4, column)
+    else:
+        parts = _sincos(dim // 2, column), _sincos(dim // 2, row)
+    return torch.cat(parts, dim=1).float()
+
+
+def resize_position(
+    table: Float[Tensor, "n d"], *, grid: tuple[int, ...], new_grid: tuple[int, ...]
+) -> Float[Tensor, "n_new d"]:
+    """Interpolate a learned table to another grid: bicubic in 2-D, trilinear in 3-D.
+
+    Raises:
+        ValueError: if the table does not have the grid's size or the grids' axes differ in number.
+    """
+    expect("table", table, "n d", n=math.prod(grid))
+    require(len(grid) == len(new_grid), "new_grid", new_grid, f"as long as {grid}")
+    if grid == new_grid:
+        return table
+    volume = rearrange(table, "n d -> 1 d n").unflatten(2, grid)
+    mode = "bicubic" if len(grid) == 2 else "trilinear"
+    resized = F.interpolate(volume.float(), size=new_grid, mode=mode, align_corners=False)
+    return rearrange(resized.flatten(2), "1 d n -> n d").to(table.dtype)
+
+
+class SinCosPosition(nn.Module):
+    """Fixed positions, recomputed for any grid; nothing to learn and nothing in the state dict.
+
+    Args:
+        dim: width of a token.
+        grid: the usual grid, whose table is kept ready.
+
+    Example:
+        >>> SinCosPosition(32, grid=(4, 6))((4, 9)).shape
+        torch.Size([36, 32])
+    """
+
+    table: Float[Tensor, "n d"]
+
+    def __init__(self, dim: int, *, grid: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dim, self.grid = dim, tuple(grid)
+        self.register_buffer("table", sincos_position(dim, self.grid), persistent=False)
+
+    def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
+        """Positions of ``grid`` in its row-major order."""
+        if tuple(grid) == self.grid:
+            return self.table
+        return sincos_position(self.dim, grid).to(self.table)
+
+
+class LearnedPosition(nn.Module):
+    """A learned table, interpolated where the grid is another one.
+
+    Args:
+        dim: width of a token.
+        grid: the grid whose positions are learned.
+
+    Example:
+        >>> LearnedPosition(32, grid=(4, 6))((8, 12)).shape
+        torch.Size([96, 32])
+    """
+
+    def __init__(self, dim: int, *, grid: tuple[int, ...]) -> None:
+        super().__init__()
+        require_positive(dim=dim)
+        require(
+            len(grid) in (2, 3) and min(grid) > 0, "grid", grid, "two or three positive numbers"
+        )
+        self.grid = tuple(grid)
+        self.table = nn.Parameter(torch.empty(math.prod(grid), dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Normal with a deviation of 0.02, as ViT starts its table."""
+        nn.init.normal_(self.table, std=0.02)
+
+    def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
+        """Positions of ``grid`` in its row-major order."""
+        return resize_position(self.table, grid=self.grid, new_grid=tuple(grid))
