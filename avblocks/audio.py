@@ -65,5 +65,7 @@ class LogMel(nn.Module):
         expect("audio", audio, "b s")
         half = self.mel.n_fft // 2
         require(audio.shape[1] > half, "audio", audio.shape[1], f"longer than {half} samples")
-        mel = self.mel(audio)[..., : audio.shape[1] // self.hop]
-        return (mel + 1e-7).log10().unsqueeze(1)
+        # Powers overflow float16 and lose the quiet bins in bfloat16.
+        with torch.autocast(audio.device.type, enabled=False):
+            mel = self.mel(audio)[..., : audio.shape[1] // self.hop]
+            return (mel + 1e-7).log10().unsqueeze(1)

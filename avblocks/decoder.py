@@ -8,7 +8,7 @@ from avblocks.nn.block import Block
 from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.position import SinCosPosition
-from avblocks.shapes import expect, require_positive
+from avblocks.shapes import expect, require, require_positive
 
 
 class Decoder(nn.Module):
@@ -79,10 +79,12 @@ class Decoder(nn.Module):
         Raises:
             ValueError: if the tokens are not those the mask keeps.
         """
-        expect("kept", kept, "b k d", b=mask.ids_keep.shape[0], k=mask.ids_keep.shape[1])
-        expect("fusion", fusion, "b n_f d", b=kept.shape[0], d=kept.shape[2])
+        b, k = mask.ids_keep.shape
+        expect("kept", kept, "b k d", b=b, k=k, d=self.embed.in_features)
+        expect("fusion", fusion, "b n_f d", b=b, d=self.embed.in_features)
         position = self.pos_embed(grid)
-        expect("mask", mask.is_masked, "b n", n=position.shape[0])
+        n = position.shape[0]
+        require(mask.num_tokens == n, "mask", mask.num_tokens, f"over the grid's {n} patches")
         masked = self.mask_token + position[mask.ids_masked]
         seen = torch.cat((self.embed(fusion), self.embed(kept) + position[mask.ids_keep]), dim=1)
         tokens = torch.cat((seen, masked), dim=1)

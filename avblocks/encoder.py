@@ -162,8 +162,7 @@ def _embed(
     if mask is None:
         return vit.embed(x)
     n = math.prod(vit.grid(x))
-    covered = mask.ids_keep.shape[1] + mask.ids_masked.shape[1]
-    require(covered == n, "mask", covered, f"over the input's {n} patches")
+    require(mask.num_tokens == n, "mask", mask.num_tokens, f"over the input's {n} patches")
     return vit.embed(x, ids_keep=mask.ids_keep)
 
 

@@ -48,10 +48,16 @@ def masked_mse(
     Raises:
         ValueError: if the shapes differ.
     """
-    expect("pred", pred, "b u v", b=target.shape[0], u=target.shape[1], v=target.shape[2])
+    expect("target", target, "b u v")
+    _expect_like(pred, target)
     if normalize:
         target, _, _ = normalize_patches(target)
     return (pred - target).square().mean()
+
+
+def _expect_like(pred: Float[Tensor, "b u v"], target: Float[Tensor, "b u v"]) -> None:
+    b, u, v = target.shape
+    expect("pred", pred, "b u v", b=b, u=u, v=v)
 
 
 class AVMAE(nn.Module):
@@ -131,7 +137,7 @@ class AVMAE(nn.Module):
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What the model saw (masked patches set to zero) and what it made of it, as inputs look."""
+    """What the model saw, its masked patches not a number, and what it made of it."""
 
     masked: Float[Tensor, "b c *size"]
     reconstructed: Float[Tensor, "b c *size"]
@@ -154,14 +160,18 @@ def reconstruct(
         patch: sides of a patch.
         normalized: whether the predictions are of normalised patches; they are then given the mean
             and the deviation of the patch they stand for, as MAE shows its pictures.
+
+    Raises:
+        ValueError: if the predictions are not of the patches that the mask masks.
     """
     patches = patchify(x, patch=patch)
     grid = tuple(s // p for s, p in zip(x.shape[2:], patch, strict=True))
     kept, truth = mask.kept(patches), mask.masked(patches)
+    _expect_like(pred, truth)
     if normalized:
         _, mean, deviation = normalize_patches(truth)
         pred = pred * deviation + mean
-    blank = mask.restore(kept=kept, masked=torch.zeros_like(truth))
+    blank = mask.restore(kept=kept, masked=torch.full_like(truth, torch.nan))
     filled = mask.restore(kept=kept, masked=pred.to(kept.dtype))
     return Reconstruction(
         masked=unpatchify(blank, patch=patch, grid=grid),

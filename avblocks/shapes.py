@@ -15,6 +15,9 @@
 ========== =============================================================
 """
 
+import math
+from collections.abc import Sequence
+
 from torch import Tensor
 
 
@@ -40,6 +43,22 @@ def require_heads(dim: int, num_heads: int) -> None:
     """Raise a ``ValueError`` unless ``num_heads`` heads share ``dim`` evenly."""
     require_positive(dim=dim, num_heads=num_heads)
     require(dim % num_heads == 0, "num_heads", num_heads, f"a divisor of the width {dim}")
+
+
+def share_of(dim: int, **ratio: float) -> int:
+    """Width that is a share or a multiple of ``dim``, rounded down.
+
+    Raises:
+        ValueError: naming the ratio, if that is not a positive number.
+
+    Example:
+        >>> share_of(64, attn_ratio=0.25)
+        16
+    """
+    ((name, value),) = ratio.items()
+    fits = math.isfinite(value) and dim * value >= 1
+    require(fits, name, value, f"at least 1 / {dim}")
+    return int(dim * value)
 
 
 def expect(name: str, tensor: Tensor, axes: str, **sizes: int) -> None:
@@ -75,9 +94,9 @@ def sides(value: int | tuple[int, ...], *, axes: int, name: str) -> tuple[int, .
     Raises:
         ValueError: if the count is another one or a length is not positive.
     """
-    lengths = (value,) * axes if isinstance(value, int) else tuple(value)
-    require(len(lengths) == axes, name, value, f"one number or {axes} of them")
-    require(all(length > 0 for length in lengths), name, value, "positive")
+    lengths = tuple(value) if isinstance(value, Sequence) else (value,) * axes
+    fits = len(lengths) == axes and all(isinstance(side, int) and side > 0 for side in lengths)
+    require(fits, name, value, f"a positive integer or {axes} of them")
     return lengths
 
 

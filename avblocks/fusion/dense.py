@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from avblocks.nn.attention import attend
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, require_heads
+from avblocks.shapes import expect, require_heads, share_of
 
 
 class DenseFusion(nn.Module):
@@ -20,7 +20,7 @@ class DenseFusion(nn.Module):
         \sum_{ij} p_i r_j (V x_i + A y_j + b) = V \sum_i p_i x_i + A \sum_j r_j y_j + b
 
     Exactly two ordinary attentions, O(n_v + n_a) in time and memory; no pair is ever formed.
-    A missing modality's half of the sum, with its projection, is left out.
+    A missing modality counts as one token of zeros: its term of the sum is left out, ``b`` stays.
 
     Args:
         dim: width of a token.
@@ -48,9 +48,10 @@ class DenseFusion(nn.Module):
         value_ratio: float | None = None,
     ) -> None:
         super().__init__()
-        attn_dim = int(dim * attn_ratio)
-        value_dim = int(dim * (attn_ratio if value_ratio is None else value_ratio))
-        for width in (dim, attn_dim, value_dim):
+        require_heads(dim, num_heads)
+        attn_dim = share_of(dim, attn_ratio=attn_ratio)
+        value_dim = attn_dim if value_ratio is None else share_of(dim, value_ratio=value_ratio)
+        for width in (attn_dim, value_dim):
             require_heads(width, num_heads)
         self.dim, self.num_heads = dim, num_heads
         self.scale = (dim // num_heads) ** -0.5
@@ -75,19 +76,14 @@ class DenseFusion(nn.Module):
         """What the fusion tokens read from all pairs; there is no residual."""
         expect("fusion", fusion, "b n_f d", d=self.dim)
         q = self.q(fusion)
-        k_image, k_audio = self.k.weight.chunk(2, dim=1)
-        v_image, v_audio = self.v.weight.chunk(2, dim=1)
-        halves = []
-        # The biases enter once, with the image: the key's cancels in the softmax.
-        if image is not None:
-            expect("image", image, "b n_v d", b=fusion.shape[0], d=self.dim)
-            halves.append(
-                (F.linear(image, k_image, self.k.bias), F.linear(image, v_image, self.v.bias))
-            )
-        if audio is not None:
-            expect("audio", audio, "b n_a d", b=fusion.shape[0], d=self.dim)
-            halves.append((F.linear(audio, k_audio), F.linear(audio, v_audio)))
-        if not halves:
-            return torch.zeros_like(fusion)
-        parts = [attend(q, k, v, num_heads=self.num_heads, scale=self.scale) for k, v in halves]
-        return self.proj(sum(parts[1:], start=parts[0]))
+        halves = self.k.weight.chunk(2, dim=1), self.v.weight.chunk(2, dim=1)
+        parts = []
+        for name, tokens, k, v in zip(("image", "audio"), (image, audio), *halves, strict=True):
+            if tokens is None:
+                continue
+            expect(name, tokens, "b n d", b=fusion.shape[0], d=self.dim)
+            # The biases enter once, with the first half: the key's cancels in the softmax.
+            k_bias, v_bias = (None, None) if parts else (self.k.bias, self.v.bias)
+            k, v = F.linear(tokens, k, k_bias), F.linear(tokens, v, v_bias)
+            parts.append(attend(q, k, v, num_heads=self.num_heads, scale=self.scale))
+        return self.proj(sum(parts[1:], start=parts[0])) if parts else torch.zeros_like(fusion)

@@ -15,7 +15,7 @@ class FactorizedFusion(nn.Module):
     Of the fusion tokens, the first are fusion tokens proper, then come the aggregation tokens of
     the image and those of the audio. The aggregation tokens read their modality; the fusion tokens
     attend to all pairs of what those have read (query and key width ``attn_ratio``, full values).
-    A missing modality is an empty set: its aggregation tokens read zeros and form no pairs.
+    A missing modality is an empty set: its aggregation tokens read zeros and pair as zeros.
 
     Args:
         dim: width of a token.

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.nn.attention import CrossAttention
+from avblocks.shapes import expect
 
 
 class TokenFusion(nn.Module):
@@ -41,5 +42,9 @@ class TokenFusion(nn.Module):
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
         """What the fusion tokens read from both modalities; there is no residual."""
-        sources = [tokens for tokens in (image, audio) if tokens is not None]
+        sources = []
+        for name, tokens in (("image", image), ("audio", audio)):
+            if tokens is not None:
+                expect(name, tokens, "b n d", b=fusion.shape[0], d=self.attn.dim)
+                sources.append(tokens)
         return self.attn(fusion, torch.cat(sources, dim=1)) if sources else torch.zeros_like(fusion)

@@ -2,12 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, require_heads
+from avblocks.shapes import expect, require_heads, share_of
 
 
 def attend(
@@ -27,9 +26,10 @@ def attend(
         num_heads: heads that share the widths.
         scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
     """
-    q, k, v = (rearrange(x, "b n (h e) -> b h n e", h=num_heads) for x in (q, k, v))
+    # Plain views: `torch.compile` traces einops' parser at each call, most of the compile time here.
+    q, k, v = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (q, k, v))
     out = F.scaled_dot_product_attention(q, k, v, scale=scale)
-    return rearrange(out, "b h n e -> b n (h e)")
+    return out.transpose(1, 2).flatten(2)
 
 
 class Attention(nn.Module):
@@ -102,7 +102,7 @@ class CrossAttention(nn.Module):
     ) -> None:
         super().__init__()
         require_heads(dim, num_heads)
-        attn_dim = int(dim * attn_ratio)
+        attn_dim = share_of(dim, attn_ratio=attn_ratio)
         require_heads(attn_dim, num_heads)
         self.dim, self.num_heads = dim, num_heads
         self.q = nn.Linear(dim, attn_dim, bias=qkv_bias)

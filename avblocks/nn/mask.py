@@ -40,6 +40,11 @@ class Mask:
         return cls(order[:, :num_kept], order[:, num_kept:])
 
     @property
+    def num_tokens(self) -> int:
+        """Tokens it covers, kept and masked."""
+        return self.ids_keep.shape[1] + self.ids_masked.shape[1]
+
+    @property
     def ids_restore(self) -> Int64[Tensor, "b n"]:
         """Where each token lies in ``[kept; masked]``."""
         return torch.cat((self.ids_keep, self.ids_masked), dim=1).argsort(dim=1)
@@ -75,3 +80,6 @@ class Mask:
             self.ids_keep.to(device, non_blocking=non_blocking),
             self.ids_masked.to(device, non_blocking=non_blocking),
         )
+
+
+torch.export.register_dataclass(Mask)

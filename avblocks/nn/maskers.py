@@ -50,7 +50,7 @@ def _noise(
     require_positive(batch=batch)
     if isinstance(generator, Sequence):
         require(len(generator) == batch, "generator", len(generator), f"one or {batch} generators")
-        return torch.stack([torch.rand(grid, generator=one) for one in generator])
+        return torch.stack([torch.rand(grid, generator=g, device=g.device) for g in generator])
     device = None if generator is None else generator.device
     return torch.rand((batch, *grid), generator=generator, device=device)
 
@@ -88,6 +88,7 @@ class RandomMask:
         self, grid: tuple[int, ...], *, batch: int, generator: Generators | None = None
     ) -> Mask:
         """Mask ``n - int(n (1 - ratio))`` tokens of each sample."""
+        _require_axes(grid, axes=len(grid))
         n = math.prod(grid)
         order = _noise((n,), batch=batch, generator=generator).argsort(dim=1)
         return Mask.from_order(order, num_kept=num_kept(n, self.ratio))

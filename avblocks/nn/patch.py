@@ -12,6 +12,10 @@ from avblocks.nn.mask import gather_tokens
 from avblocks.shapes import expect, grid_of, require, require_positive
 
 
+def _require_patch(patch: tuple[int, ...]) -> None:
+    require(len(patch) in (2, 3) and min(patch) > 0, "patch", patch, "two or three positive sides")
+
+
 def patchify(x: Float[Tensor, "b c *size"], *, patch: tuple[int, ...]) -> Float[Tensor, "b n v"]:
     """Cut an image ``(p, q)`` or a video ``(t, p, q)`` into patches, values in the order ``p q c``.
 
@@ -30,6 +34,7 @@ def patchify(x: Float[Tensor, "b c *size"], *, patch: tuple[int, ...]) -> Float[
         >>> patchify(torch.zeros(2, 3, 32, 48), patch=(16, 16)).shape
         torch.Size([2, 6, 768])
     """
+    _require_patch(patch)
     grid_of(tuple(x.shape[2:]), patch)
     if len(patch) == 2:
         p, q = patch
@@ -51,6 +56,7 @@ def unpatchify(
     Raises:
         ValueError: if the number of patches or of values does not fit.
     """
+    _require_patch(patch)
     require(len(patch) == len(grid), "grid", grid, f"as long as the patch {patch}")
     expect("patches", patches, "b n v", n=math.prod(grid))
     values = patches.shape[2]
@@ -86,7 +92,7 @@ class PatchEmbed(nn.Module):
     def __init__(self, dim: int, *, patch: tuple[int, ...] = (16, 16), channels: int = 3) -> None:
         super().__init__()
         require_positive(dim=dim, channels=channels)
-        require(len(patch) in (2, 3) and min(patch) > 0, "patch", patch, "two or three sides")
+        _require_patch(patch)
         self.patch, self.channels = tuple(patch), channels
         conv = nn.Conv2d if len(patch) == 2 else nn.Conv3d
         kernel: Any = self.patch  # two or three sides, as the convolution has axes

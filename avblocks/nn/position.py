@@ -11,6 +11,12 @@ from torch import Tensor, nn
 from avblocks.shapes import expect, require, require_positive
 
 
+def _require_grid(**grids: tuple[int, ...]) -> None:
+    for name, grid in grids.items():
+        fits = len(grid) in (2, 3) and min(grid) > 0
+        require(fits, name, grid, "two or three positive numbers")
+
+
 def _sincos(dim: int, coordinates: Float[Tensor, " n"]) -> Float[Tensor, "n d"]:
     omega = 10000.0 ** -(torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
     angle = coordinates.double()[:, None] * omega
@@ -35,7 +41,7 @@ def sincos_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         >>> sincos_position(64, (8, 12)).shape
         torch.Size([96, 64])
     """
-    require(len(grid) in (2, 3) and min(grid) > 0, "grid", grid, "two or three positive numbers")
+    _require_grid(grid=grid)
     unit = 4 if len(grid) == 2 else 8
     require(dim > 0 and dim % unit == 0, "dim", dim, f"a multiple of {unit}")
     axes = torch.meshgrid([torch.arange(side).float() for side in grid], indexing="ij")
@@ -56,6 +62,7 @@ def resize_position(
         ValueError: if the table does not have the grid's size or the grids' axes differ in number.
     """
     expect("table", table, "n d", n=math.prod(grid))
+    _require_grid(new_grid=new_grid)
     require(len(grid) == len(new_grid), "new_grid", new_grid, f"as long as {grid}")
     if grid == new_grid:
         return table
@@ -84,6 +91,10 @@ class SinCosPosition(nn.Module):
         self.dim, self.grid = dim, tuple(grid)
         self.register_buffer("table", sincos_position(dim, self.grid), persistent=False)
 
+    def reset_parameters(self) -> None:
+        """Fill the table again, for a model that was built on the meta device."""
+        self.table.copy_(sincos_position(self.dim, self.grid))
+
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         """Positions of ``grid`` in its row-major order."""
         if tuple(grid) == self.grid:
@@ -106,9 +117,7 @@ class LearnedPosition(nn.Module):
     def __init__(self, dim: int, *, grid: tuple[int, ...]) -> None:
         super().__init__()
         require_positive(dim=dim)
-        require(
-            len(grid) in (2, 3) and min(grid) > 0, "grid", grid, "two or three positive numbers"
-        )
+        _require_grid(grid=grid)
         self.grid = tuple(grid)
         self.table = nn.Parameter(torch.empty(math.prod(grid), dim))
         self.reset_parameters()

@@ -1,0 +1,151 @@
+"""From a list of clips to samples, with randomness keyed by (seed, epoch, index)."""
+
+from typing import Literal
+
+import torch
+from torch.utils.data import Dataset
+
+from avblocks.audio import pad_repeat
+from avblocks.data.batch import AVBatch, Skipped
+from avblocks.data.clip import ClipError
+from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.keyed import sample_generator, sample_seed
+from avblocks.data.read import read_clip
+from avblocks.data.transforms import center_crop, random_resized_crop
+
+_GAIN = 6.0  # dB, in the paper
+
+
+class TooManySkippedError(ValueError):
+    """More files cannot be used than a run allows."""
+
+
+class ClipDataset(Dataset[AVBatch]):
+    """Clips as batches of one, to be joined by ``collate``.
+
+    Training draws window, frame, crop, flip and gain from the sample's own generator; evaluation
+    takes the middle of everything.
+
+    Args:
+        clips: The files.
+        seconds: Length of the sound window; shorter sounds are repeated in mirror image.
+        rate: Samples per second.
+        size: Side of the square picture, pixels.
+        train: Whether to draw.
+        seed: Of the run.
+        on_error: What to do with a file that cannot be used: raise its ``ClipError``, or list it in
+            ``AVBatch.skipped``. Then in training the next usable clip of the set stands in, so that
+            batches keep their size, and in evaluation the batch has no clip.
+        max_skipped: Share of the files that may be skipped, as far as this worker has seen.
+
+    Raises:
+        ValueError: If there is no clip or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        *,
+        seconds: float,
+        rate: int,
+        size: int,
+        train: bool,
+        seed: int = 0,
+        on_error: Literal["raise", "skip"] = "raise",
+        max_skipped: float = 0.1,
+    ) -> None:
+        if not len(clips) or seconds <= 0 or rate < 1 or size < 2 or not 0 <= max_skipped <= 1:
+            raise ValueError(
+                "expected clips, seconds > 0, rate >= 1, size >= 2 and max_skipped in [0, 1], got "
+                f"{len(clips)} clips, {seconds}, {rate}, {size} and {max_skipped}"
+            )
+        self.clips = clips
+        self.seconds = seconds
+        self.rate = rate
+        self.size = size
+        self.train = train
+        self.seed = seed
+        self.on_error = on_error
+        self.max_skipped = max_skipped
+        self._bad: dict[int, Skipped] = {}
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, key: tuple[int, int]) -> AVBatch:
+        """Read the sample of an (epoch, index).
+
+        Args:
+            key: Epoch and index of the clip.
+
+        Returns:
+            A batch of one clip, or of none if it was skipped in evaluation.
+
+        Raises:
+            ClipError: If the file cannot be used and ``on_error`` is "raise".
+            TooManySkippedError: If more files were skipped than allowed.
+        """
+        epoch, index = key
+        skipped: list[Skipped] = []
+        for step in range(len(self) if self.train else 1):
+            place = (index + step) % len(self)
+            bad = self._bad.get(place)
+            if bad is None:
+                try:
+                    return self._sample(epoch, index, place, skipped=tuple(skipped))
+                except ClipError as error:
+                    if self.on_error == "raise":
+                        raise
+                    bad = self._remember(place, error)
+            skipped.append(bad)
+        return self._none(tuple(skipped))
+
+    def _remember(self, place: int, error: ClipError) -> Skipped:
+        """Note a file that cannot be used, and stop if there are too many."""
+        self._bad[place] = Skipped(path=error.path, reason=error.reason)
+        if len(self._bad) > self.max_skipped * len(self):
+            raise TooManySkippedError(
+                f"{len(self._bad)} of {len(self)} clips cannot be used, more than the share of "
+                f"{self.max_skipped:g} allowed by max_skipped; the last is {error}"
+            ) from error
+        return self._bad[place]
+
+    def _sample(
+        self, epoch: int, index: int, place: int, *, skipped: tuple[Skipped, ...]
+    ) -> AVBatch:
+        """Read the clip at a place with the randomness of an index."""
+        generator = sample_generator(self.seed, epoch, index)
+        window, frame, flip, gain = 0.5, 0.5, 0.0, 0.5
+        if self.train:
+            window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
+        item = self.clips.items[place]
+        clip = read_clip(item.path, seconds=self.seconds, rate=self.rate, place=window, frame=frame)
+        if self.train:
+            image = random_resized_crop(clip.image, size=self.size, generator=generator)
+        else:
+            image = center_crop(clip.image, size=self.size)
+        target = torch.zeros(1, len(self.clips.classes))
+        target[0, list(item.labels)] = 1
+        return AVBatch(
+            image=image[None],
+            audio=pad_repeat(clip.audio, round(self.seconds * self.rate))[None],
+            flip=torch.tensor([flip >= 0.5]),
+            gain=torch.tensor([_GAIN * (2 * gain - 1)]),
+            target=target,
+            seeds=(sample_seed(self.seed, epoch, index),),
+            paths=(item.path,),
+            skipped=skipped,
+        )
+
+    def _none(self, skipped: tuple[Skipped, ...]) -> AVBatch:
+        """Give a batch of no clip."""
+        return AVBatch(
+            image=torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8),
+            audio=torch.zeros(0, round(self.seconds * self.rate)),
+            flip=torch.zeros(0, dtype=torch.bool),
+            gain=torch.zeros(0),
+            target=torch.zeros(0, len(self.clips.classes)),
+            seeds=(),
+            paths=(),
+            skipped=skipped,
+        )

@@ -1,0 +1,79 @@
+"""Tables and folders as data sets are found on disk."""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+EXTENSIONS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
+
+
+def read_rows(path: Path, *, columns: int) -> Iterator[tuple[int, list[str]]]:
+    """Read a csv file, with or without byte order mark, and with any line ends.
+
+    Blank lines and lines that start with ``#`` are left out.
+
+    Args:
+        path: The file.
+        columns: How many columns each line must have.
+
+    Yields:
+        The line number, from 1, and the stripped fields.
+
+    Raises:
+        ValueError: If the file is missing or not text, or a line has another number of columns.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; the data set's csv belongs there")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, skipinitialspace=True)
+        try:
+            for row in reader:
+                if not row or row[0].startswith("#"):
+                    continue
+                if len(row) != columns:
+                    raise ValueError(
+                        f"{path}, line {reader.line_num}: {len(row)} columns, expected {columns}: "
+                        f"{row}"
+                    )
+                yield reader.line_num, [field.strip() for field in row]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path}: not a csv file in UTF-8 ({error})") from error
+
+
+def media_files(root: Path) -> list[Path]:
+    """List the video files under a folder, at any depth, each once, sorted.
+
+    Args:
+        root: The folder; symbolic links are followed, loops are left.
+
+    Returns:
+        Their paths. Names that start with a dot are left out.
+
+    Raises:
+        ValueError: If the folder is missing or holds no video file.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root}: no such folder; give the one that holds the clips")
+    found: list[Path] = []
+    seen = {os.path.realpath(root)}
+    for folder, names, files in os.walk(root, followlinks=True):
+        names[:] = [name for name in sorted(names) if _is_new(Path(folder, name), seen)]
+        found += [
+            Path(folder, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+        ]
+    if not found:
+        kinds = " ".join(sorted(EXTENSIONS))
+        raise ValueError(f"{root}: no video file at any depth; looked for {kinds}")
+    return sorted(found)
+
+
+def _is_new(folder: Path, seen: set[str]) -> bool:
+    """Whether a folder is not hidden and was not walked before, by whatever name."""
+    real = os.path.realpath(folder)
+    if folder.name.startswith(".") or real in seen:
+        return False
+    seen.add(real)
+    return True

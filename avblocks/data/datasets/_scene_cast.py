@@ -1,0 +1,80 @@
+"""Who plays in a scene: the classes, and which objects sound or stay silent beside them.
+
+Four timbres have six pairs, and there are six looks: each look may sound with the two timbres of
+its own pair. So every timbre is heard from three looks and every look has two timbres; an ear alone
+is left with three classes, an eye alone with two or more, and both together with one.
+"""
+
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+Split = Literal["train", "test"]
+TIMBRES = ("bell", "pluck", "reed", "shaker")
+LOOKS = ("blue triangle", "cyan cross", "green square", "red circle", "violet ring", "yellow star")
+TIMBRES_OF_LOOK = tuple(combinations(range(len(TIMBRES)), 2))
+PARTS = tuple(
+    (timbre, look)
+    for timbre in range(len(TIMBRES))
+    for look, allowed in enumerate(TIMBRES_OF_LOOK)
+    if timbre in allowed
+)
+"""The (timbre, look) of each class, in the alphabetical order of the class names."""
+CLASSES = tuple(f"{TIMBRES[timbre]} {LOOKS[look]}" for timbre, look in PARTS)
+
+
+def _unambiguous(first: int, second: int) -> bool:
+    """Whether neither look of two classes may sound with the other's timbre."""
+    (timbre, look), (other_timbre, other_look) = PARTS[first], PARTS[second]
+    crossed = timbre in TIMBRES_OF_LOOK[other_look] or other_timbre in TIMBRES_OF_LOOK[look]
+    return timbre != other_timbre and not crossed
+
+
+def _shares_timbre(duet: tuple[int, int]) -> bool:
+    """Whether the looks of a duet have an allowed timbre in common (one that neither plays)."""
+    first, second = (set(TIMBRES_OF_LOOK[PARTS[label][1]]) for label in duet)
+    return bool(first & second)
+
+
+# Each half of the sorted list holds every class twice, so any multiple of 12 duets is balanced.
+DUETS = tuple(
+    sorted(
+        (d for d in combinations(range(len(CLASSES)), 2) if _unambiguous(*d)), key=_shares_timbre
+    )
+)
+
+
+def sounding(index: int, *, split: Split) -> tuple[int, ...]:
+    """Classes that sound in a scene: every fourth training scene is a duet, test scenes are solos.
+
+    Args:
+        index: Number of the scene in its split.
+        split: Which split.
+
+    Returns:
+        One or two class numbers; 48 consecutive training scenes and 12 consecutive test scenes hold
+        each class equally often.
+    """
+    if split == "test":
+        return (index % len(CLASSES),)
+    block, place = divmod(index, 4)
+    if place == 3:
+        return DUETS[block % len(DUETS)]
+    return ((3 * block + place) % len(CLASSES),)
+
+
+def silent(labels: tuple[int, ...], *, generator: np.random.Generator) -> tuple[int, ...]:
+    """Looks of the silent objects: one or two that are not allowed with any timbre that sounds.
+
+    Args:
+        labels: The sounding classes.
+        generator: Source of the choice.
+
+    Returns:
+        Look numbers, all different.
+    """
+    timbres = {PARTS[label][0] for label in labels}
+    looks = [look for look, allowed in enumerate(TIMBRES_OF_LOOK) if not timbres & set(allowed)]
+    count = min(len(looks), int(generator.integers(1, 3)))
+    return tuple(int(look) for look in generator.choice(looks, count, replace=False))

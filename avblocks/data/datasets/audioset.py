@@ -1,0 +1,79 @@
+"""AudioSet: ten-second clips with one or more of 527 labels, as its csv files are published."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from avblocks.data.datasets._disk import media_files, read_rows
+from avblocks.data.datasets.clipset import ClipSet, Item
+
+_TABLES = {
+    "balanced": "balanced_train_segments.csv",
+    "unbalanced": "unbalanced_train_segments.csv",
+    "eval": "eval_segments.csv",
+}
+# ID, then possibly its start (and end) in seconds or milliseconds; a leading Y keeps ids from "-".
+_STEM = re.compile(r"Y?(?P<id>.{11})(?:_\d+(?:\.\d+)?){0,2}")
+
+
+def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval"]) -> ClipSet:
+    """List one split of AudioSet.
+
+    ``root`` holds ``class_labels_indices.csv`` and the split's segments csv, as published, and
+    anywhere below it the clips: ``ID.mp4``, ``YID.mp4``, ``ID_START.mp4`` or ``ID_START_END.mp4``.
+
+    Args:
+        root: Folder of the tables and the clips.
+        split: Which split.
+
+    Returns:
+        The clips in the order of the csv, with the published class numbers and display names.
+
+    Raises:
+        ValueError: If a table or the clips are missing, or a line is wrong.
+
+    Source: Gemmeke et al., "Audio Set: an ontology and human-labeled dataset for audio events"
+    (ICASSP 2017).
+    """
+    root = Path(root)
+    numbers, classes = _classes(root / "class_labels_indices.csv")
+    wanted = _segments(root / _TABLES[split], numbers)
+    matches = ((_STEM.fullmatch(path.stem), path) for path in media_files(root))
+    paths = {match["id"]: str(path) for match, path in matches if match}
+    return ClipSet(
+        name=f"audioset {split}",
+        items=tuple(
+            Item(id=key, path=paths[key], labels=labels)
+            for key, labels in wanted.items()
+            if key in paths
+        ),
+        classes=classes,
+        missing=tuple(key for key in wanted if key not in paths),
+    )
+
+
+def _classes(table: Path) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Number of each label, and the names to show."""
+    numbers, names = {}, []
+    for line, (index, mid, name) in read_rows(table, columns=3):
+        if index == "index":
+            continue
+        if index != str(len(names)):
+            raise ValueError(f"{table}, line {line}: expected index {len(names)}, got {index!r}")
+        numbers[mid] = len(names)
+        names.append(name)
+    return numbers, tuple(names)
+
+
+def _segments(table: Path, numbers: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    """Class numbers of each id."""
+    wanted = {}
+    for line, (key, _, _, labels) in read_rows(table, columns=4):
+        unknown = [label for label in labels.split(",") if label not in numbers]
+        if unknown:
+            raise ValueError(
+                f"{table}, line {line}: unknown labels {unknown}; class_labels_indices.csv beside "
+                "it does not list them"
+            )
+        wanted[key] = tuple(numbers[label] for label in labels.split(","))
+    return wanted

@@ -1,0 +1,63 @@
+"""VGGSound: ten-second clips of 309 classes, as its csv and the usual folders hold them."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from avblocks.data.datasets._disk import media_files, read_rows
+from avblocks.data.datasets.clipset import ClipSet, Item
+
+_STEM = re.compile(r"(.{11}_\d{6})(?:_\d{6})?")
+
+
+def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
+    """List one split of VGGSound.
+
+    ``root/vggsound.csv`` has lines ``youtube id, start second, label, split``; the clips are
+    anywhere below ``root`` as ``ID_ssssss_eeeeee.mp4`` or ``ID_ssssss.mp4``, in folders of classes
+    or flat. Lines that share id and start second are one clip of several labels.
+
+    Args:
+        root: Folder of the csv and the clips.
+        split: Which split.
+
+    Returns:
+        The clips in the order of the csv; classes in alphabetical order, from both splits.
+
+    Raises:
+        ValueError: If the csv or the clips are missing, or a line is wrong.
+
+    Source: Chen et al., "VGGSound: a large-scale audio-visual dataset" (ICASSP 2020).
+    """
+    root = Path(root)
+    wanted: dict[str, list[str]] = {}
+    names = set()
+    table = root / "vggsound.csv"
+    for line, (youtube, start, label, part) in read_rows(table, columns=4):
+        if not start.isdecimal() or part not in ("train", "test"):
+            raise ValueError(
+                f"{table}, line {line}: expected a start second and train or test, "
+                f"got {start!r} and {part!r}"
+            )
+        names.add(label)
+        if part == split:
+            wanted.setdefault(f"{youtube}_{int(start):06d}", []).append(label)
+    classes = tuple(sorted(names))
+    number = {label: index for index, label in enumerate(classes)}
+    paths = _index(root)
+    return ClipSet(
+        name=f"vggsound {split}",
+        items=tuple(
+            Item(id=key, path=paths[key], labels=tuple(number[label] for label in labels))
+            for key, labels in wanted.items()
+            if key in paths
+        ),
+        classes=classes,
+        missing=tuple(key for key in wanted if key not in paths),
+    )
+
+
+def _index(root: Path) -> dict[str, str]:
+    """Map ``ID_ssssss`` to the file of that clip."""
+    matches = ((_STEM.fullmatch(path.stem), path) for path in media_files(root))
+    return {match[1]: str(path) for match, path in matches if match}

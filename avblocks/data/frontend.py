@@ -1,0 +1,46 @@
+"""From a batch of bytes and samples to what the encoder reads, on the device."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.audio import LogMel
+from avblocks.data.batch import AVBatch
+from avblocks.data.transforms import Normalize, apply_gain, flip_images
+
+
+class FrontEnd(nn.Module):
+    """Flip and normalise the pictures, apply the gains, take the log-mel spectrograms.
+
+    It computes in float32 whatever the precision around it: half a precision is too little for
+    the power of a quiet sound.
+
+    Args:
+        rate: samples a second.
+        n_mels: mel bins.
+
+    Example:
+        >>> from avblocks.data.batch import AVBatch
+        >>> batch = AVBatch(
+        ...     image=torch.zeros(2, 3, 32, 32, dtype=torch.uint8), audio=torch.zeros(2, 48000),
+        ...     flip=torch.zeros(2, dtype=torch.bool), gain=torch.zeros(2),
+        ...     target=torch.zeros(2, 5), seeds=(1, 2), paths=("a.mp4", "b.mp4"),
+        ... )
+        >>> image, audio = FrontEnd()(batch)
+        >>> image.shape, audio.shape
+        (torch.Size([2, 3, 32, 32]), torch.Size([2, 1, 128, 192]))
+    """
+
+    def __init__(self, *, rate: int = 16000, n_mels: int = 128) -> None:
+        super().__init__()
+        self.normalize = Normalize()
+        self.log_mel = LogMel(rate=rate, n_mels=n_mels)
+
+    def forward(
+        self, batch: AVBatch
+    ) -> tuple[Float[Tensor, "b 3 height width"], Float[Tensor, "b 1 m t"]]:
+        """Pictures and spectrograms of a batch."""
+        with torch.autocast(batch.image.device.type, enabled=False):
+            image = self.normalize(flip_images(batch.image, batch.flip))
+            audio = self.log_mel(apply_gain(batch.audio, batch.gain))
+        return image, audio

@@ -1,0 +1,125 @@
+"""Order and randomness as pure functions of a key, so that a run resumes exactly.
+
+The state of a run's data is one integer, the samples consumed. Number of workers and number of
+ranks may change between two parts of a run; the global batch may not.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import Sampler
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """Hash a sample's key to 63 bits.
+
+    Args:
+        seed: Of the run.
+        epoch: From 0.
+        index: Of the sample in its data set.
+
+    Returns:
+        The same number for the same key, everywhere and always.
+    """
+    digest = hashlib.blake2b(f"{seed},{epoch},{index}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> torch.Generator:
+    """Give a sample its own source of randomness, see ``sample_seed``."""
+    return torch.Generator().manual_seed(sample_seed(seed, epoch, index))
+
+
+class KeyedBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index), shuffled anew in each epoch, for one rank; a ``batch_sampler``.
+
+    Batch g of an epoch is a slice of that epoch's permutation and each rank takes every
+    ``world_size``-th of it. What does not fill a batch at the end of an epoch is dropped, except
+    where the whole data set is smaller than a batch: then it is the batch. Iterating gives the rest
+    of the current epoch and counts nothing, since workers fetch ahead; whoever trains calls
+    ``advance`` after each batch.
+
+    Args:
+        length: Samples in the data set.
+        batch_size: Samples per batch and rank.
+        seed: Of the order.
+        rank: This process.
+        world_size: Number of processes.
+
+    Raises:
+        ValueError: If a number is out of range, or there are fewer samples than ranks.
+
+    >>> batches = KeyedBatches(6, batch_size=2, seed=0)
+    >>> len(batches), sorted(index for batch in batches for _, index in batch)
+    (3, [0, 1, 2, 3, 4, 5])
+    """
+
+    def __init__(
+        self, length: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if batch_size < 1 or not 0 <= rank < world_size:
+            raise ValueError(
+                "expected batch_size >= 1 and 0 <= rank < world_size, "
+                f"got {batch_size}, {rank} and {world_size}"
+            )
+        if length < world_size:
+            raise ValueError(f"{length} samples are too few for {world_size} ranks")
+        self.length = length
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.batch = min(batch_size * world_size, length // world_size * world_size)
+        self.batches = 0
+
+    @property
+    def consumed(self) -> int:
+        """Samples that all ranks together have trained on: the whole state."""
+        return self.batches * self.batch
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch, from 0."""
+        return self.batches // len(self)
+
+    def __len__(self) -> int:
+        return self.length // self.batch
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, done = divmod(self.batches, len(self))
+        generator = sample_generator(self.seed, epoch, -1)
+        order = torch.randperm(self.length, generator=generator).tolist()
+        for start in range(done * self.batch, len(self) * self.batch, self.batch):
+            share = order[start : start + self.batch][self.rank :: self.world_size]
+            yield [(epoch, index) for index in share]
+
+    def advance(self) -> None:
+        """Count one batch as consumed."""
+        self.batches += 1
+
+    def state_dict(self) -> dict[str, int]:
+        """Give the samples consumed, and the two sizes that must not change."""
+        return {"consumed": self.consumed, "length": self.length, "batch": self.batch}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where a state was saved, whatever the world size was then.
+
+        Args:
+            state: From ``state_dict``.
+
+        Raises:
+            ValueError: If the data set has another length or the global batch another size.
+        """
+        if state["length"] != self.length:
+            raise ValueError(
+                f"the run was on {state['length']} samples and these are {self.length}: resume on "
+                "the same data, or start a new run"
+            )
+        batches, rest = divmod(state["consumed"], self.batch)
+        if rest or state["batch"] != self.batch:
+            raise ValueError(
+                f"the run consumed {state['consumed']} samples in global batches of "
+                f"{state['batch']} and this one is {self.batch}: resume with the same "
+                "batch size x ranks, or start a new run"
+            )
+        self.batches = batches

@@ -1,0 +1,45 @@
+"""Nearest neighbours by cosine similarity: a probe of features that needs no training."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from avblocks.shapes import expect, require
+
+
+def leave_one_out(
+    features: Float[Tensor, "b d"], *others: Float[Tensor, "b d_other"], chunk: int = 1024
+) -> tuple[Int64[Tensor, " b"], Float[Tensor, " b"]]:
+    """For each sample the most similar other one, by cosine similarity.
+
+    Args:
+        features: one row a sample.
+        *others: further features of the same samples, whose similarities are added (the reference
+            probes image, audio and fusion alone and together).
+        chunk: rows compared at a time, which bounds the memory.
+
+    Returns:
+        Index of the nearest other sample, and the similarity to it.
+
+    Raises:
+        ValueError: if there are fewer than two samples or the numbers of rows differ.
+
+    Example:
+        >>> index, similarity = leave_one_out(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]))
+        >>> index
+        tensor([1, 0, 1])
+    """
+    require(len(features) > 1, "features", len(features), "at least two samples")
+    for other in others:
+        expect("others", other, "b d", b=len(features))
+    views = [F.normalize(x.float(), dim=1) for x in (features, *others)]
+    indices, scores = [], []
+    for start in range(0, len(features), chunk):
+        part = torch.stack([x[start : start + chunk] @ x.T for x in views]).sum(0)
+        rows = torch.arange(len(part), device=part.device)
+        part[rows, start + rows] = -torch.inf
+        score, index = part.max(dim=1)
+        indices.append(index)
+        scores.append(score)
+    return torch.cat(indices), torch.cat(scores)

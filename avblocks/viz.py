@@ -1,0 +1,83 @@
+"""Pictures to look at. Needs matplotlib (in the extra ``avblocks[recipes]``)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from avblocks.shapes import require
+
+_GREY = (0.82, 0.82, 0.82)
+
+
+def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> Figure:
+    """A table of pictures, one row a sample: RGB of three channels, spectrograms of one.
+
+    Values that are not a number, such as masked patches, are drawn grey. The spectrograms of a row
+    share one scale of colours, low frequencies at the bottom.
+
+    Args:
+        columns: a title and a batch of pictures for each column; RGB values in [0, 1].
+
+    Raises:
+        ValueError: if there is no column, the batches differ or channels are not one or three.
+
+    Example:
+        >>> figure = panel({"image": torch.rand(2, 3, 8, 8), "sound": torch.rand(2, 1, 8, 12)})
+        >>> len(figure.axes)
+        4
+    """
+    require(len(columns) > 0, "columns", columns, "at least one column")
+    batches = list(columns.values())
+    rows = len(batches[0])
+    require(all(len(b) == rows for b in batches), "columns", [len(b) for b in batches], "one size")
+    figure = Figure(figsize=(1.9 * len(columns), 1.8 * rows + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, len(columns), squeeze=False)
+    scales = [_scale([b[row] for b in batches if b.shape[1] == 1]) for row in range(rows)]
+    for column, (title, batch) in enumerate(columns.items()):
+        axes[0, column].set_title(title, fontsize=9)
+        for row in range(rows):
+            _draw(axes[row, column], batch[row].detach().float().cpu(), scale=scales[row])
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as a PNG, making its folder if there is none."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def _scale(spectrograms: list[Float[Tensor, "1 m t"]]) -> tuple[float, float]:
+    """The range of the first spectrogram, which is the true one where others are guesses."""
+    if not spectrograms:
+        return 0.0, 1.0
+    finite = spectrograms[0][torch.isfinite(spectrograms[0])].float()
+    return finite.quantile(0.02).item(), finite.quantile(0.995).item()
+
+
+def _draw(
+    ax: Axes, picture: Float[Tensor, "c height width"], *, scale: tuple[float, float]
+) -> None:
+    require(picture.shape[0] in (1, 3), "channels", picture.shape[0], "1 or 3")
+    if picture.shape[0] == 1:
+        ax.imshow(
+            picture[0], origin="lower", aspect="auto", cmap=_magma(), vmin=scale[0], vmax=scale[1]
+        )
+    else:
+        grey = torch.tensor(_GREY).view(3, 1, 1)
+        ax.imshow(torch.where(picture.isnan(), grey, picture).clamp(0, 1).permute(1, 2, 0))
+    ax.set_axis_off()
+
+
+def _magma() -> Colormap:
+    cmap = colormaps["magma"].copy()
+    cmap.set_bad(_GREY)
+    return cmap

@@ -1,0 +1,1 @@
+"""Small runnable files, one job each: `python -m recipes` lists them."""

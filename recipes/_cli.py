@@ -1,0 +1,113 @@
+"""`run_cli`: presets as sub-commands, and a user's mistake as one line."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import tyro
+
+from recipes._run import Run
+
+USER_ERRORS = (ValueError, OSError, FloatingPointError)
+"""What a user can cause and mend; anything else is a bug and keeps its traceback."""
+
+
+class HasRun(Protocol):
+    """A recipe's configuration."""
+
+    @property
+    def run(self) -> Run:
+        """The settings that all recipes share."""
+        ...
+
+
+C = TypeVar("C", bound=HasRun)
+
+
+def run_cli(
+    main: Callable[[C], object],
+    *,
+    presets: Mapping[str, tuple[str, C]],
+    doc: str | None,
+    args: Sequence[str] | None = None,
+) -> None:
+    """Read the command line, then call `main` with the configuration.
+
+    The first preset is the default: it needs no sub-command, and its settings can be
+    overridden without one. `run.dir`, when not given, becomes `runs/RECIPE-PRESET`.
+
+    A `ValueError`, `OSError` or `FloatingPointError` ends the program with one line and
+    exit code 2; with AVBLOCKS_TRACEBACK=1 it keeps its traceback, like every other error.
+
+    Args:
+        main: The recipe.
+        presets: Name of each preset, what it is in one line, and its configuration.
+        doc: The recipe's docstring, shown by `--help`.
+        args: Words of the command line instead of `sys.argv[1:]`.
+    """
+    try:
+        main(_parse(presets, doc=doc or "", words=list(sys.argv[1:] if args is None else args)))
+    except (*USER_ERRORS, RuntimeError) as error:
+        line = user_line(error)
+        if line is None or os.environ.get("AVBLOCKS_TRACEBACK") == "1":
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) -> C:
+    name = words.pop(0) if words and not words[0].startswith("-") else next(iter(presets))
+    if name not in presets:
+        raise ValueError(f"no preset {name!r}; the presets are: {', '.join(presets)}")
+    recipe = _recipe()
+    config = tyro.cli(
+        type(presets[name][1]),
+        prog=f"python -m recipes.{recipe} {name}",
+        description=_help(presets, doc=doc, recipe=recipe, chosen=name),
+        default=presets[name][1],
+        args=words,
+    )
+    if config.run.dir is None:
+        folder = Path("runs") / f"{recipe}-{name}"
+        config = replace(config, run=replace(config.run, dir=folder))  # pyright: ignore[reportArgumentType]
+    return config
+
+
+def _recipe() -> str:
+    spec = sys.modules["__main__"].__spec__
+    return spec.name.rpartition(".")[2] if spec else Path(sys.argv[0]).stem
+
+
+def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, recipe: str, chosen: str) -> str:
+    width = max(map(len, presets))
+    lines = [f"  {name:{width}}  {about}" for name, (about, _) in presets.items()]
+    use = f"python -m recipes.{recipe} [PRESET] [OPTIONS]"
+    listed = "\n".join(["Presets (the first is the default):", *lines])
+    return f"{doc.strip()}\n\n{use}\n\n{listed}\n\nDefaults shown are those of: {chosen}"
+
+
+def user_line(error: BaseException) -> str | None:
+    """Return a user's error as one line, or None for a bug.
+
+    A data loader's worker hands its error on with a whole traceback as the message: of that
+    only the original message is kept.
+    """
+    text = str(error)
+    worker = re.match(r"Caught (\w+) in DataLoader worker", text)
+    if isinstance(error, RuntimeError) and not (worker and _is_user_error(worker[1])):
+        return None
+    if worker:
+        text = re.split(r"^[\w.]+: ", text, flags=re.MULTILINE)[-1]
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _is_user_error(name: str) -> bool:
+    # The loader turns an error whose class takes other arguments into a RuntimeError.
+    classes = list(USER_ERRORS)
+    for cls in classes:
+        classes += cls.__subclasses__()
+    return name in {cls.__name__ for cls in classes}

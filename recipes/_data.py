@@ -1,0 +1,146 @@
+"""`Data`: which clips a recipe reads and how, and the loaders over them."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch.utils.data import DataLoader
+
+from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate
+from avblocks.data.datasets import ClipSet, audioset, folder, scenes, vggsound
+from recipes._distributed import rank_and_world
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which clips to read, and what to cut out of each."""
+
+    name: Literal["scenes", "folder", "vggsound", "audioset"]
+    """Layout of the data; scenes are made on the spot."""
+
+    root: Path | None = None
+    """Where the data lies; scenes are kept in a cache folder unless it is given."""
+
+    seconds: float = 3.0
+    """Length of the sound window."""
+
+    rate: int = 16000
+    """Samples a second that sounds are resampled to."""
+
+    size: int = 224
+    """Side of the square picture, pixels."""
+
+    mels: int = 128
+    """Mel bins of the spectrogram, 64 frames a second."""
+
+    workers: int = 8
+    """Processes that read clips, for each process that trains."""
+
+    on_error: Literal["raise", "skip"] = "raise"
+    """Stop at a file that cannot be used, or list it in skipped.csv and go on without it."""
+
+    max_skipped: float = 0.1
+    """Share of the files that may be skipped; beyond it the run stops with an error."""
+
+    @property
+    def audio_size(self) -> tuple[int, int]:
+        """Mel bins and frames of a spectrogram."""
+        return self.mels, round(self.seconds * 64)
+
+
+def train_set(data: Data) -> ClipSet:
+    """List the clips to train on, and say how many there are.
+
+    Raises:
+        ValueError: If the root is not given, or none of the clips is there.
+    """
+    root = _root(data)
+    if data.name == "scenes":
+        return _reported(scenes(root, split="train"), root)
+    if data.name == "vggsound":
+        return _reported(vggsound(root, split="train"), root)
+    if data.name == "audioset":
+        return _reported(audioset(root, split="unbalanced"), root)
+    return _reported(folder(root), root)
+
+
+def test_set(data: Data) -> ClipSet | None:
+    """List the labelled clips to test on, if the data has any, and say how many there are.
+
+    Raises:
+        ValueError: If the root is not given, or none of the clips is there.
+    """
+    root = _root(data)
+    if data.name == "scenes":
+        return _reported(scenes(root, split="test"), root)
+    if data.name == "vggsound":
+        return _reported(vggsound(root, split="test"), root)
+    if data.name == "audioset":
+        return _reported(audioset(root, split="eval"), root)
+    return None
+
+
+def _root(data: Data) -> Path:
+    if data.root is None and data.name != "scenes":
+        raise ValueError(f"the {data.name} preset needs --data.root DIR, the folder of its clips")
+    return data.root or CACHE / "scenes"
+
+
+def _reported(clips: ClipSet, root: Path) -> ClipSet:
+    print(clips.report(), flush=True)
+    if not len(clips):
+        raise ValueError(f"{root}: none of the clips that {clips.name} lists is on disk")
+    return clips
+
+
+def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int) -> ClipDataset:
+    """The clips as samples, drawn at random for training and from the middle for evaluation."""
+    return ClipDataset(
+        clips,
+        seconds=data.seconds,
+        rate=data.rate,
+        size=data.size,
+        train=train,
+        seed=seed,
+        on_error=data.on_error,
+        max_skipped=data.max_skipped,
+    )
+
+
+def train_loader(
+    clips: ClipSet, data: Data, *, batch: int, seed: int
+) -> Callable[[int, int], DataLoader[AVBatch]]:
+    """Make the training loader of a process from its rank and the world size."""
+
+    def loader(rank: int, world_size: int) -> DataLoader[AVBatch]:
+        batches = KeyedBatches(
+            len(clips), batch_size=batch, seed=seed, rank=rank, world_size=world_size
+        )
+        return DataLoader(
+            dataset(clips, data, train=True, seed=seed),
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=data.workers,
+            persistent_workers=data.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    return loader
+
+
+def test_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch]:
+    """Make the loader of every clip once, in order, shared out among the processes."""
+    rank, world = rank_and_world()
+    keys = [(0, index) for index in range(rank, len(clips), world)]
+    return DataLoader(
+        dataset(clips, data, train=False, seed=0),
+        batch_sampler=[keys[i : i + batch] for i in range(0, len(keys), batch)],
+        collate_fn=collate,
+        num_workers=data.workers,
+        pin_memory=torch.cuda.is_available(),
+    )

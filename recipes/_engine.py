@@ -1,0 +1,123 @@
+"""`fit`: trains a model. What it runs on, Lightning's Trainer, is known to `_engine*.py` alone."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from recipes._run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a recipe asks of the engine: the arguments of `fit`."""
+
+    model: nn.Module
+    train: Callable[[int, int], DataLoader[Any]]
+    optimizer: Optimizer
+    schedule: Callable[[float], Sequence[float]]
+    epochs: int
+    run: Run
+    config: Any
+    free: Collection[str]
+    evaluate: Callable[[nn.Module, int], Mapping[str, float]] | None
+    evaluate_every: int
+    on_batch: Callable[[Any], object] | None
+    compiled: nn.Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """How a run ended."""
+
+    step: int
+    """Optimiser steps behind the model."""
+
+    total: int
+    """Optimiser steps of the whole run."""
+
+    rank: int
+    """This process; only 0 should write files after `fit`."""
+
+    folder: Path
+    """The run folder."""
+
+    scores: Mapping[int, Mapping[str, float]]
+    """What each evaluation measured, by step; only in process 0."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the whole run is done, and not just `max_steps` of it."""
+        return self.step >= self.total
+
+
+def fit(
+    model: nn.Module,
+    *,
+    train: Callable[[int, int], DataLoader[Any]],
+    optimizer: Optimizer,
+    schedule: Callable[[float], Sequence[float]],
+    epochs: int,
+    run: Run,
+    config: Any,
+    free: Collection[str] = (),
+    evaluate: Callable[[nn.Module, int], Mapping[str, float]] | None = None,
+    evaluate_every: int = 1,
+    on_batch: Callable[[Any], object] | None = None,
+    compiled: nn.Module | None = None,
+) -> Fitted:
+    """Train a model; stopped anywhere and resumed, it does bit for bit what it would have done.
+
+    Args:
+        model: Called with a batch, returns a dict of tensors: the scalar `loss`, and other
+            scalars to be logged.
+        train: From (rank, world size), makes the loader of that process, with a batch sampler
+            such as `avblocks.data.keyed.KeyedBatches`. Batches have a `to(device,
+            non_blocking)` method, and may have `paths` to be named in errors.
+        optimizer: Over the model's parameters.
+        schedule: From the epochs done so far, a fraction, to the learning rate of each group
+            of the optimiser; 0.0 before the first step.
+        epochs: Times that every sample is seen.
+        run: The settings all recipes share; `run.dir` must be set.
+        config: All settings of the recipe, a dataclass or dict; kept in `config.json`. A run
+            resumed with others is refused.
+        free: Dotted names in `config` that a resumed run may change, such as `data.root`.
+        evaluate: From (model, epochs done) to named numbers; called in every process before
+            training, after every `evaluate_every` epochs and at the end, in evaluation mode,
+            without gradients. It cannot disturb the training.
+        evaluate_every: Epochs between evaluations.
+        on_batch: Called with each batch before the model, for instance to count.
+        compiled: The part of the model that `run.compile` compiles, if not all of it.
+
+    Returns:
+        How the run ended.
+
+    Raises:
+        ValueError: If the settings, the run folder or the checkpoint are wrong.
+        OSError: If a checkpoint cannot be written.
+        FloatingPointError: If the loss or the gradient is not finite.
+        SystemExit: With 128 + the signal's number, after SIGTERM, SIGINT or SIGUSR1 and a save.
+    """
+    # Importing the engine takes seconds, which `--help` and a wrong option should not cost.
+    from recipes._engine_trainer import run_job
+
+    return run_job(
+        Job(
+            model=model,
+            train=train,
+            optimizer=optimizer,
+            schedule=schedule,
+            epochs=epochs,
+            run=run,
+            config=config,
+            free=free,
+            evaluate=evaluate,
+            evaluate_every=evaluate_every,
+            on_batch=on_batch,
+            compiled=compiled or model,
+        )
+    )

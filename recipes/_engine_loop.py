@@ -1,0 +1,193 @@
+"""`Loop`: what happens at each step, told to Lightning's Trainer through its hooks."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
+
+from recipes import _saves
+from recipes._engine import Job
+from recipes._engine_parts import Position, check_fits, rebind, shard
+from recipes._folder import checkpoints
+from recipes._logs import Report
+from recipes._plan import Plan, seed_all
+from recipes._signals import StopSignals
+
+
+class Loop(L.LightningModule):
+    """Runs a recipe's job, step by step.
+
+    All randomness of a step follows from (seed, step, batch, process), so a checkpoint needs
+    no random state: model, optimiser, step and position are all there is.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        plan: Plan,
+        sampler: Position,
+        folder: Path,
+        report: Report | None,
+        start: int,
+    ) -> None:
+        super().__init__()
+        self.model = job.model
+        self.job = job
+        self.plan = plan
+        self.sampler = sampler
+        self.folder = folder
+        self.report = report
+        self.at = start
+        self.signals = StopSignals()
+        self.stopped_by = 0
+        self._sums: dict[str, float] = {}
+        self._norm = 0.0
+        self._since = (0, 0.0)
+
+    def configure_model(self) -> None:
+        """Spread the parameters over the processes, where the strategy is to do so."""
+        if self.job.run.strategy == "fsdp" and self.device_mesh is not None:
+            names = {parameter: name for name, parameter in self.model.named_parameters()}
+            shard(self.model, self.device_mesh["data_parallel"])
+            rebind(self.job.optimizer, names, self.model)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Hand over the recipe's optimiser."""
+        return self.job.optimizer
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Move a batch while the device works."""
+        return batch.to(device, non_blocking=True)
+
+    def on_train_start(self) -> None:
+        """Listen to signals, and make up for an evaluation that is due but not recorded."""
+        self.signals.listen()
+        self.catch_up(self.trainer)
+        self._since = (self.sampler.consumed, time.perf_counter())
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set each group's learning rate, a function of the step alone."""
+        if self.job.on_batch is not None:
+            self.job.on_batch(batch)
+        if batch_idx % self.plan.accumulate:
+            return
+        rates = self.job.schedule(self.plan.epoch(self.at))
+        for group, rate in zip(self.job.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return a batch's loss."""
+        part = batch_idx % self.plan.accumulate
+        seed_all(self.job.run.seed, "train", self.at, part, self.global_rank)
+        out = self.model(batch)
+        names = [name for name, value in out.items() if value.ndim == 0]
+        values = torch.stack([out[name].detach().float() for name in names])
+        if not torch.isfinite(out["loss"]):
+            self._not_finite("loss", float(out["loss"].detach()), batch)
+        means = self.trainer.strategy.reduce(values, reduce_op="mean").tolist()
+        for name, value in zip(names, means, strict=True):
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        return out["loss"]
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Measure the gradient, and clip it."""
+        params = [p for p in self.model.parameters() if p.grad is not None]
+        norm = get_total_norm([p.grad for p in params if p.grad is not None])
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        self._norm = float(norm)
+        # A loss scaler skips such a step itself, and lowers its scale.
+        if (
+            not torch.isfinite(norm)
+            and getattr(self.trainer.precision_plugin, "scaler", None) is None
+        ):
+            self._not_finite("gradient norm", self._norm, None)
+        if self.job.run.clip_grad is not None:
+            clip_grads_with_norm_(params, self.job.run.clip_grad, norm)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count; at the end of a step also record, save, evaluate and look for signals."""
+        plan = self.plan
+        self.sampler.advance()
+        if (batch_idx + 1) % plan.accumulate:
+            return
+        self.at += 1
+        self._record()
+        self.stopped_by = self._any_signal()
+        last = self.stopped_by or self.at == plan.stop
+        if last or self.at % self.job.run.save_every == 0:
+            self.save()
+        if plan.evaluates(self.at) and not self.stopped_by:
+            self._evaluate(self.trainer)
+        self.trainer.should_stop = bool(self.stopped_by)
+        self._since = (self.sampler.consumed, time.perf_counter())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put in where the run stands, and leave out Lightning's own loops."""
+        del checkpoint["loops"]
+        checkpoint["run"] = {"step": self.at, "data": self.sampler.state_dict()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go to where the checkpoint was written."""
+        if checkpoint["run"]["step"] != self.at:
+            raise RuntimeError("processes disagree about the checkpoint to resume from")
+        weights = checkpoint.get("state_dict", {})  # fsdp has read and checked them by now
+        if weights:
+            check_fits(self.model, {k.removeprefix("model."): v for k, v in weights.items()})
+        self.sampler.load_state_dict(checkpoint["run"]["data"])
+
+    def save(self) -> None:
+        """Write a checkpoint; the rows behind it go to disk first."""
+        if self.report is not None:
+            self.report.rows.flush()
+        self.trainer.save_checkpoint(checkpoints(self.folder) / "by-lightning")
+
+    def catch_up(self, trainer: L.Trainer) -> None:
+        """Evaluate if the baseline, or the evaluation after the resumed step, is missing."""
+        missing = self.report is not None and self.at not in self.report.evaluated
+        if trainer.strategy.broadcast(missing) and self.plan.evaluates(self.at):
+            self._evaluate(trainer)
+
+    def _record(self) -> None:
+        consumed, since = self._since
+        seconds = max(time.perf_counter() - since, 1e-9)
+        values = {name: value / self.plan.accumulate for name, value in self._sums.items()}
+        values["lr"] = max(group["lr"] for group in self.job.optimizer.param_groups)
+        values["grad_norm"] = self._norm
+        values["samples_per_s"] = (self.sampler.consumed - consumed) / seconds
+        self._sums = {}
+        if self.report is not None:
+            self.report.step(self.at, values)
+
+    def _evaluate(self, trainer: L.Trainer) -> None:
+        if self.job.evaluate is None:
+            return
+        seed_all(self.job.run.seed, "evaluate", self.at, trainer.global_rank)
+        modes = {module: module.training for module in self.model.modules()}
+        self.model.eval()
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            scores = self.job.evaluate(self.model, self.plan.epochs_done(self.at))
+        for module, training in modes.items():
+            module.training = training
+        if self.report is not None:
+            self.report.evaluation(self.at, scores)
+
+    def _any_signal(self) -> int:
+        flag = torch.tensor(float(self.signals.received), device=self.device)
+        return int(self.trainer.strategy.reduce(flag, reduce_op="max"))
+
+    def _not_finite(self, what: str, value: float, batch: Any) -> None:
+        good = _saves.latest(checkpoints(self.folder))
+        paths = ", ".join(map(str, getattr(batch, "paths", ()))) or "unnamed"
+        raise FloatingPointError(
+            f"{what} {value} in step {self.at + 1}; clips of the batch: {paths}; "
+            f"last good checkpoint: {good or 'none yet'}"
+        )

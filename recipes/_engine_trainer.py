@@ -1,0 +1,176 @@
+"""Builds Lightning's Trainer for a job, and runs it in the run folder."""
+
+import logging
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
+from torch import nn
+
+from recipes import _saves
+from recipes._engine import Fitted, Job
+from recipes._engine_loop import Loop
+from recipes._engine_parts import Stream, WholeSaves, check_fits
+from recipes._folder import open_folder
+from recipes._logs import Report
+from recipes._pictures import loss_curve
+from recipes._plan import Plan
+from recipes._run import Run
+
+
+def run_job(job: Job) -> Fitted:
+    """Train, and return how the run ended."""
+    if job.run.compile:
+        _compile(job.compiled)
+    with _quiet():
+        trainer = _trainer(job.run, folder=job.run.folder)
+        stream = Stream(job.train(trainer.global_rank, trainer.world_size))
+        plan = Plan(
+            batches=stream.batches,
+            epochs=job.epochs,
+            accumulate=job.run.accumulate,
+            max_steps=job.run.max_steps,
+            evaluate_every=job.evaluate_every,
+        )
+        path = open_folder(
+            job.run,
+            config=job.config,
+            free=job.free,
+            first=trainer.is_global_zero,
+        )
+        return _train(
+            job, trainer=trainer, stream=stream, plan=plan, folder=job.run.folder, path=path
+        )
+
+
+def _train(
+    job: Job, *, trainer: L.Trainer, stream: Stream, plan: Plan, folder: Path, path: Path | None
+) -> Fitted:
+    start = _saves.step_of(path) if path else 0
+    report = None
+    if trainer.is_global_zero:
+        report = Report(folder, plan=plan, start=start, every=job.run.log_every)
+        report.say(_opening(job.model, trainer, plan=plan, path=path))
+    stream.count = max(plan.stop - start, 0) * plan.accumulate
+    loop = Loop(job, plan=plan, sampler=stream.sampler, folder=folder, report=report, start=start)
+    try:
+        if path and start >= plan.stop:
+            _load(loop, path, trainer)
+        else:
+            trainer.fit(loop, stream, ckpt_path=path, weights_only=True)
+    finally:
+        stream.close()
+        loop.signals.restore()
+        if report is not None:
+            report.close()
+    if report is not None:
+        loss_curve(folder / "metrics.csv", folder / "loss.png")
+    if loop.stopped_by:
+        _leave(loop, folder)
+    scores = report.evaluated if report else {}
+    return Fitted(
+        step=loop.at, total=plan.total, rank=trainer.global_rank, folder=folder, scores=scores
+    )
+
+
+def _opening(model: nn.Module, trainer: L.Trainer, *, plan: Plan, path: Path | None) -> str:
+    if path and _saves.step_of(path) >= plan.stop:
+        return f"nothing left to train: {path} is at step {_saves.step_of(path)} of {plan.stop}"
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    where = f"going on from {path}" if path else "starting"
+    return (
+        f"{where}: {plan.stop} of {plan.total} steps, {plan.batches} batches an epoch, "
+        f"{count / 1e6:.2f} M parameters, {trainer.world_size} x "
+        f"{trainer.strategy.root_device.type}, {trainer.precision}"
+    )
+
+
+def _load(loop: Loop, path: Path, trainer: L.Trainer) -> None:
+    state = _saves.load(path)["state_dict"]
+    weights = {name.removeprefix("model."): value for name, value in state.items()}
+    check_fits(loop.model, weights)
+    loop.model.load_state_dict(weights)
+    loop.model.to(trainer.strategy.root_device)
+    loop.catch_up(trainer)
+
+
+def _leave(loop: Loop, folder: Path) -> None:
+    name = Signals(loop.stopped_by).name
+    if loop.report is not None:
+        print(f"{name}: saved at step {loop.at} in {folder}; go on with --run.resume")
+    sys.exit(128 + loop.stopped_by)
+
+
+def _trainer(run: Run, *, folder: Path) -> L.Trainer:
+    gpus = torch.cuda.device_count()
+    devices = run.devices_per_node
+    if gpus and devices > gpus:
+        raise ValueError(f"run.devices is {devices}, but this machine has {gpus} GPUs")
+    return L.Trainer(
+        accelerator="gpu" if gpus else "cpu",
+        devices=devices,
+        num_nodes=run.nodes,
+        strategy=_strategy(run, processes=devices * run.nodes),
+        precision=_precision(run.precision, gpu=gpus > 0),
+        accumulate_grad_batches=run.accumulate,
+        max_epochs=1,
+        plugins=[WholeSaves()],
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def _strategy(run: Run, *, processes: int) -> str | Strategy:
+    if run.strategy == "fsdp":
+        return ModelParallelStrategy(
+            data_parallel_size=processes, tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
+    return "ddp" if run.strategy == "ddp" or processes > 1 else "auto"
+
+
+def _precision(wanted: str, *, gpu: bool) -> Any:
+    if wanted == "16-mixed" and not gpu:
+        raise ValueError("run.precision 16-mixed needs a GPU; take bf16-mixed or 32-true")
+    if wanted != "auto":
+        return wanted
+    return "bf16-mixed" if gpu and torch.cuda.is_bf16_supported(False) else "32-true"
+
+
+def _compile(model: nn.Module) -> None:
+    compilers = [os.environ.get("CXX", "g++"), "g++", "clang++"]
+    if not any(map(shutil.which, compilers)):
+        raise ValueError("run.compile needs a C++ compiler, g++ or clang++, and found none")
+    if torch.cuda.is_available() and find_spec("triton") is None:
+        raise ValueError("run.compile needs the package triton on a GPU")
+    model.compile()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's hints to itself; its errors still come through."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

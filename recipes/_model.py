@@ -1,0 +1,78 @@
+"""`Model`: the encoder and its decoders, in numbers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from avblocks import AVMAE, AVEncoder, av_mae, av_vit
+from recipes._data import Data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """Sizes of the encoder and the decoders; the defaults are the paper's VGGSound model."""
+
+    dim: int = 768
+    """Width of the encoder's tokens."""
+
+    depth: int = 12
+    """Blocks of each ViT."""
+
+    heads: int = 12
+    """Attention heads of the encoder."""
+
+    patch: int = 16
+    """Side of a patch, of pictures and of spectrograms."""
+
+    fusion: Literal["token", "dense", "factorized"] = "factorized"
+    """How the fusion tokens meet the two modalities."""
+
+    fusion_layers: Literal["all", "none"] | tuple[int, ...] = "all"
+    """Layers with fusion, from 0."""
+
+    num_tokens: tuple[int, int, int] = (16, 8, 8)
+    """Fusion tokens, image aggregation tokens, audio aggregation tokens."""
+
+    attn_ratio: float = 0.25
+    """Width of the fusion's attention as a share of the tokens'."""
+
+    mlp_ratio: float = 1.0
+    """Hidden width of the fusion blocks' MLPs as a multiple of the tokens'."""
+
+    decoder_dim: int = 512
+    """Width of the decoders' tokens."""
+
+    decoder_depth: int = 8
+    """Blocks of each decoder."""
+
+    decoder_heads: int = 16
+    """Attention heads of the decoders."""
+
+
+def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEncoder:
+    """Build the encoder for the clips' sizes."""
+    return av_vit(
+        model.dim,
+        depth=model.depth,
+        num_heads=model.heads,
+        image_size=data.size,
+        audio_size=data.audio_size,
+        patch=model.patch,
+        fusion=model.fusion,
+        fusion_layers=model.fusion_layers,
+        num_tokens=model.num_tokens,
+        attn_ratio=model.attn_ratio,
+        mlp_ratio=model.mlp_ratio,
+        drop_path=drop_path,
+    )
+
+
+def build_autoencoder(model: Model, data: Data) -> AVMAE:
+    """Build the masked autoencoder around an encoder."""
+    return av_mae(
+        build_encoder(model, data),
+        image_size=data.size,
+        audio_size=data.audio_size,
+        dim=model.decoder_dim,
+        depth=model.decoder_depth,
+        num_heads=model.decoder_heads,
+    )

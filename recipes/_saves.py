@@ -1,0 +1,182 @@
+"""Checkpoints that are either whole or not there.
+
+A checkpoint is written under a temporary name in its own folder, forced to disk and renamed.
+Its size and sha256 stand in a manifest beside it, renamed first: no format notices a flipped
+bit by itself. The older checkpoints go only after the new one is whole.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PLAIN = (Tensor, str, int, float, bool, bytes, type(None))
+
+
+def save(state: dict[str, Any], folder: Path, *, step: int, keep: int = 2) -> Path:
+    """Write a checkpoint, then remove all but the newest `keep`.
+
+    Args:
+        state: Tensors and plain values, in dicts, lists and tuples.
+        folder: Where the checkpoints are.
+        step: Optimiser steps behind this state; it names the file.
+        keep: How many to keep.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        TypeError: If `state` holds anything that would need code to be loaded.
+        OSError: If it cannot be written; older checkpoints are untouched.
+    """
+    _check_plain(state, "")
+    path = folder / f"step-{step:08d}.ckpt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        _check_space(state, folder)
+        _write(path, state)
+    except (OSError, RuntimeError) as error:  # torch.save hides a full disk in a RuntimeError
+        raise OSError(f"checkpoint {path} cannot be written: {error}") from error
+    for old in _paths(folder)[keep:]:
+        old.unlink()
+        _manifest(old).unlink(missing_ok=True)
+    return path
+
+
+def latest(folder: Path, *, report: Callable[[str], object] = print) -> Path | None:
+    """Return the newest whole checkpoint, or None; damaged ones are reported and passed over."""
+    for path in _paths(folder):
+        fault = _fault(path)
+        if fault is None:
+            return path
+        report(f"checkpoint {path} passed over: {fault}")
+    return None
+
+
+def exists(folder: Path) -> bool:
+    """Return whether the folder holds any checkpoint, whole or not."""
+    return bool(_paths(folder))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint into memory; no code in it is ever run.
+
+    Raises:
+        ValueError: If it is damaged, or holds code.
+    """
+    fault = _fault(path)
+    if fault is not None:
+        raise ValueError(f"checkpoint {path} refused: {fault}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"checkpoint {path} refused: it holds more than tensors") from error
+
+
+def step_of(path: Path) -> int:
+    """Return the optimiser steps behind a checkpoint."""
+    return int(path.stem.removeprefix("step-"))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed save left behind."""
+    for path in folder.glob("step-*.tmp"):
+        path.unlink()
+    for path in folder.glob("step-*.json"):
+        if not path.with_suffix(".ckpt").exists():
+            path.unlink()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file so that a kill leaves the old one or the new one."""
+    tmp = path.with_name(path.name + ".tmp")
+    with tmp.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    tmp.replace(path)
+    _sync_folder(path.parent)
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.ckpt"), key=step_of, reverse=True)
+
+
+def _manifest(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    tmp = path.with_name(path.name + ".tmp")
+    try:
+        with tmp.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        # The manifest goes first: a checkpoint that can be seen always has its hash beside it.
+        replace_text(_manifest(path), json.dumps(_facts(tmp)))
+        tmp.replace(path)
+    finally:
+        tmp.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _fault(path: Path) -> str | None:
+    if not path.is_file():
+        return "no such file"
+    manifest = _manifest(path)
+    if not manifest.is_file():
+        return f"its manifest {manifest.name} is missing"
+    try:
+        wanted = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError:
+        return f"its manifest {manifest.name} is not JSON"
+    return None if wanted == _facts(path) else "it is damaged (size or sha256 differs)"
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _check_space(state: dict[str, Any], folder: Path) -> None:
+    need = sum(x.numel() * x.element_size() for x in _leaves(state) if isinstance(x, Tensor))
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise OSError(f"disk full: {need / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
+
+
+def _leaves(state: Any) -> list[Any]:
+    if isinstance(state, dict):
+        state = list(state.values())
+    if isinstance(state, (list, tuple)):
+        return [leaf for value in state for leaf in _leaves(value)]
+    return [state]
+
+
+def _check_plain(state: Any, name: str) -> None:
+    if isinstance(state, dict):
+        for key, value in state.items():
+            _check_plain(value, f"{name}.{key}")
+    elif isinstance(state, (list, tuple)):
+        for index, value in enumerate(state):
+            _check_plain(value, f"{name}[{index}]")
+    elif not isinstance(state, PLAIN):
+        raise TypeError(f"checkpoint{name} is {type(state).__name__}, not a tensor or plain value")

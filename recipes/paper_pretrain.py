@@ -1,0 +1,166 @@
+r"""Masked audio-visual pre-training of an early-fusion transformer (DeepAVFusion, CVPR 2024).
+
+Paper:    "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions
+          through Masked Modeling", arXiv 2312.01017, section 3 and appendix.
+Command:  python -m recipes.paper_pretrain                           (no data, no GPU, minutes)
+          python -m recipes.paper_pretrain folder --data.root DIR    (your own videos)
+          python -m recipes.paper_pretrain vggsound --data.root DIR --image-weights MAE.pth \\
+              --audio-weights AUDIOMAE.pth                           (the paper's, 8 GPUs)
+Try:      --model.fusion dense
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from torch import nn
+from torch.optim import AdamW
+
+from avblocks.optim import cosine_lr, param_groups, pretrained_multiplier, scaled_lr
+from recipes._cli import run_cli
+from recipes._data import Data, test_loader, test_set, train_loader, train_set
+from recipes._engine import fit
+from recipes._model import Model, build_autoencoder
+from recipes._plan import seed_all
+from recipes._pretraining import Pretraining, load_pretrained, reconstruction_picture
+from recipes._probe import nearest_neighbour
+from recipes._run import Run
+from recipes._skipped import SkippedFiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything a run depends on; the defaults are the paper's on VGGSound."""
+
+    data: Data
+    """The clips."""
+
+    model: Model = field(default_factory=Model)
+    """The encoder and its decoders."""
+
+    run: Run = field(default_factory=Run)
+    """Folder, length, hardware, saves."""
+
+    batch: int = 64
+    """Clips in a batch of one process."""
+
+    epochs: int = 200
+    """Times that every clip is seen."""
+
+    warmup: int = 40
+    """Epochs over which the learning rate rises from 0."""
+
+    base_lr: float = 1.5e-4
+    """Learning rate for 256 clips an update; it grows with their number."""
+
+    weight_decay: float = 0.05
+    """AdamW's; biases and norms have none."""
+
+    image_mask: float = 0.75
+    """Share of the image patches that is masked."""
+
+    audio_mask: float = 0.8
+    """Share of the spectrogram patches that is masked."""
+
+    image_weights: Path | None = None
+    """Weights the image ViT starts from: a published MAE file."""
+
+    audio_weights: Path | None = None
+    """Weights the audio ViT starts from: a published AudioMAE file."""
+
+    probe_every: int = 10
+    """Epochs between nearest-neighbour probes on the test clips."""
+
+
+SCENES = Config(
+    data=Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2),
+    model=Model(
+        dim=128,
+        depth=4,
+        heads=4,
+        patch=8,
+        num_tokens=(8, 4, 4),
+        decoder_dim=64,
+        decoder_depth=2,
+        decoder_heads=4,
+    ),
+    batch=32,
+    epochs=200,
+    warmup=20,
+    base_lr=8e-3,
+    probe_every=50,
+)
+VGGSOUND = Config(data=Data(name="vggsound"))
+AUDIOSET = replace(
+    VGGSOUND,
+    data=Data(name="audioset"),
+    model=Model(attn_ratio=1.0, mlp_ratio=4.0),
+    run=Run(accumulate=4),
+)
+FOLDER = replace(
+    VGGSOUND,
+    data=Data(name="folder", workers=2),
+    model=Model(dim=384, heads=6),
+    batch=32,
+)
+PRESETS = {
+    "scenes": ("small scenes made on the spot: minutes on two CPU cores", SCENES),
+    "folder": ("any folder of video files with sound: ViT-S at the paper's sizes", FOLDER),
+    "vggsound": ("the paper's, from scratch unless weights are given: 8 GPUs", VGGSOUND),
+    "audioset": ("the paper's on AudioSet-2M, 2048 clips an update: 8 GPUs", AUDIOSET),
+}
+
+
+def main(config: Config) -> None:
+    """Pre-train, probing on the way; leave checkpoints, curves and a reconstruction."""
+    train, test = train_set(config.data), test_set(config.data)
+    seed_all(config.run.seed, "weights")
+    model = Pretraining(
+        build_autoencoder(config.model, config.data),
+        data=config.data,
+        image_mask=config.image_mask,
+        audio_mask=config.audio_mask,
+    )
+    pretrained = load_pretrained(model, image=config.image_weights, audio=config.audio_weights)
+
+    update = min(config.batch * config.run.batches_per_step, len(train) * config.run.accumulate)
+    lr = scaled_lr(config.base_lr, batch=update)
+    groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)
+    optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95))
+
+    def schedule(epoch: float) -> list[float]:
+        rate = cosine_lr(epoch, lr=lr, epochs=config.epochs, warmup=config.warmup)
+        gentle = rate * pretrained_multiplier(epoch, epochs=config.epochs / 2)
+        return [gentle if group["pretrained"] else rate for group in groups]
+
+    folder, multilabel = config.run.folder, config.data.name == "audioset"
+    skipped = SkippedFiles(folder, total=len(train), max_skipped=config.data.max_skipped)
+
+    def probe(_: nn.Module, epochs_done: int) -> dict[str, float]:
+        loader = test_loader(test or train, config.data, batch=config.batch)
+        return nearest_neighbour(model.encode, loader, on_batch=skipped, multilabel=multilabel)
+
+    fitted = fit(
+        model,
+        compiled=model.mae,
+        train=train_loader(train, config.data, batch=config.batch, seed=config.run.seed),
+        optimizer=optimizer,
+        schedule=schedule,
+        epochs=config.epochs,
+        run=config.run,
+        config=config,
+        free=("data.root", "data.workers", "data.on_error", "data.max_skipped"),
+        evaluate=probe if test else None,
+        evaluate_every=config.probe_every,
+        on_batch=skipped,
+    )
+    if fitted.rank == 0:
+        shown = next(iter(test_loader(test or train, config.data, batch=4)))
+        reconstruction_picture(model, shown, folder / "reconstruction.png")
+        print(f"{skipped.summary()}\npictures: {folder}/loss.png {folder}/reconstruction.png")
+        go_on = f"{config.data.name} --run.dir {folder} --run.resume"
+        again = "folder --data.root DIR, on your own videos" if fitted.finished else go_on
+        print(f"next: python -m recipes.paper_pretrain {again}")
+
+
+if __name__ == "__main__":
+    run_cli(main, presets=PRESETS, doc=__doc__)

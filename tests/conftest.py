@@ -1,0 +1,32 @@
+"""What all tests share: small hypothesis runs, a fixed seed, and a way to switch type checks off."""
+
+import sys
+from dataclasses import is_dataclass
+
+import pytest
+import torch
+from hypothesis import settings
+from jaxtyping import config
+
+settings.register_profile("small", max_examples=15, deadline=None, derandomize=True)
+settings.load_profile("small")
+# Tiny tensors are fastest on one thread, above all where pytest-xdist or others share the cores.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Make every test repeat itself."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch jaxtyping off: for tests that compile, or that want the source's own errors."""
+    monkeypatch.setattr(config, "jaxtyping_disable", True)
+    # A wrapped dataclass cannot be traced even so: it gets its own `__init__` back.
+    modules = [module for name, module in sys.modules.items() if name.startswith("avblocks")]
+    for thing in [thing for module in modules for thing in vars(module).values()]:
+        if isinstance(thing, type) and is_dataclass(thing):
+            plain = getattr(thing.__init__, "__wrapped__", thing.__init__)
+            monkeypatch.setattr(thing, "__init__", plain)

@@ -1,0 +1,39 @@
+"""Fixtures for small real media files, and for the folders of real ones."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from clip_files import encode
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def _outside(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, REPOSITORY.parent / "shared" / default))
+    if not folder.is_dir():
+        pytest.skip(f"{variable} is not set and {folder} is absent")
+    return folder
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Path]:
+    """Write a file with ``encode`` into the test's folder."""
+
+    def write(name: str = "clip.mp4", **settings) -> Path:
+        return encode(tmp_path / name, **settings)
+
+    return write
+
+
+@pytest.fixture
+def real_clips() -> Path:
+    """The folder of real clips; the test is skipped where it is absent."""
+    return _outside("AVBLOCKS_CLIPS", "clips")
+
+
+@pytest.fixture
+def annotations() -> Path:
+    """The folder of published annotations; the test is skipped where it is absent."""
+    return _outside("AVBLOCKS_ANNOTATIONS", "annotations")

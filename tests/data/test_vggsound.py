@@ -1,0 +1,88 @@
+import csv
+
+import pytest
+
+from avblocks.data.datasets import vggsound
+
+ROWS = [
+    ("---g-f_I2yQ", 1, "people marching", "test"),
+    ("-0BIyqJj9ZU", 30, "female speech, woman speaking", "train"),
+    ("abc_0000012", 7, "people marching", "train"),
+    ("gone_gone_g", 0, "cow lowing", "train"),
+]
+
+
+def make(root, rows=ROWS, *, encoding="utf-8", end="\n"):
+    with (root / "vggsound.csv").open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, lineterminator=end).writerows(rows)
+    for name in (
+        "clips/people_marching/---g-f_I2yQ_000001_000011.mp4",
+        "clips/female speech, woman speaking/-0BIyqJj9ZU_000030_000040.mp4",
+        "abc_0000012_000007.mp4",
+        "clips/unlisted/zzzzzzzzzzz_000000_000010.mp4",
+        "unrelated.mp4",
+    ):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.mark.parametrize(("encoding", "end"), [("utf-8", "\n"), ("utf-8-sig", "\r\n")])
+def test_folders_of_classes_and_flat_copies(tmp_path, encoding, end):
+    make(tmp_path, encoding=encoding, end=end)
+    train, test = vggsound(tmp_path, split="train"), vggsound(tmp_path, split="test")
+    names = ("cow lowing", "female speech, woman speaking", "people marching")
+    assert train.classes == test.classes == names
+    assert [(item.id, item.labels) for item in train.items] == [
+        ("-0BIyqJj9ZU_000030", (1,)),
+        ("abc_0000012_000007", (2,)),
+    ]
+    assert train.items[1].path == str(tmp_path / "abc_0000012_000007.mp4")
+    assert train.missing == ("gone_gone_g_000000",)
+    assert train.report() == (
+        "vggsound train: 3 clips listed, 2 on disk, 1 missing (gone_gone_g_000000)"
+    )
+    assert [item.labels for item in test.items] == [(2,)]
+
+
+def test_lines_of_one_clip_are_its_labels(tmp_path):
+    make(tmp_path, [*ROWS, ("-0BIyqJj9ZU", 30, "cow lowing", "train")])
+    assert vggsound(tmp_path, split="train").items[0].labels == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("x", 1, "cow"), r"vggsound\.csv, line 2: 3 columns, expected 4"),
+        (("x", "one", "cow", "test"), r"line 2: expected a start second .* 'one' and 'test'"),
+        (("x", 1, "cow", "valid"), r"line 2: expected a start second .* '1' and 'valid'"),
+    ],
+)
+def test_wrong_lines_are_named(tmp_path, row, message):
+    make(tmp_path, [ROWS[0], row])
+    with pytest.raises(ValueError, match=message):
+        vggsound(tmp_path, split="train")
+
+
+def test_missing_or_unreadable_tables(tmp_path):
+    with pytest.raises(ValueError, match=r"vggsound\.csv: no such file"):
+        vggsound(tmp_path, split="train")
+    (tmp_path / "vggsound.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(ValueError, match=r"vggsound\.csv: not a csv file in UTF-8"):
+        vggsound(tmp_path, split="train")
+
+
+def test_published_ids_are_understood(tmp_path, annotations):
+    with (annotations / "vggsound_test.csv").open(newline="") as file:
+        published = list(csv.reader(file))
+    rows = [(key[:11], int(key[12:]), label, "test") for key, label in published]
+    make(tmp_path, rows)
+    for key, label in published[::500]:
+        path = tmp_path / "clips" / label / f"{key}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    clips = vggsound(tmp_path, split="test")
+    assert len(clips) + len(clips.missing) == len({key for key, _ in published})
+    wanted = {key for key, _ in published[::500]} | {"---g-f_I2yQ_000001"}
+    assert wanted <= {item.id for item in clips.items}
+    assert len(clips.classes) == len({label for _, label in published})

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+from clip_files import chirp, count, counter
+
+from avblocks.data import read_clip, write_clip
+
+
+@pytest.fixture
+def frames():
+    return np.stack([counter(number) for number in range(20)])
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
+def test_what_is_written_is_read_back(tmp_path, frames, convert):
+    audio = chirp(np.arange(32000) / 16000).astype(np.float32)
+    path = tmp_path / "new" / "clip.mp4"
+    write_clip(path, frames=convert(frames), audio=convert(audio), fps=10.0, rate=16000)
+    for number in (0, 7, 19):
+        clip = read_clip(str(path), seconds=2.0, frame=(number + 0.5) / 20)
+        assert count(clip.image.numpy()) == number
+        error = np.abs(clip.image.numpy().transpose(1, 2, 0).astype(int) - frames[number])
+        assert error.mean() < 4
+    assert np.abs(clip.audio.numpy() - audio).max() < 0.02
+    assert [file.name for file in path.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_same_input_same_bytes(tmp_path, frames):
+    audio = chirp(np.arange(32000) / 16000)
+    for name in ("a.mp4", "b.mp4"):
+        write_clip(tmp_path / name, frames=frames, audio=audio, fps=12.5, rate=16000)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_half(tmp_path, frames):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"old")
+    with pytest.raises(ValueError):
+        write_clip(path, frames=frames, audio=np.zeros(100), fps=10.0, rate=12345)  # no AAC rate
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize(("height", "frames", "samples"), [(47, 2, 100), (48, 0, 100), (48, 2, 0)])
+def test_impossible_input(tmp_path, height, frames, samples):
+    pictures = np.zeros((frames, height, 64, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"clip\.mp4: H\.264 with sound needs"):
+        write_clip(
+            tmp_path / "clip.mp4", frames=pictures, audio=np.zeros(samples), fps=10.0, rate=16000
+        )

@@ -1,0 +1,70 @@
+import pytest
+import slow
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from slow import assert_same, randomize
+from torch import Tensor
+from torch.testing import assert_close
+
+from avblocks import Attention, CrossAttention
+from avblocks.nn import attend
+
+
+def tokens(b: int, n: int, d: int) -> Tensor:
+    return torch.randn(b, n, d, dtype=torch.float64, requires_grad=True)
+
+
+@given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.integers(1, 3))
+def test_attend_is_the_formula(b: int, n_q: int, n_k: int, heads: int) -> None:
+    q, k, v = tokens(b, n_q, 2 * heads), tokens(b, n_k, 2 * heads), tokens(b, n_k, 5 * heads)
+    plain = slow.attention(q, k, v, heads=heads, scale=2**-0.5)
+    scaled = slow.attention(q, k, v, heads=heads, scale=0.3)
+    assert_same(attend(q, k, v, num_heads=heads), plain, [q, k, v])
+    assert_same(attend(q, k, v, num_heads=heads, scale=0.3), scaled, [q, k, v])
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.booleans())
+def test_context_is_the_tail_of_attention_over_both(n: int, n_c: int, bias: bool) -> None:
+    attn = randomize(Attention(12, num_heads=3, qkv_bias=bias))
+    x, context = tokens(2, n, 12), tokens(2, n_c, 12)
+    both = slow.self_attention(attn, torch.cat((context, x), dim=1))[:, n_c:]
+    assert_same(attn(x, context=context), both, [x, context, *attn.parameters()])
+    assert_same(attn(x), slow.self_attention(attn, x), [x, *attn.parameters()])
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.sampled_from((0.25, 0.5, 1.0)))
+def test_cross_attention_is_the_formula(n: int, n_s: int, ratio: float) -> None:
+    attn = randomize(CrossAttention(16, num_heads=2, attn_ratio=ratio))
+    x, source = tokens(2, n, 16), tokens(2, n_s, 16)
+    wanted = slow.cross_attention(attn, x, source)
+    assert_same(attn(x, source), wanted, [x, source, *attn.parameters()])
+    assert attn.q.out_features == int(16 * ratio)
+
+
+def test_order_of_batch_tokens_and_context() -> None:
+    attn, x, context = randomize(Attention(8, num_heads=2)), tokens(3, 5, 8), tokens(3, 4, 8)
+    batch, order, others = torch.randperm(3), torch.randperm(5), torch.randperm(4)
+    out = attn(x, context=context)
+    assert_close(attn(x[batch], context=context[batch]), out[batch])
+    assert_close(attn(x[:, order], context=context[:, others]), out[:, order])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("x", "context", "message"),
+    [
+        ((2, 5, 6), None, r"x must have shape \(b, n, d=8\)"),
+        ((5, 8), None, "x must have shape"),
+        ((2, 5, 8), (1, 4, 8), r"context must have shape \(b=2, n_c, d=8\), got \(1, 4, 8\)"),
+        ((2, 5, 8), (2, 4, 6), "context must have shape"),
+        ((2, 5, 8), (4, 8), "context must have shape"),
+    ],
+)
+def test_misfits(x: tuple[int, ...], context: tuple[int, ...] | None, message: str) -> None:
+    attn = Attention(8, num_heads=2)
+    with pytest.raises(ValueError, match=message):
+        attn(torch.zeros(x), context=None if context is None else torch.zeros(context))
+    if context is not None:
+        with pytest.raises(ValueError, match=message.replace("context", "source").split(" \\")[0]):
+            CrossAttention(8, num_heads=2)(torch.zeros(x), torch.zeros(context))

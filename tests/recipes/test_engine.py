@@ -1,0 +1,267 @@
+"""Training, stopped and resumed in every way, is the unbroken training."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_toy import (
+    BATCH,
+    LENGTH,
+    Points,
+    losses,
+    raise_signal_at,
+    schedule,
+    train,
+)
+
+from recipes import _saves
+from recipes._cli import user_line
+from recipes._logs import read_rows
+from recipes._pictures import epoch_means, loss_curve
+from recipes._plan import Plan
+
+
+def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    one, two = first.state_dict(), second.state_dict()
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, torch.nn.Module]]:
+    runs = {}
+    for accumulate in (1, 2):
+        folder = tmp_path_factory.mktemp("unbroken")
+        runs[accumulate] = folder, train(folder, accumulate=accumulate)[1]
+    return runs
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stop", [1, 3, 5, 6])
+def test_resume_is_exact(
+    tmp_path: Path, unbroken: dict[int, Any], stop: int, workers: int, accumulate: int
+) -> None:
+    folder, model = unbroken[accumulate]
+    settings = {"accumulate": accumulate, "workers": workers}
+    fitted, _ = train(tmp_path, max_steps=stop, **settings)
+    assert (fitted.step, fitted.finished) == (stop, False)
+    fitted, resumed = train(tmp_path, resume=True, **settings)
+    assert fitted.finished
+    assert losses(tmp_path) == losses(folder)
+    assert same(resumed, model)
+    scores = {k: v for k, v in fitted.scores.items() if k != stop}
+    wanted = {r["step"] for r in read_rows(folder / "metrics.csv") if "eval/mean" in r} - {stop}
+    assert scores.keys() == wanted
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_saves_and_leaves(
+    tmp_path: Path, unbroken: dict[int, Any], number: signal.Signals, code: int
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as left:
+        train(tmp_path, accumulate=2, log=raise_signal_at(5, number))
+    assert left.value.code == code
+    assert signal.getsignal(number) == before
+    assert len(losses(tmp_path)) == 3
+    _, model = train(tmp_path, accumulate=2, resume=True)
+    folder, wanted = unbroken[2]
+    assert losses(tmp_path) == losses(folder)
+    assert same(model, wanted)
+
+
+def test_crash_goes_back_to_the_last_save(
+    tmp_path: Path, unbroken: dict[int, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(batch: Any) -> None:
+        seen.append(batch)
+        if len(seen) == 9:
+            raise TypeError("a bug")
+
+    seen: list[Any] = []
+    with pytest.raises(TypeError, match="a bug"):
+        train(tmp_path, save_every=3, log=crash)
+    assert len(losses(tmp_path)) == 8
+    newest = tmp_path / "checkpoints" / "step-00000006.ckpt"
+    assert _saves.latest(newest.parent) == newest
+    newest.write_bytes(newest.read_bytes()[:-1])
+    _, model = train(tmp_path, save_every=3, resume=True)
+    said = capsys.readouterr().out
+    assert f"{newest} passed over" in said
+    assert "going on from" in said
+    assert "step-00000005.ckpt" in said
+    assert losses(tmp_path) == losses(unbroken[1][0])
+    assert same(model, unbroken[1][1])
+
+
+def test_evaluation_changes_nothing(tmp_path: Path, unbroken: dict[int, Any]) -> None:
+    _, model = train(tmp_path, evaluates=False)
+    assert losses(tmp_path) == losses(unbroken[1][0])
+    assert same(model, unbroken[1][1])
+    assert model.training
+
+
+def test_run_folder(unbroken: dict[int, Any]) -> None:
+    folder, _ = unbroken[1]
+    rows = read_rows(folder / "metrics.csv")
+    assert [r["step"] for r in rows if "eval/epoch" in r] == [0, 5, 10, 15]
+    assert [r["eval/epoch"] for r in rows if "eval/epoch" in r] == [0, 1, 2, 3]
+    assert losses(folder).keys() == set(range(1, 16))
+    for step, (_, _, lr, _) in losses(folder).items():
+        assert lr == schedule((step - 1) / 5)[0]
+    assert losses(folder)[1][2] == 0.0
+    facts = json.loads((folder / "config.json").read_text())
+    assert {"batch": BATCH, "root": "a"}.items() <= facts["config"].items()
+    assert facts["config"]["run"]["seed"] == 0
+    assert "torch" in facts["versions"]
+    assert (folder / "loss.png").stat().st_size > 1000
+    assert list((folder / "tensorboard").iterdir())
+    assert sorted(epoch_means(rows)) == [1, 2, 3]
+    names = {"checkpoints", "config.json", "loss.png", "metrics.csv", "tensorboard"}
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_weights_in_a_checkpoint_are_the_models(unbroken: dict[int, Any]) -> None:
+    folder, model = unbroken[1]
+    path = _saves.latest(folder / "checkpoints")
+    assert path is not None
+    state = torch.load(path, weights_only=True)
+    assert state["run"] == {"step": 15, "data": {"consumed": 60, "length": 22, "batch": 4}}
+    assert {f"model.{name}" for name in model.state_dict()} == set(state["state_dict"])
+
+
+def test_finished_run_says_so_and_has_its_weights(
+    tmp_path: Path, unbroken: dict[int, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path)
+    before = (tmp_path / "metrics.csv").read_bytes()
+    fitted, model = train(tmp_path, resume=True)
+    assert "nothing left to train" in capsys.readouterr().out
+    assert fitted.finished
+    assert sorted(fitted.scores) == [0, 5, 10, 15]
+    assert same(model, unbroken[1][1])
+    assert (tmp_path / "metrics.csv").read_bytes() == before
+
+
+def test_folder_rules(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to resume"):
+        train(tmp_path, resume=True)
+    train(tmp_path, max_steps=1, evaluates=False)
+    with pytest.raises(ValueError, match=r"pass --run\.resume"):
+        train(tmp_path)
+    with pytest.raises(ValueError, match=r"batch was 4, now 8$"):
+        train(tmp_path, resume=True, config={"batch": 8, "root": "b"})
+    with pytest.raises(ValueError, match=r"run\.accumulate was 1, now 2$"):
+        train(tmp_path, resume=True, accumulate=2)
+    with pytest.raises(ValueError, match="global batches of 4"):
+        train(tmp_path, resume=True, world_batch=2)
+    fitted, _ = train(tmp_path, resume=True, max_steps=2, config={"batch": 4, "root": "b"})
+    assert fitted.step == 2
+
+
+def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, max_steps=1)
+
+    class Other(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = torch.nn.Linear(6, 1)
+
+    with pytest.raises(ValueError, match=r"another model: .* differ: net"):
+        train(tmp_path, resume=True, model=Other())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_not_finite_stops_and_names(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(FloatingPointError) as stopped:
+        train(tmp_path, dataset=Points(bad=0), save_every=1, workers=workers)
+    text = str(stopped.value)
+    step = len(losses(tmp_path)) + 1
+    assert f"loss nan in step {step}" in text
+    assert "clip0.mp4" in text
+    assert (f"step-{step - 1:08d}.ckpt" if step > 1 else "none yet") in text
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_data_error_is_one_line(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(ValueError) as failed:
+        train(tmp_path, dataset=Points(fails=3), workers=workers)
+    assert user_line(failed.value) == "clip3.mp4 has no sound"
+
+
+def test_mixed_precision_and_clipping(tmp_path: Path) -> None:
+    fitted, _ = train(tmp_path, precision="bf16-mixed", clip_grad=0.1, max_steps=6)
+    assert fitted.step == 6
+    norms = [norm for *_, norm in losses(tmp_path).values()]
+    assert max(norms) > 0.1  # the norm is what it was before clipping
+    plain = tmp_path / "plain"
+    train(plain, max_steps=6)
+    assert losses(plain) != losses(tmp_path)
+
+
+def test_plan() -> None:
+    plan = Plan(batches=10, epochs=3, accumulate=4, evaluate_every=2)
+    assert plan.total == 8
+    assert [s for s in range(1, 9) if plan.ends_epoch(s)] == [3, 5, 8]
+    assert [s for s in range(9) if plan.evaluates(s)] == [0, 5, 8]
+    assert Plan(batches=1, epochs=2, accumulate=4, max_steps=9).stop == 1
+    with pytest.raises(ValueError, match="batches must be at least 1, got 0"):
+        Plan(batches=0, epochs=2)
+
+
+def test_loss_curve_needs_rows(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no row"):
+        loss_curve(tmp_path / "none.csv", tmp_path / "none.png")
+
+
+def test_metrics_survive_a_cut_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,epoch,loss\n1,0.5,2.5\n2,1.0,1.")
+    assert read_rows(path) == [{"step": 1, "epoch": 0.5, "loss": 2.5}]
+
+
+DDP = """
+import sys
+from pathlib import Path
+import torch
+import engine_toy
+torch.set_num_threads(1)
+folder, stop, resume, strategy = sys.argv[1:]
+fitted, _ = engine_toy.train(
+    Path(folder),
+    devices=2,
+    strategy=strategy,
+    clip_grad=1.0,
+    max_steps=int(stop),
+    resume=resume == "yes",
+    evaluates=strategy == "ddp",
+)
+if fitted.rank == 0:
+    print("ended at", fitted.step)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_resume_exactly(tmp_path: Path, strategy: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(DDP)
+
+    def run(*words: str) -> str:
+        command = [sys.executable, str(script), *words]
+        paths = {"PYTHONPATH": f"{Path.cwd()}:{Path(__file__).parent}", "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=paths)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "ended at 15" in run(str(tmp_path / "a"), "15", "no", strategy)
+    run(str(tmp_path / "b"), "7", "no", strategy)
+    said = run(str(tmp_path / "b"), "15", "yes", strategy)
+    assert said.count("ended at 15") == 1
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert len(losses(tmp_path / "a")) == 3 * (LENGTH // BATCH)
