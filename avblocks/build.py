@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
@@ -13,7 +13,7 @@ from avblocks.fusion.factorized import FactorizedFusion
 from avblocks.fusion.token import TokenFusion
 from avblocks.mae import AVMAE
 from avblocks.nn.vit import vit
-from avblocks.shapes import grid_of, require, sides
+from avblocks.shapes import grid_of, require, require_positive, sides
 
 FusionName = Literal["token", "dense", "factorized"]
 FusionLayers = Literal["all", "none"] | Collection[int]
@@ -43,15 +43,22 @@ def fusion_block(
     Raises:
         ValueError: if the name is unknown or a number impossible.
     """
+    _require_fusion(fusion, num_tokens)
     if fusion == "factorized":
         interaction = FactorizedFusion(
             dim, num_heads=num_heads, num_tokens=num_tokens, attn_ratio=attn_ratio
         )
     else:
-        plain = {"token": TokenFusion, "dense": DenseFusion}
-        require(fusion in plain, "fusion", fusion, "'token', 'dense' or 'factorized'")
-        interaction = plain[fusion](dim, num_heads=num_heads, attn_ratio=attn_ratio)
+        plain = TokenFusion if fusion == "token" else DenseFusion
+        interaction = plain(dim, num_heads=num_heads, attn_ratio=attn_ratio)
     return FusionBlock(dim, interaction=interaction, mlp_ratio=mlp_ratio, drop_path=drop_path)
+
+
+def _require_fusion(fusion: str, num_tokens: tuple[int, int, int]) -> None:
+    require(fusion in get_args(FusionName), "fusion", fusion, f"one of {get_args(FusionName)}")
+    require(len(num_tokens) == 3, "num_tokens", num_tokens, "three positive integers")
+    for count in num_tokens:
+        require_positive(num_tokens=count)
 
 
 def av_vit(
@@ -93,7 +100,8 @@ def av_vit(
         >>> sorted(encoder.fusion_blocks)
         ['1', '3']
     """
-    image_depth, audio_depth = (depth, depth) if isinstance(depth, int) else depth
+    _require_fusion(fusion, num_tokens)
+    image_depth, audio_depth = sides(depth, axes=2, name="depth")
     layers = _layers(fusion_layers, depth=max(image_depth, audio_depth))
     stream = partial(vit, dim, num_heads=num_heads, patch=patch, drop_path=drop_path)
     block = partial(

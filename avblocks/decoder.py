@@ -8,7 +8,7 @@ from avblocks.nn.block import Block
 from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.position import SinCosPosition
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import expect, require, require_above_zero, require_heads, require_positive
 
 
 class Decoder(nn.Module):
@@ -51,6 +51,8 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(encoder_dim=encoder_dim, patch_values=patch_values, depth=depth)
+        require_heads(dim, num_heads)
+        require_above_zero(norm_eps=norm_eps)
         self.embed = nn.Linear(encoder_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         self.pos_embed = SinCosPosition(dim, grid=grid)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from avblocks.fusion.block import FusionBlock
 from avblocks.nn.mask import Mask
 from avblocks.nn.vit import ViT
-from avblocks.shapes import require, require_positive
+from avblocks.shapes import require, require_above_zero, require_positive
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class AVEncoder(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(num_tokens=num_tokens)
+        require_above_zero(norm_eps=norm_eps)
         require(image.dim == audio.dim, "audio", audio.dim, f"as wide as the image's {image.dim}")
         self.depth = max(len(image.blocks), len(audio.blocks))
         require(len(fusion) == self.depth, "fusion", len(fusion), f"{self.depth} entries")

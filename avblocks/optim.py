@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from avblocks.shapes import require, require_positive
+from avblocks.shapes import require, require_above_zero, require_positive
 
 
 def cosine_lr(epoch: float, *, lr: float, epochs: float, warmup: float = 0.0) -> float:
@@ -19,12 +19,13 @@ def cosine_lr(epoch: float, *, lr: float, epochs: float, warmup: float = 0.0) ->
         warmup: epochs of warm-up.
 
     Raises:
-        ValueError: if the warm-up is not shorter than the whole.
+        ValueError: if there are no epochs or the warm-up is not shorter than they are.
 
     Example:
         >>> [cosine_lr(e, lr=1.0, epochs=6, warmup=2) for e in (0, 1, 2, 4, 6)]
         [0.0, 0.5, 1.0, 0.5, 0.0]
     """
+    require_above_zero(epochs=epochs)
     require(0 <= warmup < epochs, "warmup", warmup, f"in [0, {epochs}) epochs")
     if epoch < warmup:
         return lr * epoch / warmup
@@ -39,10 +40,14 @@ def pretrained_multiplier(epoch: float, *, epochs: float) -> float:
         epoch: where training stands.
         epochs: when the factor reaches 1; the paper takes half of training.
 
+    Raises:
+        ValueError: if ``epochs`` is not above zero.
+
     Example:
         >>> [round(pretrained_multiplier(e, epochs=100), 3) for e in (0, 50, 100, 150)]
         [0.0, 0.5, 1.0, 1.0]
     """
+    require_above_zero(epochs=epochs)
     if epoch >= epochs:
         return 1.0
     return 0.5 - 0.5 * math.cos(math.pi * epoch / epochs)
@@ -73,8 +78,9 @@ def param_groups(
         At most four groups with ``params``, ``weight_decay`` and ``pretrained``.
 
     Raises:
-        ValueError: if a pre-trained name is not a parameter's or a buffer's.
+        ValueError: if the decay is negative, or a pre-trained name not in the model's state.
     """
+    require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
     unknown = set(pretrained) - set(model.state_dict())
     require(not unknown, "pretrained", sorted(unknown)[:4], "names of the model's state")
     groups: dict[tuple[bool, bool], dict[str, Any]] = {}

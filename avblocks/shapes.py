@@ -33,6 +33,12 @@ def require_positive(**values: int) -> None:
         require(isinstance(value, int) and value > 0, name, value, "a positive integer")
 
 
+def require_above_zero(**values: float) -> None:
+    """Raise a ``ValueError`` for the first argument that is not a number above zero."""
+    for name, value in values.items():
+        require(value > 0.0, name, value, "a number above zero")
+
+
 def require_share(**values: float) -> None:
     """Raise a ``ValueError`` for the first argument outside ``[0, 1)``."""
     for name, value in values.items():

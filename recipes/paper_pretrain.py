@@ -1,12 +1,20 @@
 r"""Masked audio-visual pre-training of an early-fusion transformer (DeepAVFusion, CVPR 2024).
 
-Paper:    "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions
-          through Masked Modeling", arXiv 2312.01017, section 3 and appendix.
-Command:  python -m recipes.paper_pretrain                           (no data, no GPU, minutes)
-          python -m recipes.paper_pretrain folder --data.root DIR    (your own videos)
-          python -m recipes.paper_pretrain vggsound --data.root DIR --image-weights MAE.pth \\
-              --audio-weights AUDIOMAE.pth                           (the paper's, 8 GPUs)
-Try:      --model.fusion dense
+Paper:
+    "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
+    Masked Modeling", arXiv 2312.01017, section 3 and appendix.
+
+Commands:
+    python -m recipes.paper_pretrain
+    python -m recipes.paper_pretrain folder --data.root DIR
+    python -m recipes.paper_pretrain vggsound --data.root DIR \
+        --image-weights mae_pretrain_vit_base.pth --audio-weights audiomae_as2m.pth
+
+Hardware:
+    scenes: two CPU cores, some five minutes; vggsound: 8 GPUs (torchrun or SLURM start more nodes).
+
+Try:
+    --model.fusion dense
 """
 
 from dataclasses import dataclass, field, replace

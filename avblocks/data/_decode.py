@@ -7,6 +7,7 @@ from math import ceil, gcd, inf
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import Float, UInt8
 
@@ -135,8 +136,9 @@ def decode_frame(media: Media, *, time: float) -> UInt8[np.ndarray, "height widt
         _seek(media, media.video, time - earlier)
         shown = _shown(media, time=time)
         if shown is not None and (shown[0] <= time + _TIE or earlier == inf):
-            turns = round(shown[1].rotation / 90)
-            return np.rot90(shown[1].to_ndarray(format="rgb24"), turns)
+            # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
+            picture = VideoReformatter().reformat(shown[1], format="rgb24", threads=1)
+            return np.rot90(picture.to_ndarray(), round(shown[1].rotation / 90))
     raise ClipError(media.path, "no video frame can be decoded")
 
 

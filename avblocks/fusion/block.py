@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
-from avblocks.shapes import require_positive
+from avblocks.shapes import require_above_zero, require_positive, require_share
 
 
 class Fusion(Protocol):
@@ -63,6 +63,8 @@ class FusionBlock(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(dim=dim)
+        require_share(drop_path=drop_path)
+        require_above_zero(norm_eps=norm_eps)
         self.norm_fusion = nn.LayerNorm(dim, eps=norm_eps)
         self.norm_image = nn.LayerNorm(dim, eps=norm_eps)
         self.norm_audio = nn.LayerNorm(dim, eps=norm_eps)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from avblocks.nn.attention import Attention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
+from avblocks.shapes import require_above_zero, require_heads, require_share
 
 
 class Block(nn.Module):
@@ -40,6 +41,9 @@ class Block(nn.Module):
         norm_eps: float = 1e-6,
     ) -> None:
         super().__init__()
+        require_heads(dim, num_heads)
+        require_share(drop_path=drop_path)
+        require_above_zero(norm_eps=norm_eps)
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attn = Attention(dim, num_heads=num_heads, qkv_bias=qkv_bias)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)

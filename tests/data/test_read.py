@@ -14,12 +14,17 @@ from avblocks.data import ClipError, read_clip
 
 
 def lag(audio: np.ndarray, *, start: float, rate: int = 16000, reach: int = 200) -> int:
-    """Samples by which a sound comes after the chirp from a time on."""
-    inner, times = audio[reach:-reach], start + np.arange(len(audio)) / rate
-    wave = chirp(times)
-    shifts = range(-reach, reach + 1)
-    scores = [inner @ wave[reach + shift : len(wave) - reach + shift] for shift in shifts]
-    return shifts[int(np.argmax(scores))] * -1
+    """Samples, up to ``reach``, by which a sound comes after the chirp from a time on."""
+    wave = chirp(start + np.arange(len(audio)) / rate)
+    spectra = np.fft.rfft([audio, wave], n=2 * len(audio))
+    scores = np.fft.irfft(spectra[0] * spectra[1].conj())
+    shifts = np.arange(-reach, reach + 1)
+    return int(shifts[np.argmax(scores[shifts])])
+
+
+def test_lag_is_signed():
+    late = chirp(1 + (np.arange(16000) - 7) / 16000)
+    assert lag(late, start=1.0) == 7
 
 
 @pytest.fixture(scope="module")

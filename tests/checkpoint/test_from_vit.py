@@ -1,0 +1,148 @@
+"""Files with the names and wrappers that MAE, AudioMAE and timm publish, at small sizes."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from avblocks import ViT, av_vit, resize_position, sincos_position, vit
+from avblocks.checkpoint import from_audiomae, from_mae, from_timm, load_weights, read_state
+
+DIM = 16
+
+
+def model(size: int | tuple[int, int] = 16, **changes: object) -> ViT:
+    return vit(DIM, depth=2, num_heads=2, size=size, patch=4, **changes)
+
+
+def published(size: int | tuple[int, int] = 16, **changes: object) -> tuple[ViT, dict[str, Tensor]]:
+    """A ViT and its weights under its publisher's names, less positions and class token."""
+    source = model(size, **changes)
+    for parameter in source.parameters():
+        torch.nn.init.normal_(parameter)
+    state = source.state_dict()
+    return source, {name: value for name, value in state.items() if "pos_embed" not in name}
+
+
+def mae_file(path: Path, state: dict[str, Tensor], grid: tuple[int, int]) -> Path:
+    """As MAE's and AudioMAE's pre-training writes it."""
+    table = torch.cat((torch.zeros(1, DIM), sincos_position(DIM, grid)))[None]
+    decoder = {
+        "cls_token": torch.zeros(1, 1, DIM),
+        "pos_embed": table,
+        "mask_token": torch.zeros(1, 1, 8),
+        "decoder_pos_embed": torch.zeros(*table.shape[:2], 8),
+        "decoder_embed.weight": torch.zeros(8, DIM),
+        "decoder_blocks.0.attn.qkv.weight": torch.zeros(24, 8),
+        "decoder_norm.bias": torch.zeros(8),
+        "decoder_pred.weight": torch.zeros(48, 8),
+    }
+    args = Namespace(model="mae_vit_tiny", lr=1e-3, distributed=True)
+    torch.save({"model": decoder | state, "optimizer": {"state": {}}, "epoch": 1, "args": args}, path)
+    return path
+
+
+def test_mae(tmp_path: Path) -> None:
+    source, state = published()
+    weights = from_mae(read_state(mae_file(tmp_path / "mae.pth", state, (4, 4))))
+    other, x = model(), torch.randn(2, 3, 16, 16)
+    report = load_weights(other, weights, strict=True)
+    assert set(report.loaded) == set(state) and not report.unused
+    assert {"cls_token", "pos_embed", "decoder_pos_embed", "decoder_norm.bias"} <= set(report.dropped)
+    assert torch.equal(other(x), source(x))
+    assert load_weights(model((24, 8)), weights, strict=True).loaded
+
+
+def test_audiomae(tmp_path: Path) -> None:
+    source, state = published((8, 24), channels=1)
+    weights = from_audiomae(read_state(mae_file(tmp_path / "audio.pth", state, (2, 6))))
+    encoder = av_vit(DIM, depth=2, num_heads=2, patch=4, image_size=16, audio_size=(8, 12))
+    report = load_weights(encoder.audio, weights, strict=True).prefixed("audio.")
+    assert set(report.loaded) <= set(encoder.state_dict())
+    x = torch.randn(2, 1, 8, 12)
+    assert torch.equal(encoder.audio(x), source(x))
+
+
+def test_a_fine_tuned_audiomae_leaves_the_final_norm(tmp_path: Path) -> None:
+    _, state = published(channels=1)
+    fine = {n: v for n, v in state.items() if not n.startswith("norm.")}
+    fine |= {"fc_norm.weight": torch.ones(DIM), "fc_norm.bias": torch.ones(DIM)}
+    fine |= {"head.weight": torch.zeros(5, DIM), "head.bias": torch.zeros(5)}
+    weights = from_audiomae(read_state(mae_file(tmp_path / "audio.pth", fine, (4, 4))))
+    report = load_weights(model(channels=1), weights)
+    assert report.missing == ("norm.weight", "norm.bias")
+    assert {"fc_norm.weight", "head.bias"} <= set(report.dropped)
+
+
+def timm_state(state: dict[str, Tensor], table: Tensor, *, tokens: int = 1) -> dict[str, Tensor]:
+    """Positions of shape (1, tokens + n, d), class token first, as timm's ViTs have them."""
+    front = torch.full((1, tokens, DIM), 99.0)
+    head = {"head.weight": torch.zeros(5, DIM), "head.bias": torch.zeros(5)}
+    more = {"cls_token": torch.zeros(1, 1, DIM)}
+    if tokens > 1:
+        more["reg_token"] = torch.zeros(1, tokens - 1, DIM)
+    return state | more | head | {"pos_embed": torch.cat((front, table[None]), dim=1)}
+
+
+@pytest.mark.parametrize("tokens", [1, 5])
+@pytest.mark.parametrize("size", [16, (8, 12)], ids=str)
+def test_timm(tokens: int, size: int | tuple[int, int]) -> None:
+    source, state = published(size, learned_position=True)
+    weights = from_timm(timm_state(state, source.pos_embed.table.detach(), tokens=tokens))
+    other = model(size, learned_position=True)
+    report = load_weights(other, weights, strict=True)
+    assert {"cls_token", "head.weight", "head.bias"} <= set(report.dropped)
+    x = torch.randn(2, 3, *((size, size) if isinstance(size, int) else size))
+    assert torch.equal(other(x), source(x))
+
+
+def test_timm_at_a_larger_image() -> None:
+    source, state = published(learned_position=True)
+    weights = from_timm(timm_state(state, source.pos_embed.table.detach()))
+    larger = model((24, 32), learned_position=True)
+    assert load_weights(larger, weights, strict=True).reshaped == ("pos_embed.table",)
+    wanted = resize_position(source.pos_embed.table, grid=(4, 4), new_grid=(6, 8))
+    assert_close(larger.pos_embed.table, wanted)
+
+
+def test_timm_without_a_position_for_the_class_token() -> None:
+    source, state = published(learned_position=True)
+    plain = timm_state(state, source.pos_embed.table.detach())
+    plain["pos_embed"] = plain["pos_embed"][:, 1:]
+    other = model(learned_position=True)
+    load_weights(other, from_timm(plain), strict=True)
+    assert torch.equal(other.pos_embed.table, source.pos_embed.table)
+
+
+def test_a_model_of_fixed_positions_says_that_it_has_no_use_for_learned_ones() -> None:
+    source, state = published(learned_position=True)
+    weights = from_timm(timm_state(state, source.pos_embed.table.detach()))
+    assert load_weights(model(), weights).unused == ("pos_embed.table",)
+
+
+@pytest.mark.parametrize("prefix", ["encoder.", "model.visual.", "_orig_mod."])
+def test_prefixes_are_found(prefix: str) -> None:
+    _, state = published()
+    weights = from_mae({prefix + name: value for name, value in state.items()})
+    assert load_weights(model(), weights, strict=True).loaded
+
+
+def test_several_vits_need_a_prefix() -> None:
+    (_, image), (_, audio) = published(), published(channels=1)
+    both = {f"image.{n}": v for n, v in image.items()} | {f"audio.{n}": v for n, v in audio.items()}
+    with pytest.raises(ValueError, match=r"one ViT .* found 2: \['image.', 'audio.'\]; give its"):
+        from_mae(both)
+    weights = from_mae(both, prefix="audio.")
+    assert load_weights(model(channels=1), weights, strict=True).loaded
+    assert all(name.startswith("image.") for name in weights.dropped)
+    with pytest.raises(ValueError, match=r"prefix must be .*, got 'video.'"):
+        from_mae(both, prefix="video.")
+
+
+@pytest.mark.parametrize("convert", [from_mae, from_audiomae, from_timm])
+def test_no_vit(convert: object) -> None:
+    with pytest.raises(ValueError, match=r"expected one ViT in the file .*, found 0"):
+        convert({"conv1.weight": torch.zeros(3, 3)})

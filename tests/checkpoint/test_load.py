@@ -1,0 +1,107 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from avblocks import Block, ViT, resize_position, vit
+from avblocks.checkpoint import Converted, LoadReport, load_weights
+
+
+@pytest.fixture
+def model() -> Block:
+    return Block(8, num_heads=2)
+
+
+def ones(module: nn.Module, *without: str) -> dict[str, Tensor]:
+    state = module.state_dict()
+    return {name: torch.ones_like(v) for name, v in state.items() if name not in without}
+
+
+def learned(grid: tuple[int, int]) -> ViT:
+    size = (4 * grid[0], 4 * grid[1])
+    return vit(8, depth=1, num_heads=2, size=size, patch=4, learned_position=True)
+
+
+def test_report(model: Block) -> None:
+    before = model.norm2.bias.clone()
+    state = ones(model, "norm2.bias") | {"head.weight": torch.zeros(3)}
+    report = load_weights(model, Converted(state, dropped=("cls_token",)))
+    assert report.missing == ("norm2.bias",)
+    assert report.unused == ("head.weight",)
+    assert report.dropped == ("cls_token",)
+    assert set(report.loaded) == set(model.state_dict()) - {"norm2.bias"}
+    assert torch.equal(model.norm2.bias, before) and bool((model.attn.qkv.weight == 1).all())
+    inside = report.prefixed("encoder.")
+    assert inside.missing == ("encoder.norm2.bias",) and inside.unused == report.unused
+
+
+def test_printout() -> None:
+    report = LoadReport(loaded=("a", "b"), missing=tuple("cdefg"), dropped=("cls_token",))
+    assert str(report).splitlines() == [
+        "loaded: 2 (a, b)",
+        "left at initialisation: 5 (c, d, e, f, ... (+1))",
+        "unused in the file: none",
+        "reshaped: none",
+        "dropped on purpose: 1 (cls_token)",
+    ]
+
+
+def test_strict_takes_what_fits_exactly(model: Block) -> None:
+    report = load_weights(model, Converted(ones(model), dropped=("cls_token",)), strict=True)
+    assert not report.missing and not report.unused
+
+
+@pytest.mark.parametrize(
+    ("without", "extra", "named"),
+    [("norm1.bias", {}, "norm1.bias"), ("", {"head.bias": torch.zeros(1)}, "head.bias")],
+)
+def test_strict_names_the_surprise(
+    model: Block, without: str, extra: dict[str, Tensor], named: str
+) -> None:
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=f"strict: .*{named}"):
+        load_weights(model, ones(model, without) | extra, strict=True)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_another_size_is_named_and_nothing_is_loaded(model: Block, strict: bool) -> None:
+    before = model.attn.proj.weight.clone()
+    state = ones(model) | {"mlp.fc1.weight": torch.zeros(16, 8)}
+    with pytest.raises(ValueError, match=r"mlp.fc1.weight: \(16, 8\) in the file, \(32, 8\) in the"):
+        load_weights(model, state, strict=strict)
+    assert torch.equal(model.attn.proj.weight, before)
+
+
+def test_a_size_that_would_broadcast_is_refused(model: Block) -> None:
+    with pytest.raises(ValueError, match=r"norm1.weight: \(1,\) in the file"):
+        load_weights(model, ones(model) | {"norm1.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("state", [{}, {"other.weight": torch.zeros(2)}])
+def test_nothing_fits(model: Block, state: dict[str, Tensor]) -> None:
+    with pytest.raises(ValueError, match="no weight of the file fits the model") as info:
+        load_weights(model, state)
+    assert "left at initialisation: 12" in str(info.value)
+
+
+def test_other_precisions_are_cast(model: Block) -> None:
+    load_weights(model, {name: value.half() for name, value in ones(model).items()})
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_learned_positions_are_interpolated() -> None:
+    model, other = learned((4, 6)), learned((3, 3))
+    report = load_weights(model, other.state_dict(), strict=True)
+    assert report.reshaped == ("pos_embed.table",) and report.reshaped[0] in report.loaded
+    wanted = resize_position(other.pos_embed.table, grid=(3, 3), new_grid=(4, 6))
+    assert_close(model.pos_embed.table, wanted)
+    assert not load_weights(model, learned((4, 6)).state_dict()).reshaped
+
+
+def test_learned_positions_of_no_square_grid_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"pos_embed.table: 6 positions do not fit .*\(4, 4\)"):
+        load_weights(learned((4, 4)), learned((2, 3)).state_dict())

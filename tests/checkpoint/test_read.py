@@ -1,0 +1,122 @@
+import argparse
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from avblocks.checkpoint import read_state
+
+STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def saved(path: Path, content: object, **options: bool) -> Path:
+    torch.save(content, path, **options)
+    return path
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "weights.safetensors")
+    state = read_state(str(tmp_path / "weights.safetensors"))
+    assert sorted(state) == sorted(STATE) and torch.equal(state["a.bias"], STATE["a.bias"])
+
+
+@pytest.mark.parametrize("wrapper", [None, "model", "state_dict", "module", "teacher"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_wrappers_and_prefixes(tmp_path: Path, wrapper: str | None, prefix: str) -> None:
+    state = {prefix + name: value for name, value in STATE.items()}
+    more = {"epoch": 3, "optimizer": {"state": {0: torch.zeros(3)}, "lr": 1e-3}}
+    content = state if wrapper is None else {wrapper: state} | more
+    assert same(read_state(saved(tmp_path / "weights.pth", content)), STATE)
+
+
+def test_what_is_no_tensor_is_left_out(tmp_path: Path) -> None:
+    path = saved(tmp_path / "weights.pt", STATE | {"version": 2, "names": ["a"]})
+    assert same(read_state(path), STATE)
+
+
+def test_a_prefix_of_some_names_stays(tmp_path: Path) -> None:
+    state = {"module.a": torch.ones(1), "b": torch.ones(1)}
+    assert same(read_state(saved(tmp_path / "weights.pt", state)), state)
+
+
+def test_the_old_format_and_the_arguments_of_mae(tmp_path: Path) -> None:
+    """MAE's and AudioMAE's own checkpoints hold the command line as a namespace."""
+    content = {"model": STATE, "args": argparse.Namespace(lr=1e-3, name="mae"), "scaler": {}}
+    for new in (True, False):
+        path = saved(tmp_path / "w.pth", content, _use_new_zipfile_serialization=new)
+        assert same(read_state(path), STATE)
+
+
+class Bomb:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("how", ["zip", "old", "pickle"])
+def test_code_is_refused_and_does_not_run(tmp_path: Path, how: str) -> None:
+    path, mark = tmp_path / "weights.pth", tmp_path / "it ran"
+    content = {"model": STATE, "extra": Bomb(mark)}
+    if how == "pickle":
+        path.write_bytes(pickle.dumps({"extra": Bomb(mark)}))
+    else:
+        saved(path, content, _use_new_zipfile_serialization=how == "zip")
+    with pytest.raises(ValueError, match=r"weights.pth: .*code in checkpoints is never run") as info:
+        read_state(path)
+    assert not mark.exists() and "\n" not in str(info.value)
+    pickle.loads(pickle.dumps(Bomb(mark)))
+    assert mark.exists(), "the bomb was no bomb"
+
+
+def test_old_numpy_values_are_refused_by_name(tmp_path: Path) -> None:
+    path = saved(tmp_path / "weights.pth", {"model": STATE, "accuracy": np.float64(0.5)})
+    with pytest.raises(ValueError, match=r"weights.pth: .*numpy.*convert it to safetensors") as info:
+        read_state(path)
+    assert "\n" not in str(info.value)
+
+
+def broken_files(folder: Path) -> dict[str, Path]:
+    whole = saved(folder / "whole.pth", STATE).read_bytes()
+    save_file(STATE, folder / "whole.safetensors")
+    tensors = (folder / "whole.safetensors").read_bytes()
+    contents = {
+        "cut.pth": whole[: len(whole) // 2],
+        "cut.safetensors": tensors[:-9],
+        "header.safetensors": tensors[:4],
+        "empty.pth": b"",
+        "empty.safetensors": b"",
+        "text.pth": b"Not Found\n<html>this is no checkpoint</html>\n",
+        "text.safetensors": b"Not Found\n<html>this is no checkpoint</html>\n",
+        "noise.pth": bytes(range(1, 256)) * 4,
+        "pointer.pth": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    saved(folder / "list.pth", [torch.zeros(2)])
+    saved(folder / "nothing.pth", {"epoch": 3, "model": {}})
+    return {name: folder / name for name in (*contents, "list.pth", "nothing.pth")}
+
+
+def test_broken_files_are_named_in_one_line(tmp_path: Path) -> None:
+    for name, path in broken_files(tmp_path).items():
+        with pytest.raises(ValueError, match=f"{name}: ") as info:
+            read_state(path)
+        assert "\n" not in str(info.value), name
+        assert len(str(info.value)) < 400, name
+
+
+def test_no_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere.pth: no such checkpoint file"):
+        read_state(tmp_path / "nowhere.pth")
+    with pytest.raises(ValueError, match=r": a folder, not a checkpoint file"):
+        read_state(tmp_path)
