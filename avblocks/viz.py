@@ -8,13 +8,13 @@ from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from avblocks.shapes import require
 
 _GREY = (0.82, 0.82, 0.82)
+_MAGMA = colormaps["magma"].with_extremes(bad=_GREY)
 
 
 def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> Figure:
@@ -68,16 +68,11 @@ def _draw(
 ) -> None:
     require(picture.shape[0] in (1, 3), "channels", picture.shape[0], "1 or 3")
     if picture.shape[0] == 1:
-        ax.imshow(
-            picture[0], origin="lower", aspect="auto", cmap=_magma(), vmin=scale[0], vmax=scale[1]
-        )
+        low, high = scale
+        pixels = picture[0].numpy()
+        ax.imshow(pixels, origin="lower", aspect="auto", cmap=_MAGMA, vmin=low, vmax=high)
     else:
         grey = torch.tensor(_GREY).view(3, 1, 1)
-        ax.imshow(torch.where(picture.isnan(), grey, picture).clamp(0, 1).permute(1, 2, 0))
+        pixels = torch.where(picture.isnan(), grey, picture).clamp(0, 1)
+        ax.imshow(pixels.permute(1, 2, 0).numpy())
     ax.set_axis_off()
-
-
-def _magma() -> Colormap:
-    cmap = colormaps["magma"].copy()
-    cmap.set_bad(_GREY)
-    return cmap

@@ -22,5 +22,8 @@ autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 python_maximum_signature_line_length = 88
 # Types of other projects, and jaxtyping's shapes, have no page here to link to.
-nitpick_ignore_regex = [(r"py:.*", r"(?!avblocks).*"), (r"py:.*", r"avblocks\.nn\.maskers\.Generators")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!avblocks).*"),
+    (r"py:.*", r"avblocks\.(nn\.maskers\.Generators|data\.datasets\._scene\.\w+)"),
+]
 intersphinx_mapping: dict[str, tuple[str, None]] = {}

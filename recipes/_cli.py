@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -88,6 +89,17 @@ def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, recipe: str, chos
     use = f"python -m recipes.{recipe} [PRESET] [OPTIONS]"
     listed = "\n".join(["Presets (the first is the default):", *lines])
     return f"{doc.strip()}\n\n{use}\n\n{listed}\n\nDefaults shown are those of: {chosen}"
+
+
+def resume_command() -> str:
+    """Return the command that goes on with this run to its end."""
+    words = sys.argv[1:]
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if not word.startswith(("--run.max-steps", "--run.resume")) and before != "--run.max-steps"
+    ]
+    return shlex.join(["python", "-m", f"recipes.{_recipe()}", *kept, "--run.resume"])
 
 
 def user_line(error: BaseException) -> str | None:

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate
 from avblocks.data.datasets import ClipSet, audioset, folder, scenes, vggsound
+from avblocks.data.datasets.scenes import VERSION
 from recipes._distributed import rank_and_world
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
@@ -88,7 +89,7 @@ def test_set(data: Data) -> ClipSet | None:
 def _root(data: Data) -> Path:
     if data.root is None and data.name != "scenes":
         raise ValueError(f"the {data.name} preset needs --data.root DIR, the folder of its clips")
-    return data.root or CACHE / "scenes"
+    return data.root or CACHE / f"scenes-{VERSION}"
 
 
 def _reported(clips: ClipSet, root: Path) -> ClipSet:
@@ -99,7 +100,10 @@ def _reported(clips: ClipSet, root: Path) -> ClipSet:
 
 
 def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int) -> ClipDataset:
-    """The clips as samples, drawn at random for training and from the middle for evaluation."""
+    """The clips as samples, drawn at random for training and from the middle for evaluation.
+
+    How many may be skipped is up to `SkippedFiles`, which hears of all workers and lists them.
+    """
     return ClipDataset(
         clips,
         seconds=data.seconds,
@@ -108,7 +112,7 @@ def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int) -> ClipDatase
         train=train,
         seed=seed,
         on_error=data.on_error,
-        max_skipped=data.max_skipped,
+        max_skipped=1.0,
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchmetrics.functional.classification import multilabel_average_precision
 
 from avblocks import AVTokens
 from avblocks.data import AVBatch
@@ -61,6 +60,9 @@ def _accuracy(target: Tensor, index: Tensor, similarity: Tensor) -> float:
 
 
 def _mean_average_precision(target: Tensor, index: Tensor, similarity: Tensor) -> float:
+    # Imported here because it takes two seconds, which only data of several labels should cost.
+    from torchmetrics.functional.classification import multilabel_average_precision
+
     seen = target.sum(0) > 0
     scores = (target[index] * similarity[:, None])[:, seen]
     return multilabel_average_precision(

@@ -24,7 +24,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from avblocks.optim import cosine_lr, param_groups, pretrained_multiplier, scaled_lr
-from recipes._cli import run_cli
+from recipes._cli import resume_command, run_cli
 from recipes._data import Data, test_loader, test_set, train_loader, train_set
 from recipes._engine import fit
 from recipes._model import Model, build_autoencoder
@@ -165,9 +165,8 @@ def main(config: Config) -> None:
         shown = next(iter(test_loader(test or train, config.data, batch=4)))
         reconstruction_picture(model, shown, folder / "reconstruction.png")
         print(f"{skipped.summary()}\npictures: {folder}/loss.png {folder}/reconstruction.png")
-        go_on = f"{config.data.name} --run.dir {folder} --run.resume"
-        again = "folder --data.root DIR, on your own videos" if fitted.finished else go_on
-        print(f"next: python -m recipes.paper_pretrain {again}")
+        own = "python -m recipes.paper_pretrain folder --data.root DIR (your own videos)"
+        print(f"next: {own if fitted.finished else resume_command()}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What all tests share: small hypothesis runs, a fixed seed, and a way to switch type checks off."""
+"""What all tests share: small hypothesis runs, a fixed seed, a way to switch type checks off."""
 
 import sys
 from dataclasses import is_dataclass

@@ -31,7 +31,10 @@ def slow_decoder(
         place = {int(i): at for at, i in enumerate(mask.ids_keep[row])}
         rows.append(
             torch.stack(
-                [embedded[row, place[i]] if i in place else decoder.mask_token[0, 0] for i in range(n)]
+                [
+                    embedded[row, place[i]] if i in place else decoder.mask_token[0, 0]
+                    for i in range(n)
+                ]
             )
         )
     patches = torch.stack(rows) + sincos_position(8, grid).double()

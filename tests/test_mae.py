@@ -7,8 +7,8 @@ from torch.testing import assert_close
 
 from avblocks import (
     AVMAE,
-    Mask,
     MAEOutput,
+    Mask,
     RandomMask,
     av_mae,
     av_vit,
@@ -50,7 +50,9 @@ def slow_loss(pred: Tensor, target: Tensor, *, normalize: bool) -> Tensor:
             if normalize:
                 mean = values.sum() / len(values)
                 scale = (((values - mean) ** 2).sum() / (len(values) - 1) + 1e-6) ** 0.5
-            squares += [(p - (v - mean) / scale) ** 2 for p, v in zip(pred[b, u], values, strict=True)]
+            squares += [
+                (p - (v - mean) / scale) ** 2 for p, v in zip(pred[b, u], values, strict=True)
+            ]
     return torch.stack(squares).mean()
 
 

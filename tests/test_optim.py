@@ -54,7 +54,10 @@ def test_unknown_pretrained_name() -> None:
 
 
 @given(
-    st.floats(1, 500), st.floats(0, 0.99), st.floats(1e-6, 1), st.lists(st.floats(0, 600), min_size=2)
+    st.floats(1, 500),
+    st.floats(0, 0.99),
+    st.floats(1e-6, 1),
+    st.lists(st.floats(0, 600), min_size=2),
 )
 def test_cosine(epochs: float, share: float, lr: float, points: list[float]) -> None:
     warmup = share * epochs
@@ -70,7 +73,9 @@ def test_cosine(epochs: float, share: float, lr: float, points: list[float]) -> 
 
 
 @given(st.floats(1, 500), st.lists(st.floats(0, 600), min_size=2))
-def test_pretrained_multiplier_rises_from_nothing_to_one(epochs: float, points: list[float]) -> None:
+def test_pretrained_multiplier_rises_from_nothing_to_one(
+    epochs: float, points: list[float]
+) -> None:
     factors = [pretrained_multiplier(e, epochs=epochs) for e in sorted(points)]
     assert factors == sorted(factors)
     assert pretrained_multiplier(0, epochs=epochs) == 0

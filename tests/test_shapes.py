@@ -63,7 +63,7 @@ def test_sides() -> None:
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("value", [0, -1, (16,), (16, 16, 16), (16, 0), 16.0, (16.0, 16), "16"])
 def test_sides_names_what_it_cannot_take(value: object) -> None:
-    with pytest.raises(ValueError, match="patch must be .*, got"):
+    with pytest.raises(ValueError, match=r"patch must be .*, got"):
         sides(value, axes=2, name="patch")
 
 
@@ -72,11 +72,10 @@ def test_grid_of(pairs: list[tuple[int, int]]) -> None:
     grid, patch = (tuple(side) for side in zip(*pairs, strict=True))
     size = tuple(g * p for g, p in pairs)
     assert grid_of(size, patch) == grid
-    for wrong in ((*size, 1), (*size[:-1], size[-1] * patch[-1] * 2 - 1 + (patch[-1] == 1))):
-        if all(s % p == 0 for s, p in zip(wrong, patch, strict=False)) and len(wrong) == len(patch):
-            continue
-        with pytest.raises(ValueError, match="size must be a multiple of the patch"):
-            grid_of(wrong, patch)
+    with pytest.raises(ValueError, match="size must be a multiple of the patch"):
+        grid_of((*size, 1), patch)
+    with pytest.raises(ValueError, match="size must be a multiple of the patch"):
+        grid_of(size, (*patch[:-1], size[-1] + 1))
 
 
 def test_grid_of_refuses_empty_sides() -> None:

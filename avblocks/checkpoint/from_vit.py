@@ -1,9 +1,12 @@
 """Published ViT weights: MAE's, AudioMAE's and timm's, whose names are already ours."""
 
+import math
+
 import torch
 
 from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.shapes import require
 
 _ANCHOR = "patch_embed.proj.weight"
 # Not part of a ViT encoder without a class token.
@@ -53,7 +56,7 @@ def from_timm(state: State, *, prefix: str | None = None) -> Converted:
 
 
 def _vit(state: State, *, prefix: str | None, learned_position: bool) -> Converted:
-    prefix = _find_prefix(state) if prefix is None else prefix
+    prefix = _find_prefix(state, prefix)
     kept, dropped = {}, []
     for key, value in state.items():
         name = key.removeprefix(prefix)
@@ -68,8 +71,11 @@ def _vit(state: State, *, prefix: str | None, learned_position: bool) -> Convert
     return Converted(kept, tuple(dropped))
 
 
-def _find_prefix(state: State) -> str:
+def _find_prefix(state: State, wanted: str | None) -> str:
     found = [key.removesuffix(_ANCHOR) for key in state if key.endswith(_ANCHOR)]
+    if wanted is not None:
+        require(wanted in found, "prefix", wanted, f"one of the file's {found}")
+        return wanted
     if len(found) != 1:
         raise ValueError(
             f"expected one ViT in the file ('...{_ANCHOR}'), found {len(found)}: {found}; "
@@ -82,6 +88,10 @@ def _patch_positions(state: State, prefix: str, pos_embed: torch.Tensor) -> torc
     extra = [state[k] for k in (f"{prefix}cls_token", f"{prefix}reg_token") if k in state]
     count = sum(tokens.shape[1] for tokens in extra)
     table = pos_embed.flatten(0, -2)
-    # timm's `no_embed_class` models have positions for the patches alone: then they fill a square.
-    side = round((table.shape[0] - count) ** 0.5)
-    return table[count:] if side * side == table.shape[0] - count else table
+    # timm's `no_embed_class` models have positions for the patches alone, which then fill a square.
+    patches_alone = _is_square(table.shape[0]) and not _is_square(table.shape[0] - count)
+    return table if patches_alone else table[count:]
+
+
+def _is_square(count: int) -> bool:
+    return math.isqrt(count) ** 2 == count

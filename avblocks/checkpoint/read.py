@@ -1,6 +1,8 @@
 """State dicts from files: safetensors, or PyTorch files without any code in them."""
 
 import pickle
+import re
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,9 +26,12 @@ def read_state(path: str | Path) -> State:
 
     Raises:
         FileNotFoundError: if there is no such file.
+        IsADirectoryError: if it is a folder.
         ValueError: if it is damaged, holds more than tensors and plain types, or no tensors at all.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: a folder, not a checkpoint file")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     content = _load(path)
@@ -49,12 +54,16 @@ def _load(path: Path) -> object:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # MAE and its followers save the command line beside the weights, as a namespace.
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        inside = f" (it holds {refused[1]})" if refused else ""
         raise ValueError(
-            f"{path}: not a PyTorch file of tensors and plain types, and code in checkpoints is "
-            "never run; convert it to safetensors where you trust it"
+            f"{path}: not a PyTorch file of tensors and plain types{inside}, and code in "
+            "checkpoints is never run; convert it to safetensors where you trust it"
         ) from error
     except (SafetensorError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = re.split(r"\n|\. ", str(error))[0] or type(error).__name__
         raise ValueError(f"{path}: not a readable checkpoint ({reason})") from error

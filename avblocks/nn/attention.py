@@ -26,7 +26,7 @@ def attend(
         num_heads: heads that share the widths.
         scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
     """
-    # Plain views: `torch.compile` traces einops' parser at each call, most of the compile time here.
+    # Plain views: `torch.compile` would trace einops' parser here, at most of its whole time.
     q, k, v = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (q, k, v))
     out = F.scaled_dot_product_attention(q, k, v, scale=scale)
     return out.transpose(1, 2).flatten(2)

@@ -37,27 +37,27 @@ PARTS = {
 }
 
 
+def renamed(name: str, fusion: str) -> str:
+    """What the reference calls a parameter of a fusion block."""
+    swap = {"norm_image": "norm1_aud", "norm_audio": "norm1_img"} if fusion == "token" else {}
+    names = NORMS | swap | PARTS
+    ours = next(ours for ours in names | {"": ""} if name.startswith(ours))
+    return names.get(ours, "") + name.removeprefix(ours)
+
+
 def in_reference(model: AVMAE, fusion: str) -> dict[str, Tensor]:
     """The state dict that the reference would have, its two swaps included."""
-    norms = dict(NORMS)
-    if fusion == "token":
-        norms |= {"norm_image": "norm1_aud", "norm_audio": "norm1_img"}
     state: dict[str, Tensor] = {}
     for key, value in model.state_dict().items():
-        key = key.replace("image_decoder.", "image_decoder_").replace("audio_decoder.", "audio_decoder_")
-        if ".fusion_blocks." in key:
-            block, name = ".".join(key.split(".")[:3]), ".".join(key.split(".")[3:])
-            for ours, theirs in (norms | PARTS).items():
-                if name.startswith(ours):
-                    name = theirs + name.removeprefix(ours)
-                    break
+        *block, name = key.split(".", maxsplit=3)
+        if "fusion_blocks" in block:
+            name = renamed(name, fusion)
             if fusion == "dense" and name.startswith(("attn.k.", "attn.v.")):
-                if value.ndim == 2:
-                    value = torch.cat((value[:, 8:], value[:, :8]), dim=1)
+                # One layer of keys, then values, for a pair of audio, then image.
+                value = torch.cat((value[:, 8:], value[:, :8]), dim=1) if value.ndim > 1 else value
                 name = f"attn.kv.{name.split('.')[-1]}"
-                value = torch.cat((state.get(f"{block}.{name}", value[:0]), value))
-            key = f"{block}.{name}"
-        state[key] = value
+                value = torch.cat((state.get(".".join((*block, name)), value[:0]), value))
+        state[".".join((*block, name)).replace("_decoder.", "_decoder_")] = value
     for stream, n in (("image", 4), ("audio", 6)):
         state[f"encoder.{stream}.pos_embed"] = torch.zeros(1, n, 8)
         state[f"{stream}_decoder_pos_embed"] = torch.zeros(1, n, 8)
@@ -139,5 +139,7 @@ def test_no_value_of_a_golden_file_is_lost(fusion: str) -> None:
 
 
 def test_another_checkpoint_is_refused() -> None:
-    with pytest.raises(ValueError, match="not a DeepAVFusion checkpoint: it has no 'fusion_tokens'"):
+    with pytest.raises(
+        ValueError, match="not a DeepAVFusion checkpoint: it has no 'fusion_tokens'"
+    ):
         from_deepavfusion({"cls_token": torch.zeros(1, 1, 8)})

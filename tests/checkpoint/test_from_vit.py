@@ -41,7 +41,9 @@ def mae_file(path: Path, state: dict[str, Tensor], grid: tuple[int, int]) -> Pat
         "decoder_pred.weight": torch.zeros(48, 8),
     }
     args = Namespace(model="mae_vit_tiny", lr=1e-3, distributed=True)
-    torch.save({"model": decoder | state, "optimizer": {"state": {}}, "epoch": 1, "args": args}, path)
+    torch.save(
+        {"model": decoder | state, "optimizer": {"state": {}}, "epoch": 1, "args": args}, path
+    )
     return path
 
 
@@ -51,7 +53,9 @@ def test_mae(tmp_path: Path) -> None:
     other, x = model(), torch.randn(2, 3, 16, 16)
     report = load_weights(other, weights, strict=True)
     assert set(report.loaded) == set(state) and not report.unused
-    assert {"cls_token", "pos_embed", "decoder_pos_embed", "decoder_norm.bias"} <= set(report.dropped)
+    assert {"cls_token", "pos_embed", "decoder_pos_embed", "decoder_norm.bias"} <= set(
+        report.dropped
+    )
     assert torch.equal(other(x), source(x))
     assert load_weights(model((24, 8)), weights, strict=True).loaded
 

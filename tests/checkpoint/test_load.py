@@ -71,7 +71,9 @@ def test_strict_names_the_surprise(
 def test_another_size_is_named_and_nothing_is_loaded(model: Block, strict: bool) -> None:
     before = model.attn.proj.weight.clone()
     state = ones(model) | {"mlp.fc1.weight": torch.zeros(16, 8)}
-    with pytest.raises(ValueError, match=r"mlp.fc1.weight: \(16, 8\) in the file, \(32, 8\) in the"):
+    with pytest.raises(
+        ValueError, match=r"mlp.fc1.weight: \(16, 8\) in the file, \(32, 8\) in the"
+    ):
         load_weights(model, state, strict=strict)
     assert torch.equal(model.attn.proj.weight, before)
 

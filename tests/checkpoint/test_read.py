@@ -63,6 +63,7 @@ class Bomb:
         return Path.touch, (self.mark,)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("how", ["zip", "old", "pickle"])
 def test_code_is_refused_and_does_not_run(tmp_path: Path, how: str) -> None:
     path, mark = tmp_path / "weights.pth", tmp_path / "it ran"
@@ -71,7 +72,9 @@ def test_code_is_refused_and_does_not_run(tmp_path: Path, how: str) -> None:
         path.write_bytes(pickle.dumps({"extra": Bomb(mark)}))
     else:
         saved(path, content, _use_new_zipfile_serialization=how == "zip")
-    with pytest.raises(ValueError, match=r"weights.pth: .*code in checkpoints is never run") as info:
+    with pytest.raises(
+        ValueError, match=r"weights.pth: .*code in checkpoints is never run"
+    ) as info:
         read_state(path)
     assert not mark.exists() and "\n" not in str(info.value)
     pickle.loads(pickle.dumps(Bomb(mark)))
@@ -80,7 +83,9 @@ def test_code_is_refused_and_does_not_run(tmp_path: Path, how: str) -> None:
 
 def test_old_numpy_values_are_refused_by_name(tmp_path: Path) -> None:
     path = saved(tmp_path / "weights.pth", {"model": STATE, "accuracy": np.float64(0.5)})
-    with pytest.raises(ValueError, match=r"weights.pth: .*numpy.*convert it to safetensors") as info:
+    with pytest.raises(
+        ValueError, match=r"weights.pth: .*\(it holds numpy\S+\), .*convert it to safetensors"
+    ) as info:
         read_state(path)
     assert "\n" not in str(info.value)
 
@@ -116,7 +121,7 @@ def test_broken_files_are_named_in_one_line(tmp_path: Path) -> None:
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere.pth: no such checkpoint file"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.pth: no such checkpoint file"):
         read_state(tmp_path / "nowhere.pth")
-    with pytest.raises(ValueError, match=r": a folder, not a checkpoint file"):
+    with pytest.raises(IsADirectoryError, match=r": a folder, not a checkpoint file"):
         read_state(tmp_path)

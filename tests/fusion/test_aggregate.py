@@ -19,7 +19,11 @@ def test_aggregation_is_attention_of_full_width(n: int, n_s: int, heads: int) ->
 
 
 def test_tokens_follow_their_order_and_not_the_sources() -> None:
-    aggregate, tokens, source = Aggregator(8, num_heads=2), torch.randn(2, 3, 8), torch.randn(2, 5, 8)
+    aggregate, tokens, source = (
+        Aggregator(8, num_heads=2),
+        torch.randn(2, 3, 8),
+        torch.randn(2, 5, 8),
+    )
     out = aggregate(tokens, source)
     assert_close(aggregate(tokens.flip(1), source[:, torch.randperm(5)]), out.flip(1))
 

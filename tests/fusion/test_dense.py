@@ -41,7 +41,12 @@ def test_a_missing_modality_is_one_token_of_zeros(missing: str) -> None:
 
 
 def test_order_matters_for_the_fusion_tokens_alone() -> None:
-    fuse, fusion, image, audio = randomize(DenseFusion(8, num_heads=2)), tokens(3), tokens(5), tokens(4)
+    fuse, fusion, image, audio = (
+        randomize(DenseFusion(8, num_heads=2)),
+        tokens(3),
+        tokens(5),
+        tokens(4),
+    )
     out = fuse(fusion, image=image, audio=audio)
     moved = fuse(
         fusion[:, [2, 0, 1]], image=image[:, torch.randperm(5)], audio=audio[:, torch.randperm(4)]

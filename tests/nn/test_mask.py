@@ -51,11 +51,11 @@ def test_something_is_kept_and_something_masked(num_kept: int) -> None:
 @pytest.mark.usefixtures("unchecked")
 def test_misfits() -> None:
     mask = Mask.from_order(torch.arange(5).expand(2, 5), num_kept=2)
-    with pytest.raises(ValueError, match="kept must have shape .*k=2"):
+    with pytest.raises(ValueError, match=r"kept must have shape .*k=2"):
         mask.restore(kept=torch.zeros(2, 3, 4), masked=torch.zeros(2, 2, 4))
-    with pytest.raises(ValueError, match="masked must have shape .*u=3"):
+    with pytest.raises(ValueError, match=r"masked must have shape .*u=3"):
         mask.restore(kept=torch.zeros(2, 2, 4), masked=torch.zeros(2, 1, 4))
-    with pytest.raises(ValueError, match="ids must have shape .*b=1"):
+    with pytest.raises(ValueError, match=r"ids must have shape .*b=1"):
         mask.kept(torch.zeros(1, 5, 4))
     with pytest.raises(ValueError, match="ids must have shape"):
         gather_tokens(torch.zeros(2, 5, 4), torch.zeros(2, 3, 1).long())

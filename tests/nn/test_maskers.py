@@ -104,6 +104,12 @@ def test_blocks_are_whole_but_for_one(rows: int, columns: int, side: int, ratio:
         assert min(cut(*shift) for shift in itertools.product(range(side), repeat=2)) <= 1
 
 
+def test_the_lattice_of_blocks_shifts() -> None:
+    masked = BlockMask(0.5, block=2)((4, 4), batch=100).is_masked.view(100, 4, 4)
+    assert (masked[:, 0, 0] != masked[:, 0, 1]).any() and (masked[:, 0, 0] != masked[:, 1, 0]).any()
+    assert (masked[:, 1, 1] == masked[:, 1, 2]).sum() > 50 < (masked[:, 1, 1] == masked[:, 2, 1]).sum()
+
+
 def test_tubes_are_the_same_in_every_frame() -> None:
     masked = TubeMask(RandomMask(0.75))((3, 4, 4), batch=5).is_masked.view(5, 3, 16)
     assert torch.equal(masked, masked[:, :1].expand_as(masked))

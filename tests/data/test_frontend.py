@@ -1,0 +1,40 @@
+"""The front end: what it does to a batch, in full precision whatever is around it."""
+
+from dataclasses import replace
+
+import torch
+from torch.testing import assert_close
+
+from avblocks.audio import LogMel
+from avblocks.data import AVBatch, FrontEnd
+
+
+def batch() -> AVBatch:
+    random = torch.Generator().manual_seed(0)
+    return AVBatch(
+        image=torch.randint(0, 256, (2, 3, 16, 16), generator=random, dtype=torch.uint8),
+        audio=0.1 * torch.randn(2, 8000, generator=random),
+        flip=torch.tensor([False, True]),
+        gain=torch.tensor([0.0, 6.0]),
+        target=torch.zeros(2, 0),
+        seeds=(1, 2),
+        paths=("a.mp4", "b.mp4"),
+    )
+
+
+def test_flips_gains_and_normalises_the_marked_ones() -> None:
+    given = batch()
+    image, audio = FrontEnd(n_mels=64)(given)
+    plain, _ = FrontEnd(n_mels=64)(replace(given, flip=torch.zeros(2, dtype=torch.bool)))
+    assert_close(image[0], plain[0])
+    assert_close(image[1], plain[1].flip(-1))
+    louder = torch.stack([given.audio[0], given.audio[1] * 10 ** (6 / 20)])
+    assert_close(audio, LogMel(n_mels=64)(louder))
+
+
+def test_keeps_full_precision_under_autocast() -> None:
+    given = batch()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        image, audio = FrontEnd(n_mels=64)(given)
+    assert image.dtype == audio.dtype == torch.float32
+    assert_close(audio, FrontEnd(n_mels=64)(given)[1])
