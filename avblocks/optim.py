@@ -1,7 +1,7 @@
 """Parameter groups and schedules, as functions of the epoch."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -51,6 +51,29 @@ def pretrained_multiplier(epoch: float, *, epochs: float) -> float:
     if epoch >= epochs:
         return 1.0
     return 0.5 - 0.5 * math.cos(math.pi * epoch / epochs)
+
+
+def group_rates(
+    groups: Sequence[Mapping[str, Any]], epoch: float, *, lr: float, epochs: float, warmup: float
+) -> list[float]:
+    """Learning rate of each group in pre-training, a function of the epoch alone.
+
+    Args:
+        groups: from `param_groups`; those that start pre-trained have the multiplier over the
+            first half of training.
+        epoch: where training stands.
+        lr: the highest rate.
+        epochs: where it ends.
+        warmup: epochs of warm-up.
+
+    Example:
+        >>> groups = [{"pretrained": False}, {"pretrained": True}]
+        >>> [round(rate, 3) for rate in group_rates(groups, 2, lr=1.0, epochs=8, warmup=2)]
+        [1.0, 0.5]
+    """
+    rate = cosine_lr(epoch, lr=lr, epochs=epochs, warmup=warmup)
+    gentle = rate * pretrained_multiplier(epoch, epochs=epochs / 2)
+    return [gentle if group["pretrained"] else rate for group in groups]
 
 
 def scaled_lr(base_lr: float, *, batch: int) -> float:

@@ -54,6 +54,10 @@ class Data:
         return self.mels, round(self.seconds * 64)
 
 
+SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2)
+"""Scenes, at the size of the small model."""
+
+
 def train_set(data: Data) -> ClipSet:
     """List the clips to train on, and say how many there are.
 

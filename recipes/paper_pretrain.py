@@ -2,32 +2,30 @@ r"""Masked audio-visual pre-training of an early-fusion transformer (DeepAVFusio
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
-    Masked Modeling", arXiv 2312.01017, section 3 and appendix.
+    Masked Modeling", arXiv 2312.01017.
 
 Commands:
-    python -m recipes.paper_pretrain
-    python -m recipes.paper_pretrain folder --data.root DIR
+    python -m recipes.paper_pretrain                            (two CPU cores, some three minutes)
+    python -m recipes.paper_pretrain folder --data.root DIR                       (your own videos)
     python -m recipes.paper_pretrain vggsound --data.root DIR \
-        --image-weights mae_pretrain_vit_base.pth --audio-weights audiomae_as2m.pth
-
-Hardware:
-    scenes: two CPU cores, some five minutes; vggsound: 8 GPUs (torchrun or SLURM start more nodes).
+        --image-weights mae_vit_base.pth --audio-weights audiomae_vit_base.pth             (8 GPUs)
 
 Try:
     --model.fusion dense
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 from torch.optim import AdamW
 
-from avblocks.optim import cosine_lr, param_groups, pretrained_multiplier, scaled_lr
+from avblocks.optim import group_rates, param_groups, scaled_lr
 from recipes._cli import resume_command, run_cli
-from recipes._data import Data, test_loader, test_set, train_loader, train_set
+from recipes._data import SCENES_DATA, Data, test_loader, test_set, train_loader, train_set
 from recipes._engine import fit
-from recipes._model import Model, build_autoencoder
+from recipes._model import SMALL, Model, build_autoencoder
 from recipes._plan import seed_all
 from recipes._pretraining import Pretraining, load_pretrained, reconstruction_picture
 from recipes._probe import nearest_neighbour
@@ -80,22 +78,7 @@ class Config:
 
 
 SCENES = Config(
-    data=Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2),
-    model=Model(
-        dim=128,
-        depth=4,
-        heads=4,
-        patch=8,
-        num_tokens=(8, 4, 4),
-        decoder_dim=64,
-        decoder_depth=2,
-        decoder_heads=4,
-    ),
-    batch=32,
-    epochs=200,
-    warmup=20,
-    base_lr=8e-3,
-    probe_every=50,
+    data=SCENES_DATA, model=SMALL, batch=32, epochs=100, warmup=10, base_lr=8e-3, probe_every=25
 )
 VGGSOUND = Config(data=Data(name="vggsound"))
 AUDIOSET = replace(
@@ -135,11 +118,6 @@ def main(config: Config) -> None:
     groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)
     optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95))
 
-    def schedule(epoch: float) -> list[float]:
-        rate = cosine_lr(epoch, lr=lr, epochs=config.epochs, warmup=config.warmup)
-        gentle = rate * pretrained_multiplier(epoch, epochs=config.epochs / 2)
-        return [gentle if group["pretrained"] else rate for group in groups]
-
     folder, multilabel = config.run.folder, config.data.name == "audioset"
     skipped = SkippedFiles(folder, total=len(train), max_skipped=config.data.max_skipped)
 
@@ -152,7 +130,7 @@ def main(config: Config) -> None:
         compiled=model.mae,
         train=train_loader(train, config.data, batch=config.batch, seed=config.run.seed),
         optimizer=optimizer,
-        schedule=schedule,
+        schedule=partial(group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup),
         epochs=config.epochs,
         run=config.run,
         config=config,

@@ -42,6 +42,16 @@ def test_cross_attention_is_the_formula(n: int, n_s: int, ratio: float) -> None:
     assert attn.q.out_features == int(16 * ratio)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_names_are_timms(bias: bool) -> None:
+    own = set(Attention(8, num_heads=2, qkv_bias=bias).state_dict())
+    cross = set(CrossAttention(8, num_heads=2, qkv_bias=bias).state_dict())
+    always = {"proj.weight", "proj.bias"}
+    assert own == always | {"qkv.weight"} | ({"qkv.bias"} if bias else set())
+    biases = {"q.bias", "kv.bias"} if bias else set()
+    assert cross == always | {"q.weight", "kv.weight"} | biases
+
+
 def test_order_of_batch_tokens_and_context() -> None:
     attn, x, context = randomize(Attention(8, num_heads=2)), tokens(3, 5, 8), tokens(3, 4, 8)
     batch, order, others = torch.randperm(3), torch.randperm(5), torch.randperm(4)

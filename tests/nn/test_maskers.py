@@ -107,7 +107,9 @@ def test_blocks_are_whole_but_for_one(rows: int, columns: int, side: int, ratio:
 def test_the_lattice_of_blocks_shifts() -> None:
     masked = BlockMask(0.5, block=2)((4, 4), batch=100).is_masked.view(100, 4, 4)
     assert (masked[:, 0, 0] != masked[:, 0, 1]).any() and (masked[:, 0, 0] != masked[:, 1, 0]).any()
-    assert (masked[:, 1, 1] == masked[:, 1, 2]).sum() > 50 < (masked[:, 1, 1] == masked[:, 2, 1]).sum()
+    assert (
+        (masked[:, 1, 1] == masked[:, 1, 2]).sum() > 50 < (masked[:, 1, 1] == masked[:, 2, 1]).sum()
+    )
 
 
 def test_tubes_are_the_same_in_every_frame() -> None:
