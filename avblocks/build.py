@@ -12,8 +12,8 @@ from avblocks.fusion.dense import DenseFusion
 from avblocks.fusion.factorized import FactorizedFusion
 from avblocks.fusion.token import TokenFusion
 from avblocks.mae import AVMAE
-from avblocks.nn.vit import vit
-from avblocks.shapes import grid_of, require, require_positive, sides
+from avblocks.nn.vit import ViT, vit
+from avblocks.shapes import require, require_positive, sides
 
 FusionName = Literal["token", "dense", "factorized"]
 FusionLayers = Literal["all", "none"] | Collection[int]
@@ -135,8 +135,6 @@ def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
 def av_mae(
     encoder: AVEncoder,
     *,
-    image_size: int | tuple[int, ...] = 224,
-    audio_size: tuple[int, int] = (128, 192),
     dim: int = 512,
     depth: int = 8,
     num_heads: int = 16,
@@ -146,32 +144,29 @@ def av_mae(
 
     Args:
         encoder: the encoder that is trained.
-        image_size: usual size of the image.
-        audio_size: usual (mel bins, frames) of the spectrogram.
         dim: width of the decoders.
         depth: blocks of each decoder.
         num_heads: heads of each decoder block.
         normalize_targets: normalise each target patch.
 
     Raises:
-        ValueError: if a number is impossible or a size no multiple of the patch.
+        ValueError: if a number is impossible.
     """
 
-    def decoder(patch: tuple[int, ...], channels: int, size: int | tuple[int, ...]) -> Decoder:
+    def decoder(stream: ViT) -> Decoder:
         return Decoder(
             encoder.image.dim,
-            grid=grid_of(sides(size, axes=len(patch), name="size"), patch),
-            patch_values=math.prod(patch) * channels,
+            grid=stream.pos_embed.grid,
+            patch_values=math.prod(stream.patch) * stream.patch_embed.channels,
             dim=dim,
             depth=depth,
             num_heads=num_heads,
         )
 
-    image, audio = encoder.image.patch_embed, encoder.audio.patch_embed
     return AVMAE(
         encoder,
-        image_decoder=decoder(image.patch, image.channels, image_size),
-        audio_decoder=decoder(audio.patch, audio.channels, audio_size),
+        image_decoder=decoder(encoder.image),
+        audio_decoder=decoder(encoder.audio),
         normalize_targets=normalize_targets,
     )
 

@@ -74,7 +74,7 @@ class AVMAE(nn.Module):
     Example:
         >>> from avblocks import RandomMask, av_mae, av_vit
         >>> encoder = av_vit(64, depth=2, num_heads=4, image_size=32, audio_size=(32, 48))
-        >>> model = av_mae(encoder, image_size=32, audio_size=(32, 48), dim=32, depth=1)
+        >>> model = av_mae(encoder, dim=32, depth=1)
         >>> image, audio = torch.rand(2, 3, 32, 32), torch.rand(2, 1, 32, 48)
         >>> masks = RandomMask(0.75)((2, 2), batch=2), RandomMask(0.8)((2, 3), batch=2)
         >>> out = model(image=image, audio=audio, image_mask=masks[0], audio_mask=masks[1])

@@ -89,8 +89,6 @@ def build_autoencoder(model: Model, data: Data) -> AVMAE:
     """Build the masked autoencoder around an encoder."""
     return av_mae(
         build_encoder(model, data),
-        image_size=data.size,
-        audio_size=data.audio_size,
         dim=model.decoder_dim,
         depth=model.decoder_depth,
         num_heads=model.decoder_heads,

@@ -96,10 +96,7 @@ TABLE: list[tuple[partial, dict[str, list]]] = [
         partial(av, fusion="token", fusion_layers="none"),
         {"fusion": ["sum"], "num_tokens": FUSE["num_tokens"]},
     ),
-    (
-        partial(av_mae, av(), **wide, **sizes),
-        WIDTH | {"depth": [0], "image_size": [9], "audio_size": [(8, 9)]},
-    ),
+    (partial(av_mae, av(), **wide), WIDTH | {"depth": [0]}),
     (partial(LogMel), {"rate": [0], "n_fft": [0], "hop": [0, -1], "n_mels": [0, 1.5]}),
     (
         partial(cosine_lr, 0.0, lr=1.0, epochs=10, warmup=2),

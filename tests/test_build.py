@@ -26,7 +26,7 @@ FUSIONS = ("token", "dense", "factorized")
 def small(fusion: str = "factorized", **changes: object) -> AVMAE:
     numbers = {"depth": 2, "num_heads": 2, "patch": 4, "num_tokens": (2, 1, 1)}
     encoder = av_vit(8, fusion=fusion, **SIZES, **(numbers | changes))
-    return av_mae(encoder, **SIZES, dim=8, depth=1, num_heads=2)
+    return av_mae(encoder, dim=8, depth=1, num_heads=2)
 
 
 def run(model: AVMAE) -> torch.Tensor:

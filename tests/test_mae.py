@@ -24,7 +24,7 @@ def make(*, normalize_targets: bool = True, **changes: object) -> AVMAE:
     numbers = {"depth": 2, "num_heads": 2, "patch": 4, "num_tokens": (2, 1, 1), "attn_ratio": 0.5}
     encoder = av_vit(8, **SIZES, **(numbers | changes))
     decoders = {"dim": 8, "depth": 2, "num_heads": 2, "normalize_targets": normalize_targets}
-    return av_mae(encoder, **SIZES, **decoders)
+    return av_mae(encoder, **decoders)
 
 
 def inputs(dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:

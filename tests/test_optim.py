@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from avblocks import Decoder, av_mae, av_vit
-from avblocks.optim import cosine_lr, param_groups, pretrained_multiplier, scaled_lr
+from avblocks.optim import cosine_lr, group_rates, param_groups, pretrained_multiplier, scaled_lr
 
 
 @pytest.fixture
 def model() -> nn.Module:
     sizes = {"image_size": 32, "audio_size": (32, 32)}
     encoder = av_vit(16, depth=1, num_heads=4, **sizes)
-    return av_mae(encoder, dim=16, depth=1, num_heads=4, **sizes)
+    return av_mae(encoder, dim=16, depth=1, num_heads=4)
 
 
 def names(model: nn.Module, group: dict) -> set[str]:
@@ -81,6 +81,17 @@ def test_pretrained_multiplier_rises_from_nothing_to_one(
     assert pretrained_multiplier(0, epochs=epochs) == 0
     assert pretrained_multiplier(epochs, epochs=epochs) == 1
     assert pretrained_multiplier(epochs / 2, epochs=epochs) == pytest.approx(0.5)
+
+
+@given(st.floats(0, 20))
+def test_group_rates_hold_the_pretrained_back_for_half_of_training(epoch: float) -> None:
+    groups = [{"pretrained": True}, {"pretrained": False}]
+    start, usual = group_rates(groups, epoch, lr=0.1, epochs=20, warmup=4)
+    assert usual == cosine_lr(epoch, lr=0.1, epochs=20, warmup=4)
+    assert start == usual if epoch >= 10 else start <= usual
+    assert group_rates(groups, 5, lr=0.1, epochs=20, warmup=4)[0] == pytest.approx(
+        0.5 * cosine_lr(5, lr=0.1, epochs=20, warmup=4)
+    )
 
 
 def test_scaled_lr() -> None:

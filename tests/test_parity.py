@@ -90,7 +90,6 @@ def build(config: dict) -> AVMAE:
         depth=config["decoder_depth"],
         num_heads=config["decoder_heads"],
         normalize_targets=config["norm_loss"],
-        **sizes,
     )
     norms = {n: m.eps for n, m in model.named_modules() if isinstance(m, torch.nn.LayerNorm)}
     for name, value in norms.items():

@@ -19,7 +19,7 @@ def make(fusion: str, **changes: object) -> AVMAE:
     sizes = {"image_size": 8, "audio_size": (8, 12)}
     numbers = {"depth": 2, "num_heads": 2, "patch": 4, "num_tokens": (2, 1, 1), "attn_ratio": 0.5}
     encoder = av_vit(8, fusion=fusion, **sizes, **(numbers | changes))
-    return av_mae(encoder, **sizes, dim=8, depth=1, num_heads=2)
+    return av_mae(encoder, dim=8, depth=1, num_heads=2)
 
 
 NORMS = {
