@@ -35,8 +35,8 @@ class AVEncoder(nn.Module):
     and the fusion tokens stay. ViTs may differ in depth: a stream whose blocks are used up keeps
     its tokens, which the fusion blocks go on reading.
 
-    A missing modality (``None``) contributes nothing: its stream is ``None`` in the output, and
-    the fusion tokens attend to the other one alone.
+    A missing modality (``None``, for the whole batch) contributes nothing: its stream is ``None``
+    in the output, its mask is not looked at, and the fusion tokens attend to the other one alone.
 
     Args:
         image: ViT of the image.

@@ -91,6 +91,8 @@ def param_groups(
 ) -> list[dict[str, Any]]:
     """Groups for AdamW: no decay on vectors (biases and norms), pre-trained parameters apart.
 
+    Fusion and mask tokens are tables and decay, as in the reference.
+
     Args:
         model: the model; parameters without a gradient are left out.
         weight_decay: decay of the matrices.
