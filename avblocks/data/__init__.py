@@ -5,6 +5,7 @@ from avblocks.data.batch import Skipped as Skipped
 from avblocks.data.batch import collate as collate
 from avblocks.data.clip import AVClip as AVClip
 from avblocks.data.clip import ClipError as ClipError
+from avblocks.data.clip import Frames as Frames
 from avblocks.data.dataset import ClipDataset as ClipDataset
 from avblocks.data.dataset import TooManySkippedError as TooManySkippedError
 from avblocks.data.frontend import FrontEnd as FrontEnd
@@ -18,3 +19,4 @@ from avblocks.data.transforms import center_crop as center_crop
 from avblocks.data.transforms import flip_images as flip_images
 from avblocks.data.transforms import random_resized_crop as random_resized_crop
 from avblocks.data.write import write_clip as write_clip
+from avblocks.data.write import write_picture as write_picture

@@ -11,7 +11,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import Float, UInt8
 
-from avblocks.data._media import Media
+from avblocks.data._media import Media, Sound
 from avblocks.data.clip import ClipError
 
 Wave = Float[np.ndarray, " s"]
@@ -22,7 +22,7 @@ _JUMP = 0.02  # seconds; Matroska rounds times to 1 ms, so smaller gaps are not 
 _TIE = 1e-6  # seconds
 
 
-def extent(media: Media) -> tuple[float, float]:
+def extent(media: Media | Sound) -> tuple[float, float]:
     """Where the sound begins and ends, by the file's own account."""
     stream, container = media.audio, media.container
     scale = float(stream.time_base or 0)
@@ -34,7 +34,7 @@ def extent(media: Media) -> tuple[float, float]:
     return start, start + (container.duration or 0) / av.time_base
 
 
-def decode_audio(media: Media, *, start: float, seconds: float, rate: int) -> Wave:
+def decode_audio(media: Media | Sound, *, start: float, seconds: float, rate: int) -> Wave:
     """Decode a window of sound, cut at the file's own rate and then resampled.
 
     Args:
@@ -64,7 +64,7 @@ def decode_audio(media: Media, *, start: float, seconds: float, rate: int) -> Wa
     return np.clip(_resample(line, native, rate)[low:high], -1, 1)
 
 
-def _gather(media: Media, *, first: int, length: int, native: int) -> tuple[Wave, int, int]:
+def _gather(media: Media | Sound, *, first: int, length: int, native: int) -> tuple[Wave, int, int]:
     """Decode the samples from a place on; silence where there are none, and the span found."""
     line, begin, end = np.zeros(length, dtype=np.float32), length, 0
     for place, samples in _sound(media, start=first / native, native=native):
@@ -77,7 +77,7 @@ def _gather(media: Media, *, first: int, length: int, native: int) -> tuple[Wave
     return line, begin, end
 
 
-def _sound(media: Media, *, start: float, native: int) -> Iterator[tuple[int, Wave]]:
+def _sound(media: Media | Sound, *, start: float, native: int) -> Iterator[tuple[int, Wave]]:
     """Decode mono samples from somewhere before a time on, each piece with its place."""
     # Right after opening, the packet that primes the decoder comes first; after a seek to the start
     # it is left out, and the first samples are wrong.
@@ -154,7 +154,7 @@ def _shown(media: Media, *, time: float) -> tuple[float, av.VideoFrame] | None:
     return shown
 
 
-def _seek(media: Media, stream: AudioStream | VideoStream, time: float) -> None:
+def _seek(media: Media | Sound, stream: AudioStream | VideoStream, time: float) -> None:
     """Go to the last key frame before a time, or to the beginning of the stream."""
     scale, first = stream.time_base or Fraction(1, av.time_base), stream.start_time or 0
     media.container.seek(first if time <= first * scale else int(time / scale), stream=stream)

@@ -15,15 +15,14 @@ from av.video.stream import VideoStream
 from avblocks.data.clip import ClipError
 
 # A text file named .mp4 can make FFmpeg play another file, and a small file can ask for gigabytes.
-_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
-}
+_VIDEOS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+_SOUNDS = "wav,flac"
 # Titles that are no UTF-8 must not matter; from av 19 on they never do.
 _TITLES: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
-_MAX_PIXELS = 8192 * 4320
+MAX_PIXELS = 8192 * 4320
+"""Of a picture or a frame."""
 _RATES = (1_000, 768_000)
 
 
@@ -44,6 +43,21 @@ class Media:
     audio: AudioStream
 
 
+@dataclass(frozen=True)
+class Sound:
+    """An open file with an audio stream, of which nothing else matters.
+
+    Attributes:
+        path: The file.
+        container: Its demuxer.
+        audio: First audio stream.
+    """
+
+    path: str
+    container: InputContainer
+    audio: AudioStream
+
+
 @contextmanager
 def open_media(path: str) -> Iterator[Media]:
     """Open a file for as long as the block lasts, and turn decoding errors into ``ClipError``.
@@ -58,39 +72,72 @@ def open_media(path: str) -> Iterator[Media]:
         ClipError: If it is missing, empty, no mp4, mov, mkv, webm or avi, damaged, without picture
             or sound, or out of bounds.
     """
+    with _opened(path, formats=_VIDEOS, named="mp4, mov, mkv, webm or avi") as container:
+        yield _media(path, container)
+
+
+@contextmanager
+def open_sound(path: str) -> Iterator[Sound]:
+    """Open a sound file for as long as the block lasts, see ``open_media``.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The open file.
+
+    Raises:
+        ClipError: If it is missing, empty, no wav or flac, damaged, without sound or out of bounds.
+    """
+    with _opened(path, formats=_SOUNDS, named="wav or flac") as container:
+        yield Sound(path=path, container=container, audio=_audio(path, container))
+
+
+@contextmanager
+def _opened(path: str, *, formats: str, named: str) -> Iterator[InputContainer]:
+    """Open a file of one of some formats, and turn FFmpeg's errors into ``ClipError``."""
     file = Path(path)
     if not file.is_file():
         raise ClipError(path, "no such file")
     if not file.stat().st_size:
         raise ClipError(path, "the file is empty")
     try:
-        container = av.open(f"file:{path}", options=_OPTIONS, **_TITLES)
+        options = {"protocol_whitelist": "file", "format_whitelist": formats}
+        container = av.open(f"file:{path}", options=options, **_TITLES)
     except FFmpegError as error:
-        reason = f"cannot be opened as mp4, mov, mkv, webm or avi ({error.strerror})"
+        reason = f"cannot be opened as {named} ({error.strerror})"
         raise ClipError(path, reason) from error
     with container:
         try:
-            yield _checked(path, container)
+            yield container
         except FFmpegError as error:
             raise ClipError(path, f"cannot be decoded ({error.strerror})") from error
 
 
-def _checked(path: str, container: InputContainer) -> Media:
+def _media(path: str, container: InputContainer) -> Media:
     """Take the first stream of each kind and refuse sizes that no clip has."""
     if not container.streams.video:
         raise ClipError(path, "no video stream")
+    audio, video = _audio(path, container), container.streams.video[0]
+    if video.codec_context is None:
+        raise ClipError(path, "the video stream is of an unknown codec")
+    if video.codec_context.width * video.codec_context.height > MAX_PIXELS:
+        size = f"{video.codec_context.width}x{video.codec_context.height}"
+        raise ClipError(path, f"frames of {size} are over the {MAX_PIXELS:,} pixels allowed")
+    video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    video.codec_context.thread_count = 1
+    return Media(path=path, container=container, video=video, audio=audio)
+
+
+def _audio(path: str, container: InputContainer) -> AudioStream:
+    """Take the first audio stream and refuse rates that no sound has."""
     if not container.streams.audio:
         raise ClipError(path, "no audio stream")
-    video, audio = container.streams.video[0], container.streams.audio[0]
-    for stream in (video, audio):
-        if stream.codec_context is None:
-            raise ClipError(path, f"the {stream.type} stream is of an unknown codec")
-    if video.codec_context.width * video.codec_context.height > _MAX_PIXELS:
-        size = f"{video.codec_context.width}x{video.codec_context.height}"
-        raise ClipError(path, f"frames of {size} are over the {_MAX_PIXELS:,} pixels allowed")
+    audio = container.streams.audio[0]
+    if audio.codec_context is None:
+        raise ClipError(path, "the audio stream is of an unknown codec")
     if not _RATES[0] <= audio.codec_context.sample_rate <= _RATES[1]:
         rate = audio.codec_context.sample_rate
         raise ClipError(path, f"a sample rate of {rate} Hz is outside {_RATES[0]} to {_RATES[1]}")
-    video.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
-    video.codec_context.thread_count = audio.codec_context.thread_count = 1
-    return Media(path=path, container=container, video=video, audio=audio)
+    audio.codec_context.thread_count = 1
+    return audio

@@ -1,8 +1,8 @@
-"""A clip as it comes from a file, and the error of a file that gives none."""
+"""A clip as it comes from its files, and the error of a file that gives none."""
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 
@@ -25,9 +25,26 @@ class ClipError(ValueError):
         return f"{self.path}: {self.reason}" if self.reason else self.path
 
 
+@dataclass(frozen=True)
+class Frames:
+    """All pictures of a clip that has several beside its sound.
+
+    Attributes:
+        image: RGB frames.
+        time: When each is shown, seconds from the beginning of the clip's sound; NaN if unknown.
+        mask: Class numbers of the pixels, 0 for background and where there is no mask.
+        masked: Which frames have a mask.
+    """
+
+    image: UInt8[Tensor, "t 3 height width"]
+    time: Float[Tensor, " t"]
+    mask: UInt8[Tensor, "t height width"]
+    masked: Bool[Tensor, " t"]
+
+
 @dataclass(frozen=True, repr=False)
 class AVClip:
-    """One picture and the sound around it.
+    """One picture and the sound around it, and what is known of them.
 
     Attributes:
         image: RGB frame.
@@ -35,6 +52,12 @@ class AVClip:
         rate: Samples per second.
         path: Where it came from.
         labels: Numbers of its classes.
+        time: When the picture is shown, seconds from the beginning of ``audio``, if that is known.
+        boxes: Left, top, right, bottom of what sounds, in shares of the sides, of all annotators;
+            none in a picture without visible source, ``None`` without annotation.
+        mask: Class numbers of the pixels, 0 for background; 0 and 1 where classes are not told
+            apart.
+        frames: All pictures, where there are several; ``image`` is one of them.
     """
 
     image: UInt8[Tensor, "3 height width"]
@@ -42,9 +65,16 @@ class AVClip:
     rate: int
     path: str
     labels: tuple[int, ...] = ()
+    time: float | None = None
+    boxes: Float[Tensor, "boxes 4"] | None = None
+    mask: UInt8[Tensor, "height width"] | None = None
+    frames: Frames | None = None
 
     def __repr__(self) -> str:
+        boxes = "" if self.boxes is None else f", boxes={len(self.boxes)}"
+        mask = "" if self.mask is None else f", mask={tuple(self.mask.shape)}"
+        frames = "" if self.frames is None else f", frames={len(self.frames.time)}"
         return (
             f"AVClip(image={tuple(self.image.shape)}, audio={tuple(self.audio.shape)}, "
-            f"rate={self.rate}, path={self.path!r}, labels={self.labels})"
+            f"rate={self.rate}, path={self.path!r}, labels={self.labels}{boxes}{mask}{frames})"
         )

@@ -1,14 +1,14 @@
 """From a list of clips to samples, with randomness keyed by (seed, epoch, index)."""
 
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import Dataset
 
 from avblocks.audio import pad_repeat
 from avblocks.data.batch import AVBatch, Skipped
-from avblocks.data.clip import ClipError
-from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.clip import AVClip, ClipError
+from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.keyed import sample_generator, sample_seed
 from avblocks.data.read import read_clip
 from avblocks.data.transforms import center_crop, random_resized_crop
@@ -18,6 +18,17 @@ _GAIN = 6.0  # dB, in the paper
 
 class TooManySkippedError(ValueError):
     """More files cannot be used than a run allows."""
+
+
+@runtime_checkable
+class ReadClip(Protocol):
+    """What reads a clip: ``read_clip``, or another that is called like it."""
+
+    def __call__(
+        self, item: Item, /, *, seconds: float, rate: int, place: float, frame: float
+    ) -> AVClip:
+        """Read a window of sound and one frame of it."""
+        ...
 
 
 class ClipDataset(Dataset[AVBatch]):
@@ -37,6 +48,7 @@ class ClipDataset(Dataset[AVBatch]):
             ``AVBatch.skipped``. Then in training the next usable clip of the set stands in, so that
             batches keep their size, and in evaluation the batch has no clip.
         max_skipped: Share of the files that may be skipped, as far as this worker has seen.
+        read: What reads the clips; ``Shards.read`` for those in shards.
 
     Raises:
         ValueError: If there is no clip or a number is out of range.
@@ -53,6 +65,7 @@ class ClipDataset(Dataset[AVBatch]):
         seed: int = 0,
         on_error: Literal["raise", "skip"] = "raise",
         max_skipped: float = 0.1,
+        read: ReadClip = read_clip,
     ) -> None:
         if not len(clips) or seconds <= 0 or rate < 1 or size < 2 or not 0 <= max_skipped <= 1:
             raise ValueError(
@@ -67,6 +80,7 @@ class ClipDataset(Dataset[AVBatch]):
         self.seed = seed
         self.on_error = on_error
         self.max_skipped = max_skipped
+        self.read = read
         self._bad: dict[int, Skipped] = {}
 
     def __len__(self) -> int:
@@ -119,7 +133,7 @@ class ClipDataset(Dataset[AVBatch]):
         if self.train:
             window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
         item = self.clips.items[place]
-        clip = read_clip(item.path, seconds=self.seconds, rate=self.rate, place=window, frame=frame)
+        clip = self.read(item, seconds=self.seconds, rate=self.rate, place=window, frame=frame)
         if self.train:
             image = random_resized_crop(clip.image, size=self.size, generator=generator)
         else:

@@ -1,31 +1,44 @@
-"""Read a clip: one picture and the sound around it, from one opening of the file."""
+"""Read a clip: one picture and the sound around it, from a video or from a sound and pictures."""
+
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from avblocks.data._decode import decode_audio, decode_frame, extent
 from avblocks.data._media import open_media
+from avblocks.data._stills import read_stills
 from avblocks.data.clip import AVClip
+from avblocks.data.datasets.clipset import Item
 
 
 def read_clip(
-    path: str, *, seconds: float = 3.0, rate: int = 16000, place: float = 0.5, frame: float = 0.5
+    source: str | Item,
+    *,
+    seconds: float = 3.0,
+    rate: int = 16000,
+    place: float = 0.5,
+    frame: float = 0.5,
 ) -> AVClip:
     """Read a window of sound and one frame of it; the same arguments give the same clip.
 
     Args:
-        path: An mp4, mov, mkv, webm or avi file with picture and sound.
+        source: An mp4, mov, mkv, webm or avi file with picture and sound, or an item of a data set:
+            such a file, or a wav or flac file with jpg or png pictures beside it.
         seconds: Length of the window.
         rate: Samples per second.
-        place: Where the window lies in the sound: 0 at the start, 0.5 centred, 1 at the end.
+        place: Where the window lies in the sound: 0 at the start, 0.5 centred, 1 at the end. Around
+            a picture file that has a time of its own, as far as the sound reaches: 0 the window
+            ends with it, 0.5 it is in the middle, 1 the window begins with it.
         frame: Where in the window the picture is taken, from 0 to 1; the last picture there is if
-            the video is shorter.
+            the video is shorter. Of several picture files: which one.
 
     Returns:
-        The clip, with fewer than ``seconds * rate`` samples if the sound is shorter.
+        The clip, with fewer than ``seconds * rate`` samples if the sound is shorter; with boxes,
+        masks and further frames if the item has them.
 
     Raises:
-        ClipError: If the file gives no picture or no sound; it says why.
+        ClipError: If a file gives no picture or no sound; it says why.
         ValueError: If an argument is out of range.
     """
     if seconds <= 0 or rate < 1 or not 0 <= place <= 1 or not 0 <= frame <= 1:
@@ -33,12 +46,28 @@ def read_clip(
             "read_clip takes seconds > 0, rate >= 1, and place and frame in [0, 1], "
             f"got {seconds}, {rate}, {place} and {frame}"
         )
-    with open_media(path) as media:
+    item = Item(id=source, path=source) if isinstance(source, str) else source
+    read = read_stills if item.pictures else _read_video
+    clip = read(item, seconds=seconds, rate=rate, place=place, frame=frame)
+    if item.boxes is None:
+        return replace(clip, labels=item.labels)
+    boxes = torch.tensor(item.boxes, dtype=torch.float32).reshape(len(item.boxes), 4)
+    return replace(clip, labels=item.labels, boxes=boxes)
+
+
+def _read_video(item: Item, *, seconds: float, rate: int, place: float, frame: float) -> AVClip:
+    """Read both from one opening of a video file."""
+    with open_media(item.path) as media:
         start, end = extent(media)
         start += place * max(end - start - seconds, 0)
         audio = decode_audio(media, start=start, seconds=seconds, rate=rate)
-        image = decode_frame(media, time=start + frame * min(seconds, max(end - start, 0)))
+        time = frame * min(seconds, max(end - start, 0))
+        image = decode_frame(media, time=start + time)
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))
     return AVClip(
-        image=torch.from_numpy(planes), audio=torch.from_numpy(audio), rate=rate, path=path
+        image=torch.from_numpy(planes),
+        audio=torch.from_numpy(audio),
+        rate=rate,
+        path=item.path,
+        time=time,
     )

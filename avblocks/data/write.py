@@ -1,4 +1,4 @@
-"""Write small video files with sound."""
+"""Write small video files with sound, and pictures."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -84,3 +85,28 @@ def _mux(
     container.mux(sound.encode(frame))
     for stream in (video, sound):
         container.mux(stream.encode(None))
+
+
+def write_picture(path: str | Path, picture: UInt8[np.ndarray, "height width *rgb"]) -> None:
+    """Write a png file, which loses nothing, or a jpg file of high quality.
+
+    Args:
+        path: Where to; the name says which.
+        picture: RGB, or grey for png only.
+
+    Raises:
+        ValueError: If the name ends in neither, or a jpg is to be grey.
+    """
+    kind, pixels = Path(path).suffix.lower(), "gray" if picture.ndim == 2 else "rgb24"
+    if kind not in (".png", ".jpg") or (kind, pixels) == (".jpg", "gray"):
+        raise ValueError(f"{path}: only .png and, in RGB, .jpg files are written here")
+    codec = VideoCodecContext.create("png" if kind == ".png" else "mjpeg", "w")
+    codec.height, codec.width = picture.shape[:2]
+    codec.pix_fmt = pixels if kind == ".png" else "yuvj444p"
+    codec.time_base, codec.thread_count = Fraction(1), 1
+    if kind == ".jpg":
+        codec.options = {"qmin": "1", "qmax": "2"}
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=pixels)
+    frame.pts = 0
+    with replacing(path) as half:
+        half.write_bytes(b"".join(bytes(p) for p in (*codec.encode(frame), *codec.encode(None))))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from clip_files import encode
 
+from avblocks.data.datasets import SceneSpec, scenes
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -37,3 +39,13 @@ def real_clips() -> Path:
 def annotations() -> Path:
     """The folder of published annotations; the test is skipped where it is absent."""
     return _outside("AVBLOCKS_ANNOTATIONS", "annotations")
+
+
+@pytest.fixture(scope="session")
+def scene_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of eight small training scenes, two of them duets, and six test scenes."""
+    root = tmp_path_factory.mktemp("scene_root")
+    spec = SceneSpec(seconds=2.0, size=32)
+    scenes(root, split="train", num_clips=8, spec=spec)
+    scenes(root, split="test", num_clips=6, spec=spec)
+    return root

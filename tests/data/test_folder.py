@@ -48,3 +48,19 @@ def test_report_names_the_first_missing():
     assert clips.report() == (
         "x: 8 clips listed, 1 on disk, 7 missing (id0, id1, id2, id3, id4, ...)"
     )
+
+
+def test_folders_may_be_classes(tmp_path):
+    for name in ("b/x.mp4", "a/deep/y.mp4", "b/z.mp4"):
+        touch(tmp_path / name)
+    clips = folder(tmp_path, classes=True)
+    assert clips.classes == ("a", "b")
+    assert [(item.id, item.labels) for item in clips.items] == [
+        ("a/deep/y.mp4", (0,)),
+        ("b/x.mp4", (1,)),
+        ("b/z.mp4", (1,)),
+    ]
+    assert not folder(tmp_path).classes
+    touch(tmp_path / "loose.mp4")
+    with pytest.raises(ValueError, match=r"loose\.mp4: is in no folder of a class; move it"):
+        folder(tmp_path, classes=True)

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 EXTENSIONS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
+SOUNDS = frozenset({".wav", ".flac"})
+PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 
 
-def read_rows(path: Path, *, columns: int) -> Iterator[tuple[int, list[str]]]:
+def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[str]]]:
     """Read a csv file, with or without byte order mark, and with any line ends.
 
     Blank lines and lines that start with ``#`` are left out.
 
     Args:
         path: The file.
-        columns: How many columns each line must have.
+        columns: How many columns each line must have; as many as the first line if not given.
 
     Yields:
         The line number, from 1, and the stripped fields.
@@ -31,6 +33,7 @@ def read_rows(path: Path, *, columns: int) -> Iterator[tuple[int, list[str]]]:
             for row in reader:
                 if not row or row[0].startswith("#"):
                     continue
+                columns = columns or len(row)
                 if len(row) != columns:
                     raise ValueError(
                         f"{path}, line {reader.line_num}: {len(row)} columns, expected {columns}: "
@@ -41,17 +44,21 @@ def read_rows(path: Path, *, columns: int) -> Iterator[tuple[int, list[str]]]:
             raise ValueError(f"{path}: not a csv file in UTF-8 ({error})") from error
 
 
-def media_files(root: Path) -> list[Path]:
-    """List the video files under a folder, at any depth, each once, sorted.
+def media_files(
+    root: Path, *, suffixes: frozenset[str] = EXTENSIONS, kind: str = "video"
+) -> list[Path]:
+    """List the files of one kind under a folder, at any depth, each once, sorted.
 
     Args:
         root: The folder; symbolic links are followed, loops are left.
+        suffixes: How the names may end, in any case.
+        kind: What such files are called.
 
     Returns:
         Their paths. Names that start with a dot are left out.
 
     Raises:
-        ValueError: If the folder is missing or holds no video file.
+        ValueError: If the folder is missing or holds no such file.
     """
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder; give the one that holds the clips")
@@ -62,11 +69,11 @@ def media_files(root: Path) -> list[Path]:
         found += [
             Path(folder, name)
             for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes
         ]
     if not found:
-        kinds = " ".join(sorted(EXTENSIONS))
-        raise ValueError(f"{root}: no video file at any depth; looked for {kinds}")
+        kinds = " ".join(sorted(suffixes))
+        raise ValueError(f"{root}: no {kind} file at any depth; looked for {kinds}")
     return sorted(found)
 
 

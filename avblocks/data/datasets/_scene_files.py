@@ -31,7 +31,7 @@ def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> Non
         return
     scene = render(index, split=split, spec=spec)
     for path, samples in zip(sources, scene.sources, strict=True):
-        _write_wave(path, samples, rate=spec.rate)
+        write_wave(path, samples, rate=spec.rate)
     with replacing(masks) as half, half.open("wb") as file:
         np.savez_compressed(file, bits=np.packbits(scene.masks, axis=-1), shape=scene.masks.shape)
     write_clip(clip, frames=scene.frames, audio=scene.audio, fps=spec.fps, rate=spec.rate)
@@ -69,8 +69,14 @@ def _notes(scene: Scene, clip: Path, *, spec: SceneSpec) -> dict[str, object]:
     }
 
 
-def _write_wave(path: Path, samples: Float32[np.ndarray, " s"], *, rate: int) -> None:
-    """Write 16-bit mono samples."""
+def write_wave(path: Path, samples: Float32[np.ndarray, " s"], *, rate: int) -> None:
+    """Write 16-bit mono samples.
+
+    Args:
+        path: A wav file.
+        samples: In [-1, 1].
+        rate: Samples per second.
+    """
     with replacing(path) as half, half.open("wb") as raw, wave.open(raw, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

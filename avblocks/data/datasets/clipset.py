@@ -1,23 +1,48 @@
 """What a data set is here: a list of files that exist, and a count of those that do not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _NAMED = 5
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in shares of the picture's sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture file beside a sound file.
+
+    Attributes:
+        path: A jpg or png file.
+        time: When it is shown, seconds from the beginning of the sound, if that is known.
+        mask: A picture file of the same size that marks what sounds.
+        binary: Whether the mask has one class, any colour but black, instead of class numbers.
+    """
+
+    path: str
+    time: float | None = None
+    mask: str | None = None
+    binary: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One clip of a data set.
+    """One clip of a data set; there may be millions, so it holds names and no content.
 
     Attributes:
         id: Its name in the annotation.
-        path: The media file.
+        path: The video file, or the sound file if there are pictures.
         labels: Numbers of its classes.
+        pictures: Pictures beside a sound file.
+        boxes: What sounds, by all annotators; empty if nothing visible does, ``None`` without
+            annotation.
     """
 
     id: str
     path: str
     labels: tuple[int, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    boxes: tuple[Box, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -29,6 +54,7 @@ class ClipSet:
         items: The clips.
         classes: Class names; labels point into them.
         missing: Ids that the annotation lists and the disk has not.
+        remarks: What else whoever uses the set must know.
 
     >>> clips = ClipSet(name="demo", items=(Item(id="a", path="a.mp4"),), missing=("b",))
     >>> print(clips.report())
@@ -39,15 +65,48 @@ class ClipSet:
     items: tuple[Item, ...]
     classes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
 
     def report(self) -> str:
         """Say in one line how many clips are listed, on disk and missing."""
-        listed = len(self.items) + len(self.missing)
-        line = f"{self.name}: {listed} clips listed, {len(self.items)} on disk"
-        if not self.missing:
-            return line
-        more = ", ..." if len(self.missing) > _NAMED else ""
-        return f"{line}, {len(self.missing)} missing ({', '.join(self.missing[:_NAMED])}{more})"
+        line = count_line(self.name, "clips", found=len(self.items), missing=self.missing)
+        return "; ".join((line, *self.remarks))
+
+    def per_frame(self) -> "ClipSet":
+        """Give one clip for each picture with a mask, the n-th picture of ID being called ID_n.
+
+        How many pictures the missing clips have is not known: a remark counts these clips.
+        """
+        items = tuple(
+            replace(item, id=f"{item.id}_{number}", pictures=(picture,))
+            for item in self.items
+            for number, picture in enumerate(item.pictures, start=1)
+            if picture.mask
+        )
+        remarks = self.remarks
+        if self.missing:
+            remarks = (*remarks, f"without the frames of {len(self.missing)} missing clips")
+        name = f"{self.name}, by frame"
+        return replace(self, name=name, items=items, missing=(), remarks=remarks)
+
+
+def count_line(name: str, things: str, *, found: int, missing: tuple[str, ...]) -> str:
+    """Say how many things are listed, on disk and missing.
+
+    Args:
+        name: Of the data set.
+        things: What is counted.
+        found: How many are on disk.
+        missing: Ids of those that are not.
+
+    Returns:
+        One line.
+    """
+    line = f"{name}: {found + len(missing)} {things} listed, {found} on disk"
+    if not missing:
+        return line
+    more = ", ..." if len(missing) > _NAMED else ""
+    return f"{line}, {len(missing)} missing ({', '.join(missing[:_NAMED])}{more})"

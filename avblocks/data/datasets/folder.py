@@ -6,20 +6,36 @@ from avblocks.data.datasets._disk import media_files
 from avblocks.data.datasets.clipset import ClipSet, Item
 
 
-def folder(root: str | Path) -> ClipSet:
-    """List the video files under a folder, at any depth, in sorted order and without labels.
+def folder(root: str | Path, *, classes: bool = False) -> ClipSet:
+    """List the video files under a folder, at any depth, in sorted order.
 
     Args:
         root: The folder.
+        classes: Whether each folder directly in ``root`` is a class; otherwise there are no labels.
 
     Returns:
-        The clips; their ids are their paths below ``root``.
+        The clips; their ids are their paths below ``root``. Classes are in alphabetical order.
 
     Raises:
-        ValueError: If the folder is missing or holds no video file.
+        ValueError: If the folder is missing or holds no video file, or a file has no class.
     """
     root = Path(root)
+    paths = {path.relative_to(root): str(path) for path in media_files(root)}
+    names = tuple(sorted({_class(root, name) for name in paths})) if classes else ()
+    number = {name: index for index, name in enumerate(names)}
     items = tuple(
-        Item(id=path.relative_to(root).as_posix(), path=str(path)) for path in media_files(root)
+        Item(
+            id=name.as_posix(),
+            path=path,
+            labels=(number[name.parts[0]],) if classes else (),
+        )
+        for name, path in paths.items()
     )
-    return ClipSet(name=f"folder {root}", items=items)
+    return ClipSet(name=f"folder {root}", items=items, classes=names)
+
+
+def _class(root: Path, name: Path) -> str:
+    """Name of the folder directly in ``root`` that holds a file."""
+    if len(name.parts) < 2:
+        raise ValueError(f"{root / name}: is in no folder of a class; move it into one")
+    return name.parts[0]

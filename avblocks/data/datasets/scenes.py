@@ -22,7 +22,8 @@ from avblocks.data.datasets.vggsound import vggsound
 
 VERSION = 1
 """Raised whenever the same settings give other scenes."""
-_MANIFEST = "scenes.json"
+MANIFEST = "scenes.json"
+"""Settings and numbers of the scenes in a folder."""
 _COUNTS = {"train": 240, "test": 120}
 
 
@@ -71,7 +72,7 @@ def scenes(
 def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
     """Check that a folder is free or of the same settings, and see how many scenes it lists."""
     counts: dict[Split, int] = {"train": 0, "test": 0}
-    manifest = root / _MANIFEST
+    manifest = root / MANIFEST
     if not manifest.is_file():
         _publish(root, counts=counts, spec=spec)
         return counts
@@ -92,7 +93,7 @@ def _publish(root: Path, *, counts: dict[Split, int], spec: SceneSpec) -> None:
             for index in range(count):
                 for label in sounding(index, split=split):
                     table.writerow([scene_id(index, split=split), 0, CLASSES[label], split])
-    with replacing(root / _MANIFEST) as half:
+    with replacing(root / MANIFEST) as half:
         half.write_text(json.dumps({"settings": _settings(spec), "counts": counts}))
 
 

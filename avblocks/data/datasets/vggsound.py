@@ -30,21 +30,10 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     Source: Chen et al., "VGGSound: a large-scale audio-visual dataset" (ICASSP 2020).
     """
     root = Path(root)
-    wanted: dict[str, list[str]] = {}
-    names = set()
-    table = root / "vggsound.csv"
-    for line, (youtube, start, label, part) in read_rows(table, columns=4):
-        if not start.isdecimal() or part not in ("train", "test"):
-            raise ValueError(
-                f"{table}, line {line}: expected a start second and train or test, "
-                f"got {start!r} and {part!r}"
-            )
-        names.add(label)
-        if part == split:
-            wanted.setdefault(f"{youtube}_{int(start):06d}", []).append(label)
+    names, wanted = vggsound_labels(root / "vggsound.csv", split=split)
     classes = tuple(sorted(names))
     number = {label: index for index, label in enumerate(classes)}
-    paths = _index(root)
+    paths = vggsound_files(root)
     return ClipSet(
         name=f"vggsound {split}",
         items=tuple(
@@ -57,7 +46,36 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     )
 
 
-def _index(root: Path) -> dict[str, str]:
-    """Map ``ID_ssssss`` to the file of that clip."""
+def vggsound_labels(
+    table: Path, *, split: Literal["train", "test"]
+) -> tuple[set[str], dict[str, list[str]]]:
+    """Read VGGSound's csv.
+
+    Args:
+        table: The file.
+        split: Which split.
+
+    Returns:
+        The labels of both splits, and those of each ``ID_ssssss`` of one, in its order.
+
+    Raises:
+        ValueError: If the csv is missing, or a line is wrong.
+    """
+    wanted: dict[str, list[str]] = {}
+    names = set()
+    for line, (youtube, start, label, part) in read_rows(table, columns=4):
+        if not start.isdecimal() or part not in ("train", "test"):
+            raise ValueError(
+                f"{table}, line {line}: expected a start second and train or test, "
+                f"got {start!r} and {part!r}"
+            )
+        names.add(label)
+        if part == split:
+            wanted.setdefault(f"{youtube}_{int(start):06d}", []).append(label)
+    return names, wanted
+
+
+def vggsound_files(root: Path) -> dict[str, str]:
+    """Map ``ID_ssssss`` to the file of that clip, anywhere below a folder."""
     matches = ((_STEM.fullmatch(path.stem), path) for path in media_files(root))
     return {match[1]: str(path) for match, path in matches if match}

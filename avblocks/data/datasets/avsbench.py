@@ -1,0 +1,107 @@
+"""AVSBench-object: five-second clips with masks of what sounds, of one source and of several."""
+
+from pathlib import Path
+from typing import Literal
+
+from avblocks.data.datasets._segmented import find_pictures, segmented, split_rows
+from avblocks.data.datasets.clipset import ClipSet, Item
+
+_NUMBERS = range(1, 6)
+_LATER = -1 / 16  # the last of sixteen frames of each second was taken
+
+
+def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> ClipSet:
+    """List one split of AVSBench S4, one source a clip.
+
+    ``root`` holds ``Single-source/s4_meta_data.csv`` (an id first; ``category``, ``split``) and in
+    ``Single-source/s4_data``, for n from 1 to 5: ``visual_frames/SPLIT/CATEGORY/ID/ID_n.png``,
+    ``gt_masks/SPLIT/CATEGORY/ID/ID_n.png`` (to train, of the first alone) and
+    ``audio_wav/SPLIT/CATEGORY/ID.wav``.
+
+    Args:
+        root: The folder.
+        split: Which split.
+
+    Returns:
+        The clips in the order of the csv, with several pictures each; ``per_frame`` gives those
+        with a mask one by one. Classes are the categories of all splits, in alphabetical order.
+
+    Raises:
+        ValueError: If the csv is missing or wrong.
+
+    Source: Zhou et al., "Audio-visual segmentation" (ECCV 2022), and its preprocess_s4.py.
+    """
+    base = Path(root) / "Single-source" / "s4_data"
+    rows = _rows(Path(root) / "Single-source" / "s4_meta_data.csv", columns=("category",))
+    classes = tuple(sorted({row["category"] for row in rows.values()}))
+    wanted = {
+        key: _item(
+            key,
+            base=base,
+            frames=Path("visual_frames", split, row["category"], key, key),
+            masks=Path("gt_masks", split, row["category"], key, key),
+            sound=Path("audio_wav", split, row["category"], f"{key}.wav"),
+            labels=(classes.index(row["category"]),),
+        )
+        for key, row in rows.items()
+        if row["split"] == split
+    }
+    return segmented(f"avsbench-s4 {split}", wanted=wanted, classes=classes, usual=_usual)
+
+
+def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) -> ClipSet:
+    """List one split of AVSBench MS3, several sources a clip, their masks being one.
+
+    ``root`` holds ``Multi-sources/ms3_meta_data.csv`` (an id first; ``split``) and in
+    ``Multi-sources/ms3_data``, for n from 1 to 5: ``visual_frames/ID/ID.mp4_n.png``,
+    ``gt_masks/SPLIT/ID/ID_n.png`` and ``audio_wav/SPLIT/ID.wav``.
+
+    Args:
+        root: The folder.
+        split: Which split.
+
+    Returns:
+        The clips in the order of the csv, as ``avsbench_s4`` gives them, without classes.
+
+    Raises:
+        ValueError: If the csv is missing or wrong.
+
+    Source: As of ``avsbench_s4``.
+    """
+    base = Path(root) / "Multi-sources" / "ms3_data"
+    rows = _rows(Path(root) / "Multi-sources" / "ms3_meta_data.csv")
+    wanted = {
+        key: _item(
+            key,
+            base=base,
+            frames=Path("visual_frames", key, f"{key}.mp4"),
+            masks=Path("gt_masks", split, key, key),
+            sound=Path("audio_wav", split, f"{key}.wav"),
+        )
+        for key, row in rows.items()
+        if row["split"] == split
+    }
+    return segmented(f"avsbench-ms3 {split}", wanted=wanted, classes=(), usual=_usual)
+
+
+def _rows(table: Path, *, columns: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
+    """Lines of a csv by id, which is in the first column under one name or another."""
+    return {next(iter(row.values())): row for _, row in split_rows(table, columns=columns)}
+
+
+def _item(
+    key: str, *, base: Path, frames: Path, masks: Path, sound: Path, labels: tuple[int, ...] = ()
+) -> Item:
+    """Put the files of a clip together; pictures are named by what comes before their number."""
+    pictures = find_pictures(
+        lambda number: base / f"{frames}_{number}.png",
+        lambda number: base / f"{masks}_{number}.png",
+        numbers=_NUMBERS,
+        later=_LATER,
+        binary=True,
+    )
+    return Item(id=key, path=str(base / sound), labels=labels, pictures=pictures)
+
+
+def _usual(key: str) -> int:
+    return len(_NUMBERS)

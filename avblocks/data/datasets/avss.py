@@ -1,0 +1,91 @@
+"""AVSBench-semantic: masks that say which of 71 classes sounds, over the older parts and new."""
+
+from pathlib import Path
+from typing import Literal
+
+from avblocks.data.datasets._annotations import read_json
+from avblocks.data.datasets._segmented import find_pictures, segmented, split_rows
+from avblocks.data.datasets.clipset import ClipSet, Item
+
+_COUNTS = {"v1s": 5, "v1m": 5, "v2": 10}
+_LATER = 0.5  # numbered from 0; the paper's code takes a picture for the middle of its second
+_UNSEEN = "off-the-screen"
+
+
+def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -> ClipSet:
+    """List one split of AVSBench AVSS.
+
+    ``root`` holds ``metadata.csv`` (``uid``, ``a_obj``, ``split``, ``label``, among others),
+    ``label2idx.json`` and for each line the folder ``LABEL/UID``, the label being v1s, v1m or v2:
+    ``audio.wav``, ``frames/n.jpg`` and ``labels_semantic/n.png`` with class numbers as grey values,
+    n from 0 to 4 or, in v2, 9.
+
+    Args:
+        root: The folder.
+        split: Which split.
+
+    Returns:
+        The clips in the order of the csv, with several pictures each; ``per_frame`` gives those
+        with a mask one by one. Classes are those of the JSON file, by number, background first.
+
+    Raises:
+        ValueError: If the csv or the JSON file is missing or wrong.
+
+    Source: Zhou et al., "Audio-visual segmentation with semantics" (IJCV 2024).
+    """
+    root = Path(root)
+    table = root / "metadata.csv"
+    classes = _classes(root / "label2idx.json")
+    number = {name: index for index, name in enumerate(classes)}
+    wanted, usual = {}, {}
+    for line, row in split_rows(table, columns=("uid", "a_obj", "label")):
+        labels = _labels(table, line, row, number=number)
+        if row["split"] == split:
+            usual[row["uid"]] = _COUNTS[row["label"]]
+            wanted[row["uid"]] = _item(root / row["label"] / row["uid"], row, labels=labels)
+    return segmented(
+        f"avsbench-avss {split}", wanted=wanted, classes=classes, usual=usual.__getitem__
+    )
+
+
+def _classes(path: Path) -> tuple[str, ...]:
+    """Class names by their numbers, which were published from 1 on; the masks count from 0."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f'{path}: expected {{"class": number}}')
+    numbers, count = list(content.values()), len(content)
+    whole = all(isinstance(number, int) for number in numbers)
+    if not whole or sorted(numbers) not in (list(range(count)), list(range(1, count + 1))):
+        raise ValueError(f"{path}: expected numbers from 0 or 1 on without gap, got {numbers}")
+    return tuple(sorted(content, key=content.__getitem__))
+
+
+def _labels(
+    table: Path, line: int, row: dict[str, str], *, number: dict[str, int]
+) -> tuple[int, ...]:
+    """Class numbers of what sounds and is seen."""
+    if row["label"] not in _COUNTS:
+        raise ValueError(
+            f"{table}, line {line}: unknown label {row['label']!r}; expected one of "
+            f"{', '.join(_COUNTS)}"
+        )
+    names = [name for name in row["a_obj"].split("_") if name != _UNSEEN]
+    unknown = [name for name in names if name not in number]
+    if unknown:
+        raise ValueError(
+            f"{table}, line {line}: unknown classes {unknown}; label2idx.json beside it does not "
+            "list them"
+        )
+    return tuple(number[name] for name in names)
+
+
+def _item(folder: Path, row: dict[str, str], *, labels: tuple[int, ...]) -> Item:
+    """Put the files of a clip together."""
+    pictures = find_pictures(
+        lambda number: folder / "frames" / f"{number}.jpg",
+        lambda number: folder / "labels_semantic" / f"{number}.png",
+        numbers=range(_COUNTS[row["label"]]),
+        later=_LATER,
+        binary=False,
+    )
+    return Item(id=row["uid"], path=str(folder / "audio.wav"), labels=labels, pictures=pictures)

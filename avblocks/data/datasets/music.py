@@ -1,0 +1,108 @@
+"""MUSIC: videos of solos and duets of eleven instruments (MUSIC-21: of twenty-one)."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from avblocks.data.datasets._annotations import read_json
+from avblocks.data.datasets._disk import media_files, read_rows
+from avblocks.data.datasets.clipset import ClipSet, Item
+
+_TABLES = {
+    "solo": "MUSIC_solo_videos.json",
+    "duet": "MUSIC_duet_videos.json",
+    "solo21": "MUSIC21_solo_videos.json",
+}
+# A whole video, one trimmed as VGGSound's are, or the numbered piece of one and its start second.
+_WHOLE = re.compile(r"(.{11})(?:_\d{6}_\d{6})?")
+_PIECE = re.compile(r"(.{11})_\d{3}_\d{5}")
+
+
+def music(
+    root: str | Path,
+    *,
+    part: Literal["solo", "duet", "solo21"],
+    pieces: str | Path | None = None,
+) -> ClipSet:
+    """List one part of MUSIC.
+
+    ``root`` holds the JSON file of the part as published, ``MUSIC_solo_videos.json`` for duets too,
+    and the videos anywhere below it: ``ID.mp4`` or ``ID_ssssss_eeeeee.mp4``; with ``pieces``,
+    ``ID_nnn_sssss.mp4``.
+
+    Args:
+        root: Folder of the annotation and the videos.
+        part: Solos or duets of MUSIC, or solos of MUSIC-21.
+        pieces: A csv of ``ID_nnn_sssss`` lines as ``music_duet_test.csv``: these pieces of videos
+            are the clips instead of whole videos.
+
+    Returns:
+        The clips in the order of the file; classes are the instruments of the solos, in
+        alphabetical order, and a duet has two.
+
+    Raises:
+        ValueError: If an annotation or the videos are missing, or an entry is wrong.
+
+    Source: Zhao et al., "The sound of pixels" (ECCV 2018); MUSIC-21: "The sound of motions" (2019).
+    """
+    root = Path(root)
+    solos = _groups(root / _TABLES["solo" if part == "duet" else part])
+    classes = tuple(sorted(solos))
+    groups = solos if part != "duet" else _groups(root / _TABLES["duet"])
+    labels = _labels(root / _TABLES[part], groups, classes)
+    stem = _WHOLE if pieces is None else _PIECE
+    if pieces is not None:
+        labels = _pieces(Path(pieces), labels)
+    paths = _found(root, stem, whole=pieces is None)
+    return ClipSet(
+        name=f"music {part}",
+        items=tuple(Item(id=k, path=paths[k], labels=labels[k]) for k in labels if k in paths),
+        classes=classes,
+        missing=tuple(key for key in labels if key not in paths),
+    )
+
+
+def _groups(table: Path) -> dict[str, list[str]]:
+    """Read the ids of each instrument, or two instruments."""
+    content = read_json(table)
+    groups = content.get("videos") if isinstance(content, dict) else None
+    if not isinstance(groups, dict) or not all(isinstance(ids, list) for ids in groups.values()):
+        raise ValueError(f'{table}: expected {{"videos": {{"instrument": [ids]}}}}')
+    return groups
+
+
+def _labels(
+    table: Path, groups: dict[str, list[str]], classes: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
+    """Class numbers of each video."""
+    number = {name: index for index, name in enumerate(classes)}
+    labels = {}
+    for group, keys in groups.items():
+        unknown = [name for name in group.split() if name not in number]
+        if unknown:
+            raise ValueError(
+                f"{table}, key {group!r}: unknown instruments {unknown}; the solos have "
+                f"{', '.join(classes)}"
+            )
+        labels |= {str(key): tuple(number[name] for name in group.split()) for key in keys}
+    return labels
+
+
+def _pieces(table: Path, labels: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Class numbers of each piece of a video."""
+    pieces = {}
+    for line, row in read_rows(table, columns=None):
+        match = _PIECE.fullmatch(row[0])
+        if not match or match[1] not in labels:
+            raise ValueError(
+                f"{table}, line {line}: expected ID_nnn_sssss with the ID of a video that the "
+                f"JSON file lists, got {row[0]!r}"
+            )
+        pieces[row[0]] = labels[match[1]]
+    return pieces
+
+
+def _found(root: Path, stem: re.Pattern[str], *, whole: bool) -> dict[str, str]:
+    """Map ids to video files."""
+    matches = ((stem.fullmatch(path.stem), path) for path in media_files(root))
+    return {match[whole]: str(path) for match, path in matches if match}

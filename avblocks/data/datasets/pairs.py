@@ -1,0 +1,100 @@
+"""Fixed pairs of clips whose sounds are mixed, to test separation."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from avblocks.data.datasets._annotations import read_table
+from avblocks.data.datasets.clipset import ClipSet, Item, count_line
+
+COLUMNS = ("source_1", "source_2", "class_1", "class_2", "sep_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two clips to mix.
+
+    Attributes:
+        first: One.
+        second: The other.
+        difficulty: What the list says of the pair, Easy or Hard in VGGSound-Music's.
+    """
+
+    first: Item
+    second: Item
+    difficulty: str
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """The pairs of a list of which both clips are on disk.
+
+    Attributes:
+        name: Of the data set and the list.
+        pairs: The pairs.
+        classes: Class names; the clips' labels point into them.
+        missing: Ids of pairs that the list has and the disk has not, joined by a plus sign.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...]
+    classes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def report(self) -> str:
+        """Say in one line how many pairs are listed, on disk and missing."""
+        return count_line(self.name, "pairs", found=len(self.pairs), missing=self.missing)
+
+
+def pairs(clips: ClipSet, table: str | Path) -> PairSet:
+    """Pair clips as a csv of ``source_1, source_2, class_1, class_2, sep_type`` says.
+
+    Args:
+        clips: The data set that the sources are ids of.
+        table: The csv, with a header.
+
+    Returns:
+        The pairs in the order of the csv.
+
+    Raises:
+        ValueError: If the csv is missing or wrong, or gives a clip another class than the set does.
+    """
+    table = Path(table)
+    items = {item.id: item for item in clips.items}
+    found, missing = [], []
+    for line, row in read_table(table, columns=COLUMNS):
+        both = [items.get(row[source]) for source in COLUMNS[:2]]
+        for item, name in zip(both, (row["class_1"], row["class_2"]), strict=True):
+            if item is not None and class_key(name) not in _keys(clips, item):
+                raise ValueError(
+                    f"{table}, line {line}: class {name!r} for {item.id}, whose classes are "
+                    f"{_keys(clips, item)}; it is not the list of {clips.name}"
+                )
+        first, second = both
+        if first is None or second is None:
+            missing.append(f"{row['source_1']}+{row['source_2']}")
+        else:
+            found.append(Pair(first=first, second=second, difficulty=row["sep_type"]))
+    return PairSet(
+        name=f"{clips.name}, {table.stem}",
+        pairs=tuple(found),
+        classes=clips.classes,
+        missing=tuple(missing),
+    )
+
+
+def class_key(name: str) -> str:
+    """Reduce a class name to what its spellings share: "playing violin, fiddle" -> violin_fiddle.
+
+    >>> class_key("playing violin, fiddle"), class_key("violin,_fiddle")
+    ('violin_fiddle', 'violin_fiddle')
+    """
+    return re.sub(r"[\W_]+", "_", name.lower()).strip("_").removeprefix("playing_")
+
+
+def _keys(clips: ClipSet, item: Item) -> list[str]:
+    """Reduced names of a clip's classes."""
+    return [class_key(clips.classes[label]) for label in item.labels]

@@ -1,0 +1,79 @@
+import math
+
+import pytest
+
+from avblocks.data.datasets._annotations import (
+    checked_box,
+    has_area,
+    read_json,
+    read_table,
+    read_xml,
+)
+
+
+@pytest.mark.parametrize(("encoding", "end"), [("utf-8", "\n"), ("utf-8-sig", "\r\n")])
+def test_tables_name_their_columns(tmp_path, encoding, end):
+    text = end.join(["b,a,ü", '1,"2, 3",4', "", "# no", " 5 ,6,7"])
+    (tmp_path / "x.csv").write_bytes(text.encode(encoding))
+    rows = list(read_table(tmp_path / "x.csv", columns=("a", "b")))
+    assert rows == [(2, {"b": "1", "a": "2, 3", "ü": "4"}), (5, {"b": "5", "a": "6", "ü": "7"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,c\n1,2\n", r"x\.csv, line 1: no column 'b'; the first line must name the columns a, b"),
+        ("a,b\n1,2\n1\n", r"x\.csv, line 3: 1 columns, expected 2"),
+    ],
+)
+def test_wrong_tables_are_named(tmp_path, text, message):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        list(read_table(tmp_path / "x.csv", columns=("a", "b")))
+
+
+def test_json_with_a_byte_order_mark_is_read_and_broken_json_named(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_bytes(b"\xef\xbb\xbf[1, 2]\r\n")
+    assert read_json(path) == [1, 2]
+    path.write_text('{"a": 1,\n "b": [2,')
+    with pytest.raises(ValueError, match=r"x\.json, line 2: broken JSON .*; get the file again"):
+        read_json(path)
+    path.write_bytes(b'["\xff"]')
+    with pytest.raises(ValueError, match=r"x\.json: no JSON in UTF-8"):
+        read_json(path)
+    with pytest.raises(ValueError, match=r"y\.json: no such file"):
+        read_json(tmp_path / "y.json")
+
+
+def test_broken_xml_is_named(tmp_path):
+    path = tmp_path / "x.xml"
+    path.write_bytes(b"\xef\xbb\xbf<a>\r\n<b/></a>")
+    assert [child.tag for child in read_xml(path)] == ["b"]
+    path.write_text("<a>\n<b>\n</a>")
+    with pytest.raises(ValueError, match=r"x\.xml, line 3: broken XML .*; get the file again"):
+        read_xml(path)
+
+
+def test_boxes_lie_in_the_picture():
+    assert checked_box([0, 0.25, 1, 0.5], where="x") == (0.0, 0.25, 1.0, 0.5)
+    assert checked_box([-0.01, 0, 1.01, 1], where="x", slack=0.02) == (0.0, 0.0, 1.0, 1.0)
+    assert not has_area(checked_box([0.5, 0, 0.5, 1], where="x"))
+    assert has_area((0.0, 0.0, 0.1, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([0, 0, 1], "x: expected left, top, right and bottom of a box"),
+        ([0, 0, 1, "1"], "x: expected left, top, right and bottom of a box"),
+        ([0, 0, 1, None], "x: expected left, top, right and bottom of a box"),
+        ([0, 0, 1.1, 1], r"x: the box \[0, 0, 1.1, 1\] reaches outside the picture"),
+        ([0, -0.1, 1, 1], "x: the box .* reaches outside"),
+        ([0, 0, math.nan, 1], "x: the box .* reaches outside"),
+        ([0.6, 0, 0.5, 1], "x: left, top, right, bottom are not in order"),
+    ],
+)
+def test_wrong_boxes_are_named(box, message):
+    with pytest.raises(ValueError, match=message):
+        checked_box(box, where="x")

@@ -1,0 +1,42 @@
+import sys
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from avblocks.data.datasets import ClipSet, Item, Picture
+
+
+def test_an_item_is_small_and_frozen():
+    item = Item(id="a", path="a.mp4")
+    assert sys.getsizeof(item) <= 80 and not hasattr(item, "__dict__")
+    assert item.pictures == () and item.boxes is None
+    with pytest.raises(FrozenInstanceError):
+        item.path = "b.mp4"  # pyright: ignore
+
+
+def test_remarks_are_in_the_report():
+    clips = ClipSet(name="x", items=(), missing=("a",), remarks=("two boxes are odd", "so what"))
+    assert clips.report() == (
+        "x: 1 clips listed, 0 on disk, 1 missing (a); two boxes are odd; so what"
+    )
+
+
+def test_one_clip_for_each_picture_with_a_mask():
+    first, second, third = (
+        Picture(path=f"{n}.png", mask=m) for n, m in ((1, "m"), (2, None), (3, "n"))
+    )
+    items = (
+        Item(id="a", path="a.wav", labels=(1,), pictures=(first, second, third)),
+        Item(id="b", path="b.wav", pictures=(second,)),
+        Item(id="c", path="c.wav", pictures=(third,)),
+    )
+    frames = ClipSet(name="x", items=items, classes=("p", "q"), missing=("d",)).per_frame()
+    assert frames.name == "x, by frame" and frames.classes == ("p", "q")
+    assert frames.report() == (
+        "x, by frame: 3 clips listed, 3 on disk; without the frames of 1 missing clips"
+    )
+    assert frames.items == (
+        Item(id="a_1", path="a.wav", labels=(1,), pictures=(first,)),
+        Item(id="a_3", path="a.wav", labels=(1,), pictures=(third,)),
+        Item(id="c_1", path="c.wav", pictures=(third,)),
+    )
