@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import tyro
 
-from recipes._run import Run
+from recipes._run import Folder
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
 """What a user can cause and mend; anything else is a bug and keeps its traceback."""
@@ -21,7 +21,7 @@ class HasRun(Protocol):
     """A recipe's configuration."""
 
     @property
-    def run(self) -> Run:
+    def run(self) -> Folder:
         """The settings that all recipes share."""
         ...
 

@@ -3,15 +3,17 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch.utils.data import DataLoader
 
-from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate
+from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate, read_clip
 from avblocks.data.datasets import ClipSet, audioset, folder, scenes, vggsound
 from avblocks.data.datasets.scenes import VERSION
+from avblocks.data.shards import Shards
 from recipes._distributed import rank_and_world
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
@@ -26,6 +28,9 @@ class Data:
 
     root: Path | None = None
     """Where the data lies; scenes are kept in a cache folder unless it is given."""
+
+    shards: str | None = None
+    """Folder, or file:// address, of shards to read in place of the clips."""
 
     seconds: float = 3.0
     """Length of the sound window."""
@@ -64,6 +69,8 @@ def train_set(data: Data) -> ClipSet:
     Raises:
         ValueError: If the root is not given, or none of the clips is there.
     """
+    if data.shards is not None:
+        return _reported(_shards(data.shards).clips("train"), data.shards)
     root = _root(data)
     if data.name == "scenes":
         return _reported(scenes(root, split="train"), root)
@@ -80,6 +87,9 @@ def test_set(data: Data) -> ClipSet | None:
     Raises:
         ValueError: If the root is not given, or none of the clips is there.
     """
+    if data.shards is not None:
+        shards = _shards(data.shards)
+        return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
     root = _root(data)
     if data.name == "scenes":
         return _reported(scenes(root, split="test"), root)
@@ -96,7 +106,12 @@ def _root(data: Data) -> Path:
     return data.root or CACHE / f"scenes-{VERSION}"
 
 
-def _reported(clips: ClipSet, root: Path) -> ClipSet:
+@cache
+def _shards(root: str) -> Shards:
+    return Shards(root)
+
+
+def _reported(clips: ClipSet, root: Path | str) -> ClipSet:
     print(clips.report(), flush=True)
     if not len(clips):
         raise ValueError(f"{root}: none of the clips that {clips.name} lists is on disk")
@@ -117,6 +132,7 @@ def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int) -> ClipDatase
         seed=seed,
         on_error=data.on_error,
         max_skipped=1.0,
+        read=read_clip if data.shards is None else _shards(data.shards).read,
     )
 
 

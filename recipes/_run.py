@@ -1,4 +1,4 @@
-"""`Run`: the settings of a training run that are the same in every recipe."""
+"""`Run`: the settings of a training run that are the same in every recipe; `Folder`: where to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,23 @@ import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """Where and how to train: folder, length, hardware, saves."""
+class Folder:
+    """Where a run writes, if it trains nothing."""
 
     dir: Path | None = None
     """Folder for everything the run writes; by default runs/RECIPE-PRESET."""
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, once it is known."""
+        if self.dir is None:
+            raise ValueError("run.dir is not set")
+        return self.dir
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Folder):
+    """Where and how to train: folder, length, hardware, saves."""
 
     max_steps: int | None = None
     """Stop after this many optimiser steps in total, resumed ones included."""
@@ -57,13 +69,6 @@ class Run:
                 raise ValueError(f"run.{name} must be at least 1, got {value}")
         if self.clip_grad is not None and not self.clip_grad > 0:
             raise ValueError(f"run.clip_grad must be above 0, got {self.clip_grad}")
-
-    @property
-    def folder(self) -> Path:
-        """The run folder, once it is known."""
-        if self.dir is None:
-            raise ValueError("run.dir is not set")
-        return self.dir
 
     @property
     def devices_per_node(self) -> int:

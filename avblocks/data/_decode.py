@@ -7,6 +7,7 @@ from math import ceil, gcd, inf
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import Float, UInt8
@@ -20,6 +21,7 @@ _PREROLL = 0.5  # seconds; a lossy decoder needs a few packets before its output
 _MARGIN = 512  # output samples on both sides for the resampling filter to settle
 _JUMP = 0.02  # seconds; Matroska rounds times to 1 ms, so smaller gaps are not gaps
 _TIE = 1e-6  # seconds
+_NEAR = 2  # frames before the wanted one that are all decoded
 
 
 def extent(media: Media | Sound) -> tuple[float, float]:
@@ -84,6 +86,7 @@ def _sound(media: Media | Sound, *, start: float, native: int) -> Iterator[tuple
     if start - _PREROLL > extent(media)[0]:
         _seek(media, media.audio, start - _PREROLL)
     place: int | None = None
+    _take_only(media, media.audio)
     for frame in media.container.decode(media.audio):
         if frame.sample_rate != native:
             raise ClipError(media.path, f"the rate changes from {native} to {frame.sample_rate} Hz")
@@ -104,7 +107,8 @@ def _mono(frame: av.AudioFrame) -> Wave:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
         samples = samples / -float(np.iinfo(samples.dtype.name).min)
-    return samples.mean(axis=0, dtype=np.float32)
+    alone = len(samples) == 1 and samples.dtype == np.float32
+    return samples[0] if alone else samples.mean(axis=0, dtype=np.float32)
 
 
 def _resample(line: Wave, native: int, rate: int) -> Float[np.ndarray, " resampled"]:
@@ -131,27 +135,47 @@ def decode_frame(media: Media, *, time: float) -> UInt8[np.ndarray, "height widt
     Raises:
         ClipError: If there is no picture.
     """
+    _take_only(media, media.video)
+    near = _NEAR * _period(media)
     # Some containers seek to just after the wanted time, or to the end for a time past it.
-    for earlier in (0.0, 10.0, inf):
+    for earlier, lead in ((0.0, near), (0.0, inf), (10.0, inf), (inf, inf)):
         _seek(media, media.video, time - earlier)
-        shown = _shown(media, time=time)
-        if shown is not None and (shown[0] <= time + _TIE or earlier == inf):
+        shown = _shown(media, time=time, lead=lead)
+        # All frames of the lead were decoded: the last of those is the last of all.
+        if shown is not None and (time - lead <= shown[0] <= time + _TIE or earlier == inf):
             # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
             picture = VideoReformatter().reformat(shown[1], format="rgb24", threads=1)
             return np.rot90(picture.to_ndarray(), round(shown[1].rotation / 90))
     raise ClipError(media.path, "no video frame can be decoded")
 
 
-def _shown(media: Media, *, time: float) -> tuple[float, av.VideoFrame] | None:
-    """Decode forward to the last frame that starts by a time, or else to the first frame."""
-    shown, stamp = None, 0.0
-    period = float(1 / media.video.average_rate) if media.video.average_rate else 0.04
-    for frame in media.container.decode(media.video):
-        stamp = stamp + period if frame.time is None else frame.time
-        if shown is not None and stamp > time + _TIE:
-            break
-        shown = stamp, frame
+def _shown(media: Media, *, time: float, lead: float) -> tuple[float, av.VideoFrame] | None:
+    """Decode forward to the last frame that starts by a time, or else to the first frame.
+
+    Frames outside the lead before that time are decoded only where others depend on them.
+    """
+    shown, stamp, codec = None, 0.0, media.video.codec_context
+    for packet in media.container.demux(media.video):
+        begins = time if packet.pts is None else float(packet.pts * (packet.time_base or 0))
+        near = lead == inf or time - lead <= begins <= time + _TIE
+        codec.skip_frame = "DEFAULT" if near else "NONREF"
+        for frame in packet.decode():
+            stamp = stamp + _period(media) if frame.time is None else frame.time
+            if shown is not None and stamp > time + _TIE:
+                return shown
+            shown = stamp, frame
     return shown
+
+
+def _period(media: Media) -> float:
+    """Seconds from one frame to the next, about."""
+    return float(1 / media.video.average_rate) if media.video.average_rate else 0.04
+
+
+def _take_only(media: Media | Sound, wanted: AudioStream | VideoStream) -> None:
+    """Leave out the packets of all other streams: most containers then do not even read them."""
+    for stream in media.container.streams:
+        stream.discard = Discard.default if stream.index == wanted.index else Discard.all
 
 
 def _seek(media: Media | Sound, stream: AudioStream | VideoStream, time: float) -> None:

@@ -37,7 +37,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
         half.unlink(missing_ok=True)
 
 
-def write_clip(path: str | Path, *, frames: Frames, audio: Samples, fps: float, rate: int) -> None:
+def write_clip(
+    path: str | Path,
+    *,
+    frames: Frames,
+    audio: Samples,
+    fps: float,
+    rate: int,
+    keyframe_every: int | None = None,
+) -> None:
     """Write an mp4 file of H.264 and AAC, under a temporary name first, so that no half is left.
 
     Args:
@@ -46,10 +54,13 @@ def write_clip(path: str | Path, *, frames: Frames, audio: Samples, fps: float, 
         audio: Mono samples in [-1, 1].
         fps: Frames per second.
         rate: Samples per second.
+        keyframe_every: Frames from one key frame to the next, at most; a second's if not given.
 
     Raises:
-        ValueError: If a side is odd, or there is no frame or no sample.
+        ValueError: If a side is odd, or there is no frame or no sample, or no key frame.
     """
+    if keyframe_every is not None and keyframe_every < 1:
+        raise ValueError(f"{path}: keyframe_every must be at least 1, got {keyframe_every}")
     pictures, samples = np.asarray(frames), np.asarray(audio)
     if not len(pictures) or not len(samples) or pictures.shape[1] % 2 or pictures.shape[2] % 2:
         raise ValueError(
@@ -57,7 +68,8 @@ def write_clip(path: str | Path, *, frames: Frames, audio: Samples, fps: float, 
             f"got frames {pictures.shape} and {len(samples)} samples"
         )
     with replacing(path) as half, av.open(str(half), "w", format="mp4") as container:
-        _mux(container, pictures=pictures, samples=samples, fps=fps, rate=rate)
+        keys = keyframe_every or round(fps)
+        _mux(container, pictures=pictures, samples=samples, fps=fps, rate=rate, keys=keys)
 
 
 def _mux(
@@ -67,10 +79,11 @@ def _mux(
     samples: Float[np.ndarray, " s"],
     fps: float,
     rate: int,
+    keys: int,
 ) -> None:
     """Encode both streams into an open container."""
     # Slower presets look ahead; then x264 gives other bytes for the same small pictures at times.
-    options = {"preset": "superfast", "crf": "20", "g": str(round(fps))}
+    options = {"preset": "superfast", "crf": "20", "g": str(keys)}
     video = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), options=options)
     video.height, video.width, video.pix_fmt = *pictures.shape[1:3], "yuv420p"
     video.thread_count = 1

@@ -1,3 +1,4 @@
+import av
 import numpy as np
 import pytest
 import torch
@@ -30,6 +31,16 @@ def test_same_input_same_bytes(tmp_path, frames):
     for name in ("a.mp4", "b.mp4"):
         write_clip(tmp_path / name, frames=frames, audio=audio, fps=12.5, rate=16000)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_key_frames_are_as_close_as_asked(tmp_path, frames):
+    path = tmp_path / "a.mp4"
+    write_clip(path, frames=frames, audio=np.zeros(16000), fps=10, rate=16000, keyframe_every=4)
+    with av.open(str(path)) as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    assert [place for place, key in enumerate(keys) if key] == [0, 4, 8, 12, 16]
+    with pytest.raises(ValueError, match="keyframe_every must be at least 1, got 0"):
+        write_clip(path, frames=frames, audio=np.zeros(9), fps=10, rate=16000, keyframe_every=0)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_half(tmp_path, frames):

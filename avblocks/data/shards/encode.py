@@ -1,0 +1,153 @@
+"""From a media file to the members of a shard."""
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import VideoReformatter
+from torchvision.transforms.v2 import functional as F
+
+from avblocks.data._decode import decode_audio, extent
+from avblocks.data._media import Media, open_media
+from avblocks.data.clip import ClipError
+from avblocks.data.datasets.clipset import Item
+from avblocks.data.shards.flac import encode_flac
+from avblocks.data.shards.jpeg import Picture, encode_jpeg
+from avblocks.data.shards.notes import Notes
+
+_MAX_SECONDS = 600.0
+_TIE = 1e-6  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardSettings:
+    """What to keep of each clip.
+
+    Attributes:
+        side: Short side of the pictures, pixels; smaller ones are left as they are.
+        fps: Pictures a second. A window of 1 / fps seconds or more always has one.
+        quality: Of the JPEG files on FFmpeg's scale: from 2, the best, to 31.
+        rate: Samples a second of the sound.
+        clips: How many clips make a shard; 2000 of ten seconds are about 1 GB.
+
+    >>> ShardSettings(fps=2)
+    ShardSettings(side=256, fps=2, quality=2, rate=16000, clips=2000)
+    """
+
+    side: int = 256
+    fps: float = 1.0
+    quality: int = 2
+    rate: int = 16000
+    clips: int = 2000
+
+    def __post_init__(self) -> None:
+        numbers = self.side >= 16 and 0 < self.fps <= 16 and 2 <= self.quality <= 31
+        if not numbers or not 1000 <= self.rate <= 192_000 or self.clips < 1:
+            raise ValueError(
+                "expected side >= 16, fps > 0 and <= 16, quality from 2 to 31, rate from 1000 to "
+                f"192000 and clips >= 1, got {self}"
+            )
+
+
+def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) -> list[bytes]:
+    """Decode a whole clip and encode what a shard keeps of it.
+
+    Args:
+        item: The clip.
+        classes: Names of all classes.
+        settings: What to keep.
+
+    Returns:
+        The members' bytes: notes, sound, pictures.
+
+    Raises:
+        ClipError: If the file cannot be used, or is longer than ten minutes.
+    """
+    with open_media(item.path) as media:
+        start, end = extent(media)
+        if end - start > _MAX_SECONDS:
+            reason = (
+                f"{end - start:.0f} s long, over the {_MAX_SECONDS:.0f} s allowed: cut it first"
+            )
+            raise ClipError(item.path, reason)
+        seconds = end - start if end > start else _MAX_SECONDS  # where the file does not say
+        sound = decode_audio(media, start=start, seconds=seconds, rate=settings.rate)
+    # By the file's own account, as `read_clip` goes by, unless there is less.
+    told = 0 < (end - start) * settings.rate <= len(sound) + 1
+    duration = end - start if told else len(sound) / settings.rate
+    times = picture_times(duration, fps=settings.fps)
+    with open_media(item.path) as media:
+        shown = decode_frames(media, times=[start + time for time in times])
+        pictures = [_jpeg(picture, settings=settings) for picture in shown]
+    samples = np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16)
+    flac, blocks = encode_flac(samples, rate=settings.rate)
+    notes = Notes(
+        id=item.id,
+        path=item.path,
+        labels=item.labels,
+        classes=tuple(classes[label] for label in item.labels),
+        duration=duration,
+        rate=settings.rate,
+        times=times,
+        blocks=tuple(blocks),
+    )
+    return [notes.to_json(), flac, *pictures]
+
+
+def picture_times(duration: float, *, fps: float) -> tuple[float, ...]:
+    """Place pictures evenly, one of them in the very middle, which evaluation looks at.
+
+    >>> picture_times(4.5, fps=1.0)
+    (0.25, 1.25, 2.25, 3.25, 4.25)
+    """
+    half = duration / 2
+    steps = range(-math.floor(half * fps), max(math.ceil(half * fps), 1))
+    return tuple(half + step / fps for step in steps)
+
+
+def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
+    """Decode the pictures shown at rising times in one pass, where ``decode_frame`` seeks for each.
+
+    Args:
+        media: The file, just opened.
+        times: When.
+
+    Yields:
+        RGB, turned as the file says.
+
+    Raises:
+        ClipError: If there is no picture.
+    """
+    wanted, shown, stamp = deque(times), None, 0.0
+    period = float(1 / media.video.average_rate) if media.video.average_rate else 0.04
+    for frame in media.container.decode(media.video):
+        stamp = stamp + period if frame.time is None else frame.time
+        while shown is not None and wanted and stamp > wanted[0] + _TIE:
+            wanted.popleft()
+            yield _rgb(shown)
+        if not wanted:
+            return
+        shown = frame
+    if shown is None:
+        raise ClipError(media.path, "no video frame can be decoded")
+    for _ in wanted:
+        yield _rgb(shown)
+
+
+def _rgb(frame: av.VideoFrame) -> Picture:
+    # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
+    picture = VideoReformatter().reformat(frame, format="rgb24", threads=1)
+    return np.rot90(picture.to_ndarray(), round(frame.rotation / 90))
+
+
+def _jpeg(picture: Picture, *, settings: ShardSettings) -> bytes:
+    """Shrink a picture to its short side and encode it."""
+    if min(picture.shape[:2]) > settings.side:
+        image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+        image = F.resize(image, [settings.side], antialias=True)
+        picture = image.permute(1, 2, 0).numpy()
+    return encode_jpeg(np.ascontiguousarray(picture), quality=settings.quality)

@@ -1,0 +1,53 @@
+"""Files beside the tar files: JSON that is whole or not there, and checksums."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avblocks.data.write import replacing
+
+AGAIN = "make the shards anew with recipes.make_shards"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object.
+
+    Raises:
+        ValueError: If it is missing or is not one.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; is this a folder of shards?")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); {AGAIN}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: no JSON object; {AGAIN}")
+    return found
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file so that a kill leaves the old one or the new one."""
+    with replacing(path) as half, half.open("w", encoding="utf-8") as file:
+        json.dump(value, file, separators=(",", ":"))
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,88 @@
+"""Sound of 16 bits as FLAC in blocks of known places, so that a part is decoded alone."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from jaxtyping import Int16
+
+Samples = Int16[np.ndarray, " s"]
+
+BLOCK = 4096
+"""Samples in a block, but for the last one."""
+HEAD = 42
+"""Bytes before the first block: the name of the format and one block of facts."""
+LARGEST = 2 * BLOCK + 64
+"""Bytes of the largest block: FLAC stores as it is what it cannot make smaller."""
+_MAGIC = b"fLaC\x80\x00\x00\x22"
+
+
+def encode_flac(samples: Samples, *, rate: int) -> tuple[bytes, list[int]]:
+    """Encode sound without loss.
+
+    Args:
+        samples: Mono.
+        rate: Samples per second.
+
+    Returns:
+        The file, and the bytes of each of its blocks.
+    """
+    codec = av.CodecContext.create("flac", "w")
+    assert isinstance(codec, av.AudioCodecContext)
+    codec.layout, codec.format, codec.sample_rate = "mono", "s16", rate
+    # Level 2 is 5 percent larger than the default and decodes in two thirds of the time.
+    codec.options = {"frame_size": str(BLOCK), "compression_level": "2"}
+    codec.time_base = Fraction(1, rate)
+    frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+    frame.sample_rate, frame.pts = rate, 0
+    packets = [bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None))]
+    blocks = [packet for packet in packets if packet]
+    return _MAGIC + bytes(codec.extradata or b"") + b"".join(blocks), [len(b) for b in blocks]
+
+
+def flac_length(head: bytes, *, rate: int) -> int:
+    """Count the samples of a file by its first bytes.
+
+    Args:
+        head: The first ``HEAD`` bytes.
+        rate: Samples per second that it must have.
+
+    Returns:
+        The samples in the file.
+
+    Raises:
+        ValueError: If it is not as ``encode_flac`` writes: other blocks could ask for any memory.
+    """
+    facts = int.from_bytes(head[18:26], "big")
+    found = (facts >> 44, (facts >> 41 & 7) + 1, (facts >> 36 & 31) + 1)
+    sizes = (int.from_bytes(head[8:10], "big"), int.from_bytes(head[10:12], "big"))
+    if not head.startswith(_MAGIC) or found != (rate, 1, 16) or sizes != (BLOCK, BLOCK):
+        raise ValueError(f"the sound is no mono FLAC of 16 bits, {rate} Hz and blocks of {BLOCK}")
+    return facts & (1 << 36) - 1
+
+
+def decode_flac(head: bytes, blocks: bytes) -> Samples:
+    """Decode some blocks of a file.
+
+    Args:
+        head: The first ``HEAD`` bytes of the file, of which ``flac_length`` approved.
+        blocks: Whole blocks that follow each other.
+
+    Returns:
+        Their samples.
+
+    Raises:
+        ValueError: If they are damaged.
+    """
+    codec = av.CodecContext.create("flac", "r")
+    assert isinstance(codec, av.AudioCodecContext)
+    codec.extradata, codec.thread_count = head[8:], 1
+    try:
+        frames = codec.decode(av.Packet(blocks))
+    except FFmpegError as error:
+        raise ValueError(f"the sound cannot be decoded ({error.strerror})") from error
+    if any(frame.format.name != "s16" or frame.layout.nb_channels != 1 for frame in frames):
+        raise ValueError("the sound changes its kind")
+    parts = (np.frombuffer(bytes(f.planes[0]), np.int16, f.samples) for f in frames)
+    return np.concatenate([np.zeros(0, np.int16), *parts])

@@ -1,0 +1,105 @@
+"""What ``KEY.json`` says about a clip."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import Any
+
+from avblocks.data.shards.flac import BLOCK, HEAD, LARGEST
+
+_EDGE = 1e-6  # seconds
+
+
+@dataclass(frozen=True)
+class Notes:
+    """A clip's annotation, and what a reader must know to take a part of it.
+
+    Attributes:
+        id: Its name in the data set.
+        path: The file it was made from.
+        labels: Numbers of its classes.
+        classes: Their names.
+        duration: Of the sound, seconds.
+        rate: Samples per second of the sound.
+        times: When each picture is shown, seconds from the beginning of the sound.
+        blocks: Bytes of each FLAC block.
+    """
+
+    id: str
+    path: str
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+    duration: float
+    rate: int
+    times: tuple[float, ...]
+    blocks: tuple[int, ...]
+
+    def to_json(self) -> bytes:
+        """Give the notes as the bytes of a JSON file."""
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+    def nearest(self, *, start: float, seconds: float, frame: float) -> int:
+        """Find the picture of a window nearest to a place in it.
+
+        Args:
+            start: Where the window begins, seconds.
+            seconds: Its length.
+            frame: The place, from 0 to 1.
+
+        Returns:
+            The number of the picture; if the window has none, the nearest outside of it.
+        """
+        wanted = start + frame * min(seconds, self.duration)
+        low, high = start - _EDGE, start + seconds + _EDGE
+        inside = [i for i, time in enumerate(self.times) if low <= time <= high]
+        return min(inside or range(len(self.times)), key=lambda i: abs(self.times[i] - wanted))
+
+    def part(self, first: int, last: int) -> tuple[int, int]:
+        """Find the FLAC blocks that hold some samples.
+
+        Args:
+            first: The first sample.
+            last: The sample after the last one.
+
+        Returns:
+            Where in the file these blocks begin and end.
+        """
+        ends = list(accumulate(self.blocks, initial=HEAD))
+        return ends[first // BLOCK], ends[min(-(-last // BLOCK), len(ends) - 1)]
+
+
+def parse_notes(data: bytes | bytearray, *, pictures: int, sound: int) -> Notes:
+    """Read notes from a JSON file that nobody vouches for.
+
+    Args:
+        data: The file.
+        pictures: How many pictures the clip has.
+        sound: Bytes of its FLAC file.
+
+    Returns:
+        The notes.
+
+    Raises:
+        ValueError: If they are incomplete, or do not fit pictures and sound.
+    """
+    try:
+        found: dict[str, Any] = json.loads(data)
+        notes = Notes(
+            id=str(found["id"]),
+            path=str(found["path"]),
+            labels=tuple(map(int, found["labels"])),
+            classes=tuple(map(str, found["classes"])),
+            duration=float(found["duration"]),
+            rate=int(found["rate"]),
+            times=tuple(map(float, found["times"])),
+            blocks=tuple(map(int, found["blocks"])),
+        )
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise ValueError(f"its json file is damaged ({error!r})") from error
+    fits = len(notes.times) == pictures and HEAD + sum(notes.blocks) == sound
+    bounded = all(0 < size <= LARGEST for size in notes.blocks)
+    finite = all(map(math.isfinite, (notes.duration, *notes.times)))
+    if not fits or not bounded or not finite or notes.duration < 0 or not notes.blocks:
+        raise ValueError("its json file does not fit its pictures and its sound")
+    return notes

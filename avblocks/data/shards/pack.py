@@ -1,0 +1,182 @@
+"""Clips of one split into tar files."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from avblocks.data.batch import Skipped
+from avblocks.data.clip import ClipError
+from avblocks.data.dataset import TooManySkippedError
+from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.shards.encode import ShardSettings, encode_clip
+from avblocks.data.shards.files import file_sha256, sync_folder, write_json
+from avblocks.data.shards.index import Shard, load_shard
+from avblocks.data.shards.skips import SkipList
+from avblocks.data.shards.tar import END, make_key, member_names, write_member
+from avblocks.data.write import replacing
+
+Result = tuple[int, list[bytes] | Skipped]
+
+
+@dataclass(frozen=True)
+class _Encoded(Dataset[Result]):
+    """Clips as members of shards, or why they are not."""
+
+    clips: ClipSet
+    settings: ShardSettings
+
+    def __getitem__(self, index: int) -> Result:
+        item = self.clips.items[index]
+        try:
+            return index, encode_clip(item, classes=self.clips.classes, settings=self.settings)
+        except ClipError as error:
+            return index, Skipped(path=error.path, reason=error.reason)
+
+
+class SplitWriter:
+    """Writes the shards of a split that are not there yet.
+
+    Args:
+        out: Folder of the shards.
+        split: Name of the split.
+        clips: Its clips.
+        settings: What to keep of each.
+        skips: Where to note files that cannot be used.
+        on_error: Whether to stop at the first of them.
+        max_skipped: Share of them beyond which to stop.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        split: str,
+        clips: ClipSet,
+        *,
+        settings: ShardSettings,
+        skips: SkipList,
+        on_error: Literal["raise", "skip"],
+        max_skipped: float,
+    ) -> None:
+        self.split = split
+        self.clips = clips
+        self.settings = settings
+        self.skips = skips
+        self.on_error = on_error
+        self.max_skipped = max_skipped
+        count = -(-len(clips) // settings.clips)
+        self.tars = [out / f"{split}-{number:06d}.tar" for number in range(count)]
+        self.ready = {tar: shard for tar in self.tars if (shard := _ready(tar)) is not None}
+        self.skipped = 0
+        for shard in self.ready.values():
+            self._note([Skipped(path=path, reason=reason) for _, path, reason in shard.skipped])
+
+    def write(self, *, workers: int) -> list[dict[str, Any]]:
+        """Write what is left.
+
+        Args:
+            workers: Processes that decode and encode.
+
+        Returns:
+            Name, size, checksum and number of clips of each shard.
+        """
+        order = [i for tar in self.tars if tar not in self.ready for i in self._share(tar)]
+        loader = DataLoader(
+            _Encoded(self.clips, self.settings),
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+        )
+        done = len(self.clips) - len(order)
+        with tqdm(
+            desc=f"shards {self.split}", total=len(self.clips), initial=done, unit="clip"
+        ) as bar:
+            results = self._watched(loader, bar) if order else iter(())
+            for tar in self.tars:
+                if tar not in self.ready:
+                    self.ready[tar] = self._pack(tar, islice(results, len(self._share(tar))))
+                    self.skips.write()
+        return [
+            {
+                "file": tar.name,
+                "bytes": self.ready[tar].size,
+                "sha256": self.ready[tar].sha256,
+                "clips": len(self.ready[tar].items),
+            }
+            for tar in self.tars
+        ]
+
+    def _share(self, tar: Path) -> range:
+        """The clips of a shard, by their numbers."""
+        start = self.tars.index(tar) * self.settings.clips
+        return range(start, min(start + self.settings.clips, len(self.clips)))
+
+    def _watched(self, loader: Iterable[Result], bar: "tqdm[Any]") -> Iterator[Result]:
+        """Count the clips that come from the workers, and stop at too many bad ones."""
+        for index, result in loader:
+            bar.update()
+            if isinstance(result, Skipped):
+                if self.on_error == "raise":
+                    raise ClipError(result.path, result.reason)
+                self._note([result])
+            yield index, result
+
+    def _note(self, skipped: list[Skipped]) -> None:
+        self.skips.add(skipped)
+        self.skipped += len(skipped)
+        if self.skipped > self.max_skipped * len(self.clips):
+            self.skips.write()
+            raise TooManySkippedError(
+                f"{self.skipped} of {len(self.clips)} clips cannot be used, more than the share of "
+                f"{self.max_skipped:g} allowed by max_skipped; they are listed in {self.skips.path}"
+            )
+
+    def _pack(self, tar: Path, results: Iterator[Result]) -> Shard:
+        """Write one shard: tar file under another name, index, then the name."""
+        try:
+            with replacing(tar) as half:
+                with half.open("wb") as file:
+                    facts = self._write(file, results)
+                    file.flush()
+                    os.fsync(file.fileno())
+                facts |= {"bytes": half.stat().st_size, "sha256": file_sha256(half)}
+                write_json(tar.with_suffix(".json"), facts)
+            sync_folder(tar.parent)
+        except OSError as error:
+            reason = f"cannot be written ({error}); start again when it can, and it goes on"
+            raise OSError(f"{tar}: {reason}") from error
+        return load_shard(tar)
+
+    def _write(self, file: BinaryIO, results: Iterator[Result]) -> dict[str, Any]:
+        clips, skipped = [], []
+        for index, result in results:
+            item = self.clips.items[index]
+            if isinstance(result, Skipped):
+                skipped.append((item.id, result.path, result.reason))
+                continue
+            key = make_key(index, item.id)
+            names = member_names(key, len(result))
+            spans = [write_member(file, *pair) for pair in zip(names, result, strict=True)]
+            clips.append({"key": key, "id": item.id, "labels": item.labels, "members": spans})
+        file.write(END)
+        return {"clips": clips, "skipped": skipped}
+
+
+def _as_it_is(result: Any) -> Any:
+    return result
+
+
+def _ready(tar: Path) -> Shard | None:
+    """A shard that is there and, as far as its size tells, whole."""
+    if not tar.is_file():
+        return None
+    try:
+        return load_shard(tar)
+    except ValueError:
+        return None

@@ -1,0 +1,115 @@
+"""Members of a tar file: written in one order, and read by their place alone."""
+
+import os
+import re
+import tarfile
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Int64
+
+Spans = Int64[np.ndarray, "members 2"]
+"""Offset and size of each member's bytes."""
+
+HEADER = 512
+END = bytes(2 * HEADER)
+_PLAIN = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+_LIMITS = {"json": 1 << 20, "flac": 1 << 26, "jpg": 1 << 24}
+
+
+def member_names(key: str, count: int) -> list[str]:
+    """Name the members of a clip in their order: notes, sound, pictures."""
+    return [f"{key}.json", f"{key}.flac", *(f"{key}.{i:04d}.jpg" for i in range(count - 2))]
+
+
+def make_key(index: int, name: str) -> str:
+    """Give a clip a name that is safe in tar files and WebDataset, and its own by its number.
+
+    >>> make_key(7, "a/b c.mp4")
+    '00000007_a-b-c-mp4'
+    """
+    return f"{index:08d}_{re.sub('[^A-Za-z0-9_-]+', '-', name)[:64]}"
+
+
+def is_key(key: str) -> bool:
+    """Whether ``make_key`` could have made it."""
+    return re.fullmatch(r"\d{8,}_[A-Za-z0-9_-]{0,64}", key) is not None
+
+
+def header(name: str, size: int) -> bytes:
+    """The header of a plain file without owner and time, in a fifth of ``TarInfo``'s time."""
+    head = name.encode("ascii").ljust(100, b"\0") + _PLAIN[100:124] + b"%011o\0" % size
+    head += _PLAIN[136:148]
+    total = sum(head) + 8 * ord(" ") + sum(_PLAIN[156:])
+    return head + b"%06o\0 " % total + _PLAIN[156:]
+
+
+def next_header(end: int) -> int:
+    """Where the header after a member that ends at a place is."""
+    return -(-end // HEADER) * HEADER
+
+
+def write_member(file: BinaryIO, name: str, data: bytes) -> tuple[int, int]:
+    """Append a member and give its offset and size."""
+    file.write(header(name, len(data)))
+    start = file.tell()
+    file.write(data + bytes(next_header(len(data)) - len(data)))
+    return start, len(data)
+
+
+def span_fault(spans: Spans, *, size: int) -> str | None:
+    """Say what is wrong with the members of a whole tar file, if anything is.
+
+    Args:
+        spans: Of all members in their order.
+        size: Bytes of the file.
+    """
+    starts, sizes = spans[:, 0], spans[:, 1]
+    if (sizes < 0).any() or (starts < 0).any() or (starts + sizes > size).any():
+        return "its index points outside the file"
+    ends = np.concatenate([[0], -(-(starts + sizes) // HEADER) * HEADER])
+    if (starts != ends[:-1] + HEADER).any() or ends[-1] + len(END) != size:
+        return "its index does not follow the file from member to member"
+    return None
+
+
+def read_member(
+    handle: int, name: str, span: tuple[int, int], *, first: int | None = None
+) -> bytearray:
+    """Read a member, after a look at its header.
+
+    Args:
+        handle: Of the open tar file.
+        name: That the member must have.
+        span: Offset and size of its bytes.
+        first: Read only so many.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        ValueError: If something else is there: a link, another name or another size; if the member
+            is too large; or if the file ends before it does.
+    """
+    start, size = span
+    limit = _LIMITS[name.rpartition(".")[2]]
+    if size > limit:
+        raise ValueError(f"{name} has {size:,} bytes, over the {limit:,} allowed")
+    data = read_bytes(
+        handle, start - HEADER, HEADER + (size if first is None else min(first, size))
+    )
+    if data[:HEADER] != header(name, size):
+        raise ValueError(f"the tar file holds something else where its index says {name}")
+    return data[HEADER:]
+
+
+def read_bytes(handle: int, start: int, size: int) -> bytearray:
+    """Read so many bytes from a place in a file.
+
+    Raises:
+        ValueError: If the file ends before.
+    """
+    data = bytearray(size)
+    if os.preadv(handle, [data], start) != size:
+        raise ValueError(f"the tar file ends before byte {start + size:,}")
+    return data

@@ -1,0 +1,120 @@
+"""Write a data set as shards, in parallel, and go on where a killed run stopped.
+
+What a shard holds is a function of the list of clips and of the settings alone: shard i has the
+clips from i * n to (i + 1) * n. A tar file gets its name after its index, and both are whole by
+then; so each name that is there stands for finished work, and the rest is made again.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.shards.encode import ShardSettings
+from avblocks.data.shards.files import read_json, write_json
+from avblocks.data.shards.index import INDEX, VERSION
+from avblocks.data.shards.pack import SplitWriter
+from avblocks.data.shards.read import Shards
+from avblocks.data.shards.skips import SkipList
+
+
+def make_shards(
+    splits: Mapping[str, ClipSet],
+    out: str | Path,
+    *,
+    settings: ShardSettings | None = None,
+    workers: int = 0,
+    on_error: Literal["raise", "skip"] = "raise",
+    max_skipped: float = 0.1,
+) -> Shards:
+    """Write the shards that a folder does not have yet.
+
+    It gets ``SPLIT-iiiiii.tar``, each with an index of the same name in JSON, ``index.json``, which
+    says so once all of them are there, and ``skipped.csv`` if a file cannot be used.
+
+    Args:
+        splits: The clips of each split by its name, of letters, digits and ``_``.
+        out: Folder of these shards alone.
+        settings: What to keep of each clip; the defaults if none are given.
+        workers: Processes that decode and encode; 0 for this one.
+        on_error: Whether to stop at a file that cannot be used, or to list it and go on.
+        max_skipped: Share of a split's files that may be skipped.
+
+    Returns:
+        The shards.
+
+    Raises:
+        ClipError: If a file cannot be used and ``on_error`` is "raise".
+        TooManySkippedError: If more files were skipped than allowed.
+        ValueError: If the folder holds shards of other settings or other clips.
+    """
+    out, settings = Path(out), settings or ShardSettings()
+    index = _plan(splits, settings)
+    _claim(out, index)
+    skips = SkipList(out / "skipped.csv")
+    writers = {
+        split: SplitWriter(
+            out,
+            split,
+            clips,
+            settings=settings,
+            skips=skips,
+            on_error=on_error,
+            max_skipped=max_skipped,
+        )
+        for split, clips in splits.items()
+    }
+    for split, writer in writers.items():
+        index["splits"][split]["shards"] = writer.write(workers=workers)
+    skips.write()
+    write_json(out / INDEX, index | {"complete": True})
+    return Shards(out)
+
+
+def _plan(splits: Mapping[str, ClipSet], settings: ShardSettings) -> dict[str, Any]:
+    """Say what the shards are made from, so that no others are ever mixed with them."""
+    for split, clips in splits.items():
+        if not re.fullmatch(r"\w+", split, re.ASCII) or not len(clips):
+            raise ValueError(
+                f"expected clips in splits of plain names, got {split!r}, {clips.name}"
+            )
+        more = next((i.id for i in clips.items if i.pictures or i.boxes is not None), None)
+        if more is not None:
+            raise ValueError(f"{clips.name}: shards hold videos and labels, and {more} has more")
+    return {
+        "version": VERSION,
+        "settings": asdict(settings),
+        "splits": {
+            split: {
+                "name": clips.name,
+                "classes": list(clips.classes),
+                "missing": list(clips.missing),
+                "remarks": list(clips.remarks),
+                "listed": len(clips),
+                "list_sha256": hashlib.sha256(repr(clips.items).encode()).hexdigest(),
+            }
+            for split, clips in splits.items()
+        },
+    }
+
+
+def _claim(out: Path, plan: Mapping[str, Any]) -> None:
+    """Check that a folder is new or of the same plan, and clear away what a killed run left."""
+    path = out / INDEX
+    if not path.is_file():
+        write_json(path, {**plan, "complete": False})
+    found = read_json(path)
+    for facts in found.get("splits", {}).values():
+        facts.pop("shards", None)
+    found.pop("complete", None)
+    if found != plan:
+        raise ValueError(
+            f"{out}: holds shards of other settings, or the clips on disk are others than when it "
+            "was begun; name another folder or delete this one"
+        )
+    for half in out.glob(".*.tmp"):
+        if re.fullmatch(r"\.(index|skipped|\w+-\d{6})\.(tar|json|csv)\.\d+\.tmp", half.name):
+            half.unlink()

@@ -1,0 +1,101 @@
+r"""Decode a data set once, into tar shards of JPEG, FLAC and JSON that keep a GPU fed.
+
+Commands:
+    python -m recipes.make_shards scenes --out DIR
+    python -m recipes.make_shards vggsound --data.root DIR --out SHARDS --data.on-error skip
+    python -m recipes.paper_pretrain vggsound --data.shards SHARDS
+
+Stopped, or killed, and started again with the same words, it goes on: finished shards are kept, and
+nothing is lost or doubled. Files that cannot be used are listed in SHARDS/skipped.csv.
+
+Every second has a picture, so that a window of a second or more always has one; one of them is in
+the very middle of the clip, where evaluation looks. The layout is WebDataset's.
+
+Try:
+    --shards.fps 4 --shards.side 128
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Suppress
+
+from avblocks.data.shards import Shards, ShardSettings, make_shards
+from recipes._cli import run_cli
+from recipes._data import Data, test_set, train_set
+from recipes._run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which clips to read."""
+
+    name: Literal["scenes", "folder", "vggsound", "audioset"]
+    """Layout of the data; scenes are made on the spot."""
+
+    root: Path | None = None
+    """Where the data lies; scenes are kept in a cache folder unless it is given."""
+
+    workers: int = os.cpu_count() or 1
+    """Processes that decode and encode."""
+
+    on_error: Literal["raise", "skip"] = "raise"
+    """Stop at a file that cannot be used, or list it in skipped.csv and go on without it."""
+
+    max_skipped: float = 0.1
+    """Share of a split's files that may be skipped; beyond it the work stops with an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to make shards of, and where."""
+
+    data: Source
+    """The clips."""
+
+    out: Path | None = None
+    """Folder of the shards, and of nothing else."""
+
+    shards: ShardSettings = field(default_factory=ShardSettings)
+    """What to keep of each clip."""
+
+    verify: bool = False
+    """Read all shards again in the end and compare their checksums."""
+
+    run: Annotated[Run, Suppress] = field(default_factory=Run)
+    """Of no use here."""
+
+
+PRESETS = {
+    "scenes": ("small scenes made on the spot", Config(data=Source(name="scenes"))),
+    "folder": ("any folder of video files with sound", Config(data=Source(name="folder"))),
+    "vggsound": ("VGGSound, train and test", Config(data=Source(name="vggsound"))),
+    "audioset": ("AudioSet, unbalanced and eval", Config(data=Source(name="audioset"))),
+}
+
+
+def main(config: Config) -> None:
+    """Make the shards of the training clips and, if there are any, the test clips."""
+    if config.out is None:
+        raise ValueError("the shards need --out DIR, a folder of their own")
+    data = Data(name=config.data.name, root=config.data.root)
+    splits = {"train": train_set(data), "test": test_set(data)}
+    shards = make_shards(
+        {split: clips for split, clips in splits.items() if clips is not None},
+        config.out,
+        settings=config.shards,
+        workers=config.data.workers,
+        on_error=config.data.on_error,
+        max_skipped=config.data.max_skipped,
+    )
+    if config.verify:
+        Shards(config.out, verify=True)
+    for split in shards.splits:
+        print(shards.clips(split).report())
+    print(f"next: python -m recipes.paper_pretrain {data.name} --data.shards {config.out}")
+
+
+if __name__ == "__main__":
+    run_cli(main, presets=PRESETS, doc=__doc__)

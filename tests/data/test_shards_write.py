@@ -1,0 +1,263 @@
+"""Shards as they are written: whole or not there, whenever the writer is killed."""
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clip_files import counter, encode
+
+from avblocks.data import ClipError, TooManySkippedError
+from avblocks.data._decode import decode_frame
+from avblocks.data._media import open_media
+from avblocks.data.datasets import ClipSet, Item
+from avblocks.data.datasets.clipset import Picture
+from avblocks.data.shards import Shards, ShardSettings, make_shards
+from avblocks.data.shards.encode import decode_frames, encode_clip
+from avblocks.data.shards.jpeg import decode_jpeg, encode_jpeg
+from avblocks.data.write import write_clip
+
+PCM = ("libx264", "pcm_s16le")
+TWO = ShardSettings(clips=2)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> ClipSet:
+    folder = tmp_path_factory.mktemp("clips")
+    paths = [encode(folder / f"{i}.mkv", frames=8 + i, seconds=1, codecs=PCM) for i in range(5)]
+    items = tuple(Item(id=path.stem, path=str(path), labels=(0,)) for path in paths)
+    return ClipSet(name="five", items=items, classes=("any",))
+
+
+@pytest.fixture(scope="module")
+def flawed(clips, tmp_path_factory) -> ClipSet:
+    """The clips with the second and the last broken."""
+    text = tmp_path_factory.mktemp("flawed") / "text, with comma.mp4"
+    text.write_text("not a video")
+    bad = (Item(id="text", path=str(text)), Item(id="gone", path="gone.mp4"))
+    items = (clips.items[0], bad[0], *clips.items[2:4], bad[1])
+    return replace(clips, name="flawed", items=items)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def whole(clips, tmp_path_factory) -> dict[str, bytes]:
+    """What an unbroken run leaves."""
+    out = tmp_path_factory.mktemp("whole")
+    make_shards({"train": clips, "test": clips}, out, settings=TWO)
+    names = {
+        f"{split}-{i:06d}.{kind}"
+        for split in ("train", "test")
+        for i in range(3)
+        for kind in ("tar", "json")
+    }
+    assert set(contents(out)) == {*names, "index.json"}
+    return contents(out)
+
+
+def in_a_process(function: Callable[[], object]) -> multiprocessing.Process:
+    process = multiprocessing.get_context("fork").Process(target=function)
+    process.start()
+    return process
+
+
+def die_at(moment: int) -> None:
+    """Kill this process, with no chance to tidy up, at its n-th flush or rename."""
+    left = [moment]
+
+    def counted(function):
+        def call(*args, **kwargs):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **kwargs)
+
+        return call
+
+    os.fsync, Path.replace = counted(os.fsync), counted(Path.replace)
+
+
+def test_killed_at_each_moment_it_goes_on_to_the_same_bytes(clips, tmp_path):
+    make_shards({"train": clips}, tmp_path / "alone", settings=TWO)
+    alone = contents(tmp_path / "alone")
+    for moment in range(1, 40):
+        out = tmp_path / str(moment)
+
+        def write(moment: int = moment, out: Path = out) -> None:
+            die_at(moment)
+            make_shards({"train": clips}, out, settings=TWO)
+
+        process = in_a_process(write)
+        process.join()
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        if (out / "index.json").is_file() and b'"complete":true' not in contents(out)["index.json"]:
+            with pytest.raises(ValueError, match="unfinished; start the same"):
+                Shards(out)
+        make_shards({"train": clips}, out, settings=TWO)
+        assert contents(out) == alone
+    assert moment > 20
+
+
+def test_killed_again_and_again_with_workers(clips, whole, tmp_path):
+    splits = {"train": clips, "test": clips}
+    for wait in (0.05, 0.15, 0.25):
+        process = in_a_process(lambda: make_shards(splits, tmp_path, settings=TWO, workers=2))
+        time.sleep(wait)
+        process.kill()
+        process.join()
+    shards = make_shards(splits, tmp_path, settings=TWO, workers=2)
+    assert contents(tmp_path) == whole
+    for split in ("train", "test"):
+        assert [item.id for item in shards.clips(split).items] == ["0", "1", "2", "3", "4"]
+
+
+def test_finished_work_is_kept_and_damage_is_made_good(clips, whole, tmp_path):
+    splits = {"train": clips, "test": clips}
+    make_shards(splits, tmp_path, settings=TWO)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.tar")}
+    with (tmp_path / "test-000001.tar").open("r+b") as file:
+        file.truncate(1000)
+    (tmp_path / "train-000002.json").write_text("{}")
+    make_shards(splits, tmp_path, settings=TWO)
+    assert contents(tmp_path) == whole
+    made = {path.name for path, stamp in before.items() if path.stat().st_mtime_ns != stamp}
+    assert made == {"test-000001.tar", "train-000002.tar"}
+
+
+def test_only_its_own_leftovers_are_cleared_away(clips, tmp_path):
+    make_shards({"train": clips}, tmp_path, settings=TWO)
+    for name in (".train-000001.tar.123.tmp", ".index.json.9.tmp", ".mine.tmp", "notes.txt"):
+        (tmp_path / name).write_text("x")
+    make_shards({"train": clips}, tmp_path, settings=TWO)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left & {".mine.tmp", "notes.txt"} == {name for name in left if "tmp" in name} | {
+        "notes.txt"
+    }
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_files_are_listed_and_left_out(flawed, tmp_path, workers):
+    shards = make_shards(
+        {"train": flawed},
+        tmp_path,
+        settings=TWO,
+        workers=workers,
+        on_error="skip",
+        max_skipped=0.5,
+    )
+    listed = shards.clips("train")
+    assert [item.id for item in listed.items] == ["0", "2", "3"]
+    assert listed.report().startswith("flawed in shards: 5 clips listed, 3 on disk, 2 missing")
+    with (tmp_path / "skipped.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {Path(row["path"]).name for row in rows} == {"text, with comma.mp4", "gone.mp4"}
+    assert {"no such file"} < {row["reason"] for row in rows}
+
+
+def test_bad_files_stop_the_work_and_it_goes_on(flawed, tmp_path):
+    with pytest.raises(ClipError, match=r"text, with comma\.mp4: cannot be opened"):
+        make_shards({"train": flawed}, tmp_path / "a", settings=TWO)
+    with pytest.raises(TooManySkippedError, match=r"2 of 5 clips .* 0\.3 .*skipped\.csv"):
+        make_shards(
+            {"train": flawed}, tmp_path / "a", settings=TWO, on_error="skip", max_skipped=0.3
+        )
+    assert "gone.mp4" in (tmp_path / "a/skipped.csv").read_text()
+    for name in "ab":
+        options = {"settings": TWO, "on_error": "skip", "max_skipped": 0.5}
+        make_shards({"train": flawed}, tmp_path / name, **options)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_other_settings_and_other_clips_are_not_mixed(clips, tmp_path):
+    make_shards({"train": clips}, tmp_path, settings=TWO)
+    for splits, settings in (
+        ({"train": clips}, ShardSettings(clips=3)),
+        ({"train": replace(clips, items=clips.items[1:])}, TWO),
+        ({"train": clips, "test": clips}, TWO),
+    ):
+        with pytest.raises(ValueError, match="name another folder or delete this one"):
+            make_shards(splits, tmp_path, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"../train": None}, "plain names"),
+        ({"train": ()}, "expected clips"),
+        ({"train": (Item("a", "a.wav", pictures=(Picture("a.jpg"),)),)}, "a has more"),
+        ({"train": (Item("a", "a.mp4", boxes=()),)}, "a has more"),
+    ],
+)
+def test_what_shards_cannot_hold(clips, tmp_path, splits, message):
+    sets = {n: clips if i is None else replace(clips, items=i) for n, i in splits.items()}
+    with pytest.raises(ValueError, match=message):
+        make_shards(sets, tmp_path)
+    assert not contents(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"side": 8}, {"fps": 0.0}, {"fps": 20.0}, {"quality": 1}, {"rate": 9}, {"clips": 0}]
+)
+def test_impossible_numbers(bad):
+    with pytest.raises(ValueError, match="expected side >= 16"):
+        ShardSettings(**bad)
+
+
+def test_no_room_is_told(clips, tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    make_shards({"train": clips}, tmp_path, settings=TWO)
+    (tmp_path / "train-000001.tar").unlink()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"train-000001\.tar: cannot be written .*No space left"):
+        make_shards({"train": clips}, tmp_path, settings=TWO)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_long_file_is_refused(tmp_path):
+    path = encode(tmp_path / "long.mkv", frames=1, seconds=601, rate=4000, codecs=PCM)
+    with pytest.raises(ClipError, match=r"long\.mkv: 601 s long, over the 600 s allowed"):
+        encode_clip(Item("long", str(path)), classes=(), settings=ShardSettings())
+
+
+def test_pictures_are_shrunk_to_the_short_side(tmp_path):
+    frames = np.zeros((3, 96, 160, 3), dtype=np.uint8)
+    path = tmp_path / "wide.mp4"
+    write_clip(path, frames=frames, audio=np.zeros(4800, np.float32), fps=10, rate=16000)
+    for side, size in ((32, (32, 53)), (256, (96, 160))):
+        settings = ShardSettings(side=side, fps=8.0)
+        notes, _, *pictures = encode_clip(Item("w", str(path)), classes=(), settings=settings)
+        assert {decode_jpeg(picture).shape[:2] for picture in pictures} == {size}
+        assert len(pictures) == len(json.loads(notes)["times"]) == 3
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.5])
+def test_one_pass_finds_the_pictures_that_seeking_finds(tmp_path, offset):
+    path = str(encode(tmp_path / "a.mp4", frames=40, offset=offset, seconds=2.5))
+    times = [offset + time for time in (0.0, 0.049, 0.05, 0.7, 0.7, 1.33, 1.95, 2.4)]
+    with open_media(path) as media:
+        found = list(decode_frames(media, times=times))
+    for time_, picture in zip(times, found, strict=True):
+        with open_media(path) as media:
+            assert np.array_equal(decode_frame(media, time=time_), picture)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (33, 45), (256, 455)])
+def test_jpeg_keeps_the_picture(size):
+    picture = counter(165, height=size[0], width=size[1])
+    data = encode_jpeg(picture, quality=2)
+    assert data == encode_jpeg(picture.copy(), quality=2)
+    assert np.abs(decode_jpeg(data).astype(int) - picture).mean() < 3

@@ -1,0 +1,132 @@
+"""From a data set to shards to a run, as a user does it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from avblocks.data.datasets import SceneSpec, scenes
+from recipes import _data, make_shards, paper_pretrain
+from recipes._cli import run_cli
+from recipes._data import Data
+from recipes._logs import read_rows
+from recipes._model import Model
+from recipes._run import Run
+
+TINY = Model(
+    dim=16,
+    depth=1,
+    heads=2,
+    patch=8,
+    num_tokens=(2, 1, 1),
+    decoder_dim=16,
+    decoder_depth=1,
+    decoder_heads=2,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight training and four test scenes, in VGGSound's layout."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for split, count in (("train", 8), ("test", 4)):
+        scenes(folder, split=split, num_clips=count, spec=SceneSpec(size=32, seconds=1.0))
+    return folder
+
+
+def command(*words: object) -> None:
+    run_cli(
+        make_shards.main,
+        presets=make_shards.PRESETS,
+        doc=make_shards.__doc__,
+        args=[str(word) for word in words],
+    )
+
+
+@pytest.fixture(scope="module")
+def shards(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("shards")
+    more = ("--data.workers", 2, "--shards.clips", 3, "--shards.fps", 2, "--verify")
+    command("vggsound", "--data.root", root, "--out", out, *more)
+    return out
+
+
+def test_all_clips_of_both_splits_are_there(
+    root: Path, shards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(list(shards.glob("*.tar"))) == 3 + 2
+    data = Data(name="vggsound", root=root)
+    for list_clips in (_data.train_set, _data.test_set):
+        theirs, ours = list_clips(data), list_clips(replace(data, shards=str(shards), root=None))
+        assert theirs is not None and ours is not None
+        assert [(i.id, i.labels) for i in ours.items] == [(i.id, i.labels) for i in theirs.items]
+        assert ours.classes == theirs.classes
+    assert "vggsound train in shards: 8 clips listed, 8 on disk" in capsys.readouterr().out
+
+
+def test_scenes_preset_trains_from_shards_and_resumes_exactly(shards: Path, tmp_path: Path) -> None:
+    preset = paper_pretrain.PRESETS["scenes"][1]
+
+    def train(name: str, *, workers: int, **run: object) -> Path:
+        data = replace(
+            preset.data, shards=str(shards), seconds=0.5, size=16, mels=32, workers=workers
+        )
+        config = replace(
+            preset, data=data, model=TINY, batch=2, run=Run(dir=tmp_path / name, **run)
+        )
+        paper_pretrain.main(config)
+        return tmp_path / name
+
+    whole = train("whole", workers=0, max_steps=2)
+    train("parts", workers=2, max_steps=1)
+    parts = train("parts", workers=2, max_steps=2, resume=True)
+    losses = [
+        [row["loss"] for row in read_rows(folder / "metrics.csv") if "loss" in row]
+        for folder in (whole, parts)
+    ]
+    assert len(losses[0]) == 2 and losses[0] == losses[1]
+    first, second = (
+        torch.load(folder / "checkpoints/step-00000002.ckpt", weights_only=True)["state_dict"]
+        for folder in (whole, parts)
+    )
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_a_folder_of_anything_goes_on_after_bad_files(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for number, clip in enumerate(sorted(root.rglob("*.mp4"))[:3]):
+        (videos / f"{number}.mp4").symlink_to(clip)
+    (videos / "broken.mp4").write_text("not a video")
+    words = ("folder", "--data.root", videos, "--out", tmp_path / "out", "--data.workers", 0)
+    with pytest.raises(SystemExit) as left:
+        command(*words)
+    said = capsys.readouterr()
+    assert left.value.code == 2 and "broken.mp4: cannot be opened" in said.err.splitlines()[-1]
+    command(*words, "--data.on-error", "skip", "--data.max-skipped", 0.25)
+    said = capsys.readouterr().out
+    assert "4 clips listed, 3 on disk, 1 missing (broken.mp4)" in said
+    assert said.splitlines()[-1] == (
+        f"next: python -m recipes.paper_pretrain folder --data.shards {tmp_path / 'out'}"
+    )
+    assert "broken.mp4" in (tmp_path / "out/skipped.csv").read_text()
+    assert _data.test_set(Data(name="folder", shards=str(tmp_path / "out"))) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("folder", "--data.root", "nowhere"), "--out DIR"),
+        (("folder", "--out", "x"), "needs --data.root"),
+        (("scenes", "--out", "x", "--shards.fps", "0"), "fps > 0"),
+    ],
+)
+def test_a_users_mistake_is_told(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        command(*words)
+    assert left.value.code == 2 and message in capsys.readouterr().err
