@@ -24,6 +24,6 @@ python_maximum_signature_line_length = 88
 # Types of other projects, and jaxtyping's shapes, have no page here to link to.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!avblocks).*"),
-    (r"py:.*", r"avblocks\.(nn\.maskers\.Generators|data\.datasets\._scene\.\w+)"),
+    (r"py:.*", r"avblocks\.(nn\.maskers\.Generators|data\.(datasets\.)?_\w+\.\w+)"),
 ]
 intersphinx_mapping: dict[str, tuple[str, None]] = {}
