@@ -1,5 +1,6 @@
 """The audio-visual masked autoencoder: loss, model and reconstruction."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
-from avblocks.shapes import expect
+from avblocks.shapes import expect, require
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class AVMAE(nn.Module):
         audio_decoder: predicts spectrogram patches.
         normalize_targets: normalise each target patch (the paper does).
 
+    Raises:
+        ValueError: if a decoder does not fit its stream.
+
     Example:
         >>> from avblocks import RandomMask, av_mae, av_vit
         >>> encoder = av_vit(64, depth=2, num_heads=4, image_size=32, audio_size=(32, 48))
@@ -91,6 +95,13 @@ class AVMAE(nn.Module):
         normalize_targets: bool = True,
     ) -> None:
         super().__init__()
+        for name, vit, decoder in (
+            ("image_decoder", encoder.image, image_decoder),
+            ("audio_decoder", encoder.audio, audio_decoder),
+        ):
+            values = math.prod(vit.patch) * vit.patch_embed.channels
+            got, takes = (decoder.embed.in_features, decoder.pred.out_features), (vit.dim, values)
+            require(got == takes, name, got, f"from width {vit.dim} to {values} values of a patch")
         self.encoder = encoder
         self.image_decoder, self.audio_decoder = image_decoder, audio_decoder
         self.normalize_targets = normalize_targets

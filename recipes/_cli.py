@@ -52,6 +52,9 @@ def run_cli(
     """
     try:
         main(_parse(presets, doc=doc or "", words=list(sys.argv[1:] if args is None else args)))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on with what is made so far", file=sys.stderr)
+        sys.exit(130)
     except (*USER_ERRORS, RuntimeError) as error:
         line = user_line(error)
         if line is None or os.environ.get("AVBLOCKS_TRACEBACK") == "1":
@@ -94,10 +97,11 @@ def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, recipe: str, chos
 def resume_command() -> str:
     """Return the command that goes on with this run to its end."""
     words = sys.argv[1:]
+    options = [word.partition("=")[0].replace("_", "-") for word in words]
     kept = [
         word
-        for before, word in zip(["", *words], words, strict=False)
-        if not word.startswith(("--run.max-steps", "--run.resume")) and before != "--run.max-steps"
+        for before, option, word in zip(["", *options], options, words, strict=False)
+        if option not in ("--run.max-steps", "--run.resume") and before != "--run.max-steps"
     ]
     return shlex.join(["python", "-m", f"recipes.{_recipe()}", *kept, "--run.resume"])
 

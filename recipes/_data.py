@@ -53,6 +53,21 @@ class Data:
     max_skipped: float = 0.1
     """Share of the files that may be skipped; beyond it the run stops with an error."""
 
+    def check(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        if not 0 < self.seconds < 3600:
+            raise ValueError(f"--data.seconds must be above 0 and below 3600, got {self.seconds}")
+        if not 0 <= self.max_skipped <= 1:
+            raise ValueError(f"--data.max-skipped is a share in [0, 1], got {self.max_skipped}")
+        if self.rate < 64 or self.rate % 64:
+            raise ValueError(f"--data.rate must be a multiple of 64, got {self.rate}")
+        if self.workers < 0:
+            raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
+
     @property
     def audio_size(self) -> tuple[int, int]:
         """Mel bins and frames of a spectrogram."""
@@ -71,6 +86,7 @@ def train_set(data: Data) -> ClipSet:
     """
     if data.shards is not None:
         return _reported(_shards(data.shards).clips("train"), data.shards)
+    data.check()
     root = _root(data)
     if data.name == "scenes":
         return _reported(scenes(root, split="train"), root)

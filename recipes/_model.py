@@ -67,6 +67,26 @@ SMALL = Model(
 """2.8 M parameters, for scenes: learns in minutes on two CPU cores."""
 
 
+def check_sizes(model: Model, data: Data) -> None:
+    """Check that pictures and spectrograms are whole patches, in the user's own words.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    data.check()
+    mels, frames = data.audio_size
+    for option, value, length in (
+        ("--data.size", data.size, data.size),
+        ("--data.mels", data.mels, mels),
+        ("--data.seconds", data.seconds, frames),
+    ):
+        if length < 1 or model.patch < 2 or length % model.patch:
+            raise ValueError(
+                f"{option} {value} makes a side of {length}, not a multiple of --model.patch "
+                f"{model.patch} (which is at least 2; there are 64 frames a second)"
+            )
+
+
 def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEncoder:
     """Build the encoder for the clips' sizes."""
     return av_vit(

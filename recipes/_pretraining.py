@@ -1,6 +1,6 @@
 """Pre-training as one module, the weights it may start from, and its picture."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import torch
@@ -54,7 +54,8 @@ def load_pretrained(
         The names in the model that the files filled.
 
     Raises:
-        ValueError: If a file is damaged or does not fit.
+        ValueError: If a file is damaged or of another model; a final norm may be missing, as it is
+            in fine-tuned files.
     """
     names: list[str] = []
     for modality, path, convert in (("image", image, from_mae), ("audio", audio, from_audiomae)):
@@ -63,13 +64,23 @@ def load_pretrained(
         vit = model.mae.encoder.get_submodule(modality)
         report = load_weights(vit, convert(read_state(path)))
         print(f"{path}\n{report}", flush=True)
+        strange = [*report.unused, *(n for n in report.missing if not n.startswith("norm."))]
+        if strange:
+            raise ValueError(f"{path}: weights of another model, see {', '.join(strange[:4])} ...")
         names += report.prefixed(f"mae.encoder.{modality}.").loaded
     return names
 
 
 @torch.no_grad()
-def reconstruction_picture(model: Pretraining, batch: AVBatch, path: Path) -> None:
-    """Draw input, what is left of it after masking, and what the model makes of that."""
+def reconstruction_picture(model: Pretraining, loader: Iterable[AVBatch], path: Path) -> None:
+    """Draw input, what is left of it after masking, and what the model makes of that.
+
+    The clips are those of the first batch that has any.
+    """
+    batch = next((batch for batch in loader if len(batch)), None)
+    if batch is None:
+        print("no reconstruction drawn: none of the clips can be used", flush=True)
+        return
     batch = batch.to(model.mae.encoder.fusion_tokens.device)
     image, audio = model.front_end(batch)
     masks = model.masks(batch, image=image, audio=audio)

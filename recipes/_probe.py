@@ -33,8 +33,9 @@ def nearest_neighbour(
         multilabel: Whether a clip may have several classes.
 
     Returns:
-        `nn_STREAM` of each stream in percent: accuracy, or with several classes a clip the mean
-        over classes of the average precision of the neighbour's labels times its similarity.
+        Nothing if fewer than two clips can be used, else `nn_STREAM` of each stream in percent:
+        accuracy, or with several classes a clip the mean over classes of the average precision of
+        the neighbour's labels times its similarity.
     """
     rows: dict[str, list[Tensor]] = {name: [] for name in (*STREAMS, "target")}
     for batch in loader:
@@ -45,7 +46,11 @@ def nearest_neighbour(
         for name in STREAMS:
             rows[name].append(getattr(tokens, name).mean(dim=1).float())
         rows["target"].append(batch.target)
-    whole = {name: torch.cat(gather(torch.cat(parts))) for name, parts in rows.items()}
+    # A process may have no clip; joining skips an empty tensor of one axis.
+    parts = {name: torch.cat(part) if part else torch.zeros(0) for name, part in rows.items()}
+    whole = {name: torch.cat(gather(part)) for name, part in parts.items()}
+    if len(whole["target"]) < 2:
+        return {}
     target = whole.pop("target")
     views = {name: [features] for name, features in whole.items()} | {"all": list(whole.values())}
     score = _mean_average_precision if multilabel else _accuracy

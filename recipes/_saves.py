@@ -107,7 +107,8 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def _paths(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*.ckpt"), key=step_of, reverse=True)
+    named = [path for path in folder.glob("step-*.ckpt") if path.stem[5:].isdigit()]
+    return sorted(named, key=step_of, reverse=True)
 
 
 def _manifest(path: Path) -> Path:

@@ -25,7 +25,7 @@ from avblocks.optim import group_rates, param_groups, scaled_lr
 from recipes._cli import resume_command, run_cli
 from recipes._data import SCENES_DATA, Data, test_loader, test_set, train_loader, train_set
 from recipes._engine import fit
-from recipes._model import SMALL, Model, build_autoencoder
+from recipes._model import SMALL, Model, build_autoencoder, check_sizes
 from recipes._plan import seed_all
 from recipes._pretraining import Pretraining, load_pretrained, reconstruction_picture
 from recipes._probe import nearest_neighbour
@@ -103,6 +103,9 @@ PRESETS = {
 
 def main(config: Config) -> None:
     """Pre-train, probing on the way; leave checkpoints, curves and a reconstruction."""
+    if not 0 <= config.warmup < config.epochs:
+        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
+    check_sizes(config.model, config.data)
     train, test = train_set(config.data), test_set(config.data)
     seed_all(config.run.seed, "weights")
     model = Pretraining(
@@ -119,7 +122,8 @@ def main(config: Config) -> None:
     optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95))
 
     folder, multilabel = config.run.folder, config.data.name == "audioset"
-    skipped = SkippedFiles(folder, total=len(train), max_skipped=config.data.max_skipped)
+    total = len(train) + (len(test) if test else 0)
+    skipped = SkippedFiles(folder, total=total, max_skipped=config.data.max_skipped)
 
     def probe(_: nn.Module, epochs_done: int) -> dict[str, float]:
         loader = test_loader(test or train, config.data, batch=config.batch)
@@ -140,7 +144,7 @@ def main(config: Config) -> None:
         on_batch=skipped,
     )
     if fitted.rank == 0:
-        shown = next(iter(test_loader(test or train, config.data, batch=4)))
+        shown = test_loader(test or train, replace(config.data, on_error="skip"), batch=4)
         reconstruction_picture(model, shown, folder / "reconstruction.png")
         print(f"{skipped.summary()}\npictures: {folder}/loss.png {folder}/reconstruction.png")
         own = "python -m recipes.paper_pretrain folder --data.root DIR (your own videos)"

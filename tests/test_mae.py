@@ -168,3 +168,9 @@ def test_exports() -> None:
     program = torch.export.export(model, (), given_all | hidden)
     out = program.module()(**given_all, **hidden)
     assert_close(out.loss, model(**given_all, **hidden).loss)
+
+
+def test_decoders_in_the_wrong_place_are_refused() -> None:
+    model = av_mae(av_vit(8, depth=1, num_heads=2, patch=4, image_size=8, audio_size=(8, 12)))
+    with pytest.raises(ValueError, match="image_decoder"):
+        AVMAE(model.encoder, image_decoder=model.audio_decoder, audio_decoder=model.image_decoder)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from avblocks.audio import LogMel
 from avblocks.data.batch import AVBatch
 from avblocks.data.transforms import Normalize, apply_gain, flip_images
+from avblocks.shapes import require
 
 
 class FrontEnd(nn.Module):
@@ -16,8 +17,11 @@ class FrontEnd(nn.Module):
     the power of a quiet sound.
 
     Args:
-        rate: samples a second.
+        rate: samples a second, a multiple of 64; windows are 50 ms long, 64 begin each second.
         n_mels: mel bins.
+
+    Raises:
+        ValueError: if the rate is not a multiple of 64.
 
     Example:
         >>> from avblocks.data.batch import AVBatch
@@ -34,7 +38,8 @@ class FrontEnd(nn.Module):
     def __init__(self, *, rate: int = 16000, n_mels: int = 128) -> None:
         super().__init__()
         self.normalize = Normalize()
-        self.log_mel = LogMel(rate=rate, n_mels=n_mels)
+        require(rate > 0 and rate % 64 == 0, "rate", rate, "a multiple of 64 samples a second")
+        self.log_mel = LogMel(rate=rate, n_fft=rate // 20, hop=rate // 64, n_mels=n_mels)
 
     def forward(
         self, batch: AVBatch

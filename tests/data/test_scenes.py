@@ -207,3 +207,11 @@ def test_impossible_settings(bad):
 def test_impossible_counts(tmp_path):
     with pytest.raises(ValueError, match="num_clips and workers must be at least 1"):
         scenes(tmp_path, split="train", num_clips=0)
+
+
+def test_a_users_folder_is_left_alone(tmp_path):
+    (tmp_path / "vggsound.csv").write_text("mine")
+    with pytest.raises(ValueError, match="folder of their own"):
+        scenes(tmp_path, split="train", num_clips=1)
+    assert (tmp_path / "vggsound.csv").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["vggsound.csv"]

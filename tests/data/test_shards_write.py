@@ -110,17 +110,29 @@ def test_killed_at_each_moment_it_goes_on_to_the_same_bytes(clips, tmp_path):
     assert moment > 20
 
 
+def is_running(process: str) -> bool:
+    path = Path(f"/proc/{process}/stat")
+    return path.is_file() and path.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def test_killed_again_and_again_with_workers(clips, whole, tmp_path):
     splits = {"train": clips, "test": clips}
+    orphans = []
     for wait in (0.05, 0.15, 0.25):
         process = in_a_process(lambda: make_shards(splits, tmp_path, settings=TWO, workers=2))
         time.sleep(wait)
+        orphans += Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
         process.join()
     shards = make_shards(splits, tmp_path, settings=TWO, workers=2)
     assert contents(tmp_path) == whole
     for split in ("train", "test"):
         assert [item.id for item in shards.clips(split).items] == ["0", "1", "2", "3", "4"]
+    assert orphans
+    end = time.monotonic() + 10
+    while any(map(is_running, orphans)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(is_running, orphans))
 
 
 def test_finished_work_is_kept_and_damage_is_made_good(clips, whole, tmp_path):

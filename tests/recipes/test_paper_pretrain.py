@@ -66,7 +66,7 @@ def test_leaves_what_a_user_looks_for(
     assert said[-1].startswith("next: python -m recipes.")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"config.json", "metrics.csv", "loss.png", "reconstruction.png", "checkpoints"} <= names
-    assert "skipped.csv" not in names and "skipped 0 of 12 clips" in "\n".join(said)
+    assert "skipped.csv" not in names and "skipped 0 of 24 clips" in "\n".join(said)
     assert json.loads((tmp_path / "run/config.json").read_text())["config"]["batch"] == 4
     probes = [r for r in read_rows(tmp_path / "run/metrics.csv") if "eval/nn_fusion" in r]
     assert len(probes) == 3 and all(0 <= r["eval/nn_all"] <= 100 for r in probes)
@@ -233,6 +233,44 @@ def test_too_many_bad_files_stop_the_run_and_are_listed(
     assert "broken.mp4" in (tmp_path / "run/skipped.csv").read_text()
 
 
+def test_the_picture_passes_over_files_that_cannot_be_used(mixed: Path, tmp_path: Path) -> None:
+    for i in range(4):
+        (mixed / "0" / f"!{i}.mp4").write_text("not a video")
+    more = ("--data.on-error", "skip", "--data.max-skipped", "0.5")
+    command(words(mixed, tmp_path / "run", *more))
+    assert (tmp_path / "run/reconstruction.png").is_file()
+
+
+def test_a_folder_of_bad_files_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad").mkdir()
+    for i in range(3):
+        (tmp_path / "bad" / f"{i}.mp4").write_text("not a video")
+    with pytest.raises(SystemExit) as left:
+        command(words(tmp_path / "bad", tmp_path / "run", "--data.on-error", "skip"))
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert left.value.code == 2 and "3 of 3 clips cannot be used" in line
+
+
+def test_a_probe_of_too_few_clips_measures_nothing(root: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    shutil.copytree(root, few)
+    tests = sorted(few.rglob("test-*.mp4"))
+    for clip in tests[1:]:
+        clip.unlink()
+    paper_pretrain.main(config(VGGSOUND, few, tmp_path / "run", max_steps=1))
+    assert not any("eval/nn_fusion" in row for row in read_rows(tmp_path / "run/metrics.csv"))
+
+
+def test_weights_of_another_depth_are_refused(root: Path, tmp_path: Path) -> None:
+    wanted = config(VGGSOUND, root, tmp_path / "run", max_steps=1)
+    deeper = paper_pretrain.build_autoencoder(replace(TINY, depth=3), wanted.data)
+    torch.save({"model": deeper.encoder.image.state_dict()}, tmp_path / "mae.pth")
+    with pytest.raises(ValueError, match="weights of another model"):
+        paper_pretrain.main(replace(wanted, image_weights=tmp_path / "mae.pth"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -241,6 +279,16 @@ def test_too_many_bad_files_stop_the_run_and_are_listed(
         (["vggsound", "--data.root", "nowhere"], "nowhere"),
         (["audioset", "--data.root", "nowhere"], "nowhere"),
         (["kinetics"], "scenes, folder, vggsound, audioset"),
+        (
+            ["folder", "--data.root", ".", "--epochs", "5"],
+            "--warmup 40 must be less than --epochs 5",
+        ),
+        (["folder", "--data.root", ".", "--data.size", "20"], "--data.size 20"),
+        (["folder", "--data.root", ".", "--data.seconds", "0.3"], "--data.seconds 0.3"),
+        (["folder", "--data.root", ".", "--data.seconds", "inf"], "data.seconds"),
+        (["folder", "--data.root", ".", "--data.max-skipped", "5"], "a share in [0, 1]"),
+        (["folder", "--data.root", ".", "--data.rate", "22050"], "a multiple of 64"),
+        (["scenes", "--data.root", "recipes"], "holds other files"),
     ],
 )
 def test_a_users_mistake_is_one_line(

@@ -53,7 +53,7 @@ def scenes(
         The clips, as ``vggsound`` reads them.
 
     Raises:
-        ValueError: If the folder holds scenes of other settings.
+        ValueError: If the folder holds scenes of other settings, or other files.
     """
     root, spec = Path(root), spec or SceneSpec()
     count = _COUNTS[split] if num_clips is None else num_clips
@@ -61,9 +61,12 @@ def scenes(
         raise ValueError(f"num_clips and workers must be at least 1, got {count} and {workers}")
     counts = _claim(root, spec=spec)
     task = partial(write_scene, root, split=split, spec=spec)
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         for _ in tqdm(pool.map(task, range(count)), f"scenes {split}", count, unit="clip"):
             pass
+    finally:
+        pool.shutdown(cancel_futures=True)
     counts[split] = max(count, counts[split])
     _publish(root, counts=counts, spec=spec)
     return _read(root, split=split, count=count)
@@ -74,6 +77,12 @@ def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
     counts: dict[Split, int] = {"train": 0, "test": 0}
     manifest = root / MANIFEST
     if not manifest.is_file():
+        others = [p.name for p in root.iterdir() if p.suffix != ".tmp"] if root.is_dir() else []
+        if others:
+            raise ValueError(
+                f"{root}: holds other files ({others[0]}) and no scenes; scenes are only written "
+                "into a folder of their own"
+            )
         _publish(root, counts=counts, spec=spec)
         return counts
     found = json.loads(manifest.read_text(encoding="utf-8"))
@@ -87,14 +96,15 @@ def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
 
 def _publish(root: Path, *, counts: dict[Split, int], spec: SceneSpec) -> None:
     """Write the csv of all scenes, one line for each that sounds, and the settings behind them."""
+    # First of all, since the manifest is what makes the folder one of scenes.
+    with replacing(root / MANIFEST) as half:
+        half.write_text(json.dumps({"settings": _settings(spec), "counts": counts}))
     with replacing(root / "vggsound.csv") as half, half.open("w", newline="") as file:
         table = csv.writer(file)
         for split, count in counts.items():
             for index in range(count):
                 for label in sounding(index, split=split):
                     table.writerow([scene_id(index, split=split), 0, CLASSES[label], split])
-    with replacing(root / MANIFEST) as half:
-        half.write_text(json.dumps({"settings": _settings(spec), "counts": counts}))
 
 
 def _settings(spec: SceneSpec) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """Clips of one split into tar files."""
 
 import os
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -92,6 +94,7 @@ class SplitWriter:
             sampler=order,
             num_workers=workers,
             collate_fn=_as_it_is,
+            worker_init_fn=_leave_with_parent,
         )
         done = len(self.clips) - len(order)
         with tqdm(
@@ -170,6 +173,18 @@ class SplitWriter:
 
 def _as_it_is(result: Any) -> Any:
     return result
+
+
+def _leave_with_parent(_: int) -> None:
+    """End this worker when the writer is killed: a full pipe would hold it back for ever."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _ready(tar: Path) -> Shard | None:
