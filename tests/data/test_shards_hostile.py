@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -206,7 +207,7 @@ def with_size(jpeg: bytes, height: int, width: int) -> bytes:
         (lambda data: b"\x89PNG" + data, "no whole JPEG"),
         (lambda data: b"", "no whole JPEG"),
         (lambda data: data[:2] + b"\xff\xe0\0\0" * 9 + data[2:], "no whole JPEG"),
-        (lambda data: data[: data.index(b"\xff\xc0") + 19] + b"\xff\xd9", "cannot be decoded"),
+        (lambda data: re.sub(b"(?s)(\xff\xc0.{7}).", rb"\1\t", data), "cannot be decoded"),
         (lambda data: bytes((1 << 24) + 1), r"0000\.jpg has 16,777,217 bytes, over"),
     ],
 )

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -94,7 +95,7 @@ class SplitWriter:
             sampler=order,
             num_workers=workers,
             collate_fn=_as_it_is,
-            worker_init_fn=_leave_with_parent,
+            worker_init_fn=partial(_leave_with, os.getpid()),
         )
         done = len(self.clips) - len(order)
         with tqdm(
@@ -175,12 +176,11 @@ def _as_it_is(result: Any) -> Any:
     return result
 
 
-def _leave_with_parent(_: int) -> None:
-    """End this worker when the writer is killed: a full pipe would hold it back for ever."""
-    parent = os.getppid()
+def _leave_with(writer: int, _: int) -> None:
+    """End this worker when the writer is killed; a full pipe, or an early kill, would keep it."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == writer:
             time.sleep(0.5)
         os._exit(1)
 
