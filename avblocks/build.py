@@ -9,11 +9,11 @@ from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
 from avblocks.fusion.block import FusionBlock
 from avblocks.fusion.dense import DenseFusion
-from avblocks.fusion.factorized import FactorizedFusion
+from avblocks.fusion.factorized import FactorizedFusion, require_num_tokens
 from avblocks.fusion.token import TokenFusion
 from avblocks.mae import AVMAE
 from avblocks.nn.vit import ViT, vit
-from avblocks.shapes import require, require_positive, sides
+from avblocks.shapes import require, sides
 
 FusionName = Literal["token", "dense", "factorized"]
 FusionLayers = Literal["all", "none"] | Collection[int]
@@ -56,9 +56,7 @@ def fusion_block(
 
 def _require_fusion(fusion: str, num_tokens: tuple[int, int, int]) -> None:
     require(fusion in get_args(FusionName), "fusion", fusion, f"one of {get_args(FusionName)}")
-    require(len(num_tokens) == 3, "num_tokens", num_tokens, "three positive integers")
-    for count in num_tokens:
-        require_positive(num_tokens=count)
+    require_num_tokens(num_tokens)
 
 
 def av_vit(
@@ -127,7 +125,9 @@ def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
     if isinstance(fusion_layers, str):
         require(fusion_layers in ("all", "none"), "fusion_layers", fusion_layers, takes)
         return [fusion_layers == "all"] * depth
-    fits = all(isinstance(i, int) and 0 <= i < depth for i in fusion_layers)
+    fits = isinstance(fusion_layers, Collection) and all(
+        isinstance(i, int) and 0 <= i < depth for i in fusion_layers
+    )
     require(fits, "fusion_layers", fusion_layers, takes)
     return [layer in fusion_layers for layer in range(depth)]
 

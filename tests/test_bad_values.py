@@ -39,7 +39,7 @@ GRID = [(0, 2), (2,), (2, -2)]
 DIM = {"dim": [0, -8, 8.0]}
 WIDTH = DIM | {"num_heads": [0, -2, 3, 2.0]}
 BLOCK = {"mlp_ratio": RATIO, "drop_path": SHARE}
-FUSE = {"attn_ratio": RATIO, "num_tokens": [(0, 1, 1), (1, -1, 4), (2, 2), (1.0, 1, 1)]}
+FUSE = {"attn_ratio": RATIO, "num_tokens": [(0, 1, 1), (1, -1, 4), (2, 2), (1.0, 1, 1), 8]}
 
 wide = {"dim": 8, "num_heads": 2}
 sizes = {"image_size": 8, "audio_size": (8, 8)}
@@ -54,7 +54,7 @@ TABLE: list[tuple[partial, dict[str, list]]] = [
     (partial(DropPath), {"rate": SHARE}),
     (
         partial(PatchEmbed, dim=8),
-        DIM | {"patch": [(0, 4), (4,), (1, 1, 1, 1), (-4, 4)], "channels": [0, -3]},
+        DIM | {"patch": [(0, 4), (4,), (1, 1, 1, 1), (-4, 4), 8], "channels": [0, -3]},
     ),
     (partial(SinCosPosition, dim=8, grid=(2, 2)), {"dim": [0, -8, 6], "grid": GRID}),
     (partial(LearnedPosition, dim=8, grid=(2, 2)), DIM | {"grid": GRID}),
@@ -89,7 +89,7 @@ TABLE: list[tuple[partial, dict[str, list]]] = [
         | FUSE
         | {"depth": [0, (2, 0), (2,), (1, 2, 3)], "patch": [0, -4]}
         | {"image_size": [9, 0, (8, 9)], "audio_size": [(8, 9), (0, 8)]}
-        | {"fusion": ["sum"], "fusion_layers": ["some", [2], [-1], [0.5]]},
+        | {"fusion": ["sum"], "fusion_layers": ["some", [2], [-1], [0.5], 1]},
     ),
     # What no layer would use is refused all the same.
     (

@@ -1,5 +1,7 @@
 """Factorized fusion: dense fusion over a few aggregation tokens of each modality."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,6 +9,14 @@ from torch import Tensor, nn
 from avblocks.fusion.aggregate import Aggregator
 from avblocks.fusion.dense import DenseFusion
 from avblocks.shapes import expect, require, require_positive
+
+
+def require_num_tokens(num_tokens: tuple[int, int, int]) -> None:
+    """Raise a ``ValueError`` unless there are three counts, each above zero."""
+    fits = isinstance(num_tokens, Sequence) and len(num_tokens) == 3
+    require(fits, "num_tokens", num_tokens, "three positive integers")
+    for count in num_tokens:
+        require_positive(num_tokens=count)
 
 
 class FactorizedFusion(nn.Module):
@@ -43,9 +53,7 @@ class FactorizedFusion(nn.Module):
         attn_ratio: float = 0.25,
     ) -> None:
         super().__init__()
-        require(len(num_tokens) == 3, "num_tokens", num_tokens, "three positive integers")
-        for count in num_tokens:
-            require_positive(num_tokens=count)
+        require_num_tokens(num_tokens)
         self.num_tokens = tuple(num_tokens)
         self.image_aggregator = Aggregator(dim, num_heads=num_heads)
         self.audio_aggregator = Aggregator(dim, num_heads=num_heads)

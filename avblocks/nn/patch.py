@@ -13,7 +13,8 @@ from avblocks.shapes import expect, grid_of, require, require_positive
 
 
 def _require_patch(patch: tuple[int, ...]) -> None:
-    require(len(patch) in (2, 3) and min(patch) > 0, "patch", patch, "two or three positive sides")
+    fits = isinstance(patch, tuple) and len(patch) in (2, 3) and min(patch) > 0
+    require(fits, "patch", patch, "two or three positive sides")
 
 
 def patchify(x: Float[Tensor, "b c *size"], *, patch: tuple[int, ...]) -> Float[Tensor, "b n v"]:

@@ -5,25 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_model import TINY
 
 from avblocks.data.datasets import SceneSpec, scenes
 from recipes import _data, make_shards, paper_pretrain
 from recipes._cli import run_cli
 from recipes._data import Data
 from recipes._logs import read_rows
-from recipes._model import Model
 from recipes._run import Run
-
-TINY = Model(
-    dim=16,
-    depth=1,
-    heads=2,
-    patch=8,
-    num_tokens=(2, 1, 1),
-    decoder_dim=16,
-    decoder_depth=1,
-    decoder_heads=2,
-)
 
 
 @pytest.fixture(scope="module")

@@ -11,29 +11,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_model import TINY
 
 from avblocks.data.datasets import scenes as make_scenes
 from avblocks.data.datasets.scenes import SceneSpec
 from recipes import paper_pretrain
 from recipes._cli import run_cli
 from recipes._logs import read_rows
-from recipes._model import Model
 from recipes._run import Run
 from recipes.paper_pretrain import AUDIOSET, FOLDER, SCENES, VGGSOUND, Config
 
 ROOT = Path(__file__).parents[2]
 CLIPS = Path(os.environ.get("AVBLOCKS_CLIPS", ROOT.parent / "shared" / "clips"))
-TINY = Model(
-    dim=16,
-    depth=2,
-    heads=2,
-    patch=8,
-    num_tokens=(2, 1, 1),
-    attn_ratio=0.5,
-    decoder_dim=16,
-    decoder_depth=1,
-    decoder_heads=2,
-)
 
 
 @pytest.fixture(scope="module")
