@@ -15,6 +15,14 @@ from recipes._run import Folder
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
 """What a user can cause and mend; anything else is a bug and keeps its traceback."""
+_LOADER_ERRORS = {
+    r"DataLoader worker \(.*": "a process that reads clips died ({}), mostly for want of memory: "
+    "go on with fewer --data.workers (a training run with --run.resume)",
+    r"DataLoader timed out after .*": "nothing came from the processes that read clips ({}): see "
+    "that the disk answers, then go on, with more --data.timeout if it is slow (a training run "
+    "with --run.resume)",
+}
+"""What torch says when the processes of a loader fail, and what to do about it."""
 
 
 class HasRun(Protocol):
@@ -113,6 +121,9 @@ def user_line(error: BaseException) -> str | None:
     only the original message is kept.
     """
     text = str(error)
+    for pattern, remedy in _LOADER_ERRORS.items():
+        if isinstance(error, RuntimeError) and re.fullmatch(pattern, text.strip()):
+            return remedy.format(text.strip().rstrip("."))
     worker = re.match(r"Caught (\w+) in DataLoader worker", text)
     if isinstance(error, RuntimeError) and not (worker and _is_user_error(worker[1])):
         return None

@@ -11,11 +11,32 @@ import torch
 from torch.utils.data import DataLoader
 
 from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate, read_clip
-from avblocks.data.datasets import ClipSet, audioset, folder, scenes, vggsound
+from avblocks.data.datasets import (
+    ClipSet,
+    audioset,
+    folder,
+    hold_out,
+    scenes,
+    vggsound,
+    vggsound_music,
+)
 from avblocks.data.datasets.scenes import VERSION
 from avblocks.data.shards import Shards
 from recipes._distributed import rank_and_world
 
+DataName = Literal[
+    "scenes",
+    "folder",
+    "class_folder",
+    "vggsound",
+    "vggsound_music",
+    "audioset",
+    "audioset_balanced",
+]
+FREE = tuple(
+    f"data.{name}" for name in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")
+)
+"""Settings that a resumed run may change: none of them changes what it trains on."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
 
 
@@ -23,7 +44,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avbloc
 class Data:
     """Which clips to read, and what to cut out of each."""
 
-    name: Literal["scenes", "folder", "vggsound", "audioset"]
+    name: DataName
     """Layout of the data; scenes are made on the spot."""
 
     root: Path | None = None
@@ -31,6 +52,9 @@ class Data:
 
     shards: str | None = None
     """Folder, or file:// address, of shards to read in place of the clips."""
+
+    scenes: tuple[int, int] = (240, 120)
+    """How many scenes to make, for training and for testing."""
 
     seconds: float = 3.0
     """Length of the sound window."""
@@ -46,6 +70,9 @@ class Data:
 
     workers: int = 8
     """Processes that read clips, for each process that trains."""
+
+    timeout: float = 300.0
+    """Seconds without a batch from these processes after which the run ends with an error."""
 
     on_error: Literal["raise", "skip"] = "raise"
     """Stop at a file that cannot be used, or list it in skipped.csv and go on without it."""
@@ -67,6 +94,13 @@ class Data:
             raise ValueError(f"--data.rate must be a multiple of 64, got {self.rate}")
         if self.workers < 0:
             raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
+        if not self.timeout > 0:
+            raise ValueError(f"--data.timeout must be above 0, got {self.timeout}")
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a clip may have several classes, each to be found for itself."""
+        return self.name.startswith("audioset")
 
     @property
     def audio_size(self) -> tuple[int, int]:
@@ -87,14 +121,7 @@ def train_set(data: Data) -> ClipSet:
     if data.shards is not None:
         return _reported(_shards(data.shards).clips("train"), data.shards)
     data.check()
-    root = _root(data)
-    if data.name == "scenes":
-        return _reported(scenes(root, split="train"), root)
-    if data.name == "vggsound":
-        return _reported(vggsound(root, split="train"), root)
-    if data.name == "audioset":
-        return _reported(audioset(root, split="unbalanced"), root)
-    return _reported(folder(root), root)
+    return _reported(_read(data, "train"), _root(data))
 
 
 def test_set(data: Data) -> ClipSet | None:
@@ -106,14 +133,26 @@ def test_set(data: Data) -> ClipSet | None:
     if data.shards is not None:
         shards = _shards(data.shards)
         return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
-    root = _root(data)
-    if data.name == "scenes":
-        return _reported(scenes(root, split="test"), root)
-    if data.name == "vggsound":
-        return _reported(vggsound(root, split="test"), root)
-    if data.name == "audioset":
-        return _reported(audioset(root, split="eval"), root)
-    return None
+    return None if data.name == "folder" else _reported(_read(data, "test"), _root(data))
+
+
+def _read(data: Data, split: Literal["train", "test"]) -> ClipSet:
+    root, train = _root(data), split == "train"
+    match data.name:
+        case "scenes":
+            return scenes(root, split=split, num_clips=data.scenes[not train])
+        case "vggsound":
+            return vggsound(root, split=split)
+        case "vggsound_music":
+            return vggsound_music(root, split=split)
+        case "audioset":
+            return audioset(root, split="unbalanced" if train else "eval")
+        case "audioset_balanced":
+            return audioset(root, split="balanced" if train else "eval")
+        case "class_folder":
+            return hold_out(folder(root, classes=True))[not train]
+        case "folder":
+            return folder(root)
 
 
 def _root(data: Data) -> Path:
@@ -134,7 +173,7 @@ def _reported(clips: ClipSet, root: Path | str) -> ClipSet:
     return clips
 
 
-def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int) -> ClipDataset:
+def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int, windows: int = 1) -> ClipDataset:
     """The clips as samples, drawn at random for training and from the middle for evaluation.
 
     How many may be skipped is up to `SkippedFiles`, which hears of all workers and lists them.
@@ -149,6 +188,7 @@ def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int) -> ClipDatase
         on_error=data.on_error,
         max_skipped=1.0,
         read=read_clip if data.shards is None else _shards(data.shards).read,
+        windows=windows,
     )
 
 
@@ -166,6 +206,7 @@ def train_loader(
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=data.workers,
+            timeout=data.timeout if data.workers else 0,
             persistent_workers=data.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
@@ -173,14 +214,16 @@ def train_loader(
     return loader
 
 
-def test_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch]:
-    """Make the loader of every clip once, in order, shared out among the processes."""
+def test_loader(clips: ClipSet, data: Data, *, batch: int, windows: int = 1) -> DataLoader[AVBatch]:
+    """Make the loader of each window of each clip once, shared out among the processes."""
     rank, world = rank_and_world()
-    keys = [(0, index) for index in range(rank, len(clips), world)]
+    samples = dataset(clips, data, train=False, seed=0, windows=windows)
+    keys = [(0, index) for index in range(rank, len(samples), world)]
     return DataLoader(
-        dataset(clips, data, train=False, seed=0),
+        samples,
         batch_sampler=[keys[i : i + batch] for i in range(0, len(keys), batch)],
         collate_fn=collate,
         num_workers=data.workers,
+        timeout=data.timeout if data.workers else 0,
         pin_memory=torch.cuda.is_available(),
     )

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from avblocks.data.datasets import ClipSet
 from recipes._run import Run
 
 
@@ -28,6 +29,7 @@ class Job:
     evaluate_every: int
     on_batch: Callable[[Any], object] | None
     compiled: nn.Module
+    clips: Mapping[str, ClipSet | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ def fit(
     evaluate_every: int = 1,
     on_batch: Callable[[Any], object] | None = None,
     compiled: nn.Module | None = None,
+    clips: Mapping[str, ClipSet | None] | None = None,
 ) -> Fitted:
     """Train a model; stopped anywhere and resumed, it does bit for bit what it would have done.
 
@@ -92,6 +95,8 @@ def fit(
         evaluate_every: Epochs between evaluations.
         on_batch: Called with each batch before the model, for instance to count.
         compiled: The part of the model that `run.compile` compiles, if not all of it.
+        clips: The data by what it is for, as "train" and "test"; how many are listed, on disk and
+            missing is kept in `config.json`, and a run resumed on others to train on is refused.
 
     Returns:
         How the run ended.
@@ -119,5 +124,6 @@ def fit(
             evaluate_every=evaluate_every,
             on_batch=on_batch,
             compiled=compiled or model,
+            clips=clips or {},
         )
     )

@@ -46,6 +46,7 @@ def run_job(job: Job) -> Fitted:
             job.run,
             config=job.config,
             free=job.free,
+            clips=job.clips,
             first=trainer.is_global_zero,
         )
         return _train(

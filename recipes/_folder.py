@@ -2,12 +2,13 @@
 
 import json
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from avblocks.data.datasets import ClipSet
 from recipes import _saves
 from recipes._run import Run
 
@@ -16,7 +17,12 @@ FIXED = ("run.seed", "run.accumulate", "run.clip_grad")
 
 
 def open_folder(
-    run: Run, *, config: Any, free: Collection[str] = (), first: bool = True
+    run: Run,
+    *,
+    config: Any,
+    free: Collection[str] = (),
+    clips: Mapping[str, ClipSet | None] | None = None,
+    first: bool = True,
 ) -> Path | None:
     """Make the run folder ready and write `config.json`.
 
@@ -24,6 +30,7 @@ def open_folder(
         run: The run's settings.
         config: The recipe's configuration, a dataclass or a dict.
         free: Dotted names in `config` that a resumed run may change, such as `data.root`.
+        clips: The data by what it is for, such as "train"; counts of it are kept.
         first: Whether this process writes and talks for all the others.
 
     Returns:
@@ -31,10 +38,16 @@ def open_folder(
 
     Raises:
         ValueError: If the folder holds a run and `run.resume` is off, or the other way
-            round, or if the run in it was started with another configuration.
+            round, or if the run in it was started with another configuration or trained on other
+            clips.
     """
     folder = run.folder
-    facts = {"config": {**plain(config), "run": plain(run)}, "versions": versions()}
+    given = {use: found for use, found in (clips or {}).items() if found is not None}
+    facts = {
+        "config": {**plain(config), "run": plain(run)},
+        "clips": {use: found.facts() for use, found in given.items()},
+        "versions": versions(),
+    }
     if not run.resume:
         if first and _saves.exists(checkpoints(folder)):
             raise ValueError(
@@ -43,10 +56,11 @@ def open_folder(
             )
         path = None
     else:
-        path = _saves.latest(checkpoints(folder), report=print if first else _silent)
+        report = print if first else _silent
+        path = _saves.latest(checkpoints(folder), report=report)
         if path is None:
             raise ValueError(f"nothing to resume in {folder}: it holds no whole checkpoint")
-        _check_same(folder / "config.json", facts, free)
+        _check_same(folder / "config.json", facts, free, report)
     if first:
         folder.mkdir(parents=True, exist_ok=True)
         _saves.replace_text(folder / "config.json", json.dumps(facts, indent=2) + "\n")
@@ -79,7 +93,9 @@ def _silent(_: str) -> None:
     pass
 
 
-def _check_same(path: Path, facts: Mapping[str, Any], free: Collection[str]) -> None:
+def _check_same(
+    path: Path, facts: Mapping[str, Any], free: Collection[str], report: Callable[[str], object]
+) -> None:
     if not path.is_file():
         raise ValueError(f"{path} is missing, so the run cannot be resumed safely")
     old = json.loads(path.read_text(encoding="utf-8"))
@@ -93,6 +109,22 @@ def _check_same(path: Path, facts: Mapping[str, Any], free: Collection[str]) -> 
         raise ValueError(
             f"the run in {path.parent} had another configuration: {'; '.join(changed)}"
         )
+    _check_clips(old.get("clips", {}), facts["clips"], report)
+
+
+def _check_clips(
+    before: Mapping[str, Any], now: Mapping[str, Any], report: Callable[[str], object]
+) -> None:
+    """Refuse other clips to train on, since they come in another order; tell of other changes."""
+    for use in before.keys() & now.keys():
+        old, new = before[use], now[use]
+        if old["ids_sha256"] == new["ids_sha256"]:
+            continue
+        change = f"the clips to {use} on are others: {old['on_disk']:,} were on disk when the run "
+        change += f"was started, and {new['on_disk']:,} are now"
+        if use == "train":
+            raise ValueError(f"{change}; resume on the same clips, or start a new run")
+        report(change)
 
 
 def _is_free(name: str, free: Collection[str]) -> bool:

@@ -41,6 +41,9 @@ class Source:
     workers: int = os.cpu_count() or 1
     """Processes that decode and encode."""
 
+    timeout: float = 600.0
+    """Seconds without a clip from these processes after which the work ends with an error."""
+
     on_error: Literal["raise", "skip"] = "raise"
     """Stop at a file that cannot be used, or list it in skipped.csv and go on without it."""
 
@@ -80,6 +83,8 @@ def main(config: Config) -> None:
     """Make the shards of the training clips and, if there are any, the test clips."""
     if config.out is None:
         raise ValueError("the shards need --out DIR, a folder of their own")
+    if not config.data.timeout > 0:
+        raise ValueError(f"--data.timeout must be above 0, got {config.data.timeout}")
     data = Data(name=config.data.name, root=config.data.root)
     splits = {"train": train_set(data), "test": test_set(data)}
     shards = make_shards(
@@ -87,6 +92,7 @@ def main(config: Config) -> None:
         config.out,
         settings=config.shards,
         workers=config.data.workers,
+        timeout=config.data.timeout,
         on_error=config.data.on_error,
         max_skipped=config.data.max_skipped,
     )

@@ -23,7 +23,7 @@ from torch.optim import AdamW
 
 from avblocks.optim import group_rates, param_groups, scaled_lr
 from recipes._cli import resume_command, run_cli
-from recipes._data import SCENES_DATA, Data, test_loader, test_set, train_loader, train_set
+from recipes._data import FREE, SCENES_DATA, Data, test_loader, test_set, train_loader, train_set
 from recipes._engine import fit
 from recipes._model import SMALL, Model, build_autoencoder, check_sizes
 from recipes._plan import seed_all
@@ -121,13 +121,15 @@ def main(config: Config) -> None:
     groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)
     optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95))
 
-    folder, multilabel = config.run.folder, config.data.name == "audioset"
+    folder = config.run.folder
     total = len(train) + (len(test) if test else 0)
     skipped = SkippedFiles(folder, total=total, max_skipped=config.data.max_skipped)
 
     def probe(_: nn.Module, epochs_done: int) -> dict[str, float]:
         loader = test_loader(test or train, config.data, batch=config.batch)
-        return nearest_neighbour(model.encode, loader, on_batch=skipped, multilabel=multilabel)
+        return nearest_neighbour(
+            model.encode, loader, on_batch=skipped, multilabel=config.data.multilabel
+        )
 
     fitted = fit(
         model,
@@ -138,7 +140,8 @@ def main(config: Config) -> None:
         epochs=config.epochs,
         run=config.run,
         config=config,
-        free=("data.root", "data.workers", "data.on_error", "data.max_skipped"),
+        free=FREE,
+        clips={"train": train, "test": test},
         evaluate=probe if test else None,
         evaluate_every=config.probe_every,
         on_batch=skipped,

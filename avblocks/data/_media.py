@@ -24,6 +24,8 @@ _TITLES: dict[str, Any] = (
 MAX_PIXELS = 8192 * 4320
 """Of a picture or a frame."""
 _RATES = (1_000, 768_000)
+# What FFmpeg else decodes and reads ahead to learn what the headers of mp4 and mov say anyway.
+_HEADER_ALONE = {"skip_frame": "all", "probesize": "4096"}
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,14 @@ class Sound:
 
 
 @contextmanager
-def open_media(path: str) -> Iterator[Media]:
+def open_media(path: str, *, probe: bool = True) -> Iterator[Media]:
     """Open a file for as long as the block lasts, and turn decoding errors into ``ClipError``.
 
     Args:
         path: The file.
+        probe: Whether to look into the streams first. If not, the file is open in a sixth of the
+            time, what its header says is believed, and headers that do not say enough are errors:
+            whoever meets one opens the file again.
 
     Yields:
         The open file.
@@ -72,8 +77,12 @@ def open_media(path: str) -> Iterator[Media]:
         ClipError: If it is missing, empty, no mp4, mov, mkv, webm or avi, damaged, without picture
             or sound, or out of bounds.
     """
-    with _opened(path, formats=_VIDEOS, named="mp4, mov, mkv, webm or avi") as container:
-        yield _media(path, container)
+    more = {} if probe else _HEADER_ALONE
+    with _opened(path, formats=_VIDEOS, named="mp4, mov, mkv, webm or avi", more=more) as container:
+        media = _media(path, container)
+        if not probe and not _says_enough(media):
+            raise ClipError(path, "its header does not say enough")
+        yield media
 
 
 @contextmanager
@@ -94,7 +103,24 @@ def open_sound(path: str) -> Iterator[Sound]:
 
 
 @contextmanager
-def _opened(path: str, *, formats: str, named: str) -> Iterator[InputContainer]:
+def reopen(media: Media | Sound) -> Iterator[Sound]:
+    """Open a file once more, for its packets: moving in it disturbs no decoder of the first.
+
+    Args:
+        media: The file.
+
+    Yields:
+        It.
+    """
+    formats = f"{_VIDEOS},{_SOUNDS}"
+    with _opened(media.path, formats=formats, named="before", more=_HEADER_ALONE) as container:
+        yield Sound(path=media.path, container=container, audio=_audio(media.path, container))
+
+
+@contextmanager
+def _opened(
+    path: str, *, formats: str, named: str, more: dict[str, str] | None = None
+) -> Iterator[InputContainer]:
     """Open a file of one of some formats, and turn FFmpeg's errors into ``ClipError``."""
     file = Path(path)
     if not file.is_file():
@@ -102,7 +128,7 @@ def _opened(path: str, *, formats: str, named: str) -> Iterator[InputContainer]:
     if not file.stat().st_size:
         raise ClipError(path, "the file is empty")
     try:
-        options = {"protocol_whitelist": "file", "format_whitelist": formats}
+        options = {"protocol_whitelist": "file", "format_whitelist": formats, **(more or {})}
         container = av.open(f"file:{path}", options=options, **_TITLES)
     except FFmpegError as error:
         reason = f"cannot be opened as {named} ({error.strerror})"
@@ -127,6 +153,13 @@ def _media(path: str, container: InputContainer) -> Media:
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     video.codec_context.thread_count = 1
     return Media(path=path, container=container, video=video, audio=audio)
+
+
+def _says_enough(media: Media) -> bool:
+    """Whether a file's header gave what is else learnt by a look into its streams."""
+    sound = media.audio
+    known = None not in (sound.start_time, sound.duration, sound.codec_context.format)
+    return known and media.container.format.name.startswith("mov,mp4")
 
 
 def _audio(path: str, container: InputContainer) -> AudioStream:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from torch import Tensor
 
+from avblocks.data._frames import rgb
 from avblocks.data._media import MAX_PIXELS
 from avblocks.data.clip import ClipError
 
@@ -35,9 +35,7 @@ def decode_picture(path: str) -> UInt8[Tensor, "3 height width"]:
     Raises:
         ClipError: If it is missing, empty, neither jpg nor png, damaged or too large.
     """
-    frame = _decode(path)
-    picture = np.rot90(_rgb(frame), round(frame.rotation / 90))
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    return torch.from_numpy(np.ascontiguousarray(rgb(_decode(path)).transpose(2, 0, 1)))
 
 
 def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
@@ -56,16 +54,11 @@ def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
     """
     frame = _decode(path)
     if binary:
-        return torch.from_numpy(_rgb(frame).max(axis=2)).clamp(max=1)
+        return torch.from_numpy(rgb(frame).max(axis=2)).clamp(max=1)
     if frame.format.name not in ("gray", "pal8"):
         raise ClipError(path, f"pixels are {frame.format.name}; class numbers need 8 bits of grey")
     places = frame.to_ndarray()
     return torch.from_numpy(places[0] if isinstance(places, tuple) else places)
-
-
-def _rgb(frame: av.VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
-    """Convert without the threads of av 19, which hang a forked worker."""
-    return VideoReformatter().reformat(frame, format="rgb24", threads=1).to_ndarray()
 
 
 def _decode(path: str) -> av.VideoFrame:

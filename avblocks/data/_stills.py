@@ -6,9 +6,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from avblocks.data._decode import decode_audio, extent
 from avblocks.data._media import open_sound
 from avblocks.data._picture import decode_mask, decode_picture
+from avblocks.data._sound import decode_audio, extent
 from avblocks.data.clip import AVClip, ClipError, Frames
 from avblocks.data.datasets.clipset import Item, Picture
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,10 @@ class Skipped:
 
 @dataclass(frozen=True)
 class AVBatch:
-    """Clips with what was drawn for them; flips and gains are for the device to carry out.
+    """Clips with what was drawn for them; crops, flips and gains are for the device to carry out.
 
     Attributes:
-        image: Cropped pictures.
+        image: Pictures, filled up with black on the right and below to be of one size.
         audio: Windows of sound in [-1, 1].
         flip: Which pictures to mirror.
         gain: How much louder to make the sounds, dB.
@@ -34,6 +35,12 @@ class AVBatch:
         seeds: Seed of each sample, on the host.
         paths: Where each clip came from.
         skipped: Files met on the way that could not be used.
+        crop: Left, top, right, bottom of the part of each picture to look at, pixels; all of it if
+            not given.
+        size: Side of the square that the part is to become, pixels.
+        mask: Class numbers of the pictures' pixels, 0 for background, if the clips have masks.
+        boxes: Of each picture the boxes of what sounds, see ``AVClip``; on the host, in shares of
+            the whole picture, whatever is cropped out of it.
     """
 
     image: UInt8[Tensor, "b 3 height width"]
@@ -44,20 +51,24 @@ class AVBatch:
     seeds: tuple[int, ...]
     paths: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
+    crop: Float[Tensor, "b 4"] | None = None
+    size: int = 0
+    mask: UInt8[Tensor, "b height width"] | None = None
+    boxes: tuple[Float[Tensor, "_ 4"] | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "AVBatch":
         """Give the batch with its tensors on a device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "AVBatch":
         """Give the batch with its tensors in page-locked memory; ``DataLoader`` calls this."""
-        return self._map(Tensor.pin_memory)
+        return self.map(Tensor.pin_memory)
 
-    def _map(self, function: Callable[[Tensor], Tensor]) -> "AVBatch":
-        """Apply a function to each tensor."""
+    def map(self, function: Callable[[Tensor], Tensor]) -> "AVBatch":
+        """Apply a function to each tensor, such as one that takes some rows of it."""
         return replace(
             self,
             image=function(self.image),
@@ -65,13 +76,20 @@ class AVBatch:
             flip=function(self.flip),
             gain=function(self.gain),
             target=function(self.target),
+            crop=None if self.crop is None else function(self.crop),
+            mask=None if self.mask is None else function(self.mask),
         )
 
 
 def collate(batches: Sequence[AVBatch]) -> AVBatch:
     """Join batches, of one clip or none each, in their order."""
+    sides = [
+        max(sides) for sides in zip(*(batch.image.shape[2:] for batch in batches), strict=True)
+    ]
+    crops = [batch.crop for batch in batches if batch.crop is not None]
+    masks = [_filled(batch.mask, *sides) for batch in batches if batch.mask is not None]
     return AVBatch(
-        image=torch.cat([batch.image for batch in batches]),
+        image=torch.cat([_filled(batch.image, *sides) for batch in batches]),
         audio=torch.cat([batch.audio for batch in batches]),
         flip=torch.cat([batch.flip for batch in batches]),
         gain=torch.cat([batch.gain for batch in batches]),
@@ -79,4 +97,15 @@ def collate(batches: Sequence[AVBatch]) -> AVBatch:
         seeds=sum((batch.seeds for batch in batches), ()),
         paths=sum((batch.paths for batch in batches), ()),
         skipped=sum((batch.skipped for batch in batches), ()),
+        crop=torch.cat(crops) if crops else None,
+        size=batches[0].size,
+        mask=torch.cat(masks) if masks else None,
+        boxes=sum((batch.boxes for batch in batches), ()),
     )
+
+
+def _filled(
+    image: UInt8[Tensor, "*shape height width"], down: int, across: int
+) -> UInt8[Tensor, "*shape {down} {across}"]:
+    """Add black on the right and below."""
+    return pad(image, (0, across - image.shape[-1], 0, down - image.shape[-2]))

@@ -11,7 +11,7 @@ from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.keyed import sample_generator, sample_seed
 from avblocks.data.read import read_clip
-from avblocks.data.transforms import center_crop, random_resized_crop
+from avblocks.data.transforms import mask_like, middle_part, random_part, whole_picture
 
 _GAIN = 6.0  # dB, in the paper
 
@@ -35,7 +35,8 @@ class ClipDataset(Dataset[AVBatch]):
     """Clips as batches of one, to be joined by ``collate``.
 
     Training draws window, frame, crop, flip and gain from the sample's own generator; evaluation
-    takes the middle of everything.
+    takes the middle of everything, or several windows of each sound: then index
+    ``clip * windows + window`` is a window of a clip, and the samples of a clip have one path.
 
     Args:
         clips: The files.
@@ -49,6 +50,10 @@ class ClipDataset(Dataset[AVBatch]):
             batches keep their size, and in evaluation the batch has no clip.
         max_skipped: Share of the files that may be skipped, as far as this worker has seen.
         read: What reads the clips; ``Shards.read`` for those in shards.
+        windows: Windows of each clip in evaluation, evenly spaced from the first of its sound to
+            the last, each with its middle frame (paper: 10 over the 10 s of a clip).
+        whole: Whether evaluation looks at whole pictures, squeezed into the square, and not at
+            their middle; as the field does where masks and boxes are scored.
 
     Raises:
         ValueError: If there is no clip or a number is out of range.
@@ -66,12 +71,16 @@ class ClipDataset(Dataset[AVBatch]):
         on_error: Literal["raise", "skip"] = "raise",
         max_skipped: float = 0.1,
         read: ReadClip = read_clip,
+        windows: int = 1,
+        whole: bool = False,
     ) -> None:
         if not len(clips) or seconds <= 0 or rate < 1 or size < 2 or not 0 <= max_skipped <= 1:
             raise ValueError(
                 "expected clips, seconds > 0, rate >= 1, size >= 2 and max_skipped in [0, 1], got "
                 f"{len(clips)} clips, {seconds}, {rate}, {size} and {max_skipped}"
             )
+        if windows < 1 or (train and windows > 1):
+            raise ValueError(f"expected windows >= 1, and 1 in training, got {windows}")
         self.clips = clips
         self.seconds = seconds
         self.rate = rate
@@ -81,16 +90,18 @@ class ClipDataset(Dataset[AVBatch]):
         self.on_error = on_error
         self.max_skipped = max_skipped
         self.read = read
+        self.windows = windows
+        self.whole = whole and not train
         self._bad: dict[int, Skipped] = {}
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self.clips) * self.windows
 
     def __getitem__(self, key: tuple[int, int]) -> AVBatch:
         """Read the sample of an (epoch, index).
 
         Args:
-            key: Epoch and index of the clip.
+            key: Epoch and index of the sample.
 
         Returns:
             A batch of one clip, or of none if it was skipped in evaluation.
@@ -102,7 +113,7 @@ class ClipDataset(Dataset[AVBatch]):
         epoch, index = key
         skipped: list[Skipped] = []
         for step in range(len(self) if self.train else 1):
-            place = (index + step) % len(self)
+            place = (index // self.windows + step) % len(self.clips)
             bad = self._bad.get(place)
             if bad is None:
                 try:
@@ -117,10 +128,10 @@ class ClipDataset(Dataset[AVBatch]):
     def _remember(self, place: int, error: ClipError) -> Skipped:
         """Note a file that cannot be used, and stop if there are too many."""
         self._bad[place] = Skipped(path=error.path, reason=error.reason)
-        if len(self._bad) > self.max_skipped * len(self):
+        if len(self._bad) > self.max_skipped * len(self.clips):
             raise TooManySkippedError(
-                f"{len(self._bad)} of {len(self)} clips cannot be used, more than the share of "
-                f"{self.max_skipped:g} allowed by max_skipped; the last is {error}"
+                f"{len(self._bad)} of {len(self.clips)} clips cannot be used, more than the share "
+                f"of {self.max_skipped:g} allowed by max_skipped; the last is {error}"
             ) from error
         return self._bad[place]
 
@@ -129,15 +140,18 @@ class ClipDataset(Dataset[AVBatch]):
     ) -> AVBatch:
         """Read the clip at a place with the randomness of an index."""
         generator = sample_generator(self.seed, epoch, index)
-        window, frame, flip, gain = 0.5, 0.5, 0.0, 0.5
+        window, frame, flip, gain = self._window(index), 0.5, 0.0, 0.5
         if self.train:
             window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
         item = self.clips.items[place]
         clip = self.read(item, seconds=self.seconds, rate=self.rate, place=window, frame=frame)
         if self.train:
-            image = random_resized_crop(clip.image, size=self.size, generator=generator)
+            image, crop = random_part(clip.image, size=self.size, generator=generator)
         else:
-            image = center_crop(clip.image, size=self.size)
+            image, crop = (whole_picture if self.whole else middle_part)(clip.image, size=self.size)
+        mask = clip.mask
+        if mask is not None:
+            mask = mask_like(mask, image=image, whole=self.whole)[None]
         target = torch.zeros(1, len(self.clips.classes))
         target[0, list(item.labels)] = 1
         return AVBatch(
@@ -149,7 +163,15 @@ class ClipDataset(Dataset[AVBatch]):
             seeds=(sample_seed(self.seed, epoch, index),),
             paths=(item.path,),
             skipped=skipped,
+            crop=crop[None],
+            size=self.size,
+            mask=mask,
+            boxes=(clip.boxes,),
         )
+
+    def _window(self, index: int) -> float:
+        """Give the place of an evaluation's window in its sound."""
+        return index % self.windows / (self.windows - 1) if self.windows > 1 else 0.5
 
     def _none(self, skipped: tuple[Skipped, ...]) -> AVBatch:
         """Give a batch of no clip."""
@@ -162,4 +184,6 @@ class ClipDataset(Dataset[AVBatch]):
             seeds=(),
             paths=(),
             skipped=skipped,
+            crop=torch.zeros(0, 4),
+            size=self.size,
         )

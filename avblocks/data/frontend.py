@@ -1,17 +1,23 @@
 """From a batch of bytes and samples to what the encoder reads, on the device."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from avblocks.audio import LogMel
 from avblocks.data.batch import AVBatch
-from avblocks.data.transforms import Normalize, apply_gain, flip_images
+from avblocks.data.transforms import (
+    Normalize,
+    apply_gain,
+    crop_images,
+    crop_masks,
+    flip_images,
+)
 from avblocks.shapes import require
 
 
 class FrontEnd(nn.Module):
-    """Flip and normalise the pictures, apply the gains, take the log-mel spectrograms.
+    """Crop, flip and normalise the pictures, apply the gains, take the log-mel spectrograms.
 
     It computes in float32 whatever the precision around it: half a precision is too little for
     the power of a quiet sound.
@@ -46,6 +52,22 @@ class FrontEnd(nn.Module):
     ) -> tuple[Float[Tensor, "b 3 height width"], Float[Tensor, "b 1 m t"]]:
         """Pictures and spectrograms of a batch."""
         with torch.autocast(batch.image.device.type, enabled=False):
-            image = self.normalize(flip_images(batch.image, batch.flip))
+            image = batch.image
+            if batch.crop is not None:
+                image = crop_images(image, batch.crop, size=batch.size)
+            image = self.normalize(flip_images(image, batch.flip))
             audio = self.log_mel(apply_gain(batch.audio, batch.gain))
         return image, audio
+
+    def masks(self, batch: AVBatch) -> UInt8[Tensor, "b height width"]:
+        """Masks of a batch, cropped and flipped as its pictures are.
+
+        Raises:
+            ValueError: if the clips have no masks.
+        """
+        mask = batch.mask
+        if mask is None:
+            raise ValueError("the clips of the batch have no masks")
+        if batch.crop is not None:
+            mask = crop_masks(mask, batch.crop, size=batch.size)
+        return torch.where(batch.flip[:, None, None], mask.flip(-1), mask)

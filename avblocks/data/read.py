@@ -1,14 +1,17 @@
 """Read a clip: one picture and the sound around it, from a video or from a sound and pictures."""
 
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
-from avblocks.data._decode import decode_audio, decode_frame, extent
-from avblocks.data._media import open_media
+from avblocks.data._frames import decode_frame
+from avblocks.data._media import Media, open_media
+from avblocks.data._sound import decode_audio, extent
 from avblocks.data._stills import read_stills
-from avblocks.data.clip import AVClip
+from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import Item
 
 
@@ -56,18 +59,25 @@ def read_clip(
 
 
 def _read_video(item: Item, *, seconds: float, rate: int, place: float, frame: float) -> AVClip:
-    """Read both from one opening of a video file."""
+    """Read both from one opening of a video file, or two where its header is not enough."""
+    window = partial(_window, seconds=seconds, rate=rate, place=place, frame=frame)
+    with suppress(ClipError), open_media(item.path, probe=False) as media:
+        return window(media)
     with open_media(item.path) as media:
-        start, end = extent(media)
-        start += place * max(end - start - seconds, 0)
-        audio = decode_audio(media, start=start, seconds=seconds, rate=rate)
-        time = frame * min(seconds, max(end - start, 0))
-        image = decode_frame(media, time=start + time)
-    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+        return window(media)
+
+
+def _window(media: Media, *, seconds: float, rate: int, place: float, frame: float) -> AVClip:
+    """Read both from an open file."""
+    start, end = extent(media)
+    start += place * max(end - start - seconds, 0)
+    audio = decode_audio(media, start=start, seconds=seconds, rate=rate)
+    time = frame * min(seconds, max(end - start, 0))
+    image = decode_frame(media, time=start + time)
     return AVClip(
-        image=torch.from_numpy(planes),
+        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
         audio=torch.from_numpy(audio),
         rate=rate,
-        path=item.path,
+        path=media.path,
         time=time,
     )

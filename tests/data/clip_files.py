@@ -39,6 +39,8 @@ def encode(
     title: str = "",
     options: dict[str, str] | None = None,
     codecs: tuple[str, str] = ("libx264", "aac"),
+    height: int = 48,
+    width: int = 64,
 ) -> Path:
     """Write counted pictures (0 frames: no video stream) and a chirp (0 s: no audio stream)."""
     with av.open(str(path), "w", options=options or {}) as container:
@@ -48,8 +50,11 @@ def encode(
         if frames:
             # libx264 has B-frames by default, so decoding order is not the order of the pictures.
             video = container.add_stream(codecs[0], rate=fps, options={"g": "15"})
-            video.height, video.width, video.pix_fmt = 48, 64, video.codec.video_formats[0].name
-            video.time_base = video.codec_context.time_base = Fraction(1, 1000)
+            video.height, video.width = height, width
+            video.pix_fmt = video.codec.video_formats[0].name
+            # In avi, a picture that is repeated is a packet of its own: there are no finer times.
+            clock = Fraction(1, fps if path.suffix == ".avi" else 1000)
+            video.time_base = video.codec_context.time_base = clock
             streams.append(video)
         if seconds:
             sound = container.add_stream(codecs[1], rate=rate, layout=layout)
@@ -57,11 +62,10 @@ def encode(
                 sound.options = {"aac_coder": "fast"}
             streams.append(sound)
         for number in range(frames):
-            picture = av.VideoFrame.from_ndarray(counter(number), format="rgb24")
-            picture.pts, picture.time_base = (
-                round(1000 * (number / fps + offset)),
-                Fraction(1, 1000),
+            picture = av.VideoFrame.from_ndarray(
+                counter(number, height=height, width=width), format="rgb24"
             )
+            picture.pts, picture.time_base = round((number / fps + offset) / clock), clock
             container.mux(video.encode(picture))
         if seconds:
             wave = chirp(np.arange(round(seconds * rate)) / rate).astype(np.float32)

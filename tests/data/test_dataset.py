@@ -3,14 +3,18 @@ import pickle
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from torchvision.transforms.v2 import CenterCrop, Compose, Resize
 
 from avblocks.data import (
     AVBatch,
     ClipDataset,
     ClipError,
+    FrontEnd,
     KeyedBatches,
+    Normalize,
     TooManySkippedError,
     collate,
+    read_clip,
     sample_seed,
 )
 from avblocks.data.datasets import ClipSet, Item, SceneSpec, folder, scenes
@@ -35,7 +39,7 @@ def flawed(good, tmp_path):
 
 
 def equal(first, second):
-    tensors = ("image", "audio", "flip", "gain", "target")
+    tensors = ("image", "audio", "flip", "gain", "target", "crop")
     same = all(torch.equal(getattr(first, n), getattr(second, n)) for n in tensors)
     return same and first.seeds == second.seeds and first.paths == second.paths
 
@@ -48,13 +52,17 @@ def test_a_training_sample_is_a_function_of_its_key(good):
     for other in (data[3, 3], ClipDataset(good, train=True, seed=6, **SETTINGS)[2, 3]):
         assert not torch.equal(first.image, other.image)
         assert not torch.equal(first.audio, other.audio)
+        assert not torch.equal(first.crop, other.crop)
         assert first.gain != other.gain
 
 
 def test_shapes_targets_and_ranges(good):
     data = ClipDataset(good, train=True, **SETTINGS)
     batch = collate([data[0, index] for index in range(8)])
-    assert batch.image.shape == (8, 3, 32, 32) and batch.image.dtype == torch.uint8
+    assert batch.image.shape == (8, 3, 45, 45) and batch.image.dtype == torch.uint8
+    assert batch.crop.shape == (8, 4) and batch.size == 32
+    image, audio = FrontEnd(n_mels=32)(batch)
+    assert image.shape == (8, 3, 32, 32) and audio.shape == (8, 1, 32, 32)
     assert batch.audio.shape == (8, 8000) and len(batch) == 8
     assert batch.target.shape == (8, 12)
     assert [tuple(row.nonzero()[:, 0].tolist()) for row in batch.target] == [
@@ -70,6 +78,47 @@ def test_evaluation_takes_the_middle(good):
     batch = data[0, 1]
     assert not batch.flip.any() and not batch.gain.any()
     assert torch.equal(data[4, 1].audio, batch.audio)
+
+
+def test_windows_span_the_sound_and_the_windows_of_a_clip_are_adjacent(good):
+    asked = []
+
+    def read(item, /, **options):
+        asked.append((item.path, options["place"], options["frame"]))
+        return read_clip(item, **options)
+
+    data = ClipDataset(good, train=False, windows=3, read=read, **SETTINGS)
+    assert len(data) == 3 * len(good)
+    batch = collate([data[0, index] for index in range(len(data))])
+    assert batch.paths == tuple(item.path for item in good.items for _ in range(3))
+    assert asked == [(i.path, place, 0.5) for i in good.items for place in (0.0, 0.5, 1.0)]
+    middle = collate([ClipDataset(good, train=False, **SETTINGS)[0, i] for i in range(8)])
+    assert torch.equal(batch.audio[1::3], middle.audio)
+    assert torch.equal(batch.target[2::3], middle.target)
+    assert len(set(batch.seeds)) == len(data)
+    first = read_clip(good.items[0], seconds=0.5, place=0.0).audio
+    assert torch.equal(batch.audio[0], first) and not torch.equal(batch.audio[2], first)
+
+
+def test_windows_of_a_broken_clip_count_it_once(flawed):
+    data = ClipDataset(
+        flawed, train=False, windows=2, on_error="skip", max_skipped=0.25, **SETTINGS
+    )
+    batch = collate([data[0, index] for index in range(len(data))])
+    assert len(batch) == 12 and {s.path for s in batch.skipped} == {
+        i.path for i in flawed.items[1:3]
+    }
+    strict = ClipDataset(
+        flawed, train=False, windows=2, on_error="skip", max_skipped=0.2, **SETTINGS
+    )
+    with pytest.raises(TooManySkippedError, match="2 of 8 clips"):
+        [strict[0, index] for index in range(len(strict))]
+
+
+@pytest.mark.parametrize("wrong", [{"windows": 0, "train": False}, {"windows": 2, "train": True}])
+def test_impossible_windows(good, wrong):
+    with pytest.raises(ValueError, match="windows >= 1, and 1 in training"):
+        ClipDataset(good, **wrong, **SETTINGS)
 
 
 def test_short_sound_is_padded_in_mirror_image(make):
@@ -156,6 +205,32 @@ def _reason(flawed):
     with pytest.raises(ClipError) as caught:
         ClipDataset(flawed, train=True, **SETTINGS)[0, 1]
     return caught.value.reason
+
+
+def test_pictures_of_any_size_make_a_batch(make):
+    sizes = {"a.mp4": (48, 64), "b.mp4": (64, 48), "c.mp4": (48, 64)}
+    for name, (height, width) in sizes.items():
+        path = make(name, height=height, width=width)
+    clips = folder(path.parent)
+    for train, side in ((False, 37), (True, 45)):
+        data = ClipDataset(clips, train=train, **SETTINGS)
+        alone = [data[0, index] for index in range(3)]
+        together = collate(alone)
+        long = int(side * 4 / 3)
+        assert {sample.image.shape[2:] for sample in alone} == {(side, long), (long, side)}
+        assert together.image.shape == (3, 3, long, long)
+        assert not together.image[0, :, side:].any() and not together.image[1, :, :, side:].any()
+        squares = FrontEnd(n_mels=32)(together)[0]
+        for sample, square in zip(alone, squares, strict=True):
+            torch.testing.assert_close(FrontEnd(n_mels=32)(sample)[0][0], square)
+
+
+def test_evaluation_is_the_usual_middle(good):
+    batch = ClipDataset(good, train=False, **SETTINGS)[0, 1]
+    picture = read_clip(good.items[1], seconds=0.5).image
+    wanted = Compose([Resize(37, antialias=True), CenterCrop(32)])(picture)
+    normal = Normalize()(wanted[None])
+    assert torch.equal(FrontEnd(n_mels=32)(batch)[0], normal)
 
 
 def test_batches_move_and_pickle(good):

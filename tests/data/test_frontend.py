@@ -32,6 +32,15 @@ def test_flips_gains_and_normalises_the_marked_ones() -> None:
     assert_close(audio, LogMel(n_mels=64)(louder))
 
 
+def test_cuts_before_it_flips() -> None:
+    given = batch()
+    box = torch.tensor([[0.0, 0.0, 16.0, 16.0], [2.0, 4.0, 10.0, 12.0]])
+    image, _ = FrontEnd(n_mels=64)(replace(given, crop=box, size=8))
+    part = replace(given, image=given.image[:, :, 4:12, 2:10])
+    assert_close(image[1], FrontEnd(n_mels=64)(part)[0][1])
+    assert image.shape == (2, 3, 8, 8)
+
+
 def test_keeps_full_precision_under_autocast() -> None:
     given = batch()
     with torch.autocast("cpu", dtype=torch.bfloat16):

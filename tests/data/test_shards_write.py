@@ -15,12 +15,12 @@ import pytest
 from clip_files import counter, encode
 
 from avblocks.data import ClipError, TooManySkippedError
-from avblocks.data._decode import decode_frame
+from avblocks.data._frames import decode_frame, decode_frames
 from avblocks.data._media import open_media
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.datasets.clipset import Picture
 from avblocks.data.shards import Shards, ShardSettings, make_shards
-from avblocks.data.shards.encode import decode_frames, encode_clip
+from avblocks.data.shards.encode import encode_clip
 from avblocks.data.shards.jpeg import decode_jpeg, encode_jpeg
 from avblocks.data.write import write_clip
 
@@ -133,6 +133,31 @@ def test_killed_again_and_again_with_workers(clips, whole, tmp_path):
     while any(map(is_running, orphans)) and time.monotonic() < end:
         time.sleep(0.1)
     assert not any(map(is_running, orphans))
+
+
+@pytest.mark.parametrize(
+    ("fate", "message"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), r"DataLoader worker \(pid"),
+        (lambda: time.sleep(1000), r"DataLoader timed out after 1"),
+    ],
+)
+def test_a_worker_that_dies_or_hangs_ends_the_work_and_it_goes_on(
+    clips, tmp_path, monkeypatch, fate, message
+):
+    def encode_or_not(item, **settings):
+        if item.id == "2":
+            fate()
+        return encode_clip(item, **settings)
+
+    start = time.monotonic()
+    monkeypatch.setattr("avblocks.data.shards.pack.encode_clip", encode_or_not)
+    with pytest.raises(RuntimeError, match=message):
+        make_shards({"train": clips}, tmp_path, settings=TWO, workers=2, timeout=1.0)
+    assert time.monotonic() - start < 30
+    monkeypatch.undo()
+    shards = make_shards({"train": clips}, tmp_path, settings=TWO, workers=2)
+    assert [item.id for item in shards.clips("train").items] == ["0", "1", "2", "3", "4"]
 
 
 def test_finished_work_is_kept_and_damage_is_made_good(clips, whole, tmp_path):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from avblocks.data.datasets import ClipSet
 from avblocks.data.keyed import KeyedBatches
 from recipes._engine import Fitted, fit
 from recipes._logs import read_rows
@@ -89,6 +90,7 @@ def train(
     model: nn.Module | None = None,
     length: int = LENGTH,
     world_batch: int = BATCH,
+    clips: dict[str, ClipSet | None] | None = None,
     **run: Any,
 ) -> tuple[Fitted, nn.Module]:
     """Train the toy; every call builds all parts anew, as a new process would."""
@@ -121,6 +123,7 @@ def train(
         free=("root",),
         evaluate=evaluate if evaluates else None,
         on_batch=log,
+        clips=clips,
     )
     return fitted, model
 

@@ -56,7 +56,12 @@ def test_leaves_what_a_user_looks_for(
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"config.json", "metrics.csv", "loss.png", "reconstruction.png", "checkpoints"} <= names
     assert "skipped.csv" not in names and "skipped 0 of 24 clips" in "\n".join(said)
-    assert json.loads((tmp_path / "run/config.json").read_text())["config"]["batch"] == 4
+    facts = json.loads((tmp_path / "run/config.json").read_text())
+    assert facts["config"]["batch"] == 4
+    assert {use: counts["on_disk"] for use, counts in facts["clips"].items()} == {
+        "train": 12,
+        "test": 12,
+    }
     probes = [r for r in read_rows(tmp_path / "run/metrics.csv") if "eval/nn_fusion" in r]
     assert len(probes) == 3 and all(0 <= r["eval/nn_all"] <= 100 for r in probes)
 

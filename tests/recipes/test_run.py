@@ -93,6 +93,12 @@ def test_unknown_preset_and_option(capsys: pytest.CaptureFixture[str]) -> None:
             ),
             "a.mp4: no sound",
         ),
+        (
+            RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "),
+            "a process that reads clips died (DataLoader worker (pid 12) is killed by signal: "
+            "Killed), mostly for want of memory: go on with fewer --data.workers (a training run "
+            "with --run.resume)",
+        ),
     ],
 )
 def test_user_errors_are_one_line(

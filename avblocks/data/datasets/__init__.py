@@ -13,6 +13,7 @@ from avblocks.data.datasets.clipset import Item as Item
 from avblocks.data.datasets.clipset import Picture as Picture
 from avblocks.data.datasets.flickr import flickr_soundnet as flickr_soundnet
 from avblocks.data.datasets.folder import folder as folder
+from avblocks.data.datasets.holdout import hold_out as hold_out
 from avblocks.data.datasets.music import music as music
 from avblocks.data.datasets.pairs import Pair as Pair
 from avblocks.data.datasets.pairs import PairSet as PairSet
@@ -20,6 +21,9 @@ from avblocks.data.datasets.pairs import pairs as pairs
 from avblocks.data.datasets.scene_boxes import scenes_as_flickr as scenes_as_flickr
 from avblocks.data.datasets.scene_boxes import scenes_as_vggss as scenes_as_vggss
 from avblocks.data.datasets.scene_masks import scenes_as_avsbench as scenes_as_avsbench
+from avblocks.data.datasets.scene_pairs import SceneCasts as SceneCasts
+from avblocks.data.datasets.scene_pairs import scene_casts as scene_casts
+from avblocks.data.datasets.scene_pairs import scene_pairs as scene_pairs
 from avblocks.data.datasets.scene_sources import scenes_as_music as scenes_as_music
 from avblocks.data.datasets.scene_sources import scenes_as_pairs as scenes_as_pairs
 from avblocks.data.datasets.scenes import scenes as scenes

@@ -1,5 +1,6 @@
 """What a data set is here: a list of files that exist, and a count of those that do not."""
 
+import hashlib
 from dataclasses import dataclass, replace
 
 _NAMED = 5
@@ -74,6 +75,16 @@ class ClipSet:
         """Say in one line how many clips are listed, on disk and missing."""
         line = count_line(self.name, "clips", found=len(self.items), missing=self.missing)
         return "; ".join((line, *self.remarks))
+
+    def facts(self) -> dict[str, int | str]:
+        """Give the counts, and a checksum of the ids on disk, in their order."""
+        ids = "\n".join(item.id for item in self.items)
+        return {
+            "listed": len(self.items) + len(self.missing),
+            "on_disk": len(self.items),
+            "missing": len(self.missing),
+            "ids_sha256": hashlib.sha256(ids.encode(errors="surrogateescape")).hexdigest(),
+        }
 
     def per_frame(self) -> "ClipSet":
         """Give one clip for each picture with a mask, the n-th picture of ID being called ID_n.

@@ -1,26 +1,23 @@
 """From a media file to the members of a shard."""
 
 import math
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import av
 import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
 from torchvision.transforms.v2 import functional as F
 
-from avblocks.data._decode import decode_audio, extent
-from avblocks.data._media import Media, open_media
+from avblocks.data._frames import Picture, decode_frames
+from avblocks.data._media import open_media
+from avblocks.data._sound import decode_audio, extent
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.shards.flac import encode_flac
-from avblocks.data.shards.jpeg import Picture, encode_jpeg
+from avblocks.data.shards.jpeg import encode_jpeg
 from avblocks.data.shards.notes import Notes
 
 _MAX_SECONDS = 600.0
-_TIE = 1e-6  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,41 +104,6 @@ def picture_times(duration: float, *, fps: float) -> tuple[float, ...]:
     half = duration / 2
     steps = range(-math.floor(half * fps), max(math.ceil(half * fps), 1))
     return tuple(half + step / fps for step in steps)
-
-
-def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
-    """Decode the pictures shown at rising times in one pass, where ``decode_frame`` seeks for each.
-
-    Args:
-        media: The file, just opened.
-        times: When.
-
-    Yields:
-        RGB, turned as the file says.
-
-    Raises:
-        ClipError: If there is no picture.
-    """
-    wanted, shown, stamp = deque(times), None, 0.0
-    period = float(1 / media.video.average_rate) if media.video.average_rate else 0.04
-    for frame in media.container.decode(media.video):
-        stamp = stamp + period if frame.time is None else frame.time
-        while shown is not None and wanted and stamp > wanted[0] + _TIE:
-            wanted.popleft()
-            yield _rgb(shown)
-        if not wanted:
-            return
-        shown = frame
-    if shown is None:
-        raise ClipError(media.path, "no video frame can be decoded")
-    for _ in wanted:
-        yield _rgb(shown)
-
-
-def _rgb(frame: av.VideoFrame) -> Picture:
-    # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
-    picture = VideoReformatter().reformat(frame, format="rgb24", threads=1)
-    return np.rot90(picture.to_ndarray(), round(frame.rotation / 90))
 
 
 def _jpeg(picture: Picture, *, settings: ShardSettings) -> bytes:

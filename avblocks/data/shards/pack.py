@@ -79,11 +79,12 @@ class SplitWriter:
         for shard in self.ready.values():
             self._note([Skipped(path=path, reason=reason) for _, path, reason in shard.skipped])
 
-    def write(self, *, workers: int) -> list[dict[str, Any]]:
+    def write(self, *, workers: int, timeout: float) -> list[dict[str, Any]]:
         """Write what is left.
 
         Args:
             workers: Processes that decode and encode.
+            timeout: Seconds without a clip from them after which to stop.
 
         Returns:
             Name, size, checksum and number of clips of each shard.
@@ -94,6 +95,7 @@ class SplitWriter:
             batch_size=None,
             sampler=order,
             num_workers=workers,
+            timeout=timeout if workers else 0,
             collate_fn=_as_it_is,
             worker_init_fn=partial(_leave_with, os.getpid()),
         )

@@ -27,6 +27,7 @@ def make_shards(
     *,
     settings: ShardSettings | None = None,
     workers: int = 0,
+    timeout: float = 600.0,
     on_error: Literal["raise", "skip"] = "raise",
     max_skipped: float = 0.1,
 ) -> Shards:
@@ -40,6 +41,7 @@ def make_shards(
         out: Folder of these shards alone.
         settings: What to keep of each clip; the defaults if none are given.
         workers: Processes that decode and encode; 0 for this one.
+        timeout: Seconds without a clip from them after which the work ends with an error.
         on_error: Whether to stop at a file that cannot be used, or to list it and go on.
         max_skipped: Share of a split's files that may be skipped.
 
@@ -68,7 +70,7 @@ def make_shards(
         for split, clips in splits.items()
     }
     for split, writer in writers.items():
-        index["splits"][split]["shards"] = writer.write(workers=workers)
+        index["splits"][split]["shards"] = writer.write(workers=workers, timeout=timeout)
     skips.write()
     write_json(out / INDEX, index | {"complete": True})
     return Shards(out)

@@ -1,0 +1,80 @@
+"""The quick way to a picture gives what decoding everything gives."""
+
+import random
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media_kinds import KINDS
+
+from avblocks.data import ClipError, _frames, read_clip
+from avblocks.data._frames import decode_frame
+from avblocks.data._media import open_media
+from avblocks.data._packets import seek
+
+
+def all_pictures(path: Path) -> list[tuple[float, np.ndarray]]:
+    """Decode everything with nothing left out."""
+    with av.open(str(path)) as container:
+        return [
+            (
+                frame.time,
+                np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)),
+            )
+            for frame in container.decode(container.streams.video[0])
+        ]
+
+
+def check_pictures(path: Path, *, reads: int) -> None:
+    """Compare pictures at random times, and around each change of picture, with all pictures."""
+    pictures, rng = all_pictures(path), random.Random(0)
+    stamps = sorted(stamp for stamp, _ in pictures)
+    near = [
+        stamp + step for stamp in rng.sample(stamps, min(8, len(stamps))) for step in (-1e-3, 0)
+    ]
+    for time in (*near, *(rng.uniform(-0.1, stamps[-1] + 0.3) for _ in range(reads))):
+        before = [p for p in pictures if p[0] <= time + 1e-6] or pictures[:1]
+        wanted = max(before, key=lambda p: p[0])[1]
+        for probe in (True, False):
+            try:
+                with open_media(str(path), probe=probe) as media:
+                    assert np.array_equal(decode_frame(media, time=time), wanted), (time, probe)
+            except ClipError as error:
+                assert not probe and "not say enough" in error.reason, error
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_are_those_of_a_whole_decode(tmp_path, kind):
+    check_pictures(KINDS[kind](tmp_path), reads=16)
+
+
+def test_real_clips_are_read_exactly(real_clips):
+    for path in sorted(real_clips.glob("*.mp4")):
+        if path.name != "no_audio_track.mp4":
+            check_pictures(path, reads=6)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov", "turned", "uneven times", "many B-frames", "hevc"])
+def test_usual_files_take_the_quick_way(tmp_path, monkeypatch, kind):
+    path, calls = KINDS[kind](tmp_path), []
+    monkeypatch.setattr(_frames, "_shown", lambda *_, **__: calls.append(1))
+    opened = []
+
+    def once(*args, **settings):
+        opened.append(settings)
+        return open_media(*args, **settings)
+
+    monkeypatch.setattr("avblocks.data.read.open_media", once)
+    for place in (0.0, 0.3, 0.7, 1.0):
+        read_clip(str(path), seconds=0.5, place=place)
+    assert not calls and opened == 4 * [{"probe": False}]
+
+
+def test_only_what_the_picture_depends_on_is_framesd(tmp_path, monkeypatch):
+    path = KINDS["mp4"](tmp_path)
+    with open_media(str(path)) as media:
+        seek(media, media.video, 1.2)
+        wanted, packets = _frames._plan(media, time=1.2)
+    assert wanted is not None and packets <= 15
+    assert float(wanted * media.video.time_base) == pytest.approx(1.2)

@@ -1,0 +1,55 @@
+"""What the run folder says of the data, and which changes of it a resumed run accepts."""
+
+import json
+from pathlib import Path
+
+import pytest
+from engine_toy import train
+
+from avblocks.data.datasets import ClipSet, Item
+
+
+def clips(*ids: str, missing: tuple[str, ...] = ()) -> ClipSet:
+    items = tuple(Item(id=name, path=f"{name}.mp4") for name in ids)
+    return ClipSet(name="toy", items=items, missing=missing)
+
+
+def test_the_counts_are_kept(tmp_path: Path) -> None:
+    data = {"train": clips("a", "b", missing=("c",)), "test": None}
+    train(tmp_path, max_steps=1, clips=data)
+    facts = json.loads((tmp_path / "config.json").read_text())["clips"]
+    assert facts.keys() == {"train"}
+    counts = {"listed": 3, "on_disk": 2, "missing": 1}
+    assert facts["train"].items() >= counts.items()
+
+
+@pytest.mark.parametrize("other", [("a",), ("a", "b", "d"), ("b", "a"), ("a", "d")])
+def test_other_clips_to_train_on_are_refused(tmp_path: Path, other: tuple[str, ...]) -> None:
+    train(tmp_path, max_steps=1, clips={"train": clips("a", "b")})
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(ValueError, match=rf"2 were on disk .* {len(other)} are now; resume on the"):
+        train(tmp_path, max_steps=2, resume=True, clips={"train": clips(*other)})
+    assert (tmp_path / "config.json").read_text() == before
+    # What is missing does not matter as long as the same clips are there.
+    train(tmp_path, max_steps=2, resume=True, clips={"train": clips("a", "b", missing=("c",))})
+
+
+def test_other_clips_to_test_on_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"train": clips("a"), "test": clips("x", "y")}
+    train(tmp_path, max_steps=1, clips=data)
+    train(tmp_path, max_steps=2, resume=True, clips=data | {"test": clips("x")})
+    said = capsys.readouterr().out
+    assert "the clips to test on are others: 2 were on disk" in said
+    facts = json.loads((tmp_path / "config.json").read_text())["clips"]
+    assert facts["test"]["on_disk"] == 1
+
+
+def test_runs_of_before_there_were_counts_go_on(tmp_path: Path) -> None:
+    train(tmp_path, max_steps=1)
+    facts = json.loads((tmp_path / "config.json").read_text())
+    del facts["clips"]
+    (tmp_path / "config.json").write_text(json.dumps(facts))
+    fitted, _ = train(tmp_path, max_steps=2, resume=True, clips={"train": clips("a")})
+    assert fitted.step == 2

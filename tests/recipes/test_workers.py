@@ -1,0 +1,77 @@
+"""A process that reads clips and dies, or hangs, ends the run: soon, and in one line."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_model import TINY
+
+from avblocks.data import AVClip, read_clip
+from avblocks.data.datasets import Item, SceneSpec, scenes
+from recipes import _data, paper_pretrain
+from recipes._cli import run_cli
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("clips")
+    scenes(root, split="train", num_clips=12, spec=SceneSpec(size=32, seconds=1.0))
+    return root
+
+
+def dies(item: Item, **settings: float) -> AVClip:
+    if "000005" in item.id:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read_clip(item, **settings)
+
+
+def hangs(item: Item, **settings: float) -> AVClip:
+    if "000005" in item.id:
+        time.sleep(1000)
+    return read_clip(item, **settings)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (dies, "a process that reads clips died (DataLoader worker"),
+        (hangs, "nothing came from the processes that read clips (DataLoader timed out after 2"),
+    ],
+)
+def test_the_run_ends_soon_and_says_why(
+    clips: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    read: object,
+    message: str,
+    workers: str,
+) -> None:
+    monkeypatch.setattr(_data, "read_clip", read)
+    words = {
+        "data.root": clips,
+        "data.seconds": 0.5,
+        "data.size": 16,
+        "data.mels": 32,
+        "data.workers": workers,
+        "data.timeout": 2,
+        "batch": 2,
+        "run.dir": tmp_path / "run",
+        "run.max-steps": 12,
+    }
+    preset = replace(paper_pretrain.FOLDER, model=TINY)
+    start = time.monotonic()
+    with pytest.raises(SystemExit) as left:
+        run_cli(
+            paper_pretrain.main,
+            presets={"folder": ("any folder", preset)},
+            doc="",
+            args=[str(word) for name, value in words.items() for word in (f"--{name}", value)],
+        )
+    assert time.monotonic() - start < 40
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert left.value.code == 2 and message in line
