@@ -1,6 +1,8 @@
 """Fusion tokens meet two modalities."""
 
 from avblocks.fusion.aggregate import Aggregator as Aggregator
+from avblocks.fusion.attention import Attends as Attends
+from avblocks.fusion.attention import FusionAttention as FusionAttention
 from avblocks.fusion.block import Fusion as Fusion
 from avblocks.fusion.block import FusionBlock as FusionBlock
 from avblocks.fusion.dense import DenseFusion as DenseFusion

@@ -33,3 +33,9 @@ class Aggregator(nn.Module):
     ) -> Float[Tensor, "b n d"]:
         """What the tokens read from ``source``; there is no residual."""
         return torch.zeros_like(tokens) if source is None else self.attn(tokens, source)
+
+    def attention(
+        self, tokens: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
+    ) -> Float[Tensor, "b h n n_s"]:
+        """How much each token reads from each of ``source``, in shares that sum to 1."""
+        return self.attn.attention(tokens, source)

@@ -5,6 +5,7 @@ from typing import Protocol
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.fusion.attention import Attends, FusionAttention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
 from avblocks.shapes import require_above_zero, require_positive, require_share
@@ -89,3 +90,24 @@ class FusionBlock(nn.Module):
         )
         fusion = fusion + self.drop_path(read)
         return fusion + self.drop_path(self.mlp(self.norm_mlp(fusion)))
+
+    def attention(
+        self,
+        fusion: Float[Tensor, "b n_f d"],
+        *,
+        image: Float[Tensor, "b n_v d"] | None,
+        audio: Float[Tensor, "b n_a d"] | None,
+    ) -> FusionAttention:
+        """How much each fusion token reads from each token of the two modalities.
+
+        Raises:
+            ValueError: if the interaction is one of your own without a method ``attention``.
+        """
+        if not isinstance(self.interaction, Attends):
+            name = type(self.interaction).__name__
+            raise ValueError(f"{name} has no method `attention`, which its maps would come from")
+        return self.interaction.attention(
+            self.norm_fusion(fusion),
+            image=None if image is None else self.norm_image(image),
+            audio=None if audio is None else self.norm_audio(audio),
+        )

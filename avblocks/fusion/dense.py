@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avblocks.nn.attention import attend
+from avblocks.fusion.attention import FusionAttention
+from avblocks.nn.attention import attend, attention_weights
 from avblocks.nn.init import xavier
 from avblocks.shapes import expect, require_heads, share_of
 
@@ -87,3 +88,36 @@ class DenseFusion(nn.Module):
             k, v = F.linear(tokens, k, k_bias), F.linear(tokens, v, v_bias)
             parts.append(attend(q, k, v, num_heads=self.num_heads, scale=self.scale))
         return self.proj(sum(parts[1:], start=parts[0])) if parts else torch.zeros_like(fusion)
+
+    def attention(
+        self,
+        fusion: Float[Tensor, "b n_f d"],
+        *,
+        image: Float[Tensor, "b n_v d"] | None,
+        audio: Float[Tensor, "b n_a d"] | None,
+    ) -> FusionAttention:
+        """The two softmaxes, which are the marginals of the softmax over all pairs; each sums to 1.
+
+        What is read of a modality does not depend on the other one, in this layer alone.
+        """
+        expect("fusion", fusion, "b n_f d", d=self.dim)
+        q = self.q(fusion)
+        k_image, k_audio = self.k.weight.chunk(2, dim=1)
+        return FusionAttention(
+            image=self._marginal(q, k_image, name="image", tokens=image),
+            audio=self._marginal(q, k_audio, name="audio", tokens=audio),
+        )
+
+    def _marginal(
+        self,
+        q: Float[Tensor, "b n_f d_k"],
+        k: Float[Tensor, "d_k d"],
+        *,
+        name: str,
+        tokens: Float[Tensor, "b n d"] | None,
+    ) -> Float[Tensor, "b h n_f n"] | None:
+        if tokens is None:
+            return None
+        expect(name, tokens, "b n d", b=q.shape[0], d=self.dim)
+        # The key's bias cancels.
+        return attention_weights(q, F.linear(tokens, k), num_heads=self.num_heads, scale=self.scale)

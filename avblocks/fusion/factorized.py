@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.fusion.aggregate import Aggregator
+from avblocks.fusion.attention import FusionAttention
 from avblocks.fusion.dense import DenseFusion
 from avblocks.shapes import expect, require, require_positive
 
@@ -77,3 +79,45 @@ class FactorizedFusion(nn.Module):
             audio=None if audio is None else of_audio,
         )
         return torch.cat((tokens, of_image, of_audio), dim=1)
+
+    def attention(
+        self,
+        fusion: Float[Tensor, "b n_f d"],
+        *,
+        image: Float[Tensor, "b n_v d"] | None,
+        audio: Float[Tensor, "b n_a d"] | None,
+    ) -> FusionAttention:
+        """How much each token reads from each token of the modalities, in shares that sum to 1.
+
+        The aggregation tokens read theirs at first hand, and nothing of the other modality. The
+        fusion tokens proper read what those have read: their shares of an aggregate are handed on
+        by the aggregate's, averaged over its heads, which its projection mixes.
+        """
+        expect("fusion", fusion, "b n_f d", n_f=sum(self.num_tokens))
+        tokens, of_image, of_audio = fusion.split(self.num_tokens, dim=1)
+        pairs = self.pairs.attention(
+            tokens,
+            image=None if image is None else self.image_aggregator(of_image, image),
+            audio=None if audio is None else self.audio_aggregator(of_audio, audio),
+        )
+        _, n_image, n_audio = self.num_tokens
+        to_image = to_audio = None
+        if image is not None and pairs.image is not None:
+            own = self.image_aggregator.attention(of_image, image)
+            to_image = _through(pairs.image, own, above=0, below=n_audio)
+        if audio is not None and pairs.audio is not None:
+            own = self.audio_aggregator.attention(of_audio, audio)
+            to_audio = _through(pairs.audio, own, above=n_image, below=0)
+        return FusionAttention(image=to_image, audio=to_audio)
+
+
+def _through(
+    pairs: Float[Tensor, "b h n_f n_k"],
+    own: Float[Tensor, "b h n_k n"],
+    *,
+    above: int,
+    below: int,
+) -> Float[Tensor, "b h n_all n"]:
+    """Rows of the fusion tokens, through the aggregation tokens, whose own rows follow."""
+    handed_on = pairs @ own.mean(dim=1, keepdim=True)
+    return torch.cat((handed_on, F.pad(own, (0, 0, above, below))), dim=2)

@@ -3,6 +3,7 @@
 from avblocks.nn.attention import Attention as Attention
 from avblocks.nn.attention import CrossAttention as CrossAttention
 from avblocks.nn.attention import attend as attend
+from avblocks.nn.attention import attention_weights as attention_weights
 from avblocks.nn.block import Block as Block
 from avblocks.nn.drop import DropPath as DropPath
 from avblocks.nn.mask import Mask as Mask

@@ -32,6 +32,30 @@ def attend(
     return out.transpose(1, 2).flatten(2)
 
 
+def attention_weights(
+    q: Float[Tensor, "b n_q d"],
+    k: Float[Tensor, "b n_k d"],
+    *,
+    num_heads: int,
+    scale: float | None = None,
+) -> Float[Tensor, "b h n_q n_k"]:
+    """The weights that `attend` gives to the values, formed as it never forms them.
+
+    Args:
+        q: queries.
+        k: keys.
+        num_heads: heads that share the width.
+        scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
+
+    Example:
+        >>> attention_weights(torch.zeros(1, 2, 8), torch.zeros(1, 4, 8), num_heads=2)[0, 0, 0]
+        tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
+    q, k = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (q, k))
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
+    return (q @ k.transpose(-2, -1) * factor).softmax(dim=-1)
+
+
 class Attention(nn.Module):
     """Self-attention over ``[context; x]`` that updates ``x`` alone.
 
@@ -122,3 +146,12 @@ class CrossAttention(nn.Module):
         expect("source", source, "b n_s d", b=x.shape[0], d=self.dim)
         k, v = self.kv(source).chunk(2, dim=-1)
         return self.proj(attend(self.q(x), k, v, num_heads=self.num_heads))
+
+    def attention(
+        self, x: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
+    ) -> Float[Tensor, "b h n n_s"]:
+        """How much each token of ``x`` reads from each of ``source``, in shares that sum to 1."""
+        expect("x", x, "b n d", d=self.dim)
+        expect("source", source, "b n_s d", b=x.shape[0], d=self.dim)
+        k, _ = self.kv(source).chunk(2, dim=-1)
+        return attention_weights(self.q(x), k, num_heads=self.num_heads)
