@@ -1,8 +1,10 @@
-"""Waveforms and spectrograms: padding and the log-mel front end."""
+"""Waveforms and spectrograms: padding, the log-mel front end, and from masks back to sound."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torchaudio.functional import melscale_fbanks
 from torchaudio.transforms import MelSpectrogram
 
 from avblocks.shapes import expect, require, require_positive
@@ -69,3 +71,61 @@ class LogMel(nn.Module):
         with torch.autocast(audio.device.type, enabled=False):
             mel = self.mel(audio)[..., : audio.shape[1] // self.hop]
             return (mel + 1e-7).log10().unsqueeze(1)
+
+
+class MelMasking(nn.Module):
+    """Apply a mask over mel bins to a waveform: out comes what the mask lets through.
+
+    Linear frequency f passes ``sum_m B(f, m) mask(m)`` of its amplitude, with B the triangles of
+    the mel filters, and keeps its phase. The last frame, which `LogMel` drops, is let through by
+    none. Numbers as in `LogMel` (reference: `eval_avsrcsep.py`).
+
+    Args:
+        rate: samples a second.
+        n_fft: samples a window.
+        hop: samples between windows, half a window at most.
+        n_mels: mel bins.
+
+    Raises:
+        ValueError: if a number is not positive or ``hop`` too long.
+
+    Example:
+        >>> MelMasking()(torch.zeros(2, 48000), mask=torch.ones(2, 1, 128, 192)).shape
+        torch.Size([2, 48000])
+    """
+
+    filters: Tensor
+    window: Tensor
+
+    def __init__(
+        self, *, rate: int = 16000, n_fft: int = 800, hop: int = 250, n_mels: int = 128
+    ) -> None:
+        super().__init__()
+        require_positive(rate=rate, n_fft=n_fft, hop=hop, n_mels=n_mels)
+        require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
+        self.n_fft, self.hop = n_fft, hop
+        filters = melscale_fbanks(n_fft // 2 + 1, 0.0, rate // 2, n_mels, rate)
+        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(
+        self, audio: Float[Tensor, "b s"], *, mask: Float[Tensor, "b 1 m t"]
+    ) -> Float[Tensor, "b s"]:
+        """Waveforms behind their masks, differentiable in both.
+
+        Args:
+            audio: the mixture.
+            mask: share of each bin that passes; of logits their sigmoid.
+
+        Raises:
+            ValueError: if the mask is not that of the waveform's spectrogram.
+        """
+        expect("audio", audio, "b s")
+        half, t = self.n_fft // 2, audio.shape[1] // self.hop
+        require(audio.shape[1] > half, "audio", audio.shape[1], f"longer than {half} samples")
+        expect("mask", mask, "b c m t", b=len(audio), c=1, m=self.filters.shape[1], t=t)
+        with torch.autocast(audio.device.type, enabled=False):
+            share = self.filters @ mask.squeeze(1).to(self.filters.dtype)
+            fourier = {"n_fft": self.n_fft, "hop_length": self.hop, "window": self.window}
+            spectrum = torch.stft(audio, return_complex=True, **fourier)
+            return torch.istft(spectrum * F.pad(share, (0, 1)), length=audio.shape[1], **fourier)

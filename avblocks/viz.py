@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Integer
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,6 +16,7 @@ from avblocks.shapes import require
 
 _GREY = (0.82, 0.82, 0.82)
 _MAGMA = colormaps["magma"].with_extremes(bad=_GREY)
+_CLASSES = colormaps["tab20"]
 
 
 def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> Figure:
@@ -47,6 +49,82 @@ def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> Figure:
         for row in range(rows):
             _draw(axes[row, column], batch[row].detach().float().cpu(), scale=scales[row])
     return figure
+
+
+def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:
+    """Colours of values in [0, 1], such as a mask over a spectrogram (flip that upside down).
+
+    Example:
+        >>> heat(torch.rand(2, 8, 12)).shape
+        torch.Size([2, 3, 8, 12])
+    """
+    colours = colormaps["turbo"](values.detach().float().clamp(0, 1).cpu().numpy())
+    return torch.from_numpy(colours[..., :3]).float().movedim(-1, 1)
+
+
+def overlay(
+    image: Float[Tensor, "b 3 height width"],
+    maps: Float[Tensor, "b height width"],
+    *,
+    strength: float = 0.5,
+) -> Float[Tensor, "b 3 height width"]:
+    """Pictures under a heat map: each map from its least value, blue, to its greatest, red.
+
+    Args:
+        image: RGB values in [0, 1].
+        maps: any values, such as similarities brought to the frame.
+        strength: share of the heat in the mixture.
+
+    Example:
+        >>> overlay(torch.rand(2, 3, 8, 8), torch.randn(2, 8, 8)).shape
+        torch.Size([2, 3, 8, 8])
+    """
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    colours = heat((maps - low) / (high - low).clamp(min=1e-12))
+    return torch.lerp(image.detach().float().cpu(), colours, strength)
+
+
+def mask_overlay(
+    image: Float[Tensor, "b 3 height width"],
+    mask: Integer[Tensor, "b height width"],
+    *,
+    strength: float = 0.6,
+) -> Float[Tensor, "b 3 height width"]:
+    """Pictures under a segmentation: a colour for each class, the background as it is.
+
+    Args:
+        image: RGB values in [0, 1].
+        mask: numbers of classes, 0 for background; of more than 20 some share a colour.
+        strength: share of the colour in the mixture.
+
+    Example:
+        >>> mask_overlay(torch.rand(2, 3, 8, 8), torch.randint(5, (2, 8, 8))).shape
+        torch.Size([2, 3, 8, 8])
+    """
+    mask, image = mask.cpu(), image.detach().float().cpu()
+    colours = torch.tensor([_CLASSES(number)[:3] for number in range(20)], dtype=torch.float32)
+    painted = colours[(mask.long() - 1) % 20].movedim(-1, 1)
+    return torch.where(mask[:, None] > 0, torch.lerp(image, painted, strength), image)
+
+
+def outline(
+    image: Float[Tensor, "b 3 height width"], region: Bool[Tensor, "b height width"]
+) -> Float[Tensor, "b 3 height width"]:
+    """Pictures with the edge of a region in white, one pixel wide, such as what the truth covers.
+
+    Args:
+        image: RGB values in [0, 1].
+        region: what to draw the edge of.
+
+    Example:
+        >>> outline(torch.zeros(1, 3, 3, 3), torch.ones(1, 3, 3, dtype=torch.bool))[0, 0]
+        tensor([[1., 1., 1.],
+                [1., 0., 1.],
+                [1., 1., 1.]])
+    """
+    inside = -F.max_pool2d(-F.pad(region.cpu()[:, None].float(), (1, 1, 1, 1)), 3, stride=1)
+    edge = region.cpu()[:, None] & (inside == 0)
+    return torch.where(edge, torch.ones(()), image.detach().float().cpu())
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -4,10 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from slow import assert_same
 from torch import Tensor
 from torch.testing import assert_close
 
-from avblocks.audio import LogMel, pad_repeat
+from avblocks.audio import LogMel, MelMasking, pad_repeat
 
 
 @given(st.integers(1, 7), st.integers(1, 40))
@@ -90,3 +91,80 @@ def test_autocast_leaves_the_front_end_in_float32() -> None:
 def test_log_mel_refuses(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="audio must"):
         LogMel()(torch.zeros(shape))
+
+
+def slow_masking(masking: MelMasking, audio: Tensor, mask: Tensor, *, rate: int) -> Tensor:
+    """One waveform: frames cut by hand, filtered, and added up over the sum of squared windows."""
+    n_fft, hop, n_mels = masking.n_fft, masking.hop, mask.shape[0]
+    half, s = n_fft // 2, len(audio)
+    padded = torch.cat((audio[1 : half + 1].flip(0), audio, audio[-half - 1 : -1].flip(0)))
+    window = 0.5 - 0.5 * (2 * math.pi * torch.arange(n_fft).double() / n_fft).cos()
+    top = 2595 * math.log10(1 + rate / 2 / 700)
+    edges = hertz(torch.linspace(0, top, n_mels + 2, dtype=torch.float64))
+    at = torch.linspace(0, rate // 2, half + 1, dtype=torch.float64)[:, None]
+    up = (at - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    down = (edges[2:] - at) / (edges[2:] - edges[1:-1])
+    share = torch.minimum(up, down).clamp(min=0) @ mask
+    out, weight = (torch.zeros(s + 2 * n_fft, dtype=torch.float64) for _ in range(2))
+    for frame in range(s // hop + 1):
+        place = slice(frame * hop, frame * hop + n_fft)
+        weight[place] += window.square()
+        if frame < s // hop:
+            spectrum = torch.fft.rfft(padded[place] * window) * share[:, frame]
+            out[place] += torch.fft.irfft(spectrum, n=n_fft) * window
+    return out[half : half + s] / weight[half : half + s]
+
+
+@given(st.integers(1, 2), st.integers(160, 400))
+def test_masking_is_the_formula(b: int, s: int) -> None:
+    masking = MelMasking(rate=8000, n_fft=128, hop=40, n_mels=12).double()
+    audio = torch.randn(b, s, dtype=torch.float64, requires_grad=True)
+    mask = torch.rand(b, 1, 12, s // 40, dtype=torch.float64, requires_grad=True)
+    rows = zip(audio, mask.squeeze(1), strict=True)
+    slow = torch.stack([slow_masking(masking, *row, rate=8000) for row in rows])
+    assert_same(masking(audio, mask=mask), slow, [audio, mask], atol=1e-4)
+
+
+def test_masking_is_linear_and_an_open_mask_lets_all_but_the_edges_pass() -> None:
+    masking = MelMasking()
+    time = torch.arange(16000) / 16000
+    audio = torch.stack([(2 * math.pi * pitch * time).sin() for pitch in (440, 3000)])
+    masks = torch.rand(2, 2, 1, 128, 64)
+    both = masking(audio, mask=masks[0]) + masking(audio, mask=masks[1])
+    assert_close(masking(audio, mask=masks.sum(dim=0)), both, rtol=0, atol=1e-5)
+    passed = masking(audio, mask=torch.ones(2, 1, 128, 64))
+    assert_close(passed[:, 800:-800], audio[:, 800:-800], rtol=0, atol=2e-3)
+    assert masking(audio, mask=torch.zeros(2, 1, 128, 64)).abs().max() == 0
+
+
+def test_masks_keep_what_log_mel_shows() -> None:
+    """Of two tones far apart, each under the mask of its own half of the mel bins."""
+    time = torch.arange(16000) / 16000
+    tones = torch.stack([(2 * math.pi * pitch * time).sin() for pitch in (300, 5000)])
+    low = (torch.arange(128) < 64).float().view(1, 1, 128, 1).expand(1, 1, 128, 64)
+    mixture = tones.sum(dim=0, keepdim=True).expand(2, -1)
+    parts = MelMasking()(mixture, mask=torch.cat((low, 1 - low)))
+    assert_close(parts[:, 800:-800], tones[:, 800:-800], rtol=0, atol=0.01)
+
+
+def test_masking_under_autocast_takes_a_mask_of_half_precision() -> None:
+    masking, audio = MelMasking(n_mels=16), torch.randn(1, 2000)
+    mask = torch.rand(1, 1, 16, 8).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = masking(audio, mask=mask)
+    assert_close(out, masking(audio, mask=mask.float()), rtol=0, atol=1e-6)
+    assert not masking.state_dict()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_masking_refuses() -> None:
+    masking = MelMasking(n_mels=16)
+    good, mask = torch.zeros(2, 2000), torch.zeros(2, 1, 16, 8)
+    for audio, wrong in ((good, mask[..., 1:]), (good, mask[:1]), (good, mask[:, :, 1:])):
+        with pytest.raises(ValueError, match="mask must have shape"):
+            masking(audio, mask=wrong)
+    for audio in (good[0], good[:, :400]):
+        with pytest.raises(ValueError, match="audio must"):
+            masking(audio, mask=mask)
+    with pytest.raises(ValueError, match="hop must be half a window of 800 at most"):
+        MelMasking(hop=401)

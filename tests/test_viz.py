@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avblocks.viz import panel, save_figure
+from avblocks.viz import heat, mask_overlay, outline, overlay, panel, save_figure
 
 
 def test_panel_shows_every_picture_under_its_title() -> None:
@@ -45,3 +45,47 @@ def test_the_file_is_a_png(tmp_path: Path) -> None:
 def test_bad_columns_are_refused(columns: dict[str, torch.Tensor]) -> None:
     with pytest.raises(ValueError, match=r"columns|channels"):
         panel(columns)
+
+
+def test_overlays_mix_pictures_and_colours() -> None:
+    image, maps = torch.rand(2, 3, 5, 6), torch.randn(2, 5, 6)
+    maps[0], maps[1] = 7 * maps[0] + 3, 2.0  # Each has a scale of its own; one has none.
+    mixed = overlay(image, maps, strength=0.25)
+    low, high = maps[0].min(), maps[0].max()
+    colours = torch.cat((heat((maps[:1] - low) / (high - low)), heat(torch.zeros(1, 5, 6))))
+    torch.testing.assert_close(mixed, 0.75 * image + 0.25 * colours)
+    hot, cold = (
+        overlay(image, maps, strength=1.0)[0].flatten(1)[:, at]
+        for at in (maps[0].argmax(), maps[0].argmin())
+    )
+    assert hot[0] > hot[2] and cold[2] > cold[0], "red is high, blue is low"
+    torch.testing.assert_close(overlay(image, maps, strength=0.0), image)
+
+
+def test_masks_leave_the_background_alone() -> None:
+    image, mask = torch.rand(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int64)
+    mask[0, 0, :3] = torch.tensor([1, 2, 22])
+    painted = mask_overlay(image, mask, strength=1.0)
+    torch.testing.assert_close(painted[:, :, 1:], image[:, :, 1:])
+    torch.testing.assert_close(painted[..., 0, 3], image[..., 0, 3])
+    one, two, twenty_two = painted[0, :, 0, :3].unbind(1)
+    assert not torch.equal(one, two) and torch.equal(two, twenty_two)
+    mixed = mask_overlay(image, mask, strength=0.5)
+    torch.testing.assert_close(mixed, (painted + image) / 2)
+    torch.testing.assert_close(mask_overlay(image, mask.byte(), strength=0.5), mixed)
+
+
+def test_outline_is_the_edge_of_the_region_from_inside() -> None:
+    region = torch.zeros(1, 6, 7, dtype=torch.bool)
+    region[0, 1:5, 2:6] = True
+    drawn = outline(torch.zeros(1, 3, 6, 7), region)
+    wanted = region.clone()
+    wanted[0, 2:4, 3:5] = False
+    assert torch.equal(drawn == 1, wanted[:, None].expand(1, 3, 6, 7))
+    assert torch.equal(outline(drawn, torch.zeros_like(region)), drawn)
+
+
+def test_overlays_go_into_a_panel() -> None:
+    image = torch.rand(2, 3, 8, 8)
+    figure = panel({"heat": overlay(image, torch.randn(2, 8, 8))})
+    assert len(figure.axes) == 2

@@ -1,7 +1,17 @@
 """Published weights in, a load report out."""
 
+from avblocks.checkpoint.encoder import load_encoder as load_encoder
+from avblocks.checkpoint.from_classifier import (
+    from_deepavfusion_classifier as from_deepavfusion_classifier,
+)
 from avblocks.checkpoint.from_deepavfusion import from_deepavfusion as from_deepavfusion
 from avblocks.checkpoint.from_run import from_run as from_run
+from avblocks.checkpoint.from_segmenter import (
+    from_deepavfusion_segmenter as from_deepavfusion_segmenter,
+)
+from avblocks.checkpoint.from_separator import (
+    from_deepavfusion_separator as from_deepavfusion_separator,
+)
 from avblocks.checkpoint.from_vit import from_audiomae as from_audiomae
 from avblocks.checkpoint.from_vit import from_mae as from_mae
 from avblocks.checkpoint.from_vit import from_timm as from_timm

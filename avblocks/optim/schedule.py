@@ -1,10 +1,8 @@
-"""Parameter groups and schedules, as functions of the epoch."""
+"""Learning rates as functions of the epoch."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from torch import nn
 
 from avblocks.shapes import require, require_above_zero, require_positive
 
@@ -76,6 +74,26 @@ def group_rates(
     return [gentle if group["pretrained"] else rate for group in groups]
 
 
+def decayed_rates(
+    groups: Sequence[Mapping[str, Any]], epoch: float, *, lr: float, epochs: float, warmup: float
+) -> list[float]:
+    """Learning rate of each group in fine-tuning with layer decay, a function of the epoch alone.
+
+    Args:
+        groups: from `layer_decay_groups`; each has its ``lr_scale``.
+        epoch: where training stands.
+        lr: the highest rate.
+        epochs: where it ends.
+        warmup: epochs of warm-up.
+
+    Example:
+        >>> decayed_rates([{"lr_scale": 1.0}, {"lr_scale": 0.75}], 2, lr=1.0, epochs=8, warmup=2)
+        [1.0, 0.75]
+    """
+    rate = cosine_lr(epoch, lr=lr, epochs=epochs, warmup=warmup)
+    return [rate * group["lr_scale"] for group in groups]
+
+
 def scaled_lr(base_lr: float, *, batch: int) -> float:
     """Linear scaling: ``base_lr * batch / 256``, ``batch`` being all that one update sees.
 
@@ -84,39 +102,3 @@ def scaled_lr(base_lr: float, *, batch: int) -> float:
     """
     require_positive(batch=batch)
     return base_lr * batch / 256
-
-
-def param_groups(
-    model: nn.Module, *, weight_decay: float = 0.05, pretrained: Collection[str] = ()
-) -> list[dict[str, Any]]:
-    """Groups for AdamW: no decay on vectors (biases and norms), pre-trained parameters apart.
-
-    Fusion and mask tokens are tables and decay, as in the reference.
-
-    Args:
-        model: the model; parameters without a gradient are left out.
-        weight_decay: decay of the matrices.
-        pretrained: names of the parameters that start pre-trained, such as a load report's
-            ``loaded``.
-
-    Returns:
-        At most four groups with ``params``, ``weight_decay`` and ``pretrained``.
-
-    Raises:
-        ValueError: if the decay is negative, or a pre-trained name not in the model's state.
-    """
-    require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
-    unknown = set(pretrained) - set(model.state_dict())
-    require(not unknown, "pretrained", sorted(unknown)[:4], "names of the model's state")
-    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        decays, starts = parameter.ndim > 1, name in pretrained
-        empty = {
-            "params": [],
-            "weight_decay": weight_decay if decays else 0.0,
-            "pretrained": starts,
-        }
-        groups.setdefault((decays, starts), empty)["params"].append(parameter)
-    return list(groups.values())

@@ -1,0 +1,40 @@
+"""The reference implementation's classifier: its encoder and the heads of the three streams."""
+
+import re
+
+from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
+from avblocks.checkpoint.load import Converted
+from avblocks.checkpoint.read import State
+
+_HEAD = re.compile(r"(image|audio|fusion)_(norm|head)\.(.+)")
+_PARTS = {"norm": "norm", "head": "linear"}
+
+
+def from_deepavfusion_classifier(state: State) -> Converted:
+    """Rename the reference's classifier to a module of an `AVEncoder` and a `Classifier`.
+
+    Args:
+        state: the file's state dict, names starting with ``encoder.`` or with a stream's head or
+            norm, such as ``image_head.``.
+
+    Returns:
+        Names starting with ``encoder.`` and ``head.``; for the head alone, keep the latter.
+
+    Raises:
+        ValueError: if it is not the reference's, or has no head.
+
+    Example:
+        >>> import torch
+        >>> names = ("encoder.fusion_tokens", "encoder.fusion_norm.bias", "audio_head.bias")
+        >>> sorted(from_deepavfusion_classifier({name: torch.zeros(8) for name in names}).state)
+        ['encoder.fusion_norm.bias', 'encoder.fusion_tokens', 'head.audio.linear.bias']
+    """
+    encoder = from_deepavfusion(state)
+    if not any(map(_HEAD.fullmatch, state)):
+        raise ValueError("not a DeepAVFusion classifier: it has no 'fusion_head'")
+    return Converted({_rename(k): v for k, v in encoder.state.items()}, encoder.dropped)
+
+
+def _rename(name: str) -> str:
+    head = _HEAD.fullmatch(name)
+    return f"head.{head[1]}.{_PARTS[head[2]]}.{head[3]}" if head else name

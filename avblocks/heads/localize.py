@@ -1,0 +1,127 @@
+"""Where in the picture the sound comes from: similarity of image patches to the sound."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.nn.init import xavier
+from avblocks.shapes import expect, require, require_above_zero, require_positive, sides
+
+
+class Localizer(nn.Module):
+    """Cosine similarity of each image patch to the mean of the audio tokens, both projected.
+
+    It is trained by `localization_loss` to tell the pairs of a batch from all others. An early
+    fusion makes that too easy: image tokens that have heard their sound tell whose they are
+    without showing where it comes from. Give it tokens of modalities encoded apart,
+    ``encoder(image=image, audio=None).image`` and ``encoder(image=None, audio=audio).audio``.
+
+    Args:
+        dim: width of a token.
+        dim_out: width of the space they are compared in (EZ-VSL, ECCV 2022: 512).
+
+    Raises:
+        ValueError: if a width is not positive.
+
+    Example:
+        >>> localize = Localizer(64, dim_out=32)
+        >>> localize(image=torch.randn(2, 196, 64), audio=torch.randn(2, 96, 64)).shape
+        torch.Size([2, 196])
+    """
+
+    def __init__(self, dim: int, *, dim_out: int = 512) -> None:
+        super().__init__()
+        require_positive(dim=dim, dim_out=dim_out)
+        self.dim = dim
+        self.image_proj = nn.Linear(dim, dim_out)
+        self.audio_proj = nn.Linear(dim, dim_out)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform weights, zero biases."""
+        xavier(self.image_proj, self.audio_proj)
+
+    def forward(
+        self, *, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
+    ) -> Float[Tensor, "b n_v"]:
+        """Similarity, in [-1, 1], of each patch to the sound of its own clip."""
+        patches, sounds = self._project(image, audio)
+        return torch.einsum("bnd,bd->bn", patches, sounds)
+
+    def pairs(
+        self, *, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
+    ) -> Float[Tensor, "b b n_v"]:
+        """Similarity of each patch to every sound: of image i to sound j at ``[i, j]``."""
+        patches, sounds = self._project(image, audio)
+        return torch.einsum("ind,jd->ijn", patches, sounds)
+
+    def _project(
+        self, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
+    ) -> tuple[Float[Tensor, "b n_v d_out"], Float[Tensor, "b d_out"]]:
+        expect("image", image, "b n_v d", d=self.dim)
+        expect("audio", audio, "b n_a d", b=image.shape[0], d=self.dim)
+        patches = F.normalize(self.image_proj(image), dim=-1)
+        return patches, F.normalize(self.audio_proj(audio.mean(dim=1)), dim=-1)
+
+
+def localization_loss(
+    similarity: Float[Tensor, "b b n_v"], *, temperature: float = 0.03
+) -> Float[Tensor, ""]:
+    r"""Multiple-instance contrast: the best patch of a pair against the best of all other pairs.
+
+    With :math:`m_{ij}` the greatest similarity of a patch of image i to sound j, over the
+    temperature, it is the mean over the batch and over both directions of
+
+    .. math::
+        -\log \frac{e^{m_{ii}}}{\sum_j e^{m_{ij}}} \quad\text{and}\quad
+        -\log \frac{e^{m_{jj}}}{\sum_i e^{m_{ij}}}
+
+    Args:
+        similarity: from `Localizer.pairs`, image i and sound j at ``[i, j]``.
+        temperature: what similarities are divided by.
+
+    Returns:
+        The loss; log(b) where nothing is told apart. The published one is the sum of the two
+        directions, twice this.
+
+    Raises:
+        ValueError: if the temperature is not above zero or there is one clip only.
+
+    Source: EZ-VSL (Mo and Morgado, ECCV 2022, arXiv 2203.09324), temperature included.
+
+    Example:
+        >>> localization_loss(torch.zeros(2, 2, 9))
+        tensor(0.6931)
+    """
+    require_above_zero(temperature=temperature)
+    count = len(similarity)
+    require(count > 1, "similarity", count, "of at least two clips")
+    expect("similarity", similarity, "b b n_v", b=count)
+    logits = similarity.float().amax(dim=-1) / temperature
+    own = torch.arange(count, device=logits.device)
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def to_frame(
+    patches: Float[Tensor, "b n_v"], *, grid: tuple[int, ...], size: int | tuple[int, ...]
+) -> Float[Tensor, "b height width"]:
+    """A map over patches as one over pixels, bilinear between the middles of the patches.
+
+    Args:
+        patches: a value for each patch, row by row.
+        grid: patches along the height and the width, such as ``encoder.image.grid(image)``.
+        size: side, or (height, width), of the frame in pixels.
+
+    Raises:
+        ValueError: if the grid has another number of patches.
+
+    Example:
+        >>> to_frame(torch.tensor([[0.0, 1.0]]), grid=(1, 2), size=(1, 4))
+        tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
+    """
+    rows, columns = sides(grid, axes=2, name="grid")
+    expect("patches", patches, "b n_v", n_v=rows * columns)
+    maps = patches.view(-1, 1, rows, columns)
+    size = sides(size, axes=2, name="size")
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)[:, 0]

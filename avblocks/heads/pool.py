@@ -1,0 +1,69 @@
+"""From a stream's tokens to one vector."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.nn.attention import CrossAttention
+from avblocks.nn.mlp import Mlp
+from avblocks.shapes import expect, require_above_zero, require_heads
+
+
+class MeanPool(nn.Module):
+    """The mean of the tokens, the reference's pooling.
+
+    Example:
+        >>> MeanPool()(torch.zeros(2, 10, 64)).shape
+        torch.Size([2, 64])
+    """
+
+    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
+        """Average over the tokens."""
+        expect("tokens", tokens, "b n d")
+        return tokens.mean(dim=1)
+
+
+class AttentivePool(nn.Module):
+    """A learned query that cross-attends to the tokens, then an MLP; both with a residual.
+
+    As the attentive probes of CoCa and V-JEPA pool: the tokens are normed before the attention and
+    the MLP is pre-norm.
+
+    Args:
+        dim: width of a token.
+        num_heads: heads of the attention.
+        mlp_ratio: hidden width of the MLP as a multiple of ``dim``.
+        norm_eps: epsilon of the norms.
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Example:
+        >>> AttentivePool(64, num_heads=4)(torch.zeros(2, 10, 64)).shape
+        torch.Size([2, 64])
+    """
+
+    def __init__(
+        self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0, norm_eps: float = 1e-6
+    ) -> None:
+        super().__init__()
+        require_heads(dim, num_heads)
+        require_above_zero(norm_eps=norm_eps)
+        self.query = nn.Parameter(torch.empty(1, 1, dim))
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.attn = CrossAttention(dim, num_heads=num_heads)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = Mlp(dim, ratio=mlp_ratio)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The query starts normal with a deviation of 0.02, as the fusion tokens do."""
+        nn.init.normal_(self.query, std=0.02)
+
+    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
+        """What the query has read."""
+        expect("tokens", tokens, "b n d", d=self.query.shape[-1])
+        query = self.query.expand(len(tokens), -1, -1)
+        pooled = query + self.attn(query, self.norm1(tokens))
+        pooled = pooled + self.mlp(self.norm2(pooled))
+        return pooled[:, 0]

@@ -1,0 +1,123 @@
+"""A pyramid over token maps of several depths, each level conditioned on the other modality."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.heads.unet import ConvPair, kaiming
+from avblocks.shapes import expect, require, require_positive
+
+
+def kaiming_unbiased(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Kaiming-normal weights and zero biases, as the reference starts these convolutions."""
+    kaiming(*convolutions)
+    for convolution in convolutions:
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias)
+
+
+class Rise(nn.Module):
+    """Enlarge a map by a transposed convolution and merge it with others of the new size.
+
+    Args:
+        channels: channels of the map, at least ``factor``; ``channels // factor`` stay.
+        width: channels that come out.
+        joins: channels of all maps that join it.
+        factor: how many times the sides grow.
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Example:
+        >>> rise = Rise(8, width=6, joins=3)
+        >>> rise(torch.zeros(2, 8, 2, 3), torch.zeros(2, 3, 4, 6)).shape
+        torch.Size([2, 6, 4, 6])
+    """
+
+    def __init__(self, channels: int, *, width: int, joins: int = 0, factor: int = 2) -> None:
+        super().__init__()
+        require_positive(channels=channels, factor=factor)
+        require(channels >= factor, "channels", channels, f"at least the factor {factor}")
+        kept = channels // factor
+        self.up = nn.ConvTranspose2d(channels, kept, kernel_size=factor, stride=factor)
+        self.conv = ConvPair(kept + joins, out_channels=width)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming-normal weights, no bias."""
+        kaiming_unbiased(self.up)
+
+    def forward(
+        self, x: Float[Tensor, "b c height width"], *joins: Float[Tensor, "b _ rise_h rise_w"]
+    ) -> Float[Tensor, "b d rise_h rise_w"]:
+        """The enlarged map, merged with those that join it."""
+        return self.conv(torch.cat((self.up(x), *joins), dim=1))
+
+
+class Pyramid(nn.Module):
+    """From token maps of several depths, all of one grid, to one map of many times its sides.
+
+    The first map is the top. Each further one is enlarged to its level, whose sides are twice those
+    of the level above, and merged there with the level's condition (one vector for the whole map)
+    and with what came down. So the deepest tokens meet the finest level (reference,
+    ``models/avsegm.py``).
+
+    Args:
+        dim: width of the tokens.
+        widths: channels of each level, and of its condition, from the top down.
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Example:
+        >>> pyramid = Pyramid(16, widths=(16, 8, 4))
+        >>> maps = [torch.zeros(2, 16, 2, 3)] * 3
+        >>> conditions = [torch.zeros(2, width) for width in (16, 8, 4)]
+        >>> pyramid(maps, conditions=conditions).shape
+        torch.Size([2, 4, 8, 12])
+    """
+
+    def __init__(self, dim: int, *, widths: Sequence[int]) -> None:
+        super().__init__()
+        require(len(widths) > 0, "widths", widths, "at least one level")
+        self.dim, self.widths = dim, tuple(widths)
+        self.top = ConvPair(dim + widths[0], out_channels=widths[0])
+        self.laterals = nn.ModuleList(
+            Rise(dim, width=width, factor=2**level) for level, width in enumerate(widths[1:], 1)
+        )
+        self.rises = nn.ModuleList(
+            Rise(above, width=width, joins=2 * width) for above, width in pairwise(widths)
+        )
+
+    def forward(
+        self,
+        maps: Sequence[Float[Tensor, "b d height width"]],
+        *,
+        conditions: Sequence[Float[Tensor, "b _"]],
+    ) -> Float[Tensor, "b c fine_h fine_w"]:
+        """The finest level.
+
+        Raises:
+            ValueError: if there is not one map and one condition for each level, or one misfits.
+        """
+        for name, given in (("maps", maps), ("conditions", conditions)):
+            require(len(given) == len(self.widths), name, len(given), f"{len(self.widths)} levels")
+        b, _, height, width = maps[0].shape
+        for x, condition, c in zip(maps, conditions, self.widths, strict=True):
+            expect("maps", x, "b d h w", b=b, d=self.dim, h=height, w=width)
+            expect("conditions", condition, "b c", b=b, c=c)
+        x = self.top(torch.cat((maps[0], _spread(conditions[0], maps[0])), dim=1))
+        levels = zip(self.laterals, self.rises, maps[1:], conditions[1:], strict=True)
+        for lateral, rise, tokens, condition in levels:
+            side = lateral(tokens)
+            x = rise(x, side, _spread(condition, side))
+        return x
+
+
+def _spread(
+    condition: Float[Tensor, "b c"], over: Float[Tensor, "b _ height width"]
+) -> Float[Tensor, "b c height width"]:
+    return condition[:, :, None, None].expand(-1, -1, *over.shape[2:])

@@ -1,0 +1,215 @@
+"""Separation: of a mixture, what belongs to the picture, as a mask over the spectrogram."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.encoder import AVTokens
+from avblocks.heads.unet import ConvPair, Lateral, Upscale, kaiming
+from avblocks.shapes import expect, require, require_positive
+
+
+class Separator(nn.Module):
+    """U-Net over the audio tokens of several encoder depths, conditioned on the image.
+
+    The condition is the mean of the last depth's image tokens, normalised (reference:
+    `models/avsrcsep.py`). The coarsest map, on the audio tokens' grid, comes from the first of
+    ``depths``; each step up then meets the lateral of the next one, as fine as itself.
+
+    Args:
+        laterals: from the coarsest to the finest, one a depth.
+        top: convolutions over the coarsest lateral.
+        ups: the steps between them.
+        pred: convolution of the finest map to one channel.
+        depths: the encoder layers that the laterals read.
+
+    Raises:
+        ValueError: if the parts are not of one number.
+
+    Example:
+        >>> from avblocks import av_vit
+        >>> encoder = av_vit(32, depth=4, num_heads=4, image_size=32, audio_size=(32, 48), patch=8)
+        >>> image, audio = torch.zeros(2, 3, 32, 32), torch.zeros(2, 1, 32, 48)
+        >>> layers = encoder.intermediates(image=image, audio=audio)
+        >>> head = separator(32, patch=8, num_layers=4)
+        >>> head(layers, grid=encoder.audio.grid(audio)).shape
+        torch.Size([2, 1, 32, 48])
+    """
+
+    def __init__(
+        self,
+        *,
+        laterals: Sequence[Lateral],
+        top: ConvPair,
+        ups: Sequence[Upscale],
+        pred: nn.Conv2d,
+        depths: Sequence[int],
+    ) -> None:
+        super().__init__()
+        require(len(laterals) > 0, "laterals", len(laterals), "at least one")
+        require(len(ups) == len(laterals) - 1, "ups", len(ups), f"{len(laterals) - 1} of them")
+        _require_depths(depths, count=len(laterals))
+        self.depths = tuple(depths)
+        self.image_norm = nn.LayerNorm(laterals[0].condition.in_features)
+        self.laterals, self.ups = nn.ModuleList(laterals), nn.ModuleList(ups)
+        self.top, self.pred = top, pred
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming-normal weights of the last convolution."""
+        kaiming(self.pred)
+
+    def forward(
+        self, layers: Sequence[AVTokens], *, grid: tuple[int, int]
+    ) -> Float[Tensor, "b 1 m t"]:
+        """Logits of the mask: above zero where a bin belongs to the picture.
+
+        Args:
+            layers: tokens after every layer, `AVEncoder.intermediates`.
+            grid: patches of the spectrogram along mels and frames, ``encoder.audio.grid(audio)``.
+
+        Raises:
+            ValueError: if a modality or a depth is missing, or the tokens do not fit the grid.
+        """
+        deepest = max(self.depths)
+        require(len(layers) > deepest, "layers", len(layers), f"more than {deepest} for the depths")
+        condition = self.image_norm(_given(layers[-1].image, "image")).mean(dim=1)
+        first, *rest = [
+            lateral(_given(layers[depth].audio, "audio"), condition=condition, grid=grid)
+            for depth, lateral in zip(self.depths, self.laterals, strict=True)
+        ]
+        x = self.top(first)
+        for up, skip in zip(self.ups, rest, strict=True):
+            x = up(x, skip=skip)
+        return self.pred(x)
+
+
+def _given(tokens: Float[Tensor, "b n d"] | None, name: str) -> Float[Tensor, "b n d"]:
+    if tokens is None:
+        raise ValueError(f"{name} must be given: it takes both modalities to separate")
+    return tokens
+
+
+def _require_depths(depths: Sequence[int], *, count: int) -> None:
+    """Raise a ``ValueError`` unless there are ``count`` layer indices."""
+    fits = len(depths) == count and all(isinstance(d, int) and d >= 0 for d in depths)
+    require(fits, "depths", depths, f"{count} layer indices from 0")
+
+
+def separator(
+    dim: int, *, patch: int = 16, num_layers: int = 12, depths: Sequence[int] | None = None
+) -> Separator:
+    """A separator that undoes the patches of an encoder: one doubling and one depth a step.
+
+    Args:
+        dim: width of the encoder's tokens, a multiple of ``patch``.
+        patch: side of the encoder's audio patches, a power of two; 16 takes five depths, 8 four.
+        num_layers: layers of the encoder.
+        depths: which of them to read, the coarsest map's first; by default evenly from the first to
+            the last (the paper's: 0, 2, 5, 8, 11).
+
+    Raises:
+        ValueError: if a number is impossible.
+    """
+    require_positive(dim=dim, patch=patch, num_layers=num_layers)
+    steps = patch.bit_length() - 1
+    require(patch == 2**steps and steps > 0, "patch", patch, "a power of two above 1")
+    require(dim % patch == 0, "dim", dim, f"a multiple of the patch {patch}")
+    if depths is None:
+        depths = [step * (num_layers - 1) // steps for step in range(steps + 1)]
+    _require_depths(depths, count=steps + 1)
+    require(max(depths) < num_layers, "depths", depths, f"below {num_layers}, the layers")
+    factors = [2**step for step in range(steps + 1)]
+    return Separator(
+        laterals=[Lateral(dim, factor=factor) for factor in factors],
+        top=ConvPair(2 * dim, out_channels=dim),
+        ups=[
+            Upscale(dim // coarse, factor=2, skip_channels=2 * dim // fine)
+            for coarse, fine in pairwise(factors)
+        ],
+        pred=nn.Conv2d(dim // patch, 1, 3, padding=1),
+        depths=depths,
+    )
+
+
+def ratio_mask(
+    mixture: Float[Tensor, "b 1 m t"], source: Float[Tensor, "b 1 m t"]
+) -> Float[Tensor, "b 1 m t"]:
+    """Power of the source over the sum of its own and the mixture's.
+
+    Source alone, that is a half; the scale of a mask does not enter SDR, SIR or SAR.
+
+    Args:
+        mixture: log10 mel power of the mixture.
+        source: log10 mel power of the source.
+
+    Returns:
+        Targets in [0, 1).
+
+    Source: reference, `models/avsrcsep.py`.
+
+    Example:
+        >>> ratio_mask(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.0, -2.0]]]]))
+        tensor([[[[0.5000, 0.0099]]]])
+    """
+    power = 10**source
+    return power / (power + 10**mixture + 1e-5)
+
+
+def binary_mask(
+    mixture: Float[Tensor, "b 1 m t"], source: Float[Tensor, "b 1 m t"]
+) -> Float[Tensor, "b 1 m t"]:
+    """1 where the source is louder than the mixture, else 0.
+
+    The sum of two sounds is louder than one of them as often as not, so the target is 1 in about
+    half the bins that the source owns, and a trained mask near a half there.
+
+    Args:
+        mixture: log10 mel power of the mixture.
+        source: log10 mel power of the source.
+
+    Returns:
+        Targets, 0 or 1.
+
+    Source: reference, `models/avsrcsep.py`.
+
+    Example:
+        >>> binary_mask(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.1, -2.0]]]]))
+        tensor([[[[1., 0.]]]])
+    """
+    return (10**source > 10**mixture).to(source.dtype)
+
+
+def separation_loss(
+    logits: Float[Tensor, "b 1 m t"],
+    mask: Float[Tensor, "b 1 m t"],
+    *,
+    mixture: Float[Tensor, "b 1 m t"],
+) -> Float[Tensor, ""]:
+    """Binary cross entropy, each bin weighted by ``log(1 + power of the mixture)`` in [1e-3, 10].
+
+    Args:
+        logits: of the mask.
+        mask: targets in [0, 1].
+        mixture: log10 mel power of the mixture.
+
+    Returns:
+        The mean over all bins.
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Example:
+        >>> zeros = torch.zeros(1, 1, 2, 2)
+        >>> separation_loss(zeros, zeros, mixture=zeros)
+        tensor(0.4805)
+    """
+    for name, other in (("mask", mask), ("mixture", mixture)):
+        expect(name, other, "b c m t", **dict(zip("bcmt", logits.shape, strict=True)))
+    with torch.autocast(logits.device.type, enabled=False):
+        weight = (10**mixture).log1p().clamp(1e-3, 10.0)
+        return F.binary_cross_entropy_with_logits(logits.to(mask.dtype), mask, weight)

@@ -1,0 +1,150 @@
+"""The parts of a U-Net over tokens: convolutions, a step up, and a conditioned lateral."""
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.nn.init import xavier
+from avblocks.shapes import expect, require, require_above_zero, require_positive
+
+
+def kaiming(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Kaiming-normal weights by fan-out, as the reference starts its convolutions."""
+    for convolution in convolutions:
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+
+
+class ConvPair(nn.Module):
+    """Twice: 3x3 convolution, batch norm, ReLU.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of both convolutions' output.
+
+    Raises:
+        ValueError: if a number is not positive.
+
+    Example:
+        >>> ConvPair(8, out_channels=4)(torch.zeros(2, 8, 6, 5)).shape
+        torch.Size([2, 4, 6, 5])
+    """
+
+    def __init__(self, in_channels: int, *, out_channels: int) -> None:
+        super().__init__()
+        require_positive(in_channels=in_channels, out_channels=out_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming-normal weights."""
+        kaiming(self.conv1, self.conv2)
+
+    def forward(self, x: Float[Tensor, "b c height width"]) -> Float[Tensor, "b out height width"]:
+        """Both convolutions; the size stays."""
+        return self.norm2(self.conv2(self.norm1(self.conv1(x)).relu())).relu()
+
+
+class Upscale(nn.Module):
+    """A map ``factor`` times larger with as many times fewer channels, merged with another map.
+
+    Args:
+        channels: channels of the input, a multiple of ``factor``.
+        factor: how much larger.
+        skip_channels: channels of the map that is merged in, 0 for none.
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Example:
+        >>> up = Upscale(8, factor=2, skip_channels=6)
+        >>> up(torch.zeros(2, 8, 3, 5), skip=torch.zeros(2, 6, 6, 10)).shape
+        torch.Size([2, 4, 6, 10])
+    """
+
+    def __init__(self, channels: int, *, factor: int, skip_channels: int = 0) -> None:
+        super().__init__()
+        require_positive(channels=channels, factor=factor)
+        require(channels % factor == 0, "channels", channels, f"a multiple of {factor}")
+        require(skip_channels >= 0, "skip_channels", skip_channels, "0 or more")
+        out = channels // factor
+        self.skip_channels = skip_channels
+        self.up = nn.ConvTranspose2d(channels, out, factor, stride=factor)
+        self.conv = ConvPair(out + skip_channels, out_channels=out)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming-normal weights."""
+        kaiming(self.up)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c height width"],
+        *,
+        skip: Float[Tensor, "b c_skip up_height up_width"] | None = None,
+    ) -> Float[Tensor, "b out up_height up_width"]:
+        """The larger map.
+
+        Raises:
+            ValueError: if ``skip`` is missing, not wanted, or of another size.
+        """
+        x = self.up(x)
+        if skip is None:
+            require(self.skip_channels == 0, "skip", None, f"of {self.skip_channels} channels")
+            return self.conv(x)
+        b, _, height, width = x.shape
+        expect("skip", skip, "b c h w", b=b, c=self.skip_channels, h=height, w=width)
+        return self.conv(torch.cat((x, skip), dim=1))
+
+
+class Lateral(nn.Module):
+    """One depth's tokens as a map ``factor`` times finer than their grid, beside a condition.
+
+    Args:
+        dim: width of a token, a multiple of ``factor``.
+        factor: how much finer; the map has ``dim // factor`` channels, and so has the condition.
+        norm_eps: epsilon of the norm (reference: 1e-5).
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Example:
+        >>> lateral, condition = Lateral(32, factor=4), torch.zeros(2, 32)
+        >>> lateral(torch.zeros(2, 6, 32), condition=condition, grid=(2, 3)).shape
+        torch.Size([2, 16, 8, 12])
+    """
+
+    def __init__(self, dim: int, *, factor: int, norm_eps: float = 1e-5) -> None:
+        super().__init__()
+        require_positive(dim=dim, factor=factor)
+        require_above_zero(norm_eps=norm_eps)
+        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.up = nn.Identity() if factor == 1 else Upscale(dim, factor=factor)
+        self.condition = nn.Linear(dim, dim // factor)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform weights."""
+        xavier(self.condition)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "b n d"],
+        *,
+        condition: Float[Tensor, "b d"],
+        grid: tuple[int, int],
+    ) -> Float[Tensor, "b c height width"]:
+        """The map with the condition at each of its places.
+
+        Raises:
+            ValueError: if the tokens are not those of the grid or of another width.
+        """
+        (d,) = self.norm.normalized_shape
+        expect("tokens", tokens, "b n d", b=len(condition), n=grid[0] * grid[1], d=d)
+        x = rearrange(self.norm(tokens), "b (y x) d -> b d y x", y=grid[0])
+        x = self.up(x)
+        beside = self.condition(condition)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+        return torch.cat((x, beside), dim=1)

@@ -1,0 +1,214 @@
+"""Classification, as the field scores it: accuracies, average precision, AUC, d-prime.
+
+All take ``scores``, of which only the order counts, and a ``target`` of 1 for each class of a
+sample and 0 elsewhere. What is defined class by class is NaN for a class that nothing in the data
+tells about, and the means leave such classes out; without any class left they are NaN.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from avblocks.shapes import expect, require
+
+
+def top_k(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"], *, k: int = 1
+) -> float:
+    """Share of the samples that have a class among those of the k highest scores.
+
+    Of equal scores the class of the lower number comes first. Samples without a class are left out.
+
+    Raises:
+        ValueError: if ``k`` is not between 1 and the number of classes, or a tensor is impossible,
+            as for all functions here: shapes differ, a score is NaN, the target is not 0 and 1.
+
+    Example:
+        >>> top_k(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.eye(2))
+        0.0
+    """
+    labels = _labels(scores, target)
+    fits = isinstance(k, int) and 1 <= k <= scores.shape[1]
+    require(fits, "k", k, f"an integer from 1 to the {scores.shape[1]} classes")
+    first = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
+    hits = labels.gather(1, first).any(dim=1)
+    return hits[labels.any(dim=1)].double().mean().item()
+
+
+def class_accuracy(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
+) -> Float[Tensor, " classes"]:
+    """For each class the share of its samples in which it has the highest score.
+
+    NaN for a class without samples.
+
+    Example:
+        >>> class_accuracy(torch.eye(3), torch.tensor([[1.0, 0, 0], [1.0, 0, 0], [0, 0, 1.0]]))
+        tensor([0.5000,    nan, 1.0000], dtype=torch.float64)
+    """
+    labels = _labels(scores, target)
+    found = torch.zeros_like(labels).scatter_(1, scores.argmax(dim=1, keepdim=True), True)
+    return (labels & found).sum(dim=0) / labels.sum(dim=0).double()
+
+
+def average_precision(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
+) -> Float[Tensor, " classes"]:
+    """For each class the sum over thresholds of precision times the step in recall.
+
+    This is scikit-learn's, not interpolated, the convention of AudioSet. Equal scores pass a
+    threshold together. NaN for a class without samples.
+
+    Example:
+        >>> scores = torch.tensor([[0.9], [0.8], [0.7], [0.6]])
+        >>> average_precision(scores, torch.tensor([[1.0], [0.0], [1.0], [0.0]]))
+        tensor([0.8333], dtype=torch.float64)
+    """
+    values = []
+    for found, passed in _curves(scores, target):
+        values.append((found.diff() * found[1:] / passed[1:]).sum() / found[-1])
+    return torch.stack(values)
+
+
+def auc(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
+) -> Float[Tensor, " classes"]:
+    """For each class the area under its receiver operating characteristic.
+
+    It is the share of pairs of a sample with and one without the class that are in the right order,
+    ties counting half. NaN for a class that no sample or every sample has.
+
+    Example:
+        >>> scores = torch.tensor([[0.9], [0.8], [0.7], [0.6]])
+        >>> auc(scores, torch.tensor([[1.0], [0.0], [1.0], [0.0]]))
+        tensor([0.7500], dtype=torch.float64)
+    """
+    values = []
+    for found, passed in _curves(scores, target):
+        wrong = passed - found
+        values.append(torch.trapezoid(found, wrong) / (found[-1] * wrong[-1]))
+    return torch.stack(values)
+
+
+def mean_class_accuracy(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
+) -> float:
+    """Mean of `class_accuracy` over the classes that have samples."""
+    return class_accuracy(scores, target).nanmean().item()
+
+
+def mean_average_precision(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
+) -> float:
+    """Mean of `average_precision` over the classes that have samples."""
+    return average_precision(scores, target).nanmean().item()
+
+
+def mean_auc(scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]) -> float:
+    """Mean of `auc` over the classes that some samples have and some have not."""
+    return auc(scores, target).nanmean().item()
+
+
+def d_prime(scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]) -> float:
+    """Distance of two unit normals with the same mean AUC: ``sqrt(2) ppf(mean AUC)``.
+
+    Infinite if every class is told apart without an error.
+
+    Example:
+        >>> scores = torch.tensor([[0.9], [0.8], [0.7], [0.6]])
+        >>> round(d_prime(scores, torch.tensor([[1.0], [0.0], [1.0], [0.0]])), 4)
+        0.9539
+    """
+    return _d_prime(mean_auc(scores, target))
+
+
+def confusion_matrix(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
+) -> Int64[Tensor, "classes classes"]:
+    """Number of samples of each class (row) that were taken for each class (column).
+
+    Raises:
+        ValueError: if a sample has not exactly one class.
+
+    Example:
+        >>> scores = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1]])
+        >>> confusion_matrix(scores, torch.eye(2)[[0, 1, 1]])
+        tensor([[0, 1],
+                [1, 1]])
+    """
+    labels = _labels(scores, target)
+    counts = labels.sum(dim=1)
+    require(bool((counts == 1).all()), "target", counts.unique().tolist(), "one class a sample")
+    classes = scores.shape[1]
+    cells = labels.long().argmax(dim=1) * classes + scores.argmax(dim=1)
+    return cells.bincount(minlength=classes**2).reshape(classes, classes)
+
+
+def classification_scores(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"], *, multilabel: bool
+) -> dict[str, float]:
+    """The numbers that the field reports.
+
+    Args:
+        scores: logits or probabilities.
+        target: 1 for each class of a sample, else 0.
+        multilabel: whether a sample may have several classes; the accuracies are then left out.
+
+    Returns:
+        In per cent ``top1``, ``top5`` (100 where there are no more than five classes),
+        ``class_accuracy``, ``map`` and ``auc``; as it is ``d_prime``; and ``classes``, how many of
+        them have samples and so are in the means.
+
+    Example:
+        >>> classification_scores(torch.eye(3)[:2], torch.eye(3)[:2], multilabel=True)
+        {'map': 100.0, 'auc': 100.0, 'd_prime': inf, 'classes': 2.0}
+    """
+    area = mean_auc(scores, target)
+    ranking = {
+        "map": 100 * mean_average_precision(scores, target),
+        "auc": 100 * area,
+        "d_prime": _d_prime(area),
+        "classes": float(target.any(dim=0).sum()),
+    }
+    if multilabel:
+        return ranking
+    accuracies = {
+        "top1": 100 * top_k(scores, target),
+        "top5": 100 * top_k(scores, target, k=min(5, scores.shape[1])),
+        "class_accuracy": 100 * mean_class_accuracy(scores, target),
+    }
+    return accuracies | ranking
+
+
+def _labels(scores: Tensor, target: Tensor) -> Bool[Tensor, "b classes"]:
+    expect("scores", scores, "b classes")
+    expect("target", target, "b classes", b=scores.shape[0], classes=scores.shape[1])
+    require(not bool(scores.isnan().any()), "scores", "NaN", "numbers")
+    labels = target == 1
+    require(bool((labels | (target == 0)).all()), "target", "other values", "zeros and ones")
+    return labels
+
+
+def _curves(scores: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Of each class: how many samples with the class, and how many at all, pass each threshold."""
+    labels = _labels(scores, target)
+    return [_curve(scores[:, c], labels[:, c]) for c in range(scores.shape[1])]
+
+
+def _curve(
+    scores: Float[Tensor, " b"], labels: Bool[Tensor, " b"]
+) -> tuple[Float[Tensor, " thresholds"], Float[Tensor, " thresholds"]]:
+    ordered, places = scores.sort(descending=True)
+    # Equal scores pass together; a difference would not see that two infinities are equal.
+    last = torch.ones_like(labels)
+    last[:-1] = ordered[1:] != ordered[:-1]
+    zero = torch.zeros(1, dtype=torch.float64, device=scores.device)
+    passed = last.nonzero()[:, 0] + 1
+    found = labels[places].double().cumsum(dim=0)[passed - 1]
+    return torch.cat((zero, found)), torch.cat((zero, passed.double()))
+
+
+def _d_prime(area: float) -> float:
+    return math.sqrt(2) * torch.special.ndtri(torch.tensor(area, dtype=torch.float64)).item()

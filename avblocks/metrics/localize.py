@@ -1,0 +1,144 @@
+"""How well a map finds what sounds: cIoU by the rules of the field, each under its own name."""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from avblocks.shapes import expect, require
+
+
+def ciou_median(
+    maps: Float[Tensor, "b height width"], consensus: Float[Tensor, "b height width"]
+) -> Float[Tensor, " b"]:
+    """The cIoU of maps cut at their median, which keeps half of every frame.
+
+    So a source under a quarter of the frame never scores 0.5, however good the map. The published
+    numbers of VGG-SS and Flickr-SoundNet are of this rule.
+
+    Args:
+        maps: where the sound seems to come from; any scale, even one for each map.
+        consensus: where it does, from `consensus`.
+
+    Returns:
+        For each image, NaN where nothing visible sounds.
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Example:
+        >>> truth = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
+        >>> ciou_median(torch.tensor([[[9.0, 7.0], [3.0, 5.0]]]), truth)
+        tensor([1.], dtype=torch.float64)
+    """
+    pixels = maps[0].numel() if len(maps) else 0
+    kept = torch.full((len(maps),), pixels - pixels // 2, device=maps.device)
+    return _ciou(maps, consensus, kept=kept)
+
+
+def ciou_adaptive(
+    maps: Float[Tensor, "b height width"], consensus: Float[Tensor, "b height width"]
+) -> Float[Tensor, " b"]:
+    """The cIoU of maps cut to as many pixels as their consensus has, so that all sizes can score.
+
+    Args:
+        maps: where the sound seems to come from; any scale, even one for each map.
+        consensus: where it does, from `consensus`.
+
+    Returns:
+        For each image, NaN where nothing visible sounds.
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Example:
+        >>> truth = torch.tensor([[[0.0, 1.0], [0.0, 0.0]]])
+        >>> ciou_adaptive(torch.tensor([[[2.0, 9.0], [1.0, 0.0]]]), truth)
+        tensor([1.], dtype=torch.float64)
+    """
+    return _ciou(maps, consensus, kept=(consensus > 0).sum(dim=(1, 2)))
+
+
+def _ciou(
+    maps: Float[Tensor, "b height width"],
+    consensus: Float[Tensor, "b height width"],
+    *,
+    kept: Int64[Tensor, " b"],
+) -> Float[Tensor, " b"]:
+    """sum(P G) / (sum(G) + sum(P where G = 0)), 0 / 0 without a source."""
+    height, width = maps.shape[1:]
+    expect("consensus", consensus, "b height width", b=len(maps), height=height, width=width)
+    chosen, truth = _highest(maps, kept=kept), consensus.double()
+    inside = (chosen * truth).sum(dim=(1, 2))
+    outside = (chosen & (truth == 0)).sum(dim=(1, 2))
+    total = truth.sum(dim=(1, 2))
+    return torch.where(total > 0, inside / (total + outside), torch.nan)
+
+
+def _highest(
+    maps: Float[Tensor, "b height width"], *, kept: Int64[Tensor, " b"]
+) -> Bool[Tensor, "b height width"]:
+    """The given number of pixels of each map, and what is as high as the last of them."""
+    ordered = maps.flatten(1).sort(dim=1, descending=True).values
+    lowest = ordered.gather(1, (kept - 1).clamp(min=0)[:, None])
+    return maps >= lowest[:, :, None]
+
+
+def least_ciou(ciou: Float[Tensor, " b"], image: Int64[Tensor, " b"]) -> Float[Tensor, " images"]:
+    """Of several sounds of one image the worst, so that IIoU is `ciou_success` of what this gives.
+
+    Args:
+        ciou: of an image and one of its sounds each.
+        image: number of the image.
+
+    Returns:
+        One value an image, in the order of their numbers.
+
+    Raises:
+        ValueError: if the lengths differ.
+
+    Source: IIoU of Senocak et al., "Aligning Sight and Sound" (arXiv 2407.13676).
+
+    Example:
+        >>> least_ciou(torch.tensor([0.9, 0.2, 0.6]), torch.tensor([4, 4, 7]))
+        tensor([0.2000, 0.6000])
+    """
+    expect("image", image, "b", b=len(ciou))
+    numbers, place = image.unique(return_inverse=True)
+    worst = ciou.new_full((len(numbers),), torch.inf)
+    return worst.scatter_reduce(0, place, ciou, reduce="amin")
+
+
+def ciou_success(ciou: Float[Tensor, " b"], *, threshold: float = 0.5) -> float:
+    """Share of the images that reach the threshold, of those where something visible sounds.
+
+    Args:
+        ciou: of each image, NaN where nothing visible sounds.
+        threshold: what has to be reached.
+
+    Raises:
+        ValueError: if nothing visible sounds in any image.
+
+    Example:
+        >>> ciou_success(torch.tensor([0.5, 0.4, torch.nan, 0.9, 0.1]))
+        0.5
+    """
+    found = ciou[~ciou.isnan()].double()
+    require(len(found) > 0, "ciou", len(found), "of at least one image with a visible source")
+    return (found >= threshold).double().mean().item()
+
+
+def ciou_auc(ciou: Float[Tensor, " b"]) -> float:
+    """Area under `ciou_success` over the thresholds 0, 0.05, ..., 1, by the trapezoid rule.
+
+    Args:
+        ciou: of each image, NaN where nothing visible sounds.
+
+    Raises:
+        ValueError: if nothing visible sounds in any image.
+
+    Example:
+        >>> round(ciou_auc(torch.tensor([0.5, 1.0])), 4)
+        0.7625
+    """
+    curve = torch.tensor([ciou_success(ciou, threshold=step / 20) for step in range(21)])
+    return torch.trapezoid(curve.double(), dx=0.05).item()

@@ -1,0 +1,260 @@
+"""Scores of segmentation: AVSBench's, per image, with and without the background.
+
+Each is made in two steps, so that a test set can be scored in parts: what one image gives
+(`iou_avsbench`, `class_scores`, `fscore_curves`), then the average over all images. Masks are class
+numbers, 0 for background; scores are float64.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64, Integer
+from torch import Tensor
+
+from avblocks.shapes import expect, require, require_positive
+
+Classes = Bool[Tensor, "b height width"] | Integer[Tensor, "b height width"]
+
+_BETA2 = 0.3  # of F, in AVSBench and in the reference alike: precision counts more than recall
+
+
+def predicted_classes(
+    logits: Float[Tensor, "b classes height width"],
+) -> Int64[Tensor, "b height width"]:
+    """The class of the greatest logit; of one channel, 1 where it is above 0.
+
+    Example:
+        >>> predicted_classes(torch.tensor([[[[-1.0, 2.0]]]]))
+        tensor([[[0, 1]]])
+    """
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+
+
+def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
+    """IoU of each frame's foreground, all classes as one; of its background if the truth is empty.
+
+    The mean over all frames is the mIoU of AVSBench S4 and MS3 (``avs_s4/utils/utility.py``).
+
+    Args:
+        pred: class numbers or a binary mask.
+        target: the truth.
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Example:
+        >>> pred = torch.tensor([[[0, 1, 1, 0]], [[0, 1, 0, 0]]])
+        >>> target = torch.tensor([[[0, 0, 1, 0]], [[0, 0, 0, 0]]])
+        >>> iou_avsbench(pred, target)
+        tensor([0.5000, 0.7500], dtype=torch.float64)
+    """
+    _expect_like(pred, target)
+    ours, truth = (pred > 0).flatten(1), (target > 0).flatten(1)
+    empty = ~truth.any(dim=1, keepdim=True)
+    # What is compared is the foreground, or in frames without any the background.
+    ours, truth = ours ^ empty, truth ^ empty
+    return (ours & truth).sum(dim=1).double() / (ours | truth).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of each image and class; NaN where neither prediction nor truth has the class.
+
+    Attributes:
+        iou: intersection over union.
+        precision: share of the predicted pixels that are true.
+        recall: share of the true pixels that are predicted.
+        fscore: F with beta² 0.3.
+    """
+
+    iou: Float64[Tensor, "b classes"]
+    precision: Float64[Tensor, "b classes"]
+    recall: Float64[Tensor, "b classes"]
+    fscore: Float64[Tensor, "b classes"]
+
+    @classmethod
+    def join(cls, parts: Sequence["ClassScores"]) -> "ClassScores":
+        """The scores of all parts of a test set."""
+        return cls(
+            iou=torch.cat([part.iou for part in parts]),
+            precision=torch.cat([part.precision for part in parts]),
+            recall=torch.cat([part.recall for part in parts]),
+            fscore=torch.cat([part.fscore for part in parts]),
+        )
+
+
+def class_scores(
+    pred: Classes, target: Classes, *, num_classes: int, skip_empty: bool = True
+) -> ClassScores:
+    """Scores of each class in each image, at the predicted classes.
+
+    Args:
+        pred: class numbers.
+        target: the truth.
+        num_classes: classes with the background; 2 for binary masks.
+        skip_empty: give NaN to an image whose truth is all background, which so counts nowhere (the
+            reference, ``eval_avsegm.py``; AVSBench's own code for AVSS does count it).
+
+    Raises:
+        ValueError: if the shapes differ or there is no such class.
+
+    Example:
+        >>> pred, target = torch.tensor([[[0, 1, 1, 0]]]), torch.tensor([[[0, 0, 1, 0]]])
+        >>> class_scores(pred, target, num_classes=3).iou
+        tensor([[0.6667, 0.5000,    nan]], dtype=torch.float64)
+    """
+    _expect_like(pred, target)
+    require_positive(num_classes=num_classes)
+    predicted = _pixels(pred, num_classes, name="pred")
+    true = _pixels(target, num_classes, name="target")
+    # One number more than the classes, for the pixels where the two differ.
+    agreed = torch.where(pred == target, target.long(), num_classes)
+    both = _pixels(agreed, num_classes + 1, name="agreed")[:, :-1]
+    either = predicted + true - both
+    unseen = either == 0
+    if skip_empty:
+        unseen = unseen | (target.flatten(1) == 0).all(dim=1, keepdim=True)
+    precision, recall = both / predicted.clamp(min=1), both / true.clamp(min=1)
+    scores = both / either.clamp(min=1), precision, recall, _fscore(precision, recall)
+    return ClassScores(*(score.masked_fill(unseen, torch.nan) for score in scores))
+
+
+def mean_over_classes(
+    score: Float64[Tensor, "b classes"], *, background: bool
+) -> Float64[Tensor, ""]:
+    """Mean over the classes of each one's mean over the images that have it.
+
+    Args:
+        score: one of the `ClassScores`; NaN counts nowhere.
+        background: whether class 0 counts.
+
+    Returns:
+        The mean; NaN if no class is left.
+
+    Example:
+        >>> score = torch.tensor([[0.9, 0.5], [0.7, torch.nan]]).double()
+        >>> mean_over_classes(score, background=True)
+        tensor(0.6500, dtype=torch.float64)
+    """
+    return (score if background else score[:, 1:]).nanmean(dim=0).nanmean()
+
+
+def miou_with_background(scores: ClassScores) -> Float64[Tensor, ""]:
+    """Mean IoU over all classes (the reference's ``miou``, which its paper reports)."""
+    return mean_over_classes(scores.iou, background=True)
+
+
+def miou_no_background(scores: ClassScores) -> Float64[Tensor, ""]:
+    """Mean IoU over the classes but the background (the reference's ``miou_noBg``)."""
+    return mean_over_classes(scores.iou, background=False)
+
+
+def fscore_curves(
+    probability: Float[Tensor, "b height width"], target: Classes, *, thresholds: int = 255
+) -> Float64[Tensor, "b thresholds"]:
+    """F of each image's foreground at evenly spaced thresholds from 0 to 1.
+
+    Args:
+        probability: of the foreground, the sigmoid of a logit.
+        target: the truth, all classes as one.
+        thresholds: how many (AVSBench: 255; the reference: 256).
+
+    Returns:
+        F with beta² 0.3 where a pixel is foreground if its probability is at least the threshold;
+        NaN for an image whose truth is empty.
+
+    Raises:
+        ValueError: if the shapes differ or a probability is outside [0, 1].
+
+    Example:
+        >>> probability, target = torch.tensor([[[0.2, 0.8]]]), torch.tensor([[[0, 1]]])
+        >>> fscore_curves(probability, target, thresholds=3)
+        tensor([[0.5652, 1.0000, 0.0000]], dtype=torch.float64)
+    """
+    _expect_like(probability, target)
+    require_positive(thresholds=thresholds)
+    wrong = probability[~((probability >= 0) & (probability <= 1))]
+    require(len(wrong) == 0, "probability", wrong[:3].tolist(), "in [0, 1], the sigmoid of a logit")
+    cuts = torch.linspace(0, 1, thresholds, device=probability.device).double()
+    passed = torch.bucketize(probability.double(), cuts, right=True)
+    truth = target > 0
+    predicted = _at_least(passed, thresholds)
+    both = _at_least(torch.where(truth, passed, 0), thresholds)
+    size = truth.flatten(1).sum(dim=1, keepdim=True)
+    curves = _fscore(both / predicted.clamp(min=1), both / size.clamp(min=1))
+    return curves.masked_fill(size == 0, torch.nan)
+
+
+def fscore_avsbench(
+    curves: Float64[Tensor, "b thresholds"], *, batch: int = 5
+) -> Float64[Tensor, ""]:
+    """AVSBench's F: the greatest value of the mean curve of each batch, averaged over the batches.
+
+    So it falls as batches grow. AVSBench tests one clip of five frames at a time
+    (``avs_s4/test.py``); frames without truth are left out, a batch of such frames alone scores 0.
+
+    Args:
+        curves: of `fscore_curves`, frames in the order of the test set.
+        batch: frames a batch; the last may have fewer.
+
+    Raises:
+        ValueError: if ``batch`` is not positive or there is no frame.
+
+    Example:
+        >>> curves = torch.tensor([[0.2, 0.8], [0.6, 0.4]]).double()
+        >>> fscore_avsbench(curves, batch=1), fscore_avsbench(curves)
+        (tensor(0.7000, dtype=torch.float64), tensor(0.6000, dtype=torch.float64))
+    """
+    require_positive(batch=batch)
+    require(len(curves) > 0, "curves", len(curves), "at least one frame")
+    best = [part.nanmean(dim=0).nan_to_num(0.0).amax() for part in curves.split(batch)]
+    return torch.stack(best).mean()
+
+
+def fscore_per_image(curves: Float64[Tensor, "b thresholds"]) -> Float64[Tensor, ""]:
+    """The reference's F: the greatest value of each image's own curve, averaged over the images.
+
+    Args:
+        curves: of `fscore_curves`; with 256 thresholds the number is the reference's.
+
+    Returns:
+        The mean over the images whose truth is not empty; NaN if there is none.
+
+    Example:
+        >>> fscore_per_image(torch.tensor([[0.2, 0.8], [0.6, 0.4]]).double())
+        tensor(0.7000, dtype=torch.float64)
+    """
+    return curves.amax(dim=1).nanmean()
+
+
+def _fscore(
+    precision: Float64[Tensor, "b _"], recall: Float64[Tensor, "b _"]
+) -> Float64[Tensor, "b _"]:
+    product = (1 + _BETA2) * precision * recall
+    return torch.where(product > 0, product / (_BETA2 * precision + recall), 0.0)
+
+
+def _pixels(classes: Classes, num_classes: int, *, name: str) -> Float64[Tensor, "b classes"]:
+    """How many pixels of each image have each class."""
+    wrong = classes[(classes < 0) | (classes >= num_classes)]
+    require(len(wrong) == 0, name, wrong[:3].tolist(), f"class numbers in [0, {num_classes})")
+    return _histogram(classes, num_classes).double()
+
+
+def _at_least(passed: Int64[Tensor, "b height width"], most: int) -> Float64[Tensor, "b most"]:
+    """How many pixels of each image pass at least 1, 2, ... thresholds."""
+    count = _histogram(passed, most + 1)[:, 1:]
+    return count.flip(1).cumsum(dim=1).flip(1).double()
+
+
+def _histogram(values: Classes, bins: int) -> Int64[Tensor, "b bins"]:
+    b = len(values)
+    first = bins * torch.arange(b, device=values.device)[:, None]
+    index = (values.long().flatten(1) + first).flatten()
+    return index.bincount(minlength=b * bins).view(b, bins)
+
+
+def _expect_like(pred: Tensor, target: Classes) -> None:
+    b, height, width = target.shape
+    expect("pred", pred, "b height width", b=b, height=height, width=width)

@@ -1,0 +1,124 @@
+"""Scores of separation: SDR, SIR, SAR, SI-SDR and the gain over the unprocessed mixture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from avblocks.metrics.bss import bss_eval
+from avblocks.shapes import expect, require
+
+SILENCE = 1e-5
+"""Sum of squares below which a waveform is silent (reference: `eval_avsrcsep.py`)."""
+
+
+@dataclass(frozen=True)
+class SeparationScores:
+    """Scores of each source in dB, NaN where there is none, and what was silent.
+
+    A mixture with a silent source has no scores, nor has a silent estimate; `summary` counts both.
+
+    Attributes:
+        sdr: Source to everything else.
+        sir: Source to the other sources.
+        sar: All sources to what is none of them.
+        si_sdr: Source to everything else, where no filter but a factor is allowed.
+        sdr_improvement_db: ``sdr`` less that of the mixture.
+        si_sdr_improvement_db: ``si_sdr`` less that of the mixture.
+        silent_source: Which sources are silent.
+        silent_estimate: Which estimates are silent.
+    """
+
+    sdr: Float64[Tensor, "b k"]
+    sir: Float64[Tensor, "b k"]
+    sar: Float64[Tensor, "b k"]
+    si_sdr: Float64[Tensor, "b k"]
+    sdr_improvement_db: Float64[Tensor, "b k"]
+    si_sdr_improvement_db: Float64[Tensor, "b k"]
+    silent_source: Bool[Tensor, "b k"]
+    silent_estimate: Bool[Tensor, "b k"]
+
+    def summary(self) -> Mapping[str, float | int]:
+        """Mean of each score over the scored sources, and how many there are of each kind.
+
+        Returns:
+            The six means in dB, ``scored``, ``not_scored``, ``silent_sources`` and
+            ``silent_estimates``. Estimates of sources that are silent are not looked at.
+        """
+        scored = ~self.sdr.isnan()
+        means = {
+            field.name: getattr(self, field.name)[scored].mean().item()
+            for field in fields(self)
+            if not field.name.startswith("silent")
+        }
+        return means | {
+            "scored": int(scored.sum()),
+            "not_scored": int((~scored).sum()),
+            "silent_sources": int(self.silent_source.sum()),
+            "silent_estimates": int(self.silent_estimate.sum()),
+        }
+
+
+def separation_scores(
+    estimates: Float[Tensor, "b k s"],
+    *,
+    sources: Float[Tensor, "b k s"],
+    mixture: Float[Tensor, "b s"],
+    silence: float = SILENCE,
+) -> SeparationScores:
+    """Score separated waveforms, and the mixture itself in their place.
+
+    Args:
+        estimates: what was separated for each source.
+        sources: the sources.
+        mixture: what they were separated from.
+        silence: sum of squares below which a waveform is silent.
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Example:
+        >>> sources = torch.randn(1, 2, 4000, generator=torch.Generator().manual_seed(0))
+        >>> estimates = sources + 0.1 * sources.flip(1)
+        >>> scores = separation_scores(estimates, sources=sources, mixture=sources.sum(dim=1))
+        >>> scores.sdr_improvement_db.round()
+        tensor([[20., 20.]], dtype=torch.float64)
+        >>> scores.summary()["silent_sources"]
+        0
+    """
+    b, k, s = sources.shape
+    expect("estimates", estimates, "b k s", b=b, k=k, s=s)
+    expect("mixture", mixture, "b s", b=b, s=s)
+    silent_source, silent_estimate = (
+        x.square().sum(dim=-1) < silence for x in (sources, estimates)
+    )
+    heard = ~silent_source.any(dim=1)
+    scores = sources.new_full((6, b, k), torch.nan, dtype=torch.float64)
+    if heard.any():
+        wanted, unprocessed = sources[heard], mixture[heard, None].expand(-1, k, -1)
+        after, before = (_ratios(x, sources=wanted) for x in (estimates[heard], unprocessed))
+        scores[:, heard] = torch.cat((after, after[[0, 3]] - before[[0, 3]]))
+    scores[:, silent_estimate] = torch.nan
+    return SeparationScores(*scores, silent_source=silent_source, silent_estimate=silent_estimate)
+
+
+def _ratios(
+    estimates: Float[Tensor, "b k s"], *, sources: Float[Tensor, "b k s"]
+) -> Float64[Tensor, "4 b k"]:
+    from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
+
+    bss = bss_eval(estimates, sources=sources)
+    return torch.stack((bss.sdr, bss.sir, bss.sar, si_sdr(estimates.double(), sources.double())))
+
+
+def join_scores(parts: Sequence[SeparationScores]) -> SeparationScores:
+    """Join the scores of several batches of mixtures of one number of sources.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    require(len(parts) > 0, "parts", parts, "at least one batch's scores")
+    names = [field.name for field in fields(SeparationScores)]
+    return SeparationScores(*(torch.cat([getattr(x, name) for x in parts]) for name in names))

@@ -1,0 +1,119 @@
+"""Soft targets: mixup of both streams, and label smoothing."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor
+
+from avblocks.shapes import expect, require, require_share
+
+
+class Mixup:
+    """Each sample is mixed with another one of the batch, in both streams and the target alike.
+
+    ``x[i] * lam[i] + x[partner[i]] * (1 - lam[i])``: a lambda of its own for each sample, the same
+    for image, audio and target (reference; timm's "elem" draws). The partner is the sample at the
+    mirrored place in the batch, so the middle one of an odd batch stays as it is.
+
+    Args:
+        alpha: both parameters of the beta distribution that lambdas come from (paper: 1.0, that is
+            uniform).
+
+    Raises:
+        ValueError: if ``alpha`` is not a finite number above zero.
+
+    Example:
+        >>> image, lam = torch.tensor([[0.0], [1.0]]), torch.tensor([0.75, 1.0])
+        >>> image, audio, target = Mixup()(torch.eye(2), image=image, audio=None, lam=lam)
+        >>> image, target
+        (tensor([[0.2500],
+                [1.0000]]), tensor([[0.7500, 0.2500],
+                [0.0000, 1.0000]]))
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        require(0.0 < alpha < math.inf, "alpha", alpha, "a finite number above zero")
+        self.alpha = alpha
+
+    def draw(self, generators: Sequence[Generator]) -> Float[Tensor, " b"]:
+        """A lambda from each generator, on the host: a beta variable out of two gamma ones."""
+        # Nothing public draws such variables from a generator.
+        gamma = torch._standard_gamma  # pyright: ignore[reportPrivateImportUsage]
+        shape = torch.full((2,), self.alpha, dtype=torch.float64)
+        pairs = [gamma(shape, generator=random) for random in generators]
+        lam = [pair[0] / pair.sum() for pair in pairs]
+        return torch.stack(lam).float() if lam else torch.zeros(0)
+
+    def __call__(
+        self,
+        target: Float[Tensor, "b classes"],
+        *,
+        image: Float[Tensor, "b c *size"] | None,
+        audio: Float[Tensor, "b 1 m t"] | None,
+        generators: Sequence[Generator] | None = None,
+        lam: Float[Tensor, " b"] | None = None,
+        partner: Int64[Tensor, " b"] | None = None,
+    ) -> tuple[
+        Float[Tensor, "b c *size"] | None,
+        Float[Tensor, "b 1 m t"] | None,
+        Float[Tensor, "b classes"],
+    ]:
+        """Mix a batch.
+
+        Args:
+            target: a row a sample.
+            image: images, or ``None``.
+            audio: spectrograms, or ``None``.
+            generators: one a sample to draw its lambda from, such as those of the samples' seeds:
+                then a sample has the same lambda wherever it is met.
+            lam: the lambdas themselves, instead of generators.
+            partner: whom each sample is mixed with, if not the one at the mirrored place.
+
+        Returns:
+            Image, audio and target, mixed.
+
+        Raises:
+            ValueError: unless there are either lambdas or generators, as many as samples.
+        """
+        if (generators is None) == (lam is None):
+            raise ValueError("mixup takes either generators or lam")
+        lam = self.draw(generators) if generators is not None else lam
+        assert lam is not None
+        for name, x in (("image", image), ("audio", audio), ("target", target), ("lam", lam)):
+            count = len(target) if x is None else len(x)
+            require(count == len(target), name, count, f"of {len(target)} samples")
+        return (
+            None if image is None else _mix(image, lam, partner),
+            None if audio is None else _mix(audio, lam, partner),
+            _mix(target, lam, partner),
+        )
+
+
+def _mix(
+    x: Float[Tensor, "b c *shape"], lam: Float[Tensor, " b"], partner: Int64[Tensor, " b"] | None
+) -> Float[Tensor, "b c *shape"]:
+    share = lam.to(x).reshape(-1, *[1] * (x.ndim - 1))
+    other = x.flip(0) if partner is None else x[partner]
+    return x * share + other * (1 - share)
+
+
+def smooth(target: Float[Tensor, "b classes"], *, smoothing: float) -> Float[Tensor, "b classes"]:
+    """Label smoothing: that share of every target is spread evenly over the classes.
+
+    Args:
+        target: one-hot, multi-hot or soft; smoothing and mixing may come in either order.
+        smoothing: share that is spread (paper: 0.1).
+
+    Raises:
+        ValueError: if ``smoothing`` is not in [0, 1).
+
+    Example:
+        >>> smooth(torch.eye(2), smoothing=0.5)
+        tensor([[0.7500, 0.2500],
+                [0.2500, 0.7500]])
+    """
+    require_share(smoothing=smoothing)
+    expect("target", target, "b classes")
+    return target * (1 - smoothing) + smoothing / target.shape[1]
