@@ -1,6 +1,11 @@
 """What several processes share; with one process all of it is the plain thing."""
 
+from itertools import chain
+from typing import Any, TypeVar
+
 from torch import Tensor, distributed
+
+T = TypeVar("T")
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -12,8 +17,14 @@ def rank_and_world() -> tuple[int, int]:
 
 def gather(value: Tensor) -> list[Tensor]:
     """Return the tensors of all processes, on the CPU, whatever their sizes."""
-    rank, world = rank_and_world()
-    values: list[Tensor] = [value.cpu()] * world
-    if world > 1:
-        distributed.all_gather_object(values, values[rank])
-    return values
+    return gather_lists([value.cpu()])
+
+
+def gather_lists(values: list[T]) -> list[T]:
+    """Return the values of all processes, one process after the other; tensors on the CPU."""
+    _, world = rank_and_world()
+    if world == 1:
+        return values
+    lists: list[Any] = [None] * world
+    distributed.all_gather_object(lists, values)
+    return list(chain.from_iterable(lists))

@@ -1,0 +1,168 @@
+"""What the classification recipes do alike: start, train, evaluate, leave scores and pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from avblocks.data.datasets import ClipSet
+from avblocks.metrics import average_precision, class_accuracy, classification_scores
+from recipes._classification import Classification, Listens
+from recipes._cli import resume_command
+from recipes._data import Data, test_loader, test_set, train_loader, train_set
+from recipes._engine import fit
+from recipes._predictions import Predictions, predict
+from recipes._run import Run
+from recipes._score_files import (
+    Scores,
+    class_bars,
+    confusion_picture,
+    score_table,
+    write_predictions,
+    write_scores,
+)
+from recipes._skipped import SkippedFiles
+
+GIVEN: Mapping[Listens, tuple[Listens, ...]] = {
+    "both": ("both", "image", "audio"),
+    "image": ("image",),
+    "audio": ("audio",),
+}
+"""What a model is tested on, by what it was trained on."""
+
+
+class Settings(Protocol):
+    """What a classification recipe's configuration has."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def run(self) -> Run: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def windows(self) -> int: ...
+    @property
+    def evaluate_every(self) -> int: ...
+
+
+def labelled_sets(config: Settings) -> tuple[ClipSet, ClipSet]:
+    """List the clips to train on and those to test on.
+
+    Raises:
+        ValueError: If the data has no classes, or the settings do not fit together.
+    """
+    if not 0 <= config.warmup < config.epochs:
+        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
+    if config.windows < 1 or config.evaluate_every < 1:
+        raise ValueError("--windows and --evaluate-every must be at least 1")
+    train, test = train_set(config.data), test_set(config.data)
+    if test is None or len(train.classes) < 2:
+        raise ValueError(f"the data of {train.name} has fewer than two classes to tell apart")
+    if train.classes != test.classes:
+        raise ValueError(f"{train.name} and {test.name} have different classes")
+    return train, test
+
+
+def train_and_score(
+    config: Settings,
+    model: Classification,
+    *,
+    train: ClipSet,
+    test: ClipSet,
+    optimizer: Optimizer,
+    schedule: Callable[[float], Sequence[float]],
+) -> None:
+    """Train a classifier, then leave its scores, predictions and pictures in the run folder."""
+    folder, data = config.run.folder, config.data
+    skipped = SkippedFiles(folder, total=len(train) + len(test), max_skipped=data.max_skipped)
+
+    def test_on(given: Listens, *, windows: int, about: str) -> Predictions | None:
+        loader = test_loader(test, data, batch=config.batch, windows=windows)
+        classify = partial(model.logits, given=given)
+        return predict(classify, loader, on_batch=skipped, about=about)
+
+    def evaluate(_: nn.Module, epochs_done: int) -> dict[str, float]:
+        found = test_on(model.given, windows=1, about="evaluation")
+        return _brief(_scores(found, multilabel=data.multilabel))
+
+    fitted = fit(
+        model,
+        train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
+        optimizer=optimizer,
+        schedule=schedule,
+        epochs=config.epochs,
+        run=config.run,
+        config=config,
+        free=("checkpoint", "data.root", "data.shards", "data.workers", "data.on_error"),
+        evaluate=evaluate,
+        evaluate_every=config.evaluate_every,
+        on_batch=skipped,
+    )
+    if not fitted.finished:
+        print(f"{skipped.summary()}\nnext: {resume_command()}")
+        return
+    with torch.no_grad():
+        model.eval()
+        found: dict[Listens, Predictions | None] = {
+            given: test_on(given, windows=config.windows, about=f"test, given {given}")
+            for given in GIVEN[model.given]
+        }
+    if fitted.rank == 0:
+        report(folder, found, test=test, data=data, windows=config.windows)
+        print(skipped.summary())
+
+
+def report(
+    folder: Path,
+    found: Mapping[Listens, Predictions | None],
+    *,
+    test: ClipSet,
+    data: Data,
+    windows: int,
+) -> None:
+    """Print the scores, and write them and the pictures into the run folder."""
+    scores: Scores = {
+        given: _scores(predictions, multilabel=data.multilabel)
+        for given, predictions in found.items()
+    }
+    main = next(iter(found.values()))
+    if main is None:
+        print("nothing scored: none of the test clips can be used")
+        return
+    facts = {"test": test.report(), "clips": len(main.paths), "windows": windows}
+    write_scores(folder, scores, facts=facts)
+    write_predictions(folder / "predictions.csv", main, classes=test.classes)
+    each = average_precision if data.multilabel else class_accuracy
+    label = "average precision, %" if data.multilabel else "accuracy, %"
+    values = 100 * each(main.scores["all"], main.target)
+    class_bars(folder / "classes.png", values, classes=test.classes, label=label)
+    if not data.multilabel:
+        confusion_picture(folder / "confusion.png", main, classes=test.classes)
+    print(f"{score_table(scores)}\nin {folder}: scores.json predictions.csv and pictures")
+
+
+def _scores(found: Predictions | None, *, multilabel: bool) -> dict[str, dict[str, float]]:
+    if found is None:
+        return {}
+    return {
+        stream: classification_scores(scores, found.target, multilabel=multilabel)
+        for stream, scores in found.scores.items()
+    }
+
+
+def _brief(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The first number of each stream."""
+    return {
+        f"{name}_{stream}": value
+        for stream, values in scores.items()
+        for name, value in list(values.items())[:1]
+    }

@@ -1,0 +1,118 @@
+"""Study: what pre-training, both modalities and each fusion are worth in classifying scenes.
+
+On held-out scenes, for each seed: a linear probe on the pre-trained encoder, on an untrained one,
+and on the pre-trained one given the image or the audio alone (the probe is then trained that way
+too); fine-tuning from the pre-trained encoder and from scratch; and a pre-training with its probe
+for no fusion, token, dense and factorized fusion.
+
+Command:
+    python -m recipes.study_classification          (three seeds: some two hours on two CPU cores)
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from recipes._cli import run_cli
+from recipes._data import SCENES_DATA, test_set, train_set
+from recipes._run import Folder
+from recipes._study import Run, result, run_all, write_results
+
+FUSIONS = {
+    "none": ("--model.fusion-layers", "none"),
+    "token": ("--model.fusion", "token"),
+    "dense": ("--model.fusion", "dense"),
+    "factorized": ("--model.fusion", "factorized"),
+}
+SCENES = (240, 480)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is run."""
+
+    run: Folder = field(default_factory=Folder)
+    """Folder of all the runs."""
+
+    seeds: int = 3
+    """How many seeds, from 0."""
+
+    jobs: int = 2
+    """Runs at a time."""
+
+    out: Path = Path("docs/results/classification.json")
+    """Where the accuracies go, one a seed."""
+
+    options: tuple[str, ...] = ()
+    """Options for every run, such as `--epochs 2` for a trial."""
+
+
+PRESETS = {"study": ("three seeds of everything", Config())}
+
+
+def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Run]:
+    """List the runs of one seed."""
+    common = ("--run.seed", str(seed), "--data.scenes", *map(str, SCENES), "--data.workers", "1")
+
+    def pretrain(fusion: str) -> Run:
+        return Run(
+            recipe="paper_pretrain",
+            folder=folder / f"pretrain-{fusion}",
+            options=(*common, *FUSIONS[fusion], "--probe-every", "100", *options),
+            leaves="reconstruction.png",
+        )
+
+    def classify(recipe: str, name: str, *more: str, start: str | None = None) -> Run:
+        begin = folder / start if start else None
+        return Run(
+            recipe=recipe,
+            folder=folder / name,
+            options=(*common, "--checkpoint", str(begin), *more, *options),
+            after=begin,
+        )
+
+    probe, finetune = partial(classify, "paper_linear_probe"), partial(classify, "paper_finetune")
+    main = "pretrain-factorized"
+    return [
+        *(pretrain(fusion) for fusion in FUSIONS),
+        *(probe(f"probe-{f}", *words, start=f"pretrain-{f}") for f, words in FUSIONS.items()),
+        probe("probe-untrained"),
+        probe("probe-image", "--given", "image", start=main),
+        probe("probe-audio", "--given", "audio", start=main),
+        finetune("finetune-pretrained", start=main),
+        finetune("finetune-scratch", "--layer-decay", "1"),
+    ]
+
+
+def main(config: Config) -> None:
+    """Run what is not done yet, then write the table."""
+    data = replace(SCENES_DATA, scenes=SCENES)
+    for make in (train_set, test_set):  # once, before several runs would
+        make(data)
+    folders = [config.run.folder / f"seed-{seed}" for seed in range(config.seeds)]
+    seeds = [runs(folder, seed=n, options=config.options) for n, folder in enumerate(folders)]
+    run_all([run for listed in seeds for run in listed], jobs=config.jobs)
+
+    def accuracy(name: str, given: str = "both") -> list[float]:
+        return [result(folder / name)["scores"][given]["all"]["top1"] for folder in folders]
+
+    write_results(
+        config.out,
+        {
+            "linear_probe": {
+                "pretrained": accuracy("probe-factorized"),
+                "untrained": accuracy("probe-untrained"),
+                "image_only": accuracy("probe-image", "image"),
+                "audio_only": accuracy("probe-audio", "audio"),
+            },
+            "finetune": {
+                "pretrained": accuracy("finetune-pretrained"),
+                "scratch": accuracy("finetune-scratch"),
+            },
+            "fusion": {name: accuracy(f"probe-{name}") for name in FUSIONS},
+        },
+    )
+
+
+if __name__ == "__main__":
+    run_cli(main, presets=PRESETS, doc=__doc__)
