@@ -8,6 +8,8 @@ import torch
 from hypothesis import settings
 from jaxtyping import config
 
+for form in ("mae", "small", "classify", "separate", "segment"):
+    pytest.register_assert_rewrite(f"parity_{form}")
 settings.register_profile("small", max_examples=15, deadline=None, derandomize=True)
 settings.load_profile("small")
 # Tiny tensors are fastest on one thread, above all where pytest-xdist or others share the cores.

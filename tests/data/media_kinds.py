@@ -58,6 +58,7 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "mov": plain("a.mov"),
     "mkv": plain("a.mkv"),
     "late start": plain("a.mp4", offset=1.48),
+    "negative times": plain("a.mp4", offset=-0.5),
     "no sound to the end": plain("a.mp4", seconds=1.0),
     "fragments": plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov"}),
     "mpeg4": plain("a.mp4", "mpeg4"),

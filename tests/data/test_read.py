@@ -1,7 +1,11 @@
 import os
 import pickle
 import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -109,8 +113,8 @@ def test_rotation_is_applied(make):
     np.testing.assert_array_equal(turned, np.rot90(straight, -1, axes=(1, 2)))
 
 
-def test_names_outside_ascii_and_with_colons(make):
-    for name in ("нота 音.mp4", "concat:a|b.mp4", "http:x.mp4"):
+def test_names_outside_ascii_with_spaces_and_with_colons(make):
+    for name in ("нота 音.mp4", "two words  and 'more'.mp4", "concat:a|b.mp4", "http:x.mp4"):
         assert read_clip(str(make(name)), seconds=1.0).audio.shape == (16000,)
 
 
@@ -133,6 +137,25 @@ def cut(path, *, share):
     os.truncate(path, int(path.stat().st_size * share))
 
 
+def hollow(path, *, pictures=0):
+    """Write a file with both streams, some pictures and no sound."""
+    with av.open(str(path), "w", format="avi") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        container.start_encoding()
+        for number in range(pictures):
+            picture = av.VideoFrame.from_ndarray(counter(number), format="rgb24")
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+
+
+def circle(path):
+    """Link two names to each other."""
+    path.symlink_to(path.with_suffix(".other"))
+    path.with_suffix(".other").symlink_to(path)
+
+
 DAMAGE = {
     "missing": lambda path, make: None,
     "folder": lambda path, make: path.mkdir(),
@@ -148,6 +171,10 @@ DAMAGE = {
     ),
     "no sound": lambda path, make: make(path.name, seconds=0),
     "no picture": lambda path, make: make(path.name, frames=0),
+    "no length": lambda path, make: hollow(path),
+    "no samples": lambda path, make: hollow(path, pictures=20),
+    "circle": lambda path, make: circle(path),
+    "pipe": lambda path, make: os.mkfifo(path),
 }
 
 
@@ -164,6 +191,10 @@ DAMAGE = {
         ("cut with header", "cannot be decoded"),
         ("no sound", "no audio stream"),
         ("no picture", "no video stream"),
+        ("no length", "no sound from"),
+        ("no samples", "no sound from"),
+        ("circle", "no such file"),
+        ("pipe", "no such file"),
     ],
 )
 def test_bad_files_are_refused_by_name_and_reason(make, tmp_path, kind, reason):
@@ -201,12 +232,47 @@ def test_pixel_bombs_are_refused_before_decoding(make, monkeypatch):
         read_clip(str(make()))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_forbidden_file(make):
-    path = make()
-    path.chmod(0)
-    with pytest.raises(ClipError, match="cannot be opened"):
-        read_clip(str(path))
+@contextmanager
+def unprivileged():
+    """Be nobody instead of root, who may read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_forbidden_files_and_folders(make):
+    # Not in pytest's own folder, which is closed as a whole.
+    with tempfile.TemporaryDirectory() as name:
+        folder, closed = Path(name), Path(name, "closed")
+        folder.chmod(0o755)
+        closed.mkdir()
+        for path in (folder / "a.mp4", closed / "a.mp4"):
+            shutil.copy(make(), path)
+        (folder / "a.mp4").chmod(0)
+        closed.chmod(0)
+        for path in (folder / "a.mp4", closed / "a.mp4"):
+            with (
+                unprivileged(),
+                pytest.raises(ClipError, match=r"a\.mp4: cannot be opened .*[Pp]ermission denied"),
+            ):
+                read_clip(str(path))
+        closed.chmod(0o700)
+
+
+def test_missing_times_are_counted_on_from_those_there_are(tmp_path):
+    # Matroska has no times before its beginning: the first 0.5 s of packets come without any.
+    path = encode(tmp_path / "a.mkv", offset=-0.5, options={"avoid_negative_ts": "disabled"})
+    with av.open(str(path)) as container:
+        assert any(packet.pts is None for packet in container.demux(video=0) if packet.size)
+    for place in (0.0, 0.5, 1.0):
+        clip = read_clip(str(path), seconds=0.5, place=place)
+        assert len(clip.audio) > 6000 and count(clip.image.numpy()) < 60
+    assert count(read_clip(str(path), seconds=0.5, place=1.0, frame=1.0).image.numpy()) == 59
 
 
 @pytest.mark.parametrize("bad", [{"seconds": 0.0}, {"rate": 0}, {"place": 1.1}, {"frame": -0.1}])

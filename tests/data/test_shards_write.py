@@ -151,7 +151,7 @@ def test_a_worker_that_dies_or_hangs_ends_the_work_and_it_goes_on(
         return encode_clip(item, **settings)
 
     start = time.monotonic()
-    monkeypatch.setattr("avblocks.data.shards.pack.encode_clip", encode_or_not)
+    monkeypatch.setattr("avblocks.data.shards.pool.encode_clip", encode_or_not)
     with pytest.raises(RuntimeError, match=message):
         make_shards({"train": clips}, tmp_path, settings=TWO, workers=2, timeout=1.0)
     assert time.monotonic() - start < 30

@@ -1,6 +1,8 @@
 """The speed test: it runs, and writes its figures only where it is told to."""
 
 import json
+import os
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from avblocks.data import read_clip
 from recipes import benchmark_data
 from recipes._footage import write_footage
-from recipes.benchmark_data import PRESETS
+from recipes.benchmark_data import PRESETS, _growth, _Reads
 
 SMALL = replace(
     PRESETS["default"][1], clips=2, seconds=1.0, height=64, rounds=3, turn=0.02, reads=10
@@ -26,6 +28,7 @@ def test_figures_are_printed_and_written(
     figures = json.loads((tmp_path / "results" / "data.json").read_text())
     rates = figures["clips_per_second_per_core"]
     assert set(rates) == {"mp4", "mp4_keyframed", "shards"}
+    assert figures["frames_decoded_per_second_per_core"] > 0
     for kind, rate in rates.items():
         low, high = figures["spread"][kind]
         assert 0 < low <= rate <= high
@@ -49,3 +52,15 @@ def test_footage_repeats_itself_and_moves(tmp_path: Path) -> None:
 def test_impossible_numbers() -> None:
     with pytest.raises(ValueError, match="clips >= 1"):
         benchmark_data.main(replace(SMALL, clips=0))
+
+
+def test_a_leak_is_measured() -> None:
+    kept: list[bytes] = []
+
+    def leaks(_: random.Random) -> int:
+        kept.append(os.urandom(1_000_000))
+        return 1
+
+    assert 70 < _growth(_Reads(leaks, 100)) < 100
+    assert not kept  # it was another process
+    assert abs(_growth(_Reads(lambda _: 1, 100))) < 10

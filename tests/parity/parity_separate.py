@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from golden import FUSIONS, assert_near, fusion_layers, golden_files, part, read
 from torch import Tensor, nn
 
 from avblocks import av_vit
@@ -11,7 +12,6 @@ from avblocks.audio import MelMasking
 from avblocks.checkpoint import from_deepavfusion_separator, load_weights
 from avblocks.heads import binary_mask, ratio_mask, separation_loss, separator
 from avblocks.metrics import bss_eval
-from tests.test_parity import FUSIONS, assert_near, fusion_layers, golden_files, part, read
 
 TARGETS = {"ratio": ratio_mask, "binary": binary_mask}
 each_separation = pytest.mark.parametrize("file", golden_files("separation"))
@@ -58,7 +58,7 @@ def test_separation(file: Path) -> None:
 
 
 @each_separation
-def test_a_tensor_changed_by_one_percent_is_noticed(file: Path) -> None:
+def test_separation_changed_by_one_percent_is_noticed(file: Path) -> None:
     out, tensors = logits(file)
     source = tensors["input.audio_target"]
     mask = ratio_mask(tensors["input.audio"], source)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from golden import assert_near, golden_files, read
 from torch import Tensor
 
 from avblocks import AVTokens
@@ -21,7 +22,6 @@ from avblocks.metrics import (
     miou_with_background,
     predicted_classes,
 )
-from tests.test_parity import assert_near, golden_files, read
 
 OWN = Path(__file__).parent / "golden"
 each_segmentation = pytest.mark.parametrize("file", golden_files("segmentation"))

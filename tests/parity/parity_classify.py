@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from golden import FUSIONS, assert_near, fusion_layers, golden_files, part, read
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.testing import assert_close
@@ -12,7 +13,6 @@ from avblocks import av_vit
 from avblocks.checkpoint import from_deepavfusion_classifier, load_weights
 from avblocks.heads import Logits, classifier
 from avblocks.optim import LARS, decayed_rates
-from tests.test_parity import FUSIONS, assert_near, fusion_layers, golden_files, part, read
 
 STREAMS = ("image", "audio", "fusion")
 each_classifier = pytest.mark.parametrize("file", golden_files("classifier"))

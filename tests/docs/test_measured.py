@@ -1,0 +1,84 @@
+"""Figures in the documentation: from their files, and told to be missing where there are none."""
+
+import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sphinx", reason="sphinx is not installed: pip install -e '.[docs]'")
+
+DOCS = Path(__file__).parents[2] / "docs"
+spec = spec_from_file_location("measured", DOCS / "measured.py")
+assert spec is not None and spec.loader is not None
+measured = module_from_spec(spec)
+spec.loader.exec_module(measured)
+
+PAGE = """
+Page
+====
+
+It is :measured:`x.json size mb` MB, or :measured:`none.json a`, or :measured:`x.json size none`.
+
+.. measured:: x.json speed
+   :head: kind, a second
+
+   slow: the slow one
+   lost: the lost one
+
+.. measured:: x.json scores
+
+.. measured:: none.json
+"""
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    (tmp_path / "results").mkdir()
+    figures = {
+        "size": {"mb": 1234.5},
+        "speed": {"fast": 9, "slow": 1.5},
+        "scores": {"ours": {"top-1": 50.25, "mAP": 1}, "theirs": {"mAP": 2}},
+    }
+    (tmp_path / "results" / "x.json").write_text(json.dumps(figures))
+    return tmp_path / "results"
+
+
+def test_values_are_found_by_their_keys(results: Path) -> None:
+    assert measured.lookup(results, "x.json size mb") == 1234.5
+    for words in ("x.json size", "x.json size none", "x.json none a", "none.json a"):
+        assert measured.lookup(results, words) in (None, {"mb": 1234.5})
+    assert measured.text(1234.5) == "1,234.5" and measured.text(None) == "not measured yet"
+
+
+def test_rows_and_columns(results: Path) -> None:
+    speed, scores = (measured.lookup(results, f"x.json {key}") for key in ("speed", "scores"))
+    assert measured.layout(speed, {}, head="kind, a second") == [
+        ["kind", "a second"],
+        ["fast", "9"],
+        ["slow", "1.5"],
+    ]
+    assert measured.layout(scores, {"theirs": "others", "none": "nobody"}) == [
+        ["", "top-1", "mAP"],
+        ["others", "not measured yet", "2"],
+        ["nobody", "not measured yet", "not measured yet"],
+    ]
+
+
+def test_a_page_shows_them(results: Path) -> None:
+    from sphinx.application import Sphinx
+
+    source, out = results.parent, results.parent / "out"
+    (source / "index.rst").write_text(PAGE)
+    (source / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(DOCS)!r})\n")
+    settings = {"extensions": ["measured"], "exclude_patterns": ["results"]}
+    app = Sphinx(
+        source, source, out, out, "text", confoverrides=settings, status=None, warningiserror=True
+    )
+    app.build()
+    assert app.statuscode == 0
+    shown = " ".join((out / "index.txt").read_text().split())
+    assert "It is 1,234.5 MB, or not measured yet, or not measured yet." in shown
+    assert "| kind | a second |" in shown and "| the slow one | 1.5 |" in shown
+    assert "| the lost one | not measured yet |" in shown and "fast" not in shown
+    assert "| ours | 50.25 | 1 |" in shown and shown.endswith("*not measured yet*")
