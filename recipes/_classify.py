@@ -13,12 +13,11 @@ from avblocks.data.datasets import ClipSet
 from avblocks.metrics import average_precision, class_accuracy, classification_scores
 from recipes._classification import Classification, Listens
 from recipes._cli import resume_command
-from recipes._data import Data, test_loader, test_set, train_loader, train_set
+from recipes._data import FREE, Data, test_loader, test_set, train_loader, train_set
 from recipes._engine import fit
 from recipes._predictions import Predictions, predict
 from recipes._run import Run
 from recipes._score_files import (
-    Scores,
     class_bars,
     confusion_picture,
     score_table,
@@ -102,7 +101,8 @@ def train_and_score(
         epochs=config.epochs,
         run=config.run,
         config=config,
-        free=("checkpoint", "data.root", "data.shards", "data.workers", "data.on_error"),
+        free=("checkpoint", *FREE),
+        clips={"train": train, "test": test},
         evaluate=evaluate,
         evaluate_every=config.evaluate_every,
         on_batch=skipped,
@@ -130,7 +130,7 @@ def report(
     windows: int,
 ) -> None:
     """Print the scores, and write them and the pictures into the run folder."""
-    scores: Scores = {
+    scores = {
         given: _scores(predictions, multilabel=data.multilabel)
         for given, predictions in found.items()
     }
@@ -147,7 +147,12 @@ def report(
     class_bars(folder / "classes.png", values, classes=test.classes, label=label)
     if not data.multilabel:
         confusion_picture(folder / "confusion.png", main, classes=test.classes)
-    print(f"{score_table(scores)}\nin {folder}: scores.json predictions.csv and pictures")
+    rows = {
+        f"given {given}: {stream}": values
+        for given, streams in scores.items()
+        for stream, values in streams.items()
+    }
+    print(f"{score_table(rows)}\nin {folder}: scores.json predictions.csv and pictures")
 
 
 def _scores(found: Predictions | None, *, multilabel: bool) -> dict[str, dict[str, float]]:

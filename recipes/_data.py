@@ -14,9 +14,13 @@ from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate, read_clip
 from avblocks.data.datasets import (
     ClipSet,
     audioset,
+    avsbench_avss,
+    avsbench_ms3,
+    avsbench_s4,
     folder,
     hold_out,
     scenes,
+    scenes_as_avsbench,
     vggsound,
     vggsound_music,
 )
@@ -32,6 +36,10 @@ DataName = Literal[
     "vggsound_music",
     "audioset",
     "audioset_balanced",
+    "scene_masks",
+    "avsbench_s4",
+    "avsbench_ms3",
+    "avsbench_avss",
 ]
 FREE = tuple(
     f"data.{name}" for name in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")
@@ -138,25 +146,31 @@ def test_set(data: Data) -> ClipSet | None:
 
 def _read(data: Data, split: Literal["train", "test"]) -> ClipSet:
     root, train = _root(data), split == "train"
-    match data.name:
-        case "scenes":
-            return scenes(root, split=split, num_clips=data.scenes[not train])
-        case "vggsound":
-            return vggsound(root, split=split)
-        case "vggsound_music":
-            return vggsound_music(root, split=split)
-        case "audioset":
-            return audioset(root, split="unbalanced" if train else "eval")
-        case "audioset_balanced":
-            return audioset(root, split="balanced" if train else "eval")
-        case "class_folder":
-            return hold_out(folder(root, classes=True))[not train]
-        case "folder":
-            return folder(root)
+    readers: dict[str, Callable[[], ClipSet]] = {
+        "scenes": lambda: scenes(root, split=split, num_clips=data.scenes[not train]),
+        "scene_masks": lambda: _scene_masks(data, root, split),
+        "folder": lambda: folder(root),
+        "class_folder": lambda: hold_out(folder(root, classes=True))[not train],
+        "vggsound": lambda: vggsound(root, split=split),
+        "vggsound_music": lambda: vggsound_music(root, split=split),
+        "audioset": lambda: audioset(root, split="unbalanced" if train else "eval"),
+        "audioset_balanced": lambda: audioset(root, split="balanced" if train else "eval"),
+        "avsbench_s4": lambda: avsbench_s4(root, split=split).per_frame(),
+        "avsbench_ms3": lambda: avsbench_ms3(root, split=split).per_frame(),
+        "avsbench_avss": lambda: avsbench_avss(root, split=split).per_frame(),
+    }
+    return readers[data.name]()
+
+
+def _scene_masks(data: Data, root: Path, split: Literal["train", "test"]) -> ClipSet:
+    scenes(root, split="train", num_clips=data.scenes[0])
+    scenes(root, split="test", num_clips=data.scenes[1])
+    return avsbench_avss(scenes_as_avsbench(root, part="avss"), split=split).per_frame()
 
 
 def _root(data: Data) -> Path:
-    if data.root is None and data.name != "scenes":
+    own = data.name in ("scenes", "scene_masks")
+    if data.root is None and not own:
         raise ValueError(f"the {data.name} preset needs --data.root DIR, the folder of its clips")
     return data.root or CACHE / f"scenes-{VERSION}"
 
@@ -173,7 +187,15 @@ def _reported(clips: ClipSet, root: Path | str) -> ClipSet:
     return clips
 
 
-def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int, windows: int = 1) -> ClipDataset:
+def dataset(
+    clips: ClipSet,
+    data: Data,
+    *,
+    train: bool,
+    seed: int,
+    windows: int = 1,
+    whole: bool = False,
+) -> ClipDataset:
     """The clips as samples, drawn at random for training and from the middle for evaluation.
 
     How many may be skipped is up to `SkippedFiles`, which hears of all workers and lists them.
@@ -189,6 +211,7 @@ def dataset(clips: ClipSet, data: Data, *, train: bool, seed: int, windows: int 
         max_skipped=1.0,
         read=read_clip if data.shards is None else _shards(data.shards).read,
         windows=windows,
+        whole=whole,
     )
 
 
@@ -214,10 +237,12 @@ def train_loader(
     return loader
 
 
-def test_loader(clips: ClipSet, data: Data, *, batch: int, windows: int = 1) -> DataLoader[AVBatch]:
+def test_loader(
+    clips: ClipSet, data: Data, *, batch: int, windows: int = 1, whole: bool = False
+) -> DataLoader[AVBatch]:
     """Make the loader of each window of each clip once, shared out among the processes."""
     rank, world = rank_and_world()
-    samples = dataset(clips, data, train=False, seed=0, windows=windows)
+    samples = dataset(clips, data, train=False, seed=0, windows=windows, whole=whole)
     keys = [(0, index) for index in range(rank, len(samples), world)]
     return DataLoader(
         samples,

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -14,40 +15,30 @@ from avblocks.metrics import confusion_matrix
 from recipes._predictions import Predictions
 from recipes._saves import replace_text
 
-Scores = dict[str, dict[str, dict[str, float]]]
-"""Numbers by name, of each stream, for each input."""
 
-
-def score_table(scores: Scores) -> str:
-    """Lay the scores out as a table: a line for each input and stream."""
-    names = list(
-        dict.fromkeys(n for streams in scores.values() for s in streams.values() for n in s)
-    )
-    lines = [("given", "stream", *names)]
-    for given, streams in scores.items():
-        for stream, values in streams.items():
-            cells = (f"{values[name]:.2f}" if name in values else "" for name in names)
-            lines.append((given, stream, *cells))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Lay scores out as a table: a line for each row's name, a column for each score's."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [["", *names]]
+    for title, row in rows.items():
+        lines.append([title, *(f"{row[name]:.2f}" if name in row else "" for name in names)])
+    first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
     return "\n".join(
-        "  ".join(
-            f"{cell:{'<' if i < 2 else '>'}{w}}"
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
+        "  ".join([f"{title:{first}}", *(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))])
+        for title, *cells in lines
     )
 
 
-def write_scores(folder: Path, scores: Scores, *, facts: Mapping[str, object]) -> None:
+def write_scores(folder: Path, scores: Mapping[str, Any], *, facts: Mapping[str, Any]) -> None:
     """Write `scores.json`; a number that JSON has not (an infinite d-prime) is null there."""
-    numbers = {
-        given: {
-            stream: {name: value if math.isfinite(value) else None for name, value in row.items()}
-            for stream, row in streams.items()
-        }
-        for given, streams in scores.items()
-    }
-    replace_text(folder / "scores.json", json.dumps({**facts, "scores": numbers}, indent=2) + "\n")
+    content = {**facts, "scores": scores}
+    replace_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_predictions(path: Path, found: Predictions, *, classes: Sequence[str]) -> None:

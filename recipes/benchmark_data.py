@@ -8,30 +8,30 @@ A clip read is 3 s of sound at 16 kHz and one picture, from a random place of 10
 44.1 kHz: `mp4` has a key frame every 250 frames, as x264 writes them if nobody asks for more,
 `mp4_keyframed` one every 16; `shards` are those of `recipes.make_shards`, of 256-pixel pictures.
 One process, one thread, files in memory. The kinds take turns, so that whatever else the machine
-does slows all of them, and the median of the rounds counts. Then a process reads on and on and its
-memory is watched.
+does slows all of them, and the median of the rounds counts; `decode`, which tells how fast the core
+is at the moment, is a plain loop over all frames of those clips. Then a loader's worker reads on
+and on, and its memory is watched.
 
 Try:
     --reads 500 (a minute)
 """
 
 import json
-import os
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import av
 import torch
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 from tyro.conf import Suppress
 
-from avblocks.data import AVClip, read_clip
+from avblocks.data import read_clip
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import make_shards
@@ -39,11 +39,13 @@ from avblocks.data.write import replacing
 from recipes._cli import run_cli
 from recipes._data import CACHE
 from recipes._footage import write_footage
+from recipes._machine import machine, resident_mb
 from recipes._run import Folder
 
 _KEYS = {"mp4": 250, "mp4_keyframed": 16}
 _WARM = 0.2  # share of the reads after which memory has settled
-Read = Callable[[random.Random], AVClip]
+Work = Callable[[random.Random], int]
+"""Does some work, and says how much it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +88,24 @@ def main(config: Config) -> None:
     if config.clips < 1 or config.rounds < 1 or config.reads < 10:
         raise ValueError("expected clips >= 1, rounds >= 1 and reads >= 10")
     torch.set_num_threads(1)
-    kinds = _kinds(config)
-    machine = _machine()
-    rates = _rates(kinds, rounds=config.rounds, turn=config.turn)
+    listed, kinds = _kinds(config)
+    about = machine()
+    decode = {"decode": _decoder(listed)}
+    rates = _rates(kinds | decode, rounds=config.rounds, turn=config.turn)
     for kind, found in rates.items():
+        unit = "frames" if kind == "decode" else "clips"
         middle, low, high = statistics.median(found), min(found), max(found)
-        print(f"{kind:14} {middle:8.1f} clips/s/core  ({low:.1f} to {high:.1f})", flush=True)
-    growth = _growth(kinds["mp4_keyframed"], reads=config.reads)
+        print(f"{kind:14} {middle:8.1f} {unit}/s/core  ({low:.1f} to {high:.1f})", flush=True)
+    growth = _growth(_Reads(kinds["mp4_keyframed"], config.reads))
     print(f"memory grew by {growth:.1f} MB over {config.reads} reads of mp4_keyframed")
+    medians = {kind: round(statistics.median(found), 1) for kind, found in rates.items()}
     figures = {
-        "clips_per_second_per_core": {k: round(statistics.median(r), 1) for k, r in rates.items()},
+        "clips_per_second_per_core": {kind: medians[kind] for kind in kinds},
+        "frames_decoded_per_second_per_core": medians["decode"],
         "spread": {k: [round(min(r), 1), round(max(r), 1)] for k, r in rates.items()},
         "rss_growth_mb": round(growth, 1),
         "settings": {k: v for k, v in asdict(config).items() if k not in ("cache", "out", "run")},
-        "machine": machine,
+        "machine": about,
     }
     if config.out is not None:
         with replacing(config.out) as half:
@@ -107,14 +113,15 @@ def main(config: Config) -> None:
         print(f"figures: {config.out}")
 
 
-def _kinds(config: Config) -> dict[str, Read]:
-    """Make what is not in the cache yet, and say how to read one clip of each kind."""
+def _kinds(config: Config) -> tuple[ClipSet, dict[str, Work]]:
+    """Make what is not in the cache yet; give the keyed clips, and how to read one of each kind."""
     root = config.cache / f"benchmark-{config.seconds:g}s-{config.height}p"
     listed = {kind: _clips(root / kind, config, keys=keys) for kind, keys in _KEYS.items()}
     name = f"shards-{config.clips}"
     shards = make_shards({"train": listed["mp4_keyframed"]}, root / name)
     kinds = {kind: _reader(clips, read_clip) for kind, clips in listed.items()}
-    return kinds | {"shards": _reader(shards.clips("train"), shards.read)}
+    kinds["shards"] = _reader(shards.clips("train"), shards.read)
+    return listed["mp4_keyframed"], kinds
 
 
 def _clips(root: Path, config: Config, *, keys: int) -> ClipSet:
@@ -128,57 +135,61 @@ def _clips(root: Path, config: Config, *, keys: int) -> ClipSet:
     return ClipSet(name=root.name, items=items)
 
 
-def _reader(clips: ClipSet, read: ReadClip) -> Read:
+def _reader(clips: ClipSet, read: ReadClip) -> Work:
     """Read a random window of a random clip."""
 
-    def one(random: random.Random) -> AVClip:
+    def one(random: random.Random) -> int:
         item = random.choice(clips.items)
-        return read(item, seconds=3.0, rate=16000, place=random.random(), frame=random.random())
+        read(item, seconds=3.0, rate=16000, place=random.random(), frame=random.random())
+        return 1
 
     return one
 
 
-def _rates(kinds: dict[str, Read], *, rounds: int, turn: float) -> dict[str, list[float]]:
-    """Clips a second of each kind, round by round."""
+def _decoder(clips: ClipSet) -> Work:
+    """Decode all frames of a random clip, which no reader can do faster."""
+
+    def one(random: random.Random) -> int:
+        with av.open(random.choice(clips.items).path) as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            return sum(1 for _ in container.decode(video=0))
+
+    return one
+
+
+def _rates(kinds: dict[str, Work], *, rounds: int, turn: float) -> dict[str, list[float]]:
+    """Work done a second, of each kind, round by round."""
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in tqdm(range(rounds), "rounds"):
-        for kind, read in kinds.items():
+        for kind, work in kinds.items():
             rng, count, start = random.Random(number), 0, time.perf_counter()
             while count == 0 or time.perf_counter() - start < turn:
-                read(rng)
-                count += 1
+                count += work(rng)
             rates[kind].append(count / (time.perf_counter() - start))
     return rates
 
 
-def _growth(read: Read, *, reads: int) -> float:
-    """By how many MB this process grows once it has settled."""
-    rng, settled = random.Random(0), 0.0
-    for count in tqdm(range(reads), "memory", unit="read"):
-        if count == int(_WARM * reads):
-            settled = _resident()
-        read(rng)
-    return _resident() - settled
+@dataclass(frozen=True)
+class _Reads(Dataset[float]):
+    """Many reads, each of which gives the memory that its process has."""
+
+    read: Work
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> float:
+        self.read(random.Random(index))
+        return resident_mb()
 
 
-def _resident() -> float:
-    """MB of memory that this process has, by Linux's account."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    about = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    names = [line.split(":")[1].strip() for line in about.splitlines() if "model name" in line]
-    return {
-        "cpu": names[0] if names else platform.machine(),
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("av", "numpy", "torch", "torchvision")},
-    }
+def _growth(reads: _Reads) -> float:
+    """By how many MB a worker grows once it has settled."""
+    # Forked: what reads is made on the spot, and no spawned process could be given it.
+    loader = DataLoader(reads, batch_size=None, num_workers=1, multiprocessing_context="fork")
+    memory = [float(size) for size in tqdm(loader, "memory", unit="read")]
+    return memory[-1] - memory[int(_WARM * len(memory))]
 
 
 if __name__ == "__main__":

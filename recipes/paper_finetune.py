@@ -14,20 +14,18 @@ Try:
 """
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from torch.optim import AdamW
-
 from avblocks.heads import classifier
-from avblocks.optim import balanced_bias, decayed_rates, layer_decay_groups, scaled_lr
+from avblocks.optim import balanced_bias
 from recipes._checkpoint import start_encoder
 from recipes._classification import Classification, Listens, clip_frequency, start_biases
 from recipes._classify import labelled_sets, train_and_score
 from recipes._cli import run_cli
 from recipes._data import SCENES_DATA, Data
 from recipes._model import SMALL, Model, build_encoder, check_sizes
+from recipes._optimizer import adamw
 from recipes._plan import seed_all
 from recipes._run import Run
 
@@ -164,22 +162,8 @@ def main(config: Config) -> None:
         smoothing=config.smoothing,
         frequency=frequency,
     )
-    groups = layer_decay_groups(
-        model,
-        depth=encoder.depth,
-        lr_decay=config.layer_decay,
-        weight_decay=config.weight_decay,
-    )
-    update = min(config.batch * config.run.batches_per_step, len(train) * config.run.accumulate)
-    lr = scaled_lr(config.base_lr, batch=update)
-    train_and_score(
-        config,
-        model,
-        train=train,
-        test=test,
-        optimizer=AdamW(groups, lr=lr),
-        schedule=partial(decayed_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup),
-    )
+    optimizer, schedule = adamw(model, config, depth=encoder.depth, samples=len(train))
+    train_and_score(config, model, train=train, test=test, optimizer=optimizer, schedule=schedule)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,27 @@
+"""What measured figures depend on, and the memory of a process."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def machine() -> dict[str, Any]:
+    """Describe the processor, its load, the system and the versions of what reads and computes."""
+    about = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    names = [line.split(":")[1].strip() for line in about.splitlines() if "model name" in line]
+    return {
+        "cpu": names[0] if names else platform.machine(),
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("av", "numpy", "torch", "torchvision")},
+    }
+
+
+def resident_mb() -> float:
+    """MB of memory that this process has, by Linux's account."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -1,0 +1,58 @@
+"""The optimiser that all fine-tuning recipes share."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from torch import nn
+from torch.optim import AdamW
+
+from avblocks.optim import decayed_rates, layer_decay_groups, scaled_lr
+from recipes._run import Run
+
+
+class FineTuning(Protocol):
+    """What a fine-tuning recipe's configuration has."""
+
+    @property
+    def run(self) -> Run: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def base_lr(self) -> float: ...
+    @property
+    def layer_decay(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+def adamw(
+    model: nn.Module, config: FineTuning, *, depth: int, samples: int
+) -> tuple[AdamW, Callable[[float], Sequence[float]]]:
+    """Make AdamW with layer decay over `model.encoder`, and its schedule.
+
+    Args:
+        model: The encoder, as `encoder`, and whatever is trained on it.
+        config: Batch, length and rates.
+        depth: Blocks of the encoder.
+        samples: Samples an epoch; the learning rate is that of no larger batch.
+
+    Returns:
+        The optimiser, and its groups' learning rates by epoch.
+
+    Raises:
+        ValueError: If the warm-up is not shorter than the training.
+    """
+    if not 0 <= config.warmup < config.epochs:
+        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
+    groups = layer_decay_groups(
+        model, depth=depth, lr_decay=config.layer_decay, weight_decay=config.weight_decay
+    )
+    update = min(config.batch * config.run.batches_per_step, samples * config.run.accumulate)
+    lr = scaled_lr(config.base_lr, batch=update)
+    rates = partial(decayed_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
+    return AdamW(groups, lr=lr), rates
