@@ -6,6 +6,12 @@ from avblocks.data.batch import collate as collate
 from avblocks.data.clip import AVClip as AVClip
 from avblocks.data.clip import ClipError as ClipError
 from avblocks.data.clip import Frames as Frames
+from avblocks.data.crop import crop_images as crop_images
+from avblocks.data.crop import crop_masks as crop_masks
+from avblocks.data.crop import mask_like as mask_like
+from avblocks.data.crop import middle_part as middle_part
+from avblocks.data.crop import random_part as random_part
+from avblocks.data.crop import whole_picture as whole_picture
 from avblocks.data.dataset import ClipDataset as ClipDataset
 from avblocks.data.dataset import TooManySkippedError as TooManySkippedError
 from avblocks.data.frontend import FrontEnd as FrontEnd
@@ -13,6 +19,7 @@ from avblocks.data.groups import FixedGroups as FixedGroups
 from avblocks.data.groups import Groups as Groups
 from avblocks.data.groups import RandomGroups as RandomGroups
 from avblocks.data.groups import paired as paired
+from avblocks.data.groups import strangers as strangers
 from avblocks.data.keyed import KeyedBatches as KeyedBatches
 from avblocks.data.keyed import sample_generator as sample_generator
 from avblocks.data.keyed import sample_seed as sample_seed
@@ -23,12 +30,6 @@ from avblocks.data.mixture import swap as swap
 from avblocks.data.read import read_clip as read_clip
 from avblocks.data.transforms import Normalize as Normalize
 from avblocks.data.transforms import apply_gain as apply_gain
-from avblocks.data.transforms import crop_images as crop_images
-from avblocks.data.transforms import crop_masks as crop_masks
 from avblocks.data.transforms import flip_images as flip_images
-from avblocks.data.transforms import mask_like as mask_like
-from avblocks.data.transforms import middle_part as middle_part
-from avblocks.data.transforms import random_part as random_part
-from avblocks.data.transforms import whole_picture as whole_picture
 from avblocks.data.write import write_clip as write_clip
 from avblocks.data.write import write_picture as write_picture

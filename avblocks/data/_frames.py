@@ -10,7 +10,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
-from avblocks.data._media import Media
+from avblocks.data._media import NOT_ENOUGH, Media
 from avblocks.data._packets import TIE, seek, take_only
 from avblocks.data.clip import ClipError
 
@@ -35,6 +35,8 @@ def decode_frame(media: Media, *, time: float) -> Picture:
     """
     take_only(media, media.video)
     frame = _picked(media, time=time)
+    if frame is None and not media.probed:
+        raise ClipError(media.path, NOT_ENOUGH)  # how many frames to hold back, for one
     # Some containers seek to just after the wanted time, or to the end for a time past it.
     for earlier in (0.0, 10.0, inf):
         if frame is None:
@@ -60,7 +62,7 @@ def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
     """
     wanted, shown, stamp = deque(times), None, 0.0
     for frame in media.container.decode(media.video):
-        stamp = stamp + _period(media) if frame.time is None else frame.time
+        stamp = stamp + period(media) if frame.time is None else frame.time
         while shown is not None and wanted and stamp > wanted[0] + TIE:
             wanted.popleft()
             yield rgb(shown)
@@ -126,13 +128,13 @@ def _shown(media: Media, *, time: float, first: bool) -> av.VideoFrame | None:
     shown, stamp = None, 0.0
     media.video.codec_context.skip_frame = "DEFAULT"
     for frame in media.container.decode(media.video):
-        stamp = stamp + _period(media) if frame.time is None else frame.time
+        stamp = stamp + period(media) if frame.time is None else frame.time
         if stamp > time + TIE:
             return frame if shown is None and first else shown
         shown = frame
     return shown
 
 
-def _period(media: Media) -> float:
+def period(media: Media) -> float:
     """Seconds from one frame to the next, about."""
     return float(1 / media.video.average_rate) if media.video.average_rate else 0.04

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from avblocks.data._frames import rgb
-from avblocks.data._media import MAX_PIXELS
+from avblocks.data._media import MAX_PIXELS, file_size
 from avblocks.data.clip import ClipError
 
 _MAX_SIDE = 16_384
@@ -86,15 +86,12 @@ def _decode(path: str) -> av.VideoFrame:
 
 def _bytes(path: str) -> bytes:
     """Read a file of a size that a picture file may have."""
-    file = Path(path)
-    if not file.is_file():
-        raise ClipError(path, "no such file")
-    length = file.stat().st_size
+    length = file_size(path)
     if not 0 < length <= _MAX_BYTES:
         reason = f"{length:,} bytes are over the {_MAX_BYTES:,} allowed"
         raise ClipError(path, reason if length else "the file is empty")
     try:
-        return file.read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise ClipError(path, f"cannot be opened ({error.strerror})") from error
 

@@ -8,10 +8,10 @@ from torch.utils.data import Dataset
 from avblocks.audio import pad_repeat
 from avblocks.data.batch import AVBatch, Skipped
 from avblocks.data.clip import AVClip, ClipError
+from avblocks.data.crop import mask_like, middle_part, random_part, whole_picture
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.keyed import sample_generator, sample_seed
 from avblocks.data.read import read_clip
-from avblocks.data.transforms import mask_like, middle_part, random_part, whole_picture
 
 _GAIN = 6.0  # dB, in the paper
 

@@ -6,13 +6,8 @@ from torch import Tensor, nn
 
 from avblocks.audio import LogMel
 from avblocks.data.batch import AVBatch
-from avblocks.data.transforms import (
-    Normalize,
-    apply_gain,
-    crop_images,
-    crop_masks,
-    flip_images,
-)
+from avblocks.data.crop import crop_images, crop_masks
+from avblocks.data.transforms import Normalize, apply_gain, flip_images
 from avblocks.shapes import require
 
 

@@ -118,3 +118,31 @@ def paired(clips: ClipSet, pairs: PairSet) -> FixedGroups:
     lost = [name for pair in ids for name in pair if name not in place]
     require(not lost, "pairs", lost[:4], f"of clips of {clips.name}")
     return FixedGroups(tuple((place[first], place[second]) for first, second in ids))
+
+
+def strangers(clips: ClipSet, fits: Callable[[int, int], bool] | None = None) -> FixedGroups:
+    """Pair each clip with the next one that is of other classes: to test with a wrong sound.
+
+    Args:
+        clips: The data set.
+        fits: Whether the second of two places is a stranger to the first; if not given, whether
+            they share no class.
+
+    Raises:
+        ValueError: If a clip has no stranger.
+
+    >>> from avblocks.data.datasets.clipset import Item
+    >>> items = tuple(Item(id=str(n), path="", labels=(n // 2,)) for n in range(4))
+    >>> strangers(ClipSet(name="demo", items=items)).places
+    ((0, 2), (1, 2), (2, 0), (3, 0))
+    """
+    labels = [set(item.labels) for item in clips.items]
+    fits = fits or (lambda one, other: not labels[one] & labels[other])
+    pairs = []
+    for first in range(len(clips)):
+        others = (place % len(clips) for place in range(first + 1, first + len(clips)))
+        second = next((place for place in others if fits(first, place)), None)
+        if second is None:
+            raise ValueError(f"{clips.items[first].path}: all other clips are of its classes")
+        pairs.append((first, second))
+    return FixedGroups(tuple(pairs))

@@ -1,31 +1,29 @@
-"""Look a clip through from its first byte to its last, and say what is wrong with it."""
+"""Look a file through from its first byte to its last, and say what is wrong with it."""
 
 import hashlib
 from dataclasses import dataclass, replace
-from math import isfinite
 from pathlib import Path
 
 import av
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from avblocks.data._media import Media, open_media
+from avblocks.data._media import Media, Sound, open_media, open_sound
+from avblocks.data._passing import STILLNESS as STILLNESS
+from avblocks.data._passing import PassingPictures, PassingSound
+from avblocks.data._picture import decode_picture
 from avblocks.data.clip import ClipError
+from avblocks.data.datasets._disk import PICTURES, SOUNDS
 
 SILENCE = 1e-3
 """Peak below which a sound is silent: -60 dB of full scale."""
-STILLNESS = 4
-"""Grey levels of 255 by which a small copy of a still picture may change: what compression does."""
 LONGEST = 600.0
 """Seconds that are decoded of each stream; what comes after is not looked at."""
 _MOST = 36_000  # frames: 60 a second of them
-_SMALL = 64  # pixels, both sides of the small copies
 _LOST = 0.5  # seconds that a stream may be shorter than its file says
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipHealth:
-    """What is known of a clip once all of it was decoded; ``None`` where that was not possible.
+    """What is known of a file once all of it was decoded; ``None`` where it is not, or has no such.
 
     Attributes:
         path: The file.
@@ -54,11 +52,11 @@ class ClipHealth:
     sha256: str | None = None
 
 
-def check_clip(path: str | Path) -> ClipHealth:
-    """Decode a whole clip once, as far as ``LONGEST``; a bad file gives a reason and no error.
+def check_file(path: str | Path) -> ClipHealth:
+    """Decode a whole file once, as far as ``LONGEST``; a bad one gives a reason and no error.
 
     Args:
-        path: An mp4, mov, mkv, webm or avi file.
+        path: A wav, flac, jpg or png file by its name, or else an mp4, mov, mkv, webm or avi file.
 
     Returns:
         What was found.
@@ -69,74 +67,48 @@ def check_clip(path: str | Path) -> ClipHealth:
             with Path(path).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             health = replace(health, sha256=digest)
-        with open_media(health.path) as media:
-            return _decode_all(media, health)
+        return _decoded(health)
     except ClipError as error:
         return replace(health, reason=error.reason)
     except OSError as error:
         return replace(health, reason=f"cannot be opened ({error.strerror})")
 
 
-class _Pictures:
-    """What is seen of the pictures while they pass."""
-
-    def __init__(self, media: Media) -> None:
-        self.period = float(1 / media.video.average_rate) if media.video.average_rate else 0.04
-        self.count, self.first, self.last = 0, 0.0, 0.0
-        self.still, self.seconds = True, 0.0
-        self._small: np.ndarray | None = None
-
-    def add(self, frame: av.VideoFrame) -> None:
-        """Look at a picture, closely once a second."""
-        stamp = self.last + self.period if frame.time is None else frame.time
-        self.first = min(self.first, stamp) if self.count else stamp
-        self.last = max(self.last, stamp) if self.count else stamp
-        passed, self.seconds = int(self.seconds), self.last - self.first + self.period
-        self.count += 1
-        if self._small is None or (self.still and int(self.seconds) > passed):
-            small = VideoReformatter().reformat(frame, _SMALL, _SMALL, "gray", threads=1)
-            grey = small.to_ndarray().astype(np.int16)
-            self._small = grey if self._small is None else self._small
-            self.still = bool(np.abs(grey - self._small).max() <= STILLNESS)
-
-    @property
-    def rate(self) -> float:
-        """Pictures a second, as they came."""
-        alone = self.count < 2 or self.last <= self.first
-        return 1 / self.period if alone else (self.count - 1) / (self.last - self.first)
+def _decoded(health: ClipHealth) -> ClipHealth:
+    """Decode a file of the kind that its name says."""
+    kind = Path(health.path).suffix.lower()
+    if kind in PICTURES:
+        height, width = decode_picture(health.path).shape[1:]
+        return replace(health, width=width, height=height)
+    if kind in SOUNDS:
+        with open_sound(health.path) as media:
+            return _decode_sound(media, health)
+    with open_media(health.path) as media:
+        return _decode_all(media, health)
 
 
-class _Sound:
-    """What is heard of the sound while it passes."""
-
-    def __init__(self, media: Media) -> None:
-        self.path, self.rate = media.path, media.audio.codec_context.sample_rate
-        self.samples, self.peak = 0, 0.0
-
-    def add(self, frame: av.AudioFrame) -> None:
-        """Listen to some samples."""
-        if frame.sample_rate != self.rate:
-            reason = f"the rate changes from {self.rate} to {frame.sample_rate} Hz"
-            raise ClipError(self.path, reason)
-        samples = frame.to_ndarray()
-        zero, full = 0.0, 1.0
-        if samples.dtype.kind in "iu":
-            full = 2.0 ** (8 * samples.dtype.itemsize - 1)
-            zero = full if samples.dtype.kind == "u" else 0.0
-        peak = max(float(samples.max()) - zero, zero - float(samples.min())) / full
-        if not isfinite(peak):
-            raise ClipError(self.path, "the sound holds values that are not numbers")
-        self.samples, self.peak = self.samples + frame.samples, max(self.peak, peak)
-
-    @property
-    def seconds(self) -> float:
-        """How much sound there was."""
-        return self.samples / self.rate
+def _decode_sound(media: Sound, health: ClipHealth) -> ClipHealth:
+    """Decode a sound file and put together what was found."""
+    sound, cut = PassingSound(media), False
+    for frame in media.container.decode(media.audio):
+        sound.add(frame)
+        cut = sound.seconds > LONGEST
+        if cut:
+            break
+    told = float((media.audio.duration or 0) * (media.audio.time_base or 0))
+    reason = "" if sound.samples else "no sound can be decoded"
+    return replace(
+        health,
+        reason=reason or ("" if cut else _lost("sound", told, sound.seconds)),
+        audio_seconds=max(told, sound.seconds) if cut else sound.seconds,
+        sample_rate=sound.rate,
+        silent=sound.peak < SILENCE,
+    )
 
 
 def _decode_all(media: Media, health: ClipHealth) -> ClipHealth:
     """Decode both streams side by side and put together what was found."""
-    pictures, sound = _Pictures(media), _Sound(media)
+    pictures, sound = PassingPictures(media), PassingSound(media)
     cut = False
     for packet in media.container.demux(media.video, media.audio):
         for frame in packet.decode():
@@ -151,7 +123,10 @@ def _decode_all(media: Media, health: ClipHealth) -> ClipHealth:
     found = [pictures.seconds if pictures.count else 0.0, sound.seconds]
     return replace(
         health,
-        reason=_reason(pictures, sound) or ("" if cut else _lost(told, found)),
+        reason=_reason(pictures, sound)
+        or (
+            "" if cut else _lost("picture", told[0], found[0]) or _lost("sound", told[1], found[1])
+        ),
         video_seconds=max(told[0], found[0]) if cut else found[0],
         audio_seconds=max(told[1], found[1]) if cut else found[1],
         frame_rate=pictures.rate if pictures.count else None,
@@ -163,16 +138,15 @@ def _decode_all(media: Media, health: ClipHealth) -> ClipHealth:
     )
 
 
-def _reason(pictures: _Pictures, sound: _Sound) -> str:
+def _reason(pictures: PassingPictures, sound: PassingSound) -> str:
     """Say which stream is empty, if one is."""
     if not pictures.count:
         return "no video frame can be decoded"
     return "" if sound.samples else "no sound can be decoded"
 
 
-def _lost(told: list[float], found: list[float]) -> str:
+def _lost(kind: str, told: float, found: float) -> str:
     """Say how much is missing of what the file promises, if any is."""
-    for kind, wanted, there in zip(("picture", "sound"), told, found, strict=True):
-        if there < wanted - _LOST:
-            return f"cut short: {there:.1f} s of the {wanted:.1f} s of {kind} can be decoded"
-    return ""
+    if found >= told - _LOST:
+        return ""
+    return f"cut short: {found:.1f} s of the {told:.1f} s of {kind} can be decoded"

@@ -59,7 +59,7 @@ def test_a_training_sample_is_a_function_of_its_key(good):
 def test_shapes_targets_and_ranges(good):
     data = ClipDataset(good, train=True, **SETTINGS)
     batch = collate([data[0, index] for index in range(8)])
-    assert batch.image.shape == (8, 3, 45, 45) and batch.image.dtype == torch.uint8
+    assert batch.image.shape == (8, 3, 48, 48) and batch.image.dtype == torch.uint8
     assert batch.crop.shape == (8, 4) and batch.size == 32
     image, audio = FrontEnd(n_mels=32)(batch)
     assert image.shape == (8, 3, 32, 32) and audio.shape == (8, 1, 32, 32)
@@ -212,7 +212,7 @@ def test_pictures_of_any_size_make_a_batch(make):
     for name, (height, width) in sizes.items():
         path = make(name, height=height, width=width)
     clips = folder(path.parent)
-    for train, side in ((False, 37), (True, 45)):
+    for train, side in ((False, 37), (True, 48)):
         data = ClipDataset(clips, train=train, **SETTINGS)
         alone = [data[0, index] for index in range(3)]
         together = collate(alone)

@@ -119,7 +119,7 @@ def test_data_sets_read_them(files):
     item = Item(id="x", path=files[0], labels=(1,), pictures=files[1])
     clips = ClipSet(name="x", items=(item,), classes=("a", "b"))
     batch = ClipDataset(clips, seconds=2.0, rate=16000, size=32, train=True)[0, 0]
-    assert batch.image.shape == (1, 3, 32, 32) and batch.target.tolist() == [[0, 1]]
+    assert batch.image.shape == (1, 3, 48, 64) and batch.target.tolist() == [[0, 1]]
 
 
 def test_what_does_not_fit_is_refused(files, tmp_path):

@@ -2,6 +2,7 @@ import json
 import os
 import wave
 from collections import Counter
+from dataclasses import replace
 from itertools import chain, combinations
 
 import numpy as np
@@ -19,6 +20,7 @@ from avblocks.data.datasets._scene_cast import (
     silent,
     sounding,
 )
+from avblocks.data.datasets.scenes import MANIFEST
 
 SPEC = SceneSpec(seconds=1.0, size=48, fps=12.5)
 
@@ -27,7 +29,7 @@ def casts(split, count=480):
     """Labels and silent looks of many scenes, without rendering them."""
     for index in range(count):
         labels = sounding(index, split=split)
-        yield labels, silent(labels, generator=np.random.default_rng(index))
+        yield labels, silent(labels, count=1 + index % 2, generator=np.random.default_rng(index))
 
 
 def explanations(timbres, looks):
@@ -215,3 +217,23 @@ def test_a_users_folder_is_left_alone(tmp_path):
         scenes(tmp_path, split="train", num_clips=1)
     assert (tmp_path / "vggsound.csv").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["vggsound.csv"]
+
+
+def test_the_number_of_silent_objects_is_a_setting():
+    for index in range(6):
+        quiet = SceneSpec(seconds=0.5, size=32, min_silent=0, max_silent=0)
+        assert render(index, spec=quiet).silent == ()
+    with pytest.raises(ValueError, match="min_silent <= max_silent"):
+        SceneSpec(min_silent=3)
+
+
+def test_scenes_from_before_a_setting_are_those_of_its_default(tmp_path):
+    first = scenes(tmp_path, split="train", num_clips=1, spec=SPEC)
+    manifest = tmp_path / MANIFEST
+    content = json.loads(manifest.read_text())
+    for name in ("min_silent", "max_silent"):
+        del content["settings"][name]
+    manifest.write_text(json.dumps(content))
+    assert scenes(tmp_path, split="train", num_clips=1, spec=SPEC) == first
+    with pytest.raises(ValueError, match="other settings"):
+        scenes(tmp_path, split="train", num_clips=1, spec=replace(SPEC, max_silent=1))

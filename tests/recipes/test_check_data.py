@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from pool_functions import reads
 
-from avblocks.data import write_clip
+from avblocks.data import datasets, write_clip
+from avblocks.data.datasets import ClipSet, SceneSpec, scenes, scenes_as_avsbench
 from recipes import check_data
 from recipes._cli import run_cli
 from recipes._health import COLUMNS, HealthList, summary
 from recipes._pool import each
+from recipes._readers import READERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,9 +193,11 @@ def test_reasons_that_differ_in_numbers_are_one_line() -> None:
     ("words", "message"),
     [
         (["vggsound"], "needs --data.root"),
+        (["folder", "--data.name", "kinetics"], "no data set 'kinetics'; there are scenes, folder"),
         (["audioset", "--data.split", "balanced"], "needs --data.root"),
         (["folder", "--data.root", "x", "--data.split", "test"], "folder has no split 'test'"),
-        (["vggsound", "--data.split", "eval"], "those of train, test"),
+        (["vggsound", "--data.split", "eval"], "it has train, test"),
+        (["stills", "--data.root", "nowhere"], "nowhere"),
         (["audioset", "--data.root", "nowhere", "--data.split", "eval"], "nowhere"),
     ],
 )
@@ -204,3 +208,45 @@ def test_a_users_mistake_is_one_line(
         run_cli(check_data.main, presets=check_data.PRESETS, doc=check_data.__doc__, args=words)
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert left.value.code == 2 and message in line
+
+
+def test_sounds_pictures_and_masks_are_looked_at_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes(tmp_path / "in", split="train", num_clips=3, spec=SceneSpec(seconds=2.0, size=32))
+    scenes(tmp_path / "in", split="test", num_clips=2, spec=SceneSpec(seconds=2.0, size=32))
+    root = scenes_as_avsbench(tmp_path / "in", part="s4")
+    pictures = sorted(root.rglob("*.png"))
+    cut = next(path for path in pictures if "gt_masks" in path.parts)
+    cut.write_bytes(cut.read_bytes()[:50])
+    words = ["--data.root", str(root), "--run.dir", str(tmp_path / "out"), "--data.workers", "1"]
+    with pytest.raises(SystemExit) as left:
+        run_cli(
+            check_data.main,
+            presets=check_data.PRESETS,
+            doc=check_data.__doc__,
+            args=["avsbench_s4", *words],
+        )
+    table, said = rows(tmp_path / "out"), capsys.readouterr().out
+    assert left.value.code == 1 and said.count(" clips listed, ") == 3
+    assert [name for name, row in table.items() if row["reason"]] == [cut.name]
+    sounds = [row for name, row in table.items() if name.endswith(".wav")]
+    assert {row["audio_seconds"] for row in sounds} == {"2"} and {r["width"] for r in sounds} == {
+        ""
+    }
+    assert {row["width"] for name, row in table.items() if name.endswith(".png")} == {"32", ""}
+    assert counts(said)["sound shorter than 3 s"] == len(sounds) == 5
+
+
+def test_every_data_set_is_offered() -> None:
+    readers = {
+        getattr(reader, "func", reader)
+        for _, splits in READERS.values()
+        for reader in splits.values()
+    }
+    lists = {
+        thing
+        for thing in vars(datasets).values()
+        if callable(thing) and getattr(thing, "__annotations__", {}).get("return") is ClipSet
+    }
+    assert lists - readers == {datasets.subset} and not readers - lists

@@ -24,6 +24,7 @@ from avblocks.data.datasets.scene_masks import scenes_as_avsbench as scenes_as_a
 from avblocks.data.datasets.scene_pairs import SceneCasts as SceneCasts
 from avblocks.data.datasets.scene_pairs import scene_casts as scene_casts
 from avblocks.data.datasets.scene_pairs import scene_pairs as scene_pairs
+from avblocks.data.datasets.scene_pairs import scene_strangers as scene_strangers
 from avblocks.data.datasets.scene_sources import scenes_as_music as scenes_as_music
 from avblocks.data.datasets.scene_sources import scenes_as_pairs as scenes_as_pairs
 from avblocks.data.datasets.scenes import scenes as scenes

@@ -30,6 +30,8 @@ class SceneSpec:
         size: Side of the square picture, pixels, even.
         fps: Frames per second.
         rate: Samples per second.
+        min_silent: Fewest silent objects beside what sounds.
+        max_silent: Most of them; where fewer looks may stay silent there are fewer.
     """
 
     seed: int = 0
@@ -37,12 +39,16 @@ class SceneSpec:
     size: int = 128
     fps: float = 16.0
     rate: int = 16000
+    min_silent: int = 1
+    max_silent: int = 2
 
     def __post_init__(self) -> None:
         if self.size < 32 or self.size % 2 or self.seconds < 0.5 or self.fps < 1:
             raise ValueError(
                 f"a scene needs an even size >= 32, seconds >= 0.5 and fps >= 1, got {self}"
             )
+        if not 0 <= self.min_silent <= self.max_silent:
+            raise ValueError(f"a scene needs 0 <= min_silent <= max_silent, got {self}")
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ def render(index: int, *, split: Split = "train", spec: SceneSpec | None = None)
     spec = spec or SceneSpec()
     generator = np.random.default_rng([spec.seed, ("train", "test").index(split), index])
     labels = sounding(index, split=split)
-    mute = silent(labels, generator=generator)
+    count = int(generator.integers(spec.min_silent, spec.max_silent + 1))
+    mute = silent(labels, count=count, generator=generator)
     timbres = [PARTS[label][0] for label in labels]
     timbres += [int(generator.choice(TIMBRES_OF_LOOK[look])) for look in mute]
     voices = [

@@ -64,11 +64,14 @@ def sounding(index: int, *, split: Split) -> tuple[int, ...]:
     return ((3 * block + place) % len(CLASSES),)
 
 
-def silent(labels: tuple[int, ...], *, generator: np.random.Generator) -> tuple[int, ...]:
-    """Looks of the silent objects: one or two that are not allowed with any timbre that sounds.
+def silent(
+    labels: tuple[int, ...], *, count: int, generator: np.random.Generator
+) -> tuple[int, ...]:
+    """Looks of the silent objects, none of which is allowed with any timbre that sounds.
 
     Args:
         labels: The sounding classes.
+        count: How many, if there are as many such looks.
         generator: Source of the choice.
 
     Returns:
@@ -76,5 +79,5 @@ def silent(labels: tuple[int, ...], *, generator: np.random.Generator) -> tuple[
     """
     timbres = {PARTS[label][0] for label in labels}
     looks = [look for look, allowed in enumerate(TIMBRES_OF_LOOK) if not timbres & set(allowed)]
-    count = min(len(looks), int(generator.integers(1, 3)))
-    return tuple(int(look) for look in generator.choice(looks, count, replace=False))
+    chosen = generator.choice(looks, min(len(looks), count), replace=False)
+    return tuple(int(look) for look in chosen)

@@ -8,11 +8,12 @@ then all of them are silent.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from avblocks.data.datasets._annotations import read_json
-from avblocks.data.datasets._scene_cast import LOOKS, PARTS, TIMBRES_OF_LOOK
+from avblocks.data.datasets._scene_cast import CLASSES, LOOKS, PARTS, TIMBRES_OF_LOOK
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.pairs import Pair, PairSet
 
@@ -93,3 +94,23 @@ def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
         else:
             missing.append(clips.items[first].id)
     return PairSet(f"{clips.name}, pairs", tuple(found), clips.classes, tuple(missing))
+
+
+def scene_strangers(clips: ClipSet) -> Callable[[int, int], bool]:
+    """Tell whether one scene's sound cannot come from what sounds in another's picture.
+
+    Args:
+        clips: Scenes in any layout that names their classes.
+
+    Returns:
+        From the places of a picture and a sound to whether they fit together in no way;
+        ``strangers`` takes it as ``fits``.
+    """
+    names = [name.replace("-", " ") for name in clips.classes]
+    parts = [
+        [PARTS[CLASSES.index(names[label])] for label in item.labels if names[label] in CLASSES]
+        for item in clips.items
+    ]
+    heard = [{timbre for timbre, _ in some} for some in parts]
+    may = [{timbre for _, look in some for timbre in TIMBRES_OF_LOOK[look]} for some in parts]
+    return lambda first, second: not may[first] & heard[second]

@@ -86,7 +86,8 @@ def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
         _publish(root, counts=counts, spec=spec)
         return counts
     found = json.loads(manifest.read_text(encoding="utf-8"))
-    if found["settings"] != _settings(spec):
+    # A folder written before a setting was added has scenes of its default.
+    if _settings(SceneSpec()) | found["settings"] != _settings(spec):
         raise ValueError(
             f"{root}: holds scenes of other settings ({found['settings']}, wanted "
             f"{_settings(spec)}); name another folder or delete this one"

@@ -1,45 +1,24 @@
 """Clips of one split into tar files."""
 
 import os
-import threading
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from avblocks.data.batch import Skipped
 from avblocks.data.clip import ClipError
 from avblocks.data.dataset import TooManySkippedError
 from avblocks.data.datasets.clipset import ClipSet
-from avblocks.data.shards.encode import ShardSettings, encode_clip
+from avblocks.data.shards.encode import ShardSettings
 from avblocks.data.shards.files import file_sha256, sync_folder, write_json
 from avblocks.data.shards.index import Shard, load_shard
+from avblocks.data.shards.pool import Result, encode_clips
 from avblocks.data.shards.skips import SkipList
 from avblocks.data.shards.tar import END, make_key, member_names, write_member
 from avblocks.data.write import replacing
-
-Result = tuple[int, list[bytes] | Skipped]
-
-
-@dataclass(frozen=True)
-class _Encoded(Dataset[Result]):
-    """Clips as members of shards, or why they are not."""
-
-    clips: ClipSet
-    settings: ShardSettings
-
-    def __getitem__(self, index: int) -> Result:
-        item = self.clips.items[index]
-        try:
-            return index, encode_clip(item, classes=self.clips.classes, settings=self.settings)
-        except ClipError as error:
-            return index, Skipped(path=error.path, reason=error.reason)
 
 
 class SplitWriter:
@@ -90,14 +69,8 @@ class SplitWriter:
             Name, size, checksum and number of clips of each shard.
         """
         order = [i for tar in self.tars if tar not in self.ready for i in self._share(tar)]
-        loader = DataLoader(
-            _Encoded(self.clips, self.settings),
-            batch_size=None,
-            sampler=order,
-            num_workers=workers,
-            timeout=timeout if workers else 0,
-            collate_fn=_as_it_is,
-            worker_init_fn=partial(_leave_with, os.getpid()),
+        loader = encode_clips(
+            self.clips, order, settings=self.settings, workers=workers, timeout=timeout
         )
         done = len(self.clips) - len(order)
         with tqdm(
@@ -172,21 +145,6 @@ class SplitWriter:
             clips.append({"key": key, "id": item.id, "labels": item.labels, "members": spans})
         file.write(END)
         return {"clips": clips, "skipped": skipped}
-
-
-def _as_it_is(result: Any) -> Any:
-    return result
-
-
-def _leave_with(writer: int, _: int) -> None:
-    """End this worker when the writer is killed; a full pipe, or an early kill, would keep it."""
-
-    def watch() -> None:
-        while os.getppid() == writer:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _ready(tar: Path) -> Shard | None:

@@ -1,0 +1,75 @@
+"""Clips encoded by many processes, and given in their order."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from avblocks.data.batch import Skipped
+from avblocks.data.clip import ClipError
+from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.shards.encode import ShardSettings, encode_clip
+
+Result = tuple[int, list[bytes] | Skipped]
+"""Number of a clip, and its members' bytes or why there are none."""
+
+
+def encode_clips(
+    clips: ClipSet, order: Sequence[int], *, settings: ShardSettings, workers: int, timeout: float
+) -> DataLoader[Result]:
+    """Encode clips as members of shards.
+
+    Args:
+        clips: The clips.
+        order: Numbers of those that are wanted.
+        settings: What to keep of each.
+        workers: Processes that decode and encode; 0 for this one.
+        timeout: Seconds without a clip from them after which iterating fails.
+
+    Returns:
+        What gives the results, in the order wanted.
+    """
+    return DataLoader(
+        _Encoded(clips, settings),
+        batch_size=None,
+        sampler=order,
+        num_workers=workers,
+        timeout=timeout if workers else 0,
+        collate_fn=_as_it_is,
+        worker_init_fn=partial(_leave_with, os.getpid()),
+    )
+
+
+@dataclass(frozen=True)
+class _Encoded(Dataset[Result]):
+    """Clips as members of shards, or why they are not."""
+
+    clips: ClipSet
+    settings: ShardSettings
+
+    def __getitem__(self, index: int) -> Result:
+        item = self.clips.items[index]
+        try:
+            return index, encode_clip(item, classes=self.clips.classes, settings=self.settings)
+        except ClipError as error:
+            return index, Skipped(path=error.path, reason=error.reason)
+
+
+def _as_it_is(result: Any) -> Any:
+    return result
+
+
+def _leave_with(writer: int, _: int) -> None:
+    """End this worker when the writer is killed; a full pipe, or an early kill, would keep it."""
+
+    def watch() -> None:
+        while os.getppid() == writer:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
