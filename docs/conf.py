@@ -1,6 +1,11 @@
 """Sphinx settings."""
 
+import sys
+from pathlib import Path
+
 from avblocks import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "avblocks"
 author = "the avblocks authors"
@@ -12,6 +17,7 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "measured",
 ]
 exclude_patterns = ["_build", "results"]
 html_theme = "pydata_sphinx_theme"

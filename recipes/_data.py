@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate, read_clip
 from avblocks.data.datasets import (
     ClipSet,
+    SceneSpec,
     audioset,
     avsbench_avss,
     avsbench_ms3,
@@ -21,8 +22,10 @@ from avblocks.data.datasets import (
     hold_out,
     scenes,
     scenes_as_avsbench,
+    scenes_as_vggss,
     vggsound,
     vggsound_music,
+    vggss,
 )
 from avblocks.data.datasets.scenes import VERSION
 from avblocks.data.shards import Shards
@@ -37,6 +40,8 @@ DataName = Literal[
     "audioset",
     "audioset_balanced",
     "scene_masks",
+    "scene_boxes",
+    "vggss",
     "avsbench_s4",
     "avsbench_ms3",
     "avsbench_avss",
@@ -149,6 +154,8 @@ def _read(data: Data, split: Literal["train", "test"]) -> ClipSet:
     readers: dict[str, Callable[[], ClipSet]] = {
         "scenes": lambda: scenes(root, split=split, num_clips=data.scenes[not train]),
         "scene_masks": lambda: _scene_masks(data, root, split),
+        "scene_boxes": lambda: _scene_boxes(data, root, split),
+        "vggss": lambda: vggsound(root, split="train") if train else vggss(root),
         "folder": lambda: folder(root),
         "class_folder": lambda: hold_out(folder(root, classes=True))[not train],
         "vggsound": lambda: vggsound(root, split=split),
@@ -168,11 +175,26 @@ def _scene_masks(data: Data, root: Path, split: Literal["train", "test"]) -> Cli
     return avsbench_avss(scenes_as_avsbench(root, part="avss"), split=split).per_frame()
 
 
+def _scene_boxes(data: Data, root: Path, split: Literal["train", "test"]) -> ClipSet:
+    # Where silent objects are seen oftener than what sounds, contrast learns to point at them.
+    spec = SceneSpec(min_silent=0, max_silent=1)
+    clips = scenes(root, split=split, num_clips=data.scenes[split == "test"], spec=spec)
+    return clips if split == "train" else vggss(scenes_as_vggss(root))
+
+
 def _root(data: Data) -> Path:
-    own = data.name in ("scenes", "scene_masks")
+    own = data.name.startswith("scene")
     if data.root is None and not own:
         raise ValueError(f"the {data.name} preset needs --data.root DIR, the folder of its clips")
-    return data.root or CACHE / f"scenes-{VERSION}"
+    own_root = scenes_root()
+    if data.name == "scene_boxes":
+        own_root = own_root.with_name(f"{own_root.name}-few-silent")
+    return data.root or own_root
+
+
+def scenes_root() -> Path:
+    """The folder that scenes are kept in unless another is given."""
+    return CACHE / f"scenes-{VERSION}"
 
 
 @cache

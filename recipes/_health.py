@@ -114,7 +114,7 @@ def summary(rows: Sequence[Row], *, seconds: float) -> str:
         ("exact duplicates of another", len(good) - len(same)),
         (
             f"sound shorter than {seconds:g} s",
-            sum(float(r["audio_seconds"]) < seconds for r in good),
+            sum(float(r["audio_seconds"] or seconds) < seconds for r in good),
         ),
     ]
     width = max(len(name) for name, _ in table)

@@ -24,7 +24,7 @@ from tyro.conf import Suppress
 
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from recipes._cli import run_cli
-from recipes._data import Data, test_set, train_set
+from recipes._data import Data, DataName, test_set, train_set
 from recipes._run import Run
 
 
@@ -32,7 +32,7 @@ from recipes._run import Run
 class Source:
     """Which clips to read."""
 
-    name: Literal["scenes", "folder", "vggsound", "audioset"]
+    name: DataName
     """Layout of the data; scenes are made on the spot."""
 
     root: Path | None = None
@@ -71,12 +71,16 @@ class Config:
     """Of no use here."""
 
 
-PRESETS = {
-    "scenes": ("small scenes made on the spot", Config(data=Source(name="scenes"))),
-    "folder": ("any folder of video files with sound", Config(data=Source(name="folder"))),
-    "vggsound": ("VGGSound, train and test", Config(data=Source(name="vggsound"))),
-    "audioset": ("AudioSet, unbalanced and eval", Config(data=Source(name="audioset"))),
+_VIDEOS: dict[DataName, str] = {
+    "scenes": "small scenes made on the spot",
+    "folder": "any folder of video files with sound",
+    "class_folder": "a folder of videos in folders of classes",
+    "vggsound": "VGGSound, train and test",
+    "vggsound_music": "VGGSound-Music, train and test",
+    "audioset": "AudioSet, unbalanced and eval",
+    "audioset_balanced": "AudioSet, balanced and eval",
 }
+PRESETS = {name: (about, Config(data=Source(name=name))) for name, about in _VIDEOS.items()}
 
 
 def main(config: Config) -> None:

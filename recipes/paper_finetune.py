@@ -104,7 +104,7 @@ SCENES = Config(
     drop_path=0.0,
     mixup=0.0,
     smoothing=0.0,
-    windows=4,
+    windows=2,
 )
 AUDIOSET = replace(
     VGGSOUND,

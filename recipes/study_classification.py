@@ -67,7 +67,15 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Run]
         return Run(
             recipe=recipe,
             folder=folder / name,
-            options=(*common, "--checkpoint", str(begin), *more, *options),
+            options=(
+                *common,
+                "--checkpoint",
+                str(begin),
+                "--evaluate-every",
+                "100",
+                *more,
+                *options,
+            ),
             after=begin,
         )
 

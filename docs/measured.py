@@ -1,0 +1,121 @@
+"""Figures in the documentation, from `docs/results/*.json` as the recipes wrote them.
+
+A role shows one figure, by its file and the keys that lead to it, and a directive shows many::
+
+    It grew by :measured:`data.json rss_growth_mb` MB.
+
+    .. measured:: data.json clips_per_second_per_core
+       :head: kind, clips a second
+
+       shards: pictures of 256 pixels
+
+Lines name the rows to show, in their order; without any, all are shown by their keys. A dict of
+dicts has a column for each inner key. What no file has yet is shown as "not measured yet".
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+MISSING = "not measured yet"
+
+
+def lookup(root: Path, words: str) -> Any:
+    """Find a value: the name of a file in a folder, then the keys that lead to it.
+
+    Returns:
+        The value; `None` if there is no such file or key.
+    """
+    name, *keys = words.split()
+    path = root / name
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def layout(found: dict[str, Any], names: dict[str, str], *, head: str = "") -> list[list[str]]:
+    """Lay out a dict, or a dict of dicts, as the cells of a table.
+
+    Args:
+        found: The figures.
+        names: What to call each row to show; all rows by their keys if there is none.
+        head: What to call the columns, by commas; the inner keys if not given.
+
+    Returns:
+        The head, then a row each.
+    """
+    inner = [value for value in found.values() if isinstance(value, dict)]
+    columns = list(dict.fromkeys(column for value in inner for column in value)) or [""]
+
+    def cell(key: str, column: str) -> str:
+        value = found.get(key)
+        return text(value.get(column) if isinstance(value, dict) else value)
+
+    named = (names or {key: key for key in found}).items()
+    titles = [title.strip() for title in head.split(",")] if head else ["", *columns]
+    return [titles, *([name, *(cell(key, column) for column in columns)] for key, name in named)]
+
+
+def text(value: Any) -> str:
+    """Write a figure, with commas between thousands."""
+    if value is None:
+        return MISSING
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+class Figure(SphinxRole):
+    """One figure in a line of text."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Show it."""
+        self.env.note_dependency(str(_root(self.env) / self.text.split()[0]))
+        return [nodes.Text(text(lookup(_root(self.env), self.text)))], []
+
+
+class Table(SphinxDirective):
+    """Many figures as a table."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+    option_spec = {"head": directives.unchanged_required}  # noqa: RUF012, as docutils has it
+
+    def run(self) -> list[nodes.Node]:
+        """Show them."""
+        self.env.note_dependency(str(_root(self.env) / self.arguments[0].split()[0]))
+        found = lookup(_root(self.env), self.arguments[0])
+        if not isinstance(found, dict):
+            return [nodes.paragraph("", "", nodes.emphasis("", MISSING))]
+        pairs = (line.partition(":") for line in self.content if line.strip())
+        names = {key.strip(): name.strip() for key, _, name in pairs}
+        return [_table(*layout(found, names, head=self.options.get("head", "")))]
+
+
+def _table(head: list[str], *lines: list[str]) -> nodes.table:
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in widths), cols=len(head))
+    group += nodes.thead("", _row(head))
+    group += nodes.tbody("", *(_row(line) for line in lines))
+    return nodes.table("", group, classes=["colwidths-auto"])
+
+
+def _row(cells: Iterable[str]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+
+
+def _root(env: Any) -> Path:
+    return Path(env.srcdir) / "results"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Make the role and the directive known."""
+    app.add_role("measured", Figure())
+    app.add_directive("measured", Table)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
