@@ -1,6 +1,5 @@
 """`Data`: which clips a recipe reads and how, and the loaders over them."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -11,46 +10,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate, read_clip
-from avblocks.data.datasets import (
-    ClipSet,
-    SceneSpec,
-    audioset,
-    avsbench_avss,
-    avsbench_ms3,
-    avsbench_s4,
-    folder,
-    hold_out,
-    scenes,
-    scenes_as_avsbench,
-    scenes_as_vggss,
-    vggsound,
-    vggsound_music,
-    vggss,
-)
-from avblocks.data.datasets.scenes import VERSION
+from avblocks.data.datasets import ClipSet
 from avblocks.data.shards import Shards
 from recipes._distributed import rank_and_world
+from recipes._sets import CACHE, DataName, read_set
 
-DataName = Literal[
-    "scenes",
-    "folder",
-    "class_folder",
-    "vggsound",
-    "vggsound_music",
-    "audioset",
-    "audioset_balanced",
-    "scene_masks",
-    "scene_boxes",
-    "vggss",
-    "avsbench_s4",
-    "avsbench_ms3",
-    "avsbench_avss",
-]
 FREE = tuple(
     f"data.{name}" for name in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")
 )
 """Settings that a resumed run may change: none of them changes what it trains on."""
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +102,9 @@ def train_set(data: Data) -> ClipSet:
     if data.shards is not None:
         return _reported(_shards(data.shards).clips("train"), data.shards)
     data.check()
-    return _reported(_read(data, "train"), _root(data))
+    clips = read_set(data.name, data.root, train=True, counts=data.scenes)
+    assert clips is not None
+    return _reported(clips, data.root or CACHE)
 
 
 def test_set(data: Data) -> ClipSet | None:
@@ -146,55 +116,8 @@ def test_set(data: Data) -> ClipSet | None:
     if data.shards is not None:
         shards = _shards(data.shards)
         return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
-    return None if data.name == "folder" else _reported(_read(data, "test"), _root(data))
-
-
-def _read(data: Data, split: Literal["train", "test"]) -> ClipSet:
-    root, train = _root(data), split == "train"
-    readers: dict[str, Callable[[], ClipSet]] = {
-        "scenes": lambda: scenes(root, split=split, num_clips=data.scenes[not train]),
-        "scene_masks": lambda: _scene_masks(data, root, split),
-        "scene_boxes": lambda: _scene_boxes(data, root, split),
-        "vggss": lambda: vggsound(root, split="train") if train else vggss(root),
-        "folder": lambda: folder(root),
-        "class_folder": lambda: hold_out(folder(root, classes=True))[not train],
-        "vggsound": lambda: vggsound(root, split=split),
-        "vggsound_music": lambda: vggsound_music(root, split=split),
-        "audioset": lambda: audioset(root, split="unbalanced" if train else "eval"),
-        "audioset_balanced": lambda: audioset(root, split="balanced" if train else "eval"),
-        "avsbench_s4": lambda: avsbench_s4(root, split=split).per_frame(),
-        "avsbench_ms3": lambda: avsbench_ms3(root, split=split).per_frame(),
-        "avsbench_avss": lambda: avsbench_avss(root, split=split).per_frame(),
-    }
-    return readers[data.name]()
-
-
-def _scene_masks(data: Data, root: Path, split: Literal["train", "test"]) -> ClipSet:
-    scenes(root, split="train", num_clips=data.scenes[0])
-    scenes(root, split="test", num_clips=data.scenes[1])
-    return avsbench_avss(scenes_as_avsbench(root, part="avss"), split=split).per_frame()
-
-
-def _scene_boxes(data: Data, root: Path, split: Literal["train", "test"]) -> ClipSet:
-    # Where silent objects are seen oftener than what sounds, contrast learns to point at them.
-    spec = SceneSpec(min_silent=0, max_silent=1)
-    clips = scenes(root, split=split, num_clips=data.scenes[split == "test"], spec=spec)
-    return clips if split == "train" else vggss(scenes_as_vggss(root))
-
-
-def _root(data: Data) -> Path:
-    own = data.name.startswith("scene")
-    if data.root is None and not own:
-        raise ValueError(f"the {data.name} preset needs --data.root DIR, the folder of its clips")
-    own_root = scenes_root()
-    if data.name == "scene_boxes":
-        own_root = own_root.with_name(f"{own_root.name}-few-silent")
-    return data.root or own_root
-
-
-def scenes_root() -> Path:
-    """The folder that scenes are kept in unless another is given."""
-    return CACHE / f"scenes-{VERSION}"
+    clips = read_set(data.name, data.root, train=False, counts=data.scenes)
+    return None if clips is None else _reported(clips, data.root or CACHE)
 
 
 @cache

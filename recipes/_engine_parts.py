@@ -1,6 +1,7 @@
 """The small parts between a recipe and Lightning: position, batches, saves."""
 
-from collections.abc import Generator, Iterator, Mapping
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,13 +79,23 @@ class Stream:
         left = self.count
         while left:
             before = left
-            for batch in self.loader or ():
+            for batch in _told(self.loader or ()):
                 yield batch
                 left -= 1
                 if not left:
                     return
             if left == before:
                 raise RuntimeError("the loader gave no batch for a whole epoch")
+
+
+def _told(batches: Iterable[Any]) -> Iterator[Any]:
+    """Give batches; if a worker dies, the error is the one that says so."""
+    try:
+        yield from batches
+    except (OSError, EOFError):
+        # Its line is cut before the signal comes at which torch raises an error of its own.
+        time.sleep(1)
+        raise
 
 
 class WholeSaves(CheckpointIO):

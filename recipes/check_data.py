@@ -23,11 +23,10 @@ from tqdm import tqdm
 from avblocks.data.datasets import ClipSet
 from avblocks.data.health import check_file
 from recipes._cli import run_cli
-from recipes._data import scenes_root
 from recipes._health import HealthList, row_of, summary
 from recipes._pool import each
-from recipes._readers import READERS
 from recipes._run import Folder
+from recipes._sets import READERS, scenes_root
 
 
 @dataclass(frozen=True, kw_only=True)

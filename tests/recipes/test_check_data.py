@@ -19,7 +19,7 @@ from recipes import check_data
 from recipes._cli import run_cli
 from recipes._health import COLUMNS, HealthList, summary
 from recipes._pool import each
-from recipes._readers import READERS
+from recipes._sets import READERS
 
 ROOT = Path(__file__).parents[2]
 
