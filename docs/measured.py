@@ -10,12 +10,14 @@ A role shows one figure, by its file and the keys that lead to it, and a directi
        shards: pictures of 256 pixels
 
 Lines name the rows to show, in their order; without any, all are shown by their keys. A dict of
-dicts has a column for each inner key. What no file has yet is shown as "not measured yet".
+dicts has a column for each inner key, a list is shown as its mean and standard deviation. What no
+file has yet is shown as "not measured yet".
 """
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from docutils import nodes
@@ -64,9 +66,12 @@ def layout(found: dict[str, Any], names: dict[str, str], *, head: str = "") -> l
 
 
 def text(value: Any) -> str:
-    """Write a figure, with commas between thousands."""
-    if value is None:
+    """Write a figure, with commas between thousands; of several their mean and deviation."""
+    if value is None or value == []:
         return MISSING
+    if isinstance(value, list):
+        spread = f" ± {stdev(value):.1f}" if len(value) > 1 else ""
+        return f"{mean(value):.1f}{spread}"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 

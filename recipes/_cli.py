@@ -15,14 +15,15 @@ from recipes._run import Folder
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
 """What a user can cause and mend; anything else is a bug and keeps its traceback."""
-_LOADER_ERRORS = {
-    r"DataLoader worker \(.*": "a process that reads clips died ({}), mostly for want of memory: "
-    "go on with fewer --data.workers (a training run with --run.resume)",
-    r"DataLoader timed out after .*": "nothing came from the processes that read clips ({}): see "
-    "that the disk answers, then go on, with more --data.timeout if it is slow (a training run "
-    "with --run.resume)",
+# What torch says when a process of a loader dies, or only its line is found cut, or none answers.
+_DIED = r"DataLoader worker \(.*|.*ancdata|the line to it is cut|\[Errno \d+\] Connection .*"
+_HANGS = r"DataLoader timed out after .*"
+_REMEDIES = {
+    _DIED: "a process that reads clips died ({}), mostly for want of memory: go on with fewer "
+    "--data.workers (a training run with --run.resume)",
+    _HANGS: "nothing came from the processes that read clips ({}): see that the disk answers, then "
+    "go on, with more --data.timeout if it is slow (a training run with --run.resume)",
 }
-"""What torch says when the processes of a loader fail, and what to do about it."""
 
 
 class HasRun(Protocol):
@@ -121,8 +122,8 @@ def user_line(error: BaseException) -> str | None:
     only the original message is kept.
     """
     text = str(error)
-    for pattern, remedy in _LOADER_ERRORS.items():
-        if isinstance(error, RuntimeError) and re.fullmatch(pattern, text.strip()):
+    for pattern, remedy in _REMEDIES.items():
+        if isinstance(error, RuntimeError | ConnectionError) and re.fullmatch(pattern, text):
             return remedy.format(text.strip().rstrip("."))
     worker = re.match(r"Caught (\w+) in DataLoader worker", text)
     if isinstance(error, RuntimeError) and not (worker and _is_user_error(worker[1])):

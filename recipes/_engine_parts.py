@@ -1,6 +1,5 @@
 """The small parts between a recipe and Lightning: position, batches, saves."""
 
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,13 +88,11 @@ class Stream:
 
 
 def _told(batches: Iterable[Any]) -> Iterator[Any]:
-    """Give batches; if a worker dies, the error is the one that says so."""
+    """Give batches; the line to a worker that died is cut, whatever way that is noticed."""
     try:
         yield from batches
-    except (OSError, EOFError):
-        # Its line is cut before the signal comes at which torch raises an error of its own.
-        time.sleep(1)
-        raise
+    except EOFError as error:
+        raise ConnectionResetError("the line to it is cut") from error
 
 
 class WholeSaves(CheckpointIO):

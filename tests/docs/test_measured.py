@@ -51,6 +51,11 @@ def test_values_are_found_by_their_keys(results: Path) -> None:
     assert measured.text(1234.5) == "1,234.5" and measured.text(None) == "not measured yet"
 
 
+def test_several_figures_are_their_mean_and_deviation() -> None:
+    assert measured.text([80.0, 90.0, 100.0]) == "90.0 ± 10.0"
+    assert measured.text([80.04]) == "80.0" and measured.text([]) == "not measured yet"
+
+
 def test_rows_and_columns(results: Path) -> None:
     speed, scores = (measured.lookup(results, f"x.json {key}") for key in ("speed", "scores"))
     assert measured.layout(speed, {}, head="kind, a second") == [

@@ -99,6 +99,11 @@ def test_unknown_preset_and_option(capsys: pytest.CaptureFixture[str]) -> None:
             "Killed), mostly for want of memory: go on with fewer --data.workers (a training run "
             "with --run.resume)",
         ),
+        (
+            ConnectionResetError(104, "Connection reset by peer"),
+            "a process that reads clips died ([Errno 104] Connection reset by peer), mostly for "
+            "want of memory: go on with fewer --data.workers (a training run with --run.resume)",
+        ),
     ],
 )
 def test_user_errors_are_one_line(

@@ -38,7 +38,7 @@ def hangs(item: Item, **settings: float) -> AVClip:
 @pytest.mark.parametrize(
     ("read", "message"),
     [
-        (dies, "a process that reads clips died (DataLoader worker"),
+        (dies, "a process that reads clips died ("),
         (hangs, "nothing came from the processes that read clips (DataLoader timed out after 2"),
     ],
 )

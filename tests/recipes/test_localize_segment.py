@@ -1,0 +1,105 @@
+"""Localization and segmentation, small: what they leave, exact resume, sounds that are swapped."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_model import TINY
+
+from avblocks.data import strangers
+from avblocks.data.datasets import (
+    scene_strangers,
+    scenes_as_avsbench,
+    scenes_as_vggss,
+    vggss,
+)
+from avblocks.data.datasets import scenes as make_scenes
+from avblocks.data.datasets._scene_cast import PARTS, TIMBRES_OF_LOOK
+from avblocks.data.datasets.scenes import SceneSpec
+from recipes import paper_localize, paper_segment
+from recipes._checkpoint import find
+from recipes._localization import heard
+from recipes._logs import read_rows
+from recipes._mixtures import group_test_loader
+from recipes._run import Run
+
+LEAVES = {"localize": "maps.png", "segment": "segmentation.png"}
+ROWS = {
+    "localize": {"own", "swapped", "silenced", "center_box", "whole_image"},
+    "segment": {"own", "swapped", "silenced"},
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve training and twelve test scenes in VGGSound's, VGG-SS's and AVSBench's layouts."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for split in ("train", "test"):
+        make_scenes(folder, split=split, num_clips=12, spec=SceneSpec(size=32, seconds=1.0))
+    scenes_as_vggss(folder)
+    scenes_as_avsbench(folder, part="avss")
+    return folder
+
+
+@pytest.fixture(params=["localize", "segment", "semantic"])
+def task(request: pytest.FixtureRequest, root: Path) -> tuple[str, Callable[..., Path]]:
+    name = "segment" if request.param == "semantic" else request.param
+    module = {"localize": paper_localize, "segment": paper_segment}[name]
+
+    def run(folder: Path, **options: object) -> Path:
+        preset = module.SCENES
+        small = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
+        if name == "localize":
+            data = replace(preset.data, name="vggss", root=root, **small)
+            extra = {"dim_out": 16}
+        else:
+            data = replace(preset.data, name="avsbench_avss", root=root / "avsbench", **small)
+            extra = {"width": 8, "semantic": request.param == "semantic"}
+        config = replace(preset, data=data, model=TINY, checkpoint=None, batch=4, **extra)
+        module.main(replace(config, epochs=3, warmup=1, run=Run(dir=folder, **options)))
+        return folder
+
+    return name, run
+
+
+def losses(folder: Path) -> list[tuple[float, ...]]:
+    names = ("step", "loss", "lr", "grad_norm")
+    return [tuple(r[n] for n in names) for r in read_rows(folder / "metrics.csv") if "loss" in r]
+
+
+def test_leaves_scores_and_pictures_and_resumes_exactly(
+    task: tuple[str, Callable[..., Path]], tmp_path: Path
+) -> None:
+    name, run = task
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "parts", max_steps=2)
+    assert not (tmp_path / "parts/scores.json").exists()
+    parts = run(tmp_path / "parts", resume=True)
+    assert len(losses(whole)) > 2 and losses(whole) == losses(parts)
+    scores = json.loads((whole / "scores.json").read_text())["scores"]
+    assert scores == json.loads((parts / "scores.json").read_text())["scores"]
+    assert set(scores) == ROWS[name]
+    assert (whole / LEAVES[name]).stat().st_size > 5000
+    states = [torch.load(find(f), weights_only=True)["state_dict"] for f in (whole, parts)]
+    assert all(torch.equal(value, states[1][n]) for n, value in states[0].items())
+
+
+def test_a_swapped_sound_is_that_of_a_stranger(root: Path) -> None:
+    clips = vggss(root)
+    fits = scene_strangers(clips)
+    pairs = strangers(clips, fits)
+    data = replace(paper_localize.SCENES.data, root=root, seconds=0.5, size=16, mels=32, workers=0)
+    batch = next(iter(group_test_loader(clips, pairs, data, batch=4, whole=True)))
+    own, swapped, silenced = (heard(batch, sound) for sound in ("own", "swapped", "silenced"))
+    assert torch.equal(own.image, swapped.image) and own.paths == swapped.paths
+    assert torch.equal(own.audio, batch.audio[0::2]) and not silenced.audio.any()
+    for row, (first, second) in enumerate(pairs.places[:4]):
+        assert own.paths[row] == clips.items[first].path
+        alone = next(iter(group_test_loader(clips, type(pairs)(((second, first),)), data, batch=1)))
+        assert torch.equal(swapped.audio[row], alone.audio[0])
+        (label,), (other,) = clips.items[first].labels, clips.items[second].labels
+        assert PARTS[other][0] not in TIMBRES_OF_LOOK[PARTS[label][1]]
+    assert strangers(clips).places[0] == (0, 1)
