@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -14,6 +13,7 @@ from avblocks.metrics import average_precision, class_accuracy, classification_s
 from recipes._classification import Classification, Listens
 from recipes._cli import resume_command
 from recipes._data import FREE, Data, test_loader, test_set, train_loader, train_set
+from recipes._distributed import rank_and_world
 from recipes._engine import fit
 from recipes._predictions import Predictions, predict
 from recipes._run import Run
@@ -66,6 +66,9 @@ def labelled_sets(config: Settings) -> tuple[ClipSet, ClipSet]:
     train, test = train_set(config.data), test_set(config.data)
     if test is None or len(train.classes) < 2:
         raise ValueError(f"the data of {train.name} has fewer than two classes to tell apart")
+    unlabelled = next((item for item in train.items if not item.labels), None)
+    if unlabelled is not None:
+        raise ValueError(f"{unlabelled.path}: has no class to learn")
     if train.classes != test.classes:
         raise ValueError(f"{train.name} and {test.name} have different classes")
     return train, test
@@ -93,8 +96,17 @@ def train_and_score(
         found = test_on(model.given, windows=1, about="evaluation")
         return _brief(_scores(found, multilabel=data.multilabel))
 
+    def final(_: nn.Module) -> None:
+        found: dict[Listens, Predictions | None] = {
+            given: test_on(given, windows=config.windows, about=f"test, given {given}")
+            for given in GIVEN[model.given]
+        }
+        if rank_and_world()[0] == 0:
+            report(folder, found, test=test, data=data, windows=config.windows)
+
     fitted = fit(
         model,
+        compiled=model.encoder,
         train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
         optimizer=optimizer,
         schedule=schedule,
@@ -106,19 +118,13 @@ def train_and_score(
         evaluate=evaluate,
         evaluate_every=config.evaluate_every,
         on_batch=skipped,
+        final=final,
+        unused=model.given != "both",
     )
-    if not fitted.finished:
-        print(f"{skipped.summary()}\nnext: {resume_command()}")
-        return
-    with torch.no_grad():
-        model.eval()
-        found: dict[Listens, Predictions | None] = {
-            given: test_on(given, windows=config.windows, about=f"test, given {given}")
-            for given in GIVEN[model.given]
-        }
     if fitted.rank == 0:
-        report(folder, found, test=test, data=data, windows=config.windows)
         print(skipped.summary())
+        if not fitted.finished:
+            print(f"next: {resume_command()}")
 
 
 def report(

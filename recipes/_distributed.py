@@ -3,6 +3,7 @@
 from itertools import chain
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, distributed
 
 T = TypeVar("T")
@@ -28,3 +29,10 @@ def gather_lists(values: list[T]) -> list[T]:
     lists: list[Any] = [None] * world
     distributed.all_gather_object(lists, values)
     return list(chain.from_iterable(lists))
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Join the rows of all processes that took every n-th sample, in the order of the samples."""
+    parts = gather(rows)
+    places = [rank + len(parts) * torch.arange(len(part)) for rank, part in enumerate(parts)]
+    return torch.cat(parts)[torch.cat(places).argsort()]

@@ -29,6 +29,8 @@ class Job:
     evaluate_every: int
     on_batch: Callable[[Any], object] | None
     compiled: nn.Module
+    final: Callable[[nn.Module], object] | None
+    unused: bool
     clips: Mapping[str, ClipSet | None]
 
 
@@ -72,6 +74,8 @@ def fit(
     on_batch: Callable[[Any], object] | None = None,
     compiled: nn.Module | None = None,
     clips: Mapping[str, ClipSet | None] | None = None,
+    final: Callable[[nn.Module], object] | None = None,
+    unused: bool = False,
 ) -> Fitted:
     """Train a model; stopped anywhere and resumed, it does bit for bit what it would have done.
 
@@ -97,6 +101,10 @@ def fit(
         compiled: The part of the model that `run.compile` compiles, if not all of it.
         clips: The data by what it is for, as "train" and "test"; how many are listed, on disk and
             missing is kept in `config.json`, and a run resumed on others to train on is refused.
+        final: Called with the model, as `evaluate` is, once all steps are taken, and again where
+            a finished run is resumed.
+        unused: Whether some parameters have no part in the loss, which several processes must
+            know.
 
     Returns:
         How the run ended.
@@ -125,5 +133,7 @@ def fit(
             on_batch=on_batch,
             compiled=compiled or model,
             clips=clips or {},
+            final=final,
+            unused=unused,
         )
     )

@@ -1,6 +1,8 @@
 """`Loop`: what happens at each step, told to Lightning's Trainer through its hooks."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,10 @@ class Loop(L.LightningModule):
         self.signals.listen()
         self.catch_up(self.trainer)
         self._since = (self.sampler.consumed, time.perf_counter())
+
+    def on_train_end(self) -> None:
+        """Finish, while the model is still where it was trained."""
+        self.finish(self.trainer)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set each group's learning rate, a function of the step alone."""
@@ -167,18 +173,33 @@ class Loop(L.LightningModule):
         if self.report is not None:
             self.report.step(self.at, values)
 
+    def finish(self, trainer: L.Trainer) -> None:
+        """Do what a recipe does once all steps are taken, on the device and in the precision."""
+        if self.job.final is not None and self.at >= self.plan.total and not self.stopped_by:
+            with self._evaluation(trainer, "final"):
+                self.job.final(self.model)
+
     def _evaluate(self, trainer: L.Trainer) -> None:
         if self.job.evaluate is None:
             return
-        seed_all(self.job.run.seed, "evaluate", self.at, trainer.global_rank)
-        modes = {module: module.training for module in self.model.modules()}
-        self.model.eval()
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        with self._evaluation(trainer, "evaluate"):
             scores = self.job.evaluate(self.model, self.plan.epochs_done(self.at))
-        for module, training in modes.items():
-            module.training = training
         if self.report is not None:
             self.report.evaluation(self.at, scores)
+
+    @contextmanager
+    def _evaluation(self, trainer: L.Trainer, what: str) -> Iterator[None]:
+        """Set the model up for evaluation, the same in every process, and back again."""
+        seed_all(self.job.run.seed, what, self.at, trainer.global_rank)
+        modes = {module: module.training for module in self.model.modules()}
+        self.model.eval()
+        if trainer.world_size > 1:  # Each process has batch statistics of its own so far.
+            for buffer in self.model.buffers():
+                torch.distributed.broadcast(buffer, 0)
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            yield
+        for module, training in modes.items():
+            module.training = training
 
     def _any_signal(self) -> int:
         flag = torch.tensor(float(self.signals.received), device=self.device)

@@ -33,7 +33,7 @@ def run_job(job: Job) -> Fitted:
     if job.run.compile:
         _compile(job.compiled)
     with _quiet():
-        trainer = _trainer(job.run, folder=job.run.folder)
+        trainer = _trainer(job.run, folder=job.run.folder, unused=job.unused)
         stream = Stream(job.train(trainer.global_rank, trainer.world_size))
         plan = Plan(
             batches=stream.batches,
@@ -67,6 +67,7 @@ def _train(
     try:
         if path and start >= plan.stop:
             _load(loop, path, trainer)
+            loop.finish(trainer)
         else:
             trainer.fit(loop, stream, ckpt_path=path, weights_only=True)
     finally:
@@ -112,7 +113,7 @@ def _leave(loop: Loop, folder: Path) -> None:
     sys.exit(128 + loop.stopped_by)
 
 
-def _trainer(run: Run, *, folder: Path) -> L.Trainer:
+def _trainer(run: Run, *, folder: Path, unused: bool) -> L.Trainer:
     gpus = torch.cuda.device_count()
     devices = run.devices_per_node
     if gpus and devices > gpus:
@@ -121,7 +122,8 @@ def _trainer(run: Run, *, folder: Path) -> L.Trainer:
         accelerator="gpu" if gpus else "cpu",
         devices=devices,
         num_nodes=run.nodes,
-        strategy=_strategy(run, processes=devices * run.nodes),
+        strategy=_strategy(run, processes=devices * run.nodes, unused=unused),
+        sync_batchnorm=gpus > 0,
         precision=_precision(run.precision, gpu=gpus > 0),
         accumulate_grad_batches=run.accumulate,
         max_epochs=1,
@@ -136,12 +138,14 @@ def _trainer(run: Run, *, folder: Path) -> L.Trainer:
     )
 
 
-def _strategy(run: Run, *, processes: int) -> str | Strategy:
+def _strategy(run: Run, *, processes: int, unused: bool) -> str | Strategy:
     if run.strategy == "fsdp":
         return ModelParallelStrategy(
             data_parallel_size=processes, tensor_parallel_size=1, save_distributed_checkpoint=False
         )
-    return "ddp" if run.strategy == "ddp" or processes > 1 else "auto"
+    if run.strategy != "ddp" and processes == 1:
+        return "auto"
+    return "ddp_find_unused_parameters_true" if unused else "ddp"
 
 
 def _precision(wanted: str, *, gpu: bool) -> Any:

@@ -1,7 +1,6 @@
 """A localizer on an encoder as one module, how well it points, and what to look at."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,11 +24,11 @@ from avblocks.metrics import (
 from avblocks.metrics.localize_maps import Rule
 from avblocks.viz import outline, overlay, panel, save_figure
 from recipes._data import Data
-from recipes._distributed import gather
+from recipes._distributed import gather_rows
+from recipes._mixtures import SOUNDS, heard
 
 SIDE = 224
 """Pixels of the square that maps and boxes are compared on, as in the field."""
-SOUNDS = ("own", "swapped", "silenced")
 CHEATS = ("center_box", "whole_image")
 RULES = {"ciou_adaptive": ciou_adaptive, "ciou_median": ciou_median}
 
@@ -83,23 +82,6 @@ class Localization(nn.Module):
         return {"loss": localization_loss(self.head.pairs(**self.encode(batch)))}
 
 
-def heard(batch: AVBatch, sound: str) -> AVBatch:
-    """Take the first clip of each pair, with its own sound, that of the second, or none."""
-    first = batch.map(lambda rows: rows[0::2])
-    audio = {
-        "own": first.audio,
-        "swapped": batch.audio[1::2],
-        "silenced": torch.zeros_like(first.audio),
-    }[sound]
-    return replace(
-        first,
-        audio=audio,
-        seeds=batch.seeds[0::2],
-        paths=batch.paths[0::2],
-        boxes=batch.boxes[0::2],
-    )
-
-
 @torch.no_grad()
 def localization_scores(
     model: Localization,
@@ -126,8 +108,11 @@ def localization_scores(
         if len(batch):
             for name, values in _rows(model, batch, rule).items():
                 rows.setdefault(name, []).append(values.cpu())
-    found = {name: torch.cat(gather(torch.cat(rows[name]))) for name in sorted(rows)}
-    if not found:
+    names = [f"{whose} {rule}" for whose in (*SOUNDS, *CHEATS) for rule in RULES]
+    names += [f"{sound} confidence" for sound in SOUNDS]
+    empty = [torch.zeros(0)]
+    found = {name: gather_rows(torch.cat(rows.get(name, empty))) for name in names}
+    if not len(found["own confidence"]):
         return {}
     scores = {
         whose: _shares({name: found[f"{whose} {name}"] for name in RULES})

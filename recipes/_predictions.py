@@ -55,7 +55,8 @@ def predict(
             continue
         rows = _rows(classify(batch)) | {"target": batch.target}
         for place, path in enumerate(batch.paths):
-            row = {name: value[place] for name, value in rows.items()}
+            # A view would drag its whole batch along when processes exchange rows.
+            row = {name: value[place].clone() for name, value in rows.items()}
             before = sums.get(path)
             sums[path] = {n: v + before[n] for n, v in row.items()} if before else row
             counts[path] = counts.get(path, 0) + 1

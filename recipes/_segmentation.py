@@ -1,9 +1,7 @@
 """A segmenter on an encoder as one module, how well it segments, and what to look at."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +23,8 @@ from avblocks.metrics import (
 )
 from avblocks.viz import mask_overlay, panel, save_figure
 from recipes._data import Data
-from recipes._distributed import gather, gather_lists
-
-Sound = Literal["own", "silenced", "swapped"]
-"""What is heard with a picture: its own sound, nothing, or the sound of another one."""
-SOUNDS: tuple[Sound, ...] = get_args(Sound)
+from recipes._distributed import gather_lists, gather_rows
+from recipes._mixtures import SOUNDS, heard
 
 
 class Segmentation(nn.Module):
@@ -57,20 +52,12 @@ class Segmentation(nn.Module):
         return {"loss": segmentation_loss(self.logits(batch), self.truth(batch))}
 
 
-def heard(batch: AVBatch, sound: Sound) -> AVBatch:
-    """Return a batch with another sound; swapped, that of the next clip."""
-    if sound == "own":
-        return batch
-    other = batch.audio.roll(1, 0) if sound == "swapped" else torch.zeros_like(batch.audio)
-    return replace(batch, audio=other)
-
-
 @torch.no_grad()
 def segmentation_scores(
     model: Segmentation,
     loader: Iterable[AVBatch],
     *,
-    sound: Sound,
+    sound: str,
     on_batch: Callable[[AVBatch], object],
 ) -> dict[str, float]:
     """Score all test pictures, under the metrics' own names; empty if none can be used.
@@ -83,7 +70,7 @@ def segmentation_scores(
         on_batch(batch)
         if not len(batch):
             continue
-        batch = heard(batch.to(device), sound)
+        batch = heard(batch.to(device), sound)  # the loader gives pairs
         logits, truth = model.logits(batch).float(), model.truth(batch)
         pred = predicted_classes(logits)
         ious.append(iou_avsbench(pred, truth).cpu())
@@ -91,9 +78,9 @@ def segmentation_scores(
         if model.num_classes == 2:
             curves.append(fscore_curves(logits[:, 0].sigmoid(), truth).cpu())
     found = gather_lists(parts)
+    iou, curve = (gather_rows(torch.cat(rows)) for rows in (ious, curves))
     if not found:
         return {}
-    iou, curve = (torch.cat(gather(torch.cat(rows))) for rows in (ious, curves))
     scores = ClassScores.join(found)
     named = {
         "miou_no_background": miou_no_background(scores),
@@ -110,8 +97,9 @@ def segmentation_scores(
 def segmentation_picture(model: Segmentation, batch: AVBatch, path: Path) -> None:
     """Draw pictures with the true mask, and with those found from each sound."""
     batch = batch.to(model.encoder.fusion_tokens.device)
-    image = model.front_end.normalize.undo(model.front_end(batch)[0])
-    columns = {"image": image.cpu(), "truth": mask_overlay(image, model.truth(batch))}
+    own = heard(batch, "own")
+    image = model.front_end.normalize.undo(model.front_end(own)[0])
+    columns = {"image": image.cpu(), "truth": mask_overlay(image, model.truth(own))}
     for sound in SOUNDS:
         found = predicted_classes(model.logits(heard(batch, sound)).float())
         columns[f"found, sound {sound}"] = mask_overlay(image, found)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from recipes._saves import exists, replace_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Task:
     """One run of a recipe."""
 
     recipe: str
@@ -41,9 +42,14 @@ class Run:
         """Whether the run is finished."""
         return (self.folder / self.leaves).is_file()
 
+    @property
+    def command(self) -> str:
+        """What is run."""
+        return shlex.join(["python", "-m", f"recipes.{self.recipe}", *self.options])
 
-def run_all(runs: Sequence[Run], *, jobs: int) -> None:
-    """Run what is not done yet, `jobs` at a time; a run that was cut off goes on.
+
+def run_all(runs: Sequence[Task], *, jobs: int) -> None:
+    """Task what is not done yet, `jobs` at a time; a run that was cut off goes on.
 
     Args:
         runs: Each later in the list than the one it comes after.
@@ -66,12 +72,16 @@ def run_all(runs: Sequence[Run], *, jobs: int) -> None:
             raise
 
 
-def _run(run: Run, earlier: Future[None] | None, threads: int) -> None:
+def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
     if earlier is not None:
         earlier.result()
+    run.folder.mkdir(parents=True, exist_ok=True)
+    command = run.folder / "command.txt"
+    if command.is_file() and command.read_text(encoding="utf-8") != run.command:
+        raise ValueError(f"{run.folder} holds a run of other settings, see {command}: delete it")
     if run.done:
         return
-    run.folder.mkdir(parents=True, exist_ok=True)
+    command.write_text(run.command, encoding="utf-8")
     resume = ["--run.resume"] if exists(checkpoints(run.folder)) else []
     words = [*run.options, "--run.dir", str(run.folder), *resume]
     log = run.folder / "log.txt"

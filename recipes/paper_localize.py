@@ -15,15 +15,14 @@ from pathlib import Path
 
 from torch import nn
 
-from avblocks.data import strangers
-from avblocks.data.datasets import scene_strangers
 from avblocks.heads import Localizer
 from recipes._checkpoint import start_encoder
 from recipes._cli import resume_command, run_cli
 from recipes._data import FREE, SCENES_DATA, Data, test_set, train_loader, train_set
+from recipes._distributed import rank_and_world
 from recipes._engine import fit
 from recipes._localization import Localization, localization_picture, localization_scores
-from recipes._mixtures import group_test_loader
+from recipes._mixtures import group_test_loader, with_strangers
 from recipes._model import SMALL, Model, build_encoder, check_sizes
 from recipes._optimizer import adamw
 from recipes._plan import seed_all
@@ -100,7 +99,8 @@ def main(config: Config) -> None:
     """Train a localizer; leave scores beside those of two cheats, and heat maps."""
     check_sizes(config.model, config.data)
     train, test = train_set(config.data), test_set(config.data)
-    assert test is not None
+    if test is None or config.data.shards is not None:
+        raise ValueError("localization is tested on boxes, which --data.shards has not")
     seed_all(config.run.seed, "weights")
     encoder = build_encoder(config.model, config.data)
     start_encoder(encoder, config.checkpoint, model=config.model, resume=config.run.resume)
@@ -110,16 +110,25 @@ def main(config: Config) -> None:
     optimizer, schedule = adamw(model, config, depth=encoder.depth, samples=len(train))
     folder, data = config.run.folder, config.data
     skipped = SkippedFiles(folder, total=len(train) + len(test), max_skipped=data.max_skipped)
-    scenes = data.name == "scene_boxes"
-    pairs = strangers(test, scene_strangers(test) if scenes else None)
-    loader = group_test_loader(test, pairs, data, batch=16, whole=True)
+    pairs = with_strangers(test, scenes=data.name == "scene_boxes")
 
-    def evaluate(_: nn.Module, epochs_done: int) -> dict[str, float]:
-        scores = localization_scores(model, loader, rule="vggss", on_batch=skipped)
-        return scores.get("own", {})
+    def scored() -> dict[str, dict[str, float]]:
+        loader = group_test_loader(test, pairs, data, batch=16, whole=True)
+        return localization_scores(model, loader, rule="vggss", on_batch=skipped)
+
+    def final(_: nn.Module) -> None:
+        scores = scored()
+        if rank_and_world()[0] == 0:
+            write_scores(folder, scores, facts={"test": test.report()})
+            print(score_table(scores))
+            shown = group_test_loader(test, pairs, data, batch=6, whole=True)
+            batch = next((batch for batch in shown if len(batch)), None)
+            if batch is not None:
+                localization_picture(model, batch, folder / "maps.png", rule="vggss")
 
     fitted = fit(
         model,
+        compiled=encoder,
         train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
         optimizer=optimizer,
         schedule=schedule,
@@ -128,21 +137,16 @@ def main(config: Config) -> None:
         config=config,
         free=("checkpoint", *FREE),
         clips={"train": train, "test": test},
-        evaluate=evaluate,
+        evaluate=lambda _, epochs_done: scored().get("own", {}),
         evaluate_every=config.evaluate_every,
         on_batch=skipped,
+        final=final,
+        unused=True,
     )
-    if not fitted.finished:
-        print(f"{skipped.summary()}\nnext: {resume_command()}")
-        return
-    model.eval()
-    scores = localization_scores(model, loader, rule="vggss", on_batch=skipped)
     if fitted.rank == 0:
-        write_scores(folder, scores, facts={"test": test.report()})
-        print(score_table(scores))
-        shown = group_test_loader(test, pairs, replace(data, on_error="skip"), batch=6, whole=True)
-        localization_picture(model, next(iter(shown)), folder / "maps.png", rule="vggss")
         print(f"{skipped.summary()}\nin {folder}: scores.json maps.png loss.png")
+        if not fitted.finished:
+            print(f"next: {resume_command()}")
 
 
 if __name__ == "__main__":

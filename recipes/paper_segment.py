@@ -17,22 +17,20 @@ from pathlib import Path
 
 from torch import nn
 
+from avblocks.data.datasets import ClipSet
 from avblocks.heads import segmenter
 from recipes._checkpoint import start_encoder
 from recipes._cli import resume_command, run_cli
-from recipes._data import FREE, SCENES_DATA, Data, test_loader, test_set, train_loader, train_set
+from recipes._data import FREE, SCENES_DATA, Data, test_set, train_loader, train_set
+from recipes._distributed import rank_and_world
 from recipes._engine import fit
+from recipes._mixtures import SOUNDS, group_test_loader, with_strangers
 from recipes._model import SMALL, Model, build_encoder, check_sizes
 from recipes._optimizer import adamw
 from recipes._plan import seed_all
 from recipes._run import Run
 from recipes._score_files import score_table, write_scores
-from recipes._segmentation import (
-    SOUNDS,
-    Segmentation,
-    segmentation_picture,
-    segmentation_scores,
-)
+from recipes._segmentation import Segmentation, segmentation_picture, segmentation_scores
 from recipes._skipped import SkippedFiles
 
 
@@ -105,11 +103,22 @@ PRESETS = {
 }
 
 
+def masked_sets(data: Data, *, semantic: bool) -> tuple[ClipSet, ClipSet]:
+    """List the pictures to train and to test on, which must have masks of the wanted kind."""
+    if data.shards is not None:
+        raise ValueError("segmentation needs pictures with masks, which --data.shards has not")
+    if semantic and data.name in ("avsbench_s4", "avsbench_ms3"):
+        raise ValueError(f"the masks of {data.name} are binary: leave --semantic out")
+    train, test = train_set(data), test_set(data)
+    if test is None:
+        raise ValueError(f"{train.name} has no masks")
+    return train, test
+
+
 def main(config: Config) -> None:
     """Train encoder and head; leave scores with each sound, and pictures."""
     check_sizes(config.model, config.data)
-    train, test = train_set(config.data), test_set(config.data)
-    assert test is not None
+    train, test = masked_sets(config.data, semantic=config.semantic)
     seed_all(config.run.seed, "weights")
     encoder = build_encoder(config.model, config.data, drop_path=config.drop_path)
     start_encoder(encoder, config.checkpoint, model=config.model, resume=config.run.resume)
@@ -128,13 +137,25 @@ def main(config: Config) -> None:
     skipped = SkippedFiles(
         folder, total=len(train) + len(test), max_skipped=config.data.max_skipped
     )
-    loader = test_loader(test, config.data, batch=config.batch, whole=True)
+    pairs = with_strangers(test, scenes=config.data.name == "scene_masks")
 
-    def evaluate(_: nn.Module, epochs_done: int) -> dict[str, float]:
-        return segmentation_scores(model, loader, sound="own", on_batch=skipped)
+    def scored(sound: str) -> dict[str, float]:
+        loader = group_test_loader(test, pairs, config.data, batch=config.batch, whole=True)
+        return segmentation_scores(model, loader, sound=sound, on_batch=skipped)
+
+    def final(_: nn.Module) -> None:
+        scores = {sound: scored(sound) for sound in SOUNDS}
+        if rank_and_world()[0] == 0:
+            write_scores(folder, scores, facts={"test": test.report()})
+            print(score_table({f"sound {sound}": row for sound, row in scores.items()}))
+            shown = group_test_loader(test, pairs, config.data, batch=6, whole=True)
+            batch = next((batch for batch in shown if len(batch)), None)
+            if batch is not None:
+                segmentation_picture(model, batch, folder / "segmentation.png")
 
     fitted = fit(
         model,
+        compiled=encoder,
         train=train_loader(train, config.data, batch=config.batch, seed=config.run.seed),
         optimizer=optimizer,
         schedule=schedule,
@@ -143,22 +164,16 @@ def main(config: Config) -> None:
         config=config,
         free=("checkpoint", *FREE),
         clips={"train": train, "test": test},
-        evaluate=evaluate,
+        evaluate=lambda _, epochs_done: scored("own"),
         evaluate_every=config.evaluate_every,
         on_batch=skipped,
+        final=final,
+        unused=True,
     )
-    if not fitted.finished:
-        print(f"{skipped.summary()}\nnext: {resume_command()}")
-        return
-    model.eval()
-    scores = {s: segmentation_scores(model, loader, sound=s, on_batch=skipped) for s in SOUNDS}
     if fitted.rank == 0:
-        write_scores(folder, scores, facts={"test": test.report()})
-        print(score_table({f"sound {sound}": row for sound, row in scores.items()}))
-        shown = replace(config.data, on_error="skip")
-        first = next(iter(test_loader(test, shown, batch=6, whole=True)))
-        segmentation_picture(model, first, folder / "segmentation.png")
         print(f"{skipped.summary()}\nin {folder}: scores.json segmentation.png loss.png")
+        if not fitted.finished:
+            print(f"next: {resume_command()}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from recipes._cli import run_cli
 from recipes._data import SCENES_DATA, test_set, train_set
 from recipes._run import Folder
-from recipes._study import Run, result, run_all, write_results
+from recipes._study import Task, result, run_all, write_results
 
 FUSIONS = {
     "none": ("--model.fusion-layers", "none"),
@@ -50,21 +50,21 @@ class Config:
 PRESETS = {"study": ("three seeds of everything", Config())}
 
 
-def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Run]:
+def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task]:
     """List the runs of one seed."""
     common = ("--run.seed", str(seed), "--data.scenes", *map(str, SCENES), "--data.workers", "1")
 
-    def pretrain(fusion: str) -> Run:
-        return Run(
+    def pretrain(fusion: str) -> Task:
+        return Task(
             recipe="paper_pretrain",
             folder=folder / f"pretrain-{fusion}",
             options=(*common, *FUSIONS[fusion], "--probe-every", "100", *options),
             leaves="reconstruction.png",
         )
 
-    def classify(recipe: str, name: str, *more: str, start: str | None = None) -> Run:
+    def classify(recipe: str, name: str, *more: str, start: str | None = None) -> Task:
         begin = folder / start if start else None
-        return Run(
+        return Task(
             recipe=recipe,
             folder=folder / name,
             options=(

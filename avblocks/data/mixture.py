@@ -46,7 +46,7 @@ class MixtureDataset(Dataset[AVBatch]):
         batch = collate([self.clips[epoch, place] for place in places])
         if len(batch) == len(places):
             return batch
-        return replace(batch.map(lambda rows: rows[:0]), seeds=(), paths=())
+        return replace(batch.map(lambda rows: rows[:0]), seeds=(), paths=(), boxes=())
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,18 @@ import pytest
 import torch
 from tiny_model import TINY
 
-from avblocks.data import strangers
+from avblocks.data.datasets import scenes as make_scenes
 from avblocks.data.datasets import (
-    scene_strangers,
     scenes_as_avsbench,
     scenes_as_vggss,
     vggss,
 )
-from avblocks.data.datasets import scenes as make_scenes
 from avblocks.data.datasets._scene_cast import PARTS, TIMBRES_OF_LOOK
 from avblocks.data.datasets.scenes import SceneSpec
 from recipes import paper_localize, paper_segment
 from recipes._checkpoint import find
-from recipes._localization import heard
 from recipes._logs import read_rows
-from recipes._mixtures import group_test_loader
+from recipes._mixtures import group_test_loader, heard, with_strangers
 from recipes._run import Run
 
 LEAVES = {"localize": "maps.png", "segment": "segmentation.png"}
@@ -89,8 +86,7 @@ def test_leaves_scores_and_pictures_and_resumes_exactly(
 
 def test_a_swapped_sound_is_that_of_a_stranger(root: Path) -> None:
     clips = vggss(root)
-    fits = scene_strangers(clips)
-    pairs = strangers(clips, fits)
+    pairs = with_strangers(clips, scenes=True)
     data = replace(paper_localize.SCENES.data, root=root, seconds=0.5, size=16, mels=32, workers=0)
     batch = next(iter(group_test_loader(clips, pairs, data, batch=4, whole=True)))
     own, swapped, silenced = (heard(batch, sound) for sound in ("own", "swapped", "silenced"))
@@ -102,4 +98,4 @@ def test_a_swapped_sound_is_that_of_a_stranger(root: Path) -> None:
         assert torch.equal(swapped.audio[row], alone.audio[0])
         (label,), (other,) = clips.items[first].labels, clips.items[second].labels
         assert PARTS[other][0] not in TIMBRES_OF_LOOK[PARTS[label][1]]
-    assert strangers(clips).places[0] == (0, 1)
+    assert with_strangers(clips, scenes=False).places[0] == (0, 1)
