@@ -25,6 +25,7 @@ def seed() -> None:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Switch jaxtyping off: for tests that compile, or that want the source's own errors."""
+    torch._dynamo.reset()  # What other tests have compiled counts towards a limit.
     monkeypatch.setattr(config, "jaxtyping_disable", True)
     # A wrapped dataclass cannot be traced even so: it gets its own `__init__` back.
     modules = [module for name, module in sys.modules.items() if name.startswith("avblocks")]

@@ -34,6 +34,9 @@ def hangs(item: Item, **settings: float) -> AVClip:
     return read_clip(item, **settings)
 
 
+# Torch looks whether files can still be opened, and leaves the ones it opened to be collected.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
     ("read", "message"),
