@@ -15,8 +15,8 @@ from recipes._cli import resume_command
 from recipes._data import FREE, Data, test_loader, test_set, train_loader, train_set
 from recipes._distributed import rank_and_world
 from recipes._engine import fit
+from recipes._optimizer import Training
 from recipes._predictions import Predictions, predict
-from recipes._run import Run
 from recipes._score_files import (
     class_bars,
     confusion_picture,
@@ -34,19 +34,11 @@ GIVEN: Mapping[Listens, tuple[Listens, ...]] = {
 """What a model is tested on, by what it was trained on."""
 
 
-class Settings(Protocol):
-    """What a classification recipe's configuration has."""
+class Settings(Training, Protocol):
+    """What a classification recipe's configuration has besides."""
 
     @property
     def data(self) -> Data: ...
-    @property
-    def run(self) -> Run: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def warmup(self) -> int: ...
     @property
     def windows(self) -> int: ...
     @property

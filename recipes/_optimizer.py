@@ -11,8 +11,8 @@ from avblocks.optim import decayed_rates, layer_decay_groups, scaled_lr
 from recipes._run import Run
 
 
-class FineTuning(Protocol):
-    """What a fine-tuning recipe's configuration has."""
+class Training(Protocol):
+    """What every training recipe's configuration has."""
 
     @property
     def run(self) -> Run: ...
@@ -22,6 +22,11 @@ class FineTuning(Protocol):
     def epochs(self) -> int: ...
     @property
     def warmup(self) -> int: ...
+
+
+class FineTuning(Training, Protocol):
+    """What a fine-tuning recipe's configuration has besides."""
+
     @property
     def base_lr(self) -> float: ...
     @property

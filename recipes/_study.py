@@ -67,9 +67,8 @@ def run_all(runs: Sequence[Task], *, jobs: int) -> None:
         try:
             for future in tqdm(started.values(), "runs", unit="run"):
                 future.result()
-        except BaseException:
+        finally:  # After a failure, what has not begun is not begun.
             pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:

@@ -133,6 +133,7 @@ def test_of_a_file_that_is_skipped_no_half_mixture_is_left(scene_root: Path) -> 
     joined = collate([tested[0, 0], tested[0, 1]])
     assert len(joined) == len(joined.image) == len(joined.audio) == len(joined.seeds) == 2
     assert [skip.path for skip in joined.skipped] == [bad.path]
+    assert len(joined.boxes) == len(joined.paths)
     assert joined.paths == tuple(item.path for item in good.items[2:4])
     trained = MixtureDataset(ClipDataset(broken, train=True, **settings, **SIZES), groups)[0, 0]
     assert trained.paths == (good.items[0].path, good.items[2].path) and len(trained.skipped) == 1
