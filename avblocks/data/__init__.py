@@ -33,3 +33,4 @@ from avblocks.data.transforms import apply_gain as apply_gain
 from avblocks.data.transforms import flip_images as flip_images
 from avblocks.data.write import write_clip as write_clip
 from avblocks.data.write import write_picture as write_picture
+from avblocks.data.write import write_wave as write_wave

@@ -11,7 +11,7 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
 from avblocks.data._media import NOT_ENOUGH, Media
-from avblocks.data._packets import TIE, seek, take_only
+from avblocks.data._packets import TIE, packets, pictures, seek, take_only
 from avblocks.data.clip import ClipError
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -61,7 +61,7 @@ def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
         ClipError: If there is no picture.
     """
     wanted, shown, stamp = deque(times), None, 0.0
-    for frame in media.container.decode(media.video):
+    for frame in pictures(media):
         stamp = stamp + period(media) if frame.time is None else frame.time
         while shown is not None and wanted and stamp > wanted[0] + TIE:
             wanted.popleft()
@@ -94,7 +94,7 @@ def _picked(media: Media, *, time: float) -> av.VideoFrame | None:
     seek(media, media.video, time)
     codec, found = media.video.codec_context, None
     others = "NONREF" if codec.name in _SKIPPING else "DEFAULT"
-    for packet in islice(media.container.demux(media.video), count):
+    for packet in islice(packets(media, media.video), count):
         codec.skip_frame = "DEFAULT" if packet.pts == wanted else others
         found = _last(packet.decode(), wanted) or found
     return _last(codec.decode(None), wanted) or found
@@ -103,7 +103,7 @@ def _picked(media: Media, *, time: float) -> av.VideoFrame | None:
 def _plan(media: Media, *, time: float) -> tuple[int | None, int]:
     """Find the stamp of the picture shown at a time, and how many packets up to it there are."""
     wanted, count, scale = None, 0, media.video.time_base or 0
-    for number, packet in enumerate(media.container.demux(media.video), start=1):
+    for number, packet in enumerate(packets(media, media.video), start=1):
         if not packet.size and packet.dts is None:  # the end
             break
         if packet.pts is None or packet.dts is None or packet.dts > packet.pts:
@@ -127,7 +127,7 @@ def _shown(media: Media, *, time: float, first: bool) -> av.VideoFrame | None:
     """
     shown, stamp = None, 0.0
     media.video.codec_context.skip_frame = "DEFAULT"
-    for frame in media.container.decode(media.video):
+    for frame in pictures(media):
         stamp = stamp + period(media) if frame.time is None else frame.time
         if stamp > time + TIE:
             return frame if shown is None and first else shown

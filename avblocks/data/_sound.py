@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from avblocks.data._media import Media, Sound, reopen
-from avblocks.data._packets import seek, take_only
+from avblocks.data._packets import packets, seek, sounds, take_only
 from avblocks.data.clip import ClipError
 
 Wave = Float[np.ndarray, " s"]
@@ -44,7 +44,7 @@ def _end(media: Media | Sound) -> float:
                 other.container.seek(int((told - earlier) * av.time_base))
             ends = [
                 float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                for packet in other.container.demux(other.audio)
+                for packet in packets(other, other.audio)
                 if packet.pts is not None
             ]
         if ends:
@@ -103,7 +103,7 @@ def _sound(media: Media | Sound, *, start: float, native: int) -> Iterator[tuple
         seek(media, media.audio, start - _PREROLL)
     place: int | None = None
     take_only(media, media.audio)
-    for frame in media.container.decode(media.audio):
+    for frame in sounds(media):
         if frame.sample_rate != native:
             raise ClipError(media.path, f"the rate changes from {native} to {frame.sample_rate} Hz")
         stamp = None if frame.time is None else round(frame.time * native)

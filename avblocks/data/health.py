@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 
 from avblocks.data._media import Media, Sound, open_media, open_sound
+from avblocks.data._packets import packets, sounds
 from avblocks.data._passing import STILLNESS as STILLNESS
 from avblocks.data._passing import PassingPictures, PassingSound
 from avblocks.data._picture import decode_picture
@@ -90,7 +91,7 @@ def _decoded(health: ClipHealth) -> ClipHealth:
 def _decode_sound(media: Sound, health: ClipHealth) -> ClipHealth:
     """Decode a sound file and put together what was found."""
     sound, cut = PassingSound(media), False
-    for frame in media.container.decode(media.audio):
+    for frame in sounds(media):
         sound.add(frame)
         cut = sound.seconds > LONGEST
         if cut:
@@ -110,7 +111,7 @@ def _decode_all(media: Media, health: ClipHealth) -> ClipHealth:
     """Decode both streams side by side and put together what was found."""
     pictures, sound = PassingPictures(media), PassingSound(media)
     cut = False
-    for packet in media.container.demux(media.video, media.audio):
+    for packet in packets(media, media.video, media.audio):
         for frame in packet.decode():
             if isinstance(frame, av.VideoFrame):
                 pictures.add(frame)

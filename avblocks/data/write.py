@@ -1,6 +1,7 @@
-"""Write small video files with sound, and pictures."""
+"""Write small video files with sound, pictures, and sounds."""
 
 import os
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -123,3 +124,19 @@ def write_picture(path: str | Path, picture: UInt8[np.ndarray, "height width *rg
     frame.pts = 0
     with replacing(path) as half:
         half.write_bytes(b"".join(bytes(p) for p in (*codec.encode(frame), *codec.encode(None))))
+
+
+def write_wave(path: str | Path, samples: Samples, *, rate: int) -> None:
+    """Write a wav file of 16-bit mono samples; what is louder than they can be is cut off.
+
+    Args:
+        path: Where to.
+        samples: In [-1, 1].
+        rate: Samples per second.
+    """
+    integers = (np.asarray(samples).clip(-1, 1) * 32767).round().astype("<i2")
+    with replacing(path) as half, half.open("wb") as raw, wave.open(raw, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(integers.tobytes())

@@ -20,6 +20,8 @@ class Localizer(nn.Module):
     Args:
         dim: width of a token.
         dim_out: width of the space they are compared in (EZ-VSL, ECCV 2022: 512).
+        batch_norm: norm patches and sounds before the projections without learned scale (epsilon
+            1e-6), as a linear probe on frozen tokens does.
 
     Raises:
         ValueError: if a width is not positive.
@@ -30,10 +32,14 @@ class Localizer(nn.Module):
         torch.Size([2, 196])
     """
 
-    def __init__(self, dim: int, *, dim_out: int = 512) -> None:
+    def __init__(self, dim: int, *, dim_out: int = 512, batch_norm: bool = False) -> None:
         super().__init__()
         require_positive(dim=dim, dim_out=dim_out)
         self.dim = dim
+        self.image_norm, self.audio_norm = (
+            nn.BatchNorm1d(dim, eps=1e-6, affine=False) if batch_norm else nn.Identity()
+            for _ in range(2)
+        )
         self.image_proj = nn.Linear(dim, dim_out)
         self.audio_proj = nn.Linear(dim, dim_out)
         self.reset_parameters()
@@ -61,8 +67,12 @@ class Localizer(nn.Module):
     ) -> tuple[Float[Tensor, "b n_v d_out"], Float[Tensor, "b d_out"]]:
         expect("image", image, "b n_v d", d=self.dim)
         expect("audio", audio, "b n_a d", b=image.shape[0], d=self.dim)
-        patches = F.normalize(self.image_proj(image), dim=-1)
-        return patches, F.normalize(self.audio_proj(audio.mean(dim=1)), dim=-1)
+        patches = self.image_norm(image.flatten(0, 1)).unflatten(0, image.shape[:2])
+        sounds = self.audio_norm(audio.mean(dim=1))
+        return (
+            F.normalize(self.image_proj(patches), dim=-1),
+            F.normalize(self.audio_proj(sounds), dim=-1),
+        )
 
 
 def localization_loss(

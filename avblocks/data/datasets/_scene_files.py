@@ -2,15 +2,13 @@
 
 import json
 import math
-import wave
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 
 from avblocks.data.datasets._scene import Scene, SceneSpec, render, scene_id
 from avblocks.data.datasets._scene_cast import CLASSES, Split, sounding
-from avblocks.data.write import replacing, write_clip
+from avblocks.data.write import replacing, write_clip, write_wave
 
 
 def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> None:
@@ -67,18 +65,3 @@ def _notes(scene: Scene, clip: Path, *, spec: SceneSpec) -> dict[str, object]:
         "rate": spec.rate,
         "bytes": clip.stat().st_size,
     }
-
-
-def write_wave(path: Path, samples: Float32[np.ndarray, " s"], *, rate: int) -> None:
-    """Write 16-bit mono samples.
-
-    Args:
-        path: A wav file.
-        samples: In [-1, 1].
-        rate: Samples per second.
-    """
-    with replacing(path) as half, half.open("wb") as raw, wave.open(raw, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((samples * 32767).round().astype("<i2").tobytes())
