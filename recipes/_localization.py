@@ -1,6 +1,6 @@
 """A localizer on an encoder as one module, how well it points, and what to look at."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from avblocks import AVEncoder
 from avblocks.data import AVBatch, FrontEnd
-from avblocks.heads import Localizer, localization_loss, to_frame
+from avblocks.heads import Localizer, fusion_map, localization_loss, to_frame
 from avblocks.metrics import (
     center_box,
     ciou_adaptive,
@@ -26,14 +26,16 @@ from avblocks.viz import outline, overlay, panel, save_figure
 from recipes._data import Data
 from recipes._distributed import gather_rows
 from recipes._mixtures import SOUNDS, heard
+from recipes._task import OnBatch, TaskModel
 
 SIDE = 224
 """Pixels of the square that maps and boxes are compared on, as in the field."""
+PICTURE = "maps.png"
 CHEATS = ("center_box", "whole_image")
 RULES = {"ciou_adaptive": ciou_adaptive, "ciou_median": ciou_median}
 
 
-class Localization(nn.Module):
+class Localization(TaskModel):
     """Front end, encoder, localizer, contrastive loss.
 
     Args:
@@ -43,6 +45,7 @@ class Localization(nn.Module):
         frozen: Whether the encoder is left as it is.
         joint: Whether it encodes a picture and its sound together. In training that gives the
             answer away: a patch that has heard its sound need not show where it comes from.
+        temperature: What similarities are divided by in the loss.
     """
 
     def __init__(
@@ -53,11 +56,12 @@ class Localization(nn.Module):
         data: Data,
         frozen: bool,
         joint: bool = False,
+        temperature: float = 0.03,
     ) -> None:
         super().__init__()
         self.encoder, self.head = encoder.requires_grad_(not frozen), head
         self.front_end = FrontEnd(rate=data.rate, n_mels=data.mels)
-        self.joint = joint
+        self.joint, self.temperature = joint, temperature
 
     def encode(self, batch: AVBatch) -> dict[str, Tensor]:
         """Tokens of the pictures and of the sounds."""
@@ -77,68 +81,85 @@ class Localization(nn.Module):
         grid = self.encoder.image.grid(image)
         return to_frame(self.head(**self.encode(batch)).float(), grid=grid, size=SIDE)
 
+    def attention(self, batch: AVBatch) -> Tensor:
+        """What the last fusion looks at in each picture: a map that no training has made."""
+        image, audio = self.front_end(batch)
+        layer = max(int(key) for key in self.encoder.fusion_blocks)
+        patches = fusion_map(self.encoder, image=image, audio=audio, layer=layer)
+        return to_frame(patches.float(), grid=self.encoder.image.grid(image), size=SIDE)
+
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
-        return {"loss": localization_loss(self.head.pairs(**self.encode(batch)))}
+        similarity = self.head.pairs(**self.encode(batch))
+        return {"loss": localization_loss(similarity, temperature=self.temperature)}
 
 
 @torch.no_grad()
 def localization_scores(
     model: Localization,
     loader: Iterable[AVBatch],
+    on_batch: OnBatch,
     *,
+    brief: bool,
     rule: Rule,
-    on_batch: Callable[[AVBatch], object],
 ) -> dict[str, dict[str, float]]:
-    """Score maps of each sound and both cheats; empty if no clip can be used.
+    """Score maps of each sound, fusion attention and both cheats; empty if no clip can be used.
 
     Args:
         model: In evaluation mode.
         loader: Pairs of clips, the second lending its sound.
-        rule: How boxes of several annotators agree.
         on_batch: Called with each batch, for instance to count skipped files.
+        brief: Whether to leave out all but the own sound.
+        rule: How boxes of several annotators agree.
 
     Returns:
         Shares in per cent, by whose maps and by metric. With the own sound also average precision
         and max F1 where the silenced pictures, in which nothing sounds, are the negatives.
     """
-    rows: dict[str, list[Tensor]] = {}
+    names = (*SOUNDS, *(["fusion_attention"] if len(model.encoder.fusion_blocks) else []), *CHEATS)
+    names = names[:1] if brief else names
+    rows = {(name, what): [torch.zeros(0)] for name in names for what in (*RULES, "confidence")}
     for batch in tqdm(loader, "test", unit="batch", leave=False, disable=None):
         on_batch(batch)
-        if len(batch):
-            for name, values in _rows(model, batch, rule).items():
-                rows.setdefault(name, []).append(values.cpu())
-    names = [f"{whose} {rule}" for whose in (*SOUNDS, *CHEATS) for rule in RULES]
-    names += [f"{sound} confidence" for sound in SOUNDS]
-    empty = [torch.zeros(0)]
-    found = {name: gather_rows(torch.cat(rows.get(name, empty))) for name in names}
-    if not len(found["own confidence"]):
+        if not len(batch):
+            continue
+        batch = batch.to(model.encoder.fusion_tokens.device)
+        truth = truths(heard(batch, "own"), rule)
+        for name in names:
+            maps = _maps(model, batch, name).cpu().expand_as(truth)
+            rows[name, "confidence"].append(map_confidence(maps))
+            for what, score in RULES.items():
+                rows[name, what].append(score(maps, truth))
+    found = {key: gather_rows(torch.cat(parts)) for key, parts in rows.items()}
+    if not len(found["own", "confidence"]):
         return {}
-    scores = {
-        whose: _shares({name: found[f"{whose} {name}"] for name in RULES})
-        for whose in (*SOUNDS, *CHEATS)
-    }
-    ciou = found["own ciou_adaptive"]
+    scores = {name: _shares({what: found[name, what] for what in RULES}) for name in names}
+    return scores if brief else {**scores, "own": {**scores["own"], **_detection(found)}}
+
+
+def _maps(model: Localization, batch: AVBatch, name: str) -> Tensor:
+    """Maps of a sound, of the fusion's attention, or of a cheat."""
+    match name:
+        case "fusion_attention":
+            return model.attention(heard(batch, "own"))
+        case "center_box":
+            return center_box(size=SIDE)
+        case "whole_image":
+            return whole_image(size=SIDE)
+        case _:
+            return model.maps(heard(batch, name))
+
+
+def _detection(found: Mapping[tuple[str, str], Tensor]) -> dict[str, float]:
+    """How well confidence tells pictures with their sound from silenced ones."""
+    ciou = found["own", "ciou_adaptive"]
     curve = detection_curve(
         torch.cat([ciou, torch.full_like(ciou, torch.nan)]),
-        torch.cat([found["own confidence"], found["silenced confidence"]]),
+        torch.cat([found["own", "confidence"], found["silenced", "confidence"]]),
     )
-    scores["own"]["average_precision"] = 100 * curve.average_precision()
-    scores["own"]["max_f1"] = 100 * curve.max_f1()
-    return scores
-
-
-def _rows(model: Localization, batch: AVBatch, rule: Rule) -> dict[str, Tensor]:
-    batch = batch.to(model.encoder.fusion_tokens.device)
-    truth = truths(heard(batch, "own"), rule)
-    maps = {sound: model.maps(heard(batch, sound)).cpu() for sound in SOUNDS}
-    rows = {f"{sound} confidence": map_confidence(values) for sound, values in maps.items()}
-    maps["center_box"] = center_box(size=SIDE).expand_as(truth)
-    maps["whole_image"] = whole_image(size=SIDE).expand_as(truth)
-    return rows | {
-        f"{whose} {name}": score(values, truth)
-        for whose, values in maps.items()
-        for name, score in RULES.items()
+    return {
+        "average_precision": 100 * curve.average_precision(),
+        "max_f1": 100 * curve.max_f1(),
     }
 
 
@@ -154,9 +175,8 @@ def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def localization_picture(model: Localization, batch: AVBatch, path: Path, *, rule: Rule) -> None:
+def localization_picture(model: Localization, batch: AVBatch, folder: Path, *, rule: Rule) -> None:
     """Draw pictures with the edge of the truth, and the maps of each sound over them."""
-    batch = batch.to(model.encoder.fusion_tokens.device)
     own = heard(batch, "own")
     image = model.front_end.normalize.undo(model.front_end(own)[0])
     image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
@@ -164,4 +184,4 @@ def localization_picture(model: Localization, batch: AVBatch, path: Path, *, rul
     columns = {"image": outline(image, edge)}
     for sound in SOUNDS:
         columns[f"sound {sound}"] = outline(overlay(image, model.maps(heard(batch, sound))), edge)
-    save_figure(panel(columns), path)
+    save_figure(panel(columns), folder / PICTURE)

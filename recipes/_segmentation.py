@@ -1,10 +1,11 @@
 """A segmenter on an encoder as one module, how well it segments, and what to look at."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from avblocks import AVEncoder
@@ -21,13 +22,16 @@ from avblocks.metrics import (
     miou_with_background,
     predicted_classes,
 )
-from avblocks.viz import mask_overlay, panel, save_figure
+from avblocks.viz import mask_overlay, outline, panel, save_figure
 from recipes._data import Data
 from recipes._distributed import gather_lists, gather_rows
 from recipes._mixtures import SOUNDS, heard
+from recipes._task import OnBatch, TaskModel
+
+PICTURE = "segmentation.png"
 
 
-class Segmentation(nn.Module):
+class Segmentation(TaskModel):
     """Front end, encoder, head, loss; of one class the mask is binary."""
 
     def __init__(self, encoder: AVEncoder, head: Segmenter, *, data: Data) -> None:
@@ -52,55 +56,76 @@ class Segmentation(nn.Module):
         return {"loss": segmentation_loss(self.logits(batch), self.truth(batch))}
 
 
+@dataclass
+class _Found:
+    """What was measured on the pictures of this process."""
+
+    iou: list[Tensor] = field(default_factory=lambda: [torch.zeros(0)])
+    curves: list[Tensor] = field(default_factory=lambda: [torch.zeros(0, 255)])
+    classes: list[ClassScores] = field(default_factory=list)
+
+    def add(self, logits: Tensor, truth: Tensor, *, num_classes: int) -> None:
+        """Measure the pictures of a batch."""
+        pred = predicted_classes(logits)
+        self.iou.append(iou_avsbench(pred, truth).cpu())
+        self.classes.append(class_scores(pred.cpu(), truth.cpu(), num_classes=num_classes))
+        if num_classes == 2:
+            self.curves.append(fscore_curves(logits[:, 0].sigmoid(), truth).cpu())
+
+    def scores(self) -> dict[str, float]:
+        """Score the pictures of all processes."""
+        classes = gather_lists(self.classes)
+        iou, curves = (gather_rows(torch.cat(rows)) for rows in (self.iou, self.curves))
+        if not classes:
+            return {}
+        joined = ClassScores.join(classes)
+        named = {
+            "miou_no_background": miou_no_background(joined),
+            "miou_with_background": miou_with_background(joined),
+            "miou_avsbench": iou.mean(),
+        }
+        if len(curves):
+            named["fscore_avsbench"] = fscore_avsbench(curves)
+            named["fscore_per_image"] = fscore_per_image(curves)
+        return {name: float(value) for name, value in named.items()}
+
+
 @torch.no_grad()
 def segmentation_scores(
-    model: Segmentation,
-    loader: Iterable[AVBatch],
-    *,
-    sound: str,
-    on_batch: Callable[[AVBatch], object],
-) -> dict[str, float]:
-    """Score all test pictures, under the metrics' own names; empty if none can be used.
+    model: Segmentation, loader: Iterable[AVBatch], on_batch: OnBatch, *, brief: bool
+) -> dict[str, dict[str, float]]:
+    """Score all test pictures, under the metrics' own names, by the sound that is heard.
 
-    The F scores are those of binary masks.
+    The F scores are those of binary masks. Empty if no picture can be used.
+
+    Args:
+        model: In evaluation mode.
+        loader: Pairs of clips, the second lending its sound.
+        on_batch: Called with each batch, for instance to count skipped files.
+        brief: Whether to leave out all but the own sound.
     """
-    device = model.encoder.fusion_tokens.device
-    ious, curves, parts = [torch.zeros(0)], [torch.zeros(0, 255)], list[ClassScores]()
-    for batch in tqdm(loader, f"test, sound {sound}", unit="batch", leave=False, disable=None):
+    found = {sound: _Found() for sound in (SOUNDS[:1] if brief else SOUNDS)}
+    for batch in tqdm(loader, "test", unit="batch", leave=False, disable=None):
         on_batch(batch)
         if not len(batch):
             continue
-        batch = heard(batch.to(device), sound)  # the loader gives pairs
-        logits, truth = model.logits(batch).float(), model.truth(batch)
-        pred = predicted_classes(logits)
-        ious.append(iou_avsbench(pred, truth).cpu())
-        parts.append(class_scores(pred.cpu(), truth.cpu(), num_classes=model.num_classes))
-        if model.num_classes == 2:
-            curves.append(fscore_curves(logits[:, 0].sigmoid(), truth).cpu())
-    found = gather_lists(parts)
-    iou, curve = (gather_rows(torch.cat(rows)) for rows in (ious, curves))
-    if not found:
-        return {}
-    scores = ClassScores.join(found)
-    named = {
-        "miou_no_background": miou_no_background(scores),
-        "miou_with_background": miou_with_background(scores),
-        "miou_avsbench": iou.mean(),
-    }
-    if len(curve):
-        named["fscore_avsbench"] = fscore_avsbench(curve)
-        named["fscore_per_image"] = fscore_per_image(curve)
-    return {name: float(value) for name, value in named.items()}
+        batch = batch.to(model.encoder.fusion_tokens.device)
+        for sound, measured in found.items():
+            one = heard(batch, sound)
+            logits, truth = model.logits(one).float(), model.truth(one)
+            measured.add(logits, truth, num_classes=model.num_classes)
+    scores = {sound: measured.scores() for sound, measured in found.items()}
+    return {sound: row for sound, row in scores.items() if row}
 
 
 @torch.no_grad()
-def segmentation_picture(model: Segmentation, batch: AVBatch, path: Path) -> None:
+def segmentation_picture(model: Segmentation, batch: AVBatch, folder: Path) -> None:
     """Draw pictures with the true mask, and with those found from each sound."""
-    batch = batch.to(model.encoder.fusion_tokens.device)
     own = heard(batch, "own")
     image = model.front_end.normalize.undo(model.front_end(own)[0])
-    columns = {"image": image.cpu(), "truth": mask_overlay(image, model.truth(own))}
+    truth = model.truth(own)
+    columns = {"image": image.cpu(), "truth": outline(mask_overlay(image, truth), truth > 0)}
     for sound in SOUNDS:
         found = predicted_classes(model.logits(heard(batch, sound)).float())
-        columns[f"found, sound {sound}"] = mask_overlay(image, found)
-    save_figure(panel(columns), path)
+        columns[f"found, sound {sound}"] = outline(mask_overlay(image, found), found > 0)
+    save_figure(panel(columns), folder / PICTURE)

@@ -37,6 +37,7 @@ DataName = Literal[
     "vggsound",
     "vggsound_music",
     "vggss",
+    "flickr",
     "audioset",
     "audioset_balanced",
     "avsbench_s4",
@@ -109,6 +110,8 @@ def read_set(name: DataName, root: Path | None, *, train: bool, counts: Counts) 
             return hold_out(folder(root, classes=True))[not train]
         case "vggss":
             return vggsound(root, split="train") if train else vggss(root)
+        case "flickr":
+            return stills(root / "train") if train else flickr_soundnet(root / "test")
         case _:
             return _scenes(name, root, train=train, counts=counts)
 

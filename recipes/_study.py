@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -15,7 +15,33 @@ from typing import Any
 from tqdm import tqdm
 
 from recipes._folder import checkpoints, versions
+from recipes._run import Folder
 from recipes._saves import exists, replace_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is run."""
+
+    run: Folder = field(default_factory=Folder)
+    """Folder of all the runs."""
+
+    seeds: int = 3
+    """How many seeds, from 0."""
+
+    jobs: int = 2
+    """Runs at a time."""
+
+    out: Path = Path("docs/results")
+    """Folder for the figures, one a seed in each list."""
+
+    options: tuple[str, ...] = ()
+    """Options for every run, such as `--epochs 2` for a trial."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folder of each seed's runs."""
+        return [self.run.folder / f"seed-{seed}" for seed in range(self.seeds)]
 
 
 @dataclass(frozen=True, kw_only=True)

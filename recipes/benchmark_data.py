@@ -10,7 +10,7 @@ A clip read is 3 s of sound at 16 kHz and one picture, from a random place of 10
 One process, one thread, files in memory. The kinds take turns, so that whatever else the machine
 does slows all of them, and the median of the rounds counts; `decode`, which tells how fast the core
 is at the moment, is a plain loop over all frames of those clips. Then a loader's worker reads on
-and on, and its memory is watched.
+and on, and the peak of its memory in the last fifth of the reads is compared with the second.
 
 Try:
     --reads 500 (a minute)
@@ -43,7 +43,6 @@ from recipes._machine import machine, resident_mb
 from recipes._run import Folder
 
 _KEYS = {"mp4": 250, "mp4_keyframed": 16}
-_WARM = 0.2  # share of the reads after which memory has settled
 Work = Callable[[random.Random], int]
 """Does some work, and says how much it was."""
 
@@ -185,11 +184,16 @@ class _Reads(Dataset[float]):
 
 
 def _growth(reads: _Reads) -> float:
-    """By how many MB a worker grows once it has settled."""
+    """By how many MB the peak of a worker's memory grows once it has settled.
+
+    Peaks are compared, since the allocator gives pages back by fits and starts: from one read to
+    the next the memory may change by 50 MB, and by which of the two the reads end on is chance.
+    """
     # Forked: what reads is made on the spot, and no spawned process could be given it.
     loader = DataLoader(reads, batch_size=None, num_workers=1, multiprocessing_context="fork")
     memory = [float(size) for size in tqdm(loader, "memory", unit="read")]
-    return memory[-1] - memory[int(_WARM * len(memory))]
+    share = len(memory) // 5
+    return max(memory[-share:]) - max(memory[share : 2 * share])
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ Command:
     python -m recipes.study_classification          (three seeds: some two hours on two CPU cores)
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from recipes._cli import run_cli
 from recipes._data import SCENES_DATA, test_set, train_set
-from recipes._run import Folder
-from recipes._study import Task, result, run_all, write_results
+from recipes._study import Study, Task, result, run_all, write_results
 
 FUSIONS = {
     "none": ("--model.fusion-layers", "none"),
@@ -27,27 +26,7 @@ FUSIONS = {
 SCENES = (240, 480)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """What is run."""
-
-    run: Folder = field(default_factory=Folder)
-    """Folder of all the runs."""
-
-    seeds: int = 3
-    """How many seeds, from 0."""
-
-    jobs: int = 2
-    """Runs at a time."""
-
-    out: Path = Path("docs/results/classification.json")
-    """Where the accuracies go, one a seed."""
-
-    options: tuple[str, ...] = ()
-    """Options for every run, such as `--epochs 2` for a trial."""
-
-
-PRESETS = {"study": ("three seeds of everything", Config())}
+PRESETS = {"study": ("three seeds of everything", Study())}
 
 
 def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task]:
@@ -92,12 +71,12 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
     ]
 
 
-def main(config: Config) -> None:
+def main(config: Study) -> None:
     """Run what is not done yet, then write the table."""
     data = replace(SCENES_DATA, scenes=SCENES)
     for make in (train_set, test_set):  # once, before several runs would
         make(data)
-    folders = [config.run.folder / f"seed-{seed}" for seed in range(config.seeds)]
+    folders = config.folders
     seeds = [runs(folder, seed=n, options=config.options) for n, folder in enumerate(folders)]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)
 
@@ -105,7 +84,7 @@ def main(config: Config) -> None:
         return [result(folder / name)["scores"][given]["all"]["top1"] for folder in folders]
 
     write_results(
-        config.out,
+        config.out / "classification.json",
         {
             "linear_probe": {
                 "pretrained": accuracy("probe-factorized"),

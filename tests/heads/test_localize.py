@@ -43,6 +43,21 @@ def slow_loss(similarity: Tensor, temperature: float) -> Tensor:
     return sum(losses) / len(losses)
 
 
+def test_batch_norm_norms_all_patches_and_all_sounds() -> None:
+    head, plain = Localizer(8, dim_out=5, batch_norm=True).double(), Localizer(8, dim_out=5)
+    plain.double().load_state_dict({k: v for k, v in head.state_dict().items() if "norm" not in k})
+    image, audio = 3 * tokens(4, 6) + 1, tokens(4, 3) - 2
+
+    def normed(x: Tensor) -> Tensor:
+        rows = x.reshape(-1, 8)
+        return ((rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-6).sqrt()).view(x.shape)
+
+    wanted = plain.pairs(image=normed(image), audio=normed(audio.mean(1, keepdim=True)))
+    assert_close(head.pairs(image=image, audio=audio), wanted)
+    # What evaluation norms with was learnt from the batches before.
+    assert not torch.equal(head.eval().pairs(image=image, audio=audio), wanted)
+
+
 @given(st.integers(2, 4), small, small, st.sampled_from((0.1, 1.0)))
 def test_equals_loops(b: int, n_v: int, n_a: int, temperature: float) -> None:
     head = randomize(Localizer(8, dim_out=5))

@@ -1,4 +1,4 @@
-"""Localization and segmentation, small: what they leave, exact resume, sounds that are swapped."""
+"""The tasks, small: what they leave, exact resume, sounds and pictures that are swapped."""
 
 import json
 from collections.abc import Callable
@@ -17,16 +17,29 @@ from avblocks.data.datasets import (
 )
 from avblocks.data.datasets._scene_cast import PARTS, TIMBRES_OF_LOOK
 from avblocks.data.datasets.scenes import SceneSpec
-from recipes import paper_localize, paper_segment
+from recipes import paper_localize, paper_segment, paper_separate
 from recipes._checkpoint import find
 from recipes._logs import read_rows
 from recipes._mixtures import group_test_loader, heard, with_strangers
 from recipes._run import Run
 
-LEAVES = {"localize": "maps.png", "segment": "segmentation.png"}
+MODULES = {"localize": paper_localize, "segment": paper_segment, "separate": paper_separate}
+LEAVES = {
+    "localize": "maps.png",
+    "segment": "segmentation.png",
+    "separate": "separation.png",
+}
 ROWS = {
-    "localize": {"own", "swapped", "silenced", "center_box", "whole_image"},
+    "localize": {
+        "own",
+        "swapped",
+        "silenced",
+        "fusion_attention",
+        "center_box",
+        "whole_image",
+    },
     "segment": {"own", "swapped", "silenced"},
+    "separate": {"own", "swapped", "blank"},
 }
 
 
@@ -41,22 +54,32 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["localize", "segment", "semantic"])
+@pytest.fixture(params=["localize", "segment", "semantic", "separate", "three", "binary"])
 def task(request: pytest.FixtureRequest, root: Path) -> tuple[str, Callable[..., Path]]:
-    name = "segment" if request.param == "semantic" else request.param
-    module = {"localize": paper_localize, "segment": paper_segment}[name]
+    kinds = {"semantic": "segment", "three": "separate", "binary": "separate"}
+    name = kinds.get(request.param, request.param)
+    module = MODULES[name]
+    small = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
+    layouts = {
+        "localize": ("vggss", root),
+        "segment": ("avsbench_avss", root / "avsbench"),
+        "separate": ("scenes", root / "default"),
+        "three": ("vggsound", root),
+    }
+    options = {
+        "localize": {"dim_out": 16},
+        "segment": {"width": 8},
+        "semantic": {"width": 8, "semantic": True},
+        "separate": {},
+        "three": {"sources": 3},
+        "binary": {"masks": "binary"},
+    }[request.param]
 
-    def run(folder: Path, **options: object) -> Path:
-        preset = module.SCENES
-        small = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
-        if name == "localize":
-            data = replace(preset.data, name="vggss", root=root, **small)
-            extra = {"dim_out": 16}
-        else:
-            data = replace(preset.data, name="avsbench_avss", root=root / "avsbench", **small)
-            extra = {"width": 8, "semantic": request.param == "semantic"}
-        config = replace(preset, data=data, model=TINY, checkpoint=None, batch=4, **extra)
-        module.main(replace(config, epochs=3, warmup=1, run=Run(dir=folder, **options)))
+    def run(folder: Path, **settings: object) -> Path:
+        preset, (layout, place) = module.SCENES, layouts.get(request.param, layouts[name])
+        data = replace(preset.data, name=layout, root=place, scenes=(12, 12), **small)
+        config = replace(preset, data=data, model=TINY, checkpoint=None, batch=4, **options)
+        module.main(replace(config, epochs=3, warmup=1, run=Run(dir=folder, **settings)))
         return folder
 
     return name, run
@@ -80,6 +103,7 @@ def test_leaves_scores_and_pictures_and_resumes_exactly(
     assert scores == json.loads((parts / "scores.json").read_text())["scores"]
     assert set(scores) == ROWS[name]
     assert (whole / LEAVES[name]).stat().st_size > 5000
+    assert name != "separate" or len(list((whole / "wavs").glob("*-own.wav"))) > 1
     states = [torch.load(find(f), weights_only=True)["state_dict"] for f in (whole, parts)]
     assert all(torch.equal(value, states[1][n]) for n, value in states[0].items())
 

@@ -1,0 +1,180 @@
+"""What the recipes of a head on an encoder do alike: settings, start, training, test."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from avblocks import AVEncoder
+from avblocks.data import AVBatch
+from avblocks.data.datasets import ClipSet
+from recipes._checkpoint import start_encoder
+from recipes._cli import resume_command
+from recipes._data import FREE, Data, test_set, train_set
+from recipes._distributed import rank_and_world
+from recipes._engine import fit
+from recipes._model import Model, build_encoder, check_sizes
+from recipes._optimizer import adamw
+from recipes._plan import seed_all
+from recipes._run import Run
+from recipes._score_files import score_table, write_scores
+from recipes._skipped import SkippedFiles
+
+OnBatch = Callable[[AVBatch], object]
+"""Called with each batch, for instance to count skipped files."""
+Scores = Mapping[str, Mapping[str, float]]
+"""Numbers by what was tested and by metric; the first row is what the task is about."""
+
+
+class Score(Protocol):
+    """Scores a model on its test batches."""
+
+    def __call__(self, loader: Iterable[AVBatch], on_batch: OnBatch, *, brief: bool) -> Scores:
+        """Give the scores, or if brief the first row alone; empty if no clip can be used."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """Everything that a run depends on, whatever the task."""
+
+    data: Data
+    """The clips to train and to test on."""
+
+    checkpoint: Path | None
+    """A run folder, a checkpoint in one, or a published file; None: from scratch."""
+
+    model: Model = field(default_factory=Model)
+    """The encoder's sizes; those of the decoders are not used."""
+
+    run: Run = field(default_factory=Run)
+    """Folder, length, hardware, saves."""
+
+    batch: int
+    """Clips, or groups of clips, in a batch of one process."""
+
+    epochs: int
+    """Times that every clip is seen."""
+
+    warmup: int
+    """Epochs over which the learning rate rises from 0."""
+
+    base_lr: float
+    """Learning rate of AdamW for 256 samples an update; it grows with their number."""
+
+    layer_decay: float = 0.75
+    """Factor on the rate from each layer to the one before it."""
+
+    weight_decay: float = 0.05
+    """AdamW's; biases and norms have none."""
+
+    drop_path: float = 0.0
+    """Stochastic depth of the encoder's blocks."""
+
+    evaluate_every: int = 10
+    """Epochs between evaluations."""
+
+
+class TaskModel(nn.Module):
+    """An encoder with a head, from a batch to its loss."""
+
+    encoder: AVEncoder
+
+
+def annotated_sets(config: TaskConfig, *, needs: str) -> tuple[ClipSet, ClipSet]:
+    """List the clips to train on and those to test on.
+
+    Args:
+        config: The settings.
+        needs: What the annotation of the test clips must hold, for the error.
+
+    Raises:
+        ValueError: If there is nothing to test on, or the sizes do not fit together.
+    """
+    check_sizes(config.model, config.data)
+    if config.evaluate_every < 1 or config.batch < 1:
+        raise ValueError("--batch and --evaluate-every must be at least 1")
+    if config.data.shards is not None:
+        raise ValueError(f"this task is tested on {needs}, which --data.shards has not")
+    train, test = train_set(config.data), test_set(config.data)
+    if test is None:
+        raise ValueError(f"{train.name} has no {needs} to test on")
+    return train, test
+
+
+def seeded_encoder(config: TaskConfig) -> AVEncoder:
+    """Build the encoder from the run's seed, and leave random state for the head."""
+    seed_all(config.run.seed, "weights")
+    encoder = build_encoder(config.model, config.data, drop_path=config.drop_path)
+    seed_all(config.run.seed, "head")
+    return encoder
+
+
+def train_and_test(
+    config: TaskConfig,
+    model: TaskModel,
+    *,
+    train: ClipSet,
+    test: ClipSet,
+    train_loader: Callable[[int, int], DataLoader[AVBatch]],
+    test_loader: Callable[[int], DataLoader[AVBatch]],
+    score: Score,
+    show: Callable[[AVBatch, Path], None],
+    leaves: str,
+) -> None:
+    """Start the encoder, train, and leave scores and pictures in the run folder.
+
+    Args:
+        config: The settings.
+        model: Encoder and head.
+        train: The clips to train on.
+        test: The clips to test on.
+        train_loader: From (rank, world size), makes the loader of that process.
+        test_loader: From the groups in a batch, makes the loader of what to test on.
+        score: From that loader to the scores.
+        show: Writes what to look at, or to listen to, of a batch of six into the run folder.
+        leaves: Names of the files that it writes.
+    """
+    folder = config.run.folder
+    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    optimizer, schedule = adamw(model, config, depth=model.encoder.depth, samples=len(train))
+    skipped = SkippedFiles(
+        folder, total=len(train) + len(test), max_skipped=config.data.max_skipped
+    )
+
+    def evaluate(_: nn.Module, epochs_done: int) -> Mapping[str, float]:
+        return next(iter(score(test_loader(config.batch), skipped, brief=True).values()), {})
+
+    def final(_: nn.Module) -> None:
+        scores = score(test_loader(config.batch), skipped, brief=False)
+        if rank_and_world()[0] == 0:
+            write_scores(folder, scores, facts={"test": test.report()})
+            print(score_table(scores) or "nothing scored: none of the test clips can be used")
+            shown = next((batch for batch in test_loader(6) if len(batch)), None)
+            if shown is not None:
+                show(shown.to(model.encoder.fusion_tokens.device), folder)
+
+    fitted = fit(
+        model,
+        compiled=model.encoder,
+        train=train_loader,
+        optimizer=optimizer,
+        schedule=schedule,
+        epochs=config.epochs,
+        run=config.run,
+        config=config,
+        free=("checkpoint", *FREE),
+        clips={"train": train, "test": test},
+        evaluate=evaluate,
+        evaluate_every=config.evaluate_every,
+        on_batch=skipped,
+        final=final,
+        unused=True,
+    )
+    if fitted.rank == 0:
+        print(f"{skipped.summary()}\nin {folder}: scores.json loss.png {leaves}")
+        if not fitted.finished:
+            print(f"next: {resume_command()}")
