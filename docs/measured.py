@@ -70,8 +70,9 @@ def text(value: Any) -> str:
     if value is None or value == []:
         return MISSING
     if isinstance(value, list):
-        spread = f" ± {stdev(value):.1f}" if len(value) > 1 else ""
-        return f"{mean(value):.1f}{spread}"
+        digits = 2 if max(map(abs, value)) <= 1 else 1  # of shares more than of per cent
+        spread = f" ± {stdev(value):.{digits}f}" if len(value) > 1 else ""
+        return f"{mean(value):.{digits}f}{spread}"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 

@@ -45,21 +45,24 @@ def start_encoder(
     return report
 
 
-def find(checkpoint: Path) -> Path:
+PRETRAIN = (
+    "pre-train first (python -m recipes.paper_pretrain), give a file, or pass --checkpoint None to "
+    "start at random"
+)
+
+
+def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
     """Return the file that is meant: the newest whole checkpoint, if it is a run folder.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none; it ends in the remedy.
     """
     if checkpoint.is_file():
         return checkpoint
     newest = _saves.latest(checkpoints(checkpoint)) if checkpoint.is_dir() else None
     if newest is None:
         what = "holds no whole checkpoint" if checkpoint.is_dir() else "does not exist"
-        raise ValueError(
-            f"--checkpoint {checkpoint} {what}: pre-train first (python -m recipes.paper_pretrain),"
-            " give a file, or pass --checkpoint None to start at random"
-        )
+        raise ValueError(f"--checkpoint {checkpoint} {what}: {remedy}")
     return newest
 
 

@@ -4,7 +4,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -59,8 +60,15 @@ def run_cli(
         doc: The recipe's docstring, shown by `--help`.
         args: Words of the command line instead of `sys.argv[1:]`.
     """
-    try:
+    with users_errors():
         main(_parse(presets, doc=doc or "", words=list(sys.argv[1:] if args is None else args)))
+
+
+@contextmanager
+def users_errors() -> Iterator[None]:
+    """End the program with one line for what a user can cause and mend, see `run_cli`."""
+    try:
+        yield
     except KeyboardInterrupt:
         print("interrupted; the same command goes on with what is made so far", file=sys.stderr)
         sys.exit(130)

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -23,15 +24,18 @@ def open_folder(
     free: Collection[str] = (),
     clips: Mapping[str, ClipSet | None] | None = None,
     first: bool = True,
+    check: Callable[[Path], object] | None = None,
 ) -> Path | None:
-    """Make the run folder ready and write `config.json`.
+    """Make the run folder ready and write `config.json`; what is refused changes nothing in it.
 
     Args:
         run: The run's settings.
         config: The recipe's configuration, a dataclass or a dict.
         free: Dotted names in `config` that a resumed run may change, such as `data.root`.
-        clips: The data by what it is for, such as "train"; counts of it are kept.
+        clips: The data by what it is for, such as "train"; counts of it are kept, and the classes
+            of what it is trained on.
         first: Whether this process writes and talks for all the others.
+        check: Called with the checkpoint to go on from; raises if it does not fit.
 
     Returns:
         The checkpoint to go on from, or None to start at step 0.
@@ -43,7 +47,10 @@ def open_folder(
     """
     folder = run.folder
     given = {use: found for use, found in (clips or {}).items() if found is not None}
+    train = given.get("train")
     facts = {
+        "recipe": recipe_of(config),
+        "classes": [] if train is None else list(train.classes),
         "config": {**plain(config), "run": plain(run)},
         "clips": {use: found.facts() for use, found in given.items()},
         "versions": versions(),
@@ -61,6 +68,8 @@ def open_folder(
         if path is None:
             raise ValueError(f"nothing to resume in {folder}: it holds no whole checkpoint")
         _check_same(folder / "config.json", facts, free, report)
+        if check is not None:
+            check(path)
     if first:
         folder.mkdir(parents=True, exist_ok=True)
         _saves.replace_text(folder / "config.json", json.dumps(facts, indent=2) + "\n")
@@ -76,6 +85,25 @@ def plain(config: Any) -> dict[str, Any]:
     """Return a configuration as JSON would give it back."""
     values = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
     return json.loads(json.dumps(values, default=str))
+
+
+def recipe_of(config: Any) -> str | None:
+    """Return the name of the recipe whose configuration this is, if it is a recipe's."""
+    # A recipe that is run is `__main__`; only its spec still has its name.
+    spec = getattr(sys.modules.get(type(config).__module__), "__spec__", None)
+    name = "" if spec is None else spec.name
+    return name.removeprefix("recipes.") if name.startswith("recipes.") else None
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by their dotted names."""
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
 
 
 def versions() -> dict[str, str]:
@@ -99,7 +127,7 @@ def _check_same(
     if not path.is_file():
         raise ValueError(f"{path} is missing, so the run cannot be resumed safely")
     old = json.loads(path.read_text(encoding="utf-8"))
-    before, now = _flat(old["config"]), _flat(facts["config"])
+    before, now = flat(old["config"]), flat(facts["config"])
     changed = [
         f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
         for name in sorted(before.keys() | now.keys())
@@ -131,13 +159,3 @@ def _is_free(name: str, free: Collection[str]) -> bool:
     if name.startswith("run."):
         return name not in FIXED
     return any(name == other or name.startswith(other + ".") for other in free)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

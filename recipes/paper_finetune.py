@@ -13,6 +13,7 @@ Try:
     --checkpoint None --layer-decay 1       (from scratch: what pre-training is worth)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -132,25 +133,19 @@ PRESETS = {
 }
 
 
-def main(config: Config) -> None:
-    """Train encoder and classifier; leave scores, predictions and pictures."""
-    check_sizes(config.model, config.data)
-    train, test = labelled_sets(config)
+def build(config: Config, *, classes: Sequence[str]) -> Classification:
+    """Make the model as it is before the encoder starts from a checkpoint."""
     seed_all(config.run.seed, "weights")
     encoder = build_encoder(config.model, config.data, drop_path=config.drop_path)
-    start_encoder(encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     seed_all(config.run.seed, "head")
     head = classifier(
         config.model.dim,
-        num_classes=len(train.classes),
+        num_classes=len(classes),
         batch_norm=False,
         pooling=config.pooling,
         num_heads=config.model.heads,
     )
-    frequency = clip_frequency(train) if config.balanced else None
-    if frequency is not None:
-        start_biases(head, balanced_bias(frequency, multilabel=config.data.multilabel))
-    model = Classification(
+    return Classification(
         encoder,
         head,
         data=config.data,
@@ -160,9 +155,20 @@ def main(config: Config) -> None:
         multilabel=config.data.multilabel,
         mixup=config.mixup,
         smoothing=config.smoothing,
-        frequency=frequency,
     )
-    optimizer, schedule = adamw(model, config, depth=encoder.depth, samples=len(train))
+
+
+def main(config: Config) -> None:
+    """Train encoder and classifier; leave scores, predictions and pictures."""
+    check_sizes(config.model, config.data)
+    train, test = labelled_sets(config)
+    model = build(config, classes=train.classes)
+    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    if config.balanced:
+        model.frequency = clip_frequency(train)
+        biases = balanced_bias(model.frequency, multilabel=config.data.multilabel)
+        start_biases(model.head, biases)
+    optimizer, schedule = adamw(model, config, depth=model.encoder.depth, samples=len(train))
     train_and_score(config, model, train=train, test=test, optimizer=optimizer, schedule=schedule)
 
 

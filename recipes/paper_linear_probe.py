@@ -13,6 +13,7 @@ Try:
     --pooling attentive
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -111,21 +112,18 @@ PRESETS = {
 }
 
 
-def main(config: Config) -> None:
-    """Train a classifier on a frozen encoder; leave scores, predictions and pictures."""
-    check_sizes(config.model, config.data)
-    train, test = labelled_sets(config)
+def build(config: Config, *, classes: Sequence[str]) -> Classification:
+    """Make the model as it is before the encoder starts from a checkpoint."""
     seed_all(config.run.seed, "weights")
     encoder = build_encoder(config.model, config.data)
-    start_encoder(encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     seed_all(config.run.seed, "head")
     head = classifier(
         config.model.dim,
-        num_classes=len(train.classes),
+        num_classes=len(classes),
         pooling=config.pooling,
         num_heads=config.model.heads,
     )
-    model = Classification(
+    return Classification(
         encoder,
         head,
         data=config.data,
@@ -133,9 +131,17 @@ def main(config: Config) -> None:
         given=config.given,
         multilabel=config.data.multilabel,
     )
+
+
+def main(config: Config) -> None:
+    """Train a classifier on a frozen encoder; leave scores, predictions and pictures."""
+    check_sizes(config.model, config.data)
+    train, test = labelled_sets(config)
+    model = build(config, classes=train.classes)
+    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     update = min(config.batch * config.run.batches_per_step, len(train) * config.run.accumulate)
     lr = scaled_lr(config.base_lr, batch=update)
-    optimizer = LARS(head.parameters(), lr=lr, weight_decay=0.0)
+    optimizer = LARS(model.head.parameters(), lr=lr, weight_decay=0.0)
     rate = partial(cosine_lr, lr=lr, epochs=config.epochs, warmup=config.warmup)
     train_and_score(
         config,

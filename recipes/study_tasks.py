@@ -42,7 +42,8 @@ def main(config: Study) -> None:
         for make in (train_set, test_set):  # once, before several runs would
             make(data)
     seeds = [runs(f, seed=n, options=config.options) for n, f in enumerate(config.folders)]
-    run_all([run for listed in seeds for run in listed], jobs=config.jobs)
+    # What must be done first comes first, so that nothing that runs waits for it.
+    run_all([run for same in zip(*seeds, strict=True) for run in same], jobs=config.jobs)
 
     def scores(task: str, row: str, name: str) -> list[float]:
         return [result(folder / task)["scores"][row][name] for folder in config.folders]
@@ -62,8 +63,8 @@ def main(config: Study) -> None:
         "swapped_audio": ciou("swapped"),
         "silenced": ciou("silenced"),
         "fusion_attention": ciou("fusion_attention"),
-        "center_box": ciou("center_box")[0],
-        "whole_image": ciou("whole_image")[0],
+        "center_box": round(ciou("center_box")[0], 1),
+        "whole_image": round(ciou("whole_image")[0], 1),
     }
     separation = {
         "sdr_improvement_db": sdr("own"),

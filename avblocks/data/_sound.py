@@ -85,7 +85,7 @@ def decode_audio(media: Media | Sound, *, start: float, seconds: float, rate: in
 def _gather(media: Media | Sound, *, first: int, length: int, native: int) -> tuple[Wave, int, int]:
     """Decode the samples from a place on; silence where there are none, and the span found."""
     line, begin, end = np.zeros(length, dtype=np.float32), length, 0
-    for place, samples in _sound(media, start=first / native, native=native):
+    for place, samples in placed_sounds(media, start=first / native, native=native):
         if place >= first + length:
             break
         low, high = max(place - first, 0), min(place - first + len(samples), length)
@@ -95,7 +95,7 @@ def _gather(media: Media | Sound, *, first: int, length: int, native: int) -> tu
     return line, begin, end
 
 
-def _sound(media: Media | Sound, *, start: float, native: int) -> Iterator[tuple[int, Wave]]:
+def placed_sounds(media: Media | Sound, *, start: float, native: int) -> Iterator[tuple[int, Wave]]:
     """Decode mono samples from somewhere before a time on, each piece with its place."""
     # Right after opening, the packet that primes the decoder comes first; after a seek to the start
     # it is left out, and the first samples are wrong.

@@ -53,6 +53,7 @@ def test_values_are_found_by_their_keys(results: Path) -> None:
 
 def test_several_figures_are_their_mean_and_deviation() -> None:
     assert measured.text([80.0, 90.0, 100.0]) == "90.0 ± 10.0"
+    assert measured.text([0.5, 0.7]) == "0.60 ± 0.14"
     assert measured.text([80.04]) == "80.0" and measured.text([]) == "not measured yet"
 
 

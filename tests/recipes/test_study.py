@@ -2,12 +2,12 @@
 
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from recipes import _study
+from recipes import _study, study_classification, study_tasks
 from recipes._study import Task, run_all
-from recipes.study_classification import FUSIONS, runs
 
 
 @pytest.fixture
@@ -55,10 +55,16 @@ def test_a_failure_names_its_log_and_stops_what_comes_after(
     assert started == ["first"]
 
 
-def test_a_seed_of_the_study_needs_only_what_stands_before(tmp_path: Path) -> None:
-    listed = runs(tmp_path, seed=1)
+@pytest.mark.parametrize(
+    ("study", "count"),
+    [(study_classification, 2 * len(study_classification.FUSIONS) + 5), (study_tasks, 4)],
+)
+def test_a_seed_of_a_study_needs_only_what_stands_before(
+    study: ModuleType, count: int, tmp_path: Path
+) -> None:
+    listed = study.runs(tmp_path, seed=1)
     folders = [task.folder for task in listed]
-    assert len(set(folders)) == len(folders) == 2 * len(FUSIONS) + 5
+    assert len(set(folders)) == len(folders) == count
     for place, task in enumerate(listed):
         assert task.after is None or task.after in folders[:place]
         assert "--run.seed 1" in task.command
