@@ -12,9 +12,10 @@ from avblocks.data.datasets import ClipSet
 from avblocks.metrics import average_precision, class_accuracy, classification_scores
 from recipes._classification import Classification, Listens
 from recipes._cli import resume_command
-from recipes._data import FREE, Data, test_loader, test_set, train_loader, train_set
+from recipes._data import FREE, Data, test_set, train_set
 from recipes._distributed import rank_and_world
 from recipes._engine import fit
+from recipes._loaders import test_loader, train_loader
 from recipes._optimizer import Training
 from recipes._predictions import Predictions, predict
 from recipes._score_files import (

@@ -1,18 +1,12 @@
-"""`Data`: which clips a recipe reads and how, and the loaders over them."""
+"""`Data`: which clips a recipe reads and how."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import torch
-from torch.utils.data import DataLoader
-
-from avblocks.data import AVBatch, ClipDataset, KeyedBatches, collate, read_clip
 from avblocks.data.datasets import ClipSet
 from avblocks.data.shards import Shards
-from recipes._distributed import rank_and_world
 from recipes._sets import CACHE, DataName, read_set
 
 FREE = tuple(
@@ -100,7 +94,7 @@ def train_set(data: Data) -> ClipSet:
         ValueError: If the root is not given, or none of the clips is there.
     """
     if data.shards is not None:
-        return _reported(_shards(data.shards).clips("train"), data.shards)
+        return _reported(open_shards(data.shards).clips("train"), data.shards)
     data.check()
     clips = read_set(data.name, data.root, train=True, counts=data.scenes)
     assert clips is not None
@@ -114,14 +108,15 @@ def test_set(data: Data) -> ClipSet | None:
         ValueError: If the root is not given, or none of the clips is there.
     """
     if data.shards is not None:
-        shards = _shards(data.shards)
+        shards = open_shards(data.shards)
         return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
     clips = read_set(data.name, data.root, train=False, counts=data.scenes)
     return None if clips is None else _reported(clips, data.root or CACHE)
 
 
 @cache
-def _shards(root: str) -> Shards:
+def open_shards(root: str) -> Shards:
+    """Open shards, once."""
     return Shards(root)
 
 
@@ -130,70 +125,3 @@ def _reported(clips: ClipSet, root: Path | str) -> ClipSet:
     if not len(clips):
         raise ValueError(f"{root}: none of the clips that {clips.name} lists is on disk")
     return clips
-
-
-def dataset(
-    clips: ClipSet,
-    data: Data,
-    *,
-    train: bool,
-    seed: int,
-    windows: int = 1,
-    whole: bool = False,
-) -> ClipDataset:
-    """The clips as samples, drawn at random for training and from the middle for evaluation.
-
-    How many may be skipped is up to `SkippedFiles`, which hears of all workers and lists them.
-    """
-    return ClipDataset(
-        clips,
-        seconds=data.seconds,
-        rate=data.rate,
-        size=data.size,
-        train=train,
-        seed=seed,
-        on_error=data.on_error,
-        max_skipped=1.0,
-        read=read_clip if data.shards is None else _shards(data.shards).read,
-        windows=windows,
-        whole=whole,
-    )
-
-
-def train_loader(
-    clips: ClipSet, data: Data, *, batch: int, seed: int
-) -> Callable[[int, int], DataLoader[AVBatch]]:
-    """Make the training loader of a process from its rank and the world size."""
-
-    def loader(rank: int, world_size: int) -> DataLoader[AVBatch]:
-        batches = KeyedBatches(
-            len(clips), batch_size=batch, seed=seed, rank=rank, world_size=world_size
-        )
-        return DataLoader(
-            dataset(clips, data, train=True, seed=seed),
-            batch_sampler=batches,
-            collate_fn=collate,
-            num_workers=data.workers,
-            timeout=data.timeout if data.workers else 0,
-            persistent_workers=data.workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-    return loader
-
-
-def test_loader(
-    clips: ClipSet, data: Data, *, batch: int, windows: int = 1, whole: bool = False
-) -> DataLoader[AVBatch]:
-    """Make the loader of each window of each clip once, shared out among the processes."""
-    rank, world = rank_and_world()
-    samples = dataset(clips, data, train=False, seed=0, windows=windows, whole=whole)
-    keys = [(0, index) for index in range(rank, len(samples), world)]
-    return DataLoader(
-        samples,
-        batch_sampler=[keys[i : i + batch] for i in range(0, len(keys), batch)],
-        collate_fn=collate,
-        num_workers=data.workers,
-        timeout=data.timeout if data.workers else 0,
-        pin_memory=torch.cuda.is_available(),
-    )

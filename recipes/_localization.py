@@ -25,7 +25,7 @@ from avblocks.metrics.localize_maps import Rule
 from avblocks.viz import outline, overlay, panel, save_figure
 from recipes._data import Data
 from recipes._distributed import gather_rows
-from recipes._mixtures import SOUNDS, heard
+from recipes._strangers import SOUNDS, heard
 from recipes._task import OnBatch, TaskModel
 
 SIDE = 224

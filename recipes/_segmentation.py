@@ -25,7 +25,7 @@ from avblocks.metrics import (
 from avblocks.viz import mask_overlay, outline, panel, save_figure
 from recipes._data import Data
 from recipes._distributed import gather_lists, gather_rows
-from recipes._mixtures import SOUNDS, heard
+from recipes._strangers import SOUNDS, heard
 from recipes._task import OnBatch, TaskModel
 
 PICTURE = "segmentation.png"

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from avblocks.heads import Localizer
 from recipes._cli import run_cli
-from recipes._data import SCENES_DATA, Data, train_loader
+from recipes._data import SCENES_DATA, Data
+from recipes._loaders import test_loader, train_loader
 from recipes._localization import PICTURE, Localization, localization_picture, localization_scores
-from recipes._mixtures import group_test_loader, with_strangers
 from recipes._model import SMALL
+from recipes._strangers import with_strangers
 from recipes._task import TaskConfig, annotated_sets, seeded_encoder, train_and_test
 
 
@@ -107,7 +108,7 @@ def main(config: Config) -> None:
         train=train,
         test=test,
         train_loader=train_loader(train, data, batch=config.batch, seed=seed),
-        test_loader=lambda batch: group_test_loader(test, pairs, data, batch=batch, whole=True),
+        test_loader=lambda batch: test_loader(test, data, batch=batch, whole=True, groups=pairs),
         score=partial(localization_scores, model, rule=rule),
         show=partial(localization_picture, model, rule=rule),
         leaves=PICTURE,

@@ -23,8 +23,9 @@ from torch.optim import AdamW
 
 from avblocks.optim import group_rates, param_groups, scaled_lr
 from recipes._cli import resume_command, run_cli
-from recipes._data import FREE, SCENES_DATA, Data, test_loader, test_set, train_loader, train_set
+from recipes._data import FREE, SCENES_DATA, Data, test_set, train_set
 from recipes._engine import fit
+from recipes._loaders import test_loader, train_loader
 from recipes._model import SMALL, Model, build_autoencoder, check_sizes
 from recipes._plan import seed_all
 from recipes._pretraining import Pretraining, load_pretrained, reconstruction_picture

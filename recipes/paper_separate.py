@@ -28,7 +28,7 @@ from avblocks.data.datasets.vggsound_music import PAIRS
 from avblocks.heads import separator
 from recipes._cli import run_cli
 from recipes._data import SCENES_DATA, Data
-from recipes._mixtures import group_test_loader, group_train_loader
+from recipes._loaders import test_loader, train_loader
 from recipes._model import SMALL
 from recipes._separation import Masks, Separation, separation_files, separation_rows
 from recipes._sets import scenes_root
@@ -123,8 +123,8 @@ def main(config: Config) -> None:
         model,
         train=train,
         test=test,
-        train_loader=group_train_loader(train, groups, data, batch=config.batch, seed=seed),
-        test_loader=lambda batch: group_test_loader(test, fixed, data, batch=batch),
+        train_loader=train_loader(train, data, batch=config.batch, seed=seed, groups=groups),
+        test_loader=lambda batch: test_loader(test, data, batch=batch, groups=fixed),
         score=partial(separation_rows, model),
         show=partial(separation_files, model),
         leaves="separation.png wavs",

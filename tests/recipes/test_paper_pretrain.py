@@ -88,7 +88,8 @@ def test_resume_is_exact(root: Path, tmp_path: Path, workers: int) -> None:
 
 def test_masks_follow_the_sample_and_not_the_batch(root: Path, tmp_path: Path) -> None:
     from avblocks.data import collate
-    from recipes._data import dataset, train_set
+    from recipes._data import train_set
+    from recipes._loaders import dataset
     from recipes._model import build_autoencoder
     from recipes._pretraining import Pretraining
 

@@ -19,9 +19,10 @@ from avblocks.data.datasets._scene_cast import PARTS, TIMBRES_OF_LOOK
 from avblocks.data.datasets.scenes import SceneSpec
 from recipes import paper_localize, paper_segment, paper_separate
 from recipes._checkpoint import find
+from recipes._loaders import test_loader as loader_of
 from recipes._logs import read_rows
-from recipes._mixtures import group_test_loader, heard, with_strangers
 from recipes._run import Run
+from recipes._strangers import heard, with_strangers
 
 MODULES = {"localize": paper_localize, "segment": paper_segment, "separate": paper_separate}
 LEAVES = {
@@ -112,13 +113,13 @@ def test_a_swapped_sound_is_that_of_a_stranger(root: Path) -> None:
     clips = vggss(root)
     pairs = with_strangers(clips, scenes=True)
     data = replace(paper_localize.SCENES.data, root=root, seconds=0.5, size=16, mels=32, workers=0)
-    batch = next(iter(group_test_loader(clips, pairs, data, batch=4, whole=True)))
+    batch = next(iter(loader_of(clips, data, batch=4, whole=True, groups=pairs)))
     own, swapped, silenced = (heard(batch, sound) for sound in ("own", "swapped", "silenced"))
     assert torch.equal(own.image, swapped.image) and own.paths == swapped.paths
     assert torch.equal(own.audio, batch.audio[0::2]) and not silenced.audio.any()
     for row, (first, second) in enumerate(pairs.places[:4]):
         assert own.paths[row] == clips.items[first].path
-        alone = next(iter(group_test_loader(clips, type(pairs)(((second, first),)), data, batch=1)))
+        alone = next(iter(loader_of(clips, data, batch=1, groups=type(pairs)(((second, first),)))))
         assert torch.equal(swapped.audio[row], alone.audio[0])
         (label,), (other,) = clips.items[first].labels, clips.items[second].labels
         assert PARTS[other][0] not in TIMBRES_OF_LOOK[PARTS[label][1]]
