@@ -1,5 +1,6 @@
 """`Loop`: what happens at each step, told to Lightning's Trainer through its hooks."""
 
+import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +9,14 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from recipes import _saves
 from recipes._engine import Job
-from recipes._engine_parts import Position, check_fits, rebind, shard
+from recipes._engine_finite import Finite
+from recipes._engine_parts import Position, fill, rebind, shard
 from recipes._folder import checkpoints
 from recipes._logs import Report
 from recipes._plan import Plan, seed_all
@@ -54,11 +55,19 @@ class Loop(L.LightningModule):
         self._since = (0, 0.0)
 
     def configure_model(self) -> None:
-        """Spread the parameters over the processes, where the strategy is to do so."""
+        """Spread the parameters over the processes, where the strategy is to do so.
+
+        A copy is spread. The model itself stays whole and is filled from it to be evaluated, since
+        parameters that are spread come together in `forward` alone, and in all processes at once.
+        """
         if self.job.run.strategy == "fsdp" and self.device_mesh is not None:
-            names = {parameter: name for name, parameter in self.model.named_parameters()}
+            job, names = self.job, {p: name for name, p in self.model.named_parameters()}
+            places = {module: name for name, module in self.model.named_modules()}
+            self.model = copy.deepcopy(job.model)
+            if job.run.compile:  # which a copy is not
+                self.model.get_submodule(places[job.compiled]).compile()
             shard(self.model, self.device_mesh["data_parallel"])
-            rebind(self.job.optimizer, names, self.model)
+            rebind(job.optimizer, names, self.model)
 
     def configure_optimizers(self) -> Optimizer:
         """Hand over the recipe's optimiser."""
@@ -72,6 +81,8 @@ class Loop(L.LightningModule):
 
     def on_train_start(self) -> None:
         """Listen to signals, and make up for an evaluation that is due but not recorded."""
+        skip = self.job.run.on_nonfinite == "skip"
+        self.finite = Finite(self.model, skip=skip, saves=checkpoints(self.folder))
         self.signals.listen()
         self.catch_up(self.trainer)
         self._since = (self.sampler.consumed, time.perf_counter())
@@ -86,6 +97,7 @@ class Loop(L.LightningModule):
             self.job.on_batch(batch)
         if batch_idx % self.plan.accumulate:
             return
+        self.finite.begin(self.at + 1)
         rates = self.job.schedule(self.plan.epoch(self.at))
         for group, rate in zip(self.job.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -97,10 +109,11 @@ class Loop(L.LightningModule):
         out = self.model(batch)
         names = [name for name, value in out.items() if value.ndim == 0]
         values = torch.stack([out[name].detach().float() for name in names])
-        if not torch.isfinite(out["loss"]):
-            self._not_finite("loss", float(out["loss"].detach()), batch)
-        means = self.trainer.strategy.reduce(values, reduce_op="mean").tolist()
-        for name, value in zip(names, means, strict=True):
+        own = float(values[names.index("loss")])
+        reduced = self.trainer.strategy.reduce(values, reduce_op="mean").tolist()
+        means = dict(zip(names, reduced, strict=True))
+        self.finite.loss(means["loss"], own=own, batch=batch)
+        for name, value in means.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         return out["loss"]
 
@@ -111,12 +124,11 @@ class Loop(L.LightningModule):
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         self._norm = float(norm)
         # A loss scaler skips such a step itself, and lowers its scale.
-        if (
-            not torch.isfinite(norm)
-            and getattr(self.trainer.precision_plugin, "scaler", None) is None
-        ):
-            self._not_finite("gradient norm", self._norm, None)
-        if self.job.run.clip_grad is not None:
+        if getattr(self.trainer.precision_plugin, "scaler", None) is None:
+            self.finite.gradient(self._norm)
+        if self.finite.fault:
+            self.finite.leave_out()
+        elif self.job.run.clip_grad is not None:
             clip_grads_with_norm_(params, self.job.run.clip_grad, norm)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -129,25 +141,27 @@ class Loop(L.LightningModule):
         self._record()
         self.stopped_by = self._any_signal()
         last = self.stopped_by or self.at == plan.stop
-        if last or self.at % self.job.run.save_every == 0:
+        due = bool(last) or self.at % self.job.run.save_every == 0
+        if due:
             self.save()
         if plan.evaluates(self.at) and not self.stopped_by:
             self._evaluate(self.trainer)
+            self.stopped_by = self._any_signal()  # an evaluation may take long
+            if self.stopped_by and not due:
+                self.save()
         self.trainer.should_stop = bool(self.stopped_by)
         self._since = (self.sampler.consumed, time.perf_counter())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in where the run stands, and leave out Lightning's own loops."""
         del checkpoint["loops"]
+        checkpoint["global_step"] = self.at  # Lightning counts from the last start
         checkpoint["run"] = {"step": self.at, "data": self.sampler.state_dict()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go to where the checkpoint was written."""
         if checkpoint["run"]["step"] != self.at:
             raise RuntimeError("processes disagree about the checkpoint to resume from")
-        weights = checkpoint.get("state_dict", {})  # fsdp has read and checked them by now
-        if weights:
-            check_fits(self.model, {k.removeprefix("model."): v for k, v in weights.items()})
         self.sampler.load_state_dict(checkpoint["run"]["data"])
 
     def save(self) -> None:
@@ -165,50 +179,54 @@ class Loop(L.LightningModule):
     def _record(self) -> None:
         consumed, since = self._since
         seconds = max(time.perf_counter() - since, 1e-9)
-        values = {name: value / self.plan.accumulate for name, value in self._sums.items()}
+        sums, self._sums = self._sums, {}
+        if self.finite.fault:
+            if self.report is not None:
+                self.report.left_out(self.at, self.finite.fault)
+            return
+        values = {name: value / self.plan.accumulate for name, value in sums.items()}
         values["lr"] = max(group["lr"] for group in self.job.optimizer.param_groups)
         values["grad_norm"] = self._norm
         values["samples_per_s"] = (self.sampler.consumed - consumed) / seconds
-        self._sums = {}
         if self.report is not None:
             self.report.step(self.at, values)
 
     def finish(self, trainer: L.Trainer) -> None:
         """Do what a recipe does once all steps are taken, on the device and in the precision."""
+        self._whole()  # for whoever uses the model after the run
         if self.job.final is not None and self.at >= self.plan.total and not self.stopped_by:
-            with self._evaluation(trainer, "final"):
-                self.job.final(self.model)
+            with self._evaluation(trainer, "final") as model:
+                self.job.final(model)
 
     def _evaluate(self, trainer: L.Trainer) -> None:
         if self.job.evaluate is None:
             return
-        with self._evaluation(trainer, "evaluate"):
-            scores = self.job.evaluate(self.model, self.plan.epochs_done(self.at))
+        with self._evaluation(trainer, "evaluate") as model:
+            scores = self.job.evaluate(model, self.plan.epochs_done(self.at))
         if self.report is not None:
             self.report.evaluation(self.at, scores)
 
     @contextmanager
-    def _evaluation(self, trainer: L.Trainer, what: str) -> Iterator[None]:
-        """Set the model up for evaluation, the same in every process, and back again."""
+    def _evaluation(self, trainer: L.Trainer, what: str) -> Iterator[nn.Module]:
+        """Give the model, set up for evaluation, the same in every process; and set it back."""
         seed_all(self.job.run.seed, what, self.at, trainer.global_rank)
-        modes = {module: module.training for module in self.model.modules()}
-        self.model.eval()
         if trainer.world_size > 1:  # Each process has batch statistics of its own so far.
             for buffer in self.model.buffers():
                 torch.distributed.broadcast(buffer, 0)
+        whole = self._whole()
+        modes = {module: module.training for module in whole.modules()}
+        whole.eval()
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            yield
+            yield whole
         for module, training in modes.items():
             module.training = training
+
+    def _whole(self) -> nn.Module:
+        """The model with its parameters together."""
+        if self.job.model is not self.model:
+            fill(self.job.model.to(self.device), self.model)
+        return self.job.model
 
     def _any_signal(self) -> int:
         flag = torch.tensor(float(self.signals.received), device=self.device)
         return int(self.trainer.strategy.reduce(flag, reduce_op="max"))
-
-    def _not_finite(self, what: str, value: float, batch: Any) -> None:
-        good = _saves.latest(checkpoints(self.folder))
-        paths = ", ".join(map(str, getattr(batch, "paths", ()))) or "unnamed"
-        raise FloatingPointError(
-            f"{what} {value} in step {self.at + 1}; clips of the batch: {paths}; "
-            f"last good checkpoint: {good or 'none yet'}"
-        )

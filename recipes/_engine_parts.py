@@ -8,6 +8,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -130,7 +131,7 @@ def check_fits(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 def shard(model: nn.Module, mesh: DeviceMesh) -> None:
     """Spread a model's parameters over processes: each block of a list by itself, then the rest."""
-    for module in list(model.modules()):
+    for module in reversed(list(model.modules())):  # lists within blocks come first
         if isinstance(module, nn.ModuleList):
             for block in module:
                 fully_shard(block, mesh=mesh)
@@ -148,3 +149,10 @@ def rebind(optimizer: Optimizer, names: Mapping[Parameter, str], model: nn.Modul
     new = dict(model.named_parameters())
     for group in optimizer.param_groups:
         group["params"] = [new[names[parameter]] for parameter in group["params"]]
+
+
+def fill(whole: nn.Module, spread: nn.Module) -> None:
+    """Copy a model's values out of a copy whose parameters are spread over processes."""
+    values = whole.state_dict(keep_vars=False)
+    for name, value in spread.state_dict().items():
+        values[name].copy_(value.full_tensor() if isinstance(value, DTensor) else value)

@@ -6,7 +6,9 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
@@ -15,13 +17,15 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
-from torch import nn
+from torch import Tensor, nn
 
 from recipes import _saves
 from recipes._engine import Fitted, Job
 from recipes._engine_loop import Loop
 from recipes._engine_parts import Stream, WholeSaves, check_fits
-from recipes._folder import open_folder
+from recipes._engine_slurm import comes_round, requeue
+from recipes._folder import checkpoints, open_folder
+from recipes._lock import locked
 from recipes._logs import Report
 from recipes._pictures import loss_curve
 from recipes._plan import Plan
@@ -30,28 +34,45 @@ from recipes._run import Run
 
 def run_job(job: Job) -> Fitted:
     """Train, and return how the run ended."""
+    folder = job.run.folder
+    job = replace(job, run=comes_round(job.run, checkpoints(folder)))
     if job.run.compile:
         _compile(job.compiled)
     with _quiet():
-        trainer = _trainer(job.run, folder=job.run.folder, unused=job.unused)
-        stream = Stream(job.train(trainer.global_rank, trainer.world_size))
-        plan = Plan(
-            batches=stream.batches,
-            epochs=job.epochs,
-            accumulate=job.run.accumulate,
-            max_steps=job.run.max_steps,
-            evaluate_every=job.evaluate_every,
-        )
-        path = open_folder(
-            job.run,
-            config=job.config,
-            free=job.free,
-            clips=job.clips,
-            first=trainer.is_global_zero,
-        )
-        return _train(
-            job, trainer=trainer, stream=stream, plan=plan, folder=job.run.folder, path=path
-        )
+        trainer = _trainer(job.run, folder=folder, unused=job.unused)
+        with locked(folder) if trainer.is_global_zero else nullcontext():
+            return _in_folder(job, trainer, folder)
+
+
+def _in_folder(job: Job, trainer: L.Trainer, folder: Path) -> Fitted:
+    stream = Stream(job.train(trainer.global_rank, trainer.world_size))
+    plan = Plan(
+        batches=stream.batches,
+        epochs=job.epochs,
+        accumulate=job.run.accumulate,
+        max_steps=job.run.max_steps,
+        evaluate_every=job.evaluate_every,
+    )
+    path = open_folder(
+        job.run,
+        config=job.config,
+        free=job.free,
+        clips=job.clips,
+        first=trainer.is_global_zero,
+        check=partial(_check, job, stream),
+    )
+    return _train(job, trainer=trainer, stream=stream, plan=plan, folder=folder, path=path)
+
+
+def _check(job: Job, stream: Stream, path: Path) -> None:
+    """Refuse a checkpoint that does not fit, before anything in the run folder is changed."""
+    state = _saves.load(path)
+    check_fits(job.model, _weights(state))
+    stream.sampler.load_state_dict(state["run"]["data"])
+
+
+def _weights(state: dict[str, Any]) -> dict[str, Tensor]:
+    return {name.removeprefix("model."): value for name, value in state["state_dict"].items()}
 
 
 def _train(
@@ -66,8 +87,9 @@ def _train(
     loop = Loop(job, plan=plan, sampler=stream.sampler, folder=folder, report=report, start=start)
     try:
         if path and start >= plan.stop:
-            _load(loop, path, trainer)
-            loop.finish(trainer)
+            if trainer.is_global_zero:
+                _load(loop, path, trainer)
+                loop.finish(trainer)
         else:
             trainer.fit(loop, stream, ckpt_path=path, weights_only=True)
     finally:
@@ -98,10 +120,7 @@ def _opening(model: nn.Module, trainer: L.Trainer, *, plan: Plan, path: Path | N
 
 
 def _load(loop: Loop, path: Path, trainer: L.Trainer) -> None:
-    state = _saves.load(path)["state_dict"]
-    weights = {name.removeprefix("model."): value for name, value in state.items()}
-    check_fits(loop.model, weights)
-    loop.model.load_state_dict(weights)
+    loop.model.load_state_dict(_weights(_saves.load(path)))
     loop.model.to(trainer.strategy.root_device)
     loop.catch_up(trainer)
 
@@ -109,7 +128,8 @@ def _load(loop: Loop, path: Path, trainer: L.Trainer) -> None:
 def _leave(loop: Loop, folder: Path) -> None:
     name = Signals(loop.stopped_by).name
     if loop.report is not None:
-        print(f"{name}: saved at step {loop.at} in {folder}; go on with --run.resume")
+        told = requeue(loop.stopped_by)
+        print(f"{name}: saved at step {loop.at} in {folder}; {told or 'go on with --run.resume'}")
     sys.exit(128 + loop.stopped_by)
 
 

@@ -87,6 +87,7 @@ class Report:
         self.rows = Table(folder / "metrics.csv", rows=rows)
         self.evaluated = {int(row["step"]): _scores(row) for row in rows if _scores(row)}
         self._losses = self._epoch_so_far(rows)
+        self._left_out = sum("nonfinite" in row for row in rows)
         self._since = time.monotonic()
         self._board = SummaryWriter(
             str(folder / "tensorboard"), purge_step=start + 1 if start else 0
@@ -110,6 +111,16 @@ class Report:
             self._write_board(step, {f"train/{name}": value for name, value in values.items()})
         if self.plan.ends_epoch(step) or step == self.plan.stop:
             self._say_epoch(step, values)
+
+    def left_out(self, step: int, fault: str) -> None:
+        """Record and print that a step was left out, and why."""
+        self._left_out += 1
+        self.rows.append({"step": step, "epoch": self.plan.epoch(step), "nonfinite": 1.0})
+        self._bar.update()
+        self._write_board(step, {"train/nonfinite": self._left_out})
+        self.say(f"{fault}; step left out, {self._left_out} so far")
+        if self.plan.ends_epoch(step):
+            self._losses = []
 
     def evaluation(self, step: int, scores: Mapping[str, float]) -> None:
         """Record and print the result of an evaluation."""
@@ -147,8 +158,8 @@ class Report:
         for row in rows:
             if "loss" in row:
                 losses.append(row["loss"])
-                if self.plan.ends_epoch(int(row["step"])):
-                    losses = []
+            if row.keys() & {"loss", "nonfinite"} and self.plan.ends_epoch(int(row["step"])):
+                losses = []
         return losses
 
     def _write_board(self, step: int, values: Mapping[str, float]) -> None:

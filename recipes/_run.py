@@ -56,6 +56,9 @@ class Run(Folder):
     clip_grad: float | None = None
     """Largest gradient norm; larger ones are scaled down to it."""
 
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """Stop at a loss or gradient that is not finite, or take no such step and count it."""
+
     save_every: int = 500
     """Optimiser steps between checkpoints; the end is always saved."""
 

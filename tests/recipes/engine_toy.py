@@ -56,6 +56,14 @@ def collate(samples: list[tuple[Tensor, Tensor, str]]) -> Batch:
     return Batch(x=torch.stack(x), y=torch.stack(y), paths=tuple(paths))
 
 
+class AllBad(Points):
+    """Points of which no loss is a number."""
+
+    def __getitem__(self, at: tuple[int, int]) -> tuple[Tensor, Tensor, str]:
+        x, y, path = super().__getitem__(at)
+        return x, y * float("nan"), path
+
+
 class Toy(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +74,14 @@ class Toy(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         error = (self.net(batch.x)[:, 0] - batch.y).square()
         return {"loss": error.mean(), "worst": error.max(), "each": error}
+
+
+class Steep(Toy):
+    """Has a finite loss whose gradient is not."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        nothing = next(self.parameters()).sum() * 0
+        return {**super().forward(batch), "loss": super().forward(batch)["loss"] + nothing.sqrt()}
 
 
 def schedule(epoch: float) -> list[float]:

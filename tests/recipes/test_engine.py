@@ -1,18 +1,22 @@
 """Training, stopped and resumed in every way, is the unbroken training."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import engine_toy
 import pytest
 import torch
 from engine_toy import (
     BATCH,
     LENGTH,
+    AllBad,
     Points,
+    Steep,
     losses,
     raise_signal_at,
     schedule,
@@ -29,6 +33,11 @@ from recipes._plan import Plan
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     one, two = first.state_dict(), second.state_dict()
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
+    return {path: path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,9 @@ def test_resume_is_exact(
     assert scores.keys() == wanted
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)]
+)
 def test_signal_saves_and_leaves(
     tmp_path: Path, unbroken: dict[int, Any], number: signal.Signals, code: int
 ) -> None:
@@ -73,6 +84,27 @@ def test_signal_saves_and_leaves(
     folder, wanted = unbroken[2]
     assert losses(tmp_path) == losses(folder)
     assert same(model, wanted)
+
+
+def test_a_signal_during_an_evaluation_saves_and_leaves(
+    tmp_path: Path, unbroken: dict[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = engine_toy.evaluate
+
+    def interrupted(model: torch.nn.Module, epoch: int) -> dict[str, float]:
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(model, epoch)
+
+    monkeypatch.setattr(engine_toy, "evaluate", interrupted)
+    with pytest.raises(SystemExit) as left:
+        train(tmp_path)
+    assert left.value.code == 143
+    assert len(losses(tmp_path)) == 5
+    monkeypatch.setattr(engine_toy, "evaluate", plain)
+    _, model = train(tmp_path, resume=True)
+    assert losses(tmp_path) == losses(unbroken[1][0])
+    assert same(model, unbroken[1][1])
 
 
 def test_crash_goes_back_to_the_last_save(
@@ -122,7 +154,7 @@ def test_run_folder(unbroken: dict[int, Any]) -> None:
     assert (folder / "loss.png").stat().st_size > 1000
     assert list((folder / "tensorboard").iterdir())
     assert sorted(epoch_means(rows)) == [1, 2, 3]
-    names = {"checkpoints", "config.json", "loss.png", "metrics.csv", "tensorboard"}
+    names = {"checkpoints", "config.json", "lock", "loss.png", "metrics.csv", "tensorboard"}
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -152,6 +184,7 @@ def test_folder_rules(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to resume"):
         train(tmp_path, resume=True)
     train(tmp_path, max_steps=1, evaluates=False)
+    before = contents(tmp_path)
     with pytest.raises(ValueError, match=r"pass --run\.resume"):
         train(tmp_path)
     with pytest.raises(ValueError, match=r"batch was 4, now 8$"):
@@ -160,6 +193,7 @@ def test_folder_rules(tmp_path: Path) -> None:
         train(tmp_path, resume=True, accumulate=2)
     with pytest.raises(ValueError, match="global batches of 4"):
         train(tmp_path, resume=True, world_batch=2)
+    assert contents(tmp_path) == before
     fitted, _ = train(tmp_path, resume=True, max_steps=2, config={"batch": 4, "root": "b"})
     assert fitted.step == 2
 
@@ -172,8 +206,10 @@ def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
             super().__init__()
             self.net = torch.nn.Linear(6, 1)
 
+    before = contents(tmp_path)
     with pytest.raises(ValueError, match=r"another model: .* differ: net"):
         train(tmp_path, resume=True, model=Other())
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -185,6 +221,57 @@ def test_not_finite_stops_and_names(tmp_path: Path, workers: int) -> None:
     assert f"loss nan in step {step}" in text
     assert "clip0.mp4" in text
     assert (f"step-{step - 1:08d}.ckpt" if step > 1 else "none yet") in text
+
+
+def test_a_gradient_that_is_not_finite_stops_and_names_the_steps_clips(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match="gradient norm nan in step 1") as stopped:
+        train(tmp_path, model=Steep(), accumulate=2)
+    assert str(stopped.value).count(".mp4") == 2 * BATCH
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_steps_left_out_are_counted_and_resumed_exactly(
+    tmp_path: Path, workers: int, accumulate: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {
+        "dataset": Points(bad=0),
+        "workers": workers,
+        "accumulate": accumulate,
+        "on_nonfinite": "skip",
+    }
+    _, model = train(tmp_path / "whole", **settings)
+    said = capsys.readouterr().out
+    rows = read_rows(tmp_path / "whole" / "metrics.csv")
+    left_out = [int(row["step"]) for row in rows if "nonfinite" in row]
+    assert 0 < len(left_out) <= 3
+    assert losses(tmp_path / "whole").keys() == set(range(1, max(left_out) + 1)) - {*left_out} | {
+        *range(max(left_out) + 1, 15 // accumulate + 1 + (accumulate > 1))
+    }
+    assert said.count("step left out") == said.count("clip0.mp4") == len(left_out)
+    assert f"step left out, {len(left_out)} so far" in said
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    for stop in (left_out[0] - 1, left_out[0], left_out[0] + 1, None):
+        if stop != 0:
+            resume = (tmp_path / "parts").is_dir()
+            _, parts = train(tmp_path / "parts", **settings, max_steps=stop, resume=resume)
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert same(parts, model)
+    assert f"step left out, {len(left_out)} so far" in capsys.readouterr().out
+
+
+def test_a_run_of_nothing_but_such_steps_ends(tmp_path: Path) -> None:
+    for model in (None, Steep()):
+        folder = tmp_path / type(model).__name__
+        bad = AllBad() if model is None else Points()
+        with pytest.raises(FloatingPointError, match=r"in step 10; .* 10 such steps in a row"):
+            train(folder, dataset=bad, model=model, on_nonfinite="skip", save_every=1)
+        before, after = (
+            torch.load(folder / f"checkpoints/step-{step:08d}.ckpt", weights_only=True)
+            for step in (8, 9)
+        )
+        for name, value in before["state_dict"].items():
+            assert torch.equal(value, after["state_dict"][name]), name
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -239,7 +326,6 @@ fitted, _ = engine_toy.train(
     clip_grad=1.0,
     max_steps=int(stop),
     resume=resume == "yes",
-    evaluates=strategy == "ddp",
 )
 if fitted.rank == 0:
     print("ended at", fitted.step)

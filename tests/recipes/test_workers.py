@@ -1,7 +1,5 @@
 """A process that reads clips and dies, or hangs, ends the run: soon, and in one line."""
 
-import os
-import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +7,10 @@ from pathlib import Path
 import pytest
 from tiny_model import TINY
 
-from avblocks.data import AVClip, read_clip
-from avblocks.data.datasets import Item, SceneSpec, scenes
-from recipes import _data, paper_pretrain
+from avblocks.data.datasets import SceneSpec, scenes
+from recipes import _loaders, paper_pretrain
 from recipes._cli import run_cli
+from recipes._reliability.faulty import Reader
 
 
 @pytest.fixture(scope="module")
@@ -22,27 +20,15 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def dies(item: Item, **settings: float) -> AVClip:
-    if "000005" in item.id:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return read_clip(item, **settings)
-
-
-def hangs(item: Item, **settings: float) -> AVClip:
-    if "000005" in item.id:
-        time.sleep(1000)
-    return read_clip(item, **settings)
-
-
 # Torch looks whether files can still be opened, and leaves the ones it opened to be collected.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
-    ("read", "message"),
+    ("kind", "message"),
     [
-        (dies, "a process that reads clips died ("),
-        (hangs, "nothing came from the processes that read clips (DataLoader timed out after 2"),
+        ("dies", "a process that reads clips died ("),
+        ("hangs", "nothing came from the processes that read clips (DataLoader timed out after 2"),
     ],
 )
 def test_the_run_ends_soon_and_says_why(
@@ -50,11 +36,12 @@ def test_the_run_ends_soon_and_says_why(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    read: object,
+    kind: str,
     message: str,
     workers: str,
 ) -> None:
-    monkeypatch.setattr(_data, "read_clip", read)
+    monkeypatch.setattr(_loaders, "read_clip", Reader(kind))
+    monkeypatch.setenv("FAULT", str(tmp_path / "fault"))
     words = {
         "data.root": clips,
         "data.seconds": 0.5,

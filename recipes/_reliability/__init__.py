@@ -1,0 +1,1 @@
+"""Experiments of `study_reliability`: each spoils small runs in its own way, and counts."""
