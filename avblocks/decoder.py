@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from avblocks.nn.block import Block
 from avblocks.nn.init import xavier
@@ -25,6 +26,7 @@ class Decoder(nn.Module):
         depth: number of blocks.
         num_heads: heads of each block.
         norm_eps: epsilon of the norms (reference: 1e-5).
+        checkpointing: keep only the tokens between blocks for the backward pass, as in `AVEncoder`.
 
     Raises:
         ValueError: if a number is impossible.
@@ -48,11 +50,13 @@ class Decoder(nn.Module):
         depth: int = 8,
         num_heads: int = 16,
         norm_eps: float = 1e-5,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         require_positive(encoder_dim=encoder_dim, patch_values=patch_values, depth=depth)
         require_heads(dim, num_heads)
         require_above_zero(norm_eps=norm_eps)
+        self.checkpointing = checkpointing
         self.embed = nn.Linear(encoder_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         self.pos_embed = SinCosPosition(dim, grid=grid)
@@ -92,6 +96,17 @@ class Decoder(nn.Module):
         tokens = torch.cat((seen, masked), dim=1)
         *blocks, last = self.blocks
         for block in blocks:
-            tokens = block(tokens)
+            tokens = self._run(block, tokens)
         seen, masked = tokens.split((seen.shape[1], masked.shape[1]), dim=1)
-        return self.pred(self.norm(last(masked, context=seen)))
+        return self.pred(self.norm(self._run(last, masked, context=seen)))
+
+    def _run(
+        self,
+        block: nn.Module,
+        tokens: Float[Tensor, "b n d"],
+        *,
+        context: Float[Tensor, "b n_c d"] | None = None,
+    ) -> Float[Tensor, "b n d"]:
+        if not self.checkpointing:
+            return block(tokens, context=context)
+        return checkpoint(block, tokens, context=context, use_reentrant=False)

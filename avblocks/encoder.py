@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from avblocks.fusion.block import FusionBlock
 from avblocks.nn.mask import Mask
@@ -44,6 +45,8 @@ class AVEncoder(nn.Module):
         fusion: for each layer up to the greater depth, a fusion block or ``None``.
         num_tokens: number of fusion tokens, aggregation tokens included.
         norm_eps: epsilon of the fusion tokens' final norm (reference: 1e-5).
+        checkpointing: keep only the tokens between layers for the backward pass, which computes
+            each layer again: the same gradients, less memory, about a third more work.
 
     Raises:
         ValueError: if the widths differ or ``fusion`` has not one entry a layer.
@@ -64,12 +67,14 @@ class AVEncoder(nn.Module):
         fusion: Sequence[FusionBlock | None],
         num_tokens: int,
         norm_eps: float = 1e-5,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         require_positive(num_tokens=num_tokens)
         require_above_zero(norm_eps=norm_eps)
         require(image.dim == audio.dim, "audio", audio.dim, f"as wide as the image's {image.dim}")
         self.depth = max(len(image.blocks), len(audio.blocks))
+        self.checkpointing = checkpointing
         require(len(fusion) == self.depth, "fusion", len(fusion), f"{self.depth} entries")
         self.image, self.audio = image, audio
         self.fusion_blocks = nn.ModuleDict(
@@ -132,7 +137,7 @@ class AVEncoder(nn.Module):
         """Tokens after every layer, before the final norms."""
         tokens, outputs = self.embed(image=image, audio=audio), []
         for layer in range(self.depth):
-            tokens = self.layer(tokens, layer)
+            tokens = self._run(tokens, layer)
             outputs.append(tokens)
         return tuple(outputs)
 
@@ -151,8 +156,13 @@ class AVEncoder(nn.Module):
         """
         tokens = self.embed(image=image, audio=audio, image_mask=image_mask, audio_mask=audio_mask)
         for layer in range(self.depth):
-            tokens = self.layer(tokens, layer)
+            tokens = self._run(tokens, layer)
         return self.normalize(tokens)
+
+    def _run(self, tokens: AVTokens, layer: int) -> AVTokens:
+        if not self.checkpointing:
+            return self.layer(tokens, layer)
+        return checkpoint(self.layer, tokens, layer, use_reentrant=False)
 
 
 def _embed(

@@ -2,24 +2,23 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from avblocks.shapes import require
 
+if TYPE_CHECKING:  # Imported where something is drawn: half a second that most users do not need.
+    import matplotlib.axes
+    import matplotlib.figure
+
 _GREY = (0.82, 0.82, 0.82)
-_MAGMA = colormaps["magma"].with_extremes(bad=_GREY)
-_CLASSES = colormaps["tab20"]
 
 
-def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> Figure:
+def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotlib.figure.Figure":
     """A table of pictures, one row a sample: RGB of three channels, spectrograms of one.
 
     Values that are not a number, such as masked patches, are drawn grey. The spectrograms of a row
@@ -36,6 +35,9 @@ def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> Figure:
         >>> len(figure.axes)
         4
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     require(len(columns) > 0, "columns", columns, "at least one column")
     batches = list(columns.values())
     rows = len(batches[0])
@@ -58,6 +60,8 @@ def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height w
         >>> heat(torch.rand(2, 8, 12)).shape
         torch.Size([2, 3, 8, 12])
     """
+    from matplotlib import colormaps
+
     colours = colormaps["turbo"](values.detach().float().clamp(0, 1).cpu().numpy())
     return torch.from_numpy(colours[..., :3]).float().movedim(-1, 1)
 
@@ -101,8 +105,11 @@ def mask_overlay(
         >>> mask_overlay(torch.rand(2, 3, 8, 8), torch.randint(5, (2, 8, 8))).shape
         torch.Size([2, 3, 8, 8])
     """
+    from matplotlib import colormaps
+
     mask, image = mask.cpu(), image.detach().float().cpu()
-    colours = torch.tensor([_CLASSES(number)[:3] for number in range(20)], dtype=torch.float32)
+    classes = colormaps["tab20"]
+    colours = torch.tensor([classes(number)[:3] for number in range(20)], dtype=torch.float32)
     painted = colours[(mask.long() - 1) % 20].movedim(-1, 1)
     return torch.where(mask[:, None] > 0, torch.lerp(image, painted, strength), image)
 
@@ -127,7 +134,7 @@ def outline(
     return torch.where(edge, torch.ones(()), image.detach().float().cpu())
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
     """Write a figure as a PNG, making its folder if there is none."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
@@ -142,13 +149,19 @@ def _scale(spectrograms: list[Float[Tensor, "1 m t"]]) -> tuple[float, float]:
 
 
 def _draw(
-    ax: Axes, picture: Float[Tensor, "c height width"], *, scale: tuple[float, float]
+    ax: "matplotlib.axes.Axes",
+    picture: Float[Tensor, "c height width"],
+    *,
+    scale: tuple[float, float],
 ) -> None:
+    from matplotlib import colormaps
+
     require(picture.shape[0] in (1, 3), "channels", picture.shape[0], "1 or 3")
     if picture.shape[0] == 1:
         low, high = scale
         pixels = picture[0].numpy()
-        ax.imshow(pixels, origin="lower", aspect="auto", cmap=_MAGMA, vmin=low, vmax=high)
+        magma = colormaps["magma"].with_extremes(bad=_GREY)
+        ax.imshow(pixels, origin="lower", aspect="auto", cmap=magma, vmin=low, vmax=high)
     else:
         grey = torch.tensor(_GREY).view(3, 1, 1)
         pixels = torch.where(picture.isnan(), grey, picture).clamp(0, 1)

@@ -81,7 +81,8 @@ def check_same_sizes(model: Model, path: Path) -> None:
         ValueError: If it has not; the message gives the options that make it so.
     """
     theirs = (run_config(path) or {}).get("model", {})
-    names = [f.name for f in fields(Model) if not f.name.startswith(("decoder", "normalize"))]
+    others = ("decoder", "normalize", "checkpointing")
+    names = [f.name for f in fields(Model) if not f.name.startswith(others)]
     now = {name: _plain(getattr(model, name)) for name in names}
     wrong = {name: theirs[name] for name in names if theirs.get(name, now[name]) != now[name]}
     if wrong:

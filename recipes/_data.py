@@ -9,8 +9,9 @@ from avblocks.data.datasets import ClipSet
 from avblocks.data.shards import Shards
 from recipes._sets import CACHE, DataName, read_set
 
-FREE = tuple(
-    f"data.{name}" for name in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")
+FREE = (
+    *(f"data.{n}" for n in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")),
+    "model.checkpointing",
 )
 """Settings that a resumed run may change: none of them changes what it trains on."""
 

@@ -210,7 +210,7 @@ class Loop(L.LightningModule):
     def _evaluation(self, trainer: L.Trainer, what: str) -> Iterator[nn.Module]:
         """Give the model, set up for evaluation, the same in every process; and set it back."""
         seed_all(self.job.run.seed, what, self.at, trainer.global_rank)
-        if trainer.world_size > 1:  # Each process has batch statistics of its own so far.
+        if torch.distributed.is_initialized():  # Each process has its own batch statistics so far.
             for buffer in self.model.buffers():
                 torch.distributed.broadcast(buffer, 0)
         whole = self._whole()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from avblocks import AVEncoder
 from avblocks.data import AVBatch, FrontEnd
@@ -26,7 +25,7 @@ from avblocks.viz import outline, overlay, panel, save_figure
 from recipes._data import Data
 from recipes._distributed import gather_rows
 from recipes._strangers import SOUNDS, heard
-from recipes._task import OnBatch, TaskModel
+from recipes._task import OnBatch, TaskModel, tested
 
 SIDE = 224
 """Pixels of the square that maps and boxes are compared on, as in the field."""
@@ -61,7 +60,7 @@ class Localization(TaskModel):
         super().__init__()
         self.encoder, self.head = encoder.requires_grad_(not frozen), head
         self.front_end = FrontEnd(rate=data.rate, n_mels=data.mels)
-        self.joint, self.temperature = joint, temperature
+        self.frozen, self.joint, self.temperature = frozen, joint, temperature
 
     def encode(self, batch: AVBatch) -> dict[str, Tensor]:
         """Tokens of the pictures and of the sounds."""
@@ -116,14 +115,11 @@ def localization_scores(
         Shares in per cent, by whose maps and by metric. With the own sound also average precision
         and max F1 where the silenced pictures, in which nothing sounds, are the negatives.
     """
-    names = (*SOUNDS, *(["fusion_attention"] if len(model.encoder.fusion_blocks) else []), *CHEATS)
+    looks = model.frozen and len(model.encoder.fusion_blocks) > 0
+    names = (*SOUNDS, *(["fusion_attention"] if looks else []), *CHEATS)
     names = names[:1] if brief else names
     rows = {(name, what): [torch.zeros(0)] for name in names for what in (*RULES, "confidence")}
-    for batch in tqdm(loader, "test", unit="batch", leave=False, disable=None):
-        on_batch(batch)
-        if not len(batch):
-            continue
-        batch = batch.to(model.encoder.fusion_tokens.device)
+    for batch in tested(model, loader, on_batch):
         truth = truths(heard(batch, "own"), rule)
         for name in names:
             maps = _maps(model, batch, name).cpu().expand_as(truth)

@@ -50,6 +50,9 @@ class Model:
     normalize_targets: bool = True
     """Predict each patch with mean 0 and deviation 1, rather than its values."""
 
+    checkpointing: bool = False
+    """Save memory for a third more time: the backward pass computes the blocks again."""
+
 
 SMALL = Model(
     dim=128,
@@ -89,7 +92,7 @@ def check_sizes(model: Model, data: Data) -> None:
 
 def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEncoder:
     """Build the encoder for the clips' sizes."""
-    return av_vit(
+    encoder = av_vit(
         model.dim,
         depth=model.depth,
         num_heads=model.heads,
@@ -103,14 +106,19 @@ def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEnco
         mlp_ratio=model.mlp_ratio,
         drop_path=drop_path,
     )
+    encoder.checkpointing = model.checkpointing
+    return encoder
 
 
 def build_autoencoder(model: Model, data: Data) -> AVMAE:
     """Build the masked autoencoder around an encoder."""
-    return av_mae(
+    mae = av_mae(
         build_encoder(model, data),
         dim=model.decoder_dim,
         depth=model.decoder_depth,
         num_heads=model.decoder_heads,
         normalize_targets=model.normalize_targets,
     )
+    for decoder in (mae.image_decoder, mae.audio_decoder):
+        decoder.checkpointing = model.checkpointing
+    return mae

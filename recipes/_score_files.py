@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from avblocks.metrics import confusion_matrix
@@ -61,6 +60,8 @@ def write_predictions(path: Path, found: Predictions, *, classes: Sequence[str])
 
 def confusion_picture(path: Path, found: Predictions, *, classes: Sequence[str]) -> None:
     """Draw which class is taken for which, each row in shares of its clips; one class a clip."""
+    from matplotlib.figure import Figure
+
     counts = confusion_matrix(found.scores["all"], found.target).float()
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
     side = min(4 + 0.25 * len(classes), 16)
@@ -81,6 +82,8 @@ def class_bars(path: Path, values: Tensor, *, classes: Sequence[str], label: str
 
     Classes without a number (NaN) are left out.
     """
+    from matplotlib.figure import Figure
+
     order = values.argsort(descending=True)
     order = order[~torch.isnan(values[order])]
     if len(order) > 60:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from avblocks import AVEncoder
 from avblocks.data import AVBatch, FrontEnd
@@ -26,7 +25,7 @@ from avblocks.viz import mask_overlay, outline, panel, save_figure
 from recipes._data import Data
 from recipes._distributed import gather_lists, gather_rows
 from recipes._strangers import SOUNDS, heard
-from recipes._task import OnBatch, TaskModel
+from recipes._task import OnBatch, TaskModel, tested
 
 PICTURE = "segmentation.png"
 
@@ -38,7 +37,8 @@ class Segmentation(TaskModel):
         super().__init__()
         self.encoder, self.head = encoder, head
         self.front_end = FrontEnd(rate=data.rate, n_mels=data.mels)
-        self.num_classes = max(head.pred.out_channels, 2)
+        self.binary = head.pred.out_channels == 1
+        self.num_classes = 2 if self.binary else head.pred.out_channels
 
     def logits(self, batch: AVBatch) -> Tensor:
         """Logits of each pixel."""
@@ -49,7 +49,7 @@ class Segmentation(TaskModel):
     def truth(self, batch: AVBatch) -> Tensor:
         """The true classes of each pixel, binary where the head is."""
         masks = self.front_end.masks(batch).long()
-        return masks.clamp(max=1) if self.num_classes == 2 else masks
+        return masks.clamp(max=1) if self.binary else masks
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
@@ -64,12 +64,12 @@ class _Found:
     curves: list[Tensor] = field(default_factory=lambda: [torch.zeros(0, 255)])
     classes: list[ClassScores] = field(default_factory=list)
 
-    def add(self, logits: Tensor, truth: Tensor, *, num_classes: int) -> None:
+    def add(self, logits: Tensor, truth: Tensor, model: Segmentation) -> None:
         """Measure the pictures of a batch."""
         pred = predicted_classes(logits)
         self.iou.append(iou_avsbench(pred, truth).cpu())
-        self.classes.append(class_scores(pred.cpu(), truth.cpu(), num_classes=num_classes))
-        if num_classes == 2:
+        self.classes.append(class_scores(pred.cpu(), truth.cpu(), num_classes=model.num_classes))
+        if model.binary:
             self.curves.append(fscore_curves(logits[:, 0].sigmoid(), truth).cpu())
 
     def scores(self) -> dict[str, float]:
@@ -105,15 +105,11 @@ def segmentation_scores(
         brief: Whether to leave out all but the own sound.
     """
     found = {sound: _Found() for sound in (SOUNDS[:1] if brief else SOUNDS)}
-    for batch in tqdm(loader, "test", unit="batch", leave=False, disable=None):
-        on_batch(batch)
-        if not len(batch):
-            continue
-        batch = batch.to(model.encoder.fusion_tokens.device)
+    for batch in tested(model, loader, on_batch):
         for sound, measured in found.items():
             one = heard(batch, sound)
             logits, truth = model.logits(one).float(), model.truth(one)
-            measured.add(logits, truth, num_classes=model.num_classes)
+            measured.add(logits, truth, model)
     scores = {sound: measured.scores() for sound, measured in found.items()}
     return {sound: row for sound, row in scores.items() if row}
 

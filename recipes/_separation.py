@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from einops import rearrange
 from torch import Tensor
-from tqdm import tqdm
 
 from avblocks import AVEncoder
 from avblocks.audio import MelMasking
@@ -19,7 +18,7 @@ from avblocks.metrics import SeparationScores, join_scores, separation_scores
 from avblocks.viz import panel, save_figure
 from recipes._data import Data
 from recipes._distributed import gather_lists
-from recipes._task import OnBatch, TaskModel
+from recipes._task import OnBatch, TaskModel, tested
 
 GUIDES = ("own", "swapped", "blank")
 """The picture that asks for a sound: its own, that of the next clip in the mixture, none."""
@@ -102,17 +101,13 @@ def separation_rows(
     parts: dict[str, list[SeparationScores]] = {
         guide: [] for guide in (GUIDES[:1] if brief else GUIDES)
     }
-    for batch in tqdm(loader, "test", unit="batch", leave=False, disable=None):
-        on_batch(batch)
-        if len(batch):
-            batch = batch.to(model.encoder.fusion_tokens.device)
-            mixed = mix(batch, size=model.sources)
-            sources = rearrange(mixed.sources, "(b k) s -> b k s", k=model.sources)
-            for guide, scores in parts.items():
-                found = rearrange(model.guided(batch, guide), "(b k) s -> b k s", k=model.sources)
-                mixture = mixed.audio[:: model.sources]
-                one = separation_scores(found.cpu(), sources=sources.cpu(), mixture=mixture.cpu())
-                scores.append(one)
+    for batch in tested(model, loader, on_batch):
+        mixed = mix(batch, size=model.sources)
+        sources = rearrange(mixed.sources, "(b k) s -> b k s", k=model.sources).cpu()
+        mixture = mixed.audio[:: model.sources].cpu()
+        for guide, scores in parts.items():
+            found = rearrange(model.guided(batch, guide), "(b k) s -> b k s", k=model.sources)
+            scores.append(separation_scores(found.cpu(), sources=sources, mixture=mixture))
     joined = {guide: gather_lists(scores) for guide, scores in parts.items()}
     return {
         guide: dict(join_scores(scores).summary()) for guide, scores in joined.items() if scores

@@ -75,7 +75,7 @@ class Task:
 
 
 def run_all(runs: Sequence[Task], *, jobs: int) -> None:
-    """Task what is not done yet, `jobs` at a time; a run that was cut off goes on.
+    """Run what is not done yet, `jobs` at a time; a run that was cut off goes on.
 
     Args:
         runs: Each later in the list than the one it comes after.

@@ -1,15 +1,16 @@
 """What the recipes of a head on an encoder do alike: settings, start, training, test."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from torch import nn
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from avblocks import AVEncoder
-from avblocks.data import AVBatch
+from avblocks.data import AVBatch, FrontEnd
 from avblocks.data.datasets import ClipSet
 from recipes._checkpoint import start_encoder
 from recipes._cli import resume_command
@@ -21,6 +22,7 @@ from recipes._optimizer import adamw
 from recipes._plan import seed_all
 from recipes._run import Run
 from recipes._score_files import score_table, write_scores
+from recipes._sets import DataName
 from recipes._skipped import SkippedFiles
 
 OnBatch = Callable[[AVBatch], object]
@@ -79,17 +81,35 @@ class TaskConfig:
 
 
 class TaskModel(nn.Module):
-    """An encoder with a head, from a batch to its loss."""
+    """A front end, an encoder and a head, from a batch to its loss."""
 
     encoder: AVEncoder
+    front_end: FrontEnd
 
 
-def annotated_sets(config: TaskConfig, *, needs: str) -> tuple[ClipSet, ClipSet]:
+def tested(model: TaskModel, loader: Iterable[AVBatch], on_batch: OnBatch) -> Iterator[AVBatch]:
+    """Give the batches to test on, on the model's device, without those of which nothing is left.
+
+    Args:
+        model: What is tested.
+        loader: The batches.
+        on_batch: Called with each, for instance to count skipped files.
+    """
+    for batch in tqdm(loader, "test", unit="batch", leave=False, disable=None):
+        on_batch(batch)
+        if len(batch):
+            yield batch.to(model.encoder.fusion_tokens.device)
+
+
+def annotated_sets(
+    config: TaskConfig, *, names: Collection[DataName], needs: str
+) -> tuple[ClipSet, ClipSet]:
     """List the clips to train on and those to test on.
 
     Args:
         config: The settings.
-        needs: What the annotation of the test clips must hold, for the error.
+        names: The data sets that have what the task needs.
+        needs: What that is, for the error.
 
     Raises:
         ValueError: If there is nothing to test on, or the sizes do not fit together.
@@ -98,10 +118,11 @@ def annotated_sets(config: TaskConfig, *, needs: str) -> tuple[ClipSet, ClipSet]
     if config.evaluate_every < 1 or config.batch < 1:
         raise ValueError("--batch and --evaluate-every must be at least 1")
     if config.data.shards is not None:
-        raise ValueError(f"this task is tested on {needs}, which --data.shards has not")
+        raise ValueError("this task reads clips as published: leave --data.shards out")
+    if config.data.name not in names:
+        raise ValueError(f"--data.name {config.data.name} has no {needs}: {', '.join(names)} have")
     train, test = train_set(config.data), test_set(config.data)
-    if test is None:
-        raise ValueError(f"{train.name} has no {needs} to test on")
+    assert test is not None
     return train, test
 
 
@@ -124,6 +145,7 @@ def train_and_test(
     score: Score,
     show: Callable[[AVBatch, Path], None],
     leaves: str,
+    compiled: nn.Module | None = None,
 ) -> None:
     """Start the encoder, train, and leave scores and pictures in the run folder.
 
@@ -137,8 +159,14 @@ def train_and_test(
         score: From that loader to the scores.
         show: Writes what to look at, or to listen to, of a batch of six into the run folder.
         leaves: Names of the files that it writes.
+        compiled: The part that `run.compile` compiles, if there is one: what is called as a whole.
+
+    Raises:
+        ValueError: If the settings are wrong.
     """
     folder = config.run.folder
+    if config.run.compile and compiled is None:
+        raise ValueError("this task reads every layer by itself: leave --run.compile out")
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     optimizer, schedule = adamw(model, config, depth=model.encoder.depth, samples=len(train))
     skipped = SkippedFiles(
@@ -151,15 +179,16 @@ def train_and_test(
     def final(_: nn.Module) -> None:
         scores = score(test_loader(config.batch), skipped, brief=False)
         if rank_and_world()[0] == 0:
-            write_scores(folder, scores, facts={"test": test.report()})
-            print(score_table(scores) or "nothing scored: none of the test clips can be used")
             shown = next((batch for batch in test_loader(6) if len(batch)), None)
             if shown is not None:
                 show(shown.to(model.encoder.fusion_tokens.device), folder)
+            # The last file of a run, by which others know that it is done.
+            write_scores(folder, scores, facts={"test": test.report()})
+            print(score_table(scores) or "nothing scored: none of the test clips can be used")
 
     fitted = fit(
         model,
-        compiled=model.encoder,
+        compiled=compiled,
         train=train_loader,
         optimizer=optimizer,
         schedule=schedule,

@@ -11,8 +11,8 @@ Commands:
 
 Scores:
     Shares in per cent, of maps of the own sound, of a stranger's (swapped) and of silence. Beside
-    them what the last fusion looks at, which needs no training (fusion_attention), and two cheats
-    that do not look at all: the centre box and the whole image.
+    them, of a frozen encoder, what its last fusion looks at (fusion_attention), and two cheats that
+    do not look at all: the centre box and the whole image.
 """
 
 from collections.abc import Sequence
@@ -81,6 +81,9 @@ PRESETS = {
 }
 
 
+NAMES = ("scene_boxes", "vggss", "flickr")
+
+
 def build(config: Config, *, classes: Sequence[str]) -> Localization:
     """Make the model as it is before the encoder starts from a checkpoint."""
     encoder = seeded_encoder(config)
@@ -98,7 +101,9 @@ def build(config: Config, *, classes: Sequence[str]) -> Localization:
 def main(config: Config) -> None:
     """Train a localizer; leave scores beside those of two cheats, and heat maps."""
     data, seed = config.data, config.run.seed
-    train, test = annotated_sets(config, needs="boxes")
+    if config.batch < 2:
+        raise ValueError("--batch must be at least 2: clips are told from others of their batch")
+    train, test = annotated_sets(config, names=NAMES, needs="boxes")
     pairs = with_strangers(test, scenes=data.name == "scene_boxes")
     model = build(config, classes=train.classes)
     rule = "flickr" if data.name == "flickr" else "vggss"
@@ -112,6 +117,7 @@ def main(config: Config) -> None:
         score=partial(localization_scores, model, rule=rule),
         show=partial(localization_picture, model, rule=rule),
         leaves=PICTURE,
+        compiled=model.encoder,
     )
 
 

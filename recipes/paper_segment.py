@@ -76,6 +76,9 @@ PRESETS = {
 }
 
 
+NAMES = ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")
+
+
 def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
     """Make the model as it is before the encoder starts from a checkpoint."""
     encoder = seeded_encoder(config)
@@ -95,7 +98,7 @@ def main(config: Config) -> None:
     data, seed = config.data, config.run.seed
     if config.semantic and data.name in ("avsbench_s4", "avsbench_ms3"):
         raise ValueError(f"the masks of {data.name} are binary: leave --semantic out")
-    train, test = annotated_sets(config, needs="masks")
+    train, test = annotated_sets(config, names=NAMES, needs="masks")
     pairs = with_strangers(test, scenes=data.name == "scene_masks")
     model = build(config, classes=train.classes)
     train_and_test(

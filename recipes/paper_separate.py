@@ -37,7 +37,7 @@ from recipes._task import TaskConfig, annotated_sets, seeded_encoder, train_and_
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TaskConfig):
-    """Everything a run depends on; the defaults are the paper's on VGGSound-Music."""
+    """Everything a run depends on; but for ratio masks the defaults are the paper's."""
 
     batch: int = 64
     """Mixtures in a batch of one process."""
@@ -79,6 +79,9 @@ PRESETS = {
 }
 
 
+NAMES = ("scenes", "class_folder", "vggsound", "vggsound_music", "audioset", "audioset_balanced")
+
+
 def mixtures(config: Config, train: ClipSet, test: ClipSet) -> tuple[RandomGroups, FixedGroups]:
     """Say which clips are mixed: at random in training; in testing the fixed pairs there are.
 
@@ -87,16 +90,20 @@ def mixtures(config: Config, train: ClipSet, test: ClipSet) -> tuple[RandomGroup
     """
     data, size = config.data, config.sources
     root = data.root or scenes_root(data.name)
-    fits = unlike(train)
-    if data.name == "scenes":
-        fits = scene_casts(root, train)
-    groups = RandomGroups(len(train), size=size, seed=config.run.seed, fits=fits)
+    scenes = data.name == "scenes"
+
+    def drawn(clips: ClipSet) -> RandomGroups:
+        fits = scene_casts(root, clips) if scenes else unlike(clips)
+        return RandomGroups(len(clips), size=size, seed=config.run.seed, fits=fits)
+
     if size == 2 and data.name in ("scenes", "vggsound_music"):
-        listed = scene_pairs(root, test) if data.name == "scenes" else pairs(test, root / PAIRS)
+        listed = scene_pairs(root, test) if scenes else pairs(test, root / PAIRS)
         print(listed.report(), flush=True)
-        return groups, paired(test, listed)
-    drawn = RandomGroups(len(test), size=size, fits=unlike(test))
-    return groups, FixedGroups(tuple(drawn(0, index) for index in range(len(test))))
+        return drawn(train), paired(test, listed)
+    groups = (replace(drawn(test), seed=0)(0, index) for index in range(len(test)))
+    # A clip that no others fit has another one in its place, which opens its own mixture anyhow.
+    fixed = tuple(group for index, group in enumerate(groups) if group[0] == index)
+    return drawn(train), FixedGroups(fixed)
 
 
 def unlike(clips: ClipSet) -> Callable[[int, int], bool]:
@@ -115,7 +122,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
 def main(config: Config) -> None:
     """Train encoder and head; leave scores, spectrograms and sounds."""
     data, seed = config.data, config.run.seed
-    train, test = annotated_sets(config, needs="clips of several classes")
+    train, test = annotated_sets(config, names=NAMES, needs="classes to tell sounds apart by")
     groups, fixed = mixtures(config, train, test)
     model = build(config, classes=train.classes)
     train_and_test(

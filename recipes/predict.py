@@ -9,7 +9,8 @@ Commands:
 
 Leaves, in a folder for each file:
     classification  classes.csv classes.png: how likely each class is in each window
-    localization    localization.mp4: what looks like the sound is red, what does not is blue
+    localization    localization.mp4: from what is least like the sound, blue, to what is most, red,
+                    in each window, so that something is red in silence too
     segmentation    segmentation.mp4: what sounds is coloured; segmentation.png says which class is
                     which colour, where the model tells classes apart
     separation      separated.wav: what belongs to the picture; rest.wav: all else; separation.png

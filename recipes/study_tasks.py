@@ -13,7 +13,9 @@ from recipes._cli import run_cli
 from recipes._data import SCENES_DATA, test_set, train_set
 from recipes._study import Study, Task, result, run_all, write_results
 from recipes.paper_localize import SCENES as LOCALIZE
+from recipes.paper_segment import SCENES as SEGMENT
 
+GAIN = "si_sdr_improvement_db"
 PRESETS = {"study": ("three seeds of everything", Study())}
 
 
@@ -38,7 +40,7 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
 
 def main(config: Study) -> None:
     """Run what is not done yet, then write the figures of each task."""
-    for data in (SCENES_DATA, LOCALIZE.data):
+    for data in (SCENES_DATA, LOCALIZE.data, SEGMENT.data):
         for make in (train_set, test_set):  # once, before several runs would
             make(data)
     seeds = [runs(f, seed=n, options=config.options) for n, f in enumerate(config.folders)]
@@ -68,7 +70,7 @@ def main(config: Study) -> None:
     }
     separation = {
         "sdr_improvement_db": sdr("own"),
-        **{name: scores("separate", "own", name) for name in ("sdr", "sir", "sar", "si_sdr")},
+        **{name: scores("separate", "own", name) for name in ("sdr", "sir", "sar", "si_sdr", GAIN)},
         "swapped_image": sdr("swapped"),
         "blank_image": sdr("blank"),
     }

@@ -25,6 +25,7 @@ FLOORS: dict[str, int] = {
     "avblocks.mae": 4,
     "avblocks.heads": 4,
     "avblocks.build": 5,
+    "avblocks.flops": 5,
     "avblocks.checkpoint": 5,
     "avblocks": 8,
     "recipes": 9,

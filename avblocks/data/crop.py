@@ -13,7 +13,8 @@ from functools import partial
 import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
+
+from avblocks.data._resize import resize, resize_mask, resize_short
 
 _ASPECT = (3 / 4, 4 / 3)
 _TRIES = 10
@@ -45,7 +46,7 @@ def random_part(
     image = _trimmed(image)
     box = _draw_box(image, scale=scale, generator=generator)
     large = min(image.shape[1:]) > 2 * size
-    small = F.resize(image, [2 * size], antialias=True) if large else image
+    small = resize_short(image, side=2 * size) if large else image
     down, across = (new / old for new, old in zip(small.shape[1:], image.shape[1:], strict=True))
     return small, torch.tensor(box) * torch.tensor([across, down, across, down])
 
@@ -83,7 +84,7 @@ def middle_part(
     Returns:
         The picture, its short side ``size / ratio``, and left, top, right, bottom of the middle.
     """
-    small = F.resize(_trimmed(image), [round(size / ratio)], antialias=True)
+    small = resize_short(_trimmed(image), side=round(size / ratio))
     top, left = (round((side - size) / 2) for side in small.shape[1:])
     return small, torch.tensor([left, top, left + size, top + size], dtype=torch.float32)
 
@@ -99,7 +100,7 @@ def whole_picture(image: Image, *, size: int) -> tuple[UInt8[Tensor, "3 {size} {
         The square, and its own left, top, right, bottom.
     """
     sides = torch.tensor([0, 0, size, size], dtype=torch.float32)
-    return F.resize(image, [size, size], antialias=True), sides
+    return resize(image, size=(size, size)), sides
 
 
 def mask_like(
@@ -112,9 +113,8 @@ def mask_like(
         image: What a function above made of the picture.
         whole: Whether that was ``whole_picture``; the others leave out the ends of very long ones.
     """
-    before = mask[None] if whole else _trimmed(mask[None])
-    nearest = F.InterpolationMode.NEAREST_EXACT
-    return F.resize(before, list(image.shape[1:]), interpolation=nearest)[0]
+    before = mask if whole else _trimmed(mask[None])[0]
+    return resize_mask(before, size=(image.shape[1], image.shape[2]))
 
 
 def _trimmed(image: UInt8[Tensor, "c height width"]) -> UInt8[Tensor, "c h w"]:

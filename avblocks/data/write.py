@@ -2,7 +2,7 @@
 
 import os
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -134,9 +134,28 @@ def write_wave(path: str | Path, samples: Samples, *, rate: int) -> None:
         samples: In [-1, 1].
         rate: Samples per second.
     """
-    integers = (np.asarray(samples).clip(-1, 1) * 32767).round().astype("<i2")
+    with wave_writer(path, rate=rate) as write:
+        write(samples)
+
+
+@contextmanager
+def wave_writer(path: str | Path, *, rate: int) -> Iterator[Callable[[Samples], None]]:
+    """Write a wav file as ``write_wave`` does, piece by piece; it is there once it is whole.
+
+    Args:
+        path: Where to.
+        rate: Samples per second.
+
+    Yields:
+        What takes the next samples.
+    """
     with replacing(path) as half, half.open("wb") as raw, wave.open(raw, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(integers.tobytes())
+
+        def write(samples: Samples) -> None:
+            integers = (np.asarray(samples).clip(-1, 1) * 32767).round().astype("<i2")
+            file.writeframes(integers.tobytes())
+
+        yield write

@@ -1,10 +1,6 @@
-"""Sounds that come in windows: joined, written to wav files and drawn, as they pass."""
+"""Sounds that come in windows: joined and drawn, as they pass."""
 
-import wave
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from math import ceil
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -12,7 +8,6 @@ from torch import Tensor
 
 from avblocks.audio import pad_repeat
 from avblocks.data import FrontEnd
-from avblocks.data.write import replacing
 from recipes._data import Data
 
 _COLUMNS = 1000  # of a spectrogram, at most
@@ -104,26 +99,3 @@ class Strip:
         count = power.shape[2] // self.pool
         pooled = power[..., : count * self.pool].unflatten(2, (count, self.pool)).mean(dim=3)
         self.columns.append(pooled.log10())
-
-
-@contextmanager
-def wave_writer(path: Path, *, rate: int) -> Iterator[Callable[[Float[Tensor, " s"]], None]]:
-    """Write a wav file of 16-bit mono samples, piece by piece; it is there once it is whole.
-
-    Args:
-        path: Where to.
-        rate: Samples a second.
-
-    Yields:
-        What takes the next samples, cut to [-1, 1].
-    """
-    with replacing(path) as half, half.open("wb") as raw, wave.open(raw, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-
-        def write(samples: Float[Tensor, " s"]) -> None:
-            integers = (samples.clamp(-1, 1) * 32767).round().to(torch.int16)
-            file.writeframes(integers.numpy().astype("<i2").tobytes())
-
-        yield write

@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from avblocks.data.write import wave_writer
 from recipes._predict.film import Film, window
-from recipes._predict.joined import OverlapAdd, Strip, wave_writer
+from recipes._predict.joined import OverlapAdd, Strip
 from recipes._predict.shown import sound_strips
 from recipes._predict.windows import Part, Windows
 from recipes._separation import Separation

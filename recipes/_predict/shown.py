@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from avblocks.viz import mask_overlay, save_figure
@@ -61,6 +60,8 @@ def class_times(
         classes: Names.
         edges: From when to when each window speaks, seconds.
     """
+    from matplotlib.figure import Figure
+
     rows = shares.amax(dim=0).topk(min(_MOST, len(classes))).indices.sort().values
     figure = Figure(figsize=(10, 1.2 + 0.25 * len(rows)), layout="constrained")
     ax = figure.subplots()
@@ -84,6 +85,8 @@ def sound_strips(
         start: When they begin, seconds.
         seconds: How long they last.
     """
+    from matplotlib.figure import Figure
+
     low, high = next(iter(sounds.values())).quantile(torch.tensor([0.02, 0.995])).tolist()
     figure = Figure(figsize=(10, 0.4 + 1.6 * len(sounds)), layout="constrained")
     axes = figure.subplots(len(sounds), 1, sharex=True, squeeze=False)[:, 0]
@@ -110,6 +113,8 @@ def legend(path: Path, names: Mapping[int, str]) -> None:
         path: The picture to write.
         names: Of the classes, by number.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4, 0.3 + 0.3 * len(names)), layout="constrained")
     ax = figure.subplots()
     ax.set_axis_off()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torchvision.transforms.v2 import functional as F
 
 from avblocks.data._frames import Picture, decode_frames
 from avblocks.data._media import open_media
+from avblocks.data._resize import resize_short
 from avblocks.data._sound import decode_audio, extent
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import Item
@@ -110,6 +110,5 @@ def _jpeg(picture: Picture, *, settings: ShardSettings) -> bytes:
     """Shrink a picture to its short side and encode it."""
     if min(picture.shape[:2]) > settings.side:
         image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-        image = F.resize(image, [settings.side], antialias=True)
-        picture = image.permute(1, 2, 0).numpy()
+        picture = resize_short(image, side=settings.side).permute(1, 2, 0).numpy()
     return encode_jpeg(np.ascontiguousarray(picture), quality=settings.quality)

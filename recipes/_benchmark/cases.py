@@ -1,0 +1,119 @@
+"""`Case`: what is measured, and which cases each kind of device gets."""
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from typing import Literal
+
+Task = Literal["pretrain", "backward", "encode", "finetune"]
+Fusion = Literal["token", "dense", "factorized"]
+FUSIONS: tuple[Fusion, ...] = ("token", "dense", "factorized")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One row of the table.
+
+    >>> Case(task="pretrain", mode="compiled", checkpointing=True).name
+    'pretrain factorized b4 float32 compiled checkpointing'
+    """
+
+    task: Task
+    """Pre-training step, the same without the optimiser, encoder alone on all patches without
+    gradients, or fine-tuning step."""
+
+    fusion: Fusion = "factorized"
+    """How the fusion tokens meet the modalities."""
+
+    batch: int = 4
+    """Samples in a step."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products; weights are float32, as in the recipes."""
+
+    mode: Literal["eager", "compiled", "graphs"] = "eager"
+    """As it is, through `torch.compile`, or so and recorded as CUDA graphs."""
+
+    checkpointing: bool = False
+    """Whether the backward pass computes the blocks again."""
+
+    plain: bool = False
+    """Measure the formula without the four savings too, in turn with this."""
+
+    tiny: bool = False
+    """A toy model in place of ViT-B."""
+
+    device: str = "cpu"
+    """Where it runs."""
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        words = [self.task, self.fusion, f"b{self.batch}", self.precision, self.mode]
+        return " ".join(words + ["checkpointing"] * self.checkpointing)
+
+
+def cases(device: str, *, tiny: bool = False) -> list[Case]:
+    """List the cases of a device.
+
+    Args:
+        device: "cpu", where they fit twenty minutes of two cores, or "cuda".
+        tiny: A few on a toy model.
+    """
+    found = _tiny() if tiny else _gpu() if device == "cuda" else _cpu()
+    return [replace(case, device=device, tiny=tiny) for case in found]
+
+
+def chosen(found: list[Case], patterns: tuple[str, ...]) -> list[Case]:
+    """Take the cases whose names fit a pattern; all of them if there is none.
+
+    Raises:
+        ValueError: If a pattern fits none.
+    """
+    for pattern in patterns:
+        if not any(fnmatch(case.name, pattern) for case in found):
+            names = "; ".join(case.name for case in found)
+            raise ValueError(f"--cases {pattern!r} fits none of: {names}")
+    return [c for c in found if not patterns or any(fnmatch(c.name, p) for p in patterns)]
+
+
+def _cpu() -> list[Case]:
+    step = Case(task="pretrain")
+    return [
+        *(Case(task="backward", fusion=fusion, plain=True) for fusion in FUSIONS),
+        *(Case(task="encode", fusion=fusion, plain=True) for fusion in FUSIONS),
+        *(replace(step, fusion=fusion) for fusion in FUSIONS),
+        replace(step, batch=1),
+        replace(step, batch=16),
+        replace(step, precision="bfloat16"),
+        replace(step, checkpointing=True),
+        Case(task="encode", precision="bfloat16"),
+        Case(task="finetune"),
+        replace(step, mode="compiled"),  # last, since it compiles for minutes
+    ]
+
+
+def _gpu() -> list[Case]:
+    step = Case(task="pretrain", batch=64, precision="bfloat16")
+    fast, whole = replace(step, mode="compiled"), replace(step, task="encode")
+    return [
+        *(replace(step, fusion=fusion) for fusion in FUSIONS),
+        *(replace(fast, fusion=fusion) for fusion in FUSIONS),
+        *(replace(step, precision="float32", mode=mode) for mode in ("eager", "compiled")),
+        replace(step, mode="graphs"),
+        *(replace(fast, batch=batch) for batch in (16, 256, 512)),
+        replace(fast, batch=256, checkpointing=True),
+        *(replace(whole, fusion=fusion, plain=True) for fusion in FUSIONS),
+        replace(whole, mode="compiled"),
+        *(replace(step, task="backward", fusion=fusion, plain=True) for fusion in FUSIONS),
+        replace(step, task="finetune", batch=32),
+        replace(fast, task="finetune", batch=32),
+    ]
+
+
+def _tiny() -> list[Case]:
+    return [
+        Case(task="backward", fusion="dense", plain=True),
+        Case(task="pretrain", checkpointing=True),
+        Case(task="encode", fusion="token", precision="bfloat16"),
+        Case(task="finetune", batch=2),
+    ]

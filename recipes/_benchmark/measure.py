@@ -1,0 +1,138 @@
+"""Measuring a case in a process of its own: times, memory, and what the machine can do."""
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recipes._benchmark.cases import Case
+from recipes._benchmark.work import Work, prepare
+from recipes._machine import machine
+
+_LEAST, _MOST = 3, 100
+_GPU_STEPS = 5
+"""Steps between two looks at the clock, so that the host may run ahead as it does in training."""
+
+
+def in_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """Call a function in a fresh process, whose memory is its own; an error is a result too.
+
+    Returns:
+        What it returns, or its error in one line as `error`.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_guarded, function, *args).result()
+        except BrokenProcessPool:
+            return {"error": "the process was killed, mostly for want of memory"}
+
+
+def _guarded(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    try:
+        return function(*args)
+    except Exception as error:  # Whatever it is, the next case may do.
+        line = " ".join(str(error).split())[:200]
+        return {"error": f"{type(error).__name__}: {line}"}
+
+
+def measured(case: Case, seconds: float) -> dict[str, Any]:
+    """Measure a case.
+
+    Args:
+        case: What to run.
+        seconds: How long to repeat it, after it has warmed up; at least three times anyway.
+
+    Returns:
+        Its row: medians over the repeats, and their range in brackets.
+    """
+    about, work = where(case.device), prepare(case)
+    start = time.perf_counter()
+    for _ in range(2):
+        _timed(work.step, case)
+    ready = time.perf_counter() - start
+    peak = [_peak(case)]
+    memory = peak_mb(case.device)
+    times, ratios = _repeat(work, case, seconds)
+    peak.append(_peak(case))
+    median = statistics.median(times)
+    rate = case.batch / median
+    row = {
+        "samples_per_s": _short(rate),
+        "ms": _short(1e3 * median),
+        "ms_range": [_short(1e3 * min(times)), _short(1e3 * max(times))],
+        "repeats": len(times),
+        "warm_up_s": _short(ready),
+        "memory_mb": round(memory),
+        "gflop_per_sample": _short(work.flops / 1e9),
+        "peak_gflops": _short(max(peak) / 1e9),
+        "share_of_peak": _short(work.flops * rate / max(peak)),
+    }
+    if ratios:
+        row |= {"times_plain": _short(statistics.median(ratios))}
+        row |= {"times_plain_range": [_short(min(ratios)), _short(max(ratios))]}
+    return row | about
+
+
+def _repeat(work: Work, case: Case, seconds: float) -> tuple[list[float], list[float]]:
+    """Time step after step; with a plain formula in turn, and how many times as long it takes."""
+    if work.plain is not None:
+        _timed(work.plain, case)
+    times, ratios, start = [], [], time.perf_counter()
+    while len(times) < _LEAST or (len(times) < _MOST and time.perf_counter() - start < seconds):
+        times.append(_timed(work.step, case))
+        if work.plain is not None:
+            ratios.append(_timed(work.plain, case) / times[-1])
+    return times, ratios
+
+
+def _timed(step: Callable[[], object], case: Case) -> float:
+    """Seconds of one step, the device being done with it."""
+    count = _GPU_STEPS if case.device == "cuda" else 1
+    synchronize(case.device)
+    start = time.perf_counter()
+    for _ in range(count):
+        step()
+    synchronize(case.device)
+    return (time.perf_counter() - start) / count
+
+
+def _peak(case: Case) -> float:
+    """Operations a second of a large matrix product in the precision of the case."""
+    side = 128 if case.tiny else 8192 if case.device == "cuda" else 2048
+    dtype = getattr(torch, case.precision)
+    a, b = (torch.randn(side, side, device=case.device, dtype=dtype) for _ in range(2))
+    best = min(_timed(lambda: a @ b, case) for _ in range(5))
+    return 2 * side**3 / best
+
+
+def synchronize(device: str) -> None:
+    """Wait until a device has done all that it was told to."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def peak_mb(device: str) -> float:
+    """Most MB of tensors on a GPU, or of this whole process on the CPU, at any time so far."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(x.split()[1]) / 1e3 for x in status.splitlines() if x.startswith("VmHWM"))
+
+
+def where(device: str) -> dict[str, Any]:
+    """Describe the machine, its load and the versions."""
+    about = machine()
+    name = f"{about['cpu']}, {torch.get_num_threads()} threads"
+    if device == "cuda":
+        name = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    return {"machine": name, **{key: about[key] for key in ("load_before", "python", "torch")}}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,115 @@
+"""The same encoder and masked autoencoder without the four exact savings, as papers write them.
+
+All patches are embedded before some are dropped; each stream's block runs over ``[fusion; stream]``
+and updates both, though the fusion tokens' part is thrown away; dense fusion forms every pair; the
+decoders' last block and prediction run on all tokens. Attention is the same fused kernel, so that
+what differs in time is what the savings save. Weights are the model's own, results equal.
+"""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from avblocks import (
+    AVMAE,
+    AVEncoder,
+    AVTokens,
+    Decoder,
+    DenseFusion,
+    FactorizedFusion,
+    FusionBlock,
+    Mask,
+    ViT,
+    masked_mse,
+    patchify,
+)
+from avblocks.nn import attend
+
+
+def plain_encode(
+    encoder: AVEncoder,
+    *,
+    image: Tensor,
+    audio: Tensor,
+    image_mask: Mask | None = None,
+    audio_mask: Mask | None = None,
+) -> AVTokens:
+    """Encode a batch as `AVEncoder` does; both modalities, ViTs of one depth."""
+    v, a = encoder.image.embed(image), encoder.audio.embed(audio)
+    v = v if image_mask is None else image_mask.kept(v)
+    a = a if audio_mask is None else audio_mask.kept(a)
+    f = encoder.fusion_tokens.expand(len(v), -1, -1)
+    blocks = {int(layer): cast(FusionBlock, b) for layer, b in encoder.fusion_blocks.items()}
+    for layer in range(encoder.depth):
+        context = f if layer in blocks else f[:, :0]
+        fused = _fuse(blocks[layer], f, v, a) if layer in blocks else f
+        v = _beside(encoder.image.blocks[layer], context, v)
+        a = _beside(encoder.audio.blocks[layer], context, a)
+        f = fused
+    return AVTokens(
+        image=encoder.image.norm(v), audio=encoder.audio.norm(a), fusion=encoder.fusion_norm(f)
+    )
+
+
+def plain_loss(
+    model: AVMAE, *, image: Tensor, audio: Tensor, image_mask: Mask, audio_mask: Mask
+) -> Tensor:
+    """Compute the loss of a batch as `AVMAE` does."""
+    tokens = plain_encode(
+        model.encoder, image=image, audio=audio, image_mask=image_mask, audio_mask=audio_mask
+    )
+    assert tokens.image is not None and tokens.audio is not None
+    pred_image = _decode(model.image_decoder, tokens.image, tokens.fusion, image_mask)
+    pred_audio = _decode(model.audio_decoder, tokens.audio, tokens.fusion, audio_mask)
+    return _loss(model, model.encoder.image, pred_image, image, image_mask) + _loss(
+        model, model.encoder.audio, pred_audio, audio, audio_mask
+    )
+
+
+def _beside(block: nn.Module, context: Tensor, x: Tensor) -> Tensor:
+    return block(torch.cat((context, x), dim=1))[:, context.shape[1] :]
+
+
+def _fuse(block: FusionBlock, fusion: Tensor, image: Tensor, audio: Tensor) -> Tensor:
+    f, v, a = block.norm_fusion(fusion), block.norm_image(image), block.norm_audio(audio)
+    f = f + block.drop_path(_read(block.interaction, f, v, a))
+    return f + block.drop_path(block.mlp(block.norm_mlp(f)))
+
+
+def _read(interaction: nn.Module, fusion: Tensor, image: Tensor, audio: Tensor) -> Tensor:
+    if isinstance(interaction, DenseFusion):
+        return _all_pairs(interaction, fusion, image, audio)
+    if isinstance(interaction, FactorizedFusion):
+        own, of_image, of_audio = fusion.split(interaction.num_tokens, dim=1)
+        of_image = interaction.image_aggregator(of_image, image)
+        of_audio = interaction.audio_aggregator(of_audio, audio)
+        own = _all_pairs(interaction.pairs, own, of_image, of_audio)
+        return torch.cat((own, of_image, of_audio), dim=1)
+    return interaction(fusion, image=image, audio=audio)
+
+
+def _all_pairs(dense: DenseFusion, fusion: Tensor, image: Tensor, audio: Tensor) -> Tensor:
+    n_v, n_a = image.shape[1], audio.shape[1]
+    left = image[:, :, None].expand(-1, -1, n_a, -1)
+    right = audio[:, None].expand(-1, n_v, -1, -1)
+    pairs = torch.cat((left, right), dim=-1).flatten(1, 2)
+    k, v = (F.linear(pairs, half.weight, half.bias) for half in (dense.k, dense.v))
+    read = attend(dense.q(fusion), k, v, num_heads=dense.num_heads, scale=dense.scale)
+    return dense.proj(read)
+
+
+def _decode(decoder: Decoder, kept: Tensor, fusion: Tensor, mask: Mask) -> Tensor:
+    shown = decoder.embed(kept)
+    blank = decoder.mask_token.to(shown.dtype).expand(len(kept), mask.ids_masked.shape[1], -1)
+    patches = mask.restore(kept=shown, masked=blank) + decoder.pos_embed(decoder.pos_embed.grid)
+    tokens = torch.cat((decoder.embed(fusion), patches), dim=1)
+    for block in decoder.blocks:
+        tokens = block(tokens)
+    return decoder.pred(decoder.norm(tokens))[:, fusion.shape[1] :]
+
+
+def _loss(model: AVMAE, vit: ViT, pred: Tensor, x: Tensor, mask: Mask) -> Tensor:
+    target = mask.masked(patchify(x, patch=vit.patch))
+    return masked_mse(mask.masked(pred), target, normalize=model.normalize_targets)

@@ -1,0 +1,128 @@
+"""Rows as a table, what the paper's runs would cost, and the file of all figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from avblocks.data.write import replacing
+from recipes._benchmark.cases import Case
+
+HEAD = {
+    "samples_per_s": "samples/s",
+    "ms": "ms a step",
+    "ms_range": "range",
+    "memory_mb": "memory, MB",
+    "gflop_per_sample": "GFLOP a sample",
+    "share_of_peak": "share of peak",
+    "times_plain": "times as fast as plain",
+    "times_reference": "times the reference",
+}
+_WIDTHS = (53, 10, 10, 18, 11, 15, 14, 23, 20)
+REFERENCE = {
+    "backward factorized b4 float32 eager": 1.15,
+    "backward dense b4 float32 eager": 0.97,
+    "encode dense b4 float32 eager": 4 / 16,
+}
+"""Samples a second of the reference implementation on two CPU cores, of another day and machine:
+ViT-B, forward and backward pass; and its dense encoder on all patches, 16 to 21 s for four."""
+_CLIPS = {"VGGSound": 184_000, "AudioSet-2M": 2_041_789}
+"""To train on, as published, VGGSound's rounded; some have left the web since."""
+_EPOCHS = 200
+_MACHINE = ("machine", "python", "torch")
+
+
+def against_reference(case: Case, row: dict[str, Any]) -> dict[str, Any]:
+    """Add how many times as fast as the reference a row of the CPU is, where that was measured."""
+    theirs = REFERENCE.get(case.name)
+    if theirs is None or case.device != "cpu" or case.tiny or "error" in row:
+        return row
+    return row | {"times_reference": round(row["samples_per_s"] / theirs, 2)}
+
+
+def cells(row: dict[str, Any]) -> dict[str, str]:
+    """Lay out a row for print and for the documentation; an error stands in its first cell."""
+    if "error" in row:
+        return dict.fromkeys(HEAD.values(), "") | {"samples/s": row["error"]}
+    return {title: _cell(key, row.get(key)) for key, title in HEAD.items()}
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " to ".join(_number(one) for one in value)
+    return f"{100 * value:.0f} %" if key == "share_of_peak" else _number(value)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def head() -> str:
+    """Return the titles as a line."""
+    return _line(["", *HEAD.values()])
+
+
+def printed(name: str, row: dict[str, Any]) -> str:
+    """Return a row as a line."""
+    return f"{name}  {row['error']}" if "error" in row else _line([name, *cells(row).values()])
+
+
+def _line(found: list[str]) -> str:
+    first, *rest = zip(found, _WIDTHS, strict=True)
+    text = "".join(f"{cell:>{width}}" for cell, width in rest)
+    return f"{first[0]:{first[1]}}{text}".rstrip()
+
+
+def cost(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """GPU-hours of the paper's pre-trainings at the best measured speed of a factorized step.
+
+    The data loader is taken to keep up, and eight GPUs to be eight times as fast as one.
+    """
+    speeds = [
+        row["samples_per_s"]
+        for name, row in rows.items()
+        if name.startswith("pretrain factorized") and "checkpointing" not in name
+        if "error" not in row
+    ]
+    if not speeds:
+        return {}
+    hours = {n: clips * _EPOCHS / max(speeds) / 3600 for n, clips in _CLIPS.items()}
+    return {
+        n: {"GPU-hours": round(all_, 1), "hours on 8 GPUs": round(all_ / 8, 1)}
+        for n, all_ in hours.items()
+    }
+
+
+def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: Any) -> None:
+    """Put a device's figures into a file; those of other devices and of other cases stay."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    mine = known.setdefault("cases", {}).setdefault(device, {})
+    mine |= rows
+    tables = known.setdefault("tables", {})
+    tables[device] = {name: cells(row) for name, row in mine.items()}
+    for row in mine.values():
+        if "machine" in row:
+            known.setdefault("machines", {})[device] = {key: row[key] for key in _MACHINE}
+    if device == "cuda":
+        known["cost"] = cost(mine)
+    if growth:
+        known.setdefault("scaling", {})[device] = growth
+        known.setdefault("lines", {})[device] = lines(growth)
+    with replacing(path) as half:
+        half.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+
+
+def lines(growth: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Lay out the fitted lines: what each more token or sample adds, and how well they fit."""
+    found: dict[str, dict[str, str]] = {}
+    for fusion, axes in growth.items():
+        for axis, one in axes.items() if "error" not in axes else ():
+            ms, mb = one["ms_line"], one["mb_line"]
+            found[f"{fusion}, {axis.replace('_', ' ')}"] = {
+                "ms for each more": f"{ms['by_1']:.3g}",
+                "R² of the line": f"{ms['r2']:.3f}",
+                "MB for each more": f"{mb['by_1']:.3g}",
+                "R² of that line": f"{mb['r2']:.3f}",
+            }
+    return found

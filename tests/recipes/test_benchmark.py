@@ -1,0 +1,205 @@
+"""The speed test: figures that fit together, an honest plain formula, errors that end nothing."""
+
+import json
+import operator
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
+
+from avblocks import DenseFusion, RandomMask, av_mae, av_vit
+from recipes import benchmark
+from recipes._benchmark import table
+from recipes._benchmark.cases import FUSIONS, Case, cases, chosen
+from recipes._benchmark.drawn import draw
+from recipes._benchmark.measure import in_process, measured, peak_mb
+from recipes._benchmark.plain import plain_encode, plain_loss
+from recipes._benchmark.scaling import Point, _along, kept_bytes, line
+from recipes._benchmark.work import prepare
+
+each = pytest.mark.parametrize("fusion", FUSIONS)
+TINY = Case(task="backward", tiny=True)
+
+
+@each
+@pytest.mark.parametrize("layers", ["all", [1], "none"], ids=str)
+def test_the_plain_formula_is_the_same_model(fusion: str, layers: object) -> None:
+    sizes = {"image_size": 16, "audio_size": (16, 24), "patch": 4, "num_tokens": (2, 1, 1)}
+    encoder = av_vit(16, depth=2, num_heads=2, fusion=fusion, fusion_layers=layers, **sizes)
+    model = av_mae(encoder, dim=8, depth=2, num_heads=2).double()
+    given = {"image": torch.randn(2, 3, 16, 16), "audio": torch.randn(2, 1, 16, 24)}
+    given = {name: x.double() for name, x in given.items()}
+    masks = {
+        "image_mask": RandomMask(0.75)((4, 4), batch=2),
+        "audio_mask": RandomMask(0.8)((4, 6), batch=2),
+    }
+    losses = model(**given, **masks).loss, plain_loss(model, **given, **masks)
+    assert_close(losses[0], losses[1], rtol=0, atol=1e-10)
+    pairs = [torch.autograd.grad(x, list(model.parameters()), allow_unused=True) for x in losses]
+    for mine, theirs in zip(*pairs, strict=True):
+        none = torch.zeros(())
+        assert_close(none if mine is None else mine, none if theirs is None else theirs)
+    assert_close(plain_encode(encoder, **given), encoder(**given), rtol=0, atol=1e-10)
+
+
+@each
+@pytest.mark.parametrize("task", ["backward", "encode"])
+def test_useful_operations_are_those_torch_counts(task: str, fusion: str) -> None:
+    work = prepare(replace(TINY, task=task, fusion=fusion, batch=3))
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        work.step()
+    assert counter.get_total_flops() == 3 * work.flops
+
+
+def test_fine_tuning_counts_all_but_the_head() -> None:
+    work = prepare(replace(TINY, task="finetune", batch=1))
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        work.step()
+    head = 3 * 3 * 2 * 32 * 309
+    assert counter.get_total_flops() == work.flops + head
+
+
+@pytest.mark.parametrize("task", ["pretrain", "finetune"])
+def test_a_step_trains(task: str) -> None:
+    step = prepare(replace(TINY, task=task)).step
+    model = step.args[1]
+    before = [p.detach().clone() for p in model.parameters()]
+    step()
+    pairs = zip(before, model.parameters(), strict=True)
+    changed = [not torch.equal(old, new) for old, new in pairs]
+    assert sum(changed) > len(changed) / 2
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_figures_of_a_row_fit_together() -> None:
+    case = replace(TINY, fusion="dense", batch=2, plain=True)
+    row = measured(case, 0.01)
+    assert row["samples_per_s"] == pytest.approx(2e3 / row["ms"], rel=1e-3)
+    low, high = row["ms_range"]
+    assert 0 < low <= row["ms"] <= high and row["repeats"] >= 3
+    speed = row["gflop_per_sample"] * row["samples_per_s"]
+    assert row["share_of_peak"] == pytest.approx(speed / row["peak_gflops"], rel=5e-3)
+    low, high = row["times_plain_range"]
+    assert 0 < low <= row["times_plain"] <= high
+    assert {"machine", "load_before", "python", "torch", "memory_mb"} <= set(row)
+
+
+def test_memory_is_the_peak() -> None:
+    many = torch.ones(100_000_000)
+    with_it = peak_mb("cpu")
+    del many
+    assert with_it > 400 and peak_mb("cpu") == pytest.approx(with_it, rel=0.01)
+    alone = in_process(measured, replace(TINY, batch=1), 0.01)["memory_mb"]
+    assert 100 < alone < with_it
+
+
+def test_an_error_is_a_row_and_not_the_end() -> None:
+    assert in_process(operator.truediv, 1, 0) == {"error": "ZeroDivisionError: division by zero"}
+    assert "killed" in in_process(os._exit, 1)["error"]
+    line = table.printed("a case", {"error": "ValueError: x"})
+    assert line == "a case  ValueError: x"
+
+
+def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "results" / "performance.json"
+    preset = replace(benchmark.PRESETS["smoke"][1], out=out)
+    known = {"cases": {"cuda": {"a": {"error": "kept"}}}, "tables": {"cuda": {"a": {}}}}
+    out.parent.mkdir()
+    out.write_text(json.dumps(known))
+    benchmark.main(replace(preset, cases=("encode*",), scaling=False))
+    benchmark.main(replace(preset, cases=("finetune*",), scaling=False))
+    found = json.loads(out.read_text())
+    names = ["encode token b4 bfloat16 eager", "finetune factorized b2 float32 eager"]
+    assert list(found["cases"]["cpu"]) == names == list(found["tables"]["cpu"])
+    assert found["cases"]["cuda"] == {"a": {"error": "kept"}}
+    row = found["cases"]["cpu"][names[0]]
+    assert (row["precision"], row["device"], row["batch"]) == ("bfloat16", "cpu", 4)
+    assert set(found["machines"]["cpu"]) == {"machine", "python", "torch"}
+    assert all(len(cells) == len(table.HEAD) for cells in found["tables"]["cpu"].values())
+    printed = capsys.readouterr().out.splitlines()
+    assert "share of peak" in printed[0] and printed[1].startswith(names[0])
+
+
+def test_every_case_has_a_name_of_its_own() -> None:
+    for device in ("cpu", "cuda"):
+        listed = cases(device)
+        assert len({case.name for case in listed}) == len(listed)
+        assert {case.device for case in listed} == {device}
+        for what in ("pretrain", "encode", "finetune", "float32", "bfloat16", "compiled"):
+            assert any(what in case.name for case in listed)
+        assert {case.fusion for case in listed if case.task == "pretrain"} == set(FUSIONS)
+        assert any(case.checkpointing for case in listed)
+    assert set(table.REFERENCE) <= {case.name for case in cases("cpu")}
+
+
+def test_cases_are_chosen_by_pattern() -> None:
+    listed = cases("cpu")
+    assert chosen(listed, ("*",)) == listed
+    assert {case.task for case in chosen(listed, ("encode*", "finetune*"))} == {
+        "encode",
+        "finetune",
+    }
+    with pytest.raises(ValueError, match="'nothing' fits none of: backward token"):
+        chosen(listed, ("nothing",))
+    with pytest.raises(ValueError, match="--seconds must be above 0"):
+        benchmark.main(benchmark.Config(seconds=0))
+
+
+def test_the_reference_is_for_the_same_case_alone() -> None:
+    case = Case(task="backward")
+    assert table.against_reference(case, {"samples_per_s": 2.3})["times_reference"] == 2.0
+    for other in (replace(case, device="cuda"), replace(case, tiny=True), replace(case, batch=8)):
+        assert "times_reference" not in table.against_reference(other, {"samples_per_s": 2.3})
+
+
+def test_cost_is_that_of_the_fastest_step() -> None:
+    rows = {
+        "pretrain factorized b64 bfloat16 compiled": {"samples_per_s": 1000.0},
+        "pretrain factorized b64 bfloat16 eager": {"samples_per_s": 500.0},
+        "pretrain factorized b64 bfloat16 graphs": {"error": "x"},
+        "pretrain dense b64 bfloat16 compiled": {"samples_per_s": 9000.0},
+    }
+    hours = 184_000 * 200 / 1000 / 3600
+    assert table.cost(rows)["VGGSound"]["GPU-hours"] == pytest.approx(hours, abs=0.1)
+    assert table.cost(rows)["VGGSound"]["hours on 8 GPUs"] == pytest.approx(hours / 8, abs=0.1)
+    assert table.cost({}) == {}
+
+
+def test_memory_of_dense_fusion_is_linear_in_image_plus_audio_tokens() -> None:
+    fuse = DenseFusion(16, num_heads=2)
+
+    def kept(n_v: int, n_a: int) -> int:
+        image, audio, tokens = (torch.randn(2, n, 16).requires_grad_() for n in (n_v, n_a, 4))
+        return kept_bytes(lambda: fuse(tokens, image=image, audio=audio).sum(), fuse)
+
+    step = kept(128, 64) - kept(64, 64)
+    assert step > 0
+    assert kept(64, 128) - kept(64, 64) == step == kept(192, 320) - kept(128, 320)
+
+
+def test_growth_is_measured_fitted_and_drawn(tmp_path: Path) -> None:
+    start = Point(fusion="dense", dim=32, depth=1, image_size=32, audio_seconds=0.5)
+    found = _along(start, {"image_size": (32, 64), "batch": (1, 2, 3), "fusion_tokens": (4, 8)})
+    assert found["image_size"]["x"] == [4, 16] and found["batch"]["x"] == [1, 2, 3]
+    assert found["batch"]["mb_line"]["r2"] == 1.0
+    one, two, _ = found["batch"]["gflop"]
+    assert two == pytest.approx(2 * one, rel=1e-3)
+    growth = {"dense": found, "token": {"error": "x"}}
+    draw(growth, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 1000
+    assert set(table.lines(growth)) == {
+        f"dense, {a}" for a in ("image size", "batch", "fusion tokens")
+    }
+    assert line([1, 2, 3], [5, 7, 9]) == {"at_0": 3.0, "by_1": 2.0, "r2": 1.0}
+    assert line([1, 2, 3], [1, 4, 1])["r2"] < 0.1
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_measured() -> None:
+    row = in_process(measured, replace(TINY, task="pretrain", mode="compiled"), 0.1)
+    assert "error" not in row and row["samples_per_s"] > 0

@@ -1,0 +1,123 @@
+"""A step never waits for the device: nothing on the host asks what a tensor's values are.
+
+The forward passes run on a GPU that is not there (tensors without values): whatever needs a value
+raises, and so does mixing devices by mistake. Forward and backward pass and optimiser then run on
+the CPU under an eye on the operations that would wait.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from tiny_model import TINY
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.optim import AdamW
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from avblocks.data import AVBatch
+from avblocks.heads import classifier
+from recipes._classification import Classification
+from recipes._data import Data
+from recipes._model import build_autoencoder, build_encoder
+from recipes._pretraining import Pretraining
+
+DATA = Data(name="scenes", seconds=0.5, size=32, mels=32)
+WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2", "bincount"}
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raises at what makes the host wait: a value that is read, a size that hangs on values."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        home = isinstance(out, Tensor) and out.device.type == "cpu"
+        if name in WAITS or (home and any(on_gpu(x) for x in args)):
+            raise AssertionError(f"{name} waits for the device")
+        return out
+
+
+def on_gpu(value: object) -> bool:
+    return isinstance(value, Tensor) and value.device.type == "cuda"
+
+
+def batch() -> AVBatch:
+    return AVBatch(
+        image=torch.randint(256, (2, 3, 50, 60), dtype=torch.uint8),
+        audio=torch.randn(2, 8000),
+        flip=torch.tensor([True, False]),
+        gain=torch.randn(2),
+        target=torch.eye(5)[:2],
+        seeds=(1, 2),
+        paths=("a.mp4", "b.mp4"),
+        crop=torch.tensor([[3.0, 4.0, 40.0, 41.0], [0.0, 0.0, 50.0, 50.0]]),
+        size=32,
+    )
+
+
+def pretraining() -> nn.Module:
+    return Pretraining(build_autoencoder(TINY, DATA), data=DATA, image_mask=0.75, audio_mask=0.8)
+
+
+def classification() -> nn.Module:
+    return Classification(
+        build_encoder(TINY, DATA, drop_path=0.5),
+        classifier(TINY.dim, num_classes=5, batch_norm=False),
+        data=DATA,
+        frozen=False,
+        mixup=1.0,
+        smoothing=0.1,
+        frequency=torch.full((5,), 0.2),
+    )
+
+
+def to_fake_gpu(model: nn.Module) -> None:
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(torch.empty_like(parameter, device="cuda")))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, torch.empty_like(buffer, device="cuda"))
+
+
+models = pytest.mark.parametrize("make", [pretraining, classification])
+
+
+@pytest.mark.usefixtures("unchecked")
+@models
+def test_a_forward_pass_asks_for_no_value(make: Callable[[], nn.Module]) -> None:
+    model = make()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        to_fake_gpu(model)
+        given = batch().to("cuda")
+        with NoWaiting():
+            losses = model(given)
+        assert all(loss.device.type == "cuda" for loss in losses.values())
+
+
+@models
+def test_a_step_asks_for_no_value(make: Callable[[], nn.Module]) -> None:
+    model = make()
+    optimizer = AdamW(model.parameters(), fused=True)
+    given = batch()
+    for _ in range(2):
+        with NoWaiting():
+            model(given)["loss"].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [float, Tensor.tolist, bool, Tensor.cpu, lambda x: x[x > 0], lambda x: torch.unique(x)],
+)
+def test_what_waits_is_noticed(ask: Callable[[Tensor], object]) -> None:
+    # torch says it in many words, each of its own kind.
+    told = pytest.raises(Exception, match=r"waits|_local_scalar|tolist|dynamic|unique|nonzero")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        loss = torch.ones(1, device="cuda")
+        with told, NoWaiting():
+            ask(loss)

@@ -1,0 +1,49 @@
+"""What an import costs: seconds of the processor, and libraries that wait until they are used."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = """
+import sys, time, torch
+before, start = set(sys.modules), time.process_time()
+import avblocks
+print(time.process_time() - start)
+print(*{name.split(".")[0] for name in set(sys.modules) - before})
+"""
+HELP = """
+import runpy, sys
+from recipes.__main__ import recipes
+from pathlib import Path
+
+heavy = {
+    "torchvision", "lightning", "matplotlib", "pandas", "sklearn", "scipy", "torchmetrics",
+    "tensorboard", "mir_eval", "torch._dynamo",
+}
+for name in recipes(Path("recipes")):
+    sys.argv = [name, "--help"]
+    try:
+        runpy.run_module(f"recipes.{name}", run_name="__main__")
+    except SystemExit as end:
+        print(name, end.code, *sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def run(code: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+
+def test_the_library_adds_next_to_nothing_to_torch() -> None:
+    seconds, names = run(LIBRARY).stdout.splitlines()
+    assert float(seconds) < 0.3
+    others = set(names.split()) - sys.stdlib_module_names
+    assert others <= {"avblocks", "einops", "jaxtyping", "numpy", "wadler_lindig"}
+
+
+def test_help_waits_for_no_library_that_only_training_needs() -> None:
+    lines = run(HELP).stderr.splitlines()
+    assert len(lines) >= 13
+    assert all(len(line.split()) == 2 and line.endswith(" 0") for line in lines), lines
