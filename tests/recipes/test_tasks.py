@@ -1,6 +1,8 @@
 """The tasks, small: what they leave, exact resume, sounds and pictures that are swapped."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -124,3 +126,21 @@ def test_a_swapped_sound_is_that_of_a_stranger(root: Path) -> None:
         (label,), (other,) = clips.items[first].labels, clips.items[second].labels
         assert PARTS[other][0] not in TIMBRES_OF_LOOK[PARTS[label][1]]
     assert with_strangers(clips, scenes=False).places[0] == (0, 1)
+
+
+@pytest.mark.slow
+def test_a_finished_run_of_two_processes_gives_its_scores_again(root: Path, tmp_path: Path) -> None:
+    words = "--checkpoint None --epochs 2 --warmup 0 --batch 4 --run.devices 2 --width 8"
+    sizes = "--data.seconds 0.5 --data.size 16 --data.mels 32 --data.workers 0"
+    place = ["--data.name", "avsbench_avss", "--data.root", str(root / "avsbench")]
+    command = [sys.executable, "-m", "recipes.paper_segment", *words.split(), *sizes.split()]
+
+    def run(*more: str) -> dict[str, dict[str, float]]:
+        whole = [*command, *place, "--run.dir", str(tmp_path / "run"), *more]
+        subprocess.run(whole, check=True, capture_output=True, timeout=300)
+        return json.loads((tmp_path / "run/scores.json").read_text())["scores"]
+
+    before = run()
+    (tmp_path / "run/scores.json").unlink()
+    after = run("--run.resume")  # one process adds up in another order
+    assert after == {sound: pytest.approx(row, rel=1e-5) for sound, row in before.items()}
