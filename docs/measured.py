@@ -53,16 +53,19 @@ def layout(found: dict[str, Any], names: dict[str, str], *, head: str = "") -> l
     Returns:
         The head, then a row each.
     """
-    inner = [value for value in found.values() if isinstance(value, dict)]
+    shown = names or {key: key for key in found}
+    inner = [value for key in shown if isinstance(value := found.get(key), dict)]
     columns = list(dict.fromkeys(column for value in inner for column in value)) or [""]
 
     def cell(key: str, column: str) -> str:
         value = found.get(key)
         return text(value.get(column) if isinstance(value, dict) else value)
 
-    named = (names or {key: key for key in found}).items()
     titles = [title.strip() for title in head.split(",")] if head else ["", *columns]
-    return [titles, *([name, *(cell(key, column) for column in columns)] for key, name in named)]
+    return [
+        titles,
+        *([name, *(cell(key, column) for column in columns)] for key, name in shown.items()),
+    ]
 
 
 def text(value: Any) -> str:

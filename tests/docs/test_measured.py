@@ -64,10 +64,12 @@ def test_rows_and_columns(results: Path) -> None:
         ["fast", "9"],
         ["slow", "1.5"],
     ]
+    beside = {**speed, "versions": {"python": "3"}}  # what is not shown has no column
+    assert measured.layout(beside, {"fast": "fast"}) == [["", ""], ["fast", "9"]]
     assert measured.layout(scores, {"theirs": "others", "none": "nobody"}) == [
-        ["", "top-1", "mAP"],
-        ["others", "not measured yet", "2"],
-        ["nobody", "not measured yet", "not measured yet"],
+        ["", "mAP"],
+        ["others", "2"],
+        ["nobody", "not measured yet"],
     ]
 
 
