@@ -40,7 +40,12 @@ class Tested:
 TESTED = {
     "paper_linear_probe": Tested("vggsound", ("--data.root", "CLIPS"), alike=False),
     "paper_finetune": Tested("vggsound", ("--data.root", "CLIPS")),
-    "paper_localize": Tested("scenes", ("--data.name", "vggss", "--data.root", "CLIPS")),
+    "paper_localize": Tested(  # which norms over batches only where the encoder is frozen
+        "scenes", ("--data.name", "vggss", "--data.root", "CLIPS", "--no-frozen")
+    ),
+    "paper_separate": Tested(
+        "scenes", ("--data.name", "vggsound", "--data.root", "CLIPS"), alike=False
+    ),
     "paper_segment": Tested(
         "scenes",
         ("--data.name", "avsbench_avss", "--data.root", "CLIPS/avsbench", "--width", "8"),
