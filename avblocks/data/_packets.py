@@ -1,7 +1,6 @@
 """Moving in an open file, whose times are absolute, in seconds."""
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import cast
 
@@ -32,11 +31,10 @@ def packets(media: Media | Sound, *streams: AudioStream | VideoStream) -> Iterat
     """Give the packets of streams, as they come in the file.
 
     PyAV's own generators, left before their end, free what they hold only if they are closed: 0.4
-    kB a read, which grow without end. Nor does a container's ``decode`` close the one within it.
+    kB a read, which grow without end. ``yield from`` closes them, which a loop, and a container's
+    ``decode``, do not.
     """
-    found = cast(Generator[av.Packet, None, None], media.container.demux(*streams))
-    with closing(found):
-        yield from found
+    yield from media.container.demux(*streams)
 
 
 def pictures(media: Media) -> Iterator[av.VideoFrame]:
