@@ -21,6 +21,16 @@ def gather(value: Tensor) -> list[Tensor]:
     return gather_lists([value.cpu()])
 
 
+def reduced(value: Tensor, *, mean: bool = False) -> Tensor:
+    """Return the mean or the largest over all processes; the host waits for none of them."""
+    _, world = rank_and_world()
+    if world == 1:
+        return value
+    value = value.clone()
+    distributed.all_reduce(value, distributed.ReduceOp.SUM if mean else distributed.ReduceOp.MAX)
+    return value / world if mean else value
+
+
 def gather_lists(values: list[T]) -> list[T]:
     """Return the values of all processes, one process after the other; tensors on the CPU."""
     _, world = rank_and_world()

@@ -1,14 +1,13 @@
 """`Finite`: looks out for losses and gradients that are not finite numbers."""
 
-from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
 from recipes import _saves
 from recipes._distributed import gather_lists
+from recipes._engine_readings import Reading
 
 PATIENCE = 10
 """Steps left out in a row after which a run stops all the same."""
@@ -29,51 +28,47 @@ class Finite:
 
     def __init__(self, model: nn.Module, *, skip: bool, saves: Path) -> None:
         self.model, self.skip, self.saves = model, skip, saves
-        self.fault = ""
         self.in_a_row = 0
-        self._step = 0
-        self._clips: list[str] = []
         self._buffers: list[Tensor] = []
 
-    def begin(self, step: int) -> None:
-        """Note that a step begins.
-
-        Args:
-            step: Its number, from 1.
-        """
-        self._step, self._clips = step, []
-        self.in_a_row = self.in_a_row + 1 if self.fault else 0
-        self.fault = ""
+    def begin(self) -> None:
+        """Remember what a step that begins may have to go back to."""
         if self.skip:
             self._buffers = [buffer.clone() for buffer in self.model.buffers()]
 
-    def loss(self, mean: float, *, own: float, batch: Any) -> None:
-        """Look at the loss of a batch.
+    def fault(self, reading: Reading, *, scaled: bool) -> str:
+        """Tell what is wrong with a step.
 
         Args:
-            mean: Over all processes, so none of them misses that another's is not finite.
-            own: That of this process.
-            batch: May have `paths`, to be named.
+            reading: What it measured.
+            scaled: Whether a loss scaler looks after the gradient: it skips such a step itself,
+                and lowers its scale.
+
+        Returns:
+            What, and in which clips of all processes, if the step is to be left out; else "".
 
         Raises:
             FloatingPointError: If it is not finite and the run is to stop.
         """
-        paths = [str(path) for path in getattr(batch, "paths", ())]
-        self._clips += paths
-        if not isfinite(mean):
-            self._note(f"loss {mean}", [] if isfinite(own) else paths)
-
-    def gradient(self, norm: float) -> None:
-        """Look at the norm of a step's gradient.
-
-        Args:
-            norm: The same in all processes.
-
-        Raises:
-            FloatingPointError: If it is not finite and the run is to stop.
-        """
-        if not isfinite(norm) and not self.fault:
-            self._note(f"gradient norm {norm}", self._clips)
+        losses = [row[0] for row in reading.means]
+        if not all(map(isfinite, losses)):
+            own = zip(reading.own, reading.clips, strict=True)
+            what = f"loss {sum(losses)}"
+            clips = [clip for loss, part in own if not isfinite(loss) for clip in part]
+        elif not isfinite(reading.norm) and not scaled:
+            what = f"gradient norm {reading.norm}"
+            clips = [clip for part in reading.clips for clip in part]
+        else:
+            self.in_a_row = 0
+            return ""
+        self.in_a_row += 1
+        listed = ", ".join(gather_lists(clips)) or "unnamed"
+        fault = f"{what} in step {reading.step}; clips of the batch: {listed}"
+        if self.skip and self.in_a_row < PATIENCE:
+            return fault
+        good = _saves.latest(self.saves, report=lambda _: None) or "none yet"
+        rows = f"; {self.in_a_row} such steps in a row" if self.skip else ""
+        raise FloatingPointError(f"{fault}{rows}; last good checkpoint: {good}")
 
     def leave_out(self) -> None:
         """Drop the step's gradients and what it did to the batch statistics."""
@@ -81,13 +76,3 @@ class Finite:
             parameter.grad = None
         for buffer, before in zip(self.model.buffers(), self._buffers, strict=True):
             buffer.copy_(before)
-
-    def _note(self, what: str, paths: Sequence[str]) -> None:
-        clips = ", ".join(gather_lists(list(paths))) or "unnamed"
-        fault = f"{what} in step {self._step}; clips of the batch: {clips}"
-        self.fault = f"{self.fault}; {fault}" if self.fault else fault
-        if self.skip and self.in_a_row < PATIENCE - 1:
-            return
-        good = _saves.latest(self.saves, report=lambda _: None) or "none yet"
-        rows = f"; {self.in_a_row + 1} such steps in a row" if self.skip else ""
-        raise FloatingPointError(f"{self.fault}{rows}; last good checkpoint: {good}")

@@ -2,21 +2,22 @@
 
 import copy
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
+from recipes._distributed import reduced
 from recipes._engine import Job
 from recipes._engine_finite import Finite
-from recipes._engine_parts import Position, fill, rebind, shard
+from recipes._engine_parts import Position, evaluating, fill, rebind, shard
+from recipes._engine_readings import LATE, Part, Reading
+from recipes._engine_record import Record
 from recipes._folder import checkpoints
 from recipes._logs import Report
 from recipes._plan import Plan, seed_all
@@ -50,8 +51,7 @@ class Loop(L.LightningModule):
         self.at = start
         self.signals = StopSignals()
         self.stopped_by = 0
-        self._sums: dict[str, float] = {}
-        self._norm = 0.0
+        self._parts: list[Part] = []
         self._since = (0, 0.0)
 
     def configure_model(self) -> None:
@@ -83,6 +83,9 @@ class Loop(L.LightningModule):
         """Listen to signals, and make up for an evaluation that is due but not recorded."""
         skip = self.job.run.on_nonfinite == "skip"
         self.finite = Finite(self.model, skip=skip, saves=checkpoints(self.folder))
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        late = self.device.type in LATE and not skip
+        self.record = Record(self.report, self.finite, scaled=scaled, late=late)
         self.signals.listen()
         self.catch_up(self.trainer)
         self._since = (self.sampler.consumed, time.perf_counter())
@@ -97,7 +100,7 @@ class Loop(L.LightningModule):
             self.job.on_batch(batch)
         if batch_idx % self.plan.accumulate:
             return
-        self.finite.begin(self.at + 1)
+        self.finite.begin()
         rates = self.job.schedule(self.plan.epoch(self.at))
         for group, rate in zip(self.job.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -107,26 +110,21 @@ class Loop(L.LightningModule):
         part = batch_idx % self.plan.accumulate
         seed_all(self.job.run.seed, "train", self.at, part, self.global_rank)
         out = self.model(batch)
-        names = [name for name, value in out.items() if value.ndim == 0]
+        names = ["loss", *(n for n, x in out.items() if x.ndim == 0 and n != "loss")]
         values = torch.stack([out[name].detach().float() for name in names])
-        own = float(values[names.index("loss")])
-        reduced = self.trainer.strategy.reduce(values, reduce_op="mean").tolist()
-        means = dict(zip(names, reduced, strict=True))
-        self.finite.loss(means["loss"], own=own, batch=batch)
-        for name, value in means.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
+        means, clips = reduced(values, mean=True), [str(p) for p in getattr(batch, "paths", ())]
+        self._parts.append(Part(names=names, means=means, own=values[0], clips=clips))
         return out["loss"]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure the gradient, and clip it."""
+        """Measure the step, clip the gradient, and see whether to leave the step out."""
         params = [p for p in self.model.parameters() if p.grad is not None]
         norm = get_total_norm([p.grad for p in params if p.grad is not None])
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        self._norm = float(norm)
-        # A loss scaler skips such a step itself, and lowers its scale.
-        if getattr(self.trainer.precision_plugin, "scaler", None) is None:
-            self.finite.gradient(self._norm)
-        if self.finite.fault:
+        parts, self._parts = self._parts, []
+        self.reading = Reading(self.at + 1, parts=parts, norm=norm, signal=self._any_signal())
+        self.record.add(self.reading)
+        if self.record.fault:
             self.finite.leave_out()
         elif self.job.run.clip_grad is not None:
             clip_grads_with_norm_(params, self.job.run.clip_grad, norm)
@@ -138,15 +136,20 @@ class Loop(L.LightningModule):
         if (batch_idx + 1) % plan.accumulate:
             return
         self.at += 1
-        self._record()
-        self.stopped_by = self._any_signal()
-        last = self.stopped_by or self.at == plan.stop
-        due = bool(last) or self.at % self.job.run.save_every == 0
-        if due:
+        consumed, since = self._since
+        self.reading.known = {
+            "lr": max(group["lr"] for group in self.job.optimizer.param_groups),
+            "samples_per_s": (self.sampler.consumed - consumed) / (time.perf_counter() - since),
+        }
+        due = self.at == plan.stop or self.at % self.job.run.save_every == 0
+        evaluates = self.job.evaluate is not None and plan.evaluates(self.at)
+        self.record.write(everything=due or evaluates)
+        self.stopped_by = self.record.signal
+        if due or self.stopped_by:
             self.save()
-        if plan.evaluates(self.at) and not self.stopped_by:
+        if evaluates and not self.stopped_by:
             self._evaluate(self.trainer)
-            self.stopped_by = self._any_signal()  # an evaluation may take long
+            self.stopped_by = int(self._any_signal())  # an evaluation may take long
             if self.stopped_by and not due:
                 self.save()
         self.trainer.should_stop = bool(self.stopped_by)
@@ -176,57 +179,32 @@ class Loop(L.LightningModule):
         if trainer.strategy.broadcast(missing) and self.plan.evaluates(self.at):
             self._evaluate(trainer)
 
-    def _record(self) -> None:
-        consumed, since = self._since
-        seconds = max(time.perf_counter() - since, 1e-9)
-        sums, self._sums = self._sums, {}
-        if self.finite.fault:
-            if self.report is not None:
-                self.report.left_out(self.at, self.finite.fault)
-            return
-        values = {name: value / self.plan.accumulate for name, value in sums.items()}
-        values["lr"] = max(group["lr"] for group in self.job.optimizer.param_groups)
-        values["grad_norm"] = self._norm
-        values["samples_per_s"] = (self.sampler.consumed - consumed) / seconds
-        if self.report is not None:
-            self.report.step(self.at, values)
-
     def finish(self, trainer: L.Trainer) -> None:
         """Do what a recipe does once all steps are taken, on the device and in the precision."""
-        self._whole()  # for whoever uses the model after the run
+        whole = self._whole()  # for whoever uses the model after the run
         if self.job.final is not None and self.at >= self.plan.total and not self.stopped_by:
-            with self._evaluation(trainer, "final") as model:
-                self.job.final(model)
+            seed_all(self.job.run.seed, "final", self.at, trainer.global_rank)
+            with evaluating(whole, trainer.precision_plugin):
+                self.job.final(whole)
 
     def _evaluate(self, trainer: L.Trainer) -> None:
         if self.job.evaluate is None:
             return
-        with self._evaluation(trainer, "evaluate") as model:
-            scores = self.job.evaluate(model, self.plan.epochs_done(self.at))
+        seed_all(self.job.run.seed, "evaluate", self.at, trainer.global_rank)
+        whole = self._whole()
+        with evaluating(whole, trainer.precision_plugin):
+            scores = self.job.evaluate(whole, self.plan.epochs_done(self.at))
         if self.report is not None:
             self.report.evaluation(self.at, scores)
 
-    @contextmanager
-    def _evaluation(self, trainer: L.Trainer, what: str) -> Iterator[nn.Module]:
-        """Give the model, set up for evaluation, the same in every process; and set it back."""
-        seed_all(self.job.run.seed, what, self.at, trainer.global_rank)
-        if torch.distributed.is_initialized():  # Each process has its own batch statistics so far.
-            for buffer in self.model.buffers():
-                torch.distributed.broadcast(buffer, 0)
-        whole = self._whole()
-        modes = {module: module.training for module in whole.modules()}
-        whole.eval()
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
-            yield whole
-        for module, training in modes.items():
-            module.training = training
-
     def _whole(self) -> nn.Module:
-        """The model with its parameters together."""
+        """The model with its parameters together, and rank 0's statistics of batches."""
+        if distributed.is_initialized():
+            for buffer in self.model.buffers():
+                distributed.broadcast(buffer, 0)
         if self.job.model is not self.model:
             fill(self.job.model.to(self.device), self.model)
         return self.job.model
 
-    def _any_signal(self) -> int:
-        flag = torch.tensor(float(self.signals.received), device=self.device)
-        return int(self.trainer.strategy.reduce(flag, reduce_op="max"))
+    def _any_signal(self) -> Tensor:
+        return reduced(torch.full((), float(self.signals.received), device=self.device))

@@ -1,10 +1,13 @@
 """The small parts between a recipe and Lightning: position, batches, saves."""
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
@@ -156,3 +159,14 @@ def fill(whole: nn.Module, spread: nn.Module) -> None:
     values = whole.state_dict(keep_vars=False)
     for name, value in spread.state_dict().items():
         values[name].copy_(value.full_tensor() if isinstance(value, DTensor) else value)
+
+
+@contextmanager
+def evaluating(model: nn.Module, precision: Precision) -> Iterator[None]:
+    """Set a model up for evaluation, in a precision, and back again after it."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    with torch.no_grad(), precision.forward_context():
+        yield
+    for module, training in modes.items():
+        module.training = training

@@ -60,4 +60,12 @@ def adamw(
     update = min(config.batch * config.run.batches_per_step, samples * config.run.accumulate)
     lr = scaled_lr(config.base_lr, batch=update)
     rates = partial(decayed_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
-    return AdamW(groups, lr=lr), rates
+    return AdamW(groups, lr=lr, fused=fused(config.run)), rates
+
+
+def fused(run: Run) -> bool:
+    """Whether AdamW may take all parameters in one pass.
+
+    With a loss scaler it would also undo the scale itself, and so hide the gradient's norm.
+    """
+    return run.precision != "16-mixed"

@@ -31,6 +31,8 @@ class Pretraining(nn.Module):
             "image_mask": self.image_mask(encoder.image.grid(image), batch=count, generator=random),
             "audio_mask": self.audio_mask(encoder.audio.grid(audio), batch=count, generator=random),
         }
+        if image.is_cuda:  # from other memory the host waits for each copy
+            drawn = {name: mask.pin_memory() for name, mask in drawn.items()}
         return {name: mask.to(image.device, non_blocking=True) for name, mask in drawn.items()}
 
     def encode(self, batch: AVBatch) -> AVTokens:

@@ -114,7 +114,8 @@ def train(
     model = model or Toy()
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW([{"params": weights}, {"params": others, "weight_decay": 0.0}])
+    groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, fused=True)
 
     def loader(rank: int, world: int) -> DataLoader[Any]:
         sampler = KeyedBatches(

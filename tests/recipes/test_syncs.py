@@ -6,8 +6,11 @@ the CPU under an eye on the operations that would wait.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+import engine_toy
 import pytest
 import torch
 from tiny_model import TINY
@@ -18,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from avblocks.data import AVBatch
 from avblocks.heads import classifier
+from recipes import _engine_loop, _engine_readings
 from recipes._classification import Classification
 from recipes._data import Data
 from recipes._model import build_autoencoder, build_encoder
@@ -88,8 +92,11 @@ models = pytest.mark.parametrize("make", [pretraining, classification])
 
 @pytest.mark.usefixtures("unchecked")
 @models
-def test_a_forward_pass_asks_for_no_value(make: Callable[[], nn.Module]) -> None:
+def test_a_forward_pass_asks_for_no_value(
+    make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = make()
+    monkeypatch.setattr(Tensor, "pin_memory", lambda x: x)  # which takes a GPU that is there
     with FakeTensorMode(allow_non_fake_inputs=True):
         to_fake_gpu(model)
         given = batch().to("cuda")
@@ -108,6 +115,40 @@ def test_a_step_asks_for_no_value(make: Callable[[], nn.Module]) -> None:
             model(given)["loss"].backward()
             optimizer.step()
             optimizer.zero_grad()
+
+
+def test_the_engine_asks_for_no_value_of_the_step_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a device that is read late; on the CPU it is not, as nothing is waited for there."""
+    asked, begun = [], []
+    home = _engine_readings._home
+
+    def watched(*values: Tensor) -> Callable[[], list[Any]]:
+        read, step = home(*values), len(begun)
+
+        def noted() -> list[Any]:
+            asked.append((step, len(begun)))
+            return read()
+
+        return noted
+
+    def begin(batch: engine_toy.Batch) -> None:
+        if not begun:  # Lightning looks at a few values before the first batch
+            steps.enter_context(NoWaiting())
+        begun.append(batch)
+
+    monkeypatch.setattr(_engine_readings, "_home", watched)
+    monkeypatch.setattr(_engine_loop, "LATE", {"cpu"})
+    folder = tmp_path / "late"
+    settings = {"evaluates": False, "clip_grad": 1.0, "length": 60, "save_every": 7}
+    with ExitStack() as steps:  # of one epoch, as a new one draws a number for its workers
+        engine_toy.train(folder, log=begin, max_steps=15, **settings)
+    at_once = {7, 14, 15}  # where the run saves
+    assert asked == [(step, step if step in at_once else step + 1) for step in range(1, 16)]
+    monkeypatch.undo()
+    engine_toy.train(tmp_path / "plain", max_steps=15, **settings)
+    assert engine_toy.losses(folder) == engine_toy.losses(tmp_path / "plain")
 
 
 @pytest.mark.parametrize(
