@@ -7,13 +7,14 @@ Commands:
     python -m recipes.benchmark scaling
 
 A case is a step of ViT-B at the paper's sizes: `pretrain` (masks, forward and backward pass,
-AdamW), `backward` (the same without AdamW), `encode` (the tokens of whole clips, no gradients) or
-`finetune` (whole clips, 309 classes). `bfloat16` is mixed precision. Each runs in a process of its
-own: two steps to warm up, then as many as fit in `--seconds`, and the median counts. Useful
-operations are counted from the sizes (`avblocks.flops`), and the peak is that of a large matrix
-product of the same precision, taken before and after. Memory is what tensors took on the GPU, and
-what the whole process took on the CPU. `plain` is the same model without the four savings, in turn
-with it, so that other load on the machine slows both.
+AdamW), `backward` (the same without AdamW), `encode` (the tokens of whole clips, no gradients),
+`finetune` (whole clips, 309 classes) or `recipe` (all of `paper_pretrain`, on shards made for it).
+`bfloat16` is mixed precision. Each runs in a process of its own: two steps to warm up, then as many
+as fit in `--seconds`, and the median counts. Useful operations are counted from the sizes
+(`avblocks.flops`), and the peak is that of a large matrix product of the same precision, taken
+before and after. Memory is what tensors took on the GPU, and what the whole process took on the
+CPU. `plain` is the same model as papers write it, in turn with it, so that other load on the
+machine slows both.
 
 Try:
     --seconds 60 (less noise)
@@ -31,6 +32,7 @@ from recipes._benchmark.cases import cases, chosen
 from recipes._benchmark.drawn import draw
 from recipes._benchmark.measure import in_process, measured
 from recipes._benchmark.scaling import scaling
+from recipes._benchmark.whole import whole
 from recipes._cli import run_cli
 from recipes._run import Folder
 
@@ -82,7 +84,11 @@ def main(config: Config) -> None:
     print(table.head(), flush=True)
     for case in chosen(found, config.cases) if config.cases else ():
         about = {"device": device, "precision": case.precision, "batch": case.batch}
-        row = about | in_process(measured, case, config.seconds)
+        recipe = case.task == "recipe"
+        found = (
+            whole(case, config.seconds) if recipe else in_process(measured, case, config.seconds)
+        )
+        row = about | found
         rows[case.name] = table.against_reference(case, row)
         print(table.printed(case.name, rows[case.name]), flush=True)
         _write(config, device, rows)

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from typing import Literal
 
-Task = Literal["pretrain", "backward", "encode", "finetune"]
+Task = Literal["pretrain", "backward", "encode", "finetune", "recipe"]
 Fusion = Literal["token", "dense", "factorized"]
+DEVICES = ("cpu", "cuda")
 FUSIONS: tuple[Fusion, ...] = ("token", "dense", "factorized")
 
 
@@ -19,7 +20,7 @@ class Case:
 
     task: Task
     """Pre-training step, the same without the optimiser, encoder alone on all patches without
-    gradients, or fine-tuning step."""
+    gradients, fine-tuning step, or the whole pre-training recipe on shards."""
 
     fusion: Fusion = "factorized"
     """How the fusion tokens meet the modalities."""
@@ -88,7 +89,11 @@ def _cpu() -> list[Case]:
         replace(step, checkpointing=True),
         Case(task="encode", precision="bfloat16"),
         Case(task="finetune"),
-        replace(step, mode="compiled"),  # last, since it compiles for minutes
+        Case(task="recipe"),
+        # Last, since they compile for minutes.
+        *(replace(step, fusion=fusion, mode="compiled") for fusion in FUSIONS),
+        Case(task="encode", mode="compiled"),
+        Case(task="finetune", mode="compiled"),
     ]
 
 
@@ -107,6 +112,8 @@ def _gpu() -> list[Case]:
         *(replace(step, task="backward", fusion=fusion, plain=True) for fusion in FUSIONS),
         replace(step, task="finetune", batch=32),
         replace(fast, task="finetune", batch=32),
+        replace(step, task="recipe"),
+        replace(fast, task="recipe", batch=256),
     ]
 
 
@@ -116,4 +123,5 @@ def _tiny() -> list[Case]:
         Case(task="pretrain", checkpointing=True),
         Case(task="encode", fusion="token", precision="bfloat16"),
         Case(task="finetune", batch=2),
+        Case(task="recipe", batch=2),
     ]

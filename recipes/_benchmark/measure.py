@@ -55,28 +55,38 @@ def measured(case: Case, seconds: float) -> dict[str, Any]:
     start = time.perf_counter()
     for _ in range(2):
         _timed(work.step, case)
-    ready = time.perf_counter() - start
-    peak = [_peak(case)]
-    memory = peak_mb(case.device)
+    warm_up = time.perf_counter() - start
+    before, memory = peak(case), peak_mb(case.device)
     times, ratios = _repeat(work, case, seconds)
-    peak.append(_peak(case))
+    best = max(before, peak(case))
+    row = figures(case, times, flops=work.flops, peak=best)
+    row |= {"warm_up_s": short(warm_up), "memory_mb": round(memory)}
+    if ratios:
+        row |= {"times_plain": short(statistics.median(ratios))}
+        row |= {"times_plain_range": [short(min(ratios)), short(max(ratios))]}
+    return row | about
+
+
+def figures(case: Case, times: list[float], *, flops: int, peak: float) -> dict[str, Any]:
+    """Say what times of a step come to: the median, its range, and the share of a peak.
+
+    Args:
+        case: What took these times.
+        times: Seconds of each step.
+        flops: Useful operations of a sample.
+        peak: Operations a second that the machine can do.
+    """
     median = statistics.median(times)
     rate = case.batch / median
-    row = {
-        "samples_per_s": _short(rate),
-        "ms": _short(1e3 * median),
-        "ms_range": [_short(1e3 * min(times)), _short(1e3 * max(times))],
+    return {
+        "samples_per_s": short(rate),
+        "ms": short(1e3 * median),
+        "ms_range": [short(1e3 * min(times)), short(1e3 * max(times))],
         "repeats": len(times),
-        "warm_up_s": _short(ready),
-        "memory_mb": round(memory),
-        "gflop_per_sample": _short(work.flops / 1e9),
-        "peak_gflops": _short(max(peak) / 1e9),
-        "share_of_peak": _short(work.flops * rate / max(peak)),
+        "gflop_per_sample": short(flops / 1e9),
+        "peak_gflops": short(peak / 1e9),
+        "share_of_peak": short(flops * rate / peak),
     }
-    if ratios:
-        row |= {"times_plain": _short(statistics.median(ratios))}
-        row |= {"times_plain_range": [_short(min(ratios)), _short(max(ratios))]}
-    return row | about
 
 
 def _repeat(work: Work, case: Case, seconds: float) -> tuple[list[float], list[float]]:
@@ -102,7 +112,7 @@ def _timed(step: Callable[[], object], case: Case) -> float:
     return (time.perf_counter() - start) / count
 
 
-def _peak(case: Case) -> float:
+def peak(case: Case) -> float:
     """Operations a second of a large matrix product in the precision of the case."""
     side = 128 if case.tiny else 8192 if case.device == "cuda" else 2048
     dtype = getattr(torch, case.precision)
@@ -134,5 +144,6 @@ def where(device: str) -> dict[str, Any]:
     return {"machine": name, **{key: about[key] for key in ("load_before", "python", "torch")}}
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
+    """Cut a figure to four digits."""
     return float(f"{value:.4g}")

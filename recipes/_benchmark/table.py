@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from avblocks.data.write import replacing
-from recipes._benchmark.cases import Case
+from recipes._benchmark.cases import DEVICES, Case, cases
 
 HEAD = {
     "samples_per_s": "samples/s",
@@ -15,9 +15,11 @@ HEAD = {
     "gflop_per_sample": "GFLOP a sample",
     "share_of_peak": "share of peak",
     "times_plain": "times as fast as plain",
+    "share_of_bare": "of the bare step",
     "times_reference": "times the reference",
 }
-_WIDTHS = (53, 10, 10, 18, 11, 15, 14, 23, 20)
+_WIDTHS = (53, 10, 10, 18, 11, 15, 14, 23, 17, 20)
+_SHARES = ("share_of_peak", "share_of_bare")
 REFERENCE = {
     "backward factorized b4 float32 eager": 1.15,
     "backward dense b4 float32 eager": 0.97,
@@ -51,7 +53,7 @@ def _cell(key: str, value: Any) -> str:
         return ""
     if isinstance(value, list):
         return " to ".join(_number(one) for one in value)
-    return f"{100 * value:.0f} %" if key == "share_of_peak" else _number(value)
+    return f"{100 * value:.0f} %" if key in _SHARES else _number(value)
 
 
 def _number(value: float) -> str:
@@ -99,8 +101,7 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     mine = known.setdefault("cases", {}).setdefault(device, {})
     mine |= rows
-    tables = known.setdefault("tables", {})
-    tables[device] = {name: cells(row) for name, row in mine.items()}
+    known["tables"] = {one: _all_cells(one, known["cases"].get(one, {})) for one in DEVICES}
     for row in mine.values():
         if "machine" in row:
             known.setdefault("machines", {})[device] = {key: row[key] for key in _MACHINE}
@@ -111,6 +112,13 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
         known.setdefault("lines", {})[device] = lines(growth)
     with replacing(path) as half:
         half.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+
+
+def _all_cells(device: str, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Lay out all that was measured on a device, and name what was not."""
+    names = dict.fromkeys([case.name for case in cases(device)] + list(rows))
+    none = {"error": "not measured"}
+    return {name: cells(rows.get(name, none)) for name in names}
 
 
 def lines(growth: dict[str, Any]) -> dict[str, dict[str, str]]:

@@ -20,6 +20,7 @@ from recipes._benchmark.drawn import draw
 from recipes._benchmark.measure import in_process, measured, peak_mb
 from recipes._benchmark.plain import plain_encode, plain_loss
 from recipes._benchmark.scaling import Point, _along, kept_bytes, line
+from recipes._benchmark.whole import whole
 from recipes._benchmark.work import prepare
 
 each = pytest.mark.parametrize("fusion", FUSIONS)
@@ -108,14 +109,18 @@ def test_an_error_is_a_row_and_not_the_end() -> None:
 def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "results" / "performance.json"
     preset = replace(benchmark.PRESETS["smoke"][1], out=out)
-    known = {"cases": {"cuda": {"a": {"error": "kept"}}}, "tables": {"cuda": {"a": {}}}}
+    known = {"cases": {"cuda": {"a": {"error": "kept"}}}}
     out.parent.mkdir()
     out.write_text(json.dumps(known))
     benchmark.main(replace(preset, cases=("encode*",), scaling=False))
     benchmark.main(replace(preset, cases=("finetune*",), scaling=False))
     found = json.loads(out.read_text())
     names = ["encode token b4 bfloat16 eager", "finetune factorized b2 float32 eager"]
-    assert list(found["cases"]["cpu"]) == names == list(found["tables"]["cpu"])
+    assert list(found["cases"]["cpu"]) == names == list(found["tables"]["cpu"])[-2:]
+    assert found["tables"]["cuda"]["a"]["samples/s"] == "kept"
+    for device in ("cpu", "cuda"):
+        for case in cases(device):
+            assert found["tables"][device][case.name]["samples/s"] == "not measured"
     assert found["cases"]["cuda"] == {"a": {"error": "kept"}}
     row = found["cases"]["cpu"][names[0]]
     assert (row["precision"], row["device"], row["batch"]) == ("bfloat16", "cpu", 4)
@@ -197,6 +202,16 @@ def test_growth_is_measured_fitted_and_drawn(tmp_path: Path) -> None:
     }
     assert line([1, 2, 3], [5, 7, 9]) == {"at_0": 3.0, "by_1": 2.0, "r2": 1.0}
     assert line([1, 2, 3], [1, 4, 1])["r2"] < 0.1
+
+
+@pytest.mark.slow
+def test_the_whole_recipe_is_measured_beside_its_step() -> None:
+    row = whole(Case(task="recipe", tiny=True, batch=2), 0.05)
+    assert row["repeats"] >= 3
+    alone = row["gflop_per_sample"] / row["peak_gflops"] / row["share_of_peak"]
+    assert 1 / row["samples_per_s"] == pytest.approx(alone, rel=5e-3)
+    assert row["share_of_bare"] > 0
+    assert table.cells(row)["of the bare step"].endswith("%")
 
 
 @pytest.mark.slow

@@ -117,6 +117,22 @@ def test_a_step_asks_for_no_value(make: Callable[[], nn.Module]) -> None:
             optimizer.zero_grad()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@models
+def test_a_step_on_a_gpu_waits_for_nothing(make: Callable[[], nn.Module]) -> None:
+    model = make().cuda()
+    optimizer = AdamW(model.parameters(), fused=True)
+    given = batch().to("cuda")
+    for mode in ("default", "error"):  # the first step allocates
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            model(given)["loss"].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
 def test_the_engine_asks_for_no_value_of_the_step_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,85 @@
+"""The whole pre-training recipe, with shards, workers, front end and logs, and its bare step."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from avblocks.data.datasets import SceneSpec, scenes
+from avblocks.data.shards import make_shards
+from recipes._benchmark.cases import Case
+from recipes._benchmark.measure import figures, in_process, measured, peak_mb, short
+from recipes._benchmark.work import sizes
+from recipes._logs import read_rows
+from recipes._run import Run
+
+_WARM = 3
+"""First steps, which do not count: workers start, and compiling takes its time."""
+_PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+def whole(case: Case, seconds: float) -> dict[str, Any]:
+    """Measure the recipe, and before it the step alone, each in a process of its own.
+
+    Args:
+        case: What to run; its task is "recipe".
+        seconds: How long to repeat each, three times at least.
+
+    Returns:
+        The recipe's row; `share_of_bare` is its speed as a share of the bare step's.
+    """
+    bare = in_process(measured, replace(case, task="pretrain"), seconds)
+    if "error" in bare:
+        return bare
+    steps = max(3, min(100, round(1e3 * seconds / bare["ms"])))
+    found = in_process(_trained, case, _WARM + steps)
+    if "error" in found:
+        return found
+    times = [case.batch / speed for speed in found["samples_per_s"][_WARM:]]
+    flops, best = round(1e9 * bare["gflop_per_sample"]), 1e9 * bare["peak_gflops"]
+    about = {name: bare[name] for name in ("machine", "load_before", "python", "torch")}
+    return figures(case, times, flops=flops, peak=best) | {
+        "memory_mb": found["memory_mb"],
+        "share_of_bare": short(bare["ms"] / (1e3 * median(times))),
+        **about,
+    }
+
+
+def _trained(case: Case, steps: int) -> dict[str, Any]:
+    """Run the recipe on shards of scenes, made for it, and read what it noted of each step."""
+    from recipes import paper_pretrain  # here, so that it can be run itself while this is imported
+
+    model, data = sizes(case)
+    with TemporaryDirectory() as folder:
+        clips = 2 * case.batch
+        train = scenes(
+            Path(folder, "scenes"),
+            split="train",
+            num_clips=clips,
+            spec=SceneSpec(size=32 if case.tiny else 256),
+            workers=os.cpu_count() or 1,
+        )
+        make_shards({"train": train}, Path(folder, "shards"))
+        config = paper_pretrain.Config(
+            data=replace(data, name="scenes", shards=f"{folder}/shards", workers=_workers()),
+            model=model,
+            run=Run(
+                dir=Path(folder, "run"),
+                max_steps=steps,
+                compile=case.mode == "compiled",
+                precision=_PRECISION[case.precision],
+                devices=1,
+            ),
+            batch=case.batch,
+        )
+        paper_pretrain.main(config)
+        rows = read_rows(Path(folder, "run", "metrics.csv"))
+    speeds = [row["samples_per_s"] for row in rows if "samples_per_s" in row]
+    return {"samples_per_s": speeds, "memory_mb": round(peak_mb(case.device))}
+
+
+def _workers() -> int:
+    """As many as there are cores beside the one that trains."""
+    return max(1, (os.cpu_count() or 1) - 1)
