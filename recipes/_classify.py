@@ -5,16 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from torch import nn
 from torch.optim import Optimizer
 
 from avblocks.data.datasets import ClipSet
 from avblocks.metrics import average_precision, class_accuracy, classification_scores
 from recipes._classification import Classification, Listens
-from recipes._cli import resume_command
-from recipes._data import FREE, Data, test_set, train_set
+from recipes._data import Data, test_set, train_set
 from recipes._distributed import rank_and_world
-from recipes._engine import fit
 from recipes._loaders import test_loader, train_loader
 from recipes._optimizer import Training
 from recipes._predictions import Predictions, predict
@@ -26,6 +23,7 @@ from recipes._score_files import (
     write_scores,
 )
 from recipes._skipped import SkippedFiles
+from recipes._train import train_task
 
 GIVEN: Mapping[Listens, tuple[Listens, ...]] = {
     "both": ("both", "image", "audio"),
@@ -39,11 +37,7 @@ class Settings(Training, Protocol):
     """What a classification recipe's configuration has besides."""
 
     @property
-    def data(self) -> Data: ...
-    @property
     def windows(self) -> int: ...
-    @property
-    def evaluate_every(self) -> int: ...
 
 
 def labelled_sets(config: Settings) -> tuple[ClipSet, ClipSet]:
@@ -77,47 +71,42 @@ def train_and_score(
     schedule: Callable[[float], Sequence[float]],
 ) -> None:
     """Train a classifier, then leave its scores, predictions and pictures in the run folder."""
-    folder, data = config.run.folder, config.data
-    skipped = SkippedFiles(folder, total=len(train) + len(test), max_skipped=data.max_skipped)
+    data = config.data
 
-    def test_on(given: Listens, *, windows: int, about: str) -> Predictions | None:
+    def test_on(
+        given: Listens, *, windows: int, about: str, skipped: SkippedFiles
+    ) -> Predictions | None:
         loader = test_loader(test, data, batch=config.batch, windows=windows)
         classify = partial(model.logits, given=given)
         return predict(classify, loader, on_batch=skipped, about=about)
 
-    def evaluate(_: nn.Module, epochs_done: int) -> dict[str, float]:
-        found = test_on(model.given, windows=1, about="evaluation")
+    def evaluate(skipped: SkippedFiles) -> dict[str, float]:
+        found = test_on(model.given, windows=1, about="evaluation", skipped=skipped)
         return _brief(_scores(found, multilabel=data.multilabel))
 
-    def final(_: nn.Module) -> None:
+    def final(skipped: SkippedFiles, folder: Path) -> None:
         found: dict[Listens, Predictions | None] = {
-            given: test_on(given, windows=config.windows, about=f"test, given {given}")
+            given: test_on(
+                given, windows=config.windows, about=f"test, given {given}", skipped=skipped
+            )
             for given in GIVEN[model.given]
         }
         if rank_and_world()[0] == 0:
             report(folder, found, test=test, data=data, windows=config.windows)
 
-    fitted = fit(
+    train_task(
+        config,
         model,
-        compiled=model.encoder,
-        train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
+        train=train,
+        test=test,
+        loader=train_loader(train, data, batch=config.batch, seed=config.run.seed),
         optimizer=optimizer,
         schedule=schedule,
-        epochs=config.epochs,
-        run=config.run,
-        config=config,
-        free=("checkpoint", *FREE),
-        clips={"train": train, "test": test},
         evaluate=evaluate,
-        evaluate_every=config.evaluate_every,
-        on_batch=skipped,
         final=final,
+        compiled=model.encoder,
         unused=model.given != "both",
     )
-    if fitted.rank == 0:
-        print(skipped.summary())
-        if not fitted.finished:
-            print(f"next: {resume_command()}")
 
 
 def report(

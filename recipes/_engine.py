@@ -1,7 +1,7 @@
-"""`fit`: trains a model. What it runs on, Lightning's Trainer, is known to `_engine*.py` alone."""
+"""`fit` runs a `Job`. What it runs on, Lightning's Trainer, is known to `_engine*.py` alone."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,61 @@ from recipes._run import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a recipe asks of the engine: the arguments of `fit`."""
+    """A model, what to train it on and how, and what to do on the way."""
 
     model: nn.Module
+    """Called with a batch, returns a dict of tensors: the scalar `loss`, and other scalars to be
+    logged."""
+
     train: Callable[[int, int], DataLoader[Any]]
+    """From (rank, world size), makes the loader of that process, with a batch sampler such as
+    `avblocks.data.keyed.KeyedBatches`. Batches have a `to(device, non_blocking)` method, and may
+    have `paths` to be named in errors."""
+
     optimizer: Optimizer
+    """Over the model's parameters."""
+
     schedule: Callable[[float], Sequence[float]]
+    """From the epochs done so far, a fraction, to the learning rate of each group of the optimiser;
+    0.0 before the first step."""
+
     epochs: int
+    """Times that every sample is seen."""
+
     run: Run
+    """The settings all recipes share; `run.dir` must be set."""
+
     config: Any
-    free: Collection[str]
-    evaluate: Callable[[nn.Module, int], Mapping[str, float]] | None
-    evaluate_every: int
-    on_batch: Callable[[Any], object] | None
-    compiled: nn.Module
-    final: Callable[[nn.Module], object] | None
-    unused: bool
-    clips: Mapping[str, ClipSet | None]
+    """All settings of the recipe, a dataclass or dict; kept in `config.json`. A run resumed with
+    others is refused."""
+
+    free: Collection[str] = ()
+    """Dotted names in `config` that a resumed run may change, such as `data.root`."""
+
+    clips: Mapping[str, ClipSet | None] = field(default_factory=dict)
+    """The data by what it is for, as "train" and "test"; how many are listed, on disk and missing
+    is kept in `config.json`, and a run resumed on others to train on is refused."""
+
+    evaluate: Callable[[nn.Module, int], Mapping[str, float]] | None = None
+    """From (model, epochs done) to named numbers; called in every process before training, after
+    every `evaluate_every` epochs and at the end, in evaluation mode, without gradients. It cannot
+    disturb the training."""
+
+    evaluate_every: int = 1
+    """Epochs between evaluations."""
+
+    final: Callable[[nn.Module], object] | None = None
+    """Called with the model, as `evaluate` is, once all steps are taken, and again where a finished
+    run is resumed."""
+
+    on_batch: Callable[[Any], object] | None = None
+    """Called with each batch before the model, for instance to count."""
+
+    compiled: nn.Module | None = None
+    """The part of the model that `run.compile` compiles, if not all of it."""
+
+    unused: bool = False
+    """Whether some parameters have no part in the loss, which several processes must know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,55 +97,8 @@ class Fitted:
         return self.step >= self.total
 
 
-def fit(
-    model: nn.Module,
-    *,
-    train: Callable[[int, int], DataLoader[Any]],
-    optimizer: Optimizer,
-    schedule: Callable[[float], Sequence[float]],
-    epochs: int,
-    run: Run,
-    config: Any,
-    free: Collection[str] = (),
-    evaluate: Callable[[nn.Module, int], Mapping[str, float]] | None = None,
-    evaluate_every: int = 1,
-    on_batch: Callable[[Any], object] | None = None,
-    compiled: nn.Module | None = None,
-    clips: Mapping[str, ClipSet | None] | None = None,
-    final: Callable[[nn.Module], object] | None = None,
-    unused: bool = False,
-) -> Fitted:
+def fit(job: Job) -> Fitted:
     """Train a model; stopped anywhere and resumed, it does bit for bit what it would have done.
-
-    Args:
-        model: Called with a batch, returns a dict of tensors: the scalar `loss`, and other
-            scalars to be logged.
-        train: From (rank, world size), makes the loader of that process, with a batch sampler
-            such as `avblocks.data.keyed.KeyedBatches`. Batches have a `to(device,
-            non_blocking)` method, and may have `paths` to be named in errors.
-        optimizer: Over the model's parameters.
-        schedule: From the epochs done so far, a fraction, to the learning rate of each group
-            of the optimiser; 0.0 before the first step.
-        epochs: Times that every sample is seen.
-        run: The settings all recipes share; `run.dir` must be set.
-        config: All settings of the recipe, a dataclass or dict; kept in `config.json`. A run
-            resumed with others is refused.
-        free: Dotted names in `config` that a resumed run may change, such as `data.root`.
-        evaluate: From (model, epochs done) to named numbers; called in every process before
-            training, after every `evaluate_every` epochs and at the end, in evaluation mode,
-            without gradients. It cannot disturb the training.
-        evaluate_every: Epochs between evaluations.
-        on_batch: Called with each batch before the model, for instance to count.
-        compiled: The part of the model that `run.compile` compiles, if not all of it.
-        clips: The data by what it is for, as "train" and "test"; how many are listed, on disk and
-            missing is kept in `config.json`, and a run resumed on others to train on is refused.
-        final: Called with the model, as `evaluate` is, once all steps are taken, and again where
-            a finished run is resumed.
-        unused: Whether some parameters have no part in the loss, which several processes must
-            know.
-
-    Returns:
-        How the run ended.
 
     Raises:
         ValueError: If the settings, the run folder or the checkpoint are wrong.
@@ -118,22 +109,4 @@ def fit(
     # Importing the engine takes seconds, which `--help` and a wrong option should not cost.
     from recipes._engine_trainer import run_job
 
-    return run_job(
-        Job(
-            model=model,
-            train=train,
-            optimizer=optimizer,
-            schedule=schedule,
-            epochs=epochs,
-            run=run,
-            config=config,
-            free=free,
-            evaluate=evaluate,
-            evaluate_every=evaluate_every,
-            on_batch=on_batch,
-            compiled=compiled or model,
-            clips=clips or {},
-            final=final,
-            unused=unused,
-        )
-    )
+    return run_job(job)

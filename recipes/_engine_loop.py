@@ -65,7 +65,7 @@ class Loop(L.LightningModule):
             places = {module: name for name, module in self.model.named_modules()}
             self.model = copy.deepcopy(job.model)
             if job.run.compile:  # which a copy is not
-                self.model.get_submodule(places[job.compiled]).compile()
+                self.model.get_submodule(places[job.compiled or job.model]).compile()
             shard(self.model, self.device_mesh["data_parallel"])
             rebind(job.optimizer, names, self.model)
 

@@ -37,7 +37,7 @@ def run_job(job: Job) -> Fitted:
     folder = job.run.folder
     job = replace(job, run=comes_round(job.run, checkpoints(folder)))
     if job.run.compile:
-        _compile(job.compiled)
+        _compile(job.compiled or job.model)
     with _quiet():
         trainer = _trainer(job.run, folder=folder, unused=job.unused)
         with locked(folder) if trainer.is_global_zero else nullcontext():
@@ -136,6 +136,13 @@ def _leave(loop: Loop, folder: Path) -> None:
 def _trainer(run: Run, *, folder: Path, unused: bool) -> L.Trainer:
     gpus = torch.cuda.device_count()
     devices = run.devices_per_node
+    if torch.distributed.is_torchelastic_launched():
+        started = int(os.environ["WORLD_SIZE"])
+        if started != devices * run.nodes:
+            raise ValueError(
+                f"torchrun started {started} processes, but run.nodes {run.nodes} with run.devices "
+                f"{devices} each make {devices * run.nodes}"
+            )
     if gpus and devices > gpus:
         raise ValueError(f"run.devices is {devices}, but this machine has {gpus} GPUs")
     return L.Trainer(
@@ -195,6 +202,8 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
+            # The audio patches' kernel has one channel, whose stride says nothing.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -8,12 +8,15 @@ from torch import nn
 from torch.optim import AdamW
 
 from avblocks.optim import decayed_rates, layer_decay_groups, scaled_lr
+from recipes._data import Data
 from recipes._run import Run
 
 
 class Training(Protocol):
-    """What every training recipe's configuration has."""
+    """What the configuration of every recipe of a head has."""
 
+    @property
+    def data(self) -> Data: ...
     @property
     def run(self) -> Run: ...
     @property
@@ -22,6 +25,8 @@ class Training(Protocol):
     def epochs(self) -> int: ...
     @property
     def warmup(self) -> int: ...
+    @property
+    def evaluate_every(self) -> int: ...
 
 
 class FineTuning(Training, Protocol):

@@ -13,10 +13,8 @@ from avblocks import AVEncoder
 from avblocks.data import AVBatch, FrontEnd
 from avblocks.data.datasets import ClipSet
 from recipes._checkpoint import start_encoder
-from recipes._cli import resume_command
-from recipes._data import FREE, Data, test_set, train_set
+from recipes._data import Data, test_set, train_set
 from recipes._distributed import rank_and_world
-from recipes._engine import fit
 from recipes._model import Model, build_encoder, check_sizes
 from recipes._optimizer import adamw
 from recipes._plan import seed_all
@@ -24,6 +22,7 @@ from recipes._run import Run
 from recipes._score_files import score_table, write_scores
 from recipes._sets import DataName
 from recipes._skipped import SkippedFiles
+from recipes._train import train_task
 
 OnBatch = Callable[[AVBatch], object]
 """Called with each batch, for instance to count skipped files."""
@@ -164,19 +163,13 @@ def train_and_test(
     Raises:
         ValueError: If the settings are wrong.
     """
-    folder = config.run.folder
-    if config.run.compile and compiled is None:
-        raise ValueError("this task reads every layer by itself: leave --run.compile out")
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     optimizer, schedule = adamw(model, config, depth=model.encoder.depth, samples=len(train))
-    skipped = SkippedFiles(
-        folder, total=len(train) + len(test), max_skipped=config.data.max_skipped
-    )
 
-    def evaluate(_: nn.Module, epochs_done: int) -> Mapping[str, float]:
+    def evaluate(skipped: SkippedFiles) -> Mapping[str, float]:
         return next(iter(score(test_loader(config.batch), skipped, brief=True).values()), {})
 
-    def final(_: nn.Module) -> None:
+    def final(skipped: SkippedFiles, folder: Path) -> None:
         scores = score(test_loader(config.batch), skipped, brief=False)
         if rank_and_world()[0] == 0:
             shown = next((batch for batch in test_loader(6) if len(batch)), None)
@@ -185,25 +178,18 @@ def train_and_test(
             # The last file of a run, by which others know that it is done.
             write_scores(folder, scores, facts={"test": test.report()})
             print(score_table(scores) or "nothing scored: none of the test clips can be used")
+            print(f"in {folder}: scores.json loss.png {leaves}")
 
-    fitted = fit(
+    train_task(
+        config,
         model,
-        compiled=compiled,
-        train=train_loader,
+        train=train,
+        test=test,
+        loader=train_loader,
         optimizer=optimizer,
         schedule=schedule,
-        epochs=config.epochs,
-        run=config.run,
-        config=config,
-        free=("checkpoint", *FREE),
-        clips={"train": train, "test": test},
         evaluate=evaluate,
-        evaluate_every=config.evaluate_every,
-        on_batch=skipped,
         final=final,
+        compiled=compiled,
         unused=True,
     )
-    if fitted.rank == 0:
-        print(f"{skipped.summary()}\nin {folder}: scores.json loss.png {leaves}")
-        if not fitted.finished:
-            print(f"next: {resume_command()}")

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from avblocks.data.datasets import ClipSet
 from avblocks.data.keyed import KeyedBatches
-from recipes._engine import Fitted, fit
+from recipes._engine import Fitted, Job, fit
 from recipes._logs import read_rows
 from recipes._plan import key, seed_all
 from recipes._run import Run
@@ -129,8 +129,8 @@ def train(
             persistent_workers=workers > 1,
         )
 
-    fitted = fit(
-        model,
+    job = Job(
+        model=model,
         train=loader,
         optimizer=optimizer,
         schedule=schedule,
@@ -140,9 +140,9 @@ def train(
         free=("root",),
         evaluate=evaluate if evaluates else None,
         on_batch=log,
-        clips=clips,
+        clips=clips or {},
     )
-    return fitted, model
+    return fit(job), model
 
 
 def losses(folder: Path) -> dict[int, tuple[float, ...]]:
