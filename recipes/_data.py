@@ -10,6 +10,7 @@ from avblocks.data.shards import Shards
 from recipes._sets import CACHE, DataName, read_set
 
 FREE = (
+    "batch",  # times processes and accumulation it may not change: the position in the data says
     *(f"data.{n}" for n in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")),
     "model.checkpointing",
 )

@@ -80,6 +80,12 @@ _VIDEOS: dict[DataName, str] = {
     "audioset": "AudioSet, unbalanced and eval",
     "audioset_balanced": "AudioSet, balanced and eval",
 }
+_PRETRAIN: dict[DataName, str] = {
+    "class_folder": "folder",
+    "vggsound_music": "vggsound",
+    "audioset_balanced": "audioset",
+}
+"""The preset of `paper_pretrain` for it, where that has another name."""
 PRESETS = {name: (about, Config(data=Source(name=name))) for name, about in _VIDEOS.items()}
 
 
@@ -104,7 +110,8 @@ def main(config: Config) -> None:
         Shards(config.out, verify=True)
     for split in shards.splits:
         print(shards.clips(split).report())
-    print(f"next: python -m recipes.paper_pretrain {data.name} --data.shards {config.out}")
+    preset = _PRETRAIN.get(data.name, data.name)
+    print(f"next: python -m recipes.paper_pretrain {preset} --data.shards {config.out}")
 
 
 if __name__ == "__main__":

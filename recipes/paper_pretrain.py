@@ -14,6 +14,7 @@ Try:
     --model.fusion dense
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,12 +22,14 @@ from pathlib import Path
 from torch import nn
 from torch.optim import AdamW
 
+from avblocks import AVMAE
 from avblocks.optim import group_rates, param_groups, scaled_lr
 from recipes._cli import resume_command, run_cli
 from recipes._data import FREE, SCENES_DATA, Data, test_set, train_set
-from recipes._engine import fit
+from recipes._engine import Job, fit
 from recipes._loaders import test_loader, train_loader
 from recipes._model import SMALL, Model, build_autoencoder, check_sizes
+from recipes._optimizer import fused
 from recipes._plan import seed_all
 from recipes._pretraining import Pretraining, load_pretrained, reconstruction_picture
 from recipes._probe import nearest_neighbour
@@ -102,15 +105,20 @@ PRESETS = {
 }
 
 
-def main(config: Config) -> None:
-    """Pre-train, probing on the way; leave checkpoints, curves and a reconstruction."""
+def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoencoder) -> None:
+    """Pre-train, probing on the way; leave checkpoints, curves and a reconstruction.
+
+    Args:
+        config: The settings.
+        build: What makes the model of the settings: your own, to try another one.
+    """
     if not 0 <= config.warmup < config.epochs:
         raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
     check_sizes(config.model, config.data)
     train, test = train_set(config.data), test_set(config.data)
     seed_all(config.run.seed, "weights")
     model = Pretraining(
-        build_autoencoder(config.model, config.data),
+        build(config.model, config.data),
         data=config.data,
         image_mask=config.image_mask,
         audio_mask=config.audio_mask,
@@ -120,7 +128,7 @@ def main(config: Config) -> None:
     update = min(config.batch * config.run.batches_per_step, len(train) * config.run.accumulate)
     lr = scaled_lr(config.base_lr, batch=update)
     groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)
-    optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95))
+    optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=fused(config.run))
 
     folder = config.run.folder
     total = len(train) + (len(test) if test else 0)
@@ -132,8 +140,8 @@ def main(config: Config) -> None:
             model.encode, loader, on_batch=skipped, multilabel=config.data.multilabel
         )
 
-    fitted = fit(
-        model,
+    job = Job(
+        model=model,
         compiled=model.mae,
         train=train_loader(train, config.data, batch=config.batch, seed=config.run.seed),
         optimizer=optimizer,
@@ -147,6 +155,7 @@ def main(config: Config) -> None:
         evaluate_every=config.probe_every,
         on_batch=skipped,
     )
+    fitted = fit(job)
     if fitted.rank == 0:
         shown = test_loader(test or train, replace(config.data, on_error="skip"), batch=4)
         reconstruction_picture(model, shown, folder / "reconstruction.png")

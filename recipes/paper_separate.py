@@ -29,7 +29,7 @@ from avblocks.heads import separator
 from recipes._cli import run_cli
 from recipes._data import SCENES_DATA, Data
 from recipes._loaders import test_loader, train_loader
-from recipes._model import SMALL
+from recipes._model import SMALL, Model
 from recipes._separation import Masks, Separation, separation_files, separation_rows
 from recipes._sets import scenes_root
 from recipes._task import TaskConfig, annotated_sets, seeded_encoder, train_and_test
@@ -74,7 +74,12 @@ PRESETS = {
     "vggsound_music": ("the paper's: music, published test pairs", MUSIC),
     "folder": (
         "your own videos, a sub-folder for each class; a fifth is held out",
-        replace(MUSIC, data=Data(name="class_folder", workers=2)),
+        replace(
+            MUSIC,
+            data=Data(name="class_folder", workers=2),
+            checkpoint=Path("runs/paper_pretrain-folder"),
+            model=Model(dim=384, heads=6),
+        ),
     ),
 }
 

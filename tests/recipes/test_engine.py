@@ -290,6 +290,17 @@ def test_data_error_is_one_line(tmp_path: Path, workers: int) -> None:
     assert user_line(failed.value) == "clip3.mp4 has no sound"
 
 
+def test_other_processes_than_torchrun_started_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("TORCHELASTIC_RUN_ID", "none"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(
+        ValueError, match=r"started 2 processes, but run\.nodes 1 with run\.devices 1"
+    ):
+        train(tmp_path)
+
+
 def test_mixed_precision_and_clipping(tmp_path: Path) -> None:
     fitted, _ = train(tmp_path, precision="bf16-mixed", clip_grad=0.1, max_steps=6)
     assert fitted.step == 6

@@ -82,6 +82,11 @@ def test_scenes_preset_trains_from_shards_and_resumes_exactly(shards: Path, tmp_
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+def test_what_comes_next_is_a_preset_of_pretraining() -> None:
+    names = {make_shards._PRETRAIN.get(name, name) for name in make_shards.PRESETS}
+    assert names <= set(paper_pretrain.PRESETS)
+
+
 def test_a_folder_of_anything_goes_on_after_bad_files(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,42 @@ def test_leaves_what_a_user_looks_for(
     assert len(probes) == 3 and all(0 <= r["eval/nn_all"] <= 100 for r in probes)
 
 
+def test_the_global_batch_stays(root: Path, tmp_path: Path) -> None:
+    wanted = config(VGGSOUND, root, tmp_path, max_steps=1)
+    wanted = replace(wanted, epochs=2, warmup=1)
+    paper_pretrain.main(wanted)
+    with pytest.raises(ValueError, match="global batches of 4"):
+        paper_pretrain.main(replace(wanted, batch=2, run=replace(wanted.run, resume=True)))
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_other_processes(root: Path, tmp_path: Path) -> None:
+    def train(name: str, *words: object) -> list[tuple[float, ...]]:
+        sizes = ["--data.size", 64, "--data.mels", 64, "--data.seconds", 1, "--data.workers", 0]
+        model = ["--model.dim", 32, "--model.heads", 2, "--model.depth", 2, "--epochs", 3]
+        given = [
+            *sizes,
+            *model,
+            "--warmup",
+            1,
+            "--data.root",
+            root,
+            "--run.dir",
+            tmp_path / name,
+            *words,
+        ]
+        command = [sys.executable, "-m", "recipes.paper_pretrain", "vggsound", *map(str, given)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        return rows(tmp_path / name)
+
+    whole = train("whole", "--batch", 4)
+    train("parts", "--batch", 2, "--run.devices", 2, "--run.max-steps", 2)
+    parts = train("parts", "--batch", 4, "--run.resume")
+    assert len(parts) == len(whole) == 9
+    assert torch.allclose(torch.tensor(parts), torch.tensor(whole), rtol=1e-4)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_resume_is_exact(root: Path, tmp_path: Path, workers: int) -> None:
     def train(name: str, **run: object) -> Path:
