@@ -1,4 +1,4 @@
-"""Where a recipe's encoder starts: a run folder, a checkpoint of a run, or a published file."""
+"""Where a recipe's encoder starts: a run, an exported encoder, or a published file."""
 
 import json
 from dataclasses import fields
@@ -8,6 +8,7 @@ from typing import Any
 from avblocks import AVEncoder
 from avblocks.checkpoint import LoadReport, load_encoder, read_state
 from recipes import _saves
+from recipes._exported import WEIGHTS, check_same_numbers
 from recipes._folder import checkpoints
 from recipes._model import Model
 
@@ -19,8 +20,9 @@ def start_encoder(
 
     Args:
         encoder: Built from `model`.
-        checkpoint: A run folder (its newest whole checkpoint is taken), a checkpoint in one, or a
-            published file; `None` leaves the encoder at its random start.
+        checkpoint: A run folder (its newest whole checkpoint is taken), a checkpoint in one, a
+            folder of `recipes.export`, or a published file; `None` leaves the encoder at its
+            random start.
         model: The sizes, to be compared with those of the run.
         resume: Whether all weights will come from the run that is resumed; then nothing is done.
 
@@ -38,6 +40,7 @@ def start_encoder(
     path = find(checkpoint)
     check_same_sizes(model, path)
     try:
+        check_same_numbers(encoder, path)
         report = load_encoder(encoder, read_state(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -52,12 +55,12 @@ PRETRAIN = (
 
 
 def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
-    """Return the file that is meant: the newest whole checkpoint, if it is a run folder.
+    """Return what is meant: the newest whole checkpoint, if it is a run folder.
 
     Raises:
         ValueError: If there is none; it ends in the remedy.
     """
-    if checkpoint.is_file():
+    if checkpoint.is_file() or (checkpoint / WEIGHTS).is_file():
         return checkpoint
     newest = _saves.latest(checkpoints(checkpoint)) if checkpoint.is_dir() else None
     if newest is None:

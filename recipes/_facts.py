@@ -22,15 +22,15 @@ RECIPES = (
 C = TypeVar("C")
 
 
-def run_facts(path: Path) -> dict[str, Any]:
+def any_facts(path: Path, *, remedy: str) -> dict[str, Any]:
     """Return what the run folder says of a checkpoint in it: recipe, classes, configuration.
 
     Raises:
-        ValueError: If it says too little, or is of a recipe without a head.
+        ValueError: If it says too little, or is no run folder; that ends in the remedy.
     """
     file = path.parent.parent / "config.json"
-    if not file.is_file():
-        raise ValueError(f"{path} lies in no run folder: give a run folder of {listed()}")
+    if path.is_dir() or not file.is_file():
+        raise ValueError(f"{path} lies in no run folder: {remedy}")
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -41,6 +41,17 @@ def run_facts(path: Path) -> dict[str, Any]:
             f"{file} does not say which recipe and classes it is of: give that run's command once "
             "more, with --run.resume, which adds them"
         )
+    return facts
+
+
+def run_facts(path: Path) -> dict[str, Any]:
+    """Return what `any_facts` does, of a run with a head.
+
+    Raises:
+        ValueError: If it says too little, or is of a recipe without a head.
+    """
+    facts = any_facts(path, remedy=f"give a run folder of {listed()}")
+    file, recipe = path.parent.parent / "config.json", facts["recipe"]
     if recipe not in RECIPES:
         raise ValueError(
             f"{file.parent} is a run of {recipe}, which has no head to predict with: train one on "

@@ -16,8 +16,9 @@ _CHANNELS = {3: "image", 1: "audio"}
 def load_encoder(encoder: AVEncoder, state: State) -> LoadReport:
     """Fill an encoder from a file of any known kind, told by its names and shapes.
 
-    A checkpoint of one of our runs, a DeepAVFusion file, or a ViT by MAE, AudioMAE or timm, which
-    fills the stream of its channels (3: image, 1: audio) and leaves the rest at initialisation.
+    A checkpoint of one of our runs, what `save_pretrained` saved, a DeepAVFusion file, or a ViT by
+    MAE, AudioMAE or timm, which fills the stream of its channels (3: image, 1: audio) and leaves
+    the rest at initialisation.
 
     Args:
         encoder: the encoder.
@@ -33,8 +34,14 @@ def load_encoder(encoder: AVEncoder, state: State) -> LoadReport:
     if any(name.startswith(MODELS) for name in state):
         return load_weights(encoder, from_run(state))
     if any(name.removeprefix("encoder.") == "fusion_tokens" for name in state):
-        return load_weights(encoder, _encoder_alone(from_deepavfusion(state)))
+        converted = from_deepavfusion(state) if _is_theirs(state) else Converted(state)
+        return load_weights(encoder, _encoder_alone(converted))
     return load_weights(encoder, _one_stream(encoder, state))
+
+
+def _is_theirs(state: State) -> bool:
+    """Whether an encoder is in the names of the reference, which keeps its fixed positions too."""
+    return any(name.endswith("pos_embed") or ".norm1_mm." in name for name in state)
 
 
 def _encoder_alone(converted: Converted) -> Converted:

@@ -11,7 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from avblocks.checkpoint._folder import whole_weights
+
 State = dict[str, Tensor]
+"""Tensors by the names that a model or a file has for them."""
+
 _WRAPPERS = ("model", "state_dict", "module", "teacher")
 
 
@@ -22,16 +26,16 @@ def read_state(path: str | Path) -> State:
     a ``module.`` that data parallelism left before every name is taken off.
 
     Args:
-        path: the file.
+        path: the file, or a folder with a ``model.safetensors``, such as `save_pretrained` makes.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        IsADirectoryError: if it is a folder.
+        IsADirectoryError: if it is a folder without one.
         ValueError: if it is damaged, holds more than tensors and plain types, or no tensors at all.
     """
     path = Path(path)
     if path.is_dir():
-        raise IsADirectoryError(f"{path}: a folder, not a checkpoint file")
+        path = whole_weights(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     content = _load(path)

@@ -1,0 +1,163 @@
+"""A folder of weights and what they belong to: written whole, and read whole or refused."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_FORMAT = 1
+_LARGEST_CONFIG = 2**16
+_AGAIN = "save or download it again"
+
+
+def write(folder: Path, *, state: Mapping[str, Tensor], sections: Mapping[str, Any]) -> None:
+    """Write both files; a kill leaves the old pair, the new one, or one that is refused.
+
+    Args:
+        folder: made if it is not there.
+        state: contiguous tensors on the CPU.
+        sections: what else `CONFIG` is to hold.
+
+    Raises:
+        OSError: if it is a file, holds a `CONFIG` of something else, or cannot be written.
+    """
+    _check_free(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [folder / f"{name}.tmp" for name in (WEIGHTS, CONFIG)]
+    try:
+        save_file(dict(state), parts[0], metadata={"format": "pt"})
+        facts = {
+            "format": "avblocks",
+            "format_version": _FORMAT,
+            "avblocks_version": _version(),
+            "weights": _weights_facts(parts[0]),
+            **sections,
+        }
+        parts[1].write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        for part in parts:
+            _sync(part)
+        for part in parts:
+            part.replace(part.with_suffix(""))
+        _sync(folder)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{folder} cannot be written: {error}") from error
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The sections of a folder's `CONFIG`, without those that are about the folder itself.
+
+    Raises:
+        OSError: if there is no such folder.
+        ValueError: if it is none of ours, half of one, or of a later format.
+    """
+    if folder.is_file():
+        raise NotADirectoryError(f"{folder}: a file; give the folder that it lies in")
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder}: no such folder; what lies on the Hugging Face Hub is loaded by "
+            "avblocks.checkpoint.hub.HubEncoder.from_pretrained"
+        )
+    facts = _facts(folder)
+    if facts is None:
+        raise ValueError(f"{folder}: no {CONFIG} is in it, as save_pretrained writes it; {_AGAIN}")
+    if not is_ours(folder):
+        raise ValueError(
+            f"{folder / CONFIG} is not of save_pretrained; the encoder of a run's folder is saved "
+            "by python -m recipes.export"
+        )
+    if facts.get("format_version") != _FORMAT:
+        raise ValueError(
+            f"{folder / CONFIG} is of format {facts.get('format_version')!r}, by avblocks "
+            f"{facts.get('avblocks_version')}, and this version reads format {_FORMAT}: install "
+            "that one"
+        )
+    about = ("format", "format_version", "avblocks_version", "weights")
+    return {name: value for name, value in facts.items() if name not in about}
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether `save_pretrained` wrote the folder's `CONFIG`."""
+    return (_facts(folder) or {}).get("format") == "avblocks"
+
+
+def whole_weights(folder: Path) -> Path:
+    """The file of a folder's weights, which are those that its `CONFIG` tells of.
+
+    A folder that others wrote has nothing to compare them with.
+
+    Raises:
+        IsADirectoryError: if no weights are in it.
+        ValueError: if they are damaged, or of another save.
+    """
+    path = folder / WEIGHTS
+    ours = is_ours(folder)
+    if not path.is_file() and not ours:
+        raise IsADirectoryError(f"{folder}: a folder, not a checkpoint file, and without {WEIGHTS}")
+    if not path.is_file():
+        raise ValueError(
+            f"{folder}: half of what save_pretrained writes, without {WEIGHTS}; {_AGAIN}"
+        )
+    if ours and (_facts(folder) or {}).get("weights") != _weights_facts(path):
+        raise ValueError(
+            f"{path}: other weights than {CONFIG} tells of: cut short, damaged, of another save, "
+            f"or a pointer of git-lfs ({path.stat().st_size} bytes); {_AGAIN}"
+        )
+    return path
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    path = folder / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        if path.stat().st_size > _LARGEST_CONFIG:
+            return {}
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON: {error}; {_AGAIN}") from error
+    return facts if isinstance(facts, dict) else {}
+
+
+def _check_free(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: a file, not a folder to save in")
+    try:
+        taken = (folder / CONFIG).exists() and not is_ours(folder)
+    except ValueError:  # no JSON at all
+        taken = True
+    if taken:
+        raise FileExistsError(
+            f"{folder} holds a {CONFIG} of something else, such as a run: save in another folder"
+        )
+
+
+def _weights_facts(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _version() -> str:
+    try:
+        return version("avblocks")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,41 @@
+"""Encoders that `recipes.export` made: whether one is built like that of a recipe."""
+
+from pathlib import Path
+from typing import Any
+
+from avblocks import AVEncoder
+from avblocks.checkpoint._folder import WEIGHTS as WEIGHTS
+from avblocks.checkpoint._folder import is_ours
+from avblocks.checkpoint._numbers import numbers_of
+from avblocks.checkpoint.pretrained import read_numbers
+
+_FREE = ("image_size", "audio_size", "drop_path")
+
+
+def check_same_numbers(encoder: AVEncoder, path: Path) -> None:
+    """Check that an exported encoder is built like this one; the sizes of clips may differ.
+
+    Args:
+        encoder: The recipe's.
+        path: A folder that `save_pretrained` wrote; anything else is left alone.
+
+    Raises:
+        ValueError: If it is not; the message gives the options that make it so.
+    """
+    if not path.is_dir() or not is_ours(path):
+        return
+    theirs, own = (numbers["av_vit"] for numbers in (read_numbers(path), numbers_of(encoder)))
+    wrong = [name for name in own if name not in _FREE and theirs[name] != own[name]]
+    if "depth" in wrong and len(set(theirs["depth"])) > 1:
+        raise ValueError(f"its ViTs have {theirs['depth']} blocks, and a recipe's as many each")
+    if wrong:
+        options = " ".join(_option(name, theirs[name]) for name in wrong)
+        raise ValueError(f"it holds an encoder of other sizes: pass {options}")
+
+
+def _option(name: str, value: Any) -> str:
+    if name in ("depth", "fusion_layers"):
+        value = value[0] if name == "depth" else value or "none"
+    option = "heads" if name == "num_heads" else name.replace("_", "-")
+    words = " ".join(map(str, value)) if isinstance(value, tuple) else value
+    return f"--model.{option} {words}"

@@ -1,0 +1,87 @@
+r"""The encoder of a run as a folder to keep, to share, to start from: safetensors and JSON.
+
+Commands:
+    python -m recipes.export --checkpoint RUN --out FOLDER
+    python -m recipes.paper_linear_probe --checkpoint FOLDER
+
+    RUN is the run folder of a recipe that trains, or a checkpoint in one.
+
+Leaves, in FOLDER, in the place of what an earlier export left there:
+    model.safetensors   the weights of the encoder; heads and decoders stay in the run
+    config.json         the numbers that it is rebuilt from, and the checksum of the weights
+    README.md           a model card: recipe, steps, data, sizes, and the code that uses it
+
+In your own code ``avblocks.checkpoint.from_pretrained(FOLDER)`` gives the encoder. The folder holds
+no code, and none is run.
+
+Try:
+    --checkpoint runs/paper_pretrain-scenes --out encoder
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from avblocks.checkpoint import from_run, load_weights, save_pretrained
+from recipes import _saves
+from recipes._card import card
+from recipes._checkpoint import find
+from recipes._cli import users_errors
+from recipes._data import Data
+from recipes._facts import any_facts, rebuilt
+from recipes._model import Model, build_encoder
+from recipes._saves import replace_text
+
+RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to export, and where."""
+
+    checkpoint: Path | None = None
+    """A run folder, whose newest whole checkpoint is taken, or a checkpoint in one."""
+
+    out: Path | None = None
+    """Folder of the encoder, and of nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What of a run's configuration an encoder is built from."""
+
+    data: Data
+    model: Model
+
+
+def main(config: Config) -> None:
+    """Rebuild the encoder of a run, and save it with a model card."""
+    if config.checkpoint is None or config.out is None:
+        raise ValueError("give a --checkpoint RUN and an --out FOLDER")
+    path = find(config.checkpoint, remedy=RUN)
+    facts = any_facts(path, remedy=RUN)
+    state = _saves.load(path)
+    try:
+        sizes = rebuilt(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
+        rate = facts["config"].get("drop_path", 0.0)
+        encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
+        load_weights(encoder, from_run(state["state_dict"]), strict=True)
+        save_pretrained(encoder, config.out)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be exported: {error}") from error
+    text = card(encoder, facts, data=sizes.data, step=state["run"]["step"])
+    replace_text(config.out / "README.md", text)
+    print(f"{path}\n{config.out}: model.safetensors config.json README.md")
+    print(f"next: python -m recipes.paper_linear_probe --checkpoint {config.out}")
+
+
+def cli(args: Sequence[str] | None = None) -> None:
+    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    with users_errors():
+        main(tyro.cli(Config, prog="python -m recipes.export", description=__doc__, args=args))
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,200 @@
+"""Encoders out of runs of every recipe, as folders that stand by themselves."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_model import TINY
+from torch import nn
+
+from avblocks import av_vit
+from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
+from avblocks.data.datasets import scenes as make_scenes
+from avblocks.data.datasets import scenes_as_avsbench, scenes_as_vggss
+from avblocks.data.datasets.scenes import SceneSpec
+from recipes import (
+    _saves,
+    paper_finetune,
+    paper_linear_probe,
+    paper_localize,
+    paper_pretrain,
+    paper_segment,
+    paper_separate,
+)
+from recipes._checkpoint import find, start_encoder
+from recipes._data import SCENES_DATA
+from recipes._model import build_encoder
+from recipes._run import Run
+from recipes.export import cli
+
+SMALL = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
+DATA = replace(SCENES_DATA, **SMALL)
+RECIPES = {
+    "pretrain": (paper_pretrain, "VGGSOUND", "vggsound", {}),
+    "finetune": (paper_finetune, "VGGSOUND", "vggsound", {"windows": 1, "drop_path": 0.1}),
+    "probe": (paper_linear_probe, "VGGSOUND", "vggsound", {}),
+    "localize": (paper_localize, "SCENES", "vggss", {"dim_out": 16}),
+    "segment": (paper_segment, "SCENES", "avsbench_avss", {"width": 8}),
+    "separate": (paper_separate, "SCENES", "vggsound", {}),
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight training and eight test scenes in VGGSound's, VGG-SS's and AVSBench's layouts."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for split in ("train", "test"):
+        make_scenes(folder, split=split, num_clips=8, spec=SceneSpec(size=32, seconds=1.0))
+    scenes_as_vggss(folder)
+    scenes_as_avsbench(folder, part="avss")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Train a recipe for a step, once, and give its run folder."""
+    done: dict[str, Path] = {}
+
+    def train(name: str) -> Path:
+        if name not in done:
+            module, preset, layout, options = RECIPES[name]
+            config = getattr(module, preset)
+            place = root / "avsbench" if layout.startswith("avsbench") else root
+            done[name] = tmp_path_factory.mktemp(name)
+            module.main(
+                replace(
+                    config,
+                    data=replace(config.data, name=layout, root=place, **SMALL),
+                    model=TINY,
+                    batch=4,
+                    epochs=4,
+                    warmup=1,
+                    run=Run(dir=done[name], max_steps=1),
+                    **({} if name == "pretrain" else {"checkpoint": None}),
+                    **options,
+                )
+            )
+        return done[name]
+
+    return train
+
+
+def export(*words: object) -> None:
+    cli([str(word) for word in words])
+
+
+def ends(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    with pytest.raises(SystemExit) as ended:
+        export(*words)
+    assert ended.value.code == 2
+    wrong = capsys.readouterr().err
+    assert wrong.count("\n") == 1
+    return wrong
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_encoder_of_a_run(run: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    export("--checkpoint", run(name), "--out", tmp_path / "out")
+    state = from_run(_saves.load(find(run(name)))["state_dict"]).state
+    encoder = from_pretrained(tmp_path / "out")
+    ours = encoder.state_dict()
+    assert ours.keys() == state.keys() and all(torch.equal(ours[n], state[n]) for n in ours)
+    assert encoder.image.blocks[0].drop_path.rate == (0.1 if name == "finetune" else 0.0)
+    twin = build_encoder(TINY, DATA)
+    twin.load_state_dict(state)
+    image, audio = torch.randn(2, 3, 16, 16), torch.randn(2, 1, 32, 32)
+    out, wanted = (e.eval()(image=image, audio=audio) for e in (encoder, twin))
+    assert torch.equal(out.fusion, wanted.fusion) and torch.equal(out.image, wanted.image)
+
+
+def test_the_model_card_says_what_it_is_and_how_to_use_it(
+    run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export("--checkpoint", find(run("pretrain")), "--out", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    for row in (
+        "| recipe | paper_pretrain |",
+        "| optimiser steps | 1 |",
+        "| data set | vggsound, 8 clips to train on |",
+        "| pictures | 16 x 16 |",
+        "| sounds | 0.5 s at 16,000 Hz: 32 x 32 mel bins and frames |",
+        "| dim | 16 |",
+        "| num_tokens | [2, 1, 1] |",
+    ):
+        assert row in card
+    assert card.startswith("---\nlibrary_name: avblocks\n") and str(tmp_path) not in card
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(tmp_path / "out")
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["tokens"].fusion.shape == (2, 4, 16)
+
+
+def test_recipes_start_from_it(
+    run: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    export("--checkpoint", run("pretrain"), "--out", folder)
+    assert f"paper_linear_probe --checkpoint {folder}" in capsys.readouterr().out
+    encoder = build_encoder(TINY, replace(DATA, size=32), drop_path=0.2)  # both may differ
+    for parameter in encoder.parameters():
+        nn.init.constant_(parameter, 7.0)
+    report = start_encoder(encoder, folder, model=TINY, resume=False)
+    assert report is not None and not (report.missing or report.unused or report.dropped)
+    state = from_pretrained(folder).state_dict()
+    assert all(torch.equal(v, state[n]) for n, v in encoder.state_dict().items())
+    assert start_encoder(encoder, folder / "model.safetensors", model=TINY, resume=False)
+
+
+def test_an_encoder_of_other_sizes_is_refused_with_the_options(
+    run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    export("--checkpoint", run("pretrain"), "--out", tmp_path / "out")
+    for change, options in (
+        ({"heads": 4}, "--model.heads 2"),
+        ({"depth": 3, "dim": 32}, "--model.dim 16 --model.depth 2 --model.fusion-layers 0 1"),
+        ({"fusion": "token", "num_tokens": (4, 2, 2)}, "--model.fusion factorized --model.num-t"),
+        ({"num_tokens": (1, 1, 2)}, "--model.num-tokens 2 1 1"),
+    ):
+        model = replace(TINY, **change)
+        with pytest.raises(ValueError, match=rf"out: it holds an encoder of other.*pass {options}"):
+            start_encoder(build_encoder(model, DATA), tmp_path / "out", model=model, resume=False)
+    numbers = {"patch": 8, "num_tokens": (2, 1, 1), "image_size": 16, "audio_size": (32, 32)}
+    save_pretrained(av_vit(16, depth=(1, 2), num_heads=2, **numbers), tmp_path / "uneven")
+    with pytest.raises(ValueError, match=r"its ViTs have \(1, 2\) blocks, and a recipe's as many"):
+        start_encoder(build_encoder(TINY, DATA), tmp_path / "uneven", model=TINY, resume=False)
+
+
+def test_what_cannot_be_exported_is_one_line(
+    run: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(run("pretrain"), tmp_path / "run"))
+    config = (folder / "config.json").read_bytes()
+    out = tmp_path / "out"
+    assert "give a --checkpoint RUN and an --out" in ends(capsys)
+    assert "give a --checkpoint RUN and an --out" in ends(capsys, "--checkpoint", folder)
+    for given, message in (
+        (tmp_path / "no", "does not exist: give a run folder"),
+        (tmp_path, "holds no whole checkpoint: give a run folder"),
+    ):
+        assert message in ends(capsys, "--checkpoint", given, "--out", out)
+    assert "such as a run" in ends(capsys, "--checkpoint", folder, "--out", folder)
+    assert (folder / "config.json").read_bytes() == config
+    export("--checkpoint", folder, "--out", out)
+    capsys.readouterr()
+    again = ("--checkpoint", out, "--out", tmp_path / "again")
+    assert "lies in no run folder" in ends(capsys, *again)
+    facts = json.loads(config)
+    facts["config"]["model"]["dim"] = 32
+    (folder / "config.json").write_text(json.dumps(facts))
+    words = ("--checkpoint", folder, "--out", tmp_path / "wrong")
+    assert "cannot be exported: weights of another size" in ends(capsys, *words)
+    del facts["config"]["model"]["patch"]
+    (folder / "config.json").write_text(json.dumps(facts))
+    assert "config.json lacks model.patch" in ends(capsys, *words)
+    assert not (tmp_path / "wrong").exists()
