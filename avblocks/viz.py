@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
+from avblocks.nn.mask import Mask
+from avblocks.nn.patch import patchify, unpatchify
 from avblocks.shapes import require
 
 if TYPE_CHECKING:  # Imported where something is drawn: half a second that most users do not need.
@@ -51,6 +53,33 @@ def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotl
         for row in range(rows):
             _draw(axes[row, column], batch[row].detach().float().cpu(), scale=scales[row])
     return figure
+
+
+def hide(
+    x: Float[Tensor, "b c *size"], *, mask: Mask, patch: tuple[int, ...]
+) -> Float[Tensor, "b c *size"]:
+    """Pictures, spectrograms or videos with their masked patches not a number, drawn grey.
+
+    Args:
+        x: what is masked.
+        mask: a mask over its patches.
+        patch: sides of a patch.
+
+    Raises:
+        ValueError: if the mask is over another number of patches.
+
+    Example:
+        >>> from avblocks import RandomMask
+        >>> mask = RandomMask(0.75)((2, 2), batch=2)
+        >>> seen = hide(torch.rand(2, 3, 8, 8), mask=mask, patch=(4, 4))
+        >>> seen.isnan().float().mean()
+        tensor(0.7500)
+    """
+    patches, n = patchify(x, patch=patch), mask.num_tokens
+    require(n == patches.shape[1], "mask", n, f"over the input's {patches.shape[1]} patches")
+    grid = tuple(side // p for side, p in zip(x.shape[2:], patch, strict=True))
+    seen = patches.masked_fill(mask.is_masked[:, :, None], torch.nan)
+    return unpatchify(seen, patch=patch, grid=grid)
 
 
 def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:

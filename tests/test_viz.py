@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from avblocks.viz import heat, mask_overlay, outline, overlay, panel, save_figure
+from avblocks import RandomMask, TubeMask, patchify
+from avblocks.viz import heat, hide, mask_overlay, outline, overlay, panel, save_figure
 
 
 def test_panel_shows_every_picture_under_its_title() -> None:
@@ -89,3 +90,26 @@ def test_overlays_go_into_a_panel() -> None:
     image = torch.rand(2, 3, 8, 8)
     figure = panel({"heat": overlay(image, torch.randn(2, 8, 8))})
     assert len(figure.axes) == 2
+
+
+def test_masked_patches_are_hidden_and_the_others_are_as_they_were() -> None:
+    image = torch.rand(3, 3, 8, 12)
+    mask = RandomMask(0.5)((2, 3), batch=3)
+    seen = hide(image, mask=mask, patch=(4, 4))
+    patches = patchify(seen, patch=(4, 4))
+    assert mask.masked(patches).isnan().all()
+    assert torch.equal(mask.kept(patches), mask.kept(patchify(image, patch=(4, 4))))
+    assert not image.isnan().any()
+
+
+def test_masked_tubes_are_hidden_in_every_frame() -> None:
+    video = torch.rand(1, 3, 4, 8, 8)
+    mask = TubeMask(RandomMask(0.75))((2, 2, 2), batch=1)
+    seen = hide(video, mask=mask, patch=(2, 4, 4)).isnan()
+    assert torch.equal(seen, seen[:, :1, :1].expand_as(seen))
+    assert seen.float().mean() == 0.75
+
+
+def test_a_mask_over_other_patches_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mask must be over the input's 4 patches, got 6"):
+        hide(torch.rand(1, 3, 8, 8), mask=RandomMask(0.5)((2, 3), batch=1), patch=(4, 4))

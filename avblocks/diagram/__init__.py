@@ -1,0 +1,3 @@
+"""Models as pictures, drawn from their modules."""
+
+from avblocks.diagram.architecture import architecture as architecture
