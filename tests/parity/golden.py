@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from deviations import keep
 from safetensors import safe_open
 from torch import Tensor
 from torch.testing import assert_close
@@ -38,8 +39,19 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def assert_near(actual: Tensor, expected: Tensor) -> None:
-    assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+def assert_near(
+    actual: Tensor,
+    expected: Tensor,
+    what: str = "",
+    *,
+    rtol: float = 1e-4,
+    atol: float = 1e-5,
+    msg: str | None = None,
+) -> None:
+    """Compare with the reference; the deviation of what is named is kept for `measure`."""
+    assert_close(actual, expected, rtol=rtol, atol=atol, msg=msg)
+    if what:
+        keep(what, actual, expected, rtol=rtol, atol=atol)
 
 
 def fusion_layers(config: dict) -> str | list[int]:

@@ -7,7 +7,6 @@ import torch
 from golden import FUSIONS, assert_near, fusion_layers, golden_files, part, read
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.testing import assert_close
 
 from avblocks import av_vit
 from avblocks.checkpoint import from_deepavfusion_classifier, load_weights
@@ -60,10 +59,10 @@ def test_logits(file: Path) -> None:
         logits = model(**inputs)
     expected = [tensors[f"cls.logits_{name}"] for name in STREAMS]
     for name, stream in zip(STREAMS, expected, strict=True):
-        assert_near(getattr(logits, name), stream)
+        assert_near(getattr(logits, name), stream, f"logits, {name}")
         with pytest.raises(AssertionError):
             assert_near(getattr(logits, name), stream * 1.01)
-    assert_near(logits.mean, sum(expected) / 3)
+    assert_near(logits.mean, sum(expected) / 3, "logits, averaged")
 
 
 @each_classifier
@@ -117,10 +116,11 @@ def test_lars(file: Path) -> None:
         optimizer.step()
         for i, parameter in enumerate(params):
             expected = tensors[f"lars.after{i}.{step}"]
-            assert_near(parameter.detach(), expected)
+            assert_near(parameter.detach(), expected, "LARS, weights after each step")
             # The step itself is far smaller than the weights: it is compared on its own scale.
             moved = parameter.detach() - tensors[f"lars.p{i}"]
-            assert_close(moved, expected - tensors[f"lars.p{i}"], rtol=1e-3, atol=1e-6)
+            wanted = expected - tensors[f"lars.p{i}"]
+            assert_near(moved, wanted, "LARS, way gone", rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("file", golden_files("small"))
@@ -130,4 +130,4 @@ def test_schedule_of_a_scaled_group(file: Path) -> None:
     for epoch, expected in zip(tensors["sched.epoch"], tensors["sched.lr"], strict=True):
         rates = decayed_rates(groups, epoch.item(), lr=1.5e-4, epochs=200, warmup=40)
         ours = torch.tensor(rates, dtype=torch.float64)
-        assert_close(ours, expected[:2], rtol=1e-6, atol=1e-12)
+        assert_near(ours, expected[:2], "rates, scaled group", rtol=1e-6, atol=1e-12)

@@ -7,7 +7,6 @@ import torch
 from golden import assert_near, build, golden_files, part, read
 from torch import Tensor
 from torch.func import functional_call
-from torch.testing import assert_close
 
 from avblocks import AVMAE, Mask
 from avblocks.checkpoint import from_deepavfusion, load_weights
@@ -42,10 +41,12 @@ def test_encoder(file: Path) -> None:
         layers = model.encoder.intermediates(**inputs)
         masked = model.encoder(**inputs, **masks(tensors))
     for modality in ("image", "audio", "fusion"):
-        assert_near(getattr(full, modality), tensors[f"full.{modality}"])
-        assert_near(getattr(masked, modality), tensors[f"masked.{modality}"])
+        whole, kept = f"{modality} tokens, whole clips", f"{modality} tokens, kept patches"
+        assert_near(getattr(full, modality), tensors[f"full.{modality}"], whole)
+        assert_near(getattr(masked, modality), tensors[f"masked.{modality}"], kept)
         for i, layer in enumerate(layers):
-            assert_near(getattr(layer, modality), tensors[f"full.layer{i}.{modality}"])
+            expected = tensors[f"full.layer{i}.{modality}"]
+            assert_near(getattr(layer, modality), expected, f"{modality} tokens, each layer")
 
 
 @pytest.mark.parametrize("file", golden_files("mae_"))
@@ -55,9 +56,11 @@ def test_losses_and_predictions(file: Path) -> None:
         out = model(**part(tensors, "input."), **masks(tensors))
     for modality, mask in masks(tensors).items():
         modality = modality.removesuffix("_mask")
-        assert_near(getattr(out, f"loss_{modality}"), tensors[f"mae.loss_{modality}"])
+        loss, expected = getattr(out, f"loss_{modality}"), tensors[f"mae.loss_{modality}"]
+        assert_near(loss, expected, f"loss, {modality}")
         # The reference predicts the kept patches too, and its loss then leaves them out.
-        assert_near(getattr(out, f"pred_{modality}"), mask.masked(tensors[f"mae.pred_{modality}"]))
+        expected = mask.masked(tensors[f"mae.pred_{modality}"])
+        assert_near(getattr(out, f"pred_{modality}"), expected, f"predictions, {modality}")
 
 
 @pytest.mark.parametrize("file", golden_files("mae_"))
@@ -77,9 +80,10 @@ def test_gradients(file: Path) -> None:
         grad = reference[name].grad
         norm = torch.zeros(()) if grad is None else grad.norm()
         # The keys' biases cancel: the reference's gradients there are rounding errors.
-        assert_close(norm, expected[name].to(norm).reshape(()), rtol=1e-3, atol=1e-6, msg=name)
+        wanted = expected[name].to(norm).reshape(())
+        assert_near(norm, wanted, "norms of all gradients", rtol=1e-3, atol=1e-6, msg=name)
     for name, gradient in part(tensors, "grad.").items():
-        assert_near(reference[name].grad, gradient)
+        assert_near(reference[name].grad, gradient, "three whole gradients")
 
 
 @pytest.mark.parametrize("file", golden_files("mae_"))

@@ -67,8 +67,9 @@ def test_logits_and_loss(file: Path) -> None:
     assert classes
     for k in classes:
         logits, expected = logits_of(file, num_classes=k), tensors[f"seg.{k}.logits"]
-        assert_near(logits, expected)
-        assert_near(segmentation_loss(logits, tensors["input.gt"].long()), tensors[f"seg.{k}.loss"])
+        assert_near(logits, expected, "logits")
+        loss = segmentation_loss(logits, tensors["input.gt"].long())
+        assert_near(loss, tensors[f"seg.{k}.loss"], "loss")
         with pytest.raises(AssertionError):
             assert_near(logits, expected * 1.01)
 
@@ -86,7 +87,7 @@ def test_metrics(file: Path) -> None:
         ours = scores(pred, target)
         assert ours.keys() == values.keys()
         for name, value in values.items():
-            assert_near(ours[name], value.to(ours[name]))
+            assert_near(ours[name], value.to(ours[name]), f"segmentation, {name}")
             with pytest.raises(AssertionError):
                 assert_near(ours[name], value.to(ours[name]) * 1.01)
 

@@ -52,9 +52,10 @@ def test_separation(file: Path) -> None:
     for name, target in TARGETS.items():
         expected = part(tensors, f"sep.{name}.")
         mask = target(mixture, source)
-        assert_near(out, expected["logits"])
-        assert_near(mask, expected["gt_mask"])
-        assert_near(separation_loss(out, mask, mixture=mixture), expected["loss"])
+        loss = separation_loss(out, mask, mixture=mixture)
+        assert_near(out, expected["logits"], "logits of the mask")
+        assert_near(mask, expected["gt_mask"], f"{name} mask to learn")
+        assert_near(loss, expected["loss"], f"loss, {name} mask")
 
 
 @each_separation
@@ -74,7 +75,7 @@ def test_masking(file: Path) -> None:
     found = part(tensors, "masking.")
     masking = MelMasking(n_mels=found["logits"].shape[-2])
     wave = masking(found["mix"], mask=found["logits"].sigmoid()[:, None])
-    assert_near(wave, found["wave"])
+    assert_near(wave, found["wave"], "waveform of a masked mixture")
     with pytest.raises(AssertionError):
         assert_near(wave * 1.01, found["wave"])
 
@@ -84,6 +85,6 @@ def test_bss_eval(file: Path) -> None:
     tensors, _ = read(file)
     found = bss_eval(tensors["bss.est"][None], sources=tensors["bss.ref"][None])
     ours = torch.cat((found.sdr, found.sir, found.sar))
-    assert_near(ours, tensors["bss.sdr_sir_sar"].to(ours))
+    assert_near(ours, tensors["bss.sdr_sir_sar"].to(ours), "SDR, SIR, SAR, dB")
     with pytest.raises(AssertionError):
         assert_near(ours, tensors["bss.sdr_sir_sar"].to(ours) * 1.001)

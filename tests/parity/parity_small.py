@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 from golden import assert_near, golden_files, read
-from torch.testing import assert_close
 
 from avblocks import sincos_position
 from avblocks.audio import LogMel, pad_repeat
@@ -20,14 +19,15 @@ def test_positions(file: Path) -> None:
     for name, table in tables.items():
         _, dim, size = name.split(".")
         grid = tuple(int(side) for side in size.split("x"))
-        assert_near(sincos_position(int(dim), grid), table)
+        assert_near(sincos_position(int(dim), grid), table, f"positions, {len(grid)}-D")
 
 
 @pytest.mark.parametrize("file", golden_files("small"))
 def test_audio(file: Path) -> None:
     tensors, _ = read(file)
-    assert_near(pad_repeat(tensors["audio.wave"], 16000), tensors["audio.padded"])
-    assert_near(LogMel()(tensors["audio.padded"]).squeeze(1), tensors["audio.logmel"])
+    padded = tensors["audio.padded"]
+    assert_near(pad_repeat(tensors["audio.wave"], 16000), padded, "padded waveform")
+    assert_near(LogMel()(padded).squeeze(1), tensors["audio.logmel"], "log-mel spectrogram")
 
 
 @pytest.mark.parametrize("file", golden_files("small"))
@@ -37,4 +37,4 @@ def test_schedule(file: Path) -> None:
         lr = cosine_lr(epoch.item(), lr=1.5e-4, epochs=200, warmup=40)
         scale = pretrained_multiplier(epoch.item(), epochs=100)
         ours = torch.tensor([lr, 0.5 * lr, scale * lr], dtype=torch.float64)
-        assert_close(ours, expected, rtol=1e-6, atol=1e-12)
+        assert_near(ours, expected, "rates, three groups", rtol=1e-6, atol=1e-12)
