@@ -26,7 +26,8 @@ FLOORS: dict[str, int] = {
     "avblocks.heads": 4,
     "avblocks.build": 5,
     "avblocks.flops": 5,
-    "avblocks.checkpoint": 5,
+    "avblocks.diagram": 5,
+    "avblocks.checkpoint": 6,
     "avblocks": 8,
     "recipes": 9,
 }
@@ -39,6 +40,7 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "tyro": ("recipes.",),
     "tensorboard": ("recipes.",),
     "matplotlib": ("avblocks.viz", "recipes."),
+    "huggingface_hub": ("avblocks.checkpoint.hub",),
     "recipes": ("recipes",),
 }
 

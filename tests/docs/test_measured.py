@@ -75,15 +75,24 @@ def test_rows_and_columns(results: Path) -> None:
 
 def test_a_page_shows_them(results: Path) -> None:
     from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
 
     source, out = results.parent, results.parent / "out"
     (source / "index.rst").write_text(PAGE)
     (source / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(DOCS)!r})\n")
     settings = {"extensions": ["measured"], "exclude_patterns": ["results"]}
-    app = Sphinx(
-        source, source, out, out, "text", confoverrides=settings, status=None, warningiserror=True
-    )
-    app.build()
+    with docutils_namespace():  # or what it registers stays for the next one
+        app = Sphinx(
+            source,
+            source,
+            out,
+            out,
+            "text",
+            confoverrides=settings,
+            status=None,
+            warningiserror=True,
+        )
+        app.build()
     assert app.statuscode == 0
     shown = " ".join((out / "index.txt").read_text().split())
     assert "It is 1,234.5 MB, or not measured yet, or not measured yet." in shown

@@ -1,0 +1,176 @@
+"""Pages that list what there is: recipes, data sets, floors, golden tensors, figures."""
+
+import ast
+import doctest
+import json
+import re
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pages
+import pytest
+import torch
+from deviations import Deviation
+
+import avblocks
+from recipes.__main__ import recipes
+from recipes._sets import READERS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def first_table(page: str) -> list[list[str]]:
+    """The cells of the first list-table, without its head."""
+    body = page.partition(".. list-table::")[2]
+    body = re.split(r"^(?=\S)", body.partition("\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    lines = [row.split("\n     - ") for row in body.split("\n   * - ")[1:]]
+    return [[" ".join(cell.split()) for cell in row] for row in lines[1:]]
+
+
+def literals(cell: str) -> list[str]:
+    return re.findall(r"``([^`]+)``", cell)
+
+
+def test_every_recipe_is_on_its_page_with_its_lab_note() -> None:
+    sections = re.split(r"^``(\w+)``\n-+\n", text("recipes.rst"), flags=re.MULTILINE)[1:]
+    listed = recipes(ROOT / "recipes")
+    assert sorted(sections[::2]) == sorted(listed)
+    for name, section in zip(sections[::2], sections[1::2], strict=True):
+        first, note = (" ".join(part.split()) for part in section.strip().split("\n\n")[:2])
+        assert first == listed[name]  # a literalinclude leaves out the line with the quotes
+        file = f"literalinclude:: ../recipes/{name}.py"
+        assert note == f'.. {file} :language: text :start-after: """ :end-before: """'
+
+
+def test_every_data_set_is_on_its_page() -> None:
+    page = text("datasets.rst")
+    listed = {literals(row[1])[0]: literals(row[2]) for row in first_table(page)}
+    assert listed == {name: list(splits) for name, (_, splits) in READERS.items()}
+    checks = re.findall(r"recipes\.check_data (\w+)(?:.*--data\.split (\w+))?", page)
+    assert {name for name, _ in checks} == set(READERS)
+    for name, split in checks:
+        assert not split or split in READERS[name][1], f"{name} has no split {split}"
+
+
+def test_the_floors_are_those_of_the_test() -> None:
+    tree = ast.parse((ROOT / "tests" / "test_floors.py").read_text(encoding="utf-8"))
+    (floors,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "FLOORS" and node.value
+    )
+    rows = first_table(text("contributing.rst"))
+    assert {name: int(row[0]) for row in rows for name in literals(row[1])} == floors
+
+
+def example(folder: Path, monkeypatch: pytest.MonkeyPatch, *, broken: bool = False) -> ModuleType:
+    """The tests of the block that the page on contributing adds, as if it had been added."""
+    page = text("contributing.rst")
+    if broken:
+        page = page.replace("x * self.gamma", "x + self.gamma")
+    files = pages.write_files("contributing.rst", page, folder)
+    block = load(files["avblocks/nn/scale.py"])
+    assert doctest.testmod(block).failed == (1 if broken else 0)
+    monkeypatch.setattr(avblocks, "LayerScale", block.LayerScale, raising=False)
+    return load(files["tests/nn/test_scale.py"])
+
+
+def load(path: Path) -> ModuleType:
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_block_that_is_added_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tests = example(tmp_path, monkeypatch)
+    run = [test() for name, test in vars(tests).items() if name.startswith("test_")]
+    assert len(run) == 4
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_its_tests_notice_when_it_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = example(tmp_path, monkeypatch, broken=True)
+    with pytest.raises(AssertionError):
+        tests.test_each_channel_has_its_factor()
+
+
+def figures(path: Path = DOCS / "results" / "parity.json") -> dict:
+    """Of each golden file."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {name: rows for name, rows in found.items() if name not in ("all", "machine")}
+
+
+def test_every_golden_file_is_measured_and_shown() -> None:
+    found, page = figures(), text("parity.rst")
+    assert found.keys() == {path.stem for path in GOLDEN.glob("*.safetensors")}
+    shown = re.findall(r"^\.\. measured:: parity\.json (\w+)$", page, flags=re.MULTILINE)
+    assert sorted(shown) == sorted(found)
+
+
+def test_a_deviation_is_that_of_the_worst_value() -> None:
+    found = Deviation("1 + 0.1 x")
+    found.add(torch.tensor([10.0, 0.5]), torch.tensor([11.0, 0.25]), rtol=0.1, atol=1.0)
+    assert (found.values, found.largest_value, found.largest_deviation) == (2, 11.0, 1.0)
+    assert abs(found.percent_of_tolerance - 100 / 2.1) < 1e-4
+    found.add(torch.tensor(-1.0), torch.tensor(0.0), rtol=0.1, atol=1.0)
+    assert (found.values, found.largest_value, found.percent_of_tolerance) == (3, 11.0, 100.0)
+
+
+def test_the_figures_of_parity_are_those_of_its_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AVBLOCKS_GOLDEN", raising=False)
+    out = tmp_path / "parity.json"
+    command = [sys.executable, ROOT / "tests/parity/measure.py", "--out", out]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    now, then = figures(out), figures()
+    for file in now:
+        assert now[file].keys() == then[file].keys(), file
+        for what, row in now[file].items():
+            for name in ("values", "tolerance"):
+                assert row[name] == then[file][what][name], (file, what)
+            for kept in (row, then[file][what]):
+                assert 0 <= kept["percent_of_tolerance"] <= 100, (file, what)
+
+
+def keys_shown() -> list[tuple[str, str]]:
+    """Page, and file and keys of each figure that it shows by its name."""
+    found = []
+    for page in sorted(DOCS.rglob("*.rst")):
+        name, body = str(page.relative_to(DOCS)), page.read_text(encoding="utf-8")
+        found += [
+            (name, " ".join(role.split())) for role in re.findall(r":measured:`([^`]+)`", body)
+        ]
+        tables = re.findall(r"^\.\. measured:: (.+)\n((?:(?:   .*)?\n)*)", body, flags=re.MULTILINE)
+        for words, content in tables:
+            rows = re.findall(r"^   (\w+): ", content, flags=re.MULTILINE)
+            found += [(name, f"{words} {row}") for row in rows] or [(name, words)]
+    return found
+
+
+@pytest.mark.parametrize(("page", "words"), keys_shown())
+def test_a_figure_that_is_shown_is_there(page: str, words: str) -> None:
+    file, *keys = words.split()
+    path = DOCS / "results" / file
+    if not path.is_file():
+        pytest.skip(f"{file} is not measured yet")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for key in keys:
+        if key == "cuda" and key not in found:
+            pytest.skip(f"{file} has no figures of a GPU yet")
+        assert isinstance(found, dict) and key in found, f"docs/{page}: no {key!r} in {words}"
+        found = found[key]
