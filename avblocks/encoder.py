@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from avblocks.fusion.block import FusionBlock
 from avblocks.nn.mask import Mask
 from avblocks.nn.vit import ViT
-from avblocks.shapes import require, require_above_zero, require_positive
+from avblocks.shapes import require, require_above_zero, require_positive, require_width
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,10 @@ class AVEncoder(nn.Module):
         self.depth = max(len(image.blocks), len(audio.blocks))
         self.checkpointing = checkpointing
         require(len(fusion) == self.depth, "fusion", len(fusion), f"{self.depth} entries")
+        for layer, block in enumerate(fusion):
+            if block is not None:
+                width = block.norm_fusion.normalized_shape[0]
+                require_width(f"fusion[{layer}]", width, image.dim)
         self.image, self.audio = image, audio
         self.fusion_blocks = nn.ModuleDict(
             {str(layer): block for layer, block in enumerate(fusion) if block is not None}

@@ -35,7 +35,12 @@ torch.export.register_dataclass(MAEOutput)
 def normalize_patches(
     patches: Float[Tensor, "b n v"],
 ) -> tuple[Float[Tensor, "b n v"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
-    """Patches of mean 0 and deviation 1 (unbiased, epsilon 1e-6), their means and deviations."""
+    """Patches of mean 0 and deviation 1 (unbiased, epsilon 1e-6), their means and deviations.
+
+    Raises:
+        ValueError: if patches have a single value, which has no deviation.
+    """
+    require(patches.shape[-1] > 1, "patches", patches.shape[-1], "of two values or more")
     mean = patches.mean(dim=-1, keepdim=True)
     deviation = (patches.var(dim=-1, keepdim=True) + 1e-6).sqrt()
     return (patches - mean) / deviation, mean, deviation

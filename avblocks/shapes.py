@@ -51,6 +51,11 @@ def require_heads(dim: int, num_heads: int) -> None:
     require(dim % num_heads == 0, "num_heads", num_heads, f"a divisor of the width {dim}")
 
 
+def require_width(name: str, got: int, dim: int) -> None:
+    """Raise a ``ValueError`` naming a part of a model that is not as wide as the others."""
+    require(got == dim, name, got, f"as wide as the other parts' {dim}")
+
+
 def share_of(dim: int, **ratio: float) -> int:
     """Width that is a share or a multiple of ``dim``, rounded down.
 

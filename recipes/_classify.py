@@ -46,8 +46,6 @@ def labelled_sets(config: Settings) -> tuple[ClipSet, ClipSet]:
     Raises:
         ValueError: If the data has no classes, or the settings do not fit together.
     """
-    if not 0 <= config.warmup < config.epochs:
-        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
     if config.windows < 1 or config.evaluate_every < 1:
         raise ValueError("--windows and --evaluate-every must be at least 1")
     train, test = train_set(config.data), test_set(config.data)

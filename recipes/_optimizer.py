@@ -1,4 +1,4 @@
-"""The optimiser that all fine-tuning recipes share."""
+"""Optimisers and rates that recipes share."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,11 +12,9 @@ from recipes._data import Data
 from recipes._run import Run
 
 
-class Training(Protocol):
-    """What the configuration of every recipe of a head has."""
+class Rated(Protocol):
+    """What the configuration of every recipe that trains has."""
 
-    @property
-    def data(self) -> Data: ...
     @property
     def run(self) -> Run: ...
     @property
@@ -26,14 +24,21 @@ class Training(Protocol):
     @property
     def warmup(self) -> int: ...
     @property
+    def base_lr(self) -> float: ...
+
+
+class Training(Rated, Protocol):
+    """What that of a recipe of a head has besides."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
     def evaluate_every(self) -> int: ...
 
 
 class FineTuning(Training, Protocol):
     """What a fine-tuning recipe's configuration has besides."""
 
-    @property
-    def base_lr(self) -> float: ...
     @property
     def layer_decay(self) -> float: ...
     @property
@@ -57,15 +62,28 @@ def adamw(
     Raises:
         ValueError: If the warm-up is not shorter than the training.
     """
-    if not 0 <= config.warmup < config.epochs:
-        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
     groups = layer_decay_groups(
         model, depth=depth, lr_decay=config.layer_decay, weight_decay=config.weight_decay
     )
-    update = min(config.batch * config.run.batches_per_step, samples * config.run.accumulate)
-    lr = scaled_lr(config.base_lr, batch=update)
+    lr = peak_lr(config, samples=samples)
     rates = partial(decayed_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
     return AdamW(groups, lr=lr, fused=fused(config.run)), rates
+
+
+def peak_lr(config: Rated, *, samples: int) -> float:
+    """The learning rate after the warm-up, for the samples behind one update.
+
+    Args:
+        config: Its base rate is that for 256 samples.
+        samples: Samples an epoch, which no update has more than.
+
+    Raises:
+        ValueError: If the warm-up is not shorter than the training.
+    """
+    if not 0 <= config.warmup < config.epochs:
+        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
+    update = min(config.batch * config.run.batches_per_step, samples * config.run.accumulate)
+    return scaled_lr(config.base_lr, batch=update)
 
 
 def fused(run: Run) -> bool:

@@ -18,19 +18,21 @@ machine slows both.
 
 Try:
     --seconds 60 (less noise)
+    --profile (where the time goes)
 """
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from tyro.conf import Suppress
 
 from recipes._benchmark import table
-from recipes._benchmark.cases import cases, chosen
+from recipes._benchmark.cases import Case, cases, chosen
 from recipes._benchmark.drawn import draw
 from recipes._benchmark.measure import in_process, measured
+from recipes._benchmark.profiled import profiled
 from recipes._benchmark.scaling import scaling
 from recipes._benchmark.whole import whole
 from recipes._cli import run_cli
@@ -52,6 +54,9 @@ class Config:
 
     seconds: float = 12.0
     """How long each case is repeated, three times at least."""
+
+    profile: bool = False
+    """Also list where the time of each case's step goes."""
 
     tiny: bool = False
     """A toy model, to see whether everything runs."""
@@ -83,19 +88,22 @@ def main(config: Config) -> None:
     rows = {}
     print(table.head(), flush=True)
     for case in chosen(found, config.cases) if config.cases else ():
-        about = {"device": device, "precision": case.precision, "batch": case.batch}
-        recipe = case.task == "recipe"
-        found = (
-            whole(case, config.seconds) if recipe else in_process(measured, case, config.seconds)
-        )
-        row = about | found
-        rows[case.name] = table.against_reference(case, row)
+        rows[case.name] = table.against_reference(case, _measured(case, config))
         print(table.printed(case.name, rows[case.name]), flush=True)
+        if config.profile and case.task != "recipe":
+            print(in_process(profiled, case).get("table"), flush=True)
         _write(config, device, rows)
     growth = scaling(device, tiny=config.tiny) if config.scaling else {}
     for name, line in table.lines(growth).items():
         print(f"{name}: {', '.join(f'{key} {value}' for key, value in line.items())}")
     _write(config, device, rows, growth)
+
+
+def _measured(case: Case, config: Config) -> dict[str, Any]:
+    about = {"device": case.device, "precision": case.precision, "batch": case.batch}
+    if case.task == "recipe":
+        return about | whole(case, config.seconds)
+    return about | in_process(measured, case, config.seconds)
 
 
 def _write(config: Config, device: str, rows: dict, growth: dict | None = None) -> None:

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Literal
 
 from avblocks.heads import classifier
-from avblocks.optim import LARS, cosine_lr, scaled_lr
+from avblocks.optim import LARS, cosine_lr
 from recipes._checkpoint import start_encoder
 from recipes._classification import Classification, Listens
 from recipes._classify import labelled_sets, train_and_score
 from recipes._cli import run_cli
 from recipes._data import SCENES_DATA, Data
 from recipes._model import SMALL, Model, build_encoder, check_sizes
+from recipes._optimizer import peak_lr
 from recipes._plan import seed_all
 from recipes._run import Run
 
@@ -139,8 +140,7 @@ def main(config: Config) -> None:
     train, test = labelled_sets(config)
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
-    update = min(config.batch * config.run.batches_per_step, len(train) * config.run.accumulate)
-    lr = scaled_lr(config.base_lr, batch=update)
+    lr = peak_lr(config, samples=len(train))
     optimizer = LARS(model.head.parameters(), lr=lr, weight_decay=0.0)
     rate = partial(cosine_lr, lr=lr, epochs=config.epochs, warmup=config.warmup)
     train_and_score(

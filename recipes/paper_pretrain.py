@@ -23,13 +23,13 @@ from torch import nn
 from torch.optim import AdamW
 
 from avblocks import AVMAE
-from avblocks.optim import group_rates, param_groups, scaled_lr
+from avblocks.optim import group_rates, param_groups
 from recipes._cli import resume_command, run_cli
 from recipes._data import FREE, SCENES_DATA, Data, test_set, train_set
 from recipes._engine import Job, fit
 from recipes._loaders import test_loader, train_loader
 from recipes._model import SMALL, Model, build_autoencoder, check_sizes
-from recipes._optimizer import fused
+from recipes._optimizer import fused, peak_lr
 from recipes._plan import seed_all
 from recipes._pretraining import Pretraining, load_pretrained, reconstruction_picture
 from recipes._probe import nearest_neighbour
@@ -112,8 +112,6 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
         config: The settings.
         build: What makes the model of the settings: your own, to try another one.
     """
-    if not 0 <= config.warmup < config.epochs:
-        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
     check_sizes(config.model, config.data)
     train, test = train_set(config.data), test_set(config.data)
     seed_all(config.run.seed, "weights")
@@ -125,8 +123,7 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
     )
     pretrained = load_pretrained(model, image=config.image_weights, audio=config.audio_weights)
 
-    update = min(config.batch * config.run.batches_per_step, len(train) * config.run.accumulate)
-    lr = scaled_lr(config.base_lr, batch=update)
+    lr = peak_lr(config, samples=len(train))
     groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)
     optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=fused(config.run))
 

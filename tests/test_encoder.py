@@ -156,6 +156,9 @@ def test_parts_that_do_not_fit() -> None:
     wide = vit(16, depth=1, num_heads=2, size=8, patch=4)
     with pytest.raises(ValueError, match="audio must be as wide as the image's 8, got 16"):
         AVEncoder(image=image, audio=wide, fusion=[None], num_tokens=4)
+    with pytest.raises(ValueError, match=r"fusion\[0\] must be as wide .* 8, got 16"):
+        block = fusion_block(16, num_heads=1, num_tokens=(2, 1, 1))
+        AVEncoder(image=image, audio=audio, fusion=[block], num_tokens=4)
     with pytest.raises(ValueError, match="fusion must be 1 entries, got 2"):
         AVEncoder(image=image, audio=audio, fusion=[None, None], num_tokens=4)
     with pytest.raises(ValueError, match="num_tokens must be a positive integer, got 0"):

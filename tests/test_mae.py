@@ -174,3 +174,9 @@ def test_decoders_in_the_wrong_place_are_refused() -> None:
     model = av_mae(av_vit(8, depth=1, num_heads=2, patch=4, image_size=8, audio_size=(8, 12)))
     with pytest.raises(ValueError, match="image_decoder"):
         AVMAE(model.encoder, image_decoder=model.audio_decoder, audio_decoder=model.image_decoder)
+
+
+def test_patches_of_one_value_have_no_deviation() -> None:
+    with pytest.raises(ValueError, match="patches must be of two values or more, got 1"):
+        masked_mse(torch.zeros(1, 2, 1), torch.zeros(1, 2, 1))
+    assert masked_mse(torch.zeros(1, 2, 1), torch.ones(1, 2, 1), normalize=False) == 1

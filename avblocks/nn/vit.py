@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from avblocks.nn.block import Block
 from avblocks.nn.patch import PatchEmbed
 from avblocks.nn.position import LearnedPosition, SinCosPosition
-from avblocks.shapes import grid_of, require, require_positive, sides
+from avblocks.shapes import grid_of, require, require_positive, require_width, sides
 
 
 class ViT(nn.Module):
@@ -20,6 +20,9 @@ class ViT(nn.Module):
         pos_embed: grid to positions.
         blocks: transformer blocks of one width.
         norm: final norm.
+
+    Raises:
+        ValueError: if there is no block or a part is of another width.
 
     Example:
         >>> import torch
@@ -37,6 +40,11 @@ class ViT(nn.Module):
     ) -> None:
         super().__init__()
         require(len(blocks) > 0, "blocks", len(blocks), "at least one block")
+        dim = patch_embed.proj.out_channels
+        require_width("pos_embed", pos_embed.table.shape[-1], dim)
+        for number, block in enumerate(blocks):
+            require_width(f"blocks[{number}]", block.attn.dim, dim)
+        require_width("norm", norm.normalized_shape[0], dim)
         self.patch_embed, self.pos_embed = patch_embed, pos_embed
         self.blocks = nn.ModuleList(blocks)
         self.norm = norm

@@ -1,4 +1,4 @@
-"""Rows as a table, what the paper's runs would cost, and the file of all figures."""
+"""Rows as a table, and the file of all figures."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from avblocks.data.write import replacing
 from recipes._benchmark.cases import DEVICES, Case, cases
+from recipes._benchmark.cost import cost
 
 HEAD = {
     "samples_per_s": "samples/s",
@@ -27,9 +28,6 @@ REFERENCE = {
 }
 """Samples a second of the reference implementation on two CPU cores, of another day and machine:
 ViT-B, forward and backward pass; and its dense encoder on all patches, 16 to 21 s for four."""
-_CLIPS = {"VGGSound": 184_000, "AudioSet-2M": 2_041_789}
-"""To train on, as published, VGGSound's rounded; some have left the web since."""
-_EPOCHS = 200
 _MACHINE = ("machine", "python", "torch")
 
 
@@ -76,26 +74,6 @@ def _line(found: list[str]) -> str:
     return f"{first[0]:{first[1]}}{text}".rstrip()
 
 
-def cost(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """GPU-hours of the paper's pre-trainings at the best measured speed of a factorized step.
-
-    The data loader is taken to keep up, and eight GPUs to be eight times as fast as one.
-    """
-    speeds = [
-        row["samples_per_s"]
-        for name, row in rows.items()
-        if name.startswith("pretrain factorized") and "checkpointing" not in name
-        if "error" not in row
-    ]
-    if not speeds:
-        return {}
-    hours = {n: clips * _EPOCHS / max(speeds) / 3600 for n, clips in _CLIPS.items()}
-    return {
-        n: {"GPU-hours": round(all_, 1), "hours on 8 GPUs": round(all_ / 8, 1)}
-        for n, all_ in hours.items()
-    }
-
-
 def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: Any) -> None:
     """Put a device's figures into a file; those of other devices and of other cases stay."""
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -105,8 +83,7 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
     for row in mine.values():
         if "machine" in row:
             known.setdefault("machines", {})[device] = {key: row[key] for key in _MACHINE}
-    if device == "cuda":
-        known["cost"] = cost(mine)
+    known["cost"] = cost(known["cases"].get("cuda", {}))
     if growth:
         known.setdefault("scaling", {})[device] = growth
         known.setdefault("lines", {})[device] = lines(growth)

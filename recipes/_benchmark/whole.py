@@ -1,7 +1,9 @@
 """The whole pre-training recipe, with shards, workers, front end and logs, and its bare step."""
 
 import os
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -74,7 +76,8 @@ def _trained(case: Case, steps: int) -> dict[str, Any]:
             ),
             batch=case.batch,
         )
-        paper_pretrain.main(config)
+        with redirect_stdout(StringIO()):  # what it says is of its own folder
+            paper_pretrain.main(config)
         rows = read_rows(Path(folder, "run", "metrics.csv"))
     speeds = [row["samples_per_s"] for row in rows if "samples_per_s" in row]
     return {"samples_per_s": speeds, "memory_mb": round(peak_mb(case.device))}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from avblocks import av_vit, av_vit_base
+from avblocks.checkpoint import save_pretrained
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs" / "guide").glob("*.rst")), ROOT / "docs/index.rst"]
@@ -17,21 +18,13 @@ PAGES.append(ROOT / "README.md")
 
 
 def released_files(folder: Path) -> None:
-    """What the README loads: a checkpoint as the reference's authors release it, and one of a run.
+    """What the README loads: a checkpoint as the reference's authors release it, and an encoder.
 
-    Each tensor is one zero, expanded: a quarter of a billion parameters in a small file.
+    Each tensor of the first is one zero, expanded: a quarter of a billion parameters in a small
+    file.
     """
     with torch.device("meta"):
         paper = av_vit_base().state_dict()
-        small = av_vit(
-            128,
-            depth=4,
-            num_heads=4,
-            patch=8,
-            image_size=64,
-            audio_size=(64, 64),
-            num_tokens=(8, 4, 4),
-        ).state_dict()
     names = {
         "interaction.image_aggregator.attn.": "attn.attn_v.",
         "interaction.audio_aggregator.attn.": "attn.attn_a.",
@@ -50,10 +43,8 @@ def released_files(folder: Path) -> None:
     released = {theirs(name): zeros(like) for name, like in paper.items()}
     released["module.image_decoder_mask_token"] = torch.zeros(1, 1, 512)
     torch.save({"state_dict": released}, folder / "deepavfusion.pth")
-    run = folder / "runs/paper_pretrain-scenes/checkpoints/step-00000700.ckpt"
-    run.parent.mkdir(parents=True)
-    state = {f"model.mae.encoder.{name}": zeros(like) for name, like in small.items()}
-    torch.save({"state_dict": state}, run)
+    small = av_vit(16, depth=1, num_heads=2, patch=8, image_size=16, audio_size=(16, 16))
+    save_pretrained(small, folder / "encoder")
 
 
 def zeros(like: Tensor) -> Tensor:

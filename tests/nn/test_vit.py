@@ -136,5 +136,14 @@ def test_parts_that_do_not_fit() -> None:
     }
     with pytest.raises(ValueError, match="blocks must be at least one block, got 0"):
         ViT(blocks=[], **parts)
+    others = {
+        "pos_embed": SinCosPosition(16, grid=(2, 2)),
+        "norm": torch.nn.LayerNorm(16),
+        "blocks": [Block(8, num_heads=2), Block(16, num_heads=2)],
+    }
+    for name, part in others.items():
+        given = {"blocks": [Block(8, num_heads=2)], **parts, name: part}
+        with pytest.raises(ValueError, match=rf"{name}.* as wide as the other parts' 8, got 16"):
+            ViT(**given)
     with pytest.raises(ValueError, match="input must have shape"):
         ViT(blocks=[Block(8, num_heads=2)], **parts)(torch.zeros(2, 1, 8, 8))

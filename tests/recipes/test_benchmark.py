@@ -16,6 +16,7 @@ from avblocks import DenseFusion, RandomMask, av_mae, av_vit
 from recipes import benchmark
 from recipes._benchmark import table
 from recipes._benchmark.cases import FUSIONS, Case, cases, chosen
+from recipes._benchmark.cost import cost
 from recipes._benchmark.drawn import draw
 from recipes._benchmark.measure import in_process, measured, peak_mb
 from recipes._benchmark.plain import plain_encode, plain_loss
@@ -126,7 +127,9 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (row["precision"], row["device"], row["batch"]) == ("bfloat16", "cpu", 4)
     assert set(found["machines"]["cpu"]) == {"machine", "python", "torch"}
     assert all(len(cells) == len(table.HEAD) for cells in found["tables"]["cpu"].values())
+    benchmark.main(replace(preset, cases=("encode*",), scaling=False, profile=True, out=None))
     printed = capsys.readouterr().out.splitlines()
+    assert any("aten::addmm" in line for line in printed)
     assert "share of peak" in printed[0] and printed[1].startswith(names[0])
 
 
@@ -164,15 +167,25 @@ def test_the_reference_is_for_the_same_case_alone() -> None:
 
 def test_cost_is_that_of_the_fastest_step() -> None:
     rows = {
-        "pretrain factorized b64 bfloat16 compiled": {"samples_per_s": 1000.0},
-        "pretrain factorized b64 bfloat16 eager": {"samples_per_s": 500.0},
-        "pretrain factorized b64 bfloat16 graphs": {"error": "x"},
-        "pretrain dense b64 bfloat16 compiled": {"samples_per_s": 9000.0},
+        name: {"samples_per_s": speed, "gflop_per_sample": 108.0}
+        for name, speed in (
+            ("pretrain factorized b64 bfloat16 compiled", 1000.0),
+            ("pretrain factorized b64 bfloat16 eager", 500.0),
+            ("pretrain factorized b64 bfloat16 compiled checkpointing", 9000.0),
+            ("pretrain dense b64 bfloat16 compiled", 9000.0),
+        )
     }
+    rows["pretrain factorized b64 bfloat16 graphs"] = {"error": "x"}
+    found = cost(rows)
     hours = 184_000 * 200 / 1000 / 3600
-    assert table.cost(rows)["VGGSound"]["GPU-hours"] == pytest.approx(hours, abs=0.1)
-    assert table.cost(rows)["VGGSound"]["hours on 8 GPUs"] == pytest.approx(hours / 8, abs=0.1)
-    assert table.cost({}) == {}
+    assert found["VGGSound"]["GPU-hours measured"] == pytest.approx(hours, abs=0.1)
+    larger = found["AudioSet-2M"]["GFLOP a sample"] / found["VGGSound"]["GFLOP a sample"]
+    assert 1 < larger < 2
+    more = 2_041_789 / 184_000 * larger
+    assert found["AudioSet-2M"]["GPU-hours measured"] == pytest.approx(hours * more, rel=0.02)
+    on_paper = hours * 1000 * 108e9 / (0.45 * 790e12)
+    assert found["VGGSound"]["GPU-hours on paper"] == pytest.approx(on_paper, abs=0.1)
+    assert cost({})["VGGSound"]["GPU-hours measured"] == "not measured"
 
 
 def test_memory_of_dense_fusion_is_linear_in_image_plus_audio_tokens() -> None:
