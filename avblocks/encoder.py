@@ -78,6 +78,8 @@ class AVEncoder(nn.Module):
         require(len(fusion) == self.depth, "fusion", len(fusion), f"{self.depth} entries")
         for layer, block in enumerate(fusion):
             if block is not None:
+                fits = isinstance(block, FusionBlock)
+                require(fits, f"fusion[{layer}]", type(block).__name__, "a FusionBlock or None")
                 width = block.norm_fusion.normalized_shape[0]
                 require_width(f"fusion[{layer}]", width, image.dim)
         self.image, self.audio = image, audio

@@ -106,6 +106,8 @@ class AVMAE(nn.Module):
         ):
             values = math.prod(vit.patch) * vit.patch_embed.channels
             got, takes = (decoder.embed.in_features, decoder.pred.out_features), (vit.dim, values)
+            axes, grid = len(vit.patch), decoder.pos_embed.grid
+            require(len(grid) == axes, name, grid, f"over a grid of {axes} axes")
             require(got == takes, name, got, f"from width {vit.dim} to {values} values of a patch")
         self.encoder = encoder
         self.image_decoder, self.audio_decoder = image_decoder, audio_decoder

@@ -66,7 +66,7 @@ def hide(
         patch: sides of a patch.
 
     Raises:
-        ValueError: if the mask is over another number of patches.
+        ValueError: if the mask is of other samples or over another number of patches.
 
     Example:
         >>> from avblocks import RandomMask
@@ -76,6 +76,7 @@ def hide(
         tensor(0.7500)
     """
     patches, n = patchify(x, patch=patch), mask.num_tokens
+    require(len(mask.ids_keep) == len(x), "mask", len(mask.ids_keep), f"of {len(x)} samples")
     require(n == patches.shape[1], "mask", n, f"over the input's {patches.shape[1]} patches")
     grid = tuple(side // p for side, p in zip(x.shape[2:], patch, strict=True))
     seen = patches.masked_fill(mask.is_masked[:, :, None], torch.nan)

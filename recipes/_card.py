@@ -66,4 +66,4 @@ def card(encoder: AVEncoder, facts: Mapping[str, Any], *, data: Data, step: int)
         "versions": ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items()),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    return _CARD.format(table=table, data=data, mels=data.audio_size[0], frames=data.audio_size[1])
+    return _CARD.format(table=table, data=data, mels=data.audio_size[0])

@@ -72,6 +72,9 @@ def users_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on with what is made so far", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever read along has enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+        sys.exit(141)
     except (*USER_ERRORS, RuntimeError) as error:
         line = user_line(error)
         if line is None or os.environ.get("AVBLOCKS_TRACEBACK") == "1":

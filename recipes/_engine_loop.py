@@ -88,7 +88,7 @@ class Loop(L.LightningModule):
         self.record = Record(self.report, self.finite, scaled=scaled, late=late)
         self.signals.listen()
         self.catch_up(self.trainer)
-        self._since = (self.sampler.consumed, time.perf_counter())
+        self._speed()
 
     def on_train_end(self) -> None:
         """Finish, while the model is still where it was trained."""
@@ -136,11 +136,8 @@ class Loop(L.LightningModule):
         if (batch_idx + 1) % plan.accumulate:
             return
         self.at += 1
-        consumed, since = self._since
-        self.reading.known = {
-            "lr": max(group["lr"] for group in self.job.optimizer.param_groups),
-            "samples_per_s": (self.sampler.consumed - consumed) / (time.perf_counter() - since),
-        }
+        rate = max(group["lr"] for group in self.job.optimizer.param_groups)
+        self.reading.known = {"lr": rate, "samples_per_s": self._speed()}
         due = self.at == plan.stop or self.at % self.job.run.save_every == 0
         evaluates = self.job.evaluate is not None and plan.evaluates(self.at)
         self.record.write(everything=due or evaluates)
@@ -153,7 +150,8 @@ class Loop(L.LightningModule):
             if self.stopped_by and not due:
                 self.save()
         self.trainer.should_stop = bool(self.stopped_by)
-        self._since = (self.sampler.consumed, time.perf_counter())
+        if due or evaluates:
+            self._speed()  # That was no part of the next step.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in where the run stands, and leave out Lightning's own loops."""
@@ -205,6 +203,12 @@ class Loop(L.LightningModule):
         if self.job.model is not self.model:
             fill(self.job.model.to(self.device), self.model)
         return self.job.model
+
+    def _speed(self) -> float:
+        """Samples a second since this was last called."""
+        (consumed, since), now = self._since, time.perf_counter()
+        self._since = (self.sampler.consumed, now)
+        return (self.sampler.consumed - consumed) / max(now - since, 1e-9)
 
     def _any_signal(self) -> Tensor:
         return reduced(torch.full((), float(self.signals.received), device=self.device))

@@ -33,7 +33,11 @@ class Record:
 
     def write(self, *, everything: bool) -> None:
         """Write the rows of the steps that are done; with `everything`, of the last one too."""
-        while len(self._pending) > (self.late and not (everything or self.signal)):
+        while self._pending:
+            # What came before a stop is saved with it, so its last row is not left for later.
+            wait = self.late and not everything and not self.signal
+            if wait and len(self._pending) == 1:
+                return
             reading = self._pending.popleft()
             if self.late:
                 self._look(reading)

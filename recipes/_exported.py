@@ -5,7 +5,7 @@ from typing import Any
 
 from avblocks import AVEncoder
 from avblocks.checkpoint._folder import WEIGHTS as WEIGHTS
-from avblocks.checkpoint._folder import is_ours
+from avblocks.checkpoint._folder import is_ours as is_ours
 from avblocks.checkpoint._numbers import numbers_of
 from avblocks.checkpoint.pretrained import read_numbers
 
@@ -17,11 +17,13 @@ def check_same_numbers(encoder: AVEncoder, path: Path) -> None:
 
     Args:
         encoder: The recipe's.
-        path: A folder that `save_pretrained` wrote; anything else is left alone.
+        path: A folder that `save_pretrained` wrote, or the weights in it; anything else is left
+            alone.
 
     Raises:
         ValueError: If it is not; the message gives the options that make it so.
     """
+    path = path.parent if path.name == WEIGHTS else path
     if not path.is_dir() or not is_ours(path):
         return
     theirs, own = (numbers["av_vit"] for numbers in (read_numbers(path), numbers_of(encoder)))

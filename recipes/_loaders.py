@@ -1,6 +1,7 @@
 """The loaders of clips, or of groups of clips, in training and in tests."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,14 +9,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from avblocks.data import (
     AVBatch,
+    AVClip,
     ClipDataset,
+    ClipError,
     Groups,
     KeyedBatches,
     MixtureDataset,
     collate,
     read_clip,
 )
-from avblocks.data.datasets import ClipSet
+from avblocks.data.dataset import ReadClip
+from avblocks.data.datasets import ClipSet, Item
 from recipes._data import Data, open_shards
 from recipes._distributed import rank_and_world
 
@@ -79,10 +83,23 @@ def dataset(
         seed=seed,
         on_error=data.on_error,
         max_skipped=1.0,
-        read=read_clip if data.shards is None else open_shards(data.shards).read,
+        read=_reader(data),
         windows=windows,
         whole=whole,
     )
+
+
+def _reader(data: Data) -> ReadClip:
+    read = read_clip if data.shards is None else open_shards(data.shards).read
+    return partial(_read_or_tell, read) if data.on_error == "raise" else read
+
+
+def _read_or_tell(read: ReadClip, item: Item, /, **window: Any) -> AVClip:
+    try:
+        return read(item, **window)
+    except ClipError as error:
+        remedy = "--data.on-error skip goes on without such files"
+        raise ClipError(error.path, f"{error.reason}; {remedy}") from error
 
 
 def _grouped(clips: ClipDataset, groups: Groups | None) -> ClipDataset | MixtureDataset:

@@ -64,7 +64,7 @@ SMALL = Model(
     decoder_depth=2,
     decoder_heads=4,
     # Normalising a patch of one colour throws the colour away, and in scenes colours tell classes:
-    # after 430 steps the probe on fusion tokens stood at 36 % with it, and at 68 % without.
+    # with it the probe on fusion tokens stayed at what the sound alone can tell.
     normalize_targets=False,
 )
 """2.8 M parameters, for scenes: learns in minutes on two CPU cores."""

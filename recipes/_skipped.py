@@ -34,8 +34,8 @@ class SkippedFiles:
         new = {s.path: s.reason for s in batch.skipped if s.path not in self.reasons}
         if not new:
             return
-        if not self.reasons:
-            self.reasons = self._read()
+        self.reasons |= self._read()  # of the run before, and of other processes
+        new = {path: reason for path, reason in new.items() if path not in self.reasons}
         self.reasons |= new
         self._append(new)
         if len(self.reasons) > self.max_skipped * self.total:

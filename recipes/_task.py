@@ -163,6 +163,8 @@ def train_and_test(
     Raises:
         ValueError: If the settings are wrong.
     """
+    if config.run.compile and compiled is None:
+        raise ValueError("this task reads every layer by itself: leave --run.compile out")
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     optimizer, schedule = adamw(model, config, depth=model.encoder.depth, samples=len(train))
 

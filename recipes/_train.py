@@ -42,14 +42,9 @@ def train_task(
         schedule: From the epochs done so far to the learning rate of each group.
         evaluate: Scores the model in brief; it is to tell of each batch it reads.
         final: Tests it in full, and leaves what it finds in the run folder.
-        compiled: The part that `run.compile` compiles; None if nothing is called as a whole.
+        compiled: The part that `run.compile` compiles, if not all of it.
         unused: Whether some parameters have no part in the loss.
-
-    Raises:
-        ValueError: If the settings are wrong.
     """
-    if config.run.compile and compiled is None:
-        raise ValueError("this task reads every layer by itself: leave --run.compile out")
     folder, total = config.run.folder, len(train) + len(test)
     skipped = SkippedFiles(folder, total=total, max_skipped=config.data.max_skipped)
     fitted = fit(

@@ -79,11 +79,15 @@ PRESETS = {
 
 def main(config: Config) -> None:
     """Measure case by case, print the table, and write the figures if asked to."""
-    if not config.seconds > 0:
-        raise ValueError(f"--seconds must be above 0, got {config.seconds}")
+    if not 0 < config.seconds < 3600:
+        raise ValueError(f"--seconds must be above 0 and below 3600, got {config.seconds}")
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no GPU here")
+    if config.out is not None:
+        table.read(config.out)  # or it would be found unfit after the first case
     found = cases(device, tiny=config.tiny)
     rows = {}
     print(table.head(), flush=True)

@@ -30,6 +30,7 @@ from recipes._card import card
 from recipes._checkpoint import find
 from recipes._cli import users_errors
 from recipes._data import Data
+from recipes._exported import is_ours
 from recipes._facts import any_facts, rebuilt
 from recipes._model import Model, build_encoder
 from recipes._saves import replace_text
@@ -60,6 +61,9 @@ def main(config: Config) -> None:
     """Rebuild the encoder of a run, and save it with a model card."""
     if config.checkpoint is None or config.out is None:
         raise ValueError("give a --checkpoint RUN and an --out FOLDER")
+    readme = config.out / "README.md"
+    if readme.exists() and not is_ours(config.out):
+        raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
     facts = any_facts(path, remedy=RUN)
     state = _saves.load(path)
@@ -68,11 +72,11 @@ def main(config: Config) -> None:
         rate = facts["config"].get("drop_path", 0.0)
         encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
         load_weights(encoder, from_run(state["state_dict"]), strict=True)
+        text = card(encoder, facts, data=sizes.data, step=state["run"]["step"])
         save_pretrained(encoder, config.out)
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be exported: {error}") from error
-    text = card(encoder, facts, data=sizes.data, step=state["run"]["step"])
-    replace_text(config.out / "README.md", text)
+    except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error
+    replace_text(readme, text)
     print(f"{path}\n{config.out}: model.safetensors config.json README.md")
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {config.out}")
 

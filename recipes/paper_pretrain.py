@@ -5,7 +5,7 @@ Paper:
     Masked Modeling", arXiv 2312.01017.
 
 Commands:
-    python -m recipes.paper_pretrain                            (two CPU cores, some three minutes)
+    python -m recipes.paper_pretrain                            (two CPU cores, some four minutes)
     python -m recipes.paper_pretrain folder --data.root DIR                       (your own videos)
     python -m recipes.paper_pretrain vggsound --data.root DIR \
         --image-weights mae_vit_base.pth --audio-weights audiomae_vit_base.pth             (8 GPUs)

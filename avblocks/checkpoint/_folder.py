@@ -3,18 +3,22 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _FORMAT = 1
 _LARGEST_CONFIG = 2**16
+_HALF = ".saving-"
+_ABOUT = ("format", "format_version", "avblocks_version", "numbers_sha256", "weights")
 _AGAIN = "save or download it again"
 
 
@@ -27,31 +31,43 @@ def write(folder: Path, *, state: Mapping[str, Tensor], sections: Mapping[str, A
         sections: what else `CONFIG` is to hold.
 
     Raises:
-        OSError: if it is a file, holds a `CONFIG` of something else, or cannot be written.
+        OSError: as `check_free`, or if it cannot be written.
     """
-    _check_free(folder)
+    check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [folder / f"{name}.tmp" for name in (WEIGHTS, CONFIG)]
+    facts = {
+        "format": "avblocks",
+        "format_version": _FORMAT,
+        "avblocks_version": _version(),
+        "numbers_sha256": _digest(sections),
+    }
+    _sweep(folder)
     try:
-        save_file(dict(state), parts[0], metadata={"format": "pt"})
-        facts = {
-            "format": "avblocks",
-            "format_version": _FORMAT,
-            "avblocks_version": _version(),
-            "weights": _weights_facts(parts[0]),
-            **sections,
-        }
-        parts[1].write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        for part in parts:
-            _sync(part)
-        for part in parts:
-            part.replace(part.with_suffix(""))
+        with TemporaryDirectory(prefix=f"{_HALF}{os.getpid()}-", dir=folder) as half:
+            weights, config = Path(half, WEIGHTS), Path(half, CONFIG)
+            # One word, as the library writes several in any order.
+            save_file(dict(state), weights, metadata={"avblocks": _version()})
+            facts |= {"weights": _weights_facts(weights), **sections}
+            config.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            weights.chmod(config.stat().st_mode)  # safetensors writes for its owner alone
+            for part in (weights, config):
+                _sync(part)
+            for part in (weights, config):
+                part.replace(folder / part.name)
         _sync(folder)
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} cannot be written: {error}") from error
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed saves have left; a save of another process at work is left alone."""
+    for half in folder.glob(f"{_HALF}*"):
+        try:
+            os.kill(int(half.name.removeprefix(_HALF).partition("-")[0]), 0)  # sends nothing
+        except ProcessLookupError:
+            shutil.rmtree(half, ignore_errors=True)
+        except (PermissionError, ValueError):  # at work for somebody else, or none of ours
+            continue
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -82,8 +98,13 @@ def read(folder: Path) -> dict[str, Any]:
             f"{facts.get('avblocks_version')}, and this version reads format {_FORMAT}: install "
             "that one"
         )
-    about = ("format", "format_version", "avblocks_version", "weights")
-    return {name: value for name, value in facts.items() if name not in about}
+    sections = {name: value for name, value in facts.items() if name not in _ABOUT}
+    if facts.get("numbers_sha256") != _digest(sections):
+        raise ValueError(
+            f"{folder / CONFIG}: other numbers than were saved: damaged, or changed by hand; "
+            f"{_AGAIN}"
+        )
+    return sections
 
 
 def is_ours(folder: Path) -> bool:
@@ -129,23 +150,42 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else {}
 
 
-def _check_free(folder: Path) -> None:
+def check_free(folder: Path) -> None:
+    """Check that nothing of somebody else's would be replaced.
+
+    Raises:
+        OSError: if the folder is a file, or holds a `CONFIG` or weights that are not ours.
+    """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: a file, not a folder to save in")
     try:
-        taken = (folder / CONFIG).exists() and not is_ours(folder)
+        taken = CONFIG if (folder / CONFIG).exists() and not is_ours(folder) else ""
     except ValueError:  # no JSON at all
-        taken = True
+        taken = CONFIG
+    if not (folder / CONFIG).exists() and (folder / WEIGHTS).exists():
+        taken = "" if _made_here(folder / WEIGHTS) else WEIGHTS  # after a kill between the two
     if taken:
         raise FileExistsError(
-            f"{folder} holds a {CONFIG} of something else, such as a run: save in another folder"
+            f"{folder} holds a {taken} of something else, such as a run: save in another folder"
         )
+
+
+def _made_here(weights: Path) -> bool:
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return "avblocks" in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
 
 
 def _weights_facts(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _digest(sections: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
 
 
 def _version() -> str:

@@ -24,16 +24,16 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def values_of(model: nn.Module) -> State:
-    """Its weights on the CPU, each contiguous.
-
-    Raises:
-        ValueError: if what is saved would not be the whole model.
-    """
-    _check(model)
+    """Its weights on the CPU, each contiguous."""
     return {n: value.detach().cpu().contiguous() for n, value in model.state_dict().items()}
 
 
-def _check(model: nn.Module) -> None:
+def check_values(model: nn.Module) -> None:
+    """Check that the weights are the whole model, and of one number format.
+
+    Raises:
+        ValueError: if they are not.
+    """
     tensors = (*model.parameters(), *model.buffers())
     formats = {tensor.dtype for tensor in tensors}
     if any(tensor.is_meta for tensor in tensors):

@@ -7,7 +7,7 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 
 from avblocks.checkpoint import _folder
 from avblocks.checkpoint._numbers import numbers_of
-from avblocks.checkpoint.pretrained import from_pretrained, save_pretrained
+from avblocks.checkpoint.pretrained import check_can_save, from_pretrained, save_pretrained
 from avblocks.encoder import AVEncoder
 
 
@@ -38,6 +38,23 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
     def __init__(self, encoder: AVEncoder) -> None:
         numbers_of(encoder)  # refused here, before the library's methods touch a folder
         self.encoder = encoder
+
+    def save_pretrained(self, save_directory: str | Path, **others: Any) -> str | None:
+        """Save as the function `save_pretrained` does; `ModelHubMixin` has the other arguments.
+
+        Raises:
+            ValueError: as there.
+            OSError: as there.
+        """
+        # Here, since the library removes a `config.json` before its hook is called.
+        check_can_save(self.encoder, save_directory)
+        config = Path(save_directory) / _folder.CONFIG
+        before = config.read_bytes() if config.is_file() else None
+        try:
+            return super().save_pretrained(save_directory, **others)
+        finally:
+            if before is not None and not config.exists():
+                config.write_bytes(before)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save_pretrained(self.encoder, save_directory)

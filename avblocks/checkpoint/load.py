@@ -119,11 +119,17 @@ def load_weights(
         raise ValueError("weights of another size: " + "; ".join(misfits[:4]))
     if strict and (report.missing or report.unused):
         raise ValueError(
-            f"strict: left at initialisation {list(report.missing)}, "
-            f"unused in the file {list(report.unused)}"
+            f"strict: left at initialisation {_few(report.missing)}, "
+            f"unused in the file {_few(report.unused)}"
         )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     return report
+
+
+def _few(names: tuple[str, ...]) -> str:
+    """Some names of many, and how many there are."""
+    listed = ", ".join(names[:4]) or "none"
+    return f"{listed} and {len(names) - 4} more" if len(names) > 4 else listed
 
 
 def _resize_positions(model: nn.Module, state: State) -> tuple[State, tuple[str, ...]]:

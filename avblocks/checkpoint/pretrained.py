@@ -6,7 +6,7 @@ from pathlib import Path
 from avblocks.checkpoint import _folder
 from avblocks.checkpoint._config import checked
 from avblocks.checkpoint._numbers import Numbers, build_encoder, build_mae, numbers_of
-from avblocks.checkpoint._values import filled, values_of
+from avblocks.checkpoint._values import check_values, filled, values_of
 from avblocks.encoder import AVEncoder
 from avblocks.mae import AVMAE
 
@@ -24,8 +24,8 @@ def save_pretrained(model: AVEncoder | AVMAE, folder: str | Path) -> None:
     Raises:
         ValueError: if the builders make no such model; then, and if it cannot be written, what
             was in the folder is unchanged.
-        OSError: if the folder is a file, holds the ``config.json`` of something else, or cannot be
-            written.
+        OSError: if the folder is a file, holds a ``config.json`` or weights of something else, or
+            cannot be written.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -37,9 +37,25 @@ def save_pretrained(model: AVEncoder | AVMAE, folder: str | Path) -> None:
         >>> again.fusion_tokens.equal(encoder.fusion_tokens)
         True
     """
-    numbers = numbers_of(model)
-    checked(json.loads(json.dumps(numbers)))  # or it could not be loaded
+    numbers = check_can_save(model, folder)
     _folder.write(Path(folder), state=values_of(model), sections=numbers)
+
+
+def check_can_save(model: AVEncoder | AVMAE, folder: str | Path) -> Numbers:
+    """The numbers of a model that `save_pretrained` can save there.
+
+    Raises:
+        ValueError: as in `save_pretrained`.
+        OSError: if the folder is a file, or holds something else.
+    """
+    _folder.check_free(Path(folder))
+    numbers = numbers_of(model)
+    try:
+        checked(json.loads(json.dumps(numbers)))  # or it could not be loaded
+    except TypeError as error:
+        raise ValueError(f"the model has a number of a kind that JSON has not: {error}") from error
+    check_values(model)
+    return numbers
 
 
 def from_pretrained(folder: str | Path) -> AVEncoder:

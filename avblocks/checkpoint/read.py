@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -68,6 +67,8 @@ def _load(path: Path) -> object:
             f"{path}: not a PyTorch file of tensors and plain types{inside}, and code in "
             "checkpoints is never run; convert it to safetensors where you trust it"
         ) from error
-    except (SafetensorError, EOFError, RuntimeError, ValueError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # torch reads damaged bytes into errors of any kind
         reason = re.split(r"\n|\. ", str(error))[0] or type(error).__name__
         raise ValueError(f"{path}: not a readable checkpoint ({reason})") from error

@@ -30,12 +30,17 @@ def architecture(model: AVEncoder | AVMAE) -> str:
     Returns:
         The text of an SVG file.
 
+    Raises:
+        ValueError: if it is a model of another kind.
+
     Example:
         >>> from avblocks import av_vit
         >>> svg = architecture(av_vit(64, depth=4, num_heads=4, fusion_layers=[3]))
         >>> "layers 0 to 2" in svg, "layer 3" in svg
         (True, True)
     """
+    if not isinstance(model, AVEncoder | AVMAE):
+        raise ValueError(f"only an AVEncoder or an AVMAE is drawn, got a {type(model).__name__}")
     encoder, masked = (model.encoder, True) if isinstance(model, AVMAE) else (model, False)
     drawing = Drawing()
     drawing.row(_inputs(encoder))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from avblocks.fusion.attention import Attends, FusionAttention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
-from avblocks.shapes import require_above_zero, require_positive, require_share
+from avblocks.shapes import expect, require_above_zero, require_positive, require_share
 
 
 class Fusion(Protocol):
@@ -88,6 +88,8 @@ class FusionBlock(nn.Module):
             image=None if image is None else self.norm_image(image),
             audio=None if audio is None else self.norm_audio(audio),
         )
+        b, n_f, d = fusion.shape
+        expect("what the interaction reads", read, "b n_f d", b=b, n_f=n_f, d=d)
         fusion = fusion + self.drop_path(read)
         return fusion + self.drop_path(self.mlp(self.norm_mlp(fusion)))
 

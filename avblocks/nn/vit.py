@@ -42,6 +42,8 @@ class ViT(nn.Module):
         require(len(blocks) > 0, "blocks", len(blocks), "at least one block")
         dim = patch_embed.proj.out_channels
         require_width("pos_embed", pos_embed.table.shape[-1], dim)
+        axes = len(patch_embed.patch)
+        require(len(pos_embed.grid) == axes, "pos_embed", pos_embed.grid, f"a grid of {axes} axes")
         for number, block in enumerate(blocks):
             require_width(f"blocks[{number}]", block.attn.dim, dim)
         require_width("norm", norm.normalized_shape[0], dim)

@@ -84,6 +84,9 @@ class Mixup:
         for name, x in (("image", image), ("audio", audio), ("target", target), ("lam", lam)):
             count = len(target) if x is None else len(x)
             require(count == len(target), name, count, f"of {len(target)} samples")
+        if target.is_cuda and not lam.is_cuda:  # from other memory the host waits for the copy
+            lam = lam.pin_memory()
+        lam = lam.to(target.device, non_blocking=True)
         return (
             None if image is None else _mix(image, lam, partner),
             None if audio is None else _mix(audio, lam, partner),

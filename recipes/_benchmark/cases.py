@@ -38,7 +38,7 @@ class Case:
     """Whether the backward pass computes the blocks again."""
 
     plain: bool = False
-    """Measure the formula without the four savings too, in turn with this."""
+    """Measure the model as papers write it too, in turn with this."""
 
     tiny: bool = False
     """A toy model in place of ViT-B."""
@@ -50,7 +50,7 @@ class Case:
     def name(self) -> str:
         """What the table calls it."""
         words = [self.task, self.fusion, f"b{self.batch}", self.precision, self.mode]
-        return " ".join(words + ["checkpointing"] * self.checkpointing)
+        return " ".join(words + ["checkpointing"] * self.checkpointing + ["tiny"] * self.tiny)
 
 
 def cases(device: str, *, tiny: bool = False) -> list[Case]:

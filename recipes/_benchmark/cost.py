@@ -15,7 +15,7 @@ RUNS: dict[str, tuple[int, Model]] = {
 }
 """Clips to train on, as published, VGGSound's rounded (some have left the web since), and sizes."""
 PAPER_SHARE, PAPER_PEAK = 0.45, 790e12
-"""On paper: this share of what an H200's bfloat16 matrix products were seen to reach."""
+"""Assumed on paper: this share of what an H200's bfloat16 matrix products are said to reach."""
 _MEASURED = "pretrain factorized"
 
 

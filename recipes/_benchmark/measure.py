@@ -56,10 +56,11 @@ def measured(case: Case, seconds: float) -> dict[str, Any]:
     for _ in range(2):
         _timed(work.step, case)
     warm_up = time.perf_counter() - start
-    before, memory = peak(case), peak_mb(case.device)
+    memory = peak_mb(case.device)
+    before = peak(case)
     times, ratios = _repeat(work, case, seconds)
     best = max(before, peak(case))
-    row = figures(case, times, flops=work.flops, peak=best)
+    row = figures(case, times, typical=statistics.median(times), flops=work.flops, peak=best)
     row |= {"warm_up_s": short(warm_up), "memory_mb": round(memory)}
     if ratios:
         row |= {"times_plain": short(statistics.median(ratios))}
@@ -67,20 +68,22 @@ def measured(case: Case, seconds: float) -> dict[str, Any]:
     return row | about
 
 
-def figures(case: Case, times: list[float], *, flops: int, peak: float) -> dict[str, Any]:
-    """Say what times of a step come to: the median, its range, and the share of a peak.
+def figures(
+    case: Case, times: list[float], *, typical: float, flops: int, peak: float
+) -> dict[str, Any]:
+    """Say what times of a step come to: one that counts, their range, and the share of a peak.
 
     Args:
         case: What took these times.
         times: Seconds of each step.
+        typical: The one that counts.
         flops: Useful operations of a sample.
         peak: Operations a second that the machine can do.
     """
-    median = statistics.median(times)
-    rate = case.batch / median
+    rate = case.batch / typical
     return {
         "samples_per_s": short(rate),
-        "ms": short(1e3 * median),
+        "ms": short(1e3 * typical),
         "ms_range": [short(1e3 * min(times)), short(1e3 * max(times))],
         "repeats": len(times),
         "gflop_per_sample": short(flops / 1e9),

@@ -6,12 +6,12 @@ decoders' last block and prediction run on all tokens; attention weights are for
 fused away. Weights are the model's own, results equal.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from avblocks import (
     AVMAE,
@@ -29,7 +29,19 @@ from avblocks import (
 from avblocks.nn import attend
 
 
-@sdpa_kernel(SDPBackend.MATH)
+class AttentionWrittenOut(TorchFunctionMode):
+    """Forms the weights of attention, in whatever precision is around it, as the reference does."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call a function of torch, or write it out."""
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **(kwargs or {}))
+        (q, k, v), scale = args, (kwargs or {}).get("scale") or args[0].shape[-1] ** -0.5
+        return (q @ k.transpose(-2, -1) * scale).softmax(dim=-1) @ v
+
+
 def plain_encode(
     encoder: AVEncoder,
     *,
@@ -39,23 +51,23 @@ def plain_encode(
     audio_mask: Mask | None = None,
 ) -> AVTokens:
     """Encode a batch as `AVEncoder` does; both modalities, ViTs of one depth."""
-    v, a = encoder.image.embed(image), encoder.audio.embed(audio)
-    v = v if image_mask is None else image_mask.kept(v)
-    a = a if audio_mask is None else audio_mask.kept(a)
-    f = encoder.fusion_tokens.expand(len(v), -1, -1)
-    blocks = {int(layer): cast(FusionBlock, b) for layer, b in encoder.fusion_blocks.items()}
-    for layer in range(encoder.depth):
-        context = f if layer in blocks else f[:, :0]
-        fused = _fuse(blocks[layer], f, v, a) if layer in blocks else f
-        v = _beside(encoder.image.blocks[layer], context, v)
-        a = _beside(encoder.audio.blocks[layer], context, a)
-        f = fused
-    return AVTokens(
-        image=encoder.image.norm(v), audio=encoder.audio.norm(a), fusion=encoder.fusion_norm(f)
-    )
+    with AttentionWrittenOut():
+        v, a = encoder.image.embed(image), encoder.audio.embed(audio)
+        v = v if image_mask is None else image_mask.kept(v)
+        a = a if audio_mask is None else audio_mask.kept(a)
+        f = encoder.fusion_tokens.expand(len(v), -1, -1)
+        blocks = {int(layer): cast(FusionBlock, b) for layer, b in encoder.fusion_blocks.items()}
+        for layer in range(encoder.depth):
+            context = f if layer in blocks else f[:, :0]
+            fused = _fuse(blocks[layer], f, v, a) if layer in blocks else f
+            v = _beside(encoder.image.blocks[layer], context, v)
+            a = _beside(encoder.audio.blocks[layer], context, a)
+            f = fused
+        return AVTokens(
+            image=encoder.image.norm(v), audio=encoder.audio.norm(a), fusion=encoder.fusion_norm(f)
+        )
 
 
-@sdpa_kernel(SDPBackend.MATH)
 def plain_loss(
     model: AVMAE, *, image: Tensor, audio: Tensor, image_mask: Mask, audio_mask: Mask
 ) -> Tensor:
@@ -64,11 +76,12 @@ def plain_loss(
         model.encoder, image=image, audio=audio, image_mask=image_mask, audio_mask=audio_mask
     )
     assert tokens.image is not None and tokens.audio is not None
-    pred_image = _decode(model.image_decoder, tokens.image, tokens.fusion, image_mask)
-    pred_audio = _decode(model.audio_decoder, tokens.audio, tokens.fusion, audio_mask)
-    return _loss(model, model.encoder.image, pred_image, image, image_mask) + _loss(
-        model, model.encoder.audio, pred_audio, audio, audio_mask
-    )
+    with AttentionWrittenOut():
+        pred_image = _decode(model.image_decoder, tokens.image, tokens.fusion, image_mask)
+        pred_audio = _decode(model.audio_decoder, tokens.audio, tokens.fusion, audio_mask)
+        return _loss(model, model.encoder.image, pred_image, image, image_mask) + _loss(
+            model, model.encoder.audio, pred_audio, audio, audio_mask
+        )
 
 
 def _beside(block: nn.Module, context: Tensor, x: Tensor) -> Tensor:

@@ -74,11 +74,29 @@ def _line(found: list[str]) -> str:
     return f"{first[0]:{first[1]}}{text}".rstrip()
 
 
+def read(path: Path) -> dict[str, Any]:
+    """Read what a file has of figures; nothing, if there is no file.
+
+    Raises:
+        ValueError: If it is a file of something else.
+    """
+    if not path.exists():
+        return {}
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(known, dict) and isinstance(known.get("cases", {}), dict):
+            return known
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a file of figures ({error}); give --out another") from error
+    raise ValueError(f"{path}: not a file of figures; give --out another")
+
+
 def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: Any) -> None:
     """Put a device's figures into a file; those of other devices and of other cases stay."""
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = read(path)
     mine = known.setdefault("cases", {}).setdefault(device, {})
-    mine |= rows
+    # What was measured once is not lost to a day when it cannot be.
+    mine |= {n: row for n, row in rows.items() if "error" not in row or n not in mine}
     known["tables"] = {one: _all_cells(one, known["cases"].get(one, {})) for one in DEVICES}
     for row in mine.values():
         if "machine" in row:
@@ -94,6 +112,8 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
 def _all_cells(device: str, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
     """Lay out all that was measured on a device, and name what was not."""
     names = dict.fromkeys([case.name for case in cases(device)] + list(rows))
+    if not rows:  # no table of empty columns
+        return {name: {"samples/s": "not measured"} for name in names}
     none = {"error": "not measured"}
     return {name: cells(rows.get(name, none)) for name in names}
 

@@ -1,11 +1,12 @@
 """Models out to folders and in again: equal bit for bit, or refused by name."""
 
 import json
+import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 import torch
@@ -393,6 +394,12 @@ class Killed(BaseException):
     pass
 
 
+@contextmanager
+def left_behind(*, prefix: str, dir: Path) -> Iterator[str]:
+    """A temporary folder that nobody tidies up."""
+    yield mkdtemp(prefix=prefix, dir=dir)
+
+
 @pytest.mark.parametrize("renamed", [0, 1, 2])
 def test_a_kill_leaves_old_new_or_what_is_refused(tmp_path: Path, renamed: int) -> None:
     save_pretrained(small(), tmp_path)
@@ -406,9 +413,11 @@ def test_a_kill_leaves_old_new_or_what_is_refused(tmp_path: Path, renamed: int) 
 
     with pytest.MonkeyPatch.context() as patch, suppress(Killed):
         patch.setattr(Path, "replace", replace)
-        patch.setattr(Path, "unlink", lambda *args, **kwargs: None)  # nobody tidies up
+        patch.setattr(folders, "TemporaryDirectory", left_behind)
+        patch.setattr(os, "getpid", lambda: 2**22 + 1)  # of a process that is no more
         save_pretrained(small(depth=1), tmp_path)
-    assert len(list(tmp_path.glob("*.tmp"))) == 2 - renamed
+    half = list(tmp_path.glob(".saving-*"))
+    assert [len(list(folder.iterdir())) for folder in half] == [2 - renamed]
     if renamed == 1:
         for load in (from_pretrained, read_state):
             with pytest.raises(
@@ -419,6 +428,41 @@ def test_a_kill_leaves_old_new_or_what_is_refused(tmp_path: Path, renamed: int) 
         assert from_pretrained(tmp_path).depth == (1 if renamed == 2 else 2)
     save_pretrained(small(), tmp_path)
     assert len(list(tmp_path.iterdir())) == 2 and from_pretrained(tmp_path).depth == 2
+
+
+def test_others_may_read_what_others_may_read(tmp_path: Path) -> None:
+    save_pretrained(small(), tmp_path)
+    (tmp_path / "a file").touch()
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+def test_several_may_save_at_once(tmp_path: Path) -> None:
+    """The half of a process at work is left alone, that of a dead one goes."""
+    for pid in (os.getpid(), 2**22 + 1):
+        (tmp_path / f".saving-{pid}-x").mkdir()
+    save_pretrained(small(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        f".saving-{os.getpid()}-x",
+    }
+
+
+def test_weights_of_somebody_else_stay(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(FileExistsError, match=r"holds a model\.safetensors of something else"):
+        save_pretrained(small(), tmp_path)
+
+
+@pytest.mark.parametrize("now", ['"num_heads": 1', '"num_heads": 2, "num_heads": 1'])
+def test_numbers_changed_by_hand_are_refused(tmp_path: Path, now: str) -> None:
+    save_pretrained(small(), tmp_path)
+    config = tmp_path / "config.json"
+    assert '"num_heads": 2' in config.read_text()
+    config.write_text(config.read_text().replace('"num_heads": 2', now))
+    with pytest.raises(ValueError, match=r"other numbers than were saved: damaged, or changed"):
+        from_pretrained(tmp_path)
 
 
 @pytest.fixture
@@ -534,6 +578,7 @@ def test_sections_that_do_not_fit_are_refused(saved: Path, nothing_allocated: No
     rewrite(saved, av_vit=config["av_vit"], heads={})
     refused(saved, "unknown 'heads'")
     del config["av_vit"], config["av_mae"]
+    config["numbers_sha256"] = folders._digest({})
     (saved / "config.json").write_text(json.dumps(config))
     refused(saved, "it lacks 'av_vit'")
 

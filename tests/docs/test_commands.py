@@ -4,6 +4,8 @@ Commands stand in the README, the changelog, the pages and the recipes' own docs
 what to try. They are parsed, and never run. What is no shell stands for itself: capitals are names
 of files and folders, a comment in brackets ends a command, ``...`` is any recipe that the same text
 names, and a recipe that a page writes itself has the command line of the one whose presets it has.
+An option that stands alone is one of any recipe, or of a program in a short list. A script that is
+no recipe is there, and its text names the options it is given.
 """
 
 import ast
@@ -28,14 +30,26 @@ NAMES = tuple(recipes(ROOT / "recipes"))
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.rst"))]
 
 _CALL = re.compile(r"-m recipes\.(\w+)(.*)")
-_OPTION = re.compile(r"--(data|model|run|shards)\..+")
-"""What only recipes have, so that its name is looked at even where it stands alone."""
+_SCRIPT = re.compile(r"\bpython[\d.]* (\S+\.py)\b(.*)")
+_OPTION = re.compile(r"(?:^|\s)--[a-zA-Z]")
 _OWN = re.compile(r":caption: recipes/(\w+)\.py\n.*?from recipes\.(\w+) import PRESETS", re.DOTALL)
+
+
+OTHERS = {
+    "pytest": {"--jaxtyping-packages"},
+    "sbatch": {"--ntasks-per-node", "--ntasks", "--signal", "--cpus-per-task"},
+    "tensorboard": {"--logdir"},
+}
+"""Options of other programs that are told of in a line of text."""
+READERS_OWN = ("my_script.py",)
+"""What a page calls a file that its reader has."""
+NEEDED = {"predict": ("a.mp4", "--checkpoint", "RUN")}
+"""What a recipe does not start without, where only an option of it is told of."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """Some words for a recipe, or for any of several."""
+    """Some words for a recipe, for any of several, or for a script by its path."""
 
     where: str
     recipes: tuple[str, ...]
@@ -60,19 +74,29 @@ def commands(name: str, text: str) -> list[Command]:
     for where, literal in literals:
         if literal.startswith("... "):
             found.append(Command(where, named, _words(literal[4:])))
-        elif _OPTION.fullmatch(literal):
-            found.append(Command(where, NAMES, _words(literal)))
+        elif _OPTION.search(literal) and not any(_calls(where, literal, own=own)):
+            found.append(_alone(where, _words(literal)))
     return found
 
 
 def _lines(text: str) -> Iterator[re.Match[str]]:
-    return re.finditer(r"[^\n]*-m recipes\.[^\n]*", text)
+    return re.finditer(r"[^\n]*(?:-m recipes\.|\.py\b)[^\n]*", text)
 
 
 def _calls(where: str, line: str, *, own: dict[str, str]) -> Iterator[Command]:
-    for call in filter(None, map(_CALL.search, re.split(r"&&|[;|]", line))):
-        if not call[1].isupper():  # as in `python -m recipes.NAME`
+    for part in re.split(r"&&|[;|]", line):
+        if script := _SCRIPT.search(part):
+            yield Command(where, (script[1],), _words(script[2]))
+        call = _CALL.search(part)
+        if call and not call[1].isupper():  # as in `python -m recipes.NAME`
             yield Command(where, (own.get(call[1], call[1]),), _words(call[2]))
+
+
+def _alone(where: str, words: tuple[str, ...]) -> Command:
+    """Options by themselves, or after the name of a recipe, a preset or another program."""
+    if words[0] in (*NAMES, *OTHERS):
+        return Command(where, words[:1], words[1:])
+    return Command(where, NAMES, words)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -103,6 +127,10 @@ def of_docstring(recipe: str, doc: str) -> list[Command]:
 @cache
 def refusal(recipe: str, words: tuple[str, ...]) -> str:
     """What a recipe's command line says against some words; nothing if it takes them."""
+    if recipe.endswith(".py"):
+        return _script_refusal(recipe, words)
+    if recipe in OTHERS:
+        return ", ".join(word for word in words if word[0] == "-" and word not in OTHERS[recipe])
     if recipe not in NAMES:
         return f"no recipe {recipe}; the recipes are: {', '.join(NAMES)}"
     module, said = import_module(f"recipes.{recipe}"), io.StringIO()
@@ -116,6 +144,17 @@ def refusal(recipe: str, words: tuple[str, ...]) -> str:
             return said.getvalue() if ended.code else ""
     assert main.called
     return ""
+
+
+def _script_refusal(script: str, words: tuple[str, ...]) -> str:
+    if script in READERS_OWN:
+        return ""
+    if not (ROOT / script).is_file():
+        return f"no file {script}"
+    source = (ROOT / script).read_text(encoding="utf-8")
+    given = [word.partition("=")[0] for word in words if word.startswith("-")]
+    lost = [option for option in given if f'"{option}"' not in source]
+    return f"{script} has no option {', '.join(lost)}" if lost else ""
 
 
 @cache
@@ -132,10 +171,15 @@ def options(recipe: str) -> frozenset[str]:
 
 def refused(command: Command) -> str:
     """Why no recipe takes a command; nothing if one does."""
-    if len(command.words) == 1 and _OPTION.fullmatch(command.words[0]):
-        known = any(command.words[0] in options(recipe) for recipe in command.recipes)
-        return "" if known else f"no recipe has an option {command.words[0]}"
+    if command.recipes == NAMES and len(command.words) == 1:
+        option, _, value = command.words[0].partition("=")
+        known = set().union(*OTHERS.values(), *map(options, NAMES))
+        known |= {name.partition(".")[0] for name in known if "." in name}  # as `--run` with all
+        if not value or option not in known:
+            return "" if option in known else f"no recipe has an option {option}"
     said = [refusal(recipe, command.words) for recipe in command.recipes]
+    if command.recipes == NAMES:
+        said += [refusal(recipe, (*command.words, *words)) for recipe, words in NEEDED.items()]
     return "" if "" in said else "\n".join(said[:1]) or "no recipe is named before it"
 
 
@@ -190,7 +234,9 @@ recipes.paper_pretrain`` with ``--run.devices 2`` or ``--run.resume``:
 
    from recipes.paper_finetune import PRESETS, main
 
-``python -m recipes.mine folder`` is a recipe like any other.
+``python -m recipes.mine folder`` is a recipe like any other. ``--base-lr`` is an option of
+some, and ``--hop 0.5`` of one. ``paper_pretrain folder --help`` tells of more,
+``tensorboard --logdir runs`` of another program, ``python docs/gallery.py runs`` of a script.
 """
 MD = """
 `python -m recipes` lists `python -m recipes.NAME`.
@@ -221,8 +267,13 @@ def test_commands_are_found() -> None:
         Command("x.rst:11", ("predict",), ("FILE...", "--checkpoint", "RUN...")),
         Command("x.rst:2", pretrain, ()),
         Command("x.rst:18", finetune, ("folder",)),
+        Command("x.rst:20", ("docs/gallery.py",), ("runs",)),
         Command("x.rst:3", NAMES, ("--run.devices", "2")),
         Command("x.rst:3", NAMES, ("--run.resume",)),
+        Command("x.rst:18", NAMES, ("--base-lr",)),
+        Command("x.rst:19", NAMES, ("--hop", "0.5")),
+        Command("x.rst:19", pretrain, ("folder", "--help")),
+        Command("x.rst:20", ("tensorboard",), ("--logdir", "runs")),
     ]
     assert commands("x.md", MD) == [
         Command("x.md:5", pretrain, ()),
@@ -249,6 +300,16 @@ def test_commands_are_found() -> None:
         ("x.rst", "   python -m recipes.predict a.mp4 --windows 2", "--windows"),
         ("x.rst", "With ``--run.resumed`` it goes on.", "--run.resumed"),
         ("x.rst", "With ``--data.on-error ignore`` it goes on.", "ignore"),
+        ("x.rst", "The rate is ``--bse-lr``.", "--bse-lr"),
+        ("x.rst", "With ``--hopp`` or ``--hop`` windows overlap.", "--hopp"),
+        ("x.rst", "With ``--masks trinary``.", "--masks"),
+        ("x.rst", "With ``--batch=many``.", "many"),
+        ("x.rst", "``paper_pretrain fastest --help`` shows them.", "fastest"),
+        ("x.rst", "``tensorboard --logdirs runs`` shows them.", "--logdirs"),
+        ("x.md", "The rate is `--bse-lr`.", "--bse-lr"),
+        ("x.rst", "   python tests/parity/measure.py --outt x", "no option --outt"),
+        ("x.rst", "   python tests/parity/measures.py --out x", "no file tests/parity/measures"),
+        ("x.md", "`python docs/galery.py`", "no file docs/galery.py"),
         ("x.md", "`python -m recipes.paper_finetune`, `... vggss`", "no preset 'vggss'"),
         ("x.md", "```\npython -m recipes.benchmark --second 1\n```", "--second"),
     ],

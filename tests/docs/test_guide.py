@@ -1,4 +1,7 @@
-"""The code of the guide, the front page and the README is run, as `helpers/pages.py` says."""
+"""The code of the guide, the front page and the README is run, as `helpers/pages.py` says.
+
+No other page has any, but for the one on contributing, whose files `test_pages.py` runs.
+"""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,6 +18,10 @@ from avblocks.checkpoint import save_pretrained
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs" / "guide").glob("*.rst")), ROOT / "docs/index.rst"]
 PAGES.append(ROOT / "README.md")
+NOT_RUN = {ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.rst")} - {
+    *PAGES,
+    ROOT / "docs/contributing.rst",
+}
 
 
 def released_files(folder: Path) -> None:
@@ -68,6 +75,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_page_runs(page: Path, folder: Path) -> None:
     GIVEN.get(page.name, lambda folder: None)(folder)
     pages.run(page, page.read_text(encoding="utf-8"), folder)
+
+
+@pytest.mark.parametrize("page", sorted(NOT_RUN), ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_other_page_has_python(page: Path) -> None:
+    assert pages.blocks(page.name, page.read_text(encoding="utf-8")) == []
 
 
 def test_hardly_a_block_is_not_run() -> None:
@@ -189,6 +201,18 @@ def test_a_file_is_run_too_but_not_its_main(folder: Path) -> None:
         ("x.rst", "Words\n\n::\n\n   x = 1"),
         ("x.rst", "* This ``runs``: ::\n\n     x = 1"),
         ("x.rst", ">>> x = 1"),
+        ("x.rst", "* >>> 1 / 0"),
+        ("x.rst", "* 1. >>>\n"),
+        ("x.rst", ".. Code-Block:: python\n\n   x = 1"),
+        ("x.rst", ".. CODE-BLOCK:: Python\n\n   x = 1"),
+        ("x.rst", ".. code-block :: python\n\n   x = 1"),
+        ("x.rst", "* .. code-block:: python\n\n     x = 1"),
+        ("x.rst", "   * - .. code-block:: python\n\n          x = 1"),
+        ("x.rst", ".. note:: This runs::\n\n      x = 1"),
+        ("x.rst", ".. literalinclude:: own.py"),
+        ("x.rst", ".. literalinclude:: own.py\n   :language: python"),
+        ("x.rst", "* .. LiteralInclude:: own.txt\n     :language: python"),
+        ("x.rst", ".. include:: own.py\n   :code: python"),
         ("x.rst", "* Here:\n\n  .. code:: python\n\n     x = 1"),
         ("x.md", "```py\nx = 1\n```"),
         ("x.md", "```Python\nx = 1\n```"),
@@ -198,6 +222,7 @@ def test_a_file_is_run_too_but_not_its_main(folder: Path) -> None:
         ("x.md", "* Here:\n  ```python\n  x = 1\n  ```"),
         ("x.md", "    x = 1"),
         ("x.md", ">>> x = 1"),
+        ("x.md", "* >>> x = 1"),
         ("x.rst", ".. not run:\n\n.. code-block:: python\n\n   x = 1"),
         ("x.rst", ".. not run\n\n.. code-block:: python\n\n   x = 1"),
         ("x.md", "<!-- not run: -->\n```python\nx = 1\n```"),

@@ -1,4 +1,4 @@
-"""Pages that list what there is: recipes, data sets, floors, golden tensors, figures."""
+"""Pages that list what there is: recipes, data sets, floors, golden tensors, figures, files."""
 
 import ast
 import doctest
@@ -78,6 +78,8 @@ def example(folder: Path, monkeypatch: pytest.MonkeyPatch, *, broken: bool = Fal
     if broken:
         page = page.replace("x * self.gamma", "x + self.gamma")
     files = pages.write_files("contributing.rst", page, folder)
+    assert list(files) == ["avblocks/nn/scale.py", "tests/nn/test_scale.py"]
+    assert len(files) == len(pages.blocks("contributing.rst", page))  # all code is in them
     block = load(files["avblocks/nn/scale.py"])
     assert doctest.testmod(block).failed == (1 if broken else 0)
     monkeypatch.setattr(avblocks, "LayerScale", block.LayerScale, raising=False)
@@ -147,30 +149,118 @@ def test_the_figures_of_parity_are_those_of_its_tests(
                 assert 0 <= kept["percent_of_tolerance"] <= 100, (file, what)
 
 
-def keys_shown() -> list[tuple[str, str]]:
-    """Page, and file and keys of each figure that it shows by its name."""
-    found = []
-    for page in sorted(DOCS.rglob("*.rst")):
-        name, body = str(page.relative_to(DOCS)), page.read_text(encoding="utf-8")
-        found += [
-            (name, " ".join(role.split())) for role in re.findall(r":measured:`([^`]+)`", body)
-        ]
-        tables = re.findall(r"^\.\. measured:: (.+)\n((?:(?:   .*)?\n)*)", body, flags=re.MULTILINE)
-        for words, content in tables:
-            rows = re.findall(r"^   (\w+): ", content, flags=re.MULTILINE)
-            found += [(name, f"{words} {row}") for row in rows] or [(name, words)]
+ONLY_A_GPU = (
+    ["performance.json", "machines", "cuda"],
+    ["performance.json", "lines", "cuda"],
+)
+"""File and keys of what may be missing: only a machine with a GPU can measure it."""
+
+
+def keys_shown(body: str) -> list[list[str]]:
+    """File and keys of each figure that a page shows by its name.
+
+    Raises:
+        ValueError: if one is written in a way that would not be found.
+    """
+    roles = re.findall(r":measured:`([^`<>]+)`", body)
+    tables = re.findall(r"^\.\. measured:: (.+)\n((?:(?:   .*)?\n)*)", body, flags=re.MULTILINE)
+    named = re.findall(r":measured:`|\.\. +measured ?::", body, flags=re.IGNORECASE)
+    if len(roles) + len(tables) != len(named):
+        raise ValueError(
+            "write :measured:`FILE KEY` or, at the start of a line, .. measured:: FILE"
+        )
+    found = [role.split() for role in roles]
+    for words, content in tables:
+        rows = re.findall(r"^ {3,}([^:\s][^:\n]*):", content, flags=re.MULTILINE)
+        found += [[*words.split(), row.strip()] for row in rows] or [words.split()]
     return found
 
 
-@pytest.mark.parametrize(("page", "words"), keys_shown())
-def test_a_figure_that_is_shown_is_there(page: str, words: str) -> None:
-    file, *keys = words.split()
-    path = DOCS / "results" / file
-    if not path.is_file():
-        pytest.skip(f"{file} is not measured yet")
-    found = json.loads(path.read_text(encoding="utf-8"))
+def lost(words: list[str], results: Path = DOCS / "results") -> str:
+    """Say what is missing of the figure that file and keys lead to, if anything is."""
+    file, *keys = words
+    if not (results / file).is_file():
+        return f"no file {file}"
+    found = json.loads((results / file).read_text(encoding="utf-8"))
     for key in keys:
-        if key == "cuda" and key not in found:
-            pytest.skip(f"{file} has no figures of a GPU yet")
-        assert isinstance(found, dict) and key in found, f"docs/{page}: no {key!r} in {words}"
+        if not isinstance(found, dict) or key not in found:
+            return f"no {key!r} in {file}"
         found = found[key]
+    return f"nothing in {words}" if found is None or found in ([], {}) else ""
+
+
+@pytest.mark.parametrize(
+    "page", sorted(DOCS.rglob("*.rst")), ids=lambda p: str(p.relative_to(DOCS))
+)
+def test_figures_that_are_shown_are_there(page: Path) -> None:
+    shown = keys_shown(page.read_text(encoding="utf-8"))
+    measurable = [words for words in shown if words[:3] not in ONLY_A_GPU or not lost(words[:3])]
+    assert [why for words in measurable if (why := lost(words))] == []
+
+
+def test_figures_are_found() -> None:
+    counts = [len(keys_shown(page.read_text(encoding="utf-8"))) for page in DOCS.rglob("*.rst")]
+    assert sum(counts) > 100
+
+
+FIGURES = """
+Words with :measured:`localization.json
+ciou_adaptive` are measured: so it is.
+
+.. measured:: localization.json
+   :head: guided by, "cIoU: adaptive"
+
+   ciou_adaptive: the own: sound
+   swapped-audio: of another
+
+.. measured:: clasification.json linear_probe
+
+   pretrained : pre-trained
+"""
+
+
+def test_a_figure_that_is_not_there_is_found() -> None:
+    assert keys_shown(FIGURES) == [
+        ["localization.json", "ciou_adaptive"],
+        ["localization.json", "ciou_adaptive"],
+        ["localization.json", "swapped-audio"],
+        ["clasification.json", "linear_probe", "pretrained"],
+    ]
+    assert [why for words in keys_shown(FIGURES) if (why := lost(words))] == [
+        "no 'swapped-audio' in localization.json",
+        "no file clasification.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        ".. Measured:: data.json none",
+        "* .. measured:: data.json none",
+        "  .. measured:: data.json none",
+        ":Measured:`data.json none`",
+        ":measured:`title <data.json none>`",
+    ],
+)
+def test_a_figure_that_would_be_missed_is_refused(shown: str) -> None:
+    with pytest.raises(ValueError, match="write"):
+        keys_shown(f"Words\n\n{shown}\n")
+
+
+def links(markdown: str) -> list[str]:
+    """What a text in Markdown links to or shows, of this repository."""
+    target = r'\]\(\s*<?([^)>\s]+)|^\[[^]]+\]: *(\S+)|(?:src|href)="([^"]+)'
+    found = ["".join(parts) for parts in re.findall(target, markdown, flags=re.MULTILINE)]
+    return [link.partition("#")[0] for link in found if not re.match(r"\w+:|#", link)]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+def test_links_lead_to_files(page: str) -> None:
+    found = links((ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in found if not (ROOT / link).exists()] == []
+    assert found or page != "README.md"
+
+
+def test_links_are_found() -> None:
+    page = '[a](docs/a.rst#part) [b\nc](https://x.y) ![d](d.png "D") [e](#e)\n<img src="f.png">\n'
+    assert links(page + "[g]: g.rst\n") == ["docs/a.rst", "d.png", "f.png", "g.rst"]

@@ -2,8 +2,9 @@
 
 What the tests run is spelled in one way, so that no block is missed: ``.. code-block:: python`` in
 reStructuredText, a fence of three backticks and ``python`` in Markdown. Any other spelling that
-shows code is refused. A block with a ``:caption:`` that names a ``.py`` file is a file, which later
-blocks import. A block that cannot run has a mark with a reason before it: ``.. not run: REASON`` or
+shows code is refused, and so is code of another file, unless it is one that other tests run. A
+block with a ``:caption:`` that names a ``.py`` file is a file, which later blocks import. A block
+that cannot run has a mark with a reason before it: ``.. not run: REASON`` or
 ``<!-- not run: REASON -->``.
 """
 
@@ -23,10 +24,12 @@ _OPENING = {
 }
 _ESCAPES = {
     ".rst": re.compile(
-        r"\s*>>> |\s*\.\. *(code|code-block|sourcecode|highlight|doctest|testcode|parsed-literal)\b"
-        r"|(?!\s*\.\. [\w|][^:]*::).*::\s*$"  # a literal block, unless it is a directive
+        r".*>>>( |$)"
+        r"|(?i:.*\.\. +(code|code-block|sourcecode|highlight|doctest|testcode|parsed-literal) ?::)"
+        r"|(?i:.*\.\. +(include|literalinclude) ?::)(?! (gallery\.py|\.\./recipes/\w+\.py)$)"
+        r"|(?!\s*\.\. [\w|][^:]*::\s*$).*::\s*$"  # a literal block, unless it is a directive
     ),
-    ".md": re.compile(r"\s*>>> |\s*(```|~~~)|( {4}|\t)\s*\S"),
+    ".md": re.compile(r".*>>>( |$)|\s*(```|~~~)|( {4}|\t)\s*\S"),
 }
 _MARK = re.compile(r"\s*(?:\.\.|<!--) *not run\b:?(?P<reason>.*?)(?:-->)?\s*")
 

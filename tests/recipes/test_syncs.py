@@ -8,6 +8,8 @@ the CPU under an eye on the operations that would wait.
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import engine_toy
@@ -24,6 +26,7 @@ from avblocks.heads import classifier
 from recipes import _engine_loop, _engine_readings
 from recipes._classification import Classification
 from recipes._data import Data
+from recipes._logs import read_rows
 from recipes._model import build_autoencoder, build_encoder
 from recipes._pretraining import Pretraining
 
@@ -32,7 +35,8 @@ WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2",
 
 
 class NoWaiting(TorchDispatchMode):
-    """Raises at what makes the host wait: a value that is read, a size that hangs on values."""
+    """Raises at what makes the host wait: a value that is read or that is copied while it waits,
+    a size that hangs on values."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -40,7 +44,9 @@ class NoWaiting(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         home = isinstance(out, Tensor) and out.device.type == "cpu"
-        if name in WAITS or (home and any(on_gpu(x) for x in args)):
+        comes = name == "_to_copy" and on_gpu(out) and not on_gpu(args[0]) and args[0].ndim
+        blocks = comes and not (kwargs or {}).get("non_blocking")
+        if name in WAITS or blocks or (home and any(on_gpu(x) for x in args)):
             raise AssertionError(f"{name} waits for the device")
         return out
 
@@ -167,9 +173,46 @@ def test_the_engine_asks_for_no_value_of_the_step_under_way(
     assert engine_toy.losses(folder) == engine_toy.losses(tmp_path / "plain")
 
 
+def test_a_late_reading_tells_the_speed_of_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device takes 50 ms a step, the host 1 ms to ask for it, and a clock of our own counts."""
+    clock = SimpleNamespace(now=1.0, device=0.0)
+    home = _engine_readings._home
+
+    def slow(*values: Tensor) -> Callable[[], list[Any]]:
+        ready = clock.device = max(clock.now, clock.device) + 0.05
+
+        def read() -> list[Any]:
+            clock.now = max(clock.now, ready)
+            return home(*values)()
+
+        return read
+
+    def ask(batch: engine_toy.Batch) -> None:
+        clock.now += 0.001
+
+    monkeypatch.setattr(_engine_readings, "_home", slow)
+    monkeypatch.setattr(_engine_loop, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    for late in (set(), {"cpu"}):
+        monkeypatch.setattr(_engine_loop, "LATE", late)
+        folder = tmp_path / str(len(late))
+        engine_toy.train(folder, log=ask, evaluates=False, length=80, max_steps=20)
+        speeds = [row["samples_per_s"] for row in read_rows(folder / "metrics.csv")]
+        assert median(speeds) == pytest.approx(engine_toy.BATCH / 0.05, rel=0.05)
+
+
 @pytest.mark.parametrize(
     "ask",
-    [float, Tensor.tolist, bool, Tensor.cpu, lambda x: x[x > 0], lambda x: torch.unique(x)],
+    [
+        float,
+        Tensor.tolist,
+        bool,
+        Tensor.cpu,
+        lambda x: x[x > 0],
+        lambda x: torch.unique(x),
+        lambda x: torch.zeros(2).to(x),
+    ],
 )
 def test_what_waits_is_noticed(ask: Callable[[Tensor], object]) -> None:
     # torch says it in many words, each of its own kind.
