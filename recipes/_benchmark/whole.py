@@ -24,27 +24,31 @@ _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 def whole(case: Case, seconds: float) -> dict[str, Any]:
-    """Measure the recipe, and before it the step alone, each in a process of its own.
+    """Measure the recipe, and before and after it the step alone, each in a process of its own.
 
     Args:
         case: What to run; its task is "recipe".
         seconds: How long to repeat each, three times at least.
 
     Returns:
-        The recipe's row; `share_of_bare` is its speed as a share of the bare step's.
+        The recipe's row; `share_of_bare` is its speed as a share of the bare step's, which is that
+        of both times together, as the machine may have changed its speed meanwhile.
     """
     bare = in_process(measured, replace(case, task="pretrain"), seconds)
     if "error" in bare:
         return bare
     steps = max(3, min(100, round(1e3 * seconds / bare["ms"])))
     found = in_process(_trained, case, _warm() + steps)
-    if "error" in found:
-        return found
+    after = in_process(measured, replace(case, task="pretrain"), seconds)
+    for row in (found, after):
+        if "error" in row:
+            return row
     times = [case.batch / speed for speed in found["samples_per_s"][_warm() :]]
     flops, best = round(1e9 * bare["gflop_per_sample"]), 1e9 * bare["peak_gflops"]
     about = {name: bare[name] for name in ("machine", "load_before", "python", "torch")}
     row = figures(case, times, typical=mean(times), flops=flops, peak=best)
-    share = {"share_of_bare": short(row["samples_per_s"] / bare["samples_per_s"])}
+    alone = [bare["ms"], after["ms"]]
+    share = {"share_of_bare": short(mean(alone) / row["ms"]), "bare_ms": alone}
     return row | share | {"memory_mb": found["memory_mb"]} | about
 
 

@@ -266,7 +266,7 @@ def test_the_recipe_is_as_fast_as_all_its_steps_together(monkeypatch: pytest.Mon
     assert row["samples_per_s"] == 10.0 and row["share_of_bare"] == 0.5
     assert row["ms_range"] == [100.0, 400.0] and row["repeats"] == 3
     assert row["share_of_peak"] == 0.25 and row["memory_mb"] == 7
-    assert asked == [0.3, 3 + whole_file._warm()]
+    assert asked == [0.3, 3 + whole_file._warm(), 0.3] and row["bare_ms"] == [100.0, 100.0]
 
 
 @pytest.mark.slow
