@@ -112,7 +112,7 @@ def _table(head: list[str], *lines: list[str]) -> nodes.table:
     group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in widths), cols=len(head))
     group += nodes.thead("", _row(head))
     group += nodes.tbody("", *(_row(line) for line in lines))
-    return nodes.table("", group, classes=["colwidths-auto"])
+    return nodes.table("", group, classes=["colwidths-auto", "measured"])
 
 
 def _row(cells: Iterable[str]) -> nodes.row:

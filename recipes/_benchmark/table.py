@@ -8,19 +8,13 @@ from avblocks.data.write import replacing
 from recipes._benchmark.cases import DEVICES, Case, cases
 from recipes._benchmark.cost import cost
 
-HEAD = {
-    "samples_per_s": "samples/s",
-    "ms": "ms a step",
-    "ms_range": "range",
-    "memory_mb": "memory, MB",
-    "gflop_per_sample": "GFLOP a sample",
-    "share_of_peak": "share of peak",
-    "times_plain": "times as fast as plain",
-    "share_of_bare": "of the bare step",
-    "times_reference": "times the reference",
+HEAD = ("samples/s", "ms a step", "memory, MB", "GFLOP a sample", "of the peak", "beside others")
+_WIDTHS = (53, 10, 26, 12, 16, 13, 44)
+_BESIDE = {
+    "times_plain": "{:.2f} x plain",
+    "times_reference": "{:.2f} x the reference",
+    "share_of_bare": "{:.0%} of the bare step",
 }
-_WIDTHS = (53, 10, 10, 18, 11, 15, 14, 23, 17, 20)
-_SHARES = ("share_of_peak", "share_of_bare")
 REFERENCE = {
     "backward factorized b4 float32 eager": 1.15,
     "backward dense b4 float32 eager": 0.97,
@@ -42,16 +36,18 @@ def against_reference(case: Case, row: dict[str, Any]) -> dict[str, Any]:
 def cells(row: dict[str, Any]) -> dict[str, str]:
     """Lay out a row for print and for the documentation; an error stands in its first cell."""
     if "error" in row:
-        return dict.fromkeys(HEAD.values(), "") | {"samples/s": row["error"]}
-    return {title: _cell(key, row.get(key)) for key, title in HEAD.items()}
-
-
-def _cell(key: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return " to ".join(_number(one) for one in value)
-    return f"{100 * value:.0f} %" if key in _SHARES else _number(value)
+        return dict.fromkeys(HEAD, "") | {HEAD[0]: row["error"]}
+    low, high = map(_number, row["ms_range"])
+    beside = [form.format(row[key]) for key, form in _BESIDE.items() if key in row]
+    found = (
+        _number(row["samples_per_s"]),
+        f"{_number(row['ms'])} ({low} to {high})",
+        _number(row["memory_mb"]),
+        _number(row["gflop_per_sample"]),
+        f"{row['share_of_peak']:.0%}",
+        ", ".join(beside),
+    )
+    return dict(zip(HEAD, found, strict=True))
 
 
 def _number(value: float) -> str:
@@ -60,7 +56,7 @@ def _number(value: float) -> str:
 
 def head() -> str:
     """Return the titles as a line."""
-    return _line(["", *HEAD.values()])
+    return _line(["", *HEAD])
 
 
 def printed(name: str, row: dict[str, Any]) -> str:

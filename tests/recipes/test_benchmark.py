@@ -140,7 +140,7 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     benchmark.main(replace(preset, cases=("encode*",), scaling=False, profile=True, out=None))
     printed = capsys.readouterr().out.splitlines()
     assert any("aten::addmm" in line for line in printed)
-    assert "share of peak" in printed[0] and printed[1].startswith(names[0])
+    assert "of the peak" in printed[0] and printed[1].startswith(names[0])
 
 
 def test_what_is_no_file_of_figures_is_refused_at_once(tmp_path: Path) -> None:
@@ -159,7 +159,9 @@ def test_what_is_no_file_of_figures_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_an_error_takes_no_figure_away(tmp_path: Path) -> None:
-    for row in ({"ms": 1.0, "samples_per_s": 4.0}, {"error": "x"}):
+    whole_row = dict.fromkeys(("samples_per_s", "memory_mb", "gflop_per_sample"), 1.0)
+    whole_row |= {"ms": 1.0, "ms_range": [1.0, 1.0], "share_of_peak": 0.5}
+    for row in (whole_row, {"error": "x"}):
         table.write(tmp_path / "x.json", device="cpu", rows={"a": row}, growth=None)
     assert json.loads((tmp_path / "x.json").read_text())["cases"]["cpu"]["a"]["ms"] == 1.0
 
@@ -273,7 +275,7 @@ def test_the_recipe_is_as_fast_as_all_its_steps_together(monkeypatch: pytest.Mon
 def test_the_whole_recipe_is_measured_beside_its_step() -> None:
     row = whole_file.whole(Case(task="recipe", tiny=True, batch=2), 0.05)
     assert row["repeats"] >= 3 and row["share_of_bare"] > 0
-    assert table.cells(row)["of the bare step"].endswith("%")
+    assert table.cells(row)["beside others"].endswith("% of the bare step")
 
 
 @pytest.mark.slow
