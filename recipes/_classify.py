@@ -13,7 +13,7 @@ from recipes._classification import Classification, Listens
 from recipes._data import Data, test_set, train_set
 from recipes._distributed import rank_and_world
 from recipes._loaders import test_loader, train_loader
-from recipes._optimizer import Training
+from recipes._optimizer import Training, check_warmup
 from recipes._predictions import Predictions, predict
 from recipes._score_files import (
     class_bars,
@@ -46,6 +46,7 @@ def labelled_sets(config: Settings) -> tuple[ClipSet, ClipSet]:
     Raises:
         ValueError: If the data has no classes, or the settings do not fit together.
     """
+    check_warmup(config)
     if config.windows < 1 or config.evaluate_every < 1:
         raise ValueError("--windows and --evaluate-every must be at least 1")
     train, test = train_set(config.data), test_set(config.data)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,15 +73,28 @@ def users_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on with what is made so far", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # whoever read along has enough, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
-        sys.exit(141)
     except (*USER_ERRORS, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            sys.exit(141)
         line = user_line(error)
         if line is None or os.environ.get("AVBLOCKS_TRACEBACK") == "1":
             raise
         print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read what is printed has had enough, such as `head`; then nothing more is."""
+    try:
+        out = sys.stdout.fileno()
+    except (OSError, ValueError):  # no file of the system's
+        return False
+    reader = select.poll()
+    reader.register(out, 0)
+    gone = any(event & select.POLLERR for _, event in reader.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out)
+    return gone
 
 
 def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) -> C:

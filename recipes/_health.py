@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from avblocks.data.health import ClipHealth
-from avblocks.data.write import replacing
+from avblocks.files import replacing
 
 Row = dict[str, str]
 COLUMNS = tuple(part.name for part in fields(ClipHealth))

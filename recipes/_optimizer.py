@@ -58,9 +58,6 @@ def adamw(
 
     Returns:
         The optimiser, and its groups' learning rates by epoch.
-
-    Raises:
-        ValueError: If the warm-up is not shorter than the training.
     """
     groups = layer_decay_groups(
         model, depth=depth, lr_decay=config.layer_decay, weight_decay=config.weight_decay
@@ -70,18 +67,23 @@ def adamw(
     return AdamW(groups, lr=lr, fused=fused(config.run)), rates
 
 
+def check_warmup(config: Rated) -> None:
+    """Check the length of the warm-up, before anything is read.
+
+    Raises:
+        ValueError: If it is not shorter than the training.
+    """
+    if not 0 <= config.warmup < config.epochs:
+        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
+
+
 def peak_lr(config: Rated, *, samples: int) -> float:
     """The learning rate after the warm-up, for the samples behind one update.
 
     Args:
         config: Its base rate is that for 256 samples.
         samples: Samples an epoch, which no update has more than.
-
-    Raises:
-        ValueError: If the warm-up is not shorter than the training.
     """
-    if not 0 <= config.warmup < config.epochs:
-        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
     update = min(config.batch * config.run.batches_per_step, samples * config.run.accumulate)
     return scaled_lr(config.base_lr, batch=update)
 

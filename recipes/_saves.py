@@ -5,7 +5,6 @@ Its size and sha256 stand in a manifest beside it, renamed first: no format noti
 bit by itself. The older checkpoints go only after the new one is whole.
 """
 
-import hashlib
 import json
 import os
 import pickle
@@ -16,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from avblocks.files import fingerprint, sync
 
 PLAIN = (Tensor, str, int, float, bool, bytes, type(None))
 
@@ -103,7 +104,7 @@ def replace_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     tmp.replace(path)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -123,17 +124,11 @@ def _write(path: Path, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         # The manifest goes first: a checkpoint that can be seen always has its hash beside it.
-        replace_text(_manifest(path), json.dumps(_facts(tmp)))
+        replace_text(_manifest(path), json.dumps(fingerprint(tmp)))
         tmp.replace(path)
     finally:
         tmp.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    sync(path.parent)
 
 
 def _fault(path: Path) -> str | None:
@@ -146,15 +141,7 @@ def _fault(path: Path) -> str | None:
         wanted = json.loads(manifest.read_text(encoding="utf-8"))
     except ValueError:
         return f"its manifest {manifest.name} is not JSON"
-    return None if wanted == _facts(path) else "it is damaged (size or sha256 differs)"
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return None if wanted == fingerprint(path) else "it is damaged (size or sha256 differs)"
 
 
 def _check_space(state: dict[str, Any], folder: Path) -> None:

@@ -16,7 +16,7 @@ from recipes._checkpoint import start_encoder
 from recipes._data import Data, test_set, train_set
 from recipes._distributed import rank_and_world
 from recipes._model import Model, build_encoder, check_sizes
-from recipes._optimizer import adamw
+from recipes._optimizer import adamw, check_warmup
 from recipes._plan import seed_all
 from recipes._run import Run
 from recipes._score_files import score_table, write_scores
@@ -113,6 +113,7 @@ def annotated_sets(
     Raises:
         ValueError: If there is nothing to test on, or the sizes do not fit together.
     """
+    check_warmup(config)
     check_sizes(config.model, config.data)
     if config.evaluate_every < 1 or config.batch < 1:
         raise ValueError("--batch and --evaluate-every must be at least 1")

@@ -35,7 +35,7 @@ from avblocks.data import read_clip
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import make_shards
-from avblocks.data.write import replacing
+from avblocks.files import replacing
 from recipes._cli import run_cli
 from recipes._data import CACHE
 from recipes._footage import write_footage

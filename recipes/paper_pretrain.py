@@ -29,7 +29,7 @@ from recipes._data import FREE, SCENES_DATA, Data, test_set, train_set
 from recipes._engine import Job, fit
 from recipes._loaders import test_loader, train_loader
 from recipes._model import SMALL, Model, build_autoencoder, check_sizes
-from recipes._optimizer import fused, peak_lr
+from recipes._optimizer import check_warmup, fused, peak_lr
 from recipes._plan import seed_all
 from recipes._pretraining import Pretraining, load_pretrained, reconstruction_picture
 from recipes._probe import nearest_neighbour
@@ -112,6 +112,7 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
         config: The settings.
         build: What makes the model of the settings: your own, to try another one.
     """
+    check_warmup(config)
     check_sizes(config.model, config.data)
     train, test = train_set(config.data), test_set(config.data)
     seed_all(config.run.seed, "weights")

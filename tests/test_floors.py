@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS: dict[str, int] = {
     "avblocks.shapes": 0,
+    "avblocks.files": 0,
     "avblocks.audio": 1,
     "avblocks.optim": 1,
     "avblocks.nn": 1,
@@ -31,7 +32,9 @@ FLOORS: dict[str, int] = {
     "avblocks": 8,
     "recipes": 9,
 }
-SEES_ONLY: dict[str, set[str]] = {"avblocks.data": {"avblocks.shapes", "avblocks.audio"}}
+SEES_ONLY: dict[str, set[str]] = {
+    "avblocks.data": {"avblocks.shapes", "avblocks.files", "avblocks.audio"}
+}
 
 # Who may import what from outside; nobody else does.
 RESERVED: dict[str, tuple[str, ...]] = {

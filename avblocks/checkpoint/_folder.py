@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from avblocks.files import fingerprint, sync
+
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _FORMAT = 1
 _LARGEST_CONFIG = 2**16
@@ -47,14 +49,14 @@ def write(folder: Path, *, state: Mapping[str, Tensor], sections: Mapping[str, A
             weights, config = Path(half, WEIGHTS), Path(half, CONFIG)
             # One word, as the library writes several in any order.
             save_file(dict(state), weights, metadata={"avblocks": _version()})
-            facts |= {"weights": _weights_facts(weights), **sections}
+            facts |= {"weights": fingerprint(weights), **sections}
             config.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             weights.chmod(config.stat().st_mode)  # safetensors writes for its owner alone
             for part in (weights, config):
-                _sync(part)
+                sync(part)
             for part in (weights, config):
                 part.replace(folder / part.name)
-        _sync(folder)
+        sync(folder)
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} cannot be written: {error}") from error
 
@@ -129,7 +131,7 @@ def whole_weights(folder: Path) -> Path:
         raise ValueError(
             f"{folder}: half of what save_pretrained writes, without {WEIGHTS}; {_AGAIN}"
         )
-    if ours and (_facts(folder) or {}).get("weights") != _weights_facts(path):
+    if ours and (_facts(folder) or {}).get("weights") != fingerprint(path):
         raise ValueError(
             f"{path}: other weights than {CONFIG} tells of: cut short, damaged, of another save, "
             f"or a pointer of git-lfs ({path.stat().st_size} bytes); {_AGAIN}"
@@ -178,12 +180,6 @@ def _made_here(weights: Path) -> bool:
         return False
 
 
-def _weights_facts(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
-
-
 def _digest(sections: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
 
@@ -193,11 +189,3 @@ def _version() -> str:
         return version("avblocks")
     except PackageNotFoundError:
         return "not installed"
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

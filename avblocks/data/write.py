@@ -1,6 +1,5 @@
 """Write small video files with sound, pictures, and sounds."""
 
-import os
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,28 +13,10 @@ from av.video.codeccontext import VideoCodecContext
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from avblocks.files import replacing
+
 Frames = UInt8[Tensor, "t height width 3"] | UInt8[np.ndarray, "t height width 3"]
 Samples = Float[Tensor, " s"] | Float[np.ndarray, " s"]
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name in the same folder, which takes the place of ``path`` if all goes well.
-
-    Args:
-        path: The file to write; its folder is made if need be.
-
-    Yields:
-        The temporary name.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield half
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
 
 
 def write_clip(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from avblocks.data.write import replacing
+from avblocks.files import replacing
 from recipes._benchmark.cases import DEVICES, Case, cases
 from recipes._benchmark.cost import cost
 

@@ -14,7 +14,7 @@ from avblocks.data import ClipError
 from avblocks.data._frames import period
 from avblocks.data._media import Media, open_media
 from avblocks.data._packets import packets, pictures
-from avblocks.data.write import replacing
+from avblocks.files import replacing
 from recipes._predict.layer import Layer, Size
 from recipes._predict.mp4 import CLOCK, encoded, picture_stream, put, sound_stream
 

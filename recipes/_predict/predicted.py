@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avblocks.data import AVBatch
-from avblocks.data.write import replacing
+from avblocks.files import replacing
 from avblocks.metrics import predicted_classes
 from avblocks.viz import mask_overlay, overlay
 from recipes._classification import Classification

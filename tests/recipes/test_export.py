@@ -11,48 +11,21 @@ import pytest
 import torch
 from tiny_model import TINY
 from torch import nn
+from toy_runs import DATA, RECIPES, make_root, toy_config
 
 from avblocks import av_vit
 from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
-from avblocks.data.datasets import scenes as make_scenes
-from avblocks.data.datasets import scenes_as_avsbench, scenes_as_vggss
-from avblocks.data.datasets.scenes import SceneSpec
 from recipes import (
     _saves,
-    paper_finetune,
-    paper_linear_probe,
-    paper_localize,
-    paper_pretrain,
-    paper_segment,
-    paper_separate,
 )
 from recipes._checkpoint import find, start_encoder
-from recipes._data import SCENES_DATA
 from recipes._model import build_encoder
-from recipes._run import Run
 from recipes.export import cli
-
-SMALL = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
-DATA = replace(SCENES_DATA, **SMALL)
-RECIPES = {
-    "pretrain": (paper_pretrain, "VGGSOUND", "vggsound", {}),
-    "finetune": (paper_finetune, "VGGSOUND", "vggsound", {"windows": 1, "drop_path": 0.1}),
-    "probe": (paper_linear_probe, "VGGSOUND", "vggsound", {}),
-    "localize": (paper_localize, "SCENES", "vggss", {"dim_out": 16}),
-    "segment": (paper_segment, "SCENES", "avsbench_avss", {"width": 8}),
-    "separate": (paper_separate, "SCENES", "vggsound", {}),
-}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight training and eight test scenes in VGGSound's, VGG-SS's and AVSBench's layouts."""
-    folder = tmp_path_factory.mktemp("scenes")
-    for split in ("train", "test"):
-        make_scenes(folder, split=split, num_clips=8, spec=SceneSpec(size=32, seconds=1.0))
-    scenes_as_vggss(folder)
-    scenes_as_avsbench(folder, part="avss")
-    return folder
+    return make_root(tmp_path_factory.mktemp("scenes"))
 
 
 @pytest.fixture(scope="module")
@@ -62,23 +35,8 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 
     def train(name: str) -> Path:
         if name not in done:
-            module, preset, layout, options = RECIPES[name]
-            config = getattr(module, preset)
-            place = root / "avsbench" if layout.startswith("avsbench") else root
             done[name] = tmp_path_factory.mktemp(name)
-            module.main(
-                replace(
-                    config,
-                    data=replace(config.data, name=layout, root=place, **SMALL),
-                    model=TINY,
-                    batch=4,
-                    epochs=4,
-                    warmup=1,
-                    run=Run(dir=done[name], max_steps=1),
-                    **({} if name == "pretrain" else {"checkpoint": None}),
-                    **options,
-                )
-            )
+            RECIPES[name][0].main(toy_config(name, root, done[name], max_steps=1))
         return done[name]
 
     return train

@@ -148,3 +148,14 @@ def test_engine_is_not_imported_for_help() -> None:
     code = "import sys, recipes._engine, recipes._cli; print('lightning' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_reader_who_has_enough_is_no_mistake() -> None:
+    script = "from recipes._cli import users_errors\nwith users_errors():\n    print('x' * 10**6)"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 141

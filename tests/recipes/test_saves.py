@@ -72,7 +72,7 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path: Path) -> None:
 
     path = _saves.save(STATE, tmp_path, step=1)
     torch.save({"w": Evil()}, path)
-    _saves.replace_text(path.with_suffix(".json"), _saves.json.dumps(_saves._facts(path)))
+    _saves.replace_text(path.with_suffix(".json"), _saves.json.dumps(_saves.fingerprint(path)))
     with pytest.raises(ValueError, match="more than tensors"):
         _saves.load(path)
     assert not (tmp_path / "planted").exists()

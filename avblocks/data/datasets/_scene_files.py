@@ -8,7 +8,8 @@ import numpy as np
 
 from avblocks.data.datasets._scene import Scene, SceneSpec, render, scene_id
 from avblocks.data.datasets._scene_cast import CLASSES, Split, sounding
-from avblocks.data.write import replacing, write_clip, write_wave
+from avblocks.data.write import write_clip, write_wave
+from avblocks.files import replacing
 
 
 def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> None:

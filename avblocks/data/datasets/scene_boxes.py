@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 from avblocks.data.datasets._annotations import read_json
 from avblocks.data.datasets._scene import Scene, SceneSpec, scene_id
 from avblocks.data.datasets._scene_store import Place, frame_at, stored, write_scenes
-from avblocks.data.write import replacing, write_picture, write_wave
+from avblocks.data.write import write_picture, write_wave
+from avblocks.files import replacing
 
 _SIDE = 256  # of Flickr-SoundNet's pictures
 _ANNOTATORS = 3

@@ -13,7 +13,8 @@ from jaxtyping import UInt8
 from avblocks.data.datasets._scene import Scene, SceneSpec, scene_id
 from avblocks.data.datasets._scene_cast import CLASSES, sounding
 from avblocks.data.datasets._scene_store import Place, frame_at, stored, write_scenes
-from avblocks.data.write import replacing, write_picture, write_wave
+from avblocks.data.write import write_picture, write_wave
+from avblocks.files import replacing
 
 
 @dataclass(frozen=True)

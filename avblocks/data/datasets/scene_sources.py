@@ -9,7 +9,7 @@ from avblocks.data.datasets._scene_cast import CLASSES, PARTS, sounding
 from avblocks.data.datasets._scene_store import stored
 from avblocks.data.datasets.pairs import COLUMNS
 from avblocks.data.datasets.vggsound_music import PAIRS
-from avblocks.data.write import replacing
+from avblocks.files import replacing
 
 
 def scenes_as_music(root: str | Path) -> Path:

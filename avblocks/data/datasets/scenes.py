@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from avblocks.data.datasets._scene import SceneSpec, scene_id
 from avblocks.data.datasets._scene_cast import CLASSES, Split, sounding
-from avblocks.data.datasets._scene_files import replacing, write_scene
+from avblocks.data.datasets._scene_files import write_scene
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.datasets.vggsound import vggsound
+from avblocks.files import replacing
 
 VERSION = 1
 """Raised whenever the same settings give other scenes."""

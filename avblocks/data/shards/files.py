@@ -1,13 +1,12 @@
-"""Files beside the tar files: JSON that is whole or not there, and checksums."""
+"""Files beside the tar files: JSON that is whole or not there."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from avblocks.data.write import replacing
+from avblocks.files import replacing, sync
 
 AGAIN = "make the shards anew with recipes.make_shards"
 
@@ -35,19 +34,4 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         json.dump(value, file, separators=(",", ":"))
         file.flush()
         os.fsync(file.fileno())
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    sync(path.parent)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from avblocks.data.datasets.clipset import Item
-from avblocks.data.shards.files import AGAIN, file_sha256, read_json
+from avblocks.data.shards.files import AGAIN, read_json
 from avblocks.data.shards.tar import Spans, header, is_key, member_names, read_bytes, span_fault
+from avblocks.files import sha256
 
 INDEX = "index.json"
 VERSION = 1
@@ -51,7 +52,7 @@ class Shard:
         Raises:
             ValueError: If anything differs.
         """
-        if file_sha256(self.path) != self.sha256:
+        if sha256(self.path) != self.sha256:
             raise ValueError(f"{self.path}: damaged, its sha256 is not that of its index; {AGAIN}")
         handle = os.open(self.path, os.O_RDONLY)
         try:

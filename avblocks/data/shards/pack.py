@@ -13,12 +13,12 @@ from avblocks.data.clip import ClipError
 from avblocks.data.dataset import TooManySkippedError
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.shards.encode import ShardSettings
-from avblocks.data.shards.files import file_sha256, sync_folder, write_json
+from avblocks.data.shards.files import write_json
 from avblocks.data.shards.index import Shard, load_shard
 from avblocks.data.shards.pool import Result, encode_clips
 from avblocks.data.shards.skips import SkipList
 from avblocks.data.shards.tar import END, make_key, member_names, write_member
-from avblocks.data.write import replacing
+from avblocks.files import replacing, sha256, sync
 
 
 class SplitWriter:
@@ -124,9 +124,9 @@ class SplitWriter:
                     facts = self._write(file, results)
                     file.flush()
                     os.fsync(file.fileno())
-                facts |= {"bytes": half.stat().st_size, "sha256": file_sha256(half)}
+                facts |= {"bytes": half.stat().st_size, "sha256": sha256(half)}
                 write_json(tar.with_suffix(".json"), facts)
-            sync_folder(tar.parent)
+            sync(tar.parent)
         except OSError as error:
             reason = f"cannot be written ({error}); start again when it can, and it goes on"
             raise OSError(f"{tar}: {reason}") from error

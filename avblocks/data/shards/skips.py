@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from avblocks.data.batch import Skipped
-from avblocks.data.write import replacing
+from avblocks.files import replacing
 
 _COLUMNS = ("path", "reason")
 

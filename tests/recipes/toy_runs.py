@@ -1,0 +1,62 @@
+"""Every training recipe, cut down to a moment's work on a few scenes."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tiny_model import TINY
+
+from avblocks.data.datasets import scenes as make_scenes
+from avblocks.data.datasets import scenes_as_avsbench, scenes_as_vggss
+from avblocks.data.datasets.scenes import SceneSpec
+from recipes import (
+    paper_finetune,
+    paper_linear_probe,
+    paper_localize,
+    paper_pretrain,
+    paper_segment,
+    paper_separate,
+)
+from recipes._data import SCENES_DATA
+from recipes._run import Run
+
+SMALL: dict[str, Any] = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
+DATA = replace(SCENES_DATA, **SMALL)
+RECIPES: dict[str, tuple[ModuleType, str, str, dict[str, Any]]] = {
+    "finetune": (paper_finetune, "VGGSOUND", "vggsound", {"windows": 1, "drop_path": 0.1}),
+    "probe": (paper_linear_probe, "VGGSOUND", "vggsound", {}),
+    "localize": (paper_localize, "SCENES", "vggss", {"dim_out": 16}),
+    "segment": (paper_segment, "SCENES", "avsbench_avss", {"width": 8}),
+    "semantic": (paper_segment, "SCENES", "avsbench_avss", {"width": 8, "semantic": True}),
+    "separate": (paper_separate, "SCENES", "vggsound", {}),
+    "pretrain": (paper_pretrain, "VGGSOUND", "vggsound", {}),
+}
+"""Module, preset, layout of the scenes and other options."""
+
+
+def make_root(folder: Path) -> Path:
+    """Eight training and eight test scenes in VGGSound's, VGG-SS's and AVSBench's layouts."""
+    for split in ("train", "test"):
+        make_scenes(folder, split=split, num_clips=8, spec=SceneSpec(size=32, seconds=1.0))
+    scenes_as_vggss(folder)
+    scenes_as_avsbench(folder, part="avss")
+    return folder
+
+
+def toy_config(name: str, root: Path, folder: Path, *, max_steps: int) -> Any:
+    """The configuration of a recipe on these scenes, from scratch."""
+    module, preset, layout, options = RECIPES[name]
+    config = getattr(module, preset)
+    place = root / "avsbench" if layout.startswith("avsbench") else root
+    return replace(
+        config,
+        data=replace(config.data, name=layout, root=place, **SMALL),
+        model=TINY,
+        batch=4,
+        epochs=4,
+        warmup=1,
+        run=Run(dir=folder, max_steps=max_steps),
+        **({} if name == "pretrain" else {"checkpoint": None}),
+        **options,
+    )
