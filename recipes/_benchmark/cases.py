@@ -92,6 +92,7 @@ def _cpu() -> list[Case]:
         Case(task="recipe"),
         # Last, since they compile for minutes.
         *(replace(step, fusion=fusion, mode="compiled") for fusion in FUSIONS),
+        replace(step, precision="bfloat16", mode="compiled"),
         Case(task="encode", mode="compiled"),
         Case(task="finetune", mode="compiled"),
     ]
