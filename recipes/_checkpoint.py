@@ -8,7 +8,7 @@ from typing import Any
 from avblocks import AVEncoder
 from avblocks.checkpoint import LoadReport, load_encoder, read_state
 from recipes import _saves
-from recipes._exported import WEIGHTS, check_same_numbers
+from recipes._exported import WEIGHTS, check_same_numbers, clip_sizes, exported_sizes
 from recipes._folder import checkpoints
 from recipes._model import Model
 
@@ -45,6 +45,9 @@ def start_encoder(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     print(f"{path}\n{report}", flush=True)
+    before, now = _run_sizes(path) or exported_sizes(path), _sizes(encoder)
+    if before and before != now:
+        print(f"note: it was trained on clips of {before}, and these are of {now}", flush=True)
     return report
 
 
@@ -75,6 +78,22 @@ def run_config(path: Path) -> dict[str, Any] | None:
     if path.suffix != ".ckpt" or not config.is_file():
         return None
     return json.loads(config.read_text(encoding="utf-8"))["config"]
+
+
+def _run_sizes(path: Path) -> str:
+    """The clips of the run that a checkpoint lies in, if it lies in one."""
+    data = (run_config(path) or {}).get("data")
+    if not data:
+        return ""
+    frames = round(data["seconds"] * 64)
+    return clip_sizes((data["size"],) * 2, (data["mels"], frames))
+
+
+def _sizes(encoder: AVEncoder) -> str:
+    """The clips that an encoder was built for."""
+    grids = ((vit.pos_embed.grid, vit.patch) for vit in (encoder.image, encoder.audio))
+    image, audio = (tuple(n * p for n, p in zip(*pair, strict=True)) for pair in grids)
+    return clip_sizes(image, audio)
 
 
 def check_same_sizes(model: Model, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Encoders that `recipes.export` made: whether one is built like that of a recipe."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,21 @@ def check_same_numbers(encoder: AVEncoder, path: Path) -> None:
     if wrong:
         options = " ".join(_option(name, theirs[name]) for name in wrong)
         raise ValueError(f"it holds an encoder of other sizes: pass {options}")
+
+
+def exported_sizes(path: Path) -> str:
+    """The clips that an exported encoder was built for, if it is one."""
+    path = path.parent if path.name == WEIGHTS else path
+    if not path.is_dir() or not is_ours(path):
+        return ""
+    numbers = read_numbers(path)["av_vit"]
+    return clip_sizes(numbers["image_size"], numbers["audio_size"])
+
+
+def clip_sizes(image: Sequence[int], audio: Sequence[int]) -> str:
+    """Tell the sizes of pictures and spectrograms."""
+    pictures, sounds = (" x ".join(map(str, sides)) for sides in (image, audio))
+    return f"{pictures} pixels and {sounds} mel bins and frames"
 
 
 def _option(name: str, value: Any) -> str:

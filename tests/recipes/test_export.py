@@ -109,6 +109,19 @@ def test_recipes_start_from_it(
     assert start_encoder(encoder, folder / "model.safetensors", model=TINY, resume=False)
 
 
+def test_other_clips_than_before_are_told(
+    run: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export("--checkpoint", run("pretrain"), "--out", tmp_path / "out")
+    before = "note: it was trained on clips of 16 x 16 pixels and 32 x 32 mel bins and frames"
+    for path in (run("pretrain"), tmp_path / "out", tmp_path / "out" / "model.safetensors"):
+        for size, told in ((16, False), (32, True)):
+            encoder = build_encoder(TINY, replace(DATA, size=size))
+            start_encoder(encoder, path, model=TINY, resume=False)
+            said = capsys.readouterr().out
+            assert (f"{before}, and these are of 32 x 32 pixels" in said) == told
+
+
 def test_an_encoder_of_other_sizes_is_refused_with_the_options(
     run: Callable[[str], Path], tmp_path: Path
 ) -> None:
