@@ -16,6 +16,17 @@ def rank_and_world() -> tuple[int, int]:
     return distributed.get_rank(), distributed.get_world_size()
 
 
+def part() -> None:
+    """Let all processes come to the end, and each go its own way from there.
+
+    Left to the end of the interpreter, the threads behind the group may end one process with an
+    error while another is still at work.
+    """
+    if distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
 def gather(value: Tensor) -> list[Tensor]:
     """Return the tensors of all processes, on the CPU, whatever their sizes."""
     return gather_lists([value.cpu()])

@@ -20,6 +20,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
 from torch import Tensor, nn
 
 from recipes import _saves
+from recipes._distributed import part
 from recipes._engine import Fitted, Job
 from recipes._engine_loop import Loop
 from recipes._engine_parts import Stream, WholeSaves, check_fits
@@ -97,6 +98,7 @@ def _train(
         loop.signals.restore()
         if report is not None:
             report.close()
+    part()
     if report is not None:
         loss_curve(folder / "metrics.csv", folder / "loss.png")
     if loop.stopped_by:
