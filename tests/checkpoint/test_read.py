@@ -125,3 +125,30 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
         read_state(tmp_path / "nowhere.pth")
     with pytest.raises(IsADirectoryError, match=r": a folder, not a checkpoint file"):
         read_state(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_flipped_bits_are_read_or_refused(tmp_path: Path, zipped: bool) -> None:
+    path = saved(tmp_path / "x.pth", STATE, _use_new_zipfile_serialization=zipped)
+    whole, refused = path.read_bytes(), 0
+    for place in range(0, len(whole), max(1, len(whole) // 150)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            read_state(path)
+        except ValueError as error:
+            assert "x.pth" in str(error)
+            refused += 1
+    assert refused > 10
+
+
+def test_what_may_not_be_opened_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = saved(tmp_path / "x.pth", STATE)
+    monkeypatch.setattr(torch, "load", closed)
+    with pytest.raises(PermissionError):
+        read_state(path)

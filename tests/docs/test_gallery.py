@@ -2,21 +2,15 @@
 
 import re
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import gallery
 import pytest
 import torch
+from built import DOCS, built
 from torch import Tensor
 
-pytest.importorskip("sphinx", reason="sphinx is not installed: pip install -e '.[docs]'")
-
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-spec = spec_from_file_location("gallery", DOCS / "gallery.py")
-assert spec is not None and spec.loader is not None
-gallery = module_from_spec(spec)
-spec.loader.exec_module(gallery)
 
 PAGE = (DOCS / "gallery.rst").read_text(encoding="utf-8")
 SHOWN = re.findall(r"^\.\. figure:: (\S+)\n((?:   .+\n)+)", PAGE, flags=re.MULTILINE)
@@ -79,25 +73,8 @@ def test_tubes_are_the_same_in_every_frame() -> None:
 
 
 def test_a_build_draws_first(tmp_path: Path) -> None:
-    from sphinx.application import Sphinx
-    from sphinx.util.docutils import docutils_namespace
-
     (tmp_path / "index.rst").write_text("Page\n====\n\n.. image:: gallery/dense.svg\n")
-    (tmp_path / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(DOCS)!r})\n")
-    out = tmp_path / "out"
-    with docutils_namespace():  # or what it registers stays for the next one
-        app = Sphinx(
-            tmp_path,
-            tmp_path,
-            out,
-            out,
-            "html",
-            confoverrides={"extensions": ["gallery"]},
-            status=None,
-            warningiserror=True,
-        )
-        app.build()
-    assert app.statuscode == 0
+    out = built(tmp_path, tmp_path / "out", "html", extension="gallery")
     assert "dense.svg" in (out / "index.html").read_text()
     assert (out / "_images" / "dense.svg").is_file()
 

@@ -1,18 +1,11 @@
 """Figures in the documentation: from their files, and told to be missing where there are none."""
 
 import json
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import measured
 import pytest
-
-pytest.importorskip("sphinx", reason="sphinx is not installed: pip install -e '.[docs]'")
-
-DOCS = Path(__file__).parents[2] / "docs"
-spec = spec_from_file_location("measured", DOCS / "measured.py")
-assert spec is not None and spec.loader is not None
-measured = module_from_spec(spec)
-spec.loader.exec_module(measured)
+from built import built
 
 PAGE = """
 Page
@@ -74,26 +67,9 @@ def test_rows_and_columns(results: Path) -> None:
 
 
 def test_a_page_shows_them(results: Path) -> None:
-    from sphinx.application import Sphinx
-    from sphinx.util.docutils import docutils_namespace
-
-    source, out = results.parent, results.parent / "out"
+    source = results.parent
     (source / "index.rst").write_text(PAGE)
-    (source / "conf.py").write_text(f"import sys; sys.path.insert(0, {str(DOCS)!r})\n")
-    settings = {"extensions": ["measured"], "exclude_patterns": ["results"]}
-    with docutils_namespace():  # or what it registers stays for the next one
-        app = Sphinx(
-            source,
-            source,
-            out,
-            out,
-            "text",
-            confoverrides=settings,
-            status=None,
-            warningiserror=True,
-        )
-        app.build()
-    assert app.statuscode == 0
+    out = built(source, source / "out", "text", extension="measured", exclude_patterns=["results"])
     shown = " ".join((out / "index.txt").read_text().split())
     assert "It is 1,234.5 MB, or not measured yet, or not measured yet." in shown
     assert "| kind | a second |" in shown and "| the slow one | 1.5 |" in shown

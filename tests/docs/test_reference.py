@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from signatures import defined_in
 
 import avblocks
 
@@ -28,17 +29,6 @@ def imports(path: Path) -> list[tuple[str, str]]:
         for node in nodes
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("avblocks")
         for alias in node.names
-    ]
-
-
-def defined_in(module: str) -> list[str]:
-    """Public classes and functions that a module defines itself."""
-    return [
-        f"{module}.{name}"
-        for name, value in vars(import_module(module)).items()
-        if not name.startswith("_")
-        and (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__ == module
     ]
 
 
