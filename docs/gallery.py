@@ -21,7 +21,7 @@ from torch import Tensor
 
 from avblocks import BandMask, BlockMask, Masker, RandomMask, TubeMask, av_mae, av_vit_base
 from avblocks.audio import LogMel
-from avblocks.data.datasets import Scene, SceneSpec, render
+from avblocks.data.scenes import Scene, SceneSpec, render
 from avblocks.diagram import architecture
 from avblocks.viz import hide, panel, save_figure
 
@@ -33,7 +33,7 @@ TRAINED = {
     "separation.jpg": "separate/separation.png",
     "segmentation.jpg": "segment/segmentation.png",
 }
-"""What is checked in, and which picture of a seed of ``recipes.study_tasks`` it is made of."""
+"""What is checked in, and which picture of a seed of ``recipes.study.tasks`` it is made of."""
 
 
 @cache

@@ -5,12 +5,19 @@ from pathlib import Path
 
 
 def recipes(folder: Path) -> dict[str, str]:
-    """Return each recipe's name and the first line of its docstring, without importing it."""
+    """Return each recipe's name and the first line of its docstring, without importing it.
+
+    A recipe is a file, or a package that has a `__main__`.
+    """
     found = {}
-    for path in sorted(folder.glob("[!_]*.py")):
+    for path in sorted([*folder.glob("[!_]*.py"), *folder.glob("*/__main__.py")], key=_name):
         doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "(no docstring)"
-        found[path.stem] = doc.splitlines()[0]
+        found[_name(path)] = doc.splitlines()[0]
     return found
+
+
+def _name(path: Path) -> str:
+    return path.parent.name if path.stem == "__main__" else path.stem
 
 
 def main() -> None:

@@ -25,15 +25,15 @@ from pathlib import Path
 import tyro
 
 from avblocks.checkpoint import from_run, load_weights, save_pretrained
-from recipes import _saves
-from recipes._card import card
-from recipes._checkpoint import find
-from recipes._cli import users_errors
-from recipes._data import Data
-from recipes._exported import is_ours
-from recipes._facts import any_facts, rebuilt
-from recipes._model import Model, build_encoder
-from recipes._saves import replace_text
+from avblocks.checkpoint import saves as _saves
+from avblocks.checkpoint.card import card
+from avblocks.checkpoint.saves import replace_text
+from recipes.common.cli import users_errors
+from recipes.common.data import Data
+from recipes.common.exported import is_ours
+from recipes.common.model import Model, build_encoder
+from recipes.common.start import find
+from recipes.predict.facts import any_facts, rebuilt
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 

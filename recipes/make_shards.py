@@ -23,9 +23,9 @@ from typing import Annotated, Literal
 from tyro.conf import Suppress
 
 from avblocks.data.shards import Shards, ShardSettings, make_shards
-from recipes._cli import run_cli
-from recipes._data import Data, DataName, test_set, train_set
-from recipes._run import Run
+from recipes.common.cli import run_cli
+from recipes.common.data import Data, DataName, test_set, train_set
+from recipes.engine.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,15 +21,15 @@ from typing import Literal
 
 from avblocks.heads import classifier
 from avblocks.optim import LARS, cosine_lr
-from recipes._checkpoint import start_encoder
-from recipes._classification import Classification, Listens
-from recipes._classify import labelled_sets, train_and_score
-from recipes._cli import run_cli
-from recipes._data import SCENES_DATA, Data
-from recipes._model import SMALL, Model, build_encoder, check_sizes
-from recipes._optimizer import peak_lr
-from recipes._plan import seed_all
-from recipes._run import Run
+from avblocks.tasks.classify import Classification, Listens
+from recipes.common.classify import labelled_sets, train_and_score
+from recipes.common.cli import run_cli
+from recipes.common.data import SCENES_DATA, Data
+from recipes.common.model import SMALL, Model, build_encoder, check_sizes
+from recipes.common.optimizer import peak_lr
+from recipes.common.start import start_encoder
+from recipes.engine.plan import seed_all
+from recipes.engine.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,14 +20,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from avblocks.data.mismatch import with_strangers
 from avblocks.heads import Localizer
-from recipes._cli import run_cli
-from recipes._data import SCENES_DATA, Data
-from recipes._loaders import test_loader, train_loader
-from recipes._localization import PICTURE, Localization, localization_picture, localization_scores
-from recipes._model import SMALL
-from recipes._strangers import with_strangers
-from recipes._task import TaskConfig, annotated_sets, seeded_encoder, train_and_test
+from avblocks.tasks.localize import PICTURE, Localization, localization_picture, localization_scores
+from recipes.common.cli import run_cli
+from recipes.common.data import SCENES_DATA, Data
+from recipes.common.loaders import test_loader, train_loader
+from recipes.common.model import SMALL
+from recipes.common.train import TaskConfig, annotated_sets, seeded_encoder, train_and_test
 
 
 @dataclass(frozen=True, kw_only=True)

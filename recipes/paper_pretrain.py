@@ -23,18 +23,18 @@ from torch import nn
 from torch.optim import AdamW
 
 from avblocks import AVMAE
+from avblocks.data.skipped import SkippedFiles
 from avblocks.optim import group_rates, param_groups
-from recipes._cli import resume_command, run_cli
-from recipes._data import FREE, SCENES_DATA, Data, test_set, train_set
-from recipes._engine import Job, fit
-from recipes._loaders import test_loader, train_loader
-from recipes._model import SMALL, Model, build_autoencoder, check_sizes
-from recipes._optimizer import check_warmup, fused, peak_lr
-from recipes._plan import seed_all
-from recipes._pretraining import Pretraining, load_pretrained, reconstruction_picture
-from recipes._probe import nearest_neighbour
-from recipes._run import Run
-from recipes._skipped import SkippedFiles
+from avblocks.tasks.pretrain import Pretraining, load_pretrained, reconstruction_picture
+from avblocks.tasks.probe import nearest_neighbour
+from recipes.common.cli import resume_command, run_cli
+from recipes.common.data import FREE, SCENES_DATA, Data, test_set, train_set
+from recipes.common.loaders import test_loader, train_loader
+from recipes.common.model import SMALL, Model, build_autoencoder, check_sizes
+from recipes.common.optimizer import check_warmup, fused, peak_lr
+from recipes.engine.job import Job, fit
+from recipes.engine.plan import seed_all
+from recipes.engine.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

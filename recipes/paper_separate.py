@@ -23,16 +23,18 @@ from functools import partial
 from pathlib import Path
 
 from avblocks.data import FixedGroups, RandomGroups, paired
-from avblocks.data.datasets import ClipSet, pairs, scene_casts, scene_pairs
+from avblocks.data.datasets import ClipSet, pairs
 from avblocks.data.datasets.vggsound_music import PAIRS
+from avblocks.data.scenes import pairs as scene_pairs
+from avblocks.data.scenes import scene_casts
 from avblocks.heads import separator
-from recipes._cli import run_cli
-from recipes._data import SCENES_DATA, Data
-from recipes._loaders import test_loader, train_loader
-from recipes._model import SMALL, Model
-from recipes._separation import Masks, Separation, separation_files, separation_rows
-from recipes._sets import scenes_root
-from recipes._task import TaskConfig, annotated_sets, seeded_encoder, train_and_test
+from avblocks.tasks.separate import Masks, Separation, separation_files, separation_rows
+from recipes.common.cli import run_cli
+from recipes.common.data import SCENES_DATA, Data
+from recipes.common.loaders import test_loader, train_loader
+from recipes.common.model import SMALL, Model
+from recipes.common.sets import scenes_root
+from recipes.common.train import TaskConfig, annotated_sets, seeded_encoder, train_and_test
 
 
 @dataclass(frozen=True, kw_only=True)

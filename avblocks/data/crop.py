@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
-from avblocks.data._resize import resize, resize_mask, resize_short
+from avblocks.data.resize import resize, resize_mask, resize_short
 
 _ASPECT = (3 / 4, 4 / 3)
 _TRIES = 10

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import av
 
-from avblocks.data._media import Media, Sound, open_media, open_sound
-from avblocks.data._packets import packets, sounds
-from avblocks.data._passing import STILLNESS as STILLNESS
-from avblocks.data._passing import PassingPictures, PassingSound
-from avblocks.data._picture import decode_picture
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets._disk import PICTURES, SOUNDS
+from avblocks.data.decode.image import decode_picture
+from avblocks.data.decode.media import Media, Sound, open_media, open_sound
+from avblocks.data.decode.packets import packets, sounds
+from avblocks.data.decode.survey import STILLNESS as STILLNESS
+from avblocks.data.decode.survey import PassingPictures, PassingSound
 
 SILENCE = 1e-3
 """Peak below which a sound is silent: -60 dB of full scale."""

@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from avblocks.data._frames import decode_frame
-from avblocks.data._media import Media, open_media
-from avblocks.data._sound import decode_audio, extent
-from avblocks.data._stills import read_stills
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import Item
+from avblocks.data.decode.audio import decode_audio, extent
+from avblocks.data.decode.frames import decode_frame
+from avblocks.data.decode.media import Media, open_media
+from avblocks.data.decode.stills import read_stills
 
 
 def read_clip(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from clip_files import encode
 
-from avblocks.data.datasets import SceneSpec, scenes
+from avblocks.data.scenes import SceneSpec, scenes
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -6,15 +6,9 @@ from clip_files import count
 from still_files import write_mask, write_number, write_sound
 
 from avblocks.data import read_clip
-from avblocks.data.datasets import (
-    SceneSpec,
-    avsbench_ms3,
-    avsbench_s4,
-    render,
-    scenes_as_avsbench,
-    subset,
-)
-from avblocks.data.datasets._scene_cast import CLASSES
+from avblocks.data.datasets import avsbench_ms3, avsbench_s4, subset
+from avblocks.data.scenes import SceneSpec, render, scenes_as_avsbench
+from avblocks.data.scenes.classes import CLASSES
 
 S4 = "name,start,category,split\nabc,0,dog,train\nü x,0,ant,train\ndef,5,dog,val\ngone,0,cat,val\n"
 MS3 = "video_id,split\nabc,train\nxyz,train\ndef,test\n"

@@ -6,7 +6,8 @@ from clip_files import count
 from still_files import write_mask, write_number, write_sound
 
 from avblocks.data import ClipError, read_clip
-from avblocks.data.datasets import SceneSpec, avsbench_avss, render, scenes_as_avsbench
+from avblocks.data.datasets import avsbench_avss
+from avblocks.data.scenes import SceneSpec, render, scenes_as_avsbench
 
 TABLE = """vid,uid,s_min,s_sec,a_obj,split,label
 a,a_0_5,0,0,dog,train,v1s

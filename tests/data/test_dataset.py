@@ -17,7 +17,8 @@ from avblocks.data import (
     read_clip,
     sample_seed,
 )
-from avblocks.data.datasets import ClipSet, Item, SceneSpec, folder, scenes
+from avblocks.data.datasets import ClipSet, Item, folder
+from avblocks.data.scenes import SceneSpec, scenes
 
 SETTINGS = {"seconds": 0.5, "rate": 16000, "size": 32}
 

@@ -5,7 +5,8 @@ import pytest
 from still_files import write_number, write_sound
 
 from avblocks.data import read_clip
-from avblocks.data.datasets import SceneSpec, flickr_soundnet, render, scenes_as_flickr
+from avblocks.data.datasets import flickr_soundnet
+from avblocks.data.scenes import SceneSpec, render, scenes_as_flickr
 
 XML = """<annotation><image>10.jpg</image>
 <one><bbox><id>1</id><xmin>0</xmin><ymin>64</ymin><xmax>128</xmax><ymax>256</ymax></bbox></one>
@@ -73,7 +74,7 @@ def test_scenes_are_read_back(scene_root):
 def test_scenes_are_not_written_twice(scene_root, monkeypatch):
     base = scenes_as_flickr(scene_root)
     before = flickr_soundnet(base)
-    monkeypatch.setattr("avblocks.data.datasets._scene_store.render", None)
+    monkeypatch.setattr("avblocks.data.scenes.store.render", None)
     assert flickr_soundnet(scenes_as_flickr(scene_root)) == before
     with pytest.raises(ValueError, match="holds no scenes; make them there first"):
         scenes_as_flickr(base)

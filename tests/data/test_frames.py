@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from media_kinds import KINDS
 
-from avblocks.data import ClipError, _frames, read_clip
-from avblocks.data._frames import decode_frame
-from avblocks.data._media import open_media
-from avblocks.data._packets import seek
+from avblocks.data import ClipError, read_clip
+from avblocks.data.decode import frames as _frames
+from avblocks.data.decode.frames import decode_frame
+from avblocks.data.decode.media import open_media
+from avblocks.data.decode.packets import seek
 
 
 def all_pictures(path: Path) -> list[tuple[float, np.ndarray]]:
@@ -53,7 +54,7 @@ def test_pictures_are_those_of_a_whole_decode(tmp_path, kind):
 def test_a_header_that_is_believed_too_much_gives_the_right_picture_or_none(
     tmp_path, monkeypatch, kind
 ):
-    monkeypatch.setattr("avblocks.data._media._says_enough", lambda media: True)
+    monkeypatch.setattr("avblocks.data.decode.media._says_enough", lambda media: True)
     check_pictures(KINDS[kind](tmp_path), reads=8)
 
 

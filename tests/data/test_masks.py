@@ -91,8 +91,9 @@ def test_crop_masks_is_an_index() -> None:
 
 
 def test_masks_of_files_come_through(tmp_path: Path) -> None:
-    from avblocks.data.datasets import avsbench_s4, scenes, scenes_as_avsbench
-    from avblocks.data.datasets.scenes import SceneSpec
+    from avblocks.data.datasets import avsbench_s4
+    from avblocks.data.scenes import scenes, scenes_as_avsbench
+    from avblocks.data.scenes.dataset import SceneSpec
 
     scenes(tmp_path, split="test", num_clips=2, spec=SceneSpec(size=32, seconds=1.0))
     base = scenes_as_avsbench(tmp_path, part="s4")

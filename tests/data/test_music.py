@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from avblocks.data.datasets import SceneSpec, music, render, scenes_as_music
-from avblocks.data.datasets._scene_cast import CLASSES, sounding
+from avblocks.data.datasets import music
+from avblocks.data.scenes import SceneSpec, render, scenes_as_music
+from avblocks.data.scenes.classes import CLASSES, sounding
 
 SOLO = {"violin": ["aaaaaaaaaaa", "-bbbbbbbbb_"], "acoustic_guitar": ["ccccccccccc"], "tuba": []}
 DUET = {"violin acoustic_guitar": ["ddddddddddd", "eeeeeeeeeee"]}

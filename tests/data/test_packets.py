@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from avblocks.data._packets import packets, pictures, sounds
+from avblocks.data.decode.packets import packets, pictures, sounds
 
 
 class Demuxed:

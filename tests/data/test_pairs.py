@@ -1,7 +1,8 @@
 import pytest
 
-from avblocks.data.datasets import ClipSet, Item, Pair, pairs, scenes_as_pairs, vggsound
+from avblocks.data.datasets import ClipSet, Item, Pair, pairs, vggsound
 from avblocks.data.datasets.pairs import class_key
+from avblocks.data.scenes import scenes_as_pairs
 
 HEADER = "source_1,source_2,class_1,class_2,sep_type\n"
 CLIPS = ClipSet(
@@ -58,7 +59,7 @@ def test_scenes_are_paired(scene_root):
 
 def test_in_many_scenes_all_classes_meet(tmp_path, monkeypatch):
     places = tuple(("test", number) for number in range(132))
-    monkeypatch.setattr("avblocks.data.datasets.scene_sources.stored", lambda root: (None, places))
+    monkeypatch.setattr("avblocks.data.scenes.as_sources.stored", lambda root: (None, places))
     table = scenes_as_pairs(tmp_path) / "vggmusic_eval_ss.csv"
     rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
     assert len(rows) >= 120 and all(row[2] != row[3] for row in rows)

@@ -9,7 +9,7 @@ from clip_files import count, counter
 from still_files import write_mask, write_number
 
 from avblocks.data import ClipError
-from avblocks.data._picture import decode_mask, decode_picture
+from avblocks.data.decode.image import decode_mask, decode_picture
 
 
 def png(width, height, *, depth=8, colour=2, palette=(), body=b""):
@@ -71,13 +71,13 @@ def test_huge_pictures_are_refused_before_decoding(tmp_path, monkeypatch, suffix
     else:
         width, height = min(width, 65_000), min(height, 65_000)
         resized(write_number(path), width=width, height=height)
-    monkeypatch.setattr("avblocks.data._picture.VideoCodecContext", None)
+    monkeypatch.setattr("avblocks.data.decode.image.VideoCodecContext", None)
     with pytest.raises(ClipError, match=f"a picture of {width}x{height} is empty, or over the"):
         decode_picture(str(path))
 
 
 def test_huge_files_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("avblocks.data._picture._MAX_BYTES", 100)
+    monkeypatch.setattr("avblocks.data.decode.image._MAX_BYTES", 100)
     with pytest.raises(ClipError, match="bytes are over the 100 allowed"):
         decode_picture(str(write_number(tmp_path / "a.png")))
 

@@ -227,7 +227,7 @@ def test_flipped_bytes_are_read_or_refused(make, tmp_path):
 
 
 def test_pixel_bombs_are_refused_before_decoding(make, monkeypatch):
-    monkeypatch.setattr("avblocks.data._media.MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr("avblocks.data.decode.media.MAX_PIXELS", 64 * 48 - 1)
     with pytest.raises(ClipError, match="frames of 64x48 are over"):
         read_clip(str(make()))
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
-from avblocks.data._resize import resize, resize_mask, resize_short
+from avblocks.data.resize import resize, resize_mask, resize_short
 
 sides = st.integers(2, 60)
 

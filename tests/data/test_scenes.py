@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from avblocks.data import read_clip
-from avblocks.data.datasets import SceneSpec, render, scenes, vggsound
-from avblocks.data.datasets._scene_cast import (
+from avblocks.data.datasets import vggsound
+from avblocks.data.scenes import SceneSpec, render, scenes
+from avblocks.data.scenes.classes import (
     CLASSES,
     DUETS,
     LOOKS,
@@ -20,7 +21,7 @@ from avblocks.data.datasets._scene_cast import (
     silent,
     sounding,
 )
-from avblocks.data.datasets.scenes import MANIFEST
+from avblocks.data.scenes.dataset import MANIFEST
 
 SPEC = SceneSpec(seconds=1.0, size=48, fps=12.5)
 
@@ -189,7 +190,7 @@ def test_it_goes_on_after_a_kill(made):
 
 def test_nothing_is_made_twice(made, monkeypatch):
     root, train, _ = made
-    monkeypatch.setattr("avblocks.data.datasets._scene_files.render", None)
+    monkeypatch.setattr("avblocks.data.scenes.files.render", None)
     assert scenes(root, split="train", num_clips=8, spec=SPEC) == train
     assert scenes(root, split="train", num_clips=3, spec=SPEC).items == train.items[:3]
 

@@ -15,10 +15,10 @@ import pytest
 from clip_files import counter, encode
 
 from avblocks.data import ClipError, TooManySkippedError
-from avblocks.data._frames import decode_frame, decode_frames
-from avblocks.data._media import open_media
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.datasets.clipset import Picture
+from avblocks.data.decode.frames import decode_frame, decode_frames
+from avblocks.data.decode.media import open_media
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from avblocks.data.shards.encode import encode_clip
 from avblocks.data.shards.jpeg import decode_jpeg, encode_jpeg

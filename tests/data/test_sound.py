@@ -6,8 +6,8 @@ from clip_files import count, encode
 from media_kinds import KINDS
 
 from avblocks.data import ClipError, read_clip
-from avblocks.data._media import open_media, open_sound
-from avblocks.data._sound import decode_audio, extent
+from avblocks.data.decode.audio import decode_audio, extent
+from avblocks.data.decode.media import open_media, open_sound
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,13 +3,8 @@ import csv
 import pytest
 
 from avblocks.data import read_clip
-from avblocks.data.datasets import (
-    SceneSpec,
-    pairs,
-    render,
-    scenes_as_pairs,
-    vggsound_music,
-)
+from avblocks.data.datasets import pairs, vggsound_music
+from avblocks.data.scenes import SceneSpec, render, scenes_as_pairs
 
 TABLE = """source_1,source_2,class_1,class_2,sep_type
 aaaaaaaaaaa_000001,bbbbbbbbbbb_000020,bass_drum,"violin,_fiddle",Easy

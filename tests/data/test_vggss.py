@@ -6,15 +6,8 @@ import torch
 from still_files import write_number, write_sound
 
 from avblocks.data import read_clip
-from avblocks.data.datasets import (
-    SceneSpec,
-    folder,
-    render,
-    scenes_as_vggss,
-    subset,
-    vggsound,
-    vggss,
-)
+from avblocks.data.datasets import folder, subset, vggsound, vggss
+from avblocks.data.scenes import SceneSpec, render, scenes_as_vggss
 
 LOST = -(2**63) / 320
 ENTRIES = [

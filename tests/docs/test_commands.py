@@ -23,7 +23,7 @@ from unittest.mock import patch
 import pytest
 
 from recipes.__main__ import recipes
-from recipes._cli import run_cli
+from recipes.common.cli import run_cli
 
 ROOT = Path(__file__).parents[2]
 NAMES = tuple(recipes(ROOT / "recipes"))

@@ -17,7 +17,7 @@ from deviations import Deviation
 
 import avblocks
 from recipes.__main__ import recipes
-from recipes._sets import READERS
+from recipes.common.sets import READERS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
-from avblocks.data.datasets import SceneSpec, render
+from avblocks.data.scenes import SceneSpec, render
 from avblocks.metrics import BSSEval, bss_eval, join_scores, separation_scores
 
 # Its only version with the module that is the field's oracle says that the next has it no more.

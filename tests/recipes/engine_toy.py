@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from avblocks.data.datasets import ClipSet
 from avblocks.data.keyed import KeyedBatches
-from recipes._engine import Fitted, Job, fit
-from recipes._logs import read_rows
-from recipes._plan import key, seed_all
-from recipes._run import Run
+from recipes.engine.job import Fitted, Job, fit
+from recipes.engine.log import read_rows
+from recipes.engine.plan import key, seed_all
+from recipes.engine.run import Run
 
 LENGTH, BATCH, EPOCHS = 22, 4, 3  # 5 batches an epoch
 

@@ -1,6 +1,6 @@
 """The losses and scores of every recipe's toy run, to be compared before and after a refactoring.
 
-`python tests/recipes/losses.py --write` records those of this machine in `tests/golden/losses.json`;
+`python tests/recipes/losses.py --write` records those of this machine in `tests/golden/losses.json`, and
 `tests/recipes/test_losses.py` compares. On the processor and versions they were recorded with, they
 are equal to the bit; elsewhere kernels add up in another order, and they are close.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from toy_runs import RECIPES, make_root, toy_config
 
-from recipes._logs import read_rows
+from recipes.engine.log import read_rows
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses.json"
 STEPS = 20

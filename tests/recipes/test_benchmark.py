@@ -14,16 +14,16 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from avblocks import DenseFusion, RandomMask, av_mae, av_vit
-from recipes import benchmark
-from recipes._benchmark import plain, table
-from recipes._benchmark import whole as whole_file
-from recipes._benchmark.cases import FUSIONS, Case, cases, chosen
-from recipes._benchmark.cost import cost
-from recipes._benchmark.drawn import draw
-from recipes._benchmark.measure import in_process, measured, peak_mb
-from recipes._benchmark.plain import plain_encode, plain_loss
-from recipes._benchmark.scaling import Point, _along, kept_bytes, line
-from recipes._benchmark.work import prepare
+from recipes.benchmark import __main__ as benchmark
+from recipes.benchmark import plain, table
+from recipes.benchmark import recipe as whole_file
+from recipes.benchmark.cases import FUSIONS, Case, cases, chosen
+from recipes.benchmark.cost import cost
+from recipes.benchmark.figure import draw
+from recipes.benchmark.measure import in_process, measured, peak_mb
+from recipes.benchmark.plain import plain_encode, plain_loss
+from recipes.benchmark.scaling import Point, _along, kept_bytes, line
+from recipes.benchmark.work import prepare
 
 each = pytest.mark.parametrize("fusion", FUSIONS)
 TINY = Case(task="backward", tiny=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from avblocks.data import read_clip
-from recipes import benchmark_data
-from recipes._footage import write_footage
-from recipes.benchmark_data import PRESETS, _growth, _Reads
+from recipes.benchmark import data as benchmark_data
+from recipes.benchmark.data import PRESETS, _growth, _Reads
+from recipes.benchmark.footage import write_footage
 
 SMALL = replace(
     PRESETS["default"][1], clips=2, seconds=1.0, height=64, rounds=3, turn=0.02, reads=10

@@ -14,12 +14,13 @@ import pytest
 from pool_functions import reads
 
 from avblocks.data import datasets, write_clip
-from avblocks.data.datasets import ClipSet, SceneSpec, scenes, scenes_as_avsbench
-from recipes import check_data
-from recipes._cli import run_cli
-from recipes._health import COLUMNS, HealthList, summary
-from recipes._pool import each
-from recipes._sets import READERS
+from avblocks.data.datasets import ClipSet
+from avblocks.data.scenes import SceneSpec, scenes, scenes_as_avsbench
+from recipes.check_data import __main__ as check_data
+from recipes.check_data.health_csv import COLUMNS, HealthList, summary
+from recipes.check_data.pool import each
+from recipes.common.cli import run_cli
+from recipes.common.sets import READERS
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from tiny_model import TINY
 
-from avblocks.data.datasets import scenes as make_scenes
-from avblocks.data.datasets.scenes import SceneSpec
+from avblocks.data.scenes import scenes as make_scenes
+from avblocks.data.scenes.dataset import SceneSpec
 from recipes import paper_finetune, paper_linear_probe, paper_pretrain
-from recipes._checkpoint import find, start_encoder
-from recipes._logs import read_rows
-from recipes._model import build_encoder
-from recipes._run import Run
+from recipes.common.model import build_encoder
+from recipes.common.start import find, start_encoder
+from recipes.engine.log import read_rows
+from recipes.engine.run import Run
 
 MAINS = {"probe": paper_linear_probe, "finetune": paper_finetune}
 

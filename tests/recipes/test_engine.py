@@ -23,11 +23,12 @@ from engine_toy import (
     train,
 )
 
-from recipes import _engine_loop, _saves
-from recipes._cli import user_line
-from recipes._logs import read_rows
-from recipes._pictures import epoch_means, loss_curve
-from recipes._plan import Plan
+from avblocks.checkpoint import saves as _saves
+from recipes.common.cli import user_line
+from recipes.engine import loop as _engine_loop
+from recipes.engine.curve import epoch_means, loss_curve
+from recipes.engine.log import read_rows
+from recipes.engine.plan import Plan
 
 
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:

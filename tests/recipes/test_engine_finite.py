@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn, tensor
 
-from recipes._engine_finite import PATIENCE, Finite
-from recipes._engine_readings import Part, Reading
+from recipes.engine.finite import PATIENCE, Finite
+from recipes.engine.readings import Part, Reading
 
 
 def reading(

@@ -6,8 +6,8 @@ from signal import SIGTERM, SIGUSR1
 
 import pytest
 
-from recipes._engine_slurm import comes_round, requeue
-from recipes._run import Run
+from recipes.engine.run import Run
+from recipes.engine.slurm import comes_round, requeue
 
 
 @pytest.fixture

@@ -15,11 +15,9 @@ from toy_runs import DATA, RECIPES, make_root, toy_config
 
 from avblocks import av_vit
 from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
-from recipes import (
-    _saves,
-)
-from recipes._checkpoint import find, start_encoder
-from recipes._model import build_encoder
+from avblocks.checkpoint import saves as _saves
+from recipes.common.model import build_encoder
+from recipes.common.start import find, start_encoder
 from recipes.export import cli
 
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 from tiny_model import TINY
 
-from avblocks.data.datasets import SceneSpec, scenes
-from recipes import _data, make_shards, paper_pretrain
-from recipes._cli import run_cli
-from recipes._data import Data
-from recipes._logs import read_rows
-from recipes._run import Run
+from avblocks.data.scenes import SceneSpec, scenes
+from recipes import make_shards, paper_pretrain
+from recipes.common import data as _data
+from recipes.common.cli import run_cli
+from recipes.common.data import Data
+from recipes.engine.log import read_rows
+from recipes.engine.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from tiny_model import TINY
 
 from avblocks import AVMAE
 from avblocks.checkpoint import from_run, load_encoder, load_weights, read_state
-from avblocks.data.datasets import scenes as make_scenes
-from avblocks.data.datasets.scenes import SceneSpec
+from avblocks.data.scenes import scenes as make_scenes
+from avblocks.data.scenes.dataset import SceneSpec
 from recipes import paper_pretrain
-from recipes._cli import run_cli
-from recipes._logs import read_rows
-from recipes._model import build_encoder
+from recipes.common.cli import run_cli
+from recipes.common.model import build_encoder
+from recipes.engine.log import read_rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "own_fusion.rst"
 VARIANT = "recipes/pretrain_product.py"

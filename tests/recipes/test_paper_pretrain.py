@@ -13,12 +13,12 @@ import pytest
 import torch
 from tiny_model import TINY
 
-from avblocks.data.datasets import scenes as make_scenes
-from avblocks.data.datasets.scenes import SceneSpec
+from avblocks.data.scenes import scenes as make_scenes
+from avblocks.data.scenes.dataset import SceneSpec
 from recipes import paper_pretrain
-from recipes._cli import run_cli
-from recipes._logs import read_rows
-from recipes._run import Run
+from recipes.common.cli import run_cli
+from recipes.engine.log import read_rows
+from recipes.engine.run import Run
 from recipes.paper_pretrain import AUDIOSET, FOLDER, SCENES, VGGSOUND, Config
 
 ROOT = Path(__file__).parents[2]
@@ -124,10 +124,10 @@ def test_resume_is_exact(root: Path, tmp_path: Path, workers: int) -> None:
 
 def test_masks_follow_the_sample_and_not_the_batch(root: Path, tmp_path: Path) -> None:
     from avblocks.data import collate
-    from recipes._data import train_set
-    from recipes._loaders import dataset
-    from recipes._model import build_autoencoder
-    from recipes._pretraining import Pretraining
+    from avblocks.tasks.pretrain import Pretraining
+    from recipes.common.data import train_set
+    from recipes.common.loaders import dataset
+    from recipes.common.model import build_autoencoder
 
     wanted = config(VGGSOUND, root, tmp_path)
     model = Pretraining(
@@ -181,7 +181,7 @@ def test_starts_from_published_weights_and_slows_their_rate(
 
 
 def test_two_labels_a_clip_are_probed_by_average_precision(root: Path, tmp_path: Path) -> None:
-    from recipes._probe import _mean_average_precision
+    from avblocks.tasks.probe import _mean_average_precision
 
     target = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
     right, wrong = torch.tensor([1, 0, 3, 2]), torch.tensor([2, 3, 0, 1])

@@ -23,29 +23,29 @@ from media_kinds import KINDS
 from torch import Tensor, nn
 from toy_runs import DATA, RECIPES, make_root, toy_config
 
+from avblocks.checkpoint import saves as _saves
 from avblocks.data import AVBatch, ClipError, FrontEnd, write_clip
-from avblocks.data._frames import decode_frame
-from avblocks.data._media import open_media, open_sound
-from avblocks.data._sound import decode_audio, extent
+from avblocks.data.decode.audio import decode_audio, extent
+from avblocks.data.decode.frames import decode_frame
+from avblocks.data.decode.media import open_media, open_sound
+from avblocks.tasks.separate import Separation
+from avblocks.video.film import cut, open_film, window
+from avblocks.video.layer import layer
+from avblocks.video.overlap import OverlapAdd, Strip
+from avblocks.video.overlay import draw_over, shown_size
+from avblocks.video.windows import windows
 from avblocks.viz import mask_overlay, overlay
 from recipes import (
-    _saves,
     paper_finetune,
     paper_segment,
 )
-from recipes._checkpoint import find
-from recipes._folder import recipe_of
-from recipes._footage import write_footage
-from recipes._predict.drawn import draw_over, shown_size
-from recipes._predict.film import cut, open_film, window
-from recipes._predict.joined import OverlapAdd, Strip
-from recipes._predict.layer import layer
-from recipes._predict.predicted import write_found
-from recipes._predict.shown import class_lines
-from recipes._predict.windows import windows
-from recipes._separation import Separation
-from recipes._trained import asked, load_trained
-from recipes.predict import cli, hop_of
+from recipes.benchmark.footage import write_footage
+from recipes.common.start import find
+from recipes.engine.folder import recipe_of
+from recipes.predict.__main__ import cli, hop_of
+from recipes.predict.figures import class_lines
+from recipes.predict.found import write_found
+from recipes.predict.trained import asked, load_trained
 
 SECONDS, SIDES = 1.3, (48, 84)
 

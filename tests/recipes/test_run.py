@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes._cli import run_cli
-from recipes._run import Run
+from recipes.common.cli import run_cli
+from recipes.engine.run import Run
 
 
 @dataclass(frozen=True)
@@ -145,13 +145,15 @@ def test_list_of_recipes() -> None:
 
 
 def test_engine_is_not_imported_for_help() -> None:
-    code = "import sys, recipes._engine, recipes._cli; print('lightning' in sys.modules)"
+    code = "import sys, recipes.engine.job, recipes.common.cli; print('lightning' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
 
 
 def test_a_reader_who_has_enough_is_no_mistake() -> None:
-    script = "from recipes._cli import users_errors\nwith users_errors():\n    print('x' * 10**6)"
+    script = (
+        "from recipes.common.cli import users_errors\nwith users_errors():\n    print('x' * 10**6)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes import _saves
+from avblocks.checkpoint import saves as _saves
 
 STATE = {"w": torch.arange(6.0), "n": [1, (2.5, None)], "s": {"name": "x", 3: True}}
 
@@ -108,7 +108,7 @@ KILLS = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from recipes import _saves
+from avblocks.checkpoint import saves as _saves
 folder, kills, before = Path(sys.argv[1]), int(sys.argv[2]), 0
 state = {"w": torch.ones(1_000_000)}
 random.seed(0)

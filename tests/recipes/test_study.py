@@ -6,8 +6,10 @@ from types import ModuleType
 
 import pytest
 
-from recipes import _study, study_classification, study_tasks
-from recipes._study import Task, run_all
+from recipes.study import classification as study_classification
+from recipes.study import runs as _study
+from recipes.study import tasks as study_tasks
+from recipes.study.runs import Task, run_all
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from recipes import study_reliability
-from recipes._reliability.experiments import Experiment, experiments
-from recipes._reliability.files import hostile
-from recipes._reliability.runs import Bench, identical, prepare
-from recipes._run import Folder
-from recipes.study_reliability import Config, flat, main
+from recipes.engine.run import Folder
+from tests.reliability import measure as study_reliability
+from tests.reliability.experiments import Experiment, experiments
+from tests.reliability.files import hostile
+from tests.reliability.measure import Config, flat, main
+from tests.reliability.runs import Bench, identical, prepare
 
 ALL = experiments(kills=5)
 RIGHT = {

@@ -23,12 +23,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from avblocks.data import AVBatch
 from avblocks.heads import classifier
-from recipes import _engine_loop, _engine_readings
-from recipes._classification import Classification
-from recipes._data import Data
-from recipes._logs import read_rows
-from recipes._model import build_autoencoder, build_encoder
-from recipes._pretraining import Pretraining
+from avblocks.tasks.classify import Classification
+from avblocks.tasks.pretrain import Pretraining
+from recipes.common.data import Data
+from recipes.common.model import build_autoencoder, build_encoder
+from recipes.engine import loop as _engine_loop
+from recipes.engine import readings as _engine_readings
+from recipes.engine.log import read_rows
 
 DATA = Data(name="scenes", seconds=0.5, size=32, mels=32)
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2", "bincount"}

@@ -11,20 +11,17 @@ import pytest
 import torch
 from tiny_model import TINY
 
-from avblocks.data.datasets import scenes as make_scenes
-from avblocks.data.datasets import (
-    scenes_as_avsbench,
-    scenes_as_vggss,
-    vggss,
-)
-from avblocks.data.datasets._scene_cast import PARTS, TIMBRES_OF_LOOK
-from avblocks.data.datasets.scenes import SceneSpec
+from avblocks.data.datasets import vggss
+from avblocks.data.mismatch import heard, with_strangers
+from avblocks.data.scenes import scenes as make_scenes
+from avblocks.data.scenes import scenes_as_avsbench, scenes_as_vggss
+from avblocks.data.scenes.classes import PARTS, TIMBRES_OF_LOOK
+from avblocks.data.scenes.dataset import SceneSpec
 from recipes import paper_localize, paper_segment, paper_separate
-from recipes._checkpoint import find
-from recipes._loaders import test_loader as loader_of
-from recipes._logs import read_rows
-from recipes._run import Run
-from recipes._strangers import heard, with_strangers
+from recipes.common.loaders import test_loader as loader_of
+from recipes.common.start import find
+from recipes.engine.log import read_rows
+from recipes.engine.run import Run
 
 MODULES = {"localize": paper_localize, "segment": paper_segment, "separate": paper_separate}
 LEAVES = {

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from tiny_model import TINY
 
-from avblocks.data.datasets import SceneSpec, scenes
-from recipes import _loaders, paper_pretrain
-from recipes._cli import run_cli
-from recipes._reliability.faulty import Reader
+from avblocks.data.scenes import SceneSpec, scenes
+from recipes import paper_pretrain
+from recipes.common import loaders as _loaders
+from recipes.common.cli import run_cli
+from tests.reliability.faulty import Reader
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The model that the recipes' tests train in a moment."""
 
-from recipes._model import Model
+from recipes.common.model import Model
 
 TINY = Model(
     dim=16,

@@ -7,9 +7,9 @@ from typing import Any
 
 from tiny_model import TINY
 
-from avblocks.data.datasets import scenes as make_scenes
-from avblocks.data.datasets import scenes_as_avsbench, scenes_as_vggss
-from avblocks.data.datasets.scenes import SceneSpec
+from avblocks.data.scenes import scenes as make_scenes
+from avblocks.data.scenes import scenes_as_avsbench, scenes_as_vggss
+from avblocks.data.scenes.dataset import SceneSpec
 from recipes import (
     paper_finetune,
     paper_linear_probe,
@@ -18,8 +18,8 @@ from recipes import (
     paper_segment,
     paper_separate,
 )
-from recipes._data import SCENES_DATA
-from recipes._run import Run
+from recipes.common.data import SCENES_DATA
+from recipes.engine.run import Run
 
 SMALL: dict[str, Any] = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
 DATA = replace(SCENES_DATA, **SMALL)

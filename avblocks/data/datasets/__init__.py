@@ -1,8 +1,5 @@
 """Data sets: each function lists the clips of one as a ``ClipSet``."""
 
-from avblocks.data.datasets._scene import Scene as Scene
-from avblocks.data.datasets._scene import SceneSpec as SceneSpec
-from avblocks.data.datasets._scene import render as render
 from avblocks.data.datasets.audioset import audioset as audioset
 from avblocks.data.datasets.avsbench import avsbench_ms3 as avsbench_ms3
 from avblocks.data.datasets.avsbench import avsbench_s4 as avsbench_s4
@@ -18,16 +15,6 @@ from avblocks.data.datasets.music import music as music
 from avblocks.data.datasets.pairs import Pair as Pair
 from avblocks.data.datasets.pairs import PairSet as PairSet
 from avblocks.data.datasets.pairs import pairs as pairs
-from avblocks.data.datasets.scene_boxes import scenes_as_flickr as scenes_as_flickr
-from avblocks.data.datasets.scene_boxes import scenes_as_vggss as scenes_as_vggss
-from avblocks.data.datasets.scene_masks import scenes_as_avsbench as scenes_as_avsbench
-from avblocks.data.datasets.scene_pairs import SceneCasts as SceneCasts
-from avblocks.data.datasets.scene_pairs import scene_casts as scene_casts
-from avblocks.data.datasets.scene_pairs import scene_pairs as scene_pairs
-from avblocks.data.datasets.scene_pairs import scene_strangers as scene_strangers
-from avblocks.data.datasets.scene_sources import scenes_as_music as scenes_as_music
-from avblocks.data.datasets.scene_sources import scenes_as_pairs as scenes_as_pairs
-from avblocks.data.datasets.scenes import scenes as scenes
 from avblocks.data.datasets.stills import stills as stills
 from avblocks.data.datasets.subset import subset as subset
 from avblocks.data.datasets.vggsound import vggsound as vggsound

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from avblocks.data._frames import Picture, decode_frames
-from avblocks.data._media import open_media
-from avblocks.data._resize import resize_short
-from avblocks.data._sound import decode_audio, extent
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import Item
+from avblocks.data.decode.audio import decode_audio, extent
+from avblocks.data.decode.frames import Picture, decode_frames
+from avblocks.data.decode.media import open_media
+from avblocks.data.resize import resize_short
 from avblocks.data.shards.flac import encode_flac
 from avblocks.data.shards.jpeg import encode_jpeg
 from avblocks.data.shards.notes import Notes

@@ -1,0 +1,1 @@
+"""Opening media: videos, audio files, image files."""

@@ -1,0 +1,89 @@
+"""Clips that consist of a sound file and pictures beside it."""
+
+from math import nan
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from avblocks.data.clip import AVClip, ClipError, Frames
+from avblocks.data.datasets.clipset import Item, Picture
+from avblocks.data.decode.audio import decode_audio, extent
+from avblocks.data.decode.image import decode_mask, decode_picture
+from avblocks.data.decode.media import open_sound
+
+Mask = UInt8[Tensor, "height width"]
+
+
+def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: float) -> AVClip:
+    """Read a window of sound and the pictures beside it, see ``read_clip``.
+
+    Args:
+        item: A sound file with at least one picture.
+        seconds: Length of the window.
+        rate: Samples per second.
+        place: Where the window lies around the picture, or in the sound if the picture has no time.
+        frame: Which picture.
+
+    Returns:
+        The clip, without the labels and boxes that the item has.
+
+    Raises:
+        ClipError: If a file cannot be used.
+    """
+    pictures = item.pictures
+    number = min(int(frame * len(pictures)), len(pictures) - 1)
+    shown = pictures[number].time
+    with open_sound(item.path) as sound:
+        first, end = extent(sound)
+        room = max(end - first - seconds, 0)
+        start = first + place * room
+        if shown is not None:
+            start = first + min(max(shown - seconds * (1 - place), 0), room)
+        audio = decode_audio(sound, start=start, seconds=seconds, rate=rate)
+    decoded = [_decoded(picture) for picture in pictures]
+    frames = _frames(pictures, decoded, start=start - first) if len(pictures) > 1 else None
+    image, mask = decoded[number]
+    return AVClip(
+        image=image,
+        audio=torch.from_numpy(audio),
+        rate=rate,
+        path=item.path,
+        time=None if shown is None else shown - (start - first),
+        mask=mask,
+        frames=frames,
+    )
+
+
+def _decoded(picture: Picture) -> tuple[UInt8[Tensor, "3 height width"], Mask | None]:
+    """Decode a picture and its mask, if it has one."""
+    image = decode_picture(picture.path)
+    if picture.mask is None:
+        return image, None
+    mask = decode_mask(picture.mask, binary=picture.binary)
+    if mask.shape != image.shape[1:]:
+        sizes = f"{tuple(mask.shape)}, and {picture.path} is {tuple(image.shape[1:])}"
+        raise ClipError(picture.mask, f"the mask is {sizes}")
+    return image, mask
+
+
+def _frames(
+    pictures: tuple[Picture, ...],
+    decoded: list[tuple[UInt8[Tensor, "3 height width"], Mask | None]],
+    *,
+    start: float,
+) -> Frames:
+    """Put pictures of one size together."""
+    size = decoded[0][0].shape[1:]
+    for picture, (image, _) in zip(pictures, decoded, strict=True):
+        if image.shape[1:] != size:
+            sizes = f"{tuple(image.shape[1:])}, and {pictures[0].path} is {tuple(size)}"
+            raise ClipError(picture.path, f"the picture is {sizes}")
+    blank = torch.zeros(size, dtype=torch.uint8)
+    times = [nan if picture.time is None else picture.time - start for picture in pictures]
+    return Frames(
+        image=torch.stack([image for image, _ in decoded]),
+        time=torch.tensor(times),
+        mask=torch.stack([blank if mask is None else mask for _, mask in decoded]),
+        masked=torch.tensor([mask is not None for _, mask in decoded]),
+    )

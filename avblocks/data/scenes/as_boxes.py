@@ -1,0 +1,92 @@
+"""Scenes in the layouts of the localization data sets: VGG-SS and Flickr-SoundNet."""
+
+import csv
+import json
+from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree
+
+from avblocks.data.datasets._annotations import read_json
+from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
+from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
+from avblocks.data.write import write_picture, write_wave
+from avblocks.files import replacing
+
+_SIDE = 256  # of Flickr-SoundNet's pictures
+_ANNOTATORS = 3
+
+
+def scenes_as_vggss(root: str | Path) -> Path:
+    """Write ``vggss.json`` beside scenes: the boxes of the test scenes at their middle frame.
+
+    Args:
+        root: The folder that ``scenes`` was given.
+
+    Returns:
+        The folder to give to ``vggss``.
+
+    Raises:
+        ValueError: If the folder holds no scenes.
+    """
+    root = Path(root)
+    spec, places = stored(root)
+    entries = []
+    for name in (scene_id(n, split=split) for split, n in places if split == "test"):
+        notes = read_json(root / "annotations" / f"{name}.json")
+        middle = notes["boxes"][int(spec.seconds / 2 * spec.fps)]
+        boxes = [box for box in middle if any(box)]
+        entries.append({"file": f"{name}_000000", "class": notes["class"][0], "bbox": boxes})
+    with replacing(root / "vggss.json") as half:
+        half.write_text(json.dumps(entries), encoding="utf-8")
+    return root
+
+
+def scenes_as_flickr(root: str | Path, *, workers: int = 2) -> Path:
+    """Write the test scenes in the layout of Flickr-SoundNet, below ``flickr`` beside them.
+
+    Args:
+        root: The folder that ``scenes`` was given.
+        workers: Threads that render.
+
+    Returns:
+        The folder to give to ``flickr_soundnet``.
+
+    Raises:
+        ValueError: If the folder holds no scenes.
+    """
+    root = Path(root)
+    base = root / "flickr"
+    spec, places = stored(root)
+    places = tuple(place for place in places if place[0] == "test")
+    write_scenes(
+        root,
+        places,
+        write=partial(_write_still, base=base, spec=spec),
+        done=lambda place: _notes(base, scene_id(place[1], split=place[0])),
+        workers=workers,
+    )
+    with replacing(base / "flickr_test.csv") as half, half.open("w", newline="") as file:
+        csv.writer(file).writerows([scene_id(n, split=split), 0] for split, n in places)
+    return base
+
+
+def _write_still(scene: Scene, place: Place, *, base: Path, spec: SceneSpec) -> None:
+    """Write sound, middle frame and boxes of a scene."""
+    number = frame_at(scene, spec.seconds / 2, fps=spec.fps)
+    write_wave(base / "audio" / f"{scene.id}.wav", scene.audio, rate=spec.rate)
+    write_picture(base / "frames" / f"{scene.id}.jpg", scene.frames[number])
+    annotation = ElementTree.Element("annotation")
+    for annotator in range(_ANNOTATORS):
+        drawn = ElementTree.SubElement(annotation, f"annotator{annotator}")
+        for label, box in zip(scene.labels, scene.boxes[number], strict=True):
+            if box.any():
+                element = ElementTree.SubElement(drawn, "bbox")
+                ElementTree.SubElement(element, "name").text = str(label)
+                for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
+                    ElementTree.SubElement(element, side).text = str(round(_SIDE * value))
+    with replacing(_notes(base, scene.id)) as half:
+        ElementTree.ElementTree(annotation).write(half, encoding="utf-8")
+
+
+def _notes(base: Path, name: str) -> Path:
+    return base / "Annotations" / f"{name}.xml"

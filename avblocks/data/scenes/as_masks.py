@@ -1,0 +1,145 @@
+"""Scenes in the layouts of AVSBench: S4, MS3 and AVSS."""
+
+import csv
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from avblocks.data.scenes.classes import CLASSES, sounding
+from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
+from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
+from avblocks.data.write import write_picture, write_wave
+from avblocks.files import replacing
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Names of the files of a part, by id, split, name of the classes and number n of a picture."""
+
+    table: str
+    columns: dict[str, str]
+    frame: str
+    mask: str
+    sound: str
+    numbers: range
+    later: float
+
+
+_S4, _MS3 = "Single-source/s4_data", "Multi-sources/ms3_data"
+_LAYOUTS = {
+    "s4": _Layout(
+        table="Single-source/s4_meta_data.csv",
+        columns={"name": "{id}", "start": "0", "category": "{name}", "split": "{split}"},
+        frame=_S4 + "/visual_frames/{split}/{name}/{id}/{id}_{n}.png",
+        mask=_S4 + "/gt_masks/{split}/{name}/{id}/{id}_{n}.png",
+        sound=_S4 + "/audio_wav/{split}/{name}/{id}.wav",
+        numbers=range(1, 6),
+        later=-1 / 16,
+    ),
+    "ms3": _Layout(
+        table="Multi-sources/ms3_meta_data.csv",
+        columns={"name": "{id}", "split": "{split}"},
+        frame=_MS3 + "/visual_frames/{id}/{id}.mp4_{n}.png",
+        mask=_MS3 + "/gt_masks/{split}/{id}/{id}_{n}.png",
+        sound=_MS3 + "/audio_wav/{split}/{id}.wav",
+        numbers=range(1, 6),
+        later=-1 / 16,
+    ),
+    "avss": _Layout(
+        table="metadata.csv",
+        columns={"vid": "{id}", "uid": "{id}", "s_min": "0", "s_sec": "0"}
+        | {"a_obj": "{name}", "split": "{split}", "label": "v2"},
+        frame="v2/{id}/frames/{n}.jpg",
+        mask="v2/{id}/labels_semantic/{n}.png",
+        sound="v2/{id}/audio.wav",
+        numbers=range(10),
+        later=0.5,
+    ),
+}
+
+
+def scenes_as_avsbench(
+    root: str | Path, *, part: Literal["s4", "ms3", "avss"], workers: int = 2
+) -> Path:
+    """Write scenes in the layout of a part of AVSBench, below ``avsbench`` beside them.
+
+    S4 gets the solos, and MS3 trains on the duets; the even test scenes are for the test, the odd
+    ones for validation. There is a picture for each whole second of a scene.
+
+    Args:
+        root: The folder that ``scenes`` was given.
+        part: Which part.
+        workers: Threads that render.
+
+    Returns:
+        The folder to give to ``avsbench_s4``, ``avsbench_ms3`` or ``avsbench_avss``.
+
+    Raises:
+        ValueError: If the folder holds no scenes.
+    """
+    root, layout = Path(root), _LAYOUTS[part]
+    base = root / "avsbench"
+    spec, places = stored(root)
+    places = tuple(place for place in places if _belongs(place, part))
+    write_scenes(
+        root,
+        places,
+        write=partial(_write, base=base, layout=layout, spec=spec),
+        done=lambda place: base / layout.sound.format(**_fields(place)),
+        workers=workers,
+    )
+    with replacing(base / layout.table) as half, half.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(layout.columns)
+        for place in places:
+            table.writerow([t.format(**_fields(place)) for t in layout.columns.values()])
+    names = ("background", *(_object(label) for label in range(len(CLASSES))))
+    with replacing(base / "label2idx.json") as half:
+        half.write_text(json.dumps({name: number for number, name in enumerate(names, start=1)}))
+    return base
+
+
+def _belongs(place: Place, part: str) -> bool:
+    """Whether a part has a scene."""
+    solo = len(sounding(place[1], split=place[0])) == 1
+    return part == "avss" or (solo if part == "s4" else place[0] == "test" or not solo)
+
+
+def _fields(place: Place) -> dict[str, str]:
+    """What the names of a scene's files are made of."""
+    split, number = place
+    return {
+        "id": scene_id(number, split=split),
+        "split": "train" if split == "train" else ("test", "val")[number % 2],
+        "name": "_".join(_object(label) for label in sounding(number, split=split)),
+    }
+
+
+def _object(label: int) -> str:
+    """Name of a class, without the underscore that separates classes."""
+    return CLASSES[label].replace(" ", "-")
+
+
+def _write(scene: Scene, place: Place, *, base: Path, layout: _Layout, spec: SceneSpec) -> None:
+    """Write pictures, masks and sound of a scene."""
+    fields = _fields(place)
+    semantic = layout is _LAYOUTS["avss"]
+    for n in layout.numbers[: int(spec.seconds)]:
+        number = frame_at(scene, n + layout.later, fps=spec.fps)
+        write_picture(base / layout.frame.format(n=n, **fields), scene.frames[number])
+        first_only = layout is _LAYOUTS["s4"] and fields["split"] == "train"
+        if n == layout.numbers[0] or not first_only:
+            mask = _mask(scene, number, semantic=semantic)
+            write_picture(base / layout.mask.format(n=n, **fields), mask)
+    write_wave(base / layout.sound.format(**fields), scene.audio, rate=spec.rate)
+
+
+def _mask(scene: Scene, number: int, *, semantic: bool) -> UInt8[np.ndarray, "height width"]:
+    """Class numbers of the pixels of a frame, from 1 on, or white where anything sounds."""
+    values = np.array(scene.labels)[:, None, None] + 1 if semantic else 255
+    return (scene.masks[number] * values).max(axis=0).astype(np.uint8)

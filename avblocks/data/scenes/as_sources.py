@@ -1,0 +1,78 @@
+"""Scenes in the layouts of the separation data sets: MUSIC, and VGGSound-Music's pairs."""
+
+import csv
+import json
+from pathlib import Path
+
+from avblocks.data.datasets.pairs import COLUMNS
+from avblocks.data.datasets.vggsound_music import PAIRS
+from avblocks.data.scenes.classes import CLASSES, PARTS, sounding
+from avblocks.data.scenes.render import scene_id
+from avblocks.data.scenes.store import stored
+from avblocks.files import replacing
+
+
+def scenes_as_music(root: str | Path) -> Path:
+    """Write MUSIC's lists of solos and duets beside scenes, the classes being the instruments.
+
+    Args:
+        root: The folder that ``scenes`` was given.
+
+    Returns:
+        The folder to give to ``music``.
+
+    Raises:
+        ValueError: If the folder holds no scenes.
+    """
+    root = Path(root)
+    _, places = stored(root)
+    groups: dict[str, dict[str, list[str]]] = {
+        "solo": {_instrument(label): [] for label in range(len(CLASSES))},
+        "duet": {},
+    }
+    for split, number in places:
+        labels = sounding(number, split=split)
+        name = " ".join(_instrument(label) for label in labels)
+        group = groups["solo" if len(labels) == 1 else "duet"]
+        group.setdefault(name, []).append(scene_id(number, split=split))
+    for part, videos in groups.items():
+        with replacing(root / f"MUSIC_{part}_videos.json") as half:
+            half.write_text(json.dumps({"version": 1.0, "videos": videos}), encoding="utf-8")
+    return root
+
+
+def scenes_as_pairs(root: str | Path) -> Path:
+    """Write VGGSound-Music's list of pairs beside scenes: each test scene with one other.
+
+    A pair is easy if its two timbres differ, and hard if only looks tell the classes apart.
+
+    Args:
+        root: The folder that ``scenes`` was given.
+
+    Returns:
+        The folder to give to ``vggsound_music``, with the csv for ``pairs`` in it.
+
+    Raises:
+        ValueError: If the folder holds no scenes.
+    """
+    root = Path(root)
+    count = sum(split == "test" for split, _ in stored(root)[1])
+    with replacing(root / PAIRS) as half, half.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for first in range(count):
+            # Another step in each round of the classes, so that all pairs of classes come up.
+            second = (first + 1 + first // len(CLASSES) % (len(CLASSES) - 1)) % count
+            one, other = (sounding(n, split="test")[0] for n in (first, second))
+            if one != other:
+                names = (f"{scene_id(n, split='test')}_000000" for n in (first, second))
+                hard = PARTS[one][0] == PARTS[other][0]
+                table.writerow(
+                    [*names, _instrument(one), _instrument(other), "Hard" if hard else "Easy"]
+                )
+    return root
+
+
+def _instrument(label: int) -> str:
+    """Name of a class, without spaces."""
+    return CLASSES[label].replace(" ", "_")

@@ -1,0 +1,125 @@
+"""Scenes: small audio-visual clips made here, so that everything runs without any download.
+
+Coloured shapes move over a textured background. What sounds moves in time with its sound; so do
+the silent objects, in time with a sound that nobody hears. ``_scene_cast`` says why it takes both
+ear and eye to tell the class.
+"""
+
+import csv
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.datasets.vggsound import vggsound
+from avblocks.data.scenes.classes import CLASSES, Split, sounding
+from avblocks.data.scenes.files import write_scene
+from avblocks.data.scenes.render import SceneSpec, scene_id
+from avblocks.files import replacing
+
+VERSION = 1
+"""Raised whenever the same settings give other scenes."""
+MANIFEST = "scenes.json"
+"""Settings and numbers of the scenes in a folder."""
+_COUNTS = {"train": 240, "test": 120}
+
+
+def scenes(
+    root: str | Path,
+    *,
+    split: Split,
+    num_clips: int | None = None,
+    spec: SceneSpec | None = None,
+    workers: int = 2,
+) -> ClipSet:
+    """Make the scenes that are not on disk yet, and list them.
+
+    ``root`` gets ``vggsound.csv``, ``clips/CLASS/ID_ssssss_eeeeee.mp4`` and, by id,
+    ``annotations/ID.json`` (classes, silent objects, boxes per frame), ``masks/ID.npz`` (``bits``:
+    packed along the width, ``shape``: t k height width) and ``sources/ID_k.wav``. Stopped and
+    started again, it goes on.
+
+    Args:
+        root: Folder of this data set alone.
+        split: Training scenes are solos and duets, test scenes solos.
+        num_clips: How many; 240 for training and 120 for testing if not given.
+        spec: Settings; the defaults if none are given.
+        workers: Threads that render.
+
+    Returns:
+        The clips, as ``vggsound`` reads them.
+
+    Raises:
+        ValueError: If the folder holds scenes of other settings, or other files.
+    """
+    root, spec = Path(root), spec or SceneSpec()
+    count = _COUNTS[split] if num_clips is None else num_clips
+    if count < 1 or workers < 1:
+        raise ValueError(f"num_clips and workers must be at least 1, got {count} and {workers}")
+    counts = _claim(root, spec=spec)
+    task = partial(write_scene, root, split=split, spec=spec)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for _ in tqdm(pool.map(task, range(count)), f"scenes {split}", count, unit="clip"):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+    counts[split] = max(count, counts[split])
+    _publish(root, counts=counts, spec=spec)
+    return _read(root, split=split, count=count)
+
+
+def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
+    """Check that a folder is free or of the same settings, and see how many scenes it lists."""
+    counts: dict[Split, int] = {"train": 0, "test": 0}
+    manifest = root / MANIFEST
+    if not manifest.is_file():
+        others = [p.name for p in root.iterdir() if p.suffix != ".tmp"] if root.is_dir() else []
+        if others:
+            raise ValueError(
+                f"{root}: holds other files ({others[0]}) and no scenes; scenes are only written "
+                "into a folder of their own"
+            )
+        _publish(root, counts=counts, spec=spec)
+        return counts
+    found = json.loads(manifest.read_text(encoding="utf-8"))
+    # A folder written before a setting was added has scenes of its default.
+    if _settings(SceneSpec()) | found["settings"] != _settings(spec):
+        raise ValueError(
+            f"{root}: holds scenes of other settings ({found['settings']}, wanted "
+            f"{_settings(spec)}); name another folder or delete this one"
+        )
+    return counts | found["counts"]
+
+
+def _publish(root: Path, *, counts: dict[Split, int], spec: SceneSpec) -> None:
+    """Write the csv of all scenes, one line for each that sounds, and the settings behind them."""
+    # First of all, since the manifest is what makes the folder one of scenes.
+    with replacing(root / MANIFEST) as half:
+        half.write_text(json.dumps({"settings": _settings(spec), "counts": counts}))
+    with replacing(root / "vggsound.csv") as half, half.open("w", newline="") as file:
+        table = csv.writer(file)
+        for split, count in counts.items():
+            for index in range(count):
+                for label in sounding(index, split=split):
+                    table.writerow([scene_id(index, split=split), 0, CLASSES[label], split])
+
+
+def _settings(spec: SceneSpec) -> dict[str, float]:
+    """What makes two folders of scenes differ."""
+    return {"version": VERSION, **asdict(spec)}
+
+
+def _read(root: Path, *, split: Split, count: int) -> ClipSet:
+    """Read scenes back; class numbers are those of all twelve, even where few scenes are listed."""
+    listed = vggsound(root, split=split)
+    numbers = [CLASSES.index(name) for name in listed.classes]
+    items = tuple(
+        replace(item, labels=tuple(numbers[label] for label in item.labels))
+        for item in listed.items[:count]
+    )
+    return ClipSet(name=f"scenes {split}", items=items, classes=CLASSES)

@@ -1,0 +1,68 @@
+"""Scenes as files, in VGGSound's layout with annotations beside it."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from avblocks.data.scenes.classes import CLASSES, Split, sounding
+from avblocks.data.scenes.render import Scene, SceneSpec, render, scene_id
+from avblocks.data.write import write_clip, write_wave
+from avblocks.files import replacing
+
+
+def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> None:
+    """Render a scene and write its files, unless all of them are there.
+
+    Args:
+        root: Folder of the data set.
+        index: Number of the scene in its split.
+        split: Which split.
+        spec: Settings.
+    """
+    name, labels = scene_id(index, split=split), sounding(index, split=split)
+    notes = root / "annotations" / f"{name}.json"
+    clip = _clip_path(root, name, label=labels[0], spec=spec)
+    sources = [root / "sources" / f"{name}_{k}.wav" for k in range(len(labels))]
+    masks = root / "masks" / f"{name}.npz"
+    if all(path.is_file() for path in (*sources, masks)) and _is_whole(clip, notes):
+        return
+    scene = render(index, split=split, spec=spec)
+    for path, samples in zip(sources, scene.sources, strict=True):
+        write_wave(path, samples, rate=spec.rate)
+    with replacing(masks) as half, half.open("wb") as file:
+        np.savez_compressed(file, bits=np.packbits(scene.masks, axis=-1), shape=scene.masks.shape)
+    write_clip(clip, frames=scene.frames, audio=scene.audio, fps=spec.fps, rate=spec.rate)
+    with replacing(notes) as half:
+        half.write_text(json.dumps(_notes(scene, clip, spec=spec)), encoding="utf-8")
+
+
+def _clip_path(root: Path, name: str, *, label: int, spec: SceneSpec) -> Path:
+    """Where VGGSound would keep the clip."""
+    stem = f"{name}_000000_{math.ceil(spec.seconds):06d}"
+    return root / "clips" / CLASSES[label].replace(" ", "_") / f"{stem}.mp4"
+
+
+def _is_whole(clip: Path, notes: Path) -> bool:
+    """Whether a clip has the size that its annotation, written last, says."""
+    if not clip.is_file() or not notes.is_file():
+        return False
+    try:
+        return json.loads(notes.read_text(encoding="utf-8"))["bytes"] == clip.stat().st_size
+    except (ValueError, KeyError):
+        return False
+
+
+def _notes(scene: Scene, clip: Path, *, spec: SceneSpec) -> dict[str, object]:
+    """Everything about a scene that is not an array, and its boxes."""
+    return {
+        "id": scene.id,
+        "class": [CLASSES[label] for label in scene.labels],
+        "boxes": scene.boxes.round(4).tolist(),
+        "silent": list(scene.silent),
+        "silent_boxes": scene.silent_boxes.round(4).tolist(),
+        "fps": spec.fps,
+        "rate": spec.rate,
+        "bytes": clip.stat().st_size,
+    }

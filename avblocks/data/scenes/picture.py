@@ -1,0 +1,187 @@
+"""Pictures of the scenes: shapes with soft edges over a textured background."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from numpy.random import Generator
+
+from avblocks.data.scenes.sound import Voice
+
+Plane = Float[np.ndarray, "*t height width"]
+Line = Float[np.ndarray, " t"]
+
+COLOURS = {
+    "red": (0.86, 0.16, 0.14),
+    "green": (0.18, 0.66, 0.22),
+    "blue": (0.16, 0.28, 0.86),
+    "yellow": (0.93, 0.82, 0.16),
+    "violet": (0.62, 0.22, 0.78),
+    "cyan": (0.20, 0.78, 0.82),
+}
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object's way through a clip, in shares of the picture's side and radians, per frame."""
+
+    look: str
+    colour: tuple[float, float, float]
+    x: Line
+    y: Line
+    radius: Line
+    angle: Line
+
+
+def _star(x: Plane, y: Plane) -> Plane:
+    """Distance to a five-pointed star: fold the plane into one half point, then one edge."""
+    sector = 2 * np.pi / 5
+    turn = np.abs((np.arctan2(y, x) + sector / 2) % sector - sector / 2)
+    reach = np.hypot(x, y)
+    inner = 0.5 * np.array([np.cos(sector / 2), np.sin(sector / 2)])
+    edge = (inner - (1, 0)) / np.linalg.norm(inner - (1, 0))
+    return edge[1] * (reach * np.cos(turn) - 1) - edge[0] * reach * np.sin(turn)
+
+
+def _distance(shape: str, x: Plane, y: Plane) -> Plane:
+    """Signed distance (negative inside) to a shape of about unit radius."""
+    match shape:
+        case "circle":
+            return np.hypot(x, y) - 0.9
+        case "square":
+            return np.maximum(np.abs(x), np.abs(y)) - 0.8
+        case "triangle":
+            return np.maximum(y, np.abs(x) * 0.866 - y * 0.5) - 0.52
+        case "star":
+            return _star(x, y)
+        case "ring":
+            return np.abs(np.hypot(x, y) - 0.75) - 0.24
+        case "cross":
+            a, b = np.abs(x), np.abs(y)
+            return np.minimum(np.maximum(a - 1, b - 0.32), np.maximum(b - 1, a - 0.32))
+    raise ValueError(f"no shape is called {shape!r}")
+
+
+def _window(track: Track, *, size: int) -> tuple[slice, slice]:
+    """Rows and columns that an object touches in any frame."""
+    reach = 1.2 * track.radius
+    spans = []
+    for middle in (track.y, track.x):
+        first = max(0, int((middle - reach).min() * size))
+        spans.append(slice(first, max(first, int((middle + reach).max() * size) + 1)))
+    return spans[0], spans[1]
+
+
+def _coverage(track: Track, rows: slice, columns: slice, *, size: int) -> Plane:
+    """How much of each pixel of a window an object covers, in [0, 1], per frame."""
+    grid = (np.arange(size, dtype=np.float32) + 0.5) / size
+    x, y, radius, cos, sin = (
+        line.astype(np.float32)[:, None, None]
+        for line in (track.x, track.y, track.radius, np.cos(track.angle), np.sin(track.angle))
+    )
+    right, down = (grid[columns] - x) / radius, (grid[rows, None] - y) / radius
+    shape = track.look.split()[1]
+    distance = _distance(shape, right * cos + down * sin, down * cos - right * sin)
+    return np.clip(0.5 - distance * radius * size, 0, 1)
+
+
+def background(generator: Generator, *, frames: int, size: int) -> UInt8[np.ndarray, "t h w 3"]:
+    """A smooth two-colour texture that the camera pans over by a few pixels.
+
+    Args:
+        generator: Source of colours, texture and pan.
+        frames: How many frames.
+        size: Side, pixels.
+
+    Returns:
+        Frames without objects.
+    """
+    margin = size // 16
+    canvas = np.zeros((size + 2 * margin,) * 2)
+    for cells, strength in ((3, 0.6), (9, 0.3), (28, 0.15)):
+        canvas += strength * _smooth_noise(generator, cells=cells, size=len(canvas))
+    dark, light = np.sort(generator.uniform(0.1, 0.75, 2))
+    tints = np.stack([dark, light + 0.1])[:, None] + generator.uniform(-0.1, 0.1, (2, 3))
+    blend = np.clip(canvas, 0, 1)[..., None]
+    picture = np.clip(tints[0] * (1 - blend) + tints[1] * blend, 0, 1)
+    picture = (255 * picture).astype(np.uint8)
+    way = generator.uniform(-1, 1, 2)
+    pan = np.rint(margin * (1 + np.linspace(-1, 1, frames)[:, None] * way)).astype(int)
+    return np.stack([picture[y : y + size, x : x + size] for y, x in pan])
+
+
+def _smooth_noise(generator: Generator, *, cells: int, size: int) -> Plane:
+    """White noise in [0, 1] on a coarse grid, interpolated linearly."""
+    grid = generator.uniform(0, 1, (cells + 1, cells + 1))
+    place = np.linspace(0, cells, size)
+    rows = np.stack([np.interp(place, np.arange(cells + 1), row) for row in grid])
+    return np.stack([np.interp(place, np.arange(cells + 1), col) for col in rows.T], axis=1)
+
+
+def paint(
+    canvas: UInt8[np.ndarray, "t h w 3"], tracks: tuple[Track, ...]
+) -> tuple[UInt8[np.ndarray, "t h w 3"], Bool[np.ndarray, "t k h w"]]:
+    """Paint objects over a background, the last one on top.
+
+    Args:
+        canvas: The background; it is not changed.
+        tracks: The objects, from back to front.
+
+    Returns:
+        The frames, and the visible pixels of each object.
+    """
+    frames = canvas.astype(np.float32)
+    masks = np.zeros((len(canvas), len(tracks), *canvas.shape[1:3]), dtype=bool)
+    for number, track in enumerate(tracks):
+        rows, columns = _window(track, size=canvas.shape[1])
+        alpha = _coverage(track, rows, columns, size=canvas.shape[1])
+        colour = 255 * np.asarray(track.colour, dtype=np.float32)
+        part = frames[:, rows, columns]
+        part += alpha[..., None] * (colour - part)
+        masks[:, :number, rows, columns] &= alpha[:, None] < 0.5
+        masks[:, number, rows, columns] = alpha >= 0.5
+    return np.rint(frames).astype(np.uint8), masks
+
+
+def move(
+    look: str,
+    *,
+    voice: Voice,
+    home: tuple[float, float],
+    generator: Generator,
+    frames: int,
+    fps: float,
+) -> Track:
+    """Let an object move in time with a voice, heard or not.
+
+    It pulses (its size follows the envelope) or hops (it goes on along its path at each note).
+
+    Args:
+        look: Colour and shape.
+        voice: What it moves to.
+        home: Middle of its path, shares of the side.
+        generator: Source of colour, size and path.
+        frames: How many frames.
+        fps: Frames per second.
+
+    Returns:
+        The way.
+    """
+    clock = np.arange(frames) / fps
+    pulses = generator.random() < 0.5
+    heard = np.stack([part.max() for part in np.array_split(voice.envelope, frames)])
+    beats = sum(np.clip((clock - onset) / 0.1, 0, 1) for onset in voice.onsets)
+    pace = generator.uniform(0.15, 0.35) * clock if pulses else beats / generator.integers(5, 9)
+    turn = 2 * np.pi * (generator.random() + pace * generator.choice([-1, 1]))
+    reach = generator.uniform(0.03, 0.09, 2)
+    size = generator.uniform(0.11, 0.16)
+    base = np.asarray(COLOURS[look.split()[0]])
+    colour = np.clip(base * generator.uniform(0.85, 1.1) + generator.uniform(-0.05, 0.05, 3), 0, 1)
+    return Track(
+        look=look,
+        colour=(float(colour[0]), float(colour[1]), float(colour[2])),
+        x=home[0] + reach[0] * np.cos(turn),
+        y=home[1] + reach[1] * np.sin(turn),
+        radius=size * (0.8 + 0.5 * heard) if pulses else np.full(frames, 1.05 * size),
+        angle=generator.uniform(0, 2 * np.pi) + generator.uniform(-1, 1) * clock,
+    )

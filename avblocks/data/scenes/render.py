@@ -1,0 +1,169 @@
+"""One scene as arrays, a pure function of its number and settings."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+from numpy.random import Generator
+
+from avblocks.data.scenes.classes import (
+    LOOKS,
+    PARTS,
+    TIMBRES,
+    TIMBRES_OF_LOOK,
+    Split,
+    silent,
+    sounding,
+)
+from avblocks.data.scenes.picture import Track, background, move, paint
+from avblocks.data.scenes.sound import Voice, play
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """Settings of all scenes of a folder.
+
+    Attributes:
+        seed: Start of every random choice.
+        seconds: Length of a clip.
+        size: Side of the square picture, pixels, even.
+        fps: Frames per second.
+        rate: Samples per second.
+        min_silent: Fewest silent objects beside what sounds.
+        max_silent: Most of them; where fewer looks may stay silent there are fewer.
+    """
+
+    seed: int = 0
+    seconds: float = 4.0
+    size: int = 128
+    fps: float = 16.0
+    rate: int = 16000
+    min_silent: int = 1
+    max_silent: int = 2
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 2 or self.seconds < 0.5 or self.fps < 1:
+            raise ValueError(
+                f"a scene needs an even size >= 32, seconds >= 0.5 and fps >= 1, got {self}"
+            )
+        if not 0 <= self.min_silent <= self.max_silent:
+            raise ValueError(f"a scene needs 0 <= min_silent <= max_silent, got {self}")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A rendered scene with k sounding and j silent objects.
+
+    Attributes:
+        id: Eleven characters, as on YouTube.
+        labels: Class numbers of the sounding objects, in the order of ``sources``.
+        frames: RGB pictures.
+        audio: What is heard: the sum of ``sources``, in [-1, 1].
+        sources: Each sounding object alone.
+        masks: Visible pixels of the sounding objects.
+        boxes: Left, top, right, bottom of those pixels, in shares of the side; 0 where hidden.
+        silent: Looks of the silent objects.
+        silent_boxes: Their boxes.
+    """
+
+    id: str
+    labels: tuple[int, ...]
+    frames: UInt8[np.ndarray, "t height width 3"]
+    audio: Float32[np.ndarray, " s"]
+    sources: Float32[np.ndarray, "k s"]
+    masks: Bool[np.ndarray, "t k height width"]
+    boxes: Float[np.ndarray, "t k 4"]
+    silent: tuple[str, ...]
+    silent_boxes: Float[np.ndarray, "t j 4"]
+
+
+def scene_id(index: int, *, split: Split) -> str:
+    """Name a scene with eleven characters, as a YouTube clip."""
+    return f"{split:-<5}{index:06d}"
+
+
+def render(index: int, *, split: Split = "train", spec: SceneSpec | None = None) -> Scene:
+    """Render a scene; the same arguments give the same arrays.
+
+    Args:
+        index: Number of the scene in its split.
+        split: Training scenes are solos and duets, test scenes solos.
+        spec: Settings; the defaults if none are given.
+
+    Returns:
+        The scene.
+
+    >>> scene = render(0, spec=SceneSpec(seconds=1, size=32))
+    >>> scene.frames.shape, scene.sources.shape, scene.labels
+    ((16, 32, 32, 3), (1, 16000), (0,))
+    """
+    spec = spec or SceneSpec()
+    generator = np.random.default_rng([spec.seed, ("train", "test").index(split), index])
+    labels = sounding(index, split=split)
+    count = int(generator.integers(spec.min_silent, spec.max_silent + 1))
+    mute = silent(labels, count=count, generator=generator)
+    timbres = [PARTS[label][0] for label in labels]
+    timbres += [int(generator.choice(TIMBRES_OF_LOOK[look])) for look in mute]
+    voices = [
+        play(TIMBRES[t], generator=generator, seconds=spec.seconds, rate=spec.rate) for t in timbres
+    ]
+    looks = [LOOKS[look] for look in (*(PARTS[label][1] for label in labels), *mute)]
+    frames, masks = _film(looks, voices, generator=generator, spec=spec)
+    sources, boxes = _mix(voices[: len(labels)], generator=generator), _boxes(masks)
+    return Scene(
+        id=scene_id(index, split=split),
+        labels=labels,
+        frames=frames,
+        audio=sources.sum(axis=0),
+        sources=sources,
+        masks=masks[:, : len(labels)],
+        boxes=boxes[:, : len(labels)],
+        silent=tuple(looks[len(labels) :]),
+        silent_boxes=boxes[:, len(labels) :],
+    )
+
+
+def _film(
+    looks: list[str], voices: list[Voice], *, generator: Generator, spec: SceneSpec
+) -> tuple[UInt8[np.ndarray, "t h w 3"], Bool[np.ndarray, "t n h w"]]:
+    """Move each object in time with its voice and paint them in random order."""
+    count = math.ceil(spec.seconds * spec.fps)
+    tracks = [
+        move(look, voice=voice, home=home, generator=generator, frames=count, fps=spec.fps)
+        for look, voice, home in zip(looks, voices, _homes(len(looks), generator), strict=True)
+    ]
+    order = generator.permutation(len(tracks))
+    canvas = background(generator, frames=count, size=spec.size)
+    ordered: tuple[Track, ...] = tuple(tracks[i] for i in order)
+    frames, masks = paint(canvas, ordered)
+    return frames, masks[:, np.argsort(order)]
+
+
+def _homes(count: int, generator: Generator) -> list[tuple[float, float]]:
+    """Places apart from each other, in shares of the side."""
+    best, widest = np.zeros((count, 2)), -1.0
+    while widest < 0.4:
+        best = generator.uniform(0.2, 0.8, (count, 2))
+        gaps = np.linalg.norm(best[:, None] - best, axis=-1) + np.eye(count)
+        widest = float(gaps.min())
+    return [(float(x), float(y)) for x, y in best]
+
+
+def _mix(voices: list[Voice], *, generator: Generator) -> Float32[np.ndarray, "k s"]:
+    """Bring voices to about the same power, and their sum to a random peak."""
+    sources = np.stack([v.wave / np.sqrt(np.mean(v.wave**2)) for v in voices])
+    sources *= 10 ** (generator.uniform(-2, 2, (len(voices), 1)) / 20)
+    peak = np.abs(sources.sum(axis=0)).max()
+    return (sources * generator.uniform(0.3, 0.9) / peak).astype(np.float32)
+
+
+def _boxes(masks: Bool[np.ndarray, "t n h w"]) -> Float[np.ndarray, "t n 4"]:
+    """Smallest boxes around masks, in shares of the side; zeros around an empty mask."""
+    edges = []
+    for axis in (2, 3):
+        line = np.asarray(masks.any(axis=axis))
+        first, last = line.argmax(axis=-1), line.shape[-1] - line[..., ::-1].argmax(axis=-1)
+        edges.append(np.stack([first, np.where(line.any(axis=-1), last, 0)]) / line.shape[-1])
+    (left, right), (top, bottom) = edges
+    return np.stack([left, top, right, bottom], axis=-1)

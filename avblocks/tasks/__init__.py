@@ -1,0 +1,1 @@
+"""Tasks: batch -> losses, answers, scores."""

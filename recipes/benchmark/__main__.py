@@ -1,0 +1,122 @@
+r"""Measure how fast the models are, how much memory they take and how both grow.
+
+Commands:
+    python -m recipes.benchmark                               (twenty minutes on two idle CPU cores)
+    python -m recipes.benchmark --out docs/results/performance.json
+    python -m recipes.benchmark cases --cases 'pretrain dense*' 'encode*'
+    python -m recipes.benchmark scaling
+
+A case is a step of ViT-B at the paper's sizes: `pretrain` (masks, forward and backward pass,
+AdamW), `backward` (the same without AdamW), `encode` (the tokens of whole clips, no gradients),
+`finetune` (whole clips, 309 classes) or `recipe` (all of `paper_pretrain`, on shards made for it).
+`bfloat16` is mixed precision. Each runs in a process of its own: two steps to warm up, then as many
+as fit in `--seconds`, and the median counts. Useful operations are counted from the sizes
+(`avblocks.flops`), and the peak is that of a large matrix product of the same precision, taken
+before and after. Memory is what tensors took on the GPU, and what the whole process took on the
+CPU. `plain` is the same model as papers write it, in turn with it, so that other load on the
+machine slows both.
+
+Try:
+    --seconds 60 (less noise)
+    --profile (where the time goes)
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from tyro.conf import Suppress
+
+from recipes.benchmark import table
+from recipes.benchmark.cases import Case, cases, chosen
+from recipes.benchmark.figure import draw
+from recipes.benchmark.measure import in_process, measured
+from recipes.benchmark.profile import profiled
+from recipes.benchmark.recipe import whole
+from recipes.benchmark.scaling import scaling
+from recipes.common.cli import run_cli
+from recipes.engine.run import Folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to measure."""
+
+    cases: tuple[str, ...] = ("*",)
+    """Patterns of the cases' names; none is measured without one."""
+
+    scaling: bool = True
+    """Measure how time and memory grow."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where; it also decides which cases there are."""
+
+    seconds: float = 12.0
+    """How long each case is repeated, three times at least."""
+
+    profile: bool = False
+    """Also list where the time of each case's step goes."""
+
+    tiny: bool = False
+    """A toy model, to see whether everything runs."""
+
+    out: Path | None = None
+    """JSON file to put the figures into; a picture of the growth is put beside it."""
+
+    run: Annotated[Folder, Suppress] = field(default_factory=Folder)
+    """Of no use here."""
+
+
+ALL = Config()
+PRESETS = {
+    "default": ("cases and scaling of this machine", ALL),
+    "cases": ("cases alone", replace(ALL, scaling=False)),
+    "scaling": ("scaling alone", replace(ALL, cases=())),
+    "smoke": ("a toy model, in seconds", replace(ALL, tiny=True, seconds=0.1)),
+}
+
+
+def main(config: Config) -> None:
+    """Measure case by case, print the table, and write the figures if asked to."""
+    if not 0 < config.seconds < 3600:
+        raise ValueError(f"--seconds must be above 0 and below 3600, got {config.seconds}")
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no GPU here")
+    if config.out is not None:
+        table.read(config.out)  # or it would be found unfit after the first case
+    found = cases(device, tiny=config.tiny)
+    rows = {}
+    print(table.head(), flush=True)
+    for case in chosen(found, config.cases) if config.cases else ():
+        rows[case.name] = table.against_reference(case, _measured(case, config))
+        print(table.printed(case.name, rows[case.name]), flush=True)
+        if config.profile and case.task != "recipe":
+            print(in_process(profiled, case).get("table"), flush=True)
+        _write(config, device, rows)
+    growth = scaling(device, tiny=config.tiny) if config.scaling else {}
+    for name, line in table.lines(growth).items():
+        print(f"{name}: {', '.join(f'{key} {value}' for key, value in line.items())}")
+    _write(config, device, rows, growth)
+
+
+def _measured(case: Case, config: Config) -> dict[str, Any]:
+    about = {"device": case.device, "precision": case.precision, "batch": case.batch}
+    if case.task == "recipe":
+        return about | whole(case, config.seconds)
+    return about | in_process(measured, case, config.seconds)
+
+
+def _write(config: Config, device: str, rows: dict, growth: dict | None = None) -> None:
+    if config.out is None:
+        return
+    table.write(config.out, device=device, rows=rows, growth=growth)
+    if growth:
+        draw(growth, config.out.with_name(f"{config.out.stem}-scaling-{device}.png"))
+
+
+if __name__ == "__main__":
+    run_cli(main, presets=PRESETS, doc=__doc__)

@@ -1,0 +1,152 @@
+"""Measuring a case in a process of its own: times, memory, and what the machine can do."""
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recipes.benchmark.cases import Case
+from recipes.benchmark.machine import machine
+from recipes.benchmark.work import Work, prepare
+
+_LEAST, _MOST = 3, 100
+_GPU_STEPS = 5
+"""Steps between two looks at the clock, so that the host may run ahead as it does in training."""
+
+
+def in_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """Call a function in a fresh process, whose memory is its own; an error is a result too.
+
+    Returns:
+        What it returns, or its error in one line as `error`.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_guarded, function, *args).result()
+        except BrokenProcessPool:
+            return {"error": "the process was killed, mostly for want of memory"}
+
+
+def _guarded(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    try:
+        return function(*args)
+    except Exception as error:  # Whatever it is, the next case may do.
+        line = " ".join(str(error).split())[:200]
+        return {"error": f"{type(error).__name__}: {line}"}
+
+
+def measured(case: Case, seconds: float) -> dict[str, Any]:
+    """Measure a case.
+
+    Args:
+        case: What to run.
+        seconds: How long to repeat it, after it has warmed up; at least three times anyway.
+
+    Returns:
+        Its row: medians over the repeats, and their range in brackets.
+    """
+    about, work = where(case.device), prepare(case)
+    start = time.perf_counter()
+    for _ in range(2):
+        _timed(work.step, case)
+    warm_up = time.perf_counter() - start
+    memory = peak_mb(case.device)
+    before = peak(case)
+    times, ratios = _repeat(work, case, seconds)
+    best = max(before, peak(case))
+    row = figures(case, times, typical=statistics.median(times), flops=work.flops, peak=best)
+    row |= {"warm_up_s": short(warm_up), "memory_mb": round(memory)}
+    if ratios:
+        row |= {"times_plain": short(statistics.median(ratios))}
+        row |= {"times_plain_range": [short(min(ratios)), short(max(ratios))]}
+    return row | about
+
+
+def figures(
+    case: Case, times: list[float], *, typical: float, flops: int, peak: float
+) -> dict[str, Any]:
+    """Say what times of a step come to: one that counts, their range, and the share of a peak.
+
+    Args:
+        case: What took these times.
+        times: Seconds of each step.
+        typical: The one that counts.
+        flops: Useful operations of a sample.
+        peak: Operations a second that the machine can do.
+    """
+    rate = case.batch / typical
+    return {
+        "samples_per_s": short(rate),
+        "ms": short(1e3 * typical),
+        "ms_range": [short(1e3 * min(times)), short(1e3 * max(times))],
+        "repeats": len(times),
+        "gflop_per_sample": short(flops / 1e9),
+        "peak_gflops": short(peak / 1e9),
+        "share_of_peak": short(flops * rate / peak),
+    }
+
+
+def _repeat(work: Work, case: Case, seconds: float) -> tuple[list[float], list[float]]:
+    """Time step after step; with a plain formula in turn, and how many times as long it takes."""
+    if work.plain is not None:
+        _timed(work.plain, case)
+    times, ratios, start = [], [], time.perf_counter()
+    while len(times) < _LEAST or (len(times) < _MOST and time.perf_counter() - start < seconds):
+        times.append(_timed(work.step, case))
+        if work.plain is not None:
+            ratios.append(_timed(work.plain, case) / times[-1])
+    return times, ratios
+
+
+def _timed(step: Callable[[], object], case: Case) -> float:
+    """Seconds of one step, the device being done with it."""
+    count = _GPU_STEPS if case.device == "cuda" else 1
+    synchronize(case.device)
+    start = time.perf_counter()
+    for _ in range(count):
+        step()
+    synchronize(case.device)
+    return (time.perf_counter() - start) / count
+
+
+def peak(case: Case) -> float:
+    """Operations a second of a large matrix product in the precision of the case."""
+    side = 128 if case.tiny else 8192 if case.device == "cuda" else 2048
+    dtype = getattr(torch, case.precision)
+    a, b = (torch.randn(side, side, device=case.device, dtype=dtype) for _ in range(2))
+    best = min(_timed(lambda: a @ b, case) for _ in range(5))
+    return 2 * side**3 / best
+
+
+def synchronize(device: str) -> None:
+    """Wait until a device has done all that it was told to."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def peak_mb(device: str) -> float:
+    """Most MB of tensors on a GPU, or of this whole process on the CPU, at any time so far."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(x.split()[1]) / 1e3 for x in status.splitlines() if x.startswith("VmHWM"))
+
+
+def where(device: str) -> dict[str, Any]:
+    """Describe the machine, its load and the versions."""
+    about = machine()
+    name = f"{about['cpu']}, {torch.get_num_threads()} threads"
+    if device == "cuda":
+        name = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    return {"machine": name, **{key: about[key] for key in ("load_before", "python", "torch")}}
+
+
+def short(value: float) -> float:
+    """Cut a figure to four digits."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,100 @@
+"""The whole pre-training recipe, with shards, workers, front end and logs, and its bare step."""
+
+import os
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from avblocks.data.datasets import ClipSet
+from avblocks.data.datasets import folder as video_folder
+from avblocks.data.scenes import SceneSpec, scenes
+from avblocks.data.shards import make_shards
+from recipes.benchmark.cases import Case
+from recipes.benchmark.measure import figures, in_process, measured, peak_mb, short
+from recipes.benchmark.work import sizes
+from recipes.engine.log import read_rows
+from recipes.engine.run import Run
+
+_PREFETCHED = 2
+"""Batches that each worker holds ready, `DataLoader`'s default."""
+_PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+def whole(case: Case, seconds: float) -> dict[str, Any]:
+    """Measure the recipe, and before and after it the step alone, each in a process of its own.
+
+    Args:
+        case: What to run; its task is "recipe".
+        seconds: How long to repeat each, three times at least.
+
+    Returns:
+        The recipe's row; `share_of_bare` is its speed as a share of the bare step's, which is that
+        of both times together, as the machine may have changed its speed meanwhile.
+    """
+    bare = in_process(measured, replace(case, task="pretrain"), seconds)
+    if "error" in bare:
+        return bare
+    steps = max(3, min(100, round(1e3 * seconds / bare["ms"])))
+    found = in_process(_trained, case, _warm() + steps)
+    after = in_process(measured, replace(case, task="pretrain"), seconds)
+    for row in (found, after):
+        if "error" in row:
+            return row
+    times = [case.batch / speed for speed in found["samples_per_s"][_warm() :]]
+    flops, best = round(1e9 * bare["gflop_per_sample"]), 1e9 * bare["peak_gflops"]
+    about = {name: bare[name] for name in ("machine", "load_before", "python", "torch")}
+    row = figures(case, times, typical=mean(times), flops=flops, peak=best)
+    alone = [bare["ms"], after["ms"]]
+    share = {"share_of_bare": short(mean(alone) / row["ms"]), "bare_ms": alone}
+    return row | share | {"memory_mb": found["memory_mb"]} | about
+
+
+def _trained(case: Case, steps: int) -> dict[str, Any]:
+    """Run the recipe on shards of scenes, made for it, and read what it noted of each step."""
+    from recipes import paper_pretrain  # here, so that it can be run itself while this is imported
+
+    model, data = sizes(case)
+    with TemporaryDirectory() as folder:
+        make_shards({"train": _clips(case, Path(folder), steps=steps)}, Path(folder, "shards"))
+        config = paper_pretrain.Config(
+            data=replace(data, name="folder", shards=f"{folder}/shards", workers=_workers()),
+            model=model,
+            run=Run(
+                dir=Path(folder, "run"),
+                max_steps=steps,
+                compile=case.mode == "compiled",
+                precision=_PRECISION[case.precision],
+                devices=1,
+            ),
+            batch=case.batch,
+        )
+        with redirect_stdout(StringIO()):  # what it says is of its own folder
+            paper_pretrain.main(config)
+        rows = read_rows(Path(folder, "run", "metrics.csv"))
+    speeds = [row["samples_per_s"] for row in rows if "samples_per_s" in row]
+    return {"samples_per_s": speeds, "memory_mb": round(peak_mb(case.device))}
+
+
+def _clips(case: Case, folder: Path, *, steps: int) -> ClipSet:
+    """One long epoch, as a new one starts the workers anew: a few scenes, each under many names."""
+    spec = SceneSpec(size=32 if case.tiny else 256)
+    made = scenes(folder / "scenes", split="train", num_clips=16, spec=spec, workers=_workers() + 1)
+    (folder / "names").mkdir()
+    for number in range(case.batch * steps):
+        path = Path(made.items[number % len(made)].path).resolve()
+        (folder / "names" / f"{number:06}.mp4").symlink_to(path)
+    return video_folder(folder / "names")
+
+
+def _workers() -> int:
+    """As many as there are cores beside the one that trains."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+def _warm() -> int:
+    """First steps, which do not count: compiling, and the batches that lay ready meanwhile."""
+    return 3 + _PREFETCHED * _workers()

@@ -1,0 +1,154 @@
+"""How time and memory of an encoder grow with its inputs: measured, and fitted with lines."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from avblocks.flops import encoder_flops
+from recipes.benchmark.cases import FUSIONS, Fusion
+from recipes.benchmark.measure import in_process, synchronize
+from recipes.common.data import Data
+from recipes.common.model import Model, build_encoder
+
+AXES: dict[str, tuple[float, ...]] = {
+    "image_size": (112, 160, 224, 320, 448),
+    "audio_seconds": (1.5, 3, 6, 12),
+    "fusion_tokens": (8, 16, 32, 64, 128),
+    "batch": (1, 2, 4, 8),
+}
+"""What is varied; the rest stays at the paper's sizes, two samples at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """Sizes that are measured."""
+
+    fusion: Fusion
+    image_size: float = 224
+    audio_seconds: float = 3
+    fusion_tokens: float = 32
+    batch: float = 2
+    dim: int = 768
+    depth: int = 2
+    patch: int = 16
+    device: str = "cpu"
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Image and audio tokens of a sample."""
+        image, frames = int(self.image_size), round(self.audio_seconds * 64)
+        patch = self.patch
+        return {"image": (image // patch) ** 2, "audio": (128 // patch) * (frames // patch)}
+
+
+def scaling(device: str, *, tiny: bool = False) -> dict[str, Any]:
+    """Measure all axes with every fusion.
+
+    Returns:
+        By fusion and axis: tokens or samples (x), ms and the MB kept for the backward pass, GFLOP,
+        and lines fitted through times and memory.
+    """
+    shape = {"dim": 32, "depth": 1} if tiny else {"depth": 12 if device == "cuda" else 2}
+    axes = {"image_size": (32, 48, 64)} if tiny else AXES
+    return {
+        fusion: in_process(_along, Point(fusion=fusion, device=device, **shape), axes)
+        for fusion in FUSIONS
+    }
+
+
+def _along(start: Point, axes: dict[str, tuple[float, ...]]) -> dict[str, Any]:
+    found = {}
+    for axis, values in axes.items():
+        points = [replace(start, **{axis: value}) for value in values]
+        measured = [_measure(point) for point in points]
+        x = [_x(axis, point) for point in points]
+        columns = {name: [row[name] for row in measured] for name in measured[0]}
+        fits = {f"{name}_line": line(x, columns[name]) for name in ("ms", "mb")}
+        found[axis] = {"x": x, **columns, **fits}
+    return found
+
+
+def _x(axis: str, point: Point) -> float:
+    tokens = {"image_size": point.tokens["image"], "audio_seconds": point.tokens["audio"]}
+    return tokens[axis] if axis in tokens else getattr(point, axis)
+
+
+def _measure(point: Point) -> dict[str, float]:
+    """Forward and backward pass of the encoder on whole clips."""
+    count, tokens = int(point.fusion_tokens), point.tokens
+    size, seconds = int(point.image_size), point.audio_seconds
+    model = Model(
+        dim=point.dim,
+        depth=point.depth,
+        heads=point.dim // 64 or 1,
+        patch=point.patch,
+        fusion=point.fusion,
+        num_tokens=(count - 2 * (count // 4), count // 4, count // 4),
+    )
+    data = Data(name="vggsound", size=size, seconds=seconds)
+    encoder = build_encoder(model, data).to(point.device)
+    batch = int(point.batch)
+    given = {
+        "image": torch.randn(batch, 3, size, size, device=point.device),
+        "audio": torch.randn(batch, 1, *data.audio_size, device=point.device),
+    }
+
+    def loss() -> Tensor:
+        out = encoder(**given)
+        assert out.image is not None and out.audio is not None
+        return out.image.mean() + out.audio.mean() + out.fusion.mean()
+
+    kept = kept_bytes(loss, encoder)
+    times = [_seconds(loss, point.device) for _ in range(4)][1:]
+    return {
+        "ms": float(f"{1e3 * statistics.median(times):.4g}"),
+        "mb": float(f"{kept / 1e6:.4g}"),
+        "gflop": float(f"{batch * encoder_flops(encoder, **tokens, training=True) / 1e9:.4g}"),
+    }
+
+
+def _seconds(loss: Callable[[], Tensor], device: str) -> float:
+    synchronize(device)
+    start = time.perf_counter()
+    loss().backward()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def kept_bytes(loss: Callable[[], Tensor], model: nn.Module) -> int:
+    """Bytes that a forward pass keeps for the backward pass, the weights not counted."""
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        out = loss()
+    del out
+    return sum(kept.values())
+
+
+def line(x: list[float], y: list[float]) -> dict[str, float]:
+    """Fit a line by least squares.
+
+    Returns:
+        Its value at 0, its growth by 1, and the share of the variance that it explains.
+
+    >>> line([1, 2, 3], [5, 7, 9])
+    {'at_0': 3.0, 'by_1': 2.0, 'r2': 1.0}
+    """
+    slope, start = (float(value) for value in np.polyfit(x, y, 1))
+    rest = [b - start - slope * a for a, b in zip(x, y, strict=True)]
+    r2 = 1 - statistics.pvariance(rest) / max(statistics.pvariance(y), 1e-12)
+    return {"at_0": round(start, 4), "by_1": round(slope, 4), "r2": round(r2, 4)}

@@ -1,0 +1,1 @@
+"""What recipes share: settings, data, model, optimizer, command line."""

@@ -1,0 +1,167 @@
+"""`run_cli`: presets as sub-commands, and a user's mistake as one line."""
+
+import os
+import re
+import select
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import tyro
+
+from recipes.engine.run import Folder
+
+USER_ERRORS = (ValueError, OSError, FloatingPointError)
+"""What a user can cause and mend; anything else is a bug and keeps its traceback."""
+# What torch says when a process of a loader dies, or only its line is found cut, or none answers.
+_DIED = r"DataLoader worker \(.*|.*ancdata|the line to it is cut|\[Errno \d+\] Connection .*"
+_HANGS = r"DataLoader timed out after .*"
+_REMEDIES = {
+    _DIED: "a process that reads clips died ({}), mostly for want of memory: go on with fewer "
+    "--data.workers (a training run with --run.resume)",
+    _HANGS: "nothing came from the processes that read clips ({}): see that the disk answers, then "
+    "go on, with more --data.timeout if it is slow (a training run with --run.resume)",
+}
+
+
+class HasRun(Protocol):
+    """A recipe's configuration."""
+
+    @property
+    def run(self) -> Folder:
+        """The settings that all recipes share."""
+        ...
+
+
+C = TypeVar("C", bound=HasRun)
+
+
+def run_cli(
+    main: Callable[[C], object],
+    *,
+    presets: Mapping[str, tuple[str, C]],
+    doc: str | None,
+    args: Sequence[str] | None = None,
+) -> None:
+    """Read the command line, then call `main` with the configuration.
+
+    The first preset is the default: it needs no sub-command, and its settings can be
+    overridden without one. `run.dir`, when not given, becomes `runs/RECIPE-PRESET`.
+
+    A `ValueError`, `OSError` or `FloatingPointError` ends the program with one line and
+    exit code 2; with AVBLOCKS_TRACEBACK=1 it keeps its traceback, like every other error.
+
+    Args:
+        main: The recipe.
+        presets: Name of each preset, what it is in one line, and its configuration.
+        doc: The recipe's docstring, shown by `--help`.
+        args: Words of the command line instead of `sys.argv[1:]`.
+    """
+    with users_errors():
+        main(_parse(presets, doc=doc or "", words=list(sys.argv[1:] if args is None else args)))
+
+
+@contextmanager
+def users_errors() -> Iterator[None]:
+    """End the program with one line for what a user can cause and mend, see `run_cli`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on with what is made so far", file=sys.stderr)
+        sys.exit(130)
+    except (*USER_ERRORS, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            sys.exit(141)
+        line = user_line(error)
+        if line is None or os.environ.get("AVBLOCKS_TRACEBACK") == "1":
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read what is printed has had enough, such as `head`; then nothing more is."""
+    try:
+        out = sys.stdout.fileno()
+    except (OSError, ValueError):  # no file of the system's
+        return False
+    reader = select.poll()
+    reader.register(out, 0)
+    gone = any(event & select.POLLERR for _, event in reader.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out)
+    return gone
+
+
+def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) -> C:
+    name = words.pop(0) if words and not words[0].startswith("-") else next(iter(presets))
+    if name not in presets:
+        raise ValueError(f"no preset {name!r}; the presets are: {', '.join(presets)}")
+    recipe = _recipe()
+    config = tyro.cli(
+        type(presets[name][1]),
+        prog=f"python -m recipes.{recipe} {name}",
+        description=_help(presets, doc=doc, recipe=recipe, chosen=name),
+        default=presets[name][1],
+        args=words,
+    )
+    if config.run.dir is None:
+        folder = Path("runs") / f"{recipe}-{name}"
+        config = replace(config, run=replace(config.run, dir=folder))  # pyright: ignore[reportArgumentType]
+    return config
+
+
+def _recipe() -> str:
+    spec = sys.modules["__main__"].__spec__
+    name = spec.name if spec else Path(sys.argv[0]).stem
+    return name.removeprefix("recipes.").removesuffix(".__main__")
+
+
+def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, recipe: str, chosen: str) -> str:
+    width = max(map(len, presets))
+    lines = [f"  {name:{width}}  {about}" for name, (about, _) in presets.items()]
+    use = f"python -m recipes.{recipe} [PRESET] [OPTIONS]"
+    listed = "\n".join(["Presets (the first is the default):", *lines])
+    return f"{doc.strip()}\n\n{use}\n\n{listed}\n\nDefaults shown are those of: {chosen}"
+
+
+def resume_command() -> str:
+    """Return the command that goes on with this run to its end."""
+    words = sys.argv[1:]
+    options = [word.partition("=")[0].replace("_", "-") for word in words]
+    kept = [
+        word
+        for before, option, word in zip(["", *options], options, words, strict=False)
+        if option not in ("--run.max-steps", "--run.resume") and before != "--run.max-steps"
+    ]
+    return shlex.join(["python", "-m", f"recipes.{_recipe()}", *kept, "--run.resume"])
+
+
+def user_line(error: BaseException) -> str | None:
+    """Return a user's error as one line, or None for a bug.
+
+    A data loader's worker hands its error on with a whole traceback as the message: of that
+    only the original message is kept.
+    """
+    text = str(error)
+    for pattern, remedy in _REMEDIES.items():
+        if isinstance(error, RuntimeError | ConnectionError) and re.fullmatch(pattern, text):
+            return remedy.format(text.strip().rstrip("."))
+    worker = re.match(r"Caught (\w+) in DataLoader worker", text)
+    if isinstance(error, RuntimeError) and not (worker and _is_user_error(worker[1])):
+        return None
+    if worker:
+        text = re.split(r"^[\w.]+: ", text, flags=re.MULTILINE)[-1]
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _is_user_error(name: str) -> bool:
+    # The loader turns an error whose class takes other arguments into a RuntimeError.
+    classes = list(USER_ERRORS)
+    for cls in classes:
+        classes += cls.__subclasses__()
+    return name in {cls.__name__ for cls in classes}

@@ -1,0 +1,129 @@
+"""`Data`: which clips a recipe reads and how."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from avblocks.data.datasets import ClipSet
+from avblocks.data.shards import Shards
+from recipes.common.sets import CACHE, DataName, read_set
+
+FREE = (
+    "batch",  # times processes and accumulation it may not change: the position in the data says
+    *(f"data.{n}" for n in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")),
+    "model.checkpointing",
+)
+"""Settings that a resumed run may change: none of them changes what it trains on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which clips to read, and what to cut out of each."""
+
+    name: DataName
+    """Layout of the data; scenes are made on the spot."""
+
+    root: Path | None = None
+    """Where the data lies; scenes are kept in a cache folder unless it is given."""
+
+    shards: str | None = None
+    """Folder, or file:// address, of shards to read in place of the clips."""
+
+    scenes: tuple[int, int] = (240, 120)
+    """How many scenes to make, for training and for testing."""
+
+    seconds: float = 3.0
+    """Length of the sound window."""
+
+    rate: int = 16000
+    """Samples a second that sounds are resampled to."""
+
+    size: int = 224
+    """Side of the square picture, pixels."""
+
+    mels: int = 128
+    """Mel bins of the spectrogram, 64 frames a second."""
+
+    workers: int = 8
+    """Processes that read clips, for each process that trains."""
+
+    timeout: float = 300.0
+    """Seconds without a batch from these processes after which the run ends with an error."""
+
+    on_error: Literal["raise", "skip"] = "raise"
+    """Stop at a file that cannot be used, or list it in skipped.csv and go on without it."""
+
+    max_skipped: float = 0.1
+    """Share of the files that may be skipped; beyond it the run stops with an error."""
+
+    def check(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        if not 0 < self.seconds < 3600:
+            raise ValueError(f"--data.seconds must be above 0 and below 3600, got {self.seconds}")
+        if not 0 <= self.max_skipped <= 1:
+            raise ValueError(f"--data.max-skipped is a share in [0, 1], got {self.max_skipped}")
+        if self.rate < 64 or self.rate % 64:
+            raise ValueError(f"--data.rate must be a multiple of 64, got {self.rate}")
+        if self.workers < 0:
+            raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
+        if not self.timeout > 0:
+            raise ValueError(f"--data.timeout must be above 0, got {self.timeout}")
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a clip may have several classes, each to be found for itself."""
+        return self.name.startswith("audioset")
+
+    @property
+    def audio_size(self) -> tuple[int, int]:
+        """Mel bins and frames of a spectrogram."""
+        return self.mels, round(self.seconds * 64)
+
+
+SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2)
+"""Scenes, at the size of the small model."""
+
+
+def train_set(data: Data) -> ClipSet:
+    """List the clips to train on, and say how many there are.
+
+    Raises:
+        ValueError: If the root is not given, or none of the clips is there.
+    """
+    if data.shards is not None:
+        return _reported(open_shards(data.shards).clips("train"), data.shards)
+    data.check()
+    clips = read_set(data.name, data.root, train=True, counts=data.scenes)
+    assert clips is not None
+    return _reported(clips, data.root or CACHE)
+
+
+def test_set(data: Data) -> ClipSet | None:
+    """List the labelled clips to test on, if the data has any, and say how many there are.
+
+    Raises:
+        ValueError: If the root is not given, or none of the clips is there.
+    """
+    if data.shards is not None:
+        shards = open_shards(data.shards)
+        return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
+    clips = read_set(data.name, data.root, train=False, counts=data.scenes)
+    return None if clips is None else _reported(clips, data.root or CACHE)
+
+
+@cache
+def open_shards(root: str) -> Shards:
+    """Open shards, once."""
+    return Shards(root)
+
+
+def _reported(clips: ClipSet, root: Path | str) -> ClipSet:
+    print(clips.report(), flush=True)
+    if not len(clips):
+        raise ValueError(f"{root}: none of the clips that {clips.name} lists is on disk")
+    return clips

@@ -1,0 +1,124 @@
+"""The loaders of clips, or of groups of clips, in training and in tests."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from avblocks.data import (
+    AVBatch,
+    AVClip,
+    ClipDataset,
+    ClipError,
+    Groups,
+    KeyedBatches,
+    MixtureDataset,
+    collate,
+    read_clip,
+)
+from avblocks.data.dataset import ReadClip
+from avblocks.data.datasets import ClipSet, Item
+from avblocks.distributed import rank_and_world
+from recipes.common.data import Data, open_shards
+
+
+def train_loader(
+    clips: ClipSet, data: Data, *, batch: int, seed: int, groups: Groups | None = None
+) -> Callable[[int, int], DataLoader[AVBatch]]:
+    """Make the training loader of a process from its rank and the world size.
+
+    With `groups`, `batch` counts these; the clips of one stand in a row.
+    """
+
+    def loader(rank: int, world_size: int) -> DataLoader[AVBatch]:
+        samples = _grouped(dataset(clips, data, train=True, seed=seed), groups)
+        batches = KeyedBatches(
+            len(samples), batch_size=batch, seed=seed, rank=rank, world_size=world_size
+        )
+        return _loader(samples, batches, data, persistent=data.workers > 0)
+
+    return loader
+
+
+def test_loader(
+    clips: ClipSet,
+    data: Data,
+    *,
+    batch: int,
+    windows: int = 1,
+    whole: bool = False,
+    groups: Groups | None = None,
+) -> DataLoader[AVBatch]:
+    """Make the loader of each window of each clip once, shared out among the processes.
+
+    With `groups`, it is each of these once, and `batch` counts them.
+    """
+    clipwise = dataset(clips, data, train=False, seed=0, windows=windows, whole=whole)
+    samples, (rank, world) = _grouped(clipwise, groups), rank_and_world()
+    keys = [(0, index) for index in range(rank, len(samples), world)]
+    return _loader(samples, [keys[i : i + batch] for i in range(0, len(keys), batch)], data)
+
+
+def dataset(
+    clips: ClipSet,
+    data: Data,
+    *,
+    train: bool,
+    seed: int,
+    windows: int = 1,
+    whole: bool = False,
+) -> ClipDataset:
+    """The clips as samples, drawn at random for training and from the middle for evaluation.
+
+    How many may be skipped is up to `SkippedFiles`, which hears of all workers and lists them.
+    """
+    return ClipDataset(
+        clips,
+        seconds=data.seconds,
+        rate=data.rate,
+        size=data.size,
+        train=train,
+        seed=seed,
+        on_error=data.on_error,
+        max_skipped=1.0,
+        read=_reader(data),
+        windows=windows,
+        whole=whole,
+    )
+
+
+def _reader(data: Data) -> ReadClip:
+    read = read_clip if data.shards is None else open_shards(data.shards).read
+    return partial(_read_or_tell, read) if data.on_error == "raise" else read
+
+
+def _read_or_tell(read: ReadClip, item: Item, /, **window: Any) -> AVClip:
+    try:
+        return read(item, **window)
+    except ClipError as error:
+        remedy = "--data.on-error skip goes on without such files"
+        raise ClipError(error.path, f"{error.reason}; {remedy}") from error
+
+
+def _grouped(clips: ClipDataset, groups: Groups | None) -> ClipDataset | MixtureDataset:
+    return clips if groups is None else MixtureDataset(clips, groups)
+
+
+def _loader(
+    samples: Dataset[AVBatch],
+    batches: Iterable[Any],
+    data: Data,
+    *,
+    persistent: bool = False,
+) -> DataLoader[AVBatch]:
+    return DataLoader(
+        samples,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=data.workers,
+        timeout=data.timeout if data.workers else 0,
+        persistent_workers=persistent,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,137 @@
+"""Every data set by name: the reader of each split, and what recipes train and test on."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from avblocks.data.datasets import (
+    ClipSet,
+    audioset,
+    avsbench_avss,
+    avsbench_ms3,
+    avsbench_s4,
+    flickr_soundnet,
+    folder,
+    hold_out,
+    music,
+    stills,
+    vggsound,
+    vggsound_music,
+    vggss,
+)
+from avblocks.data.scenes import SceneSpec, scenes, scenes_as_avsbench, scenes_as_vggss
+from avblocks.data.scenes.dataset import VERSION
+
+DataName = Literal[
+    "scenes",
+    "scene_boxes",
+    "scene_masks",
+    "folder",
+    "class_folder",
+    "vggsound",
+    "vggsound_music",
+    "vggss",
+    "flickr",
+    "audioset",
+    "audioset_balanced",
+    "avsbench_s4",
+    "avsbench_ms3",
+    "avsbench_avss",
+]
+"""What recipes train on."""
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
+Counts = tuple[int, int]
+"""Scenes to train and to test on."""
+Splits = dict[str, Callable[[Path], ClipSet]]
+
+
+def _splits(reader: Callable[..., ClipSet], *names: str, key: str = "split") -> Splits:
+    return {name: partial(reader, **{key: name}) for name in names}
+
+
+READERS: dict[str, tuple[str, Splits]] = {
+    "scenes": ("small scenes made on the spot", _splits(scenes, "train", "test")),
+    "folder": ("any folder of video files with sound", {"all": folder}),
+    "vggsound": ("VGGSound", _splits(vggsound, "train", "test")),
+    "vggsound_music": ("VGGSound-Music", _splits(vggsound_music, "train", "test")),
+    "audioset": ("AudioSet", _splits(audioset, "unbalanced", "eval", "balanced")),
+    "music": ("MUSIC", _splits(music, "solo", "duet", key="part")),
+    "music21": ("MUSIC-21", _splits(music, "solo21", key="part")),
+    "avsbench_s4": ("AVSBench, one source", _splits(avsbench_s4, "train", "val", "test")),
+    "avsbench_ms3": ("AVSBench, several sources", _splits(avsbench_ms3, "train", "val", "test")),
+    "avsbench_avss": ("AVSBench, semantic", _splits(avsbench_avss, "train", "val", "test")),
+    "vggss": ("VGG-SS", {"test": vggss}),
+    "flickr": ("Flickr-SoundNet's test", {"test": flickr_soundnet}),
+    "stills": ("pairs of wav and jpg", {"all": stills}),
+}
+TRAIN_TEST = {
+    "vggsound": ("train", "test"),
+    "vggsound_music": ("train", "test"),
+    "audioset": ("unbalanced", "eval"),
+    "audioset_balanced": ("balanced", "eval"),
+    "avsbench_s4": ("train", "test"),
+    "avsbench_ms3": ("train", "test"),
+    "avsbench_avss": ("train", "test"),
+}
+"""Splits to train and to test on, of the data sets that are used as published."""
+
+
+def read_set(name: DataName, root: Path | None, *, train: bool, counts: Counts) -> ClipSet | None:
+    """List the clips that recipes train or test on.
+
+    Args:
+        name: What of.
+        root: Where it lies; scenes are kept in a cache folder unless it is given.
+        train: Whether to train, or to test on.
+        counts: Of scenes.
+
+    Returns:
+        The clips; of AVSBench, the pictures with masks; `None` to test on a folder without classes.
+
+    Raises:
+        ValueError: If the root is not given, or something in it is wrong.
+    """
+    if root is None and not name.startswith("scene"):
+        raise ValueError(f"the {name} preset needs --data.root DIR, the folder of its clips")
+    root = root or scenes_root(name)
+    if name in TRAIN_TEST:
+        reader = READERS[name.removesuffix("_balanced")][1][TRAIN_TEST[name][not train]]
+        return reader(root).per_frame() if name.startswith("avsbench") else reader(root)
+    match name:
+        case "folder":
+            return folder(root) if train else None
+        case "class_folder":
+            return hold_out(folder(root, classes=True))[not train]
+        case "vggss":
+            return vggsound(root, split="train") if train else vggss(root)
+        case "flickr":
+            return stills(root / "train") if train else flickr_soundnet(root / "test")
+        case _:
+            return _scenes(name, root, train=train, counts=counts)
+
+
+def scenes_root(name: str = "scenes") -> Path:
+    """The folder that scenes are kept in unless another is given."""
+    return CACHE / f"scenes-{VERSION}{'-few-silent' if name == 'scene_boxes' else ''}"
+
+
+def _scenes(name: str, root: Path, *, train: bool, counts: Counts) -> ClipSet:
+    # Where silent objects are seen oftener than what sounds, contrast learns to point at them.
+    spec = SceneSpec(min_silent=0, max_silent=1) if name == "scene_boxes" else SceneSpec()
+    split = "train" if train else "test"
+    clips = scenes(root, split=split, num_clips=counts[not train], spec=spec)
+    if name == "scene_masks":
+        base = scenes_as_avsbench(root, part="avss")
+        return _among(clips, avsbench_avss(base, split=split).per_frame())
+    if name == "scene_boxes" and not train:
+        return _among(clips, vggss(scenes_as_vggss(root)))
+    return clips
+
+
+def _among(scenes: ClipSet, clips: ClipSet) -> ClipSet:
+    """Keep what is made of the given scenes; the folder may hold more."""
+    ids = {item.id[:11] for item in scenes.items}
+    return replace(clips, items=tuple(item for item in clips.items if item.id[:11] in ids))

@@ -1,0 +1,82 @@
+"""The loss curve of a run, drawn from its metrics file."""
+
+import math
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from recipes.engine.log import Row, read_rows
+
+
+def loss_curve(csv_path: Path, png_path: Path) -> None:
+    """Draw the training loss of each step and epoch, and what evaluations measured.
+
+    Args:
+        csv_path: A run's `metrics.csv`.
+        png_path: The picture to write.
+
+    Raises:
+        ValueError: If the file has no row yet.
+    """
+    rows = read_rows(csv_path)
+    if not rows:
+        raise ValueError(f"{csv_path} has no row to draw")
+    scores = sorted({name for row in rows for name in row if name.startswith("eval/")})
+    figure = Figure(figsize=(8, 7 if scores else 4), layout="constrained")
+    axes = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
+    _draw_loss(axes[0], [row for row in rows if "loss" in row])
+    for name in scores:
+        points = [row for row in rows if name in row]
+        label = name.removeprefix("eval/")
+        axes[1].plot(
+            [p["epoch"] for p in points], [p[name] for p in points], "o-", ms=3, label=label
+        )
+    if scores:
+        axes[1].set_ylabel("evaluation")
+        axes[1].legend(fontsize="small")
+    axes[-1].set_xlabel("epoch")
+    for ax in axes:
+        ax.grid(alpha=0.3)
+    figure.savefig(png_path, dpi=120)
+
+
+def _draw_loss(ax: Axes, rows: list[Row]) -> None:
+    epochs, losses = [row["epoch"] for row in rows], [row["loss"] for row in rows]
+    ax.plot(epochs, losses, color="tab:blue", alpha=0.25, lw=0.8, label="each step")
+    ax.plot(epochs, smooth(losses), color="tab:blue", lw=1.5, label="smoothed")
+    means = epoch_means(rows)
+    ax.plot(
+        [n - 0.5 for n in means], list(means.values()), "o", ms=4, color="k", label="epoch mean"
+    )
+    ax.set_ylabel("training loss")
+    if rows:
+        ax.legend(fontsize="small")
+
+
+def smooth(values: list[float], *, weight: float = 0.95) -> list[float]:
+    """Return the exponential mean of the values up to each one, free of start-up bias.
+
+    >>> smooth([2.0, 2.0, 2.0])
+    [2.0, 2.0, 2.0]
+    """
+    total = norm = 0.0
+    smoothed = []
+    for value in values:
+        total, norm = weight * total + (1 - weight) * value, weight * norm + (1 - weight)
+        smoothed.append(total / norm)
+    return smoothed
+
+
+def epoch_means(rows: list[Row]) -> dict[int, float]:
+    """Return the mean training loss of each epoch, counted from 1.
+
+    >>> epoch_means([{"epoch": 0.5, "loss": 3.0}, {"epoch": 1.0, "loss": 1.0}])
+    {1: 2.0}
+    """
+    losses: dict[int, list[float]] = {}
+    for row in rows:
+        if "loss" in row:
+            # The step that ends an epoch stands at a whole number and belongs to it.
+            losses.setdefault(math.ceil(row["epoch"]), []).append(row["loss"])
+    return {epoch: sum(values) / len(values) for epoch, values in losses.items()}

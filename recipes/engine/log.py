@@ -1,0 +1,171 @@
+"""What a run tells: metrics.csv, TensorBoard, a progress bar, a line for each epoch."""
+
+import csv
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO
+
+from tqdm import tqdm
+
+from avblocks.checkpoint.saves import replace_text
+from recipes.engine.plan import Plan
+
+Row = dict[str, float]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a metrics file: one dict a row, without its empty cells.
+
+    A last line without its end, left by a killed run, is not a row.
+    """
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    lines = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
+    return [{name: float(cell) for name, cell in line.items() if cell} for line in lines]
+
+
+class Table:
+    """Rows of numbers in a CSV file; a new name adds a column."""
+
+    def __init__(self, path: Path, *, rows: Iterable[Row] = ()) -> None:
+        self.path = path
+        self._rewrite(list(rows), ["step", "epoch"])
+
+    def append(self, row: Row) -> None:
+        """Add a row."""
+        if row.keys() - set(self._names):
+            self.flush()
+            self._file.close()
+            self._rewrite(read_rows(self.path), self._names, row)
+        self._file.write(_line(row, self._names))
+
+    def flush(self) -> None:
+        """Force all rows to disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush, and end."""
+        self.flush()
+        self._file.close()
+
+    def _rewrite(self, rows: list[Row], names: list[str], new: Row | None = None) -> None:
+        seen = [name for row in [*rows, new or {}] for name in row]
+        self._names = list(dict.fromkeys([*names, *seen]))
+        lines = [_line(row, self._names) for row in rows]
+        replace_text(self.path, "".join([",".join(self._names) + "\n", *lines]))
+        self._file: IO[str] = self.path.open("a", encoding="utf-8", newline="")
+
+
+def _line(row: Row, names: list[str]) -> str:
+    return (
+        ",".join(repr(row[name]).removesuffix(".0") if name in row else "" for name in names) + "\n"
+    )
+
+
+class Report:
+    """All that one run tells, in its folder and on the terminal.
+
+    Args:
+        folder: The run folder.
+        plan: The run's length.
+        start: The step that the run goes on from: later rows are dropped.
+        every: Steps between TensorBoard points.
+    """
+
+    def __init__(self, folder: Path, *, plan: Plan, start: int, every: int) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self.plan = plan
+        self.every = every
+        rows = read_rows(folder / "metrics.csv") if start else []
+        rows = [row for row in rows if row["step"] <= start]
+        self.rows = Table(folder / "metrics.csv", rows=rows)
+        self.evaluated = {int(row["step"]): _scores(row) for row in rows if _scores(row)}
+        self._losses = self._epoch_so_far(rows)
+        self._left_out = sum("nonfinite" in row for row in rows)
+        self._since = time.monotonic()
+        self._board = SummaryWriter(
+            str(folder / "tensorboard"), purge_step=start + 1 if start else 0
+        )
+        self._bar = tqdm(
+            total=plan.stop,
+            initial=start,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Record a training step: its losses, lr, gradient norm and samples per second."""
+        self.rows.append({"step": step, "epoch": self.plan.epoch(step), **values})
+        self._losses.append(values["loss"])
+        self._bar.update()
+        if step % self.every == 0 or step == self.plan.stop:
+            shown = {name: f"{values[name]:.3g}" for name in ("loss", "lr", "samples_per_s")}
+            self._bar.set_postfix(shown, refresh=False)
+            self._write_board(step, {f"train/{name}": value for name, value in values.items()})
+        if self.plan.ends_epoch(step) or step == self.plan.stop:
+            self._say_epoch(step, values)
+
+    def left_out(self, step: int, fault: str) -> None:
+        """Record and print that a step was left out, and why."""
+        self._left_out += 1
+        self.rows.append({"step": step, "epoch": self.plan.epoch(step), "nonfinite": 1.0})
+        self._bar.update()
+        self._write_board(step, {"train/nonfinite": self._left_out})
+        self.say(f"{fault}; step left out, {self._left_out} so far")
+        if self.plan.ends_epoch(step):
+            self._losses = []
+
+    def evaluation(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record and print the result of an evaluation."""
+        self.evaluated[step] = dict(scores)
+        named = {f"eval/{name}": value for name, value in scores.items()}
+        self.rows.append({"step": step, "epoch": self.plan.epoch(step), **named})
+        self._write_board(step, named)
+        listed = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        self.say(f"  evaluation after step {step}: {listed or 'nothing measured'}")
+        self._since = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress bar."""
+        self._bar.write(text, file=sys.stdout)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Write out everything."""
+        self.rows.close()
+        self._board.close()
+        self._bar.close()
+
+    def _say_epoch(self, step: int, values: Mapping[str, float]) -> None:
+        plan, losses = self.plan, self._losses
+        self.say(
+            f"epoch {min(plan.epoch(step), plan.epochs):.4g}/{plan.epochs}  step {step}  "
+            f"loss {sum(losses) / len(losses):.4g}  lr {values['lr']:.3g}  "
+            f"{values['samples_per_s']:.3g} samples/s  {time.monotonic() - self._since:.0f} s"
+        )
+        self._losses = []
+        self._since = time.monotonic()
+
+    def _epoch_so_far(self, rows: Iterable[Row]) -> list[float]:
+        losses: list[float] = []
+        for row in rows:
+            if "loss" in row:
+                losses.append(row["loss"])
+            if row.keys() & {"loss", "nonfinite"} and self.plan.ends_epoch(int(row["step"])):
+                losses = []
+        return losses
+
+    def _write_board(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+
+def _scores(row: Row) -> Row:
+    return {k.removeprefix("eval/"): v for k, v in row.items() if k.startswith("eval/")}

@@ -1,0 +1,105 @@
+"""Study: what pre-training, both modalities and each fusion are worth in classifying scenes.
+
+On held-out scenes, for each seed: a linear probe on the pre-trained encoder, on an untrained one,
+and on the pre-trained one given the image or the audio alone (the probe is then trained that way
+too); fine-tuning from the pre-trained encoder and from scratch; and a pre-training with its probe
+for no fusion, token, dense and factorized fusion.
+
+Command:
+    python -m recipes.study.classification          (three seeds: some two hours on two CPU cores)
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from recipes.common.cli import run_cli
+from recipes.common.data import SCENES_DATA, test_set, train_set
+from recipes.study.runs import Study, Task, result, run_all, write_results
+
+FUSIONS = {
+    "none": ("--model.fusion-layers", "none"),
+    "token": ("--model.fusion", "token"),
+    "dense": ("--model.fusion", "dense"),
+    "factorized": ("--model.fusion", "factorized"),
+}
+SCENES = (240, 480)
+
+
+PRESETS = {"study": ("three seeds of everything", Study())}
+
+
+def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task]:
+    """List the runs of one seed."""
+    common = ("--run.seed", str(seed), "--data.scenes", *map(str, SCENES), "--data.workers", "1")
+
+    def pretrain(fusion: str) -> Task:
+        return Task(
+            recipe="paper_pretrain",
+            folder=folder / f"pretrain-{fusion}",
+            options=(*common, *FUSIONS[fusion], "--probe-every", "100", *options),
+            leaves="reconstruction.png",
+        )
+
+    def classify(recipe: str, name: str, *more: str, start: str | None = None) -> Task:
+        begin = folder / start if start else None
+        return Task(
+            recipe=recipe,
+            folder=folder / name,
+            options=(
+                *common,
+                "--checkpoint",
+                str(begin),
+                "--evaluate-every",
+                "100",
+                *more,
+                *options,
+            ),
+            after=begin,
+        )
+
+    probe, finetune = partial(classify, "paper_linear_probe"), partial(classify, "paper_finetune")
+    main = "pretrain-factorized"
+    return [
+        *(pretrain(fusion) for fusion in FUSIONS),
+        *(probe(f"probe-{f}", *words, start=f"pretrain-{f}") for f, words in FUSIONS.items()),
+        probe("probe-untrained"),
+        probe("probe-image", "--given", "image", start=main),
+        probe("probe-audio", "--given", "audio", start=main),
+        finetune("finetune-pretrained", start=main),
+        finetune("finetune-scratch", "--layer-decay", "1"),
+    ]
+
+
+def main(config: Study) -> None:
+    """Run what is not done yet, then write the table."""
+    data = replace(SCENES_DATA, scenes=SCENES)
+    for make in (train_set, test_set):  # once, before several runs would
+        make(data)
+    folders = config.folders
+    seeds = [runs(folder, seed=n, options=config.options) for n, folder in enumerate(folders)]
+    run_all([run for listed in seeds for run in listed], jobs=config.jobs)
+
+    def accuracy(name: str, given: str = "both") -> list[float]:
+        return [result(folder / name)["scores"][given]["all"]["top1"] for folder in folders]
+
+    write_results(
+        config.out / "classification.json",
+        {
+            "linear_probe": {
+                "pretrained": accuracy("probe-factorized"),
+                "untrained": accuracy("probe-untrained"),
+                "image_only": accuracy("probe-image", "image"),
+                "audio_only": accuracy("probe-audio", "audio"),
+            },
+            "finetune": {
+                "pretrained": accuracy("finetune-pretrained"),
+                "scratch": accuracy("finetune-scratch"),
+            },
+            "fusion": {name: accuracy(f"probe-{name}") for name in FUSIONS},
+        },
+    )
+
+
+if __name__ == "__main__":
+    run_cli(main, presets=PRESETS, doc=__doc__)

@@ -1,0 +1,148 @@
+"""Many runs of recipes as one study: commands, some after others; stopped, it goes on."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from tqdm import tqdm
+
+from avblocks.checkpoint.saves import exists, replace_text
+from recipes.engine.folder import checkpoints, versions
+from recipes.engine.run import Folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is run."""
+
+    run: Folder = field(default_factory=Folder)
+    """Folder of all the runs."""
+
+    seeds: int = 3
+    """How many seeds, from 0."""
+
+    jobs: int = 2
+    """Runs at a time."""
+
+    out: Path = Path("docs/results")
+    """Folder for the figures, one a seed in each list."""
+
+    options: tuple[str, ...] = ()
+    """Options for every run, such as `--epochs 2` for a trial."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folder of each seed's runs."""
+        return [self.run.folder / f"seed-{seed}" for seed in range(self.seeds)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One run of a recipe."""
+
+    recipe: str
+    """Its name below `recipes`."""
+
+    folder: Path
+    """Its run folder."""
+
+    options: tuple[str, ...] = ()
+    """Words of its command line but the run folder."""
+
+    after: Path | None = None
+    """Folder of the run that must be finished before."""
+
+    leaves: str = "scores.json"
+    """The last file that a finished run leaves in its folder."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is finished."""
+        return (self.folder / self.leaves).is_file()
+
+    @property
+    def command(self) -> str:
+        """What is run."""
+        return shlex.join(["python", "-m", f"recipes.{self.recipe}", *self.options])
+
+
+def run_all(runs: Sequence[Task], *, jobs: int) -> None:
+    """Run what is not done yet, `jobs` at a time; a run that was cut off goes on.
+
+    Args:
+        runs: Each later in the list than the one it comes after.
+        jobs: How many to run at a time; each has its share of the cores.
+
+    Raises:
+        ValueError: If a run failed; the message names its log and gives the last line of it.
+    """
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    started: dict[Path, Future[None]] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        for run in runs:
+            earlier = started.get(run.after) if run.after else None
+            started[run.folder] = pool.submit(_run, run, earlier, threads)
+        try:
+            for future in tqdm(started.values(), "runs", unit="run"):
+                future.result()
+        finally:  # After a failure, what has not begun is not begun.
+            pool.shutdown(cancel_futures=True)
+
+
+def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
+    if earlier is not None:
+        earlier.result()
+    run.folder.mkdir(parents=True, exist_ok=True)
+    command = run.folder / "command.txt"
+    if command.is_file() and command.read_text(encoding="utf-8") != run.command:
+        raise ValueError(f"{run.folder} holds a run of other settings, see {command}: delete it")
+    if run.done:
+        return
+    command.write_text(run.command, encoding="utf-8")
+    resume = ["--run.resume"] if exists(checkpoints(run.folder)) else []
+    words = [*run.options, "--run.dir", str(run.folder), *resume]
+    log = run.folder / "log.txt"
+    with log.open("a", encoding="utf-8") as file:
+        code = subprocess.run(
+            [sys.executable, "-m", f"recipes.{run.recipe}", *words],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            check=False,
+        ).returncode
+    if code or not run.done:
+        last = (log.read_text(encoding="utf-8").strip().splitlines() or ["no output"])[-1]
+        raise ValueError(f"{run.recipe} ended with exit code {code}, see {log}: {last}")
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """Return what a run left in `scores.json`."""
+    return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Write a study's numbers with the versions they came from, and print mean and spread."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(path, json.dumps({**results, "versions": versions()}, indent=2) + "\n")
+    for name, values in _lists(results):
+        spread = f" +- {stdev(values):.2f}" if len(values) > 1 else ""
+        print(f"{name}: {mean(values):.2f}{spread}  {[round(value, 2) for value in values]}")
+    print(f"written: {path}")
+
+
+def _lists(results: Mapping[str, Any], prefix: str = "") -> list[tuple[str, list[float]]]:
+    found = []
+    for name, value in results.items():
+        if isinstance(value, Mapping):
+            found += _lists(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            found.append((prefix + name, value))
+    return found
