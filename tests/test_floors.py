@@ -38,38 +38,6 @@ FLOORS: dict[str, int] = {
     "recipes.common": 10,
     "recipes": 11,
 }
-SEES_ONLY`.
-"""
-
-import ast
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-ROOT = Path(__file__).parents[1]
-
-FLOORS: dict[str, int] = {
-    "avblocks.shapes": 0,
-    "avblocks.files": 0,
-    "avblocks.audio": 1,
-    "avblocks.optim": 1,
-    "avblocks.nn": 1,
-    "avblocks.metrics": 1,
-    "avblocks.fusion": 2,
-    "avblocks.data": 2,
-    "avblocks.viz": 2,
-    "avblocks.encoder": 3,
-    "avblocks.decoder": 3,
-    "avblocks.mae": 4,
-    "avblocks.heads": 4,
-    "avblocks.build": 5,
-    "avblocks.flops": 5,
-    "avblocks.diagram": 5,
-    "avblocks.checkpoint": 6,
-    "avblocks": 8,
-    "recipes": 9,
-}
 SEES_ONLY: dict[str, set[str]] = {
     "avblocks.data": {"avblocks.shapes", "avblocks.files", "avblocks.audio", "avblocks.seed"}
 }
