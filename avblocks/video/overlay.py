@@ -55,7 +55,7 @@ def draw_over(
         OSError: If the new one cannot be written.
     """
     with (
-        replacing(out) as half,
+        replacing(out, durable=False) as half,
         av.open(str(half), "w", format="mp4") as container,
         open_media(path) as media,
     ):

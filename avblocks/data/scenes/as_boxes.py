@@ -84,7 +84,7 @@ def _write_still(scene: Scene, place: Place, *, base: Path, spec: SceneSpec) -> 
                 ElementTree.SubElement(element, "name").text = str(label)
                 for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
                     ElementTree.SubElement(element, side).text = str(round(_SIDE * value))
-    with replacing(_notes(base, scene.id)) as half:
+    with replacing(_notes(base, scene.id), durable=False) as half:
         ElementTree.ElementTree(annotation).write(half, encoding="utf-8")
 
 
