@@ -69,7 +69,7 @@ class StreamHead(nn.Module):
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b classes"]:
         """Logits of a stream."""
         pooled = self.pool(tokens)
-        expect("pooled tokens", pooled, "b d", d=self.linear.in_features)
+        expect(**{"pooled tokens": (pooled, "b d")}, d=self.linear.in_features)
         return self.linear(self.norm(pooled))
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from avblocks.data.datasets._annotations import read_json
+from avblocks.data.datasets.annotations import read_json
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_picture, write_wave
