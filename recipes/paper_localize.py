@@ -10,7 +10,7 @@ Commands:
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    Shares in per cent, of maps of the own sound, of a stranger's (swapped) and of silence. Beside
+    Shares in per cent, of maps of the matched audio, of mismatched audio and of silence. Beside
     them, of a frozen encoder, what its last fusion looks at (fusion_attention), and two cheats that
     do not look at all: the centre box and the whole image.
 """
@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd
-from avblocks.data.mismatch import with_strangers
+from avblocks.data import FrontEnd, mismatched_pairs
+from avblocks.data.scenes import scene_mismatched
 from avblocks.heads import Localizer
 from avblocks.tasks.localize import PICTURE, Localization, localization_picture, localization_scores
 from recipes.common.cli import run_cli
@@ -105,7 +105,7 @@ def main(config: Config) -> None:
     if config.batch < 2:
         raise ValueError("--batch must be at least 2: clips are told from others of their batch")
     train, test = annotated_sets(config, names=NAMES, needs="boxes")
-    pairs = with_strangers(test, scenes=data.name == "scene_boxes")
+    pairs = mismatched_pairs(test, scene_mismatched(test) if data.name == "scene_boxes" else None)
     model = build(config, classes=train.classes)
     rule = "flickr" if data.name == "flickr" else "vggss"
     train_and_test(

@@ -9,8 +9,8 @@ Commands:
     python -m recipes.paper_segment avsbench_s4 --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    mIoU and F under the names of what they average, with each picture's own sound, with that of a
-    stranger (swapped) and with silence.
+    mIoU and F under the names of what they average, with matched audio, with mismatched
+    audio and with silence.
 
 Try:
     --checkpoint None --layer-decay 1                 (from scratch: what pre-training is worth)
@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd
-from avblocks.data.mismatch import with_strangers
+from avblocks.data import FrontEnd, mismatched_pairs
+from avblocks.data.scenes import scene_mismatched
 from avblocks.heads import segmenter
 from avblocks.tasks.segment import PICTURE, Segmentation, segmentation_picture, segmentation_scores
 from recipes.common.cli import run_cli
@@ -100,7 +100,7 @@ def main(config: Config) -> None:
     if config.semantic and data.name in ("avsbench_s4", "avsbench_ms3"):
         raise ValueError(f"the masks of {data.name} are binary: leave --semantic out")
     train, test = annotated_sets(config, names=NAMES, needs="masks")
-    pairs = with_strangers(test, scenes=data.name == "scene_masks")
+    pairs = mismatched_pairs(test, scene_mismatched(test) if data.name == "scene_masks" else None)
     model = build(config, classes=train.classes)
     train_and_test(
         config,

@@ -19,9 +19,10 @@ from avblocks.data.frontend import FrontEnd as FrontEnd
 from avblocks.data.groups import FixedGroups as FixedGroups
 from avblocks.data.groups import Groups as Groups
 from avblocks.data.groups import RandomGroups as RandomGroups
+from avblocks.data.groups import mismatched_pairs as mismatched_pairs
 from avblocks.data.groups import paired as paired
-from avblocks.data.groups import strangers as strangers
 from avblocks.data.keyed import KeyedBatches as KeyedBatches
+from avblocks.data.mismatch import with_audio as with_audio
 from avblocks.data.mixture import Mixture as Mixture
 from avblocks.data.mixture import MixtureDataset as MixtureDataset
 from avblocks.data.mixture import mix as mix

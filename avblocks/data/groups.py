@@ -120,29 +120,41 @@ def paired(clips: ClipSet, pairs: PairSet) -> FixedGroups:
     return FixedGroups(tuple((place[first], place[second]) for first, second in ids))
 
 
-def strangers(clips: ClipSet, fits: Callable[[int, int], bool] | None = None) -> FixedGroups:
-    """Pair each clip with the next one that is of other classes: to test with a wrong sound.
+def mismatched_pairs(clips: ClipSet, fits: Callable[[int, int], bool] | None = None) -> FixedGroups:
+    """Pair each clip with the next one whose audio does not belong to its image, for testing.
+
+    The second clip of a pair is of another file and shares no class with the first; `with_audio`
+    plays its audio to the image of the first. Without classes any clip of another file will do.
 
     Args:
         clips: The data set.
-        fits: Whether the second of two places is a stranger to the first; if not given, whether
-            they share no class.
+        fits: Whether the indices of two clips make a pair, as a further condition;
+            `scene_mismatched` gives it for scenes, where several classes share a timbre.
 
     Raises:
-        ValueError: If a clip has no stranger.
+        ValueError: If a clip has no partner.
 
     >>> from avblocks.data.datasets.clipset import Item
-    >>> items = tuple(Item(id=str(n), path="", labels=(n // 2,)) for n in range(4))
-    >>> strangers(ClipSet(name="demo", items=items)).places
+    >>> items = tuple(Item(id=str(n), path=f"{n}.mp4", labels=(n // 2,)) for n in range(4))
+    >>> mismatched_pairs(ClipSet(name="demo", items=items)).places
     ((0, 2), (1, 2), (2, 0), (3, 0))
     """
-    labels = [set(item.labels) for item in clips.items]
-    fits = fits or (lambda one, other: not labels[one] & labels[other])
+    count = len(clips)
     pairs = []
-    for first in range(len(clips)):
-        others = (place % len(clips) for place in range(first + 1, first + len(clips)))
-        second = next((place for place in others if fits(first, place)), None)
+    for first in range(count):
+        others = ((first + step) % count for step in range(1, count))
+        second = next((n for n in others if _mismatched(clips, first, n, fits)), None)
         if second is None:
-            raise ValueError(f"{clips.items[first].path}: all other clips are of its classes")
+            path = clips.items[first].path
+            raise ValueError(f"{path}: no clip of another file and of other classes fits it")
         pairs.append((first, second))
     return FixedGroups(tuple(pairs))
+
+
+def _mismatched(
+    clips: ClipSet, first: int, second: int, fits: Callable[[int, int], bool] | None
+) -> bool:
+    one, other = clips.items[first], clips.items[second]
+    if one.path == other.path or set(one.labels) & set(other.labels):
+        return False
+    return fits is None or fits(first, second)

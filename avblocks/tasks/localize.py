@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from avblocks import AVEncoder
 from avblocks.data import AVBatch, FrontEnd
-from avblocks.data.mismatch import SOUNDS, heard
+from avblocks.data.mismatch import AUDIO, with_audio
 from avblocks.distributed import gather_rows
 from avblocks.heads import Localizer, fusion_map, localization_loss, to_frame
 from avblocks.metrics import (
@@ -115,42 +115,42 @@ def localization_scores(
         and max F1 where the silenced pictures, in which nothing sounds, are the negatives.
     """
     looks = model.frozen and len(model.encoder.fusion_blocks) > 0
-    names = (*SOUNDS, *(["fusion_attention"] if looks else []), *CHEATS)
+    names = (*AUDIO, *(["fusion_attention"] if looks else []), *CHEATS)
     names = names[:1] if brief else names
     rows = {(name, what): [torch.zeros(0)] for name in names for what in (*RULES, "confidence")}
     for batch in tested(model, loader, on_batch):
-        truth = truths(heard(batch, "own"), rule)
+        truth = truths(with_audio(batch, "matched"), rule)
         for name in names:
             maps = _maps(model, batch, name).cpu().expand_as(truth)
             rows[name, "confidence"].append(map_confidence(maps))
             for what, score in RULES.items():
                 rows[name, what].append(score(maps, truth))
     found = {key: gather_rows(torch.cat(parts)) for key, parts in rows.items()}
-    if not len(found["own", "confidence"]):
+    if not len(found["matched", "confidence"]):
         return {}
     scores = {name: _shares({what: found[name, what] for what in RULES}) for name in names}
-    return scores if brief else {**scores, "own": {**scores["own"], **_detection(found)}}
+    return scores if brief else {**scores, "matched": {**scores["matched"], **_detection(found)}}
 
 
 def _maps(model: Localization, batch: AVBatch, name: str) -> Tensor:
     """Maps of a sound, of the fusion's attention, or of a cheat."""
     match name:
         case "fusion_attention":
-            return model.attention(heard(batch, "own"))
+            return model.attention(with_audio(batch, "matched"))
         case "center_box":
             return center_box(size=SIDE)
         case "whole_image":
             return whole_image(size=SIDE)
         case _:
-            return model.maps(heard(batch, name))
+            return model.maps(with_audio(batch, name))
 
 
 def _detection(found: Mapping[tuple[str, str], Tensor]) -> dict[str, float]:
     """How well confidence tells pictures with their sound from silenced ones."""
-    ciou = found["own", "ciou_adaptive"]
+    ciou = found["matched", "ciou_adaptive"]
     curve = detection_curve(
         torch.cat([ciou, torch.full_like(ciou, torch.nan)]),
-        torch.cat([found["own", "confidence"], found["silenced", "confidence"]]),
+        torch.cat([found["matched", "confidence"], found["silenced", "confidence"]]),
     )
     return {
         "average_precision": 100 * curve.average_precision(),
@@ -172,11 +172,12 @@ def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
 @torch.no_grad()
 def localization_picture(model: Localization, batch: AVBatch, folder: Path, *, rule: Rule) -> None:
     """Draw pictures with the edge of the truth, and the maps of each sound over them."""
-    own = heard(batch, "own")
+    own = with_audio(batch, "matched")
     image = model.front_end.normalize.undo(model.front_end(own)[0])
     image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
     edge = truths(own, rule) > 0
     columns = {"image": outline(image, edge)}
-    for sound in SOUNDS:
-        columns[f"sound {sound}"] = outline(overlay(image, model.maps(heard(batch, sound))), edge)
+    for audio in AUDIO:
+        maps = model.maps(with_audio(batch, audio))
+        columns[f"{audio} audio"] = outline(overlay(image, maps), edge)
     save_figure(panel(columns), folder / PICTURE)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avblocks import AVEncoder
 from avblocks.data import AVBatch, FrontEnd
-from avblocks.data.mismatch import SOUNDS, heard
+from avblocks.data.mismatch import AUDIO, with_audio
 from avblocks.distributed import gather_lists, gather_rows
 from avblocks.heads import Segmenter, segmentation_loss
 from avblocks.metrics import (
@@ -103,10 +103,10 @@ def segmentation_scores(
         on_batch: Called with each batch, for instance to count skipped files.
         brief: Whether to leave out all but the own sound.
     """
-    found = {sound: _Found() for sound in (SOUNDS[:1] if brief else SOUNDS)}
+    found = {sound: _Found() for sound in (AUDIO[:1] if brief else AUDIO)}
     for batch in tested(model, loader, on_batch):
         for sound, measured in found.items():
-            one = heard(batch, sound)
+            one = with_audio(batch, sound)
             logits, truth = model.logits(one).float(), model.truth(one)
             measured.add(logits, truth, model)
     scores = {sound: measured.scores() for sound, measured in found.items()}
@@ -116,11 +116,11 @@ def segmentation_scores(
 @torch.no_grad()
 def segmentation_picture(model: Segmentation, batch: AVBatch, folder: Path) -> None:
     """Draw pictures with the true mask, and with those found from each sound."""
-    own = heard(batch, "own")
+    own = with_audio(batch, "matched")
     image = model.front_end.normalize.undo(model.front_end(own)[0])
     truth = model.truth(own)
     columns = {"image": image.cpu(), "truth": outline(mask_overlay(image, truth), truth > 0)}
-    for sound in SOUNDS:
-        found = predicted_classes(model.logits(heard(batch, sound)).float())
-        columns[f"found, sound {sound}"] = outline(mask_overlay(image, found), found > 0)
+    for audio in AUDIO:
+        found = predicted_classes(model.logits(with_audio(batch, audio)).float())
+        columns[f"{audio} audio"] = outline(mask_overlay(image, found), found > 0)
     save_figure(panel(columns), folder / PICTURE)

@@ -60,9 +60,9 @@ def main(config: Study) -> None:
         return scores("segment", row, "miou_no_background")
 
     localization = {
-        "ciou_adaptive": ciou("own"),
-        "ciou_adaptive_auc": scores("localize", "own", "ciou_adaptive_auc"),
-        "swapped_audio": ciou("swapped"),
+        "ciou_adaptive": ciou("matched"),
+        "ciou_adaptive_auc": scores("localize", "matched", "ciou_adaptive_auc"),
+        "swapped_audio": ciou("mismatched"),
         "silenced": ciou("silenced"),
         "fusion_attention": ciou("fusion_attention"),
         "center_box": round(ciou("center_box")[0], 1),
@@ -75,10 +75,10 @@ def main(config: Study) -> None:
         "blank_image": sdr("blank"),
     }
     segmentation = {
-        "miou_no_background": miou("own"),
-        "fscore_avsbench": scores("segment", "own", "fscore_avsbench"),
+        "miou_no_background": miou("matched"),
+        "fscore_avsbench": scores("segment", "matched", "fscore_avsbench"),
         "silenced": miou("silenced"),
-        "swapped_audio": miou("swapped"),
+        "swapped_audio": miou("mismatched"),
     }
     write_results(config.out / "localization.json", localization)
     write_results(config.out / "separation.json", separation)
