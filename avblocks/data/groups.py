@@ -120,41 +120,44 @@ def paired(clips: ClipSet, pairs: PairSet) -> FixedGroups:
     return FixedGroups(tuple((place[first], place[second]) for first, second in ids))
 
 
-def mismatched_pairs(clips: ClipSet, fits: Callable[[int, int], bool] | None = None) -> FixedGroups:
-    """Pair each clip with the next one whose audio does not belong to its image, for testing.
+def unlike_classes(clips: ClipSet) -> Callable[[int, int], bool]:
+    """Return a function of two indices: whether the clips have no class in common."""
+    labels = [set(item.labels) for item in clips.items]
+    return lambda first, second: not labels[first] & labels[second]
 
-    The second clip of a pair is of another file and shares no class with the first; `with_audio`
-    plays its audio to the image of the first. Without classes any clip of another file will do.
+
+def mismatched_pairs(
+    clips: ClipSet, unlike: Callable[[int, int], bool] | None = None
+) -> FixedGroups:
+    """Pair each clip with the next one of another file and other classes, to lend its audio.
+
+    `with_audio` plays the audio of the second clip of a pair to the image of the first.
 
     Args:
-        clips: The data set.
-        fits: Whether the indices of two clips make a pair, as a further condition;
-            `scene_mismatched` gives it for scenes, where several classes share a timbre.
+        clips: The data set; without classes, all clips of other files are mismatched.
+        unlike: A further condition on the indices of two clips; `scene_mismatched` gives one for
+            scenes, where several classes share a timbre.
 
     Raises:
-        ValueError: If a clip has no partner.
+        ValueError: If no other clip fits one.
 
     >>> from avblocks.data.datasets.clipset import Item
     >>> items = tuple(Item(id=str(n), path=f"{n}.mp4", labels=(n // 2,)) for n in range(4))
     >>> mismatched_pairs(ClipSet(name="demo", items=items)).places
     ((0, 2), (1, 2), (2, 0), (3, 0))
     """
-    count = len(clips)
+    items, differ = clips.items, unlike_classes(clips)
+
+    def fits(one: int, other: int) -> bool:
+        apart = items[one].path != items[other].path and differ(one, other)
+        return apart and (unlike is None or unlike(one, other))
+
     pairs = []
-    for first in range(count):
-        others = ((first + step) % count for step in range(1, count))
-        second = next((n for n in others if _mismatched(clips, first, n, fits)), None)
+    for first in range(len(clips)):
+        others = (index % len(clips) for index in range(first + 1, first + len(clips)))
+        second = next((index for index in others if fits(first, index)), None)
         if second is None:
-            path = clips.items[first].path
+            path = items[first].path
             raise ValueError(f"{path}: no clip of another file and of other classes fits it")
         pairs.append((first, second))
     return FixedGroups(tuple(pairs))
-
-
-def _mismatched(
-    clips: ClipSet, first: int, second: int, fits: Callable[[int, int], bool] | None
-) -> bool:
-    one, other = clips.items[first], clips.items[second]
-    if one.path == other.path or set(one.labels) & set(other.labels):
-        return False
-    return fits is None or fits(first, second)

@@ -26,7 +26,7 @@ def test_partners_are_of_other_files() -> None:
 
 
 @given(banned=st.sets(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=2))
-def test_fits_is_one_more_condition(banned: set[tuple[int, int]]) -> None:
+def test_unlike_is_one_more_condition(banned: set[tuple[int, int]]) -> None:
     labels = ((0,), (1,), (2,), (3,))
     found = mismatched_pairs(clips(*labels), lambda one, two: (one, two) not in banned)
     assert [one for one, _ in found.places] == [0, 1, 2, 3]
@@ -35,10 +35,10 @@ def test_fits_is_one_more_condition(banned: set[tuple[int, int]]) -> None:
         assert one != two and (one, two) not in banned and nearer <= banned
 
 
-@pytest.mark.parametrize("fits", [None, lambda one, two: False])
-def test_a_clip_without_a_partner_is_named(fits: object) -> None:
+@pytest.mark.parametrize("unlike", [None, lambda one, two: False])
+def test_a_clip_without_a_partner_is_named(unlike: object) -> None:
     with pytest.raises(ValueError, match="a: no clip of another file and of other classes"):
-        mismatched_pairs(clips((0,), (0,) if fits is None else (1,)), fits)  # type: ignore[arg-type]
+        mismatched_pairs(clips((0,), (0,) if unlike is None else (1,)), unlike)  # type: ignore[arg-type]
 
 
 @pytest.fixture

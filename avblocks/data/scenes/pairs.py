@@ -104,7 +104,7 @@ def scene_mismatched(clips: ClipSet) -> Callable[[int, int], bool]:
 
     Returns:
         From the indices of an image's clip and an audio's clip to whether they are mismatched;
-        `mismatched_pairs` takes it as ``fits``.
+        `mismatched_pairs` takes it as ``unlike``.
     """
     names = [name.replace("-", " ") for name in clips.classes]
     parts = [
