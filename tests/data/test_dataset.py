@@ -16,10 +16,10 @@ from avblocks.data import (
     TooManySkippedError,
     collate,
     read_clip,
-    sample_seed,
 )
 from avblocks.data.datasets import ClipSet, Item, folder
 from avblocks.data.scenes import SceneSpec, scenes
+from avblocks.seed import sample_seed
 
 FORMAT = ClipFormat(seconds=0.5, size=32, mels=32)
 
