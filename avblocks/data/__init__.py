@@ -19,9 +19,11 @@ from avblocks.data.frontend import FrontEnd as FrontEnd
 from avblocks.data.groups import FixedGroups as FixedGroups
 from avblocks.data.groups import Groups as Groups
 from avblocks.data.groups import RandomGroups as RandomGroups
+from avblocks.data.groups import mismatched_pairs as mismatched_pairs
 from avblocks.data.groups import paired as paired
-from avblocks.data.groups import strangers as strangers
 from avblocks.data.keyed import KeyedBatches as KeyedBatches
+from avblocks.data.mismatch import AUDIO as AUDIO
+from avblocks.data.mismatch import with_audio as with_audio
 from avblocks.data.mixture import Mixture as Mixture
 from avblocks.data.mixture import MixtureDataset as MixtureDataset
 from avblocks.data.mixture import mix as mix
@@ -29,6 +31,7 @@ from avblocks.data.mixture import swap as swap
 from avblocks.data.mixup import Mixup as Mixup
 from avblocks.data.mixup import smooth as smooth
 from avblocks.data.read import read_clip as read_clip
+from avblocks.data.skipped import SkippedFiles as SkippedFiles
 from avblocks.data.transforms import Normalize as Normalize
 from avblocks.data.transforms import apply_gain as apply_gain
 from avblocks.data.transforms import flip_images as flip_images

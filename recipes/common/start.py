@@ -1,13 +1,22 @@
 """Where a recipe's encoder starts: a run, an exported encoder, or a published file."""
 
 import json
+from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from avblocks import AVEncoder
-from avblocks.checkpoint import LoadReport, load_encoder, read_state
+from avblocks.checkpoint import (
+    LoadReport,
+    from_audiomae,
+    from_mae,
+    load_encoder,
+    load_weights,
+    read_state,
+)
 from avblocks.checkpoint import saves as _saves
+from avblocks.tasks import Pretraining
 from recipes.common.exported import WEIGHTS, check_same_numbers, clip_sizes, exported_sizes
 from recipes.common.model import Model
 from recipes.engine.folder import checkpoints
@@ -118,3 +127,29 @@ def _plain(value: Any) -> Any:
 
 def _words(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def load_pretrained(
+    model: Pretraining, *, image: Path | None, audio: Path | None
+) -> Collection[str]:
+    """Start the ViTs from published weights where given, and print the load reports.
+
+    Returns:
+        The names in the model that the files filled.
+
+    Raises:
+        ValueError: If a file is damaged or of another model; a final norm may be missing, as it is
+            in fine-tuned files.
+    """
+    names: list[str] = []
+    for modality, path, convert in (("image", image, from_mae), ("audio", audio, from_audiomae)):
+        if path is None:
+            continue
+        vit = model.mae.encoder.get_submodule(modality)
+        report = load_weights(vit, convert(read_state(path)))
+        print(f"{path}\n{report}", flush=True)
+        strange = [*report.unused, *(n for n in report.missing if not n.startswith("norm."))]
+        if strange:
+            raise ValueError(f"{path}: weights of another model, see {', '.join(strange[:4])} ...")
+        names += report.prefixed(f"mae.encoder.{modality}.").loaded
+    return names

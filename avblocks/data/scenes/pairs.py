@@ -96,7 +96,7 @@ def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
     return PairSet(f"{clips.name}, pairs", tuple(found), clips.classes, tuple(missing))
 
 
-def scene_strangers(clips: ClipSet) -> Callable[[int, int], bool]:
+def scene_mismatched(clips: ClipSet) -> Callable[[int, int], bool]:
     """Tell whether one scene's sound cannot come from what sounds in another's picture.
 
     Args:
