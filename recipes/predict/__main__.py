@@ -36,7 +36,7 @@ from typing import Annotated
 import tyro
 
 from avblocks.data import ClipError
-from avblocks.tasks.separate import Separation
+from avblocks.tasks import Separation
 from avblocks.video import open_windows
 from recipes.common.cli import users_errors
 from recipes.predict.results import write_results

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avblocks.data import AVBatch
 from avblocks.files import write_csv
-from avblocks.tasks.classify import Classification
+from avblocks.tasks import Classification
 from avblocks.video import VideoWindows, WindowBatch
 from recipes.predict.figures import class_lines, draw_classes
 from recipes.predict.trained import infer

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from avblocks.data import AVBatch
 from avblocks.metrics import predicted_classes
-from avblocks.tasks.localize import Localization
-from avblocks.tasks.segment import Segmentation
+from avblocks.tasks import Localization, Segmentation
 from avblocks.video import (
     Overlay,
     VideoWindows,

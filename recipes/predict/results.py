@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-from avblocks.tasks.classify import Classification
-from avblocks.tasks.localize import Localization
-from avblocks.tasks.segment import Segmentation
-from avblocks.tasks.separate import Separation
+from avblocks.tasks import Classification, Localization, Segmentation, Separation
 from avblocks.video import VideoWindows
 from recipes.predict.classes import write_classes
 from recipes.predict.overlays import write_localization, write_segmentation

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from avblocks.data.write import wave_writer
-from avblocks.tasks.separate import Separation
+from avblocks.tasks import Separation
 from avblocks.video import SpectrogramStrip, VideoWindows, WindowBatch, overlap_add
 from avblocks.video.batch import ImagePart
 from recipes.predict.figures import draw_spectrograms

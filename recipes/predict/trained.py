@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import torch
 from dacite import Config as Rules
 from dacite import DaciteError, from_dict
-from torch import Tensor, nn
+from torch import Tensor
 
 from avblocks.checkpoint import load_weights, saves
 from avblocks.data import AVBatch, ClipFormat
+from avblocks.tasks import Task
 from recipes.common.data import FREE
 from recipes.common.start import find
 from recipes.engine.folder import flat, plain
@@ -34,17 +35,19 @@ C = TypeVar("C")
 class TrainedModel:
     """A model in evaluation mode, on a GPU if there is one."""
 
-    model: nn.Module
-    """Task module, such as `avblocks.tasks.classify.Classification`."""
-
-    format: ClipFormat
-    """How a clip looks to the model."""
+    model: Task
+    """Front end, encoder and head, such as `avblocks.tasks.Classification`."""
 
     classes: tuple[str, ...]
     """Names of the classes, if it has any."""
 
     path: Path
     """Checkpoint, or exported folder."""
+
+    @property
+    def format(self) -> ClipFormat:
+        """How a clip looks to the model."""
+        return self.model.front_end.format
 
     @property
     def task(self) -> str:
@@ -85,7 +88,7 @@ def load_all(paths: Sequence[Path]) -> list[TrainedModel]:
 
 
 @torch.inference_mode()
-def infer(model: nn.Module, function: Callable[[AVBatch], Tensor], batch: AVBatch) -> Tensor:
+def infer(model: Task, function: Callable[[AVBatch], Tensor], batch: AVBatch) -> Tensor:
     """Call a function of a model with a batch on the model's device.
 
     Args:
@@ -96,7 +99,7 @@ def infer(model: nn.Module, function: Callable[[AVBatch], Tensor], batch: AVBatc
     Returns:
         The result in float32, on the CPU.
     """
-    return function(batch.to(next(model.parameters()).device)).float().cpu()
+    return function(batch.to(model.device)).float().cpu()
 
 
 def is_exported(folder: Path) -> bool:
@@ -162,9 +165,7 @@ def _load_exported(folder: Path) -> TrainedModel:
     from avblocks.tasks.load import load_task
 
     loaded = load_task(folder)
-    return TrainedModel(
-        model=loaded.task, format=loaded.format, classes=tuple(loaded.classes), path=folder
-    )
+    return TrainedModel(model=loaded.task, classes=tuple(loaded.classes), path=folder)
 
 
 def _load_run(run: Path) -> TrainedModel:
@@ -186,5 +187,4 @@ def _load_run(run: Path) -> TrainedModel:
         load_weights(model, weights, strict=True)
     except ValueError as error:
         raise ValueError(f"{path} cannot be used: {error}") from error
-    classes = tuple(values["classes"])
-    return TrainedModel(model=model, format=config.data.format, classes=classes, path=path)
+    return TrainedModel(model=model, classes=tuple(values["classes"]), path=path)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from video_files import samples as read_samples
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data import AVBatch, write_clip
-from avblocks.tasks.separate import Separation
+from avblocks.tasks import Separation
 from avblocks.video import open_windows
 from recipes import (
     paper_finetune,
@@ -28,10 +28,11 @@ from recipes import (
 from recipes.benchmark.footage import write_footage
 from recipes.common.start import find
 from recipes.engine.folder import recipe_of
+from recipes.export import cli as export_cli
 from recipes.predict.__main__ import cli, hop_of
 from recipes.predict.figures import class_lines
 from recipes.predict.results import write_results
-from recipes.predict.trained import infer, load_trained
+from recipes.predict.trained import infer, is_exported, load_all, load_trained
 
 SECONDS, SIDES = 1.3, (48, 84)
 
@@ -286,6 +287,32 @@ def test_what_a_run_says_of_itself_must_fit(
     file.write_text("{")
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         load_trained(folder)
+
+
+def test_an_exported_folder_needs_no_recipe(
+    run: Callable[[str], TrainedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not is_exported(run("probe").folder) and not is_exported(tmp_path)
+    (tmp_path / "config.json").write_text('{"format": "avblocks"}')
+    trained = load_trained(run("probe").folder)
+    module = ModuleType("avblocks.tasks.load")
+    loaded = SimpleNamespace(task=trained.model, classes=["a", "b"], format=trained.format)
+    monkeypatch.setattr(module, "load_task", lambda folder: loaded, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    (exported,) = load_all([tmp_path])
+    assert exported.model is trained.model and exported.format == DATA.format
+    assert (exported.classes, exported.path) == (("a", "b"), tmp_path)
+
+
+def test_an_exported_task_is_the_trained_one(
+    run: Callable[[str], TrainedRun], video: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("avblocks.tasks.load")
+    export_cli(["--checkpoint", str(run("probe").folder), "--out", str(tmp_path / "out")])
+    trained, exported = load_trained(run("probe").folder), load_trained(tmp_path / "out")
+    assert (exported.classes, exported.format) == (trained.classes, trained.format)
+    batch = next(open_windows(video, DATA.format).batches(3)).to_batch()
+    assert torch.equal(answers(trained.model, batch), answers(exported.model, batch))
 
 
 def test_a_weight_too_few_or_too_many_is_named(
