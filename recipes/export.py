@@ -33,7 +33,7 @@ from recipes.common.data import Data
 from recipes.common.exported import is_ours
 from recipes.common.model import Model, build_encoder
 from recipes.common.start import find
-from recipes.predict.facts import any_facts, rebuilt
+from recipes.predict.trained import read_run_config, rebuild_config
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 
@@ -65,10 +65,12 @@ def main(config: Config) -> None:
     if readme.exists() and not is_ours(config.out):
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
-    facts = any_facts(path, remedy=RUN)
+    facts = read_run_config(path, remedy=RUN)
     state = _saves.load(path)
     try:
-        sizes = rebuilt(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
+        sizes = rebuild_config(
+            Sizes, {name: facts["config"].get(name) for name in ("data", "model")}
+        )
         rate = facts["config"].get("drop_path", 0.0)
         encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
         load_weights(encoder, from_run(state["state_dict"]), strict=True)

@@ -108,18 +108,18 @@ def test_leaves_scores_and_pictures_and_resumes_exactly(
     assert all(torch.equal(value, states[1][n]) for n, value in states[0].items())
 
 
-def test_a_swapped_sound_is_that_of_a_stranger(root: Path) -> None:
+def test_mismatched_audio_is_that_of_another_class(root: Path) -> None:
     clips = vggss(root)
     pairs = mismatched_pairs(clips, scene_mismatched(clips))
     data = replace(paper_localize.SCENES.data, root=root, seconds=0.5, size=16, mels=32, workers=0)
     batch = next(iter(loader_of(clips, data, batch=4, whole=True, groups=pairs)))
-    own, swapped, silenced = (with_audio(batch, name) for name in AUDIO)
-    assert torch.equal(own.image, swapped.image) and own.paths == swapped.paths
-    assert torch.equal(own.audio, batch.audio[0::2]) and not silenced.audio.any()
+    matched, mismatched, silenced = (with_audio(batch, name) for name in AUDIO)
+    assert torch.equal(matched.image, mismatched.image) and matched.paths == mismatched.paths
+    assert torch.equal(matched.audio, batch.audio[0::2]) and not silenced.audio.any()
     for row, (first, second) in enumerate(pairs.places[:4]):
-        assert own.paths[row] == clips.items[first].path
+        assert matched.paths[row] == clips.items[first].path
         alone = next(iter(loader_of(clips, data, batch=1, groups=type(pairs)(((second, first),)))))
-        assert torch.equal(swapped.audio[row], alone.audio[0])
+        assert torch.equal(mismatched.audio[row], alone.audio[0])
         (label,), (other,) = clips.items[first].labels, clips.items[second].labels
         assert PARTS[other][0] not in TIMBRES_OF_LOOK[PARTS[label][1]]
     assert mismatched_pairs(clips).places[0] == (0, 1)
