@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avblocks.checkpoint.saves import replace_text
+from avblocks.files import write_text
 from avblocks.metrics import confusion_matrix
 from avblocks.tasks.predictions import Predictions
 
@@ -31,7 +31,7 @@ def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
 def write_scores(folder: Path, scores: Mapping[str, Any], *, facts: Mapping[str, Any]) -> None:
     """Write `scores.json`; a number that JSON has not (an infinite d-prime) is null there."""
     content = {**facts, "scores": scores}
-    replace_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
+    write_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
 
 
 def _finite(value: Any) -> Any:
