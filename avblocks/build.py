@@ -5,6 +5,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Literal, get_args
 
+from avblocks.builder import builder
 from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
 from avblocks.fusion.block import FusionBlock
@@ -59,6 +60,7 @@ def _require_fusion(fusion: str, num_tokens: tuple[int, int, int]) -> None:
     require_num_tokens(num_tokens)
 
 
+@builder
 def av_vit(
     dim: int,
     *,
@@ -132,6 +134,7 @@ def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
     return [layer in fusion_layers for layer in range(depth)]
 
 
+@builder
 def av_mae(
     encoder: AVEncoder,
     *,

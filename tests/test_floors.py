@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS: dict[str, int] = {
     "avblocks.shapes": 0,
+    "avblocks.builder": 0,
     "avblocks.files": 0,
     "avblocks.seed": 0,
     "avblocks.distributed": 0,
