@@ -155,6 +155,8 @@ def av_mae(
     Raises:
         ValueError: if a number is impossible.
     """
+    takes = "true or false"
+    require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
 
     def decoder(stream: ViT) -> Decoder:
         return Decoder(
