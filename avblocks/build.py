@@ -5,6 +5,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Literal, get_args
 
+from avblocks.builder import builder
 from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
 from avblocks.fusion.block import FusionBlock
@@ -59,6 +60,7 @@ def _require_fusion(fusion: str, num_tokens: tuple[int, int, int]) -> None:
     require_num_tokens(num_tokens)
 
 
+@builder
 def av_vit(
     dim: int,
     *,
@@ -131,6 +133,7 @@ def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
     return [layer in (layers or ()) for layer in range(depth)]
 
 
+@builder
 def av_mae(
     encoder: AVEncoder,
     *,
@@ -151,6 +154,8 @@ def av_mae(
     Raises:
         ValueError: if a number is impossible.
     """
+    takes = "true or false"
+    require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
 
     def decoder(stream: ViT) -> Decoder:
         return Decoder(

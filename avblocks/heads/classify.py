@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.pool import AttentivePool, MeanPool
 from avblocks.nn.init import xavier
@@ -108,6 +109,7 @@ class Classifier(nn.Module):
         )
 
 
+@builder
 def classifier(
     dim: int,
     *,

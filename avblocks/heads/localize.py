@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import Built
 from avblocks.nn.init import xavier
 from avblocks.shapes import expect, require, require_above_zero, require_positive, sides
 
@@ -36,6 +37,8 @@ class Localizer(nn.Module):
         super().__init__()
         require_positive(dim=dim, dim_out=dim_out)
         self.dim = dim
+        numbers = {"dim": dim, "dim_out": dim_out, "batch_norm": batch_norm}
+        self.built = Built("Localizer", numbers)
         self.image_norm, self.audio_norm = (
             nn.BatchNorm1d(dim, eps=1e-6, affine=False) if batch_norm else nn.Identity()
             for _ in range(2)

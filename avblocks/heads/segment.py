@@ -8,6 +8,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
+from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.pyramid import Pyramid, kaiming_unbiased
 from avblocks.nn.init import xavier
@@ -118,6 +119,7 @@ def _given(name: str, tokens: Float[Tensor, "b n d"] | None) -> Float[Tensor, "b
     return tokens
 
 
+@builder
 def segmenter(
     dim: int,
     *,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.unet import ConvPair, Lateral, Upscale, kaiming
 from avblocks.shapes import expect, require, require_positive
@@ -107,6 +108,7 @@ def _require_depths(depths: Sequence[int], *, count: int) -> None:
     require(fits, "depths", depths, f"{count} layer indices from 0")
 
 
+@builder
 def separator(
     dim: int, *, patch: int = 16, num_layers: int = 12, depths: Sequence[int] | None = None
 ) -> Separator:

@@ -11,6 +11,7 @@ from typing import Any
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
+from avblocks.files import write_text
 from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")
@@ -72,7 +73,7 @@ def open_folder(
             check(path)
     if first:
         folder.mkdir(parents=True, exist_ok=True)
-        _saves.replace_text(folder / "config.json", json.dumps(facts, indent=2) + "\n")
+        write_text(folder / "config.json", json.dumps(facts, indent=2) + "\n")
     return path
 
 
