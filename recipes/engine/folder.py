@@ -1,13 +1,17 @@
 """The run folder: what it holds, and when a run may start or go on in it."""
 
 import json
+import os
 import platform
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
@@ -15,6 +19,38 @@ from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")
 """The only settings of `Run` that a resumed run must keep."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other run out of a folder for as long as the block lasts.
+
+    The system releases the lock when the process ends, however it ends. The workers and training
+    processes that it started do not hold it.
+
+    Args:
+        folder: The run folder; it is made if need be.
+
+    Raises:
+        ValueError: If another process holds it; the message names that process.
+        OSError: If nothing can be written there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "lock"
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = path.read_text(encoding="utf-8").strip() or "a process"
+        raise ValueError(
+            f"another run is at work in {folder} ({holder}): wait for its end, or pass another "
+            "--run.dir"
+        ) from None
+    try:
+        path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
 
 
 def open_folder(

@@ -20,12 +20,11 @@ from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
 from torch import Tensor, nn
 
 from avblocks.checkpoint import saves as _saves
-from avblocks.distributed import part
+from avblocks.distributed import finish_together
 from recipes.engine.curve import loss_curve
-from recipes.engine.folder import checkpoints, open_folder
+from recipes.engine.folder import checkpoints, locked, open_folder
 from recipes.engine.fsdp import Stream, WholeSaves, check_fits
 from recipes.engine.job import Fitted, Job
-from recipes.engine.lock import locked
 from recipes.engine.log import Report
 from recipes.engine.loop import Loop
 from recipes.engine.plan import Plan
@@ -98,7 +97,7 @@ def _train(
         loop.signals.restore()
         if report is not None:
             report.close()
-    part()
+    finish_together()
     if report is not None:
         loss_curve(folder / "metrics.csv", folder / "loss.png")
     if loop.stopped_by:
