@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from torch import nn
 from torch.optim import AdamW
 
 from avblocks import AVMAE
@@ -32,7 +31,7 @@ from recipes.common.data import FREE, SCENES_DATA, Data, test_set, train_set
 from recipes.common.loaders import test_loader, train_loader
 from recipes.common.model import SMALL, Model, build_autoencoder, check_sizes
 from recipes.common.optimizer import check_warmup, fused, peak_lr
-from recipes.engine.job import Job, fit
+from recipes.engine import open_run
 from recipes.engine.plan import seed_all
 from recipes.engine.run import Run
 
@@ -132,34 +131,33 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
     total = len(train) + (len(test) if test else 0)
     skipped = SkippedFiles(folder, total=total, max_skipped=config.data.max_skipped)
 
-    def probe(_: nn.Module, epochs_done: int) -> dict[str, float]:
+    def probe() -> dict[str, float]:
         loader = test_loader(test or train, config.data, batch=config.batch)
         return nearest_neighbour(
             model.encode, loader, on_batch=skipped, multilabel=config.data.multilabel
         )
 
-    job = Job(
-        model=model,
-        compiled=model.mae,
-        train=train_loader(train, config.data, batch=config.batch, seed=config.run.seed),
-        optimizer=optimizer,
-        schedule=partial(group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup),
-        epochs=config.epochs,
-        run=config.run,
-        config=config,
-        free=FREE,
-        clips={"train": train, "test": test},
-        evaluate=probe if test else None,
-        evaluate_every=config.probe_every,
-        on_batch=skipped,
-    )
-    fitted = fit(job)
-    if fitted.rank == 0:
-        shown = test_loader(test or train, replace(config.data, on_error="skip"), batch=4)
-        reconstruction_picture(model, shown, folder / "reconstruction.png")
-        print(f"{skipped.summary()}\npictures: {folder}/loss.png {folder}/reconstruction.png")
-        own = "python -m recipes.paper_pretrain folder --data.root DIR (your own videos)"
-        print(f"next: {own if fitted.finished else resume_command()}")
+    clips = {"train": train, "test": test}
+    with open_run(config.run, config=config, free=FREE, clips=clips) as run:
+        run.fit(
+            model,
+            train=train_loader(train, config.data, batch=config.batch, seed=config.run.seed),
+            optimizer=optimizer,
+            schedule=partial(
+                group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup
+            ),
+            epochs=config.epochs,
+            evaluate=probe if test else None,
+            evaluate_every=config.probe_every,
+            on_batch=skipped,
+            compiled=model.mae,
+        )
+        if run.first:
+            shown = test_loader(test or train, replace(config.data, on_error="skip"), batch=4)
+            reconstruction_picture(model, shown, folder / "reconstruction.png")
+            print(f"{skipped.summary()}\npictures: {folder}/loss.png {folder}/reconstruction.png")
+            own = "python -m recipes.paper_pretrain folder --data.root DIR (your own videos)"
+            print(f"next: {own if run.finished else resume_command()}")
 
 
 if __name__ == "__main__":

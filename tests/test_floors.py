@@ -38,7 +38,7 @@ SEES_ONLY: dict[str, set[str]] = {
 
 # Who may import what from outside; nobody else does.
 RESERVED: dict[str, tuple[str, ...]] = {
-    "lightning": ("recipes.engine.job",),
+    "lightning": ("recipes.engine.",),
     "pytorch_lightning": (),
     "tyro": ("recipes.",),
     "tensorboard": ("recipes.",),

@@ -13,7 +13,7 @@ from avblocks.data.skipped import SkippedFiles
 from recipes.common.cli import resume_command
 from recipes.common.data import FREE
 from recipes.common.optimizer import Training
-from recipes.engine.job import Job, fit
+from recipes.engine import open_run
 
 
 def train_task(
@@ -47,26 +47,24 @@ def train_task(
     """
     folder, total = config.run.folder, len(train) + len(test)
     skipped = SkippedFiles(folder, total=total, max_skipped=config.data.max_skipped)
-    fitted = fit(
-        Job(
-            model=model,
-            compiled=compiled,
+    clips = {"train": train, "test": test}
+    with open_run(config.run, config=config, free=("checkpoint", *FREE), clips=clips) as run:
+        run.fit(
+            model,
             train=loader,
             optimizer=optimizer,
             schedule=schedule,
             epochs=config.epochs,
-            run=config.run,
-            config=config,
-            free=("checkpoint", *FREE),
-            clips={"train": train, "test": test},
-            evaluate=lambda _model, _epochs_done: evaluate(skipped),
+            evaluate=lambda: evaluate(skipped),
             evaluate_every=config.evaluate_every,
             on_batch=skipped,
-            final=lambda _model: final(skipped, folder),
+            compiled=compiled,
             unused=unused,
         )
-    )
-    if fitted.rank == 0:
-        print(skipped.summary())
-        if not fitted.finished:
-            print(f"next: {resume_command()}")
+        if run.finished:
+            with run.testing(model):
+                final(skipped, folder)
+        if run.first:
+            print(skipped.summary())
+            if not run.finished:
+                print(f"next: {resume_command()}")
