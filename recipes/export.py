@@ -27,7 +27,7 @@ import tyro
 from avblocks.checkpoint import from_run, load_weights, save_pretrained
 from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.card import card
-from avblocks.checkpoint.saves import replace_text
+from avblocks.files import write_text
 from recipes.common.cli import users_errors
 from recipes.common.data import Data
 from recipes.common.exported import is_ours
@@ -84,7 +84,7 @@ def main(config: Config) -> None:
         save_pretrained(encoder, config.out)
     except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error
-    replace_text(readme, text)
+    write_text(readme, text)
     print(f"{path}\n{config.out}: model.safetensors config.json README.md")
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {config.out}")
 

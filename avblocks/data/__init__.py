@@ -1,4 +1,4 @@
-"""Clips of sound and picture, and the way from files to batches."""
+"""Clips of images and audio, and the way from files to batches."""
 
 from avblocks.data.batch import AVBatch as AVBatch
 from avblocks.data.batch import Skipped as Skipped
@@ -38,5 +38,3 @@ from avblocks.data.transforms import flip_images as flip_images
 from avblocks.data.write import write_clip as write_clip
 from avblocks.data.write import write_picture as write_picture
 from avblocks.data.write import write_wave as write_wave
-from avblocks.seed import sample_generator as sample_generator
-from avblocks.seed import sample_seed as sample_seed

@@ -131,12 +131,15 @@ def mismatched_pairs(
 ) -> FixedGroups:
     """Pair each clip with the next one of another file and other classes, to lend its audio.
 
+    `with_audio` plays the audio of the second clip of a pair to the image of the first.
+
     Args:
         clips: The data set; without classes, all clips of other files are mismatched.
-        unlike: What two indices must fulfill besides.
+        unlike: A further condition on the indices of two clips; `scene_mismatched` gives one for
+            scenes, where several classes share a timbre.
 
     Raises:
-        ValueError: If all other clips match one.
+        ValueError: If no other clip fits one.
 
     >>> from avblocks.data.datasets.clipset import Item
     >>> items = tuple(Item(id=str(n), path=f"{n}.mp4", labels=(n // 2,)) for n in range(4))
@@ -154,6 +157,7 @@ def mismatched_pairs(
         others = (index % len(clips) for index in range(first + 1, first + len(clips)))
         second = next((index for index in others if fits(first, index)), None)
         if second is None:
-            raise ValueError(f"{items[first].path}: all other clips are of its classes")
+            path = items[first].path
+            raise ValueError(f"{path}: no clip of another file and of other classes fits it")
         pairs.append((first, second))
     return FixedGroups(tuple(pairs))

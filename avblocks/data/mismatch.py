@@ -1,26 +1,29 @@
-"""Images with the audio of another clip, or with silence, to test whether a model listens."""
+"""Images with mismatched audio or with silence, to test whether a model listens."""
 
 from dataclasses import replace
 
 import torch
 
 from avblocks.data.batch import AVBatch
+from avblocks.shapes import require
 
 AUDIO = ("matched", "mismatched", "silenced")
-"""The audio given with an image: its own, that of a clip of other classes, silence."""
+"""The audio that `with_audio` plays to an image."""
 
 
 def with_audio(batch: AVBatch, audio: str) -> AVBatch:
-    """Take the first clip of each pair, with its own audio, that of the second, or silence.
+    """Return the first clip of each pair with its own audio, that of the second clip, or silence.
 
     Args:
-        batch: Pairs of clips, the two of a pair in a row.
-        audio: One of `AUDIO`.
+        batch: Pairs of clips in a row, as `MixtureDataset` reads `mismatched_pairs`.
+        audio: One of `AUDIO`; "matched" is the audio of the image's own clip.
+
+    Raises:
+        ValueError: If there is no such audio.
     """
+    require(audio in AUDIO, "audio", audio, f"one of {AUDIO}")
     first = batch[0::2]
-    samples = {
-        "matched": first.audio,
-        "mismatched": batch.audio[1::2],
-        "silenced": torch.zeros_like(first.audio),
-    }[audio]
-    return replace(first, audio=samples)
+    if audio == "matched":
+        return first
+    other = batch.audio[1::2] if audio == "mismatched" else torch.zeros_like(first.audio)
+    return replace(first, audio=other)

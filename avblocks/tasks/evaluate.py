@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,7 @@ class HeadTask(Task):
         return self.encoder(image=image, audio=audio)
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Scores a task: `update` with each batch, `compute` once in every process."""
 

@@ -66,7 +66,7 @@ def write_overlay(
     """
     path, out = str(path), Path(out)
     with (
-        replacing(out) as temporary,
+        replacing(out, durable=False) as temporary,
         av.open(str(temporary), "w", format="mp4") as container,
         open_media(path) as media,
     ):
