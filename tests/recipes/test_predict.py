@@ -1,4 +1,4 @@
-"""Trained models on videos: what they leave, what they are rebuilt from, what is refused."""
+"""Predictions of trained models: the files written, the models rebuilt, and what is refused."""
 
 import csv
 import json
