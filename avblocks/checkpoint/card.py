@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from avblocks import AVEncoder
 from avblocks.data import ClipFormat
+from avblocks.encoder import AVEncoder
 
 _CARD = """---
 library_name: avblocks
