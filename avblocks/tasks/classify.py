@@ -1,6 +1,6 @@
 """A classifier on an encoder as one module: from a batch to its loss and its logits."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,17 @@ class Classification(nn.Module):
         self.frozen, self.joint = frozen, joint
         self.multilabel, self.smoothing = multilabel, smoothing
         self.register_buffer("frequency", frequency, persistent=False)
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor that JSON can hold."""
+        return {
+            "frozen": self.frozen,
+            "given": self.given,
+            "joint": self.joint,
+            "multilabel": self.multilabel,
+            "mixup": 0.0 if self.mixup is None else self.mixup.alpha,
+            "smoothing": self.smoothing,
+        }
 
     def logits(self, batch: AVBatch, *, given: Listens | None = None) -> Logits:
         """Classify clips, from one modality alone if so wanted."""

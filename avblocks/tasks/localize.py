@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,10 @@ class Localization(TaskModel):
         self.encoder, self.head = encoder.requires_grad_(not frozen), head
         self.front_end = front_end
         self.frozen, self.joint, self.temperature = frozen, joint, temperature
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor that JSON can hold."""
+        return {"frozen": self.frozen, "joint": self.joint, "temperature": self.temperature}
 
     def encode(self, batch: AVBatch) -> dict[str, Tensor]:
         """Tokens of the pictures and of the sounds."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +39,10 @@ class Segmentation(TaskModel):
         self.front_end = front_end
         self.binary = head.pred.out_channels == 1
         self.num_classes = 2 if self.binary else head.pred.out_channels
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor that JSON can hold."""
+        return {}
 
     def logits(self, batch: AVBatch) -> Tensor:
         """Logits of each pixel."""

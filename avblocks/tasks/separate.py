@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
@@ -56,6 +56,10 @@ class Separation(TaskModel):
         )
         self.masks: Masks = masks
         self.sources = sources
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor that JSON can hold."""
+        return {"masks": self.masks, "sources": self.sources}
 
     def logits(self, batch: AVBatch) -> Tensor:
         """Logits of the mask over the mel bins of ``batch.audio``, which is the mixture."""
