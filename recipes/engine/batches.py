@@ -54,11 +54,12 @@ class Batches:
 
 def _epochs(loader: DataLoader[Any]) -> Generator[Any, None, None]:
     while True:
-        count = 0
+        empty = True
         try:
-            for count, batch in enumerate(loader, start=1):
+            for batch in loader:
+                empty = False
                 yield batch
         except EOFError as error:  # one of several ways in which a worker's death is noticed
             raise ConnectionResetError("the line to it is cut") from error
-        if not count:
+        if empty:
             raise RuntimeError("the loader gave no batch for a whole epoch")

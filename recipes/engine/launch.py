@@ -101,9 +101,10 @@ def check_compiler(run: Run) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence Lightning's hints; its errors still come through."""
-    logger = logging.getLogger("lightning.fabric")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("fabric", "pytorch")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
@@ -111,4 +112,5 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -81,22 +81,24 @@ class Loop:
         """Move the model to the device, and replicate or shard it over the processes.
 
         Args:
-            compiled: The part of the model that is compiled, if any.
+            compiled: The part of the model that `run.compile` compiles, if not all of it.
             unused: Whether some parameters have no part in the loss.
         """
         self.called = self.trained = self.model.to(self.device)
         if self.run.strategy == "fsdp":
-            self.trained = sharded_copy(self.model, self.optimizer, compiled=compiled)
-            self.called = self.trained
+            part = (compiled or self.model) if self.run.compile else None
+            self.called = self.trained = sharded_copy(self.model, self.optimizer, compiled=part)
         elif distributed.is_initialized():
             self.called = replicated(self.model, self.device, unused=unused)
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Continue with the optimizer and the loss scaler of a checkpoint."""
-        optimizer = state["optimizer_states"][0]
-        self.optimizer.load_state_dict(scattered(optimizer, self.optimizer))
-        if self.scaler.is_enabled():
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue with the optimizer and the loss scaler of a checkpoint, and empty it."""
+        if state:
+            (optimizer,) = state["optimizer_states"]
+            self.optimizer.load_state_dict(scattered(optimizer, self.optimizer))
+        if state.get(SCALER):  # a run may be resumed in another precision
             self.scaler.load_state_dict(state[SCALER])
+        state.clear()  # it is as large as model and optimizer
 
     def train(self) -> None:
         """Take all steps that are left, or those until a stop signal."""
@@ -133,7 +135,7 @@ class Loop:
                 self.scaler.scale(out["loss"] / plan.accumulate).backward()
             self.batches.position.advance()
 
-        # Judge the gradient, clip it, and update; metrics are read now, or while the next step runs.
+        # Judge the gradient, clip it, update; metrics are read now or while the next step runs.
         self.scaler.unscale_(optimizer)
         norm = _gradient_norm(self.trained)
         metrics = StepMetrics(self.at + 1, batches=measured, norm=norm, signal=self._any_signal())

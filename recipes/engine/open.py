@@ -178,14 +178,9 @@ class OpenRun:
         )
         state = self._load(model, batches)
         start = state["run"]["step"] if state else 0
-        report = None
-        if self.first:
-            write_config(folder, self.facts)
-            report = Report(folder, plan=plan, start=start, every=run.log_every)
-            report.say(self._opening(model, plan, start))
-        compiled = (compiled or model) if run.compile else None
-        if compiled is not None:
-            compiled.compile()
+        if run.compile:
+            (compiled or model).compile()
+        report = self._open_report(model, plan, start) if self.first else None
         loop = self._loop = Loop(
             run,
             fabric,
@@ -205,9 +200,7 @@ class OpenRun:
                 fabric.launch()
                 self._launched = True
                 loop.place(compiled=compiled, unused=unused)
-                if state:
-                    loop.load(state)
-                    del state  # which is as large as model and optimizer
+                loop.load(state)
                 self.signals.listen()
                 loop.train()
             elif self.first:
@@ -237,16 +230,23 @@ class OpenRun:
         with evaluating(model, autocast(precision_of(run), fabric.device)):
             yield
 
-    def _load(self, model: nn.Module, batches: Batches) -> dict[str, Any] | None:
-        """Load the weights and the position of the checkpoint, and return all of it."""
+    def _load(self, model: nn.Module, batches: Batches) -> dict[str, Any]:
+        """Load the weights and the position of the checkpoint, if any, and return all of it."""
         if self.checkpoint is None:
-            return None
+            return {}
         state = _saves.load(self.checkpoint)
         weights = weights_of(state)
         check_fits(model, weights)
         batches.position.load_state_dict(state["run"]["data"])
         model.load_state_dict(weights)
         return state
+
+    def _open_report(self, model: nn.Module, plan: Plan, start: int) -> Report:
+        folder, every = self.settings.folder, self.settings.log_every
+        write_config(folder, self.facts)
+        report = Report(folder, plan=plan, start=start, every=every)
+        report.say(self._opening(model, plan, start))
+        return report
 
     def _opening(self, model: nn.Module, plan: Plan, start: int) -> str:
         from recipes.engine.launch import precision_of
