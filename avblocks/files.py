@@ -16,7 +16,7 @@ _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newl
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary name in the same folder, which replaces ``path`` once it is on disk.
 
     The file is forced to disk, renamed, and the name forced to disk: after a kill or a power cut
@@ -24,6 +24,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Args:
         path: File to write; its folder is made if needed.
+        durable: Whether to force it to disk, which takes some milliseconds. Without, a power cut
+            may leave an empty file: for media that can be made again.
 
     Yields:
         The temporary name.
@@ -33,9 +35,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield half
-        sync(half)
+        if durable:
+            sync(half)
         half.replace(path)
-        sync(path.parent)
+        if durable:
+            sync(path.parent)
     finally:
         half.unlink(missing_ok=True)
 

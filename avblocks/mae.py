@@ -54,16 +54,10 @@ def masked_mse(
     Raises:
         ValueError: if the shapes differ.
     """
-    expect("target", target, "b u v")
-    _expect_like(pred, target)
+    expect(target=(target, "b u v"), pred=(pred, "b u v"))
     if normalize:
         target, _, _ = normalize_patches(target)
     return (pred - target).square().mean()
-
-
-def _expect_like(pred: Float[Tensor, "b u v"], target: Float[Tensor, "b u v"]) -> None:
-    b, u, v = target.shape
-    expect("pred", pred, "b u v", b=b, u=u, v=v)
 
 
 class AVMAE(nn.Module):
@@ -185,7 +179,7 @@ def reconstruct(
     patches = patchify(x, patch=patch)
     grid = tuple(s // p for s, p in zip(x.shape[2:], patch, strict=True))
     kept, truth = mask.kept(patches), mask.masked(patches)
-    _expect_like(pred, truth)
+    expect(truth=(truth, "b u v"), pred=(pred, "b u v"))
     if normalized:
         _, mean, deviation = normalize_patches(truth)
         pred = pred * deviation + mean

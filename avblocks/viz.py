@@ -40,10 +40,10 @@ def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    require(len(columns) > 0, "columns", columns, "at least one column")
     batches = list(columns.values())
-    rows = len(batches[0])
-    require(all(len(b) == rows for b in batches), "columns", [len(b) for b in batches], "one size")
+    sizes = [len(batch) for batch in batches]
+    require(len(set(sizes)) == 1, "columns", sizes, "one or more batches of one size")
+    rows = sizes[0]
     figure = Figure(figsize=(1.9 * len(columns), 1.8 * rows + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, len(columns), squeeze=False)

@@ -27,13 +27,13 @@ import tyro
 from avblocks.checkpoint import from_run, load_weights, save_pretrained
 from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.card import card
-from avblocks.checkpoint.saves import replace_text
+from avblocks.files import write_text
 from recipes.common.cli import users_errors
 from recipes.common.data import Data
 from recipes.common.exported import is_ours
 from recipes.common.model import Model, build_encoder
 from recipes.common.start import find
-from recipes.predict.facts import any_facts, rebuilt
+from recipes.predict.trained import read_run_config, rebuild_config
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 
@@ -65,10 +65,12 @@ def main(config: Config) -> None:
     if readme.exists() and not is_ours(config.out):
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
-    facts = any_facts(path, remedy=RUN)
+    facts = read_run_config(path, remedy=RUN)
     state = _saves.load(path)
     try:
-        sizes = rebuilt(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
+        sizes = rebuild_config(
+            Sizes, {name: facts["config"].get(name) for name in ("data", "model")}
+        )
         rate = facts["config"].get("drop_path", 0.0)
         encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
         load_weights(encoder, from_run(state["state_dict"]), strict=True)
@@ -82,7 +84,7 @@ def main(config: Config) -> None:
         save_pretrained(encoder, config.out)
     except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error
-    replace_text(readme, text)
+    write_text(readme, text)
     print(f"{path}\n{config.out}: model.safetensors config.json README.md")
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {config.out}")
 

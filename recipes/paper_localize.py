@@ -1,4 +1,4 @@
-r"""Visual sound localization: where in the picture the sound comes from, learnt without boxes.
+r"""Visual sound localization: where in the image the sound comes from, learned without boxes.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
@@ -10,9 +10,9 @@ Commands:
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    Shares in per cent, of maps of the own sound, of a stranger's (swapped) and of silence. Beside
-    them, of a frozen encoder, what its last fusion looks at (fusion_attention), and two cheats that
-    do not look at all: the centre box and the whole image.
+    Shares in percent of maps with matched audio, with mismatched audio (of another clip) and with
+    silence. Beside them, with a frozen encoder, the attention of its last fusion
+    (fusion_attention), and two baselines that look at nothing: the center box and the whole image.
 """
 
 from collections.abc import Sequence

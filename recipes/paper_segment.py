@@ -9,8 +9,8 @@ Commands:
     python -m recipes.paper_segment avsbench_s4 --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    mIoU and F under the names of what they average, with each picture's own sound, with that of a
-    stranger (swapped) and with silence.
+    mIoU and F under the names of what they average, with matched audio, with mismatched audio (of
+    another clip) and with silence.
 
 Try:
     --checkpoint None --layer-decay 1                 (from scratch: what pre-training is worth)

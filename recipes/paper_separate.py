@@ -9,8 +9,8 @@ Commands:
     python -m recipes.paper_separate vggsound_music --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    SDR, SIR, SAR (BSS Eval v3) and SI-SDR in dB, and what they gain over the mixture itself, guided
-    by each sound's own picture, by another one of the mixture (swapped) and by a black one (blank).
+    SDR, SIR, SAR (BSS Eval v3) and SI-SDR in dB, and their gain over the mixture itself, guided by
+    the matched image, by another image of the mixture (mismatched) and by a black one (blank).
     Mixtures with a silent source have no scores and are counted.
 
 Try:

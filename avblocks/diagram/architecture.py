@@ -9,7 +9,7 @@ from typing import cast
 from torch import nn
 
 from avblocks.decoder import Decoder
-from avblocks.diagram._drawing import Drawing, Lines
+from avblocks.diagram.drawing import Drawing, Lines
 from avblocks.encoder import AVEncoder
 from avblocks.fusion import DenseFusion, FactorizedFusion, FusionBlock, TokenFusion
 from avblocks.mae import AVMAE

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from avblocks.fusion.attention import Attends, FusionAttention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
-from avblocks.shapes import expect, require_above_zero, require_positive, require_share
+from avblocks.nn.norm import layer_norm
+from avblocks.shapes import expect
 
 
 class Fusion(Protocol):
@@ -63,14 +64,11 @@ class FusionBlock(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        require_positive(dim=dim)
-        require_share(drop_path=drop_path)
-        require_above_zero(norm_eps=norm_eps)
-        self.norm_fusion = nn.LayerNorm(dim, eps=norm_eps)
-        self.norm_image = nn.LayerNorm(dim, eps=norm_eps)
-        self.norm_audio = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm_fusion = layer_norm(dim, norm_eps=norm_eps)
+        self.norm_image = layer_norm(dim, norm_eps=norm_eps)
+        self.norm_audio = layer_norm(dim, norm_eps=norm_eps)
         self.interaction = interaction
-        self.norm_mlp = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm_mlp = layer_norm(dim, norm_eps=norm_eps)
         self.mlp = Mlp(dim, ratio=mlp_ratio)
         self.drop_path = DropPath(drop_path)
 
@@ -88,8 +86,7 @@ class FusionBlock(nn.Module):
             image=None if image is None else self.norm_image(image),
             audio=None if audio is None else self.norm_audio(audio),
         )
-        b, n_f, d = fusion.shape
-        expect("what the interaction reads", read, "b n_f d", b=b, n_f=n_f, d=d)
+        expect(fusion=(fusion, "b n_f d"), read=(read, "b n_f d"))
         fusion = fusion + self.drop_path(read)
         return fusion + self.drop_path(self.mlp(self.norm_mlp(fusion)))
 

@@ -10,15 +10,14 @@ from torch import Tensor, nn
 from avblocks.fusion.aggregate import Aggregator
 from avblocks.fusion.attention import FusionAttention
 from avblocks.fusion.dense import DenseFusion
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import expect, require
 
 
 def require_num_tokens(num_tokens: tuple[int, int, int]) -> None:
     """Raise a ``ValueError`` unless there are three counts, each above zero."""
     fits = isinstance(num_tokens, Sequence) and len(num_tokens) == 3
+    fits = fits and all(isinstance(count, int) and count > 0 for count in num_tokens)
     require(fits, "num_tokens", num_tokens, "three positive integers")
-    for count in num_tokens:
-        require_positive(num_tokens=count)
 
 
 class FactorizedFusion(nn.Module):
@@ -69,8 +68,7 @@ class FactorizedFusion(nn.Module):
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
         """What fusion and aggregation tokens have read; there is no residual."""
-        expect("fusion", fusion, "b n_f d", n_f=sum(self.num_tokens))
-        tokens, of_image, of_audio = fusion.split(self.num_tokens, dim=1)
+        tokens, of_image, of_audio = self._split(fusion)
         of_image = self.image_aggregator(of_image, image)
         of_audio = self.audio_aggregator(of_audio, audio)
         tokens = self.pairs(
@@ -93,8 +91,7 @@ class FactorizedFusion(nn.Module):
         fusion tokens proper read what those have read: their shares of an aggregate are handed on
         by the aggregate's, averaged over its heads, which its projection mixes.
         """
-        expect("fusion", fusion, "b n_f d", n_f=sum(self.num_tokens))
-        tokens, of_image, of_audio = fusion.split(self.num_tokens, dim=1)
+        tokens, of_image, of_audio = self._split(fusion)
         pairs = self.pairs.attention(
             tokens,
             image=None if image is None else self.image_aggregator(of_image, image),
@@ -109,6 +106,10 @@ class FactorizedFusion(nn.Module):
             own = self.audio_aggregator.attention(of_audio, audio)
             to_audio = _through(pairs.audio, own, above=n_image, below=0)
         return FusionAttention(image=to_image, audio=to_audio)
+
+    def _split(self, fusion: Float[Tensor, "b n_f d"]) -> Sequence[Float[Tensor, "b _ d"]]:
+        expect(fusion=(fusion, "b n_f d"), n_f=sum(self.num_tokens))
+        return fusion.split(self.num_tokens, dim=1)
 
 
 def _through(

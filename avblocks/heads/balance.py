@@ -21,7 +21,7 @@ def class_frequency(targets: Float[Tensor, "b classes"]) -> Float[Tensor, " clas
         >>> class_frequency(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
         tensor([0.7500, 0.5000])
     """
-    expect("targets", targets, "b classes")
+    expect(targets=(targets, "b classes"))
     require(len(targets) > 0, "targets", len(targets), "at least one sample")
     return targets.mean(dim=0)
 
@@ -86,10 +86,8 @@ def balanced_loss(
         >>> balanced_loss(logits, target, frequency=torch.tensor([0.25, 0.75]))
         tensor(0.2539)
     """
-    expect("logits", logits, "b classes")
-    expect("target", target, "b classes", b=logits.shape[0], classes=logits.shape[1])
-    if frequency is not None:
-        expect("frequency", frequency, "classes", classes=logits.shape[1])
+    shares = {} if frequency is None else {"frequency": (frequency, "classes")}
+    expect(logits=(logits, "b classes"), target=(target, "b classes"), **shares)
     if frequency is None:
         plain = F.binary_cross_entropy_with_logits if multilabel else F.cross_entropy
         return plain(logits, target)

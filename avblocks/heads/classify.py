@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.pool import AttentivePool, MeanPool
 from avblocks.nn.init import xavier
@@ -69,7 +70,7 @@ class StreamHead(nn.Module):
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b classes"]:
         """Logits of a stream."""
         pooled = self.pool(tokens)
-        expect("pooled tokens", pooled, "b d", d=self.linear.in_features)
+        expect(**{"pooled tokens": (pooled, "b d")}, d=self.linear.in_features)
         return self.linear(self.norm(pooled))
 
 
@@ -108,6 +109,7 @@ class Classifier(nn.Module):
         )
 
 
+@builder
 def classifier(
     dim: int,
     *,

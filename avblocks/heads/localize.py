@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import Built
 from avblocks.nn.init import xavier
 from avblocks.shapes import expect, require, require_above_zero, require_positive, sides
 
@@ -36,6 +37,8 @@ class Localizer(nn.Module):
         super().__init__()
         require_positive(dim=dim, dim_out=dim_out)
         self.dim = dim
+        numbers = {"dim": dim, "dim_out": dim_out, "batch_norm": batch_norm}
+        self.built = Built("Localizer", numbers)
         self.image_norm, self.audio_norm = (
             nn.BatchNorm1d(dim, eps=1e-6, affine=False) if batch_norm else nn.Identity()
             for _ in range(2)
@@ -65,8 +68,7 @@ class Localizer(nn.Module):
     def _project(
         self, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
     ) -> tuple[Float[Tensor, "b n_v d_out"], Float[Tensor, "b d_out"]]:
-        expect("image", image, "b n_v d", d=self.dim)
-        expect("audio", audio, "b n_a d", b=image.shape[0], d=self.dim)
+        expect(image=(image, "b n_v d"), audio=(audio, "b n_a d"), d=self.dim)
         patches = self.image_norm(image.flatten(0, 1)).unflatten(0, image.shape[:2])
         sounds = self.audio_norm(audio.mean(dim=1))
         return (
@@ -107,7 +109,7 @@ def localization_loss(
     require_above_zero(temperature=temperature)
     count = len(similarity)
     require(count > 1, "similarity", count, "of at least two clips")
-    expect("similarity", similarity, "b b n_v", b=count)
+    expect(similarity=(similarity, "b b n_v"))
     logits = similarity.float().amax(dim=-1) / temperature
     own = torch.arange(count, device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
@@ -131,7 +133,7 @@ def to_frame(
         tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
     """
     rows, columns = sides(grid, axes=2, name="grid")
-    expect("patches", patches, "b n_v", n_v=rows * columns)
+    expect(patches=(patches, "b n_v"), n_v=rows * columns)
     maps = patches.view(-1, 1, rows, columns)
     size = sides(size, axes=2, name="size")
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)[:, 0]

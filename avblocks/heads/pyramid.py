@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.heads.unet import ConvPair, kaiming
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import require, require_positive
 
 
 def kaiming_unbiased(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
@@ -39,7 +39,7 @@ class Rise(nn.Module):
 
     def __init__(self, channels: int, *, width: int, joins: int = 0, factor: int = 2) -> None:
         super().__init__()
-        require_positive(channels=channels, factor=factor)
+        require_positive(factor=factor)
         require(channels >= factor, "channels", channels, f"at least the factor {factor}")
         kept = channels // factor
         self.up = nn.ConvTranspose2d(channels, kept, kernel_size=factor, stride=factor)
@@ -101,14 +101,8 @@ class Pyramid(nn.Module):
         """The finest level.
 
         Raises:
-            ValueError: if there is not one map and one condition for each level, or one misfits.
+            ValueError: if there is not one map and one condition for each level.
         """
-        for name, given in (("maps", maps), ("conditions", conditions)):
-            require(len(given) == len(self.widths), name, len(given), f"{len(self.widths)} levels")
-        b, _, height, width = maps[0].shape
-        for x, condition, c in zip(maps, conditions, self.widths, strict=True):
-            expect("maps", x, "b d h w", b=b, d=self.dim, h=height, w=width)
-            expect("conditions", condition, "b c", b=b, c=c)
         x = self.top(torch.cat((maps[0], _spread(conditions[0], maps[0])), dim=1))
         levels = zip(self.laterals, self.rises, maps[1:], conditions[1:], strict=True)
         for lateral, rise, tokens, condition in levels:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.unet import ConvPair, Lateral, Upscale, kaiming
 from avblocks.shapes import expect, require, require_positive
@@ -76,16 +77,23 @@ class Separator(nn.Module):
             ValueError: if a modality or a depth is missing, or the tokens do not fit the grid.
         """
         deepest = max(self.depths)
-        require(len(layers) > deepest, "layers", len(layers), f"more than {deepest} for the depths")
+        require(
+            len(layers) > deepest, "layers", len(layers), "more than {} for the depths", deepest
+        )
         condition = self.image_norm(_given(layers[-1].image, "image")).mean(dim=1)
         first, *rest = [
-            lateral(_given(layers[depth].audio, "audio"), condition=condition, grid=grid)
+            lateral(self._audio(layers[depth], grid), condition=condition, grid=grid)
             for depth, lateral in zip(self.depths, self.laterals, strict=True)
         ]
         x = self.top(first)
         for up, skip in zip(self.ups, rest, strict=True):
             x = up(x, skip=skip)
         return self.pred(x)
+
+    def _audio(self, tokens: AVTokens, grid: tuple[int, int]) -> Float[Tensor, "b n_a d"]:
+        audio = _given(tokens.audio, "audio")
+        expect(audio=(audio, "b n_a d"), n_a=grid[0] * grid[1])
+        return audio
 
 
 def _given(tokens: Float[Tensor, "b n d"] | None, name: str) -> Float[Tensor, "b n d"]:
@@ -100,6 +108,7 @@ def _require_depths(depths: Sequence[int], *, count: int) -> None:
     require(fits, "depths", depths, f"{count} layer indices from 0")
 
 
+@builder
 def separator(
     dim: int, *, patch: int = 16, num_layers: int = 12, depths: Sequence[int] | None = None
 ) -> Separator:
@@ -208,8 +217,8 @@ def separation_loss(
         >>> separation_loss(zeros, zeros, mixture=zeros)
         tensor(0.4805)
     """
-    for name, other in (("mask", mask), ("mixture", mixture)):
-        expect(name, other, "b c m t", **dict(zip("bcmt", logits.shape, strict=True)))
+    axes = "b c m t"
+    expect(logits=(logits, axes), mask=(mask, axes), mixture=(mixture, axes))
     with torch.autocast(logits.device.type, enabled=False):
         weight = (10**mixture).log1p().clamp(1e-3, 10.0)
         return F.binary_cross_entropy_with_logits(logits.to(mask.dtype), mask, weight)

@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, require, require_above_zero, require_positive
+from avblocks.nn.norm import layer_norm
+from avblocks.shapes import require, require_positive
 
 
 def kaiming(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
@@ -71,7 +72,6 @@ class Upscale(nn.Module):
         require(channels % factor == 0, "channels", channels, f"a multiple of {factor}")
         require(skip_channels >= 0, "skip_channels", skip_channels, "0 or more")
         out = channels // factor
-        self.skip_channels = skip_channels
         self.up = nn.ConvTranspose2d(channels, out, factor, stride=factor)
         self.conv = ConvPair(out + skip_channels, out_channels=out)
         self.reset_parameters()
@@ -86,18 +86,9 @@ class Upscale(nn.Module):
         *,
         skip: Float[Tensor, "b c_skip up_height up_width"] | None = None,
     ) -> Float[Tensor, "b out up_height up_width"]:
-        """The larger map.
-
-        Raises:
-            ValueError: if ``skip`` is missing, not wanted, or of another size.
-        """
+        """The larger map."""
         x = self.up(x)
-        if skip is None:
-            require(self.skip_channels == 0, "skip", None, f"of {self.skip_channels} channels")
-            return self.conv(x)
-        b, _, height, width = x.shape
-        expect("skip", skip, "b c h w", b=b, c=self.skip_channels, h=height, w=width)
-        return self.conv(torch.cat((x, skip), dim=1))
+        return self.conv(x if skip is None else torch.cat((x, skip), dim=1))
 
 
 class Lateral(nn.Module):
@@ -119,9 +110,7 @@ class Lateral(nn.Module):
 
     def __init__(self, dim: int, *, factor: int, norm_eps: float = 1e-5) -> None:
         super().__init__()
-        require_positive(dim=dim, factor=factor)
-        require_above_zero(norm_eps=norm_eps)
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm = layer_norm(dim, norm_eps=norm_eps)
         self.up = nn.Identity() if factor == 1 else Upscale(dim, factor=factor)
         self.condition = nn.Linear(dim, dim // factor)
         self.reset_parameters()
@@ -140,11 +129,9 @@ class Lateral(nn.Module):
         """The map with the condition at each of its places.
 
         Raises:
-            ValueError: if the tokens are not those of the grid or of another width.
+            einops.EinopsError: if the tokens are not those of the grid.
         """
-        (d,) = self.norm.normalized_shape
-        expect("tokens", tokens, "b n d", b=len(condition), n=grid[0] * grid[1], d=d)
-        x = rearrange(self.norm(tokens), "b (y x) d -> b d y x", y=grid[0])
+        x = rearrange(self.norm(tokens), "b (y x) d -> b d y x", y=grid[0], x=grid[1])
         x = self.up(x)
         beside = self.condition(condition)[:, :, None, None].expand(-1, -1, *x.shape[2:])
         return torch.cat((x, beside), dim=1)

@@ -60,7 +60,7 @@ def bss_eval(
     """
     require_positive(taps=taps)
     b, k, s = sources.shape
-    expect("estimates", estimates, "b k s", b=b, k=k, s=s)
+    expect(sources=(sources, "b k s"), estimates=(estimates, "b k s"))
     require(bool(sources.any(dim=-1).all()), "sources", "one of zeros", "heard, all of them")
     size = 1 << (s + taps - 2).bit_length()
     ours, theirs = (torch.fft.rfft(x.double(), size) for x in (estimates, sources))

@@ -183,8 +183,7 @@ def classification_scores(
 
 
 def _labels(scores: Tensor, target: Tensor) -> Bool[Tensor, "b classes"]:
-    expect("scores", scores, "b classes")
-    expect("target", target, "b classes", b=scores.shape[0], classes=scores.shape[1])
+    expect(scores=(scores, "b classes"), target=(target, "b classes"))
     require(not bool(scores.isnan().any()), "scores", "NaN", "numbers")
     labels = target == 1
     require(bool((labels | (target == 0)).all()), "target", "other values", "zeros and ones")

@@ -65,8 +65,7 @@ def _ciou(
     kept: Int64[Tensor, " b"],
 ) -> Float[Tensor, " b"]:
     """sum(P G) / (sum(G) + sum(P where G = 0)), 0 / 0 without a source."""
-    height, width = maps.shape[1:]
-    expect("consensus", consensus, "b height width", b=len(maps), height=height, width=width)
+    expect(maps=(maps, "b height width"), consensus=(consensus, "b height width"))
     chosen, truth = _highest(maps, kept=kept), consensus.double()
     inside = (chosen * truth).sum(dim=(1, 2))
     outside = (chosen & (truth == 0)).sum(dim=(1, 2))
@@ -102,7 +101,7 @@ def least_ciou(ciou: Float[Tensor, " b"], image: Int64[Tensor, " b"]) -> Float[T
         >>> least_ciou(torch.tensor([0.9, 0.2, 0.6]), torch.tensor([4, 4, 7]))
         tensor([0.2000, 0.6000])
     """
-    expect("image", image, "b", b=len(ciou))
+    expect(ciou=(ciou, "b"), image=(image, "b"))
     numbers, place = image.unique(return_inverse=True)
     worst = ciou.new_full((len(numbers),), torch.inf)
     return worst.scatter_reduce(0, place, ciou, reduce="amin")

@@ -81,7 +81,7 @@ def detection_curve(
         >>> round(curve.average_precision(), 4), round(curve.max_f1(), 4)
         (0.7222, 0.6667)
     """
-    expect("confidence", confidence, "b", b=len(ciou))
+    expect(ciou=(ciou, "b"), confidence=(confidence, "b"))
     require(misplaced in get_args(Misplaced), "misplaced", misplaced, f"in {get_args(Misplaced)}")
     visible, right = ~ciou.isnan(), ciou >= threshold
     require(bool(visible.any()), "ciou", "NaN", "of at least one image with a visible source")

@@ -31,8 +31,8 @@ def leave_one_out(
         tensor([1, 0, 1])
     """
     require(len(features) > 1, "features", len(features), "at least two samples")
-    for other in others:
-        expect("others", other, "b d", b=len(features))
+    views = {f"others[{number}]": (other, f"b d_{number}") for number, other in enumerate(others)}
+    expect(features=(features, "b d"), **views)
     views = [F.normalize(x.float(), dim=1) for x in (features, *others)]
     indices, scores = [], []
     for start in range(0, len(features), chunk):

@@ -256,5 +256,4 @@ def _histogram(values: Classes, bins: int) -> Int64[Tensor, "b bins"]:
 
 
 def _expect_like(pred: Tensor, target: Classes) -> None:
-    b, height, width = target.shape
-    expect("pred", pred, "b height width", b=b, height=height, width=width)
+    expect(target=(target, "b height width"), pred=(pred, "b height width"))

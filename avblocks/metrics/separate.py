@@ -88,9 +88,9 @@ def separation_scores(
         >>> scores.summary()["silent_sources"]
         0
     """
-    b, k, s = sources.shape
-    expect("estimates", estimates, "b k s", b=b, k=k, s=s)
-    expect("mixture", mixture, "b s", b=b, s=s)
+    axes = "b k s"
+    expect(sources=(sources, axes), estimates=(estimates, axes), mixture=(mixture, "b s"))
+    b, k, _ = sources.shape
     silent_source, silent_estimate = (
         x.square().sum(dim=-1) < silence for x in (sources, estimates)
     )

@@ -17,7 +17,7 @@ def gather_tokens(
     Raises:
         ValueError: if the batch sizes differ.
     """
-    expect("ids", ids, "b k", b=tokens.shape[0])
+    expect(ids=(ids, "b k"), b=tokens.shape[0])
     return tokens.gather(1, ids.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
 
 
@@ -36,7 +36,7 @@ class Mask:
     @classmethod
     def from_order(cls, order: Int64[Tensor, "b n"], *, num_kept: int) -> "Mask":
         """Keep the first ``num_kept`` tokens of an order (a permutation in each row)."""
-        require(0 < num_kept < order.shape[1], "num_kept", num_kept, f"in [1, {order.shape[1]})")
+        require(0 < num_kept < order.shape[1], "num_kept", num_kept, "in [1, {})", order.shape[1])
         return cls(order[:, :num_kept], order[:, num_kept:])
 
     @property
@@ -70,8 +70,8 @@ class Mask:
         Raises:
             ValueError: if their numbers are not the mask's.
         """
-        expect("kept", kept, "b k d", k=self.ids_keep.shape[1])
-        expect("masked", masked, "b u d", u=self.ids_masked.shape[1])
+        k, u = self.ids_keep.shape[1], self.ids_masked.shape[1]
+        expect(kept=(kept, "b k d"), masked=(masked, "b u d"), k=k, u=u)
         return gather_tokens(torch.cat((kept, masked), dim=1), self.ids_restore)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Mask":

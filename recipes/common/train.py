@@ -27,12 +27,14 @@ class Training:
 
     def __init__(self, run: OpenRun, config: TrainConfig, *, total: int) -> None:
         self.run, self.config = run, config
-        self.skipped = SkippedFiles(run.folder, total=total, max_skipped=config.data.max_skipped)
+        self.skipped = SkippedFiles(
+            config.run.folder, total=total, max_skipped=config.data.max_skipped
+        )
 
     @property
     def folder(self) -> Path:
         """The run folder."""
-        return self.run.folder
+        return self.config.run.folder
 
     @property
     def first(self) -> bool:

@@ -10,7 +10,7 @@ from typing import IO
 
 from tqdm import tqdm
 
-from avblocks.checkpoint.saves import replace_text
+from avblocks.files import write_text
 from recipes.engine.plan import Plan
 
 Row = dict[str, float]
@@ -57,7 +57,7 @@ class Table:
         seen = [name for row in [*rows, new or {}] for name in row]
         self._names = list(dict.fromkeys([*names, *seen]))
         lines = [_line(row, self._names) for row in rows]
-        replace_text(self.path, "".join([",".join(self._names) + "\n", *lines]))
+        write_text(self.path, "".join([",".join(self._names) + "\n", *lines]))
         self._file: IO[str] = self.path.open("a", encoding="utf-8", newline="")
 
 

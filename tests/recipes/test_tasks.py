@@ -1,4 +1,4 @@
-"""The tasks, small: what they leave, exact resume, sounds and pictures that are swapped."""
+"""The tasks, small: what they leave, exact resume, mismatched audio and images."""
 
 import json
 import subprocess
@@ -11,9 +11,8 @@ import pytest
 import torch
 from tiny_model import TINY
 
-from avblocks.data import mismatched_pairs, with_audio
+from avblocks.data import AUDIO, mismatched_pairs, with_audio
 from avblocks.data.datasets import vggss
-from avblocks.data.mismatch import AUDIO
 from avblocks.data.scenes import scene_mismatched, scenes_as_avsbench, scenes_as_vggss
 from avblocks.data.scenes import scenes as make_scenes
 from avblocks.data.scenes.classes import PARTS, TIMBRES_OF_LOOK
@@ -40,7 +39,7 @@ ROWS = {
         "whole_image",
     },
     "segment": {"matched", "mismatched", "silenced"},
-    "separate": {"own", "swapped", "blank"},
+    "separate": {"matched", "mismatched", "blank"},
 }
 
 
@@ -104,7 +103,7 @@ def test_leaves_scores_and_pictures_and_resumes_exactly(
     assert scores == json.loads((parts / "scores.json").read_text())["scores"]
     assert set(scores) == ROWS[name]
     assert (whole / LEAVES[name]).stat().st_size > 5000
-    assert name != "separate" or len(list((whole / "wavs").glob("*-own.wav"))) > 1
+    assert name != "separate" or len(list((whole / "wavs").glob("*-matched.wav"))) > 1
     states = [torch.load(find(f), weights_only=True)["state_dict"] for f in (whole, parts)]
     assert all(torch.equal(value, states[1][n]) for n, value in states[0].items())
 
@@ -114,13 +113,13 @@ def test_mismatched_audio_is_that_of_another_class(root: Path) -> None:
     pairs = mismatched_pairs(clips, scene_mismatched(clips))
     data = replace(paper_localize.SCENES.data, root=root, seconds=0.5, size=16, mels=32, workers=0)
     batch = next(iter(loader_of(clips, data, batch=4, whole=True, groups=pairs)))
-    own, swapped, silenced = (with_audio(batch, audio) for audio in AUDIO)
-    assert torch.equal(own.image, swapped.image) and own.paths == swapped.paths
-    assert torch.equal(own.audio, batch.audio[0::2]) and not silenced.audio.any()
+    matched, mismatched, silenced = (with_audio(batch, name) for name in AUDIO)
+    assert torch.equal(matched.image, mismatched.image) and matched.paths == mismatched.paths
+    assert torch.equal(matched.audio, batch.audio[0::2]) and not silenced.audio.any()
     for row, (first, second) in enumerate(pairs.places[:4]):
-        assert own.paths[row] == clips.items[first].path
+        assert matched.paths[row] == clips.items[first].path
         alone = next(iter(loader_of(clips, data, batch=1, groups=type(pairs)(((second, first),)))))
-        assert torch.equal(swapped.audio[row], alone.audio[0])
+        assert torch.equal(mismatched.audio[row], alone.audio[0])
         (label,), (other,) = clips.items[first].labels, clips.items[second].labels
         assert PARTS[other][0] not in TIMBRES_OF_LOOK[PARTS[label][1]]
     assert mismatched_pairs(clips).places[0] == (0, 1)

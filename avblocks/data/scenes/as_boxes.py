@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from avblocks.data.datasets._annotations import read_json
+from avblocks.data.datasets.annotations import read_json
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_picture, write_wave
@@ -84,7 +84,7 @@ def _write_still(scene: Scene, place: Place, *, base: Path, spec: SceneSpec) -> 
                 ElementTree.SubElement(element, "name").text = str(label)
                 for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
                     ElementTree.SubElement(element, side).text = str(round(_SIDE * value))
-    with replacing(_notes(base, scene.id)) as half:
+    with replacing(_notes(base, scene.id), durable=False) as half:
         ElementTree.ElementTree(annotation).write(half, encoding="utf-8")
 
 
