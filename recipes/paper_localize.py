@@ -30,9 +30,9 @@ from avblocks.tasks import (
     evaluate,
     first_batch,
     first_row,
-    localization_figure,
+    localization_examples,
 )
-from avblocks.viz import save_figure
+from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader, train_loader
@@ -139,7 +139,7 @@ def main(config: Config) -> None:
             with run.testing(model):
                 scores, batch = score(brief=False), first_batch(loader(batch=6), model)
                 if run.first and batch is not None:
-                    figure = localization_figure(model, batch, rule=rule)
+                    figure = panel(localization_examples(model, batch, rule=rule))
                     save_figure(figure, run.folder / "maps.png")
             if run.first:
                 write_scores(run.folder, scores, test=test, leaves="maps.png")

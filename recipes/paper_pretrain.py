@@ -32,9 +32,9 @@ from avblocks.tasks import (
     evaluation_mode,
     first_batch,
     first_row,
-    reconstruction_figure,
+    reconstruction_examples,
 )
-from avblocks.viz import save_figure
+from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, test_set, train_set
 from recipes.common.loaders import test_loader, train_loader
@@ -143,7 +143,7 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
             batch = first_batch(loader, model)
             if batch is not None:
                 with evaluation_mode(model):
-                    figure = reconstruction_figure(model, batch)
+                    figure = panel(reconstruction_examples(model, batch))
                 save_figure(figure, run.folder / "reconstruction.png")
             print(f"figures: {run.folder}/loss.png {run.folder}/reconstruction.png")
         if run.first and run.finished:

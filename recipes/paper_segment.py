@@ -31,9 +31,9 @@ from avblocks.tasks import (
     evaluate,
     first_batch,
     first_row,
-    segmentation_figure,
+    segmentation_examples,
 )
-from avblocks.viz import save_figure
+from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader, train_loader
@@ -135,7 +135,8 @@ def main(config: Config) -> None:
             with run.testing(model):
                 scores, batch = score(brief=False), first_batch(loader(batch=6), model)
                 if run.first and batch is not None:
-                    save_figure(segmentation_figure(model, batch), run.folder / "segmentation.png")
+                    figure = panel(segmentation_examples(model, batch))
+                    save_figure(figure, run.folder / "segmentation.png")
             if run.first:
                 write_scores(run.folder, scores, test=test, leaves="segmentation.png")
 

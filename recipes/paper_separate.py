@@ -35,7 +35,7 @@ from avblocks.tasks import (
     separation_examples,
 )
 from avblocks.tasks.separate import Masks
-from avblocks.viz import save_figure
+from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader, train_loader
@@ -146,7 +146,7 @@ def main(config: Config) -> None:
 
 def write_examples(examples: SeparationExamples, folder: Path) -> None:
     """Write mixtures and what was separated from them, as spectrograms and wav files."""
-    save_figure(examples.figure(), folder / "separation.png")
+    save_figure(panel(examples.columns()), folder / "separation.png")
     for name, audio in examples.audio.items():
         for row, samples in enumerate(audio):
             write_wave(folder / "wavs" / f"{row}-{name}.wav", samples, rate=examples.rate)

@@ -24,7 +24,6 @@ LAYERS = (
     "avblocks.data.decode",
     "avblocks.data",
     "avblocks.data.scenes avblocks.data.shards",
-    "avblocks.data.mismatch",
     "avblocks.fusion avblocks.viz",
     "avblocks.encoder avblocks.decoder avblocks.video",
     "avblocks.mae avblocks.heads",

@@ -50,7 +50,7 @@ def sections_of(parts: Mapping[str, nn.Module]) -> Sections:
             raise ValueError(f"the builders build no such model: {problem}; {_REMEDY}")
         sections[part] = {"builder": built.builder, "arguments": dict(built.arguments)}
     check_sections(sections)
-    if found := difference(assembled(parts), build(sections)):
+    if found := difference(assembled(parts), build_on_meta(sections)):
         raise ValueError(f"the builders build no such model: {found}; {_REMEDY}")
     return sections
 
@@ -84,7 +84,7 @@ def assembled(parts: Mapping[str, nn.Module]) -> nn.Module:
     return parts.get("mae", parts["encoder"])
 
 
-def build(sections: Sections) -> nn.Module:
+def build_on_meta(sections: Sections) -> nn.Module:
     """Build what `assembled` makes of the sections' parts, on the meta device.
 
     Raises:

@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from avblocks.checkpoint.arguments import Sections, build
+from avblocks.checkpoint.arguments import Sections, build_on_meta
 from avblocks.checkpoint.folder import CONFIG, weights_of
 from avblocks.checkpoint.load import load_weights
 from avblocks.checkpoint.read import State
@@ -87,7 +87,7 @@ def load_model(folder: Path, *, sections: Sections, prefix: str = "") -> nn.Modu
 def _fitting(sections: Sections, stored: dict[str, Any], *, path: Path) -> nn.Module:
     """The model without memory, once its names and shapes are those of the file."""
     try:
-        model = build(sections)
+        model = build_on_meta(sections)
     except ValueError as error:
         raise ValueError(f"{path.with_name(CONFIG)}: {error}") from error
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}

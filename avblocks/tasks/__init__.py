@@ -18,14 +18,14 @@ from avblocks.tasks.evaluate import first_batch as first_batch
 from avblocks.tasks.evaluate import first_row as first_row
 from avblocks.tasks.localize import Localization as Localization
 from avblocks.tasks.localize import LocalizationScorer as LocalizationScorer
-from avblocks.tasks.localize import localization_figure as localization_figure
+from avblocks.tasks.localize import localization_examples as localization_examples
 from avblocks.tasks.predictions import Predictions as Predictions
 from avblocks.tasks.pretrain import Pretraining as Pretraining
-from avblocks.tasks.pretrain import reconstruction_figure as reconstruction_figure
+from avblocks.tasks.pretrain import reconstruction_examples as reconstruction_examples
 from avblocks.tasks.probe import ProbeScorer as ProbeScorer
 from avblocks.tasks.segment import Segmentation as Segmentation
 from avblocks.tasks.segment import SegmentationScorer as SegmentationScorer
-from avblocks.tasks.segment import segmentation_figure as segmentation_figure
+from avblocks.tasks.segment import segmentation_examples as segmentation_examples
 from avblocks.tasks.separate import Separation as Separation
 from avblocks.tasks.separate import SeparationExamples as SeparationExamples
 from avblocks.tasks.separate import SeparationScorer as SeparationScorer

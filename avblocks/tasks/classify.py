@@ -69,8 +69,15 @@ class Classification(HeadTask):
         self.register_buffer("frequency", frequency, persistent=False)
 
     def settings(self) -> dict[str, Any]:
-        """Return what classifying depends on: modalities given, and several classes or one."""
-        return {"frozen": self.frozen, "given": self.given, "multilabel": self.multilabel}
+        """Return the arguments of the constructor that are plain values."""
+        return {
+            "frozen": self.frozen,
+            "given": self.given,
+            "joint": self.joint,
+            "multilabel": self.multilabel,
+            "mixup": 0.0 if self.mixup is None else self.mixup.alpha,
+            "smoothing": self.smoothing,
+        }
 
     def logits(self, batch: AVBatch, *, given: Given | None = None) -> Logits:
         """Classify clips, from one modality alone if that is given."""

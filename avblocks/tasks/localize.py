@@ -1,6 +1,6 @@
 """Sound localization: an encoder and a localizer, from a batch to its loss, maps and scores."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,7 @@ from avblocks.metrics import (
 )
 from avblocks.metrics.localize_maps import Rule
 from avblocks.tasks.evaluate import HeadTask, Scores, joined
-from avblocks.viz import outline, overlay, panel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from avblocks.viz import outline, overlay
 
 SIDE = 224
 """Pixels of the square that maps and boxes are compared on, as in the field."""
@@ -173,8 +170,11 @@ def boxes_to_maps(batch: AVBatch, rule: Rule) -> Tensor:
 
 
 @torch.no_grad()
-def localization_figure(task: Localization, batch: AVBatch, *, rule: Rule) -> "Figure":
-    """Draw images with the edge of the truth, and the maps of each audio over them."""
+def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> dict[str, Tensor]:
+    """Return images with the edge of the truth, and with the maps of each audio over them.
+
+    Their titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
+    """
     matched = with_audio(batch, "matched")
     image = task.front_end.normalize.undo(task.front_end(matched)[0])
     image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
@@ -183,4 +183,4 @@ def localization_figure(task: Localization, batch: AVBatch, *, rule: Rule) -> "F
     for audio in AUDIO:
         maps = task.maps(with_audio(batch, audio))
         columns[f"{audio} audio"] = outline(overlay(image, maps), edge)
-    return panel(columns)
+    return columns

@@ -1,6 +1,6 @@
 """Masked audio-visual pre-training: from a batch to its losses, tokens and reconstructions."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,10 +11,6 @@ from avblocks.mae import AVMAE, reconstruct
 from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.seed import key
 from avblocks.tasks.evaluate import Task
-from avblocks.viz import panel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class Pretraining(Task):
@@ -66,8 +62,11 @@ class Pretraining(Task):
 
 
 @torch.no_grad()
-def reconstruction_figure(task: Pretraining, batch: AVBatch) -> "Figure":
-    """Draw each input, the patches left after masking, and the reconstruction from these."""
+def reconstruction_examples(task: Pretraining, batch: AVBatch) -> dict[str, Tensor]:
+    """Return each input, the patches left after masking, and the reconstruction from these.
+
+    Their titles and batches of RGB images and spectrograms, for `avblocks.viz.panel`.
+    """
     image, audio = task.front_end(batch)
     masks = task.masks(batch, image=image, audio=audio)
     out = task.mae(image=image, audio=audio, **masks)
@@ -88,4 +87,4 @@ def reconstruction_figure(task: Pretraining, batch: AVBatch) -> "Figure":
             name + title: view if name == "audio" else task.front_end.normalize.undo(view)
             for title, view in views.items()
         }
-    return panel(columns)
+    return columns

@@ -1,7 +1,6 @@
 """Audio-visual segmentation: an encoder and a segmenter, from a batch to its loss and scores."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,10 +21,7 @@ from avblocks.metrics import (
     predicted_classes,
 )
 from avblocks.tasks.evaluate import HeadTask, Scores, joined
-from avblocks.viz import mask_overlay, outline, panel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from avblocks.viz import mask_overlay, outline
 
 
 class Segmentation(HeadTask):
@@ -117,8 +113,11 @@ class SegmentationScorer:
 
 
 @torch.no_grad()
-def segmentation_figure(task: Segmentation, batch: AVBatch) -> "Figure":
-    """Draw images with the true mask, and with those predicted from each audio."""
+def segmentation_examples(task: Segmentation, batch: AVBatch) -> dict[str, Tensor]:
+    """Return images with the true mask, and with those predicted from each audio.
+
+    Their titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
+    """
     matched = with_audio(batch, "matched")
     image = task.front_end.normalize.undo(task.front_end(matched)[0])
     truth = task.truth(matched)
@@ -126,4 +125,4 @@ def segmentation_figure(task: Segmentation, batch: AVBatch) -> "Figure":
     for audio in AUDIO:
         pred = predicted_classes(task.logits(with_audio(batch, audio)).float())
         columns[f"{audio} audio"] = outline(mask_overlay(image, pred), pred > 0)
-    return panel(columns)
+    return columns

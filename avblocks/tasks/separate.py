@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
@@ -15,10 +15,6 @@ from avblocks.encoder import AVEncoder
 from avblocks.heads import Separator, binary_mask, ratio_mask, separation_loss
 from avblocks.metrics import SeparationScores, join_scores, separation_scores
 from avblocks.tasks.evaluate import HeadTask, Scores
-from avblocks.viz import panel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 IMAGES = ("matched", "mismatched", "blank")
 """The image that guides: that of the audio, that of the next clip in the mixture, a black one."""
@@ -144,11 +140,11 @@ class SeparationExamples:
     spectrograms: dict[str, Tensor]
     rate: int
 
-    def figure(self) -> "Figure":
-        """Draw images and spectrograms, one row a clip."""
+    def columns(self) -> dict[str, Tensor]:
+        """Return images and spectrograms by title, one row a clip, for `avblocks.viz.panel`."""
         titles = {image: f"separated, {image} image" for image in IMAGES}
         columns = {titles.get(name, name): x for name, x in self.spectrograms.items()}
-        return panel({"image": self.image, **columns})
+        return {"image": self.image, **columns}
 
 
 @torch.no_grad()

@@ -498,7 +498,7 @@ CLIPS = ClipFormat(seconds=1.0, size=8, mels=8).to_dict()
 WRONG: list[tuple[str, str, object, str]] = [
     ("av_vit", "dim", "8", r"no such model: dim must be a positive integer, got '8'"),
     ("av_vit", "dim", 8.0, r"no such model: dim must be"),
-    ("av_vit", "dim", True, r"model.safetensors: \S+ is \(.*by the numbers of config.json"),
+    ("av_vit", "dim", True, r"no such model: "),
     ("av_vit", "dim", 10**30, r"av_vit.dim must be of numbers from 0 to 1048576"),
     ("av_vit", "dim", 16, r"model.safetensors: \S+ is \(.*by the numbers of config.json"),
     ("av_vit", "dim", HUGE, r"model.safetensors: \S+ is \(.*by the numbers of config.json"),
@@ -566,7 +566,7 @@ def test_sections_that_do_not_fit_are_refused(
     for name in ("dim", "depth", "num_heads"):
         arguments = {n: v for n, v in encoder["arguments"].items() if n != name}
         rewrite(saved, encoder=encoder | {"arguments": arguments})
-        refused(saved, f"no such model: missing a required argument: '{name}'")
+        refused(saved, f"no such model: .*missing 1 required .*argument: '{name}'")
     for wrong, message in (
         ({"encoder": [1]}, r"encoder must have a builder of \('av_vit',\), got \[1\]; it was ch"),
         ({"encoder": encoder | {"builder": "eval"}}, r"encoder must have a builder of"),

@@ -28,7 +28,6 @@ from recipes import (
 from recipes.benchmark.footage import write_footage
 from recipes.common.start import find
 from recipes.engine.folder import recipe_of
-from recipes.export import cli as export_cli
 from recipes.predict.__main__ import cli, hop_of
 from recipes.predict.figures import class_lines
 from recipes.predict.results import write_results
@@ -304,12 +303,14 @@ def test_an_exported_folder_needs_no_recipe(
     assert (exported.classes, exported.path) == (("a", "b"), tmp_path)
 
 
+@pytest.mark.parametrize("name", ["probe", "separate"])
 def test_an_exported_task_is_the_trained_one(
-    run: Callable[[str], TrainedRun], video: Path, tmp_path: Path
+    run: Callable[[str], TrainedRun], video: Path, tmp_path: Path, name: str
 ) -> None:
-    pytest.importorskip("avblocks.tasks.load")
-    export_cli(["--checkpoint", str(run("probe").folder), "--out", str(tmp_path / "out")])
-    trained, exported = load_trained(run("probe").folder), load_trained(tmp_path / "out")
+    load = pytest.importorskip("avblocks.tasks.load")
+    trained = load_trained(run(name).folder)
+    load.save_task(trained.model, tmp_path / "out", classes=trained.classes)
+    exported = load_trained(tmp_path / "out")
     assert (exported.classes, exported.format) == (trained.classes, trained.format)
     batch = next(open_windows(video, DATA.format).batches(3)).to_batch()
     assert torch.equal(answers(trained.model, batch), answers(exported.model, batch))
