@@ -154,6 +154,13 @@ def test_a_file_imports_from_lower_floors(module: str) -> None:
             assert fits, f"{module} imports {imported}"
 
 
+def test_data_sets_do_not_import_the_scenes() -> None:
+    scenes = "avblocks.data.scenes"
+    others = {name for name in FILES if name.startswith("avblocks.data")}
+    for module in (name for name in others if not name.startswith(scenes)):
+        assert not [name for name in imports(FILES[module]) if name.startswith(scenes)], module
+
+
 @pytest.mark.parametrize("module", FILES)
 def test_a_file_imports_what_is_reserved_to_others_never(module: str) -> None:
     for imported in imports(FILES[module]):
