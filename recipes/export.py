@@ -72,7 +72,13 @@ def main(config: Config) -> None:
         rate = facts["config"].get("drop_path", 0.0)
         encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
         load_weights(encoder, from_run(state["state_dict"]), strict=True)
-        text = card(encoder, facts, data=sizes.data, step=state["run"]["step"])
+        text = card(
+            encoder,
+            facts,
+            format=sizes.data.format,
+            name=sizes.data.name,
+            step=state["run"]["step"],
+        )
         save_pretrained(encoder, config.out)
     except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from avblocks.heads import classifier
-from avblocks.optim import balanced_bias
+from avblocks.data import FrontEnd
+from avblocks.heads import balanced_bias, classifier
+from avblocks.seed import seed_all
 from avblocks.tasks.classify import Classification, Listens, clip_frequency, start_biases
 from recipes.common.classify import labelled_sets, train_and_score
 from recipes.common.cli import run_cli
@@ -27,7 +28,6 @@ from recipes.common.data import SCENES_DATA, Data
 from recipes.common.model import SMALL, Model, build_encoder, check_sizes
 from recipes.common.optimizer import adamw
 from recipes.common.start import start_encoder
-from recipes.engine.plan import seed_all
 from recipes.engine.run import Run
 
 
@@ -148,7 +148,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
     return Classification(
         encoder,
         head,
-        data=config.data,
+        front_end=FrontEnd(config.data.format),
         frozen=False,
         given=config.given,
         joint=config.joint,

@@ -19,8 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from avblocks.data import FrontEnd
 from avblocks.heads import classifier
 from avblocks.optim import LARS, cosine_lr
+from avblocks.seed import seed_all
 from avblocks.tasks.classify import Classification, Listens
 from recipes.common.classify import labelled_sets, train_and_score
 from recipes.common.cli import run_cli
@@ -28,7 +30,6 @@ from recipes.common.data import SCENES_DATA, Data
 from recipes.common.model import SMALL, Model, build_encoder, check_sizes
 from recipes.common.optimizer import peak_lr
 from recipes.common.start import start_encoder
-from recipes.engine.plan import seed_all
 from recipes.engine.run import Run
 
 
@@ -127,7 +128,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
     return Classification(
         encoder,
         head,
-        data=config.data,
+        front_end=FrontEnd(config.data.format),
         frozen=True,
         given=config.given,
         multilabel=config.data.multilabel,

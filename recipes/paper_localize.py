@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from avblocks.data import FrontEnd
 from avblocks.data.mismatch import with_strangers
 from avblocks.heads import Localizer
 from avblocks.tasks.localize import PICTURE, Localization, localization_picture, localization_scores
@@ -91,7 +92,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Localization:
     return Localization(
         encoder,
         head,
-        data=config.data,
+        front_end=FrontEnd(config.data.format),
         frozen=config.frozen,
         joint=config.joint,
         temperature=config.temperature,

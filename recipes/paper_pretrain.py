@@ -23,8 +23,10 @@ from torch import nn
 from torch.optim import AdamW
 
 from avblocks import AVMAE
+from avblocks.data import FrontEnd
 from avblocks.data.skipped import SkippedFiles
 from avblocks.optim import group_rates, param_groups
+from avblocks.seed import seed_all
 from avblocks.tasks.pretrain import Pretraining, load_pretrained, reconstruction_picture
 from avblocks.tasks.probe import nearest_neighbour
 from recipes.common.cli import resume_command, run_cli
@@ -33,7 +35,6 @@ from recipes.common.loaders import test_loader, train_loader
 from recipes.common.model import SMALL, Model, build_autoencoder, check_sizes
 from recipes.common.optimizer import check_warmup, fused, peak_lr
 from recipes.engine.job import Job, fit
-from recipes.engine.plan import seed_all
 from recipes.engine.run import Run
 
 
@@ -118,7 +119,7 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
     seed_all(config.run.seed, "weights")
     model = Pretraining(
         build(config.model, config.data),
-        data=config.data,
+        front_end=FrontEnd(config.data.format),
         image_mask=config.image_mask,
         audio_mask=config.audio_mask,
     )

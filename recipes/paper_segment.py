@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from avblocks.data import FrontEnd
 from avblocks.data.mismatch import with_strangers
 from avblocks.heads import segmenter
 from avblocks.tasks.segment import PICTURE, Segmentation, segmentation_picture, segmentation_scores
@@ -90,7 +91,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
         min_width=config.width,
         hidden=config.width,
     )
-    return Segmentation(encoder, head, data=config.data)
+    return Segmentation(encoder, head, front_end=FrontEnd(config.data.format))
 
 
 def main(config: Config) -> None:

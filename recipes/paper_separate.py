@@ -22,11 +22,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FixedGroups, RandomGroups, paired
+from avblocks.data import FixedGroups, FrontEnd, RandomGroups, paired
 from avblocks.data.datasets import ClipSet, pairs
 from avblocks.data.datasets.vggsound_music import PAIRS
-from avblocks.data.scenes import pairs as scene_pairs
-from avblocks.data.scenes import scene_casts
+from avblocks.data.scenes import scene_casts, scene_pairs
 from avblocks.heads import separator
 from avblocks.tasks.separate import Masks, Separation, separation_files, separation_rows
 from recipes.common.cli import run_cli
@@ -123,7 +122,13 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
     """Make the model as it is before the encoder starts from a checkpoint."""
     encoder = seeded_encoder(config)
     head = separator(config.model.dim, patch=config.model.patch, num_layers=config.model.depth)
-    return Separation(encoder, head, data=config.data, masks=config.masks, sources=config.sources)
+    return Separation(
+        encoder,
+        head,
+        front_end=FrontEnd(config.data.format),
+        masks=config.masks,
+        sources=config.sources,
+    )
 
 
 def main(config: Config) -> None:

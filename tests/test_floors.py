@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, int] = {
     "avblocks.shapes": 0,
     "avblocks.files": 0,
+    "avblocks.seed": 0,
+    "avblocks.distributed": 0,
     "avblocks.audio": 1,
     "avblocks.optim": 1,
     "avblocks.nn": 1,
@@ -23,22 +25,26 @@ FLOORS: dict[str, int] = {
     "avblocks.viz": 2,
     "avblocks.encoder": 3,
     "avblocks.decoder": 3,
+    "avblocks.video": 3,
     "avblocks.mae": 4,
     "avblocks.heads": 4,
     "avblocks.build": 5,
     "avblocks.flops": 5,
     "avblocks.diagram": 5,
     "avblocks.checkpoint": 6,
+    "avblocks.tasks": 7,
     "avblocks": 8,
-    "recipes": 9,
+    "recipes.engine": 9,
+    "recipes.common": 10,
+    "recipes": 11,
 }
 SEES_ONLY: dict[str, set[str]] = {
-    "avblocks.data": {"avblocks.shapes", "avblocks.files", "avblocks.audio"}
+    "avblocks.data": {"avblocks.shapes", "avblocks.files", "avblocks.audio", "avblocks.seed"}
 }
 
 # Who may import what from outside; nobody else does.
 RESERVED: dict[str, tuple[str, ...]] = {
-    "lightning": ("recipes.engine.job",),
+    "lightning": ("recipes.engine",),
     "pytorch_lightning": (),
     "tyro": ("recipes.",),
     "tensorboard": ("recipes.",),

@@ -14,6 +14,7 @@ from avblocks.data.crop import random_part as random_part
 from avblocks.data.crop import whole_picture as whole_picture
 from avblocks.data.dataset import ClipDataset as ClipDataset
 from avblocks.data.dataset import TooManySkippedError as TooManySkippedError
+from avblocks.data.format import ClipFormat as ClipFormat
 from avblocks.data.frontend import FrontEnd as FrontEnd
 from avblocks.data.groups import FixedGroups as FixedGroups
 from avblocks.data.groups import Groups as Groups
@@ -21,12 +22,12 @@ from avblocks.data.groups import RandomGroups as RandomGroups
 from avblocks.data.groups import paired as paired
 from avblocks.data.groups import strangers as strangers
 from avblocks.data.keyed import KeyedBatches as KeyedBatches
-from avblocks.data.keyed import sample_generator as sample_generator
-from avblocks.data.keyed import sample_seed as sample_seed
 from avblocks.data.mixture import Mixture as Mixture
 from avblocks.data.mixture import MixtureDataset as MixtureDataset
 from avblocks.data.mixture import mix as mix
 from avblocks.data.mixture import swap as swap
+from avblocks.data.mixup import Mixup as Mixup
+from avblocks.data.mixup import smooth as smooth
 from avblocks.data.read import read_clip as read_clip
 from avblocks.data.transforms import Normalize as Normalize
 from avblocks.data.transforms import apply_gain as apply_gain
@@ -34,3 +35,5 @@ from avblocks.data.transforms import flip_images as flip_images
 from avblocks.data.write import write_clip as write_clip
 from avblocks.data.write import write_picture as write_picture
 from avblocks.data.write import write_wave as write_wave
+from avblocks.seed import sample_generator as sample_generator
+from avblocks.seed import sample_seed as sample_seed

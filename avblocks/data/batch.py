@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,34 @@ class AVBatch:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> "AVBatch":
+        """Return the batch of some of its clips: ``batch[:6]``, ``batch[0::2]``, ``batch[3]``.
+
+        Args:
+            rows: A slice, an index (for a batch of one clip), several indices, or a mask.
+
+        Raises:
+            IndexError: If there is no such clip.
+        """
+        count = len(self)
+        if isinstance(rows, slice):
+            indices = list(range(count)[rows])
+        elif isinstance(rows, Tensor) and rows.dtype == torch.bool:
+            indices = rows.nonzero().flatten().tolist()
+        elif isinstance(rows, Tensor | Sequence):
+            indices = [range(count)[int(row)] for row in rows]
+        else:
+            indices = [range(count)[rows]]
+        # A slice of a tensor is a view, and needs no indices on its device.
+        forward = isinstance(rows, slice) and (rows.step or 1) > 0
+        part = self.map(lambda tensor: tensor[rows if forward else indices])
+        return replace(
+            part,
+            seeds=tuple(self.seeds[i] for i in indices),
+            paths=tuple(self.paths[i] for i in indices),
+            boxes=tuple(self.boxes[i] for i in indices) if self.boxes else (),
+        )
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "AVBatch":
         """Give the batch with its tensors on a device."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
@@ -102,6 +132,13 @@ def collate(batches: Sequence[AVBatch]) -> AVBatch:
         mask=torch.cat(masks) if masks else None,
         boxes=sum((batch.boxes for batch in batches), ()),
     )
+
+
+def _collate(batches: Sequence[AVBatch], **_: Any) -> AVBatch:
+    return collate(batches)
+
+
+default_collate_fn_map[AVBatch] = _collate  # so that a plain `DataLoader` joins samples
 
 
 def _filled(

@@ -1,6 +1,7 @@
 """From a list of clips to samples, with randomness keyed by (seed, epoch, index)."""
 
-from typing import Literal, Protocol, runtime_checkable
+from operator import index as as_index
+from typing import Literal, Protocol, SupportsIndex, runtime_checkable
 
 import torch
 from torch.utils.data import Dataset
@@ -10,8 +11,9 @@ from avblocks.data.batch import AVBatch, Skipped
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.crop import mask_like, middle_part, random_part, whole_picture
 from avblocks.data.datasets.clipset import ClipSet, Item
-from avblocks.data.keyed import sample_generator, sample_seed
+from avblocks.data.format import ClipFormat
 from avblocks.data.read import read_clip
+from avblocks.seed import sample_generator, sample_seed
 
 _GAIN = 6.0  # dB, in the paper
 
@@ -32,17 +34,20 @@ class ReadClip(Protocol):
 
 
 class ClipDataset(Dataset[AVBatch]):
-    """Clips as batches of one, to be joined by ``collate``.
+    """Clips as batches of one, which ``DataLoader`` joins by itself, or with ``collate``.
 
     Training draws window, frame, crop, flip and gain from the sample's own generator; evaluation
     takes the middle of everything, or several windows of each sound: then index
     ``clip * windows + window`` is a window of a clip, and the samples of a clip have one path.
 
+    ``dataset[3]`` is a sample of the epoch that ``set_epoch`` named, at first 0, so that
+    ``DataLoader(shuffle=True)``, ``Subset`` and ``random_split`` work. ``dataset[epoch, 3]`` names
+    the epoch too, as `KeyedBatches` does: then a run resumes exactly.
+
     Args:
         clips: The files.
-        seconds: Length of the sound window; shorter sounds are repeated in mirror image.
-        rate: Samples per second.
-        size: Side of the square picture, pixels.
+        format: Window, rate and image size; the paper's if not given. Shorter audio is repeated in
+            mirror image.
         train: Whether to draw.
         seed: Of the run.
         on_error: What to do with a file that cannot be used: raise its ``ClipError``, or list it in
@@ -62,10 +67,8 @@ class ClipDataset(Dataset[AVBatch]):
     def __init__(
         self,
         clips: ClipSet,
+        format: ClipFormat | None = None,
         *,
-        seconds: float,
-        rate: int,
-        size: int,
         train: bool,
         seed: int = 0,
         on_error: Literal["raise", "skip"] = "raise",
@@ -74,17 +77,15 @@ class ClipDataset(Dataset[AVBatch]):
         windows: int = 1,
         whole: bool = False,
     ) -> None:
-        if not len(clips) or seconds <= 0 or rate < 1 or size < 2 or not 0 <= max_skipped <= 1:
+        if not len(clips) or not 0 <= max_skipped <= 1:
             raise ValueError(
-                "expected clips, seconds > 0, rate >= 1, size >= 2 and max_skipped in [0, 1], got "
-                f"{len(clips)} clips, {seconds}, {rate}, {size} and {max_skipped}"
+                "expected clips and max_skipped in [0, 1], got "
+                f"{len(clips)} clips of {clips.name} and {max_skipped}"
             )
         if windows < 1 or (train and windows > 1):
             raise ValueError(f"expected windows >= 1, and 1 in training, got {windows}")
         self.clips = clips
-        self.seconds = seconds
-        self.rate = rate
-        self.size = size
+        self.format = format or ClipFormat()
         self.train = train
         self.seed = seed
         self.on_error = on_error
@@ -93,24 +94,39 @@ class ClipDataset(Dataset[AVBatch]):
         self.windows = windows
         self.whole = whole and not train
         self._bad: dict[int, Skipped] = {}
+        # Shared, so that workers that persist hear of the next epoch too.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
         return len(self.clips) * self.windows
 
-    def __getitem__(self, key: tuple[int, int]) -> AVBatch:
-        """Read the sample of an (epoch, index).
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch that samples are drawn for, where an index alone is given."""
+        self._epoch.fill_(epoch)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that samples are drawn for, where an index alone is given."""
+        return int(self._epoch)
+
+    def __getitem__(self, key: SupportsIndex | tuple[int, int]) -> AVBatch:
+        """Read a sample.
 
         Args:
-            key: Epoch and index of the sample.
+            key: Index of the sample, or its epoch and index.
 
         Returns:
             A batch of one clip, or of none if it was skipped in evaluation.
 
         Raises:
+            IndexError: If there is no such sample.
             ClipError: If the file cannot be used and ``on_error`` is "raise".
             TooManySkippedError: If more files were skipped than allowed.
         """
-        epoch, index = key
+        epoch, index = key if isinstance(key, tuple) else (self.epoch, as_index(key))
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        index %= len(self)
         skipped: list[Skipped] = []
         for step in range(len(self) if self.train else 1):
             place = (index // self.windows + step) % len(self.clips)
@@ -144,11 +160,15 @@ class ClipDataset(Dataset[AVBatch]):
         if self.train:
             window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
         item = self.clips.items[place]
-        clip = self.read(item, seconds=self.seconds, rate=self.rate, place=window, frame=frame)
+        clip = self.read(
+            item, seconds=self.format.seconds, rate=self.format.rate, place=window, frame=frame
+        )
         if self.train:
-            image, crop = random_part(clip.image, size=self.size, generator=generator)
+            image, crop = random_part(clip.image, size=self.format.size, generator=generator)
         else:
-            image, crop = (whole_picture if self.whole else middle_part)(clip.image, size=self.size)
+            image, crop = (whole_picture if self.whole else middle_part)(
+                clip.image, size=self.format.size
+            )
         mask = clip.mask
         if mask is not None:
             mask = mask_like(mask, image=image, whole=self.whole)[None]
@@ -156,7 +176,7 @@ class ClipDataset(Dataset[AVBatch]):
         target[0, list(item.labels)] = 1
         return AVBatch(
             image=image[None],
-            audio=pad_repeat(clip.audio, round(self.seconds * self.rate))[None],
+            audio=pad_repeat(clip.audio, self.format.samples)[None],
             flip=torch.tensor([flip >= 0.5]),
             gain=torch.tensor([_GAIN * (2 * gain - 1)]),
             target=target,
@@ -164,7 +184,7 @@ class ClipDataset(Dataset[AVBatch]):
             paths=(item.path,),
             skipped=skipped,
             crop=crop[None],
-            size=self.size,
+            size=self.format.size,
             mask=mask,
             boxes=(clip.boxes,),
         )
@@ -176,8 +196,8 @@ class ClipDataset(Dataset[AVBatch]):
     def _none(self, skipped: tuple[Skipped, ...]) -> AVBatch:
         """Give a batch of no clip."""
         return AVBatch(
-            image=torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8),
-            audio=torch.zeros(0, round(self.seconds * self.rate)),
+            image=torch.zeros(0, 3, self.format.size, self.format.size, dtype=torch.uint8),
+            audio=torch.zeros(0, self.format.samples),
             flip=torch.zeros(0, dtype=torch.bool),
             gain=torch.zeros(0),
             target=torch.zeros(0, len(self.clips.classes)),
@@ -185,5 +205,5 @@ class ClipDataset(Dataset[AVBatch]):
             paths=(),
             skipped=skipped,
             crop=torch.zeros(0, 4),
-            size=self.size,
+            size=self.format.size,
         )

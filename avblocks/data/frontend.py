@@ -7,22 +7,18 @@ from torch import Tensor, nn
 from avblocks.audio import LogMel
 from avblocks.data.batch import AVBatch
 from avblocks.data.crop import crop_images, crop_masks
+from avblocks.data.format import ClipFormat
 from avblocks.data.transforms import Normalize, apply_gain, flip_images
-from avblocks.shapes import require
 
 
 class FrontEnd(nn.Module):
-    """Crop, flip and normalise the pictures, apply the gains, take the log-mel spectrograms.
+    """Crop, flip and normalize the images, apply the gains, take the log-mel spectrograms.
 
     It computes in float32 whatever the precision around it: half a precision is too little for
-    the power of a quiet sound.
+    the power of a quiet sound. Windows of the spectrogram are 50 ms long.
 
     Args:
-        rate: samples a second, a multiple of 64; windows are 50 ms long, 64 begin each second.
-        n_mels: mel bins.
-
-    Raises:
-        ValueError: if the rate is not a multiple of 64.
+        format: Rate, mel bins and hop of the clips; the paper's if not given.
 
     Example:
         >>> from avblocks.data.batch import AVBatch
@@ -36,11 +32,16 @@ class FrontEnd(nn.Module):
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 1, 128, 192]))
     """
 
-    def __init__(self, *, rate: int = 16000, n_mels: int = 128) -> None:
+    def __init__(self, format: ClipFormat | None = None) -> None:
         super().__init__()
+        self.format = format or ClipFormat()
         self.normalize = Normalize()
-        require(rate > 0 and rate % 64 == 0, "rate", rate, "a multiple of 64 samples a second")
-        self.log_mel = LogMel(rate=rate, n_fft=rate // 20, hop=rate // 64, n_mels=n_mels)
+        self.log_mel = LogMel(
+            rate=self.format.rate,
+            n_fft=self.format.rate // 20,
+            hop=self.format.hop,
+            n_mels=self.format.mels,
+        )
 
     def forward(
         self, batch: AVBatch

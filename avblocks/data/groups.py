@@ -8,7 +8,7 @@ import torch
 
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.datasets.pairs import PairSet
-from avblocks.data.keyed import sample_generator
+from avblocks.seed import sample_generator
 from avblocks.shapes import require, require_positive
 
 

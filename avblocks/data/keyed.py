@@ -4,31 +4,12 @@ The state of a run's data is one integer, the samples consumed. Number of worker
 ranks may change between two parts of a run; the global batch may not.
 """
 
-import hashlib
 from collections.abc import Iterator
 
 import torch
 from torch.utils.data import Sampler
 
-
-def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """Hash a sample's key to 63 bits.
-
-    Args:
-        seed: Of the run.
-        epoch: From 0.
-        index: Of the sample in its data set.
-
-    Returns:
-        The same number for the same key, everywhere and always.
-    """
-    digest = hashlib.blake2b(f"{seed},{epoch},{index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
-def sample_generator(seed: int, epoch: int, index: int) -> torch.Generator:
-    """Give a sample its own source of randomness, see ``sample_seed``."""
-    return torch.Generator().manual_seed(sample_seed(seed, epoch, index))
+from avblocks.seed import sample_generator
 
 
 class KeyedBatches(Sampler[list[tuple[int, int]]]):

@@ -1,6 +1,8 @@
 """Mixtures: several clips sound at once, and each clip's picture asks for its own sound."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import index as as_index
+from typing import SupportsIndex
 
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Shaped
@@ -32,21 +34,27 @@ class MixtureDataset(Dataset[AVBatch]):
     def __len__(self) -> int:
         return len(self.groups)
 
-    def __getitem__(self, key: tuple[int, int]) -> AVBatch:
+    def __getitem__(self, key: SupportsIndex | tuple[int, int]) -> AVBatch:
         """Read the clips of a mixture.
 
         Args:
-            key: Epoch and number of the mixture.
+            key: Index of the mixture, or its epoch and index, as in `ClipDataset`.
 
         Returns:
             A batch of its clips, or of none if one was skipped in evaluation.
+
+        Raises:
+            IndexError: If there is no such mixture.
         """
-        epoch, index = key
+        epoch, index = key if isinstance(key, tuple) else (self.clips.epoch, as_index(key))
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"mixture {index} of {len(self)}")
+        index %= len(self)
         places = self.groups(epoch, index)
         batch = collate([self.clips[epoch, place] for place in places])
         if len(batch) == len(places):
             return batch
-        return replace(batch.map(lambda rows: rows[:0]), seeds=(), paths=(), boxes=())
+        return batch[:0]
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,23 @@
-"""The list of files that a run could not use."""
+"""The list of files that could not be used, as `skipped.csv`."""
 
-import csv
+from collections.abc import Iterable
 from pathlib import Path
 
-from avblocks.data import AVBatch, TooManySkippedError
+from avblocks.data.batch import AVBatch, Skipped
+from avblocks.data.dataset import TooManySkippedError
+from avblocks.files import CsvLog, read_csv, write_csv
 
-_COLUMNS = ("path", "reason")
+COLUMNS = ("path", "reason")
 
 
 class SkippedFiles:
-    """Notes every skipped file once, in `skipped.csv` as soon as it is met.
+    """Lists every skipped file once, in `skipped.csv` as soon as it is met; called with batches.
 
-    A resumed run goes on with the list of the run before it. All processes write to one file.
+    A resumed run continues the list of the run before it. All processes write to one file.
 
     Args:
-        folder: The run folder.
-        total: Files in the data set.
+        folder: Run folder.
+        total: Number of files in the data set.
         max_skipped: Share of them that may be skipped.
     """
 
@@ -26,7 +28,7 @@ class SkippedFiles:
         self.reasons: dict[str, str] = {}
 
     def __call__(self, batch: AVBatch) -> None:
-        """Note the skipped files of a batch.
+        """List the skipped files of a batch.
 
         Raises:
             TooManySkippedError: If more than the allowed share was skipped.
@@ -37,7 +39,9 @@ class SkippedFiles:
         self.reasons |= self._read()  # of the run before, and of other processes
         new = {path: reason for path, reason in new.items() if path not in self.reasons}
         self.reasons |= new
-        self._append(new)
+        with CsvLog(self.path, COLUMNS, shared=True) as log:
+            for path, reason in new.items():
+                log.append({"path": path, "reason": reason})
         if len(self.reasons) > self.max_skipped * self.total:
             raise TooManySkippedError(
                 f"{len(self.reasons)} of {self.total} clips cannot be used, more than "
@@ -45,18 +49,16 @@ class SkippedFiles:
             )
 
     def summary(self) -> str:
-        """Say in one line what was skipped."""
+        """Return in one line what was skipped."""
         count = len(self._read())
         return f"skipped {count} of {self.total} clips" + (f": {self.path}" if count else "")
 
     def _read(self) -> dict[str, str]:
-        if not self.path.is_file():
-            return {}
-        with self.path.open(newline="", encoding="utf-8") as file:
-            return {row["path"]: row["reason"] for row in csv.DictReader(file)}
+        return {row["path"]: row["reason"] for row in read_csv(self.path)[1]}
 
-    def _append(self, new: dict[str, str]) -> None:
-        fresh = not self.path.is_file()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerows(([_COLUMNS] if fresh else []) + list(new.items()))
+
+def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
+    """Write the whole list in sorted order, if there is anything in it."""
+    reasons = {skip.path: skip.reason for skip in skipped}
+    if reasons:
+        write_csv(path, COLUMNS, sorted(reasons.items()))

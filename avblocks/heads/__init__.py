@@ -1,5 +1,8 @@
 """Heads: from tokens to answers."""
 
+from avblocks.heads.balance import balanced_bias as balanced_bias
+from avblocks.heads.balance import balanced_loss as balanced_loss
+from avblocks.heads.balance import class_frequency as class_frequency
 from avblocks.heads.classify import Classifier as Classifier
 from avblocks.heads.classify import Logits as Logits
 from avblocks.heads.classify import StreamHead as StreamHead

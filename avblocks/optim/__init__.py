@@ -1,10 +1,5 @@
-"""Optimisation: parameter groups, schedules, LARS, mixup, losses of rare classes."""
+"""Optimization: parameter groups, schedules, LARS."""
 
-from avblocks.data.mixup import Mixup as Mixup
-from avblocks.data.mixup import smooth as smooth
-from avblocks.heads.balance import balanced_bias as balanced_bias
-from avblocks.heads.balance import balanced_loss as balanced_loss
-from avblocks.heads.balance import class_frequency as class_frequency
 from avblocks.optim.groups import layer_decay_groups as layer_decay_groups
 from avblocks.optim.groups import param_groups as param_groups
 from avblocks.optim.lars import LARS as LARS

@@ -6,12 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from avblocks import AVEncoder
-from avblocks.data import AVBatch, FrontEnd
+from avblocks.data import AVBatch, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
-from avblocks.heads import Classifier, Logits
-from avblocks.optim import Mixup, balanced_loss, smooth
-from recipes.common.data import Data
-from recipes.engine.plan import key
+from avblocks.heads import Classifier, Logits, balanced_loss
+from avblocks.seed import key
 
 Listens = Literal["both", "image", "audio"]
 """Which modalities a model is given."""
@@ -23,7 +21,7 @@ class Classification(nn.Module):
     Args:
         encoder: The encoder.
         head: The classifier.
-        data: How the clips are read.
+        front_end: From batches to images and spectrograms.
         frozen: Whether the encoder is left as it is.
         given: The modalities that training gives; the other is missing at the input.
         joint: Whether the loss is that of the averaged logits, or the mean of the streams' losses.
@@ -40,7 +38,7 @@ class Classification(nn.Module):
         encoder: AVEncoder,
         head: Classifier,
         *,
-        data: Data,
+        front_end: FrontEnd,
         frozen: bool,
         given: Listens = "both",
         joint: bool = True,
@@ -52,7 +50,7 @@ class Classification(nn.Module):
         super().__init__()
         self.encoder = encoder.requires_grad_(not frozen)
         self.head = head
-        self.front_end = FrontEnd(rate=data.rate, n_mels=data.mels)
+        self.front_end = front_end
         self.mixup = Mixup(mixup) if mixup else None
         self.given: Listens = given
         self.frozen, self.joint = frozen, joint

@@ -24,7 +24,6 @@ from avblocks.metrics import (
 )
 from avblocks.metrics.localize_maps import Rule
 from avblocks.viz import outline, overlay, panel, save_figure
-from recipes.common.data import Data
 from recipes.common.train import OnBatch, TaskModel, tested
 
 SIDE = 224
@@ -40,7 +39,7 @@ class Localization(TaskModel):
     Args:
         encoder: The encoder.
         head: The localizer.
-        data: How the clips are read.
+        front_end: From batches to images and spectrograms.
         frozen: Whether the encoder is left as it is.
         joint: Whether it encodes a picture and its sound together. In training that gives the
             answer away: a patch that has heard its sound need not show where it comes from.
@@ -52,14 +51,14 @@ class Localization(TaskModel):
         encoder: AVEncoder,
         head: Localizer,
         *,
-        data: Data,
+        front_end: FrontEnd,
         frozen: bool,
         joint: bool = False,
         temperature: float = 0.03,
     ) -> None:
         super().__init__()
         self.encoder, self.head = encoder.requires_grad_(not frozen), head
-        self.front_end = FrontEnd(rate=data.rate, n_mels=data.mels)
+        self.front_end = front_end
         self.frozen, self.joint, self.temperature = frozen, joint, temperature
 
     def encode(self, batch: AVBatch) -> dict[str, Tensor]:

@@ -9,18 +9,19 @@ from torch import Tensor, nn
 from avblocks import AVMAE, AVTokens, Mask, RandomMask, reconstruct
 from avblocks.checkpoint import from_audiomae, from_mae, load_weights, read_state
 from avblocks.data import AVBatch, FrontEnd
+from avblocks.seed import key
 from avblocks.viz import panel, save_figure
-from recipes.common.data import Data
-from recipes.engine.plan import key
 
 
 class Pretraining(nn.Module):
     """From a batch to its losses: front end, masks keyed by sample, masked autoencoder."""
 
-    def __init__(self, mae: AVMAE, *, data: Data, image_mask: float, audio_mask: float) -> None:
+    def __init__(
+        self, mae: AVMAE, *, front_end: FrontEnd, image_mask: float, audio_mask: float
+    ) -> None:
         super().__init__()
         self.mae = mae
-        self.front_end = FrontEnd(rate=data.rate, n_mels=data.mels)
+        self.front_end = front_end
         self.image_mask, self.audio_mask = RandomMask(image_mask), RandomMask(audio_mask)
 
     def masks(self, batch: AVBatch, *, image: Tensor, audio: Tensor) -> dict[str, Mask]:

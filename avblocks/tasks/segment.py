@@ -24,7 +24,6 @@ from avblocks.metrics import (
     predicted_classes,
 )
 from avblocks.viz import mask_overlay, outline, panel, save_figure
-from recipes.common.data import Data
 from recipes.common.train import OnBatch, TaskModel, tested
 
 PICTURE = "segmentation.png"
@@ -33,10 +32,10 @@ PICTURE = "segmentation.png"
 class Segmentation(TaskModel):
     """Front end, encoder, head, loss; of one class the mask is binary."""
 
-    def __init__(self, encoder: AVEncoder, head: Segmenter, *, data: Data) -> None:
+    def __init__(self, encoder: AVEncoder, head: Segmenter, *, front_end: FrontEnd) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
-        self.front_end = FrontEnd(rate=data.rate, n_mels=data.mels)
+        self.front_end = front_end
         self.binary = head.pred.out_channels == 1
         self.num_classes = 2 if self.binary else head.pred.out_channels
 

@@ -17,7 +17,6 @@ from avblocks.distributed import gather_lists
 from avblocks.heads import Separator, binary_mask, ratio_mask, separation_loss
 from avblocks.metrics import SeparationScores, join_scores, separation_scores
 from avblocks.viz import panel, save_figure
-from recipes.common.data import Data
 from recipes.common.train import OnBatch, TaskModel, tested
 
 GUIDES = ("own", "swapped", "blank")
@@ -31,20 +30,29 @@ class Separation(TaskModel):
     Args:
         encoder: The encoder.
         head: The separator.
-        data: How the clips are read.
+        front_end: From batches to images and spectrograms.
         masks: What is learnt for each bin: the share of the picture's sound, or whether it is the
             louder one.
         sources: Clips in a mixture.
     """
 
     def __init__(
-        self, encoder: AVEncoder, head: Separator, *, data: Data, masks: Masks, sources: int
+        self,
+        encoder: AVEncoder,
+        head: Separator,
+        *,
+        front_end: FrontEnd,
+        masks: Masks,
+        sources: int,
     ) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
-        self.front_end = FrontEnd(rate=data.rate, n_mels=data.mels)
+        self.front_end = front_end
         self.masking = MelMasking(
-            rate=data.rate, n_fft=data.rate // 20, hop=data.rate // 64, n_mels=data.mels
+            rate=front_end.format.rate,
+            n_fft=front_end.format.rate // 20,
+            hop=front_end.format.hop,
+            n_mels=front_end.format.mels,
         )
         self.masks: Masks = masks
         self.sources = sources

@@ -12,7 +12,7 @@ from avblocks.audio import pad_repeat
 from avblocks.data import ClipError
 from avblocks.data.decode.audio import Wave, extent, placed_sounds
 from avblocks.data.decode.media import Media
-from avblocks.video.film import Film, window
+from avblocks.video.film import Film
 
 _LOST = 0.5  # seconds that a sound may be shorter than its file says
 
@@ -30,7 +30,7 @@ def sounds(film: Film, media: Media) -> Iterator[Float[Tensor, " s"]]:
     Raises:
         ClipError: If there is less than the file says, or the sound is not numbers.
     """
-    length, rate = window(film.data), film.data.rate
+    length, rate = film.format.samples, film.format.rate
     pieces, line, first = _resampled(media, rate=rate), np.zeros(0, np.float32), 0
     for start in film.starts:
         line, first = line[start - first :], start
@@ -46,7 +46,7 @@ def sounds(film: Film, media: Media) -> Iterator[Float[Tensor, " s"]]:
 
 def _check_end(film: Film, *, found: int) -> None:
     """Refuse a file whose sound ends too early."""
-    told, seconds = film.total / film.data.rate, found / film.data.rate
+    told, seconds = film.total / film.format.rate, found / film.format.rate
     if told - seconds > _LOST or not found:
         reason = f"cut short: {seconds:.1f} s of the {told:.1f} s of sound can be decoded"
         raise ClipError(film.path, reason)

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
-from avblocks.data import ClipError
+from avblocks.data import ClipError, ClipFormat
 from avblocks.data.decode.audio import extent
 from avblocks.data.decode.media import open_media
-from recipes.common.data import Data
 
 LONGEST = 24 * 3600
 """Seconds that a file may last."""
@@ -20,8 +19,8 @@ class Film:
     path: str
     """The file."""
 
-    data: Data
-    """How windows are read: their length, samples a second, side of the picture."""
+    format: ClipFormat
+    """Length and rate of the windows, and size of their images."""
 
     zero: float
     """When it begins, seconds by its own clock, where a player shows 0."""
@@ -38,8 +37,8 @@ class Film:
     @property
     def spans(self) -> list[tuple[float, float]]:
         """Beginning and end of each window, seconds as a player shows them."""
-        offset, rate = self.begin - self.zero, self.data.rate
-        ends = (min(start + window(self.data), self.total) for start in self.starts)
+        offset, rate = self.begin - self.zero, self.format.rate
+        ends = (min(start + self.format.samples, self.total) for start in self.starts)
         return [
             (offset + start / rate, offset + end / rate)
             for start, end in zip(self.starts, ends, strict=True)
@@ -52,11 +51,6 @@ class Film:
         return [*((a + b) / 2 for a, b in pairwise(middles)), inf]
 
 
-def window(data: Data) -> int:
-    """Samples of a window."""
-    return round(data.seconds * data.rate)
-
-
 def cut(total: int, *, length: int, hop: int) -> tuple[int, ...]:
     """Say where windows start, the last one moved back to end with the whole.
 
@@ -67,12 +61,12 @@ def cut(total: int, *, length: int, hop: int) -> tuple[int, ...]:
     return (*range(0, last, hop), last)
 
 
-def open_film(path: str, data: Data, *, hop: int) -> Film:
+def open_film(path: str, format: ClipFormat, *, hop: int) -> Film:
     """Look where the windows of a file lie.
 
     Args:
         path: An mp4, mov, mkv, webm or avi file with picture and sound.
-        data: How windows are read.
+        format: How a clip looks to the model.
         hop: Samples from one window to the next.
 
     Returns:
@@ -84,10 +78,10 @@ def open_film(path: str, data: Data, *, hop: int) -> Film:
     with open_media(path) as media:
         begin, end = extent(media)
         first = (media.video.start_time or 0) * (media.video.time_base or 0)
-    total = round((end - begin) * data.rate)
-    if not 0 < total <= LONGEST * data.rate:
+    total = round((end - begin) * format.rate)
+    if not 0 < total <= LONGEST * format.rate:
         hours = LONGEST // 3600
         raise ClipError(path, f"its sound lasts {end - begin:g} s, not between 0 and {hours} hours")
-    starts = cut(total, length=window(data), hop=hop)
+    starts = cut(total, length=format.samples, hop=hop)
     zero = min(begin, float(first))
-    return Film(path=path, data=data, zero=zero, begin=begin, total=total, starts=starts)
+    return Film(path=path, format=format, zero=zero, begin=begin, total=total, starts=starts)

@@ -7,8 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avblocks.audio import pad_repeat
-from avblocks.data import FrontEnd
-from recipes.common.data import Data
+from avblocks.data import ClipFormat, FrontEnd
 
 _COLUMNS = 1000  # of a spectrogram, at most
 _BLOCK = 64  # frames that are made at once, if that is a column
@@ -66,12 +65,12 @@ class Strip:
     """Log-mel spectrograms of several sounds that pass; of long ones each column is a mean.
 
     Args:
-        data: Samples a second and mel bins.
+        format: Rate, mel bins and hop.
         total: Samples of each sound.
     """
 
-    def __init__(self, data: Data, *, total: int) -> None:
-        self.log_mel = FrontEnd(rate=data.rate, n_mels=data.mels).log_mel
+    def __init__(self, format: ClipFormat, *, total: int) -> None:
+        self.log_mel = FrontEnd(format).log_mel
         self.pool = max(ceil(total / self.log_mel.hop / _COLUMNS), 1)
         self.block = max(_BLOCK // self.pool, 1) * self.pool * self.log_mel.hop
         self.line: Tensor | None = None

@@ -34,7 +34,7 @@ class Windows:
 
     def batch(self, *, part: Part = "whole") -> AVBatch:
         """Make of them what a model is called with, a part of each picture squeezed to a square."""
-        count, size = len(self.starts), self.film.data.size
+        count, size = len(self.starts), self.film.format.size
         squares = [whole_picture(_part(image, part), size=size) for image in self.images]
         return AVBatch(
             image=torch.stack([image for image, _ in squares]),

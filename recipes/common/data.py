@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from avblocks.data import ClipFormat
 from avblocks.data.datasets import ClipSet
 from avblocks.data.shards import Shards
 from recipes.common.sets import CACHE, DataName, read_set
@@ -80,9 +81,20 @@ class Data:
         return self.name.startswith("audioset")
 
     @property
+    def format(self) -> ClipFormat:
+        """How a clip looks to the model."""
+        return ClipFormat(
+            seconds=self.seconds,
+            rate=self.rate,
+            size=self.size,
+            mels=self.mels,
+            hop=self.rate // 64,
+        )
+
+    @property
     def audio_size(self) -> tuple[int, int]:
         """Mel bins and frames of a spectrogram."""
-        return self.mels, round(self.seconds * 64)
+        return self.format.audio_size
 
 
 SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2)

@@ -76,9 +76,7 @@ def dataset(
     """
     return ClipDataset(
         clips,
-        seconds=data.seconds,
-        rate=data.rate,
-        size=data.size,
+        data.format,
         train=train,
         seed=seed,
         on_error=data.on_error,

@@ -14,6 +14,7 @@ from avblocks.data import AVBatch, FrontEnd
 from avblocks.data.datasets import ClipSet
 from avblocks.data.skipped import SkippedFiles
 from avblocks.distributed import rank_and_world
+from avblocks.seed import seed_all
 from recipes.common.data import Data, test_set, train_set
 from recipes.common.model import Model, build_encoder, check_sizes
 from recipes.common.optimizer import adamw, check_warmup
@@ -21,7 +22,6 @@ from recipes.common.scores import score_table, write_scores
 from recipes.common.sets import DataName
 from recipes.common.start import start_encoder
 from recipes.common.train_task import train_task
-from recipes.engine.plan import seed_all
 from recipes.engine.run import Run
 
 OnBatch = Callable[[AVBatch], object]

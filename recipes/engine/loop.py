@@ -13,12 +13,13 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from avblocks.distributed import reduced
+from avblocks.seed import seed_all
 from recipes.engine.finite import Finite
 from recipes.engine.folder import checkpoints
 from recipes.engine.fsdp import Position, evaluating, fill, rebind, shard
 from recipes.engine.job import Job
 from recipes.engine.log import Report
-from recipes.engine.plan import Plan, seed_all
+from recipes.engine.plan import Plan
 from recipes.engine.readings import LATE, Part, Reading
 from recipes.engine.record import Record
 from recipes.engine.signals import StopSignals

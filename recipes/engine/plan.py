@@ -1,12 +1,7 @@
 """How long a run is and what falls due at each step: pure functions of the step."""
 
-import hashlib
 import math
-import random
 from dataclasses import dataclass
-
-import numpy as np
-import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,24 +62,3 @@ class Plan:
         """Return whether an evaluation is due after this step; after step 0 it is the baseline."""
         done, before = self.epochs_done(step), self.epochs_done(step - 1)
         return step in (0, self.stop) or done // self.evaluate_every > before // self.evaluate_every
-
-
-def key(*parts: int | str) -> int:
-    """Return a random seed of 63 bits that depends on nothing but `parts`.
-
-    >>> key(0, "train", 7) == key(0, "train", 7) != key(0, "train", 8)
-    True
-    """
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
-def seed_all(*parts: int | str) -> None:
-    """Seed Python's, NumPy's and torch's random states with `key(*parts)`."""
-    seed = key(*parts)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    # torch.manual_seed would do, but costs a millisecond where CUDA is not in use yet.
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(seed)

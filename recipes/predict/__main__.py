@@ -36,7 +36,7 @@ import tyro
 
 from avblocks.data import ClipError
 from avblocks.tasks.separate import Separation
-from avblocks.video.film import open_film, window
+from avblocks.video.film import open_film
 from recipes.common.cli import users_errors
 from recipes.predict.found import write_found
 from recipes.predict.sources import Guides
@@ -79,7 +79,7 @@ def main(config: Config) -> None:
     for file in dict.fromkeys(config.files):
         try:
             films = [
-                open_film(str(file), trained.data, hop=hop)
+                open_film(str(file), trained.format, hop=hop)
                 for trained, hop in zip(models, hops, strict=True)
             ]
             folder = folder_of(file, config.out)
@@ -99,13 +99,13 @@ def hop_of(trained: Trained, seconds: float | None) -> int:
     Raises:
         ValueError: If windows would leave gaps, or never get on.
     """
-    length, rate = window(trained.data), trained.data.rate
+    length, rate = trained.format.samples, trained.format.rate
     if seconds is None:
         return ceil(length / 2) if isinstance(trained.model, Separation) else length
     hop = round(seconds * rate)
     if not 1 <= hop <= length:
         raise ValueError(
-            f"--hop must be above 0 and at most {trained.data.seconds:g}, the windows of "
+            f"--hop must be above 0 and at most {trained.format.seconds:g}, the windows of "
             f"{trained.path}, got {seconds:g}"
         )
     return hop

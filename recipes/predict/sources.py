@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avblocks.data.write import wave_writer
 from avblocks.tasks.separate import Separation
-from avblocks.video.film import Film, window
+from avblocks.video.film import Film
 from avblocks.video.overlap import OverlapAdd, Strip
 from avblocks.video.windows import Part, Windows
 from recipes.predict.figures import sound_strips
@@ -40,11 +40,11 @@ def separate(
     """
     parts: tuple[Part, ...] = ("whole", "left", "right") if guides == "halves" else ("whole",)
     names = ("mixture", "separated", "rest", *parts[1:])
-    strip = Strip(film.data, total=film.total)
+    strip = Strip(film.format, total=film.total)
     with ExitStack() as files:
         paths = {name: folder / f"{name}.wav" for name in names[1:]}
         write = [
-            files.enter_context(wave_writer(path, rate=film.data.rate)) for path in paths.values()
+            files.enter_context(wave_writer(path, rate=film.format.rate)) for path in paths.values()
         ]
         for mixture, separated, *halves in _joined(model, film, stream, parts=parts):
             sounds = torch.stack([mixture, separated, mixture - separated, *halves])
@@ -55,7 +55,7 @@ def separate(
         folder / "separation.png",
         dict(zip(names, strip.rest(), strict=True)),
         start=film.begin - film.zero,
-        seconds=film.total / film.data.rate,
+        seconds=film.total / film.format.rate,
     )
     return " ".join([*(path.name for path in paths.values()), "separation.png"])
 
@@ -64,7 +64,7 @@ def _joined(
     model: Separation, film: Film, stream: Iterator[Windows], *, parts: tuple[Part, ...]
 ) -> Iterator[Tensor]:
     """Give the mixture, and what of it belongs to each part of the pictures, piece by piece."""
-    join = OverlapAdd(1 + len(parts), length=window(film.data), total=film.total)
+    join = OverlapAdd(1 + len(parts), length=film.format.samples, total=film.total)
     for some in stream:
         found = [asked(model, model.separate, some.batch(part=part)) for part in parts]
         windows_of = torch.stack([some.audio, *found], dim=1)

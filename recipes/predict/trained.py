@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from avblocks.checkpoint import load_weights
 from avblocks.checkpoint import saves as _saves
-from avblocks.data import AVBatch
-from recipes.common.data import Data
+from avblocks.data import AVBatch, ClipFormat
 from recipes.common.start import find
 from recipes.predict.facts import listed, rebuilt, run_facts
 
@@ -23,8 +22,8 @@ class Trained:
     model: nn.Module
     """In evaluation mode, on a GPU if there is one."""
 
-    data: Data
-    """How the clips were read that it was trained on."""
+    format: ClipFormat
+    """How a clip looks to it."""
 
     classes: tuple[str, ...]
     """Names of the classes that it tells apart, if it does."""
@@ -64,7 +63,9 @@ def load_trained(checkpoint: Path) -> Trained:
         raise ValueError(f"{path} cannot be used: {error}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).eval().requires_grad_(False)
-    return Trained(model=model, data=config.data, classes=tuple(facts["classes"]), path=path)
+    return Trained(
+        model=model, format=config.data.format, classes=tuple(facts["classes"]), path=path
+    )
 
 
 @torch.inference_mode()

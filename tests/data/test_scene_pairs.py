@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from avblocks.data import RandomGroups
-from avblocks.data.scenes import SceneSpec, render, scene_casts, scenes
-from avblocks.data.scenes import pairs as scene_pairs
+from avblocks.data.scenes import SceneSpec, render, scene_casts, scene_pairs, scenes
 from avblocks.data.scenes.classes import CLASSES, LOOKS, PARTS, TIMBRES_OF_LOOK
 
 SPEC = SceneSpec(seconds=0.5, size=32, fps=2.0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from avblocks.optim import balanced_bias, balanced_loss, class_frequency
+from avblocks.heads import balanced_bias, balanced_loss, class_frequency
 
 
 def draw(b: int, classes: int, *, multilabel: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 from torch.testing import assert_close
 
-from avblocks.optim import Mixup, smooth
+from avblocks.data import Mixup, smooth
 
 
 def batch(b: int) -> tuple[Tensor, Tensor, Tensor]:

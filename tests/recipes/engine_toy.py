@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from avblocks.data.datasets import ClipSet
 from avblocks.data.keyed import KeyedBatches
+from avblocks.seed import key, seed_all
 from recipes.engine.job import Fitted, Job, fit
 from recipes.engine.log import read_rows
-from recipes.engine.plan import key, seed_all
 from recipes.engine.run import Run
 
 LENGTH, BATCH, EPOCHS = 22, 4, 3  # 5 batches an epoch

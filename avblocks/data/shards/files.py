@@ -1,12 +1,11 @@
 """Files beside the tar files: JSON that is whole or not there."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from avblocks.files import replacing, sync
+from avblocks.files import write_text
 
 AGAIN = "make the shards anew with recipes.make_shards"
 
@@ -30,8 +29,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file so that a kill leaves the old one or the new one."""
-    with replacing(path) as half, half.open("w", encoding="utf-8") as file:
-        json.dump(value, file, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
-    sync(path.parent)
+    write_text(path, json.dumps(value, separators=(",", ":")))

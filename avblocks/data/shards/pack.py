@@ -1,6 +1,5 @@
 """Clips of one split into tar files."""
 
-import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,8 +15,8 @@ from avblocks.data.shards.encode import ShardSettings
 from avblocks.data.shards.files import write_json
 from avblocks.data.shards.index import Shard, load_shard
 from avblocks.data.shards.pool import Result, encode_clips
-from avblocks.data.shards.skips import SkipList
 from avblocks.data.shards.tar import END, make_key, member_names, write_member
+from avblocks.data.skipped import write_skipped
 from avblocks.files import replacing, sha256, sync
 
 
@@ -29,7 +28,7 @@ class SplitWriter:
         split: Name of the split.
         clips: Its clips.
         settings: What to keep of each.
-        skips: Where to note files that cannot be used.
+        skipped: Files that cannot be used, of all splits.
         on_error: Whether to stop at the first of them.
         max_skipped: Share of them beyond which to stop.
     """
@@ -41,14 +40,14 @@ class SplitWriter:
         clips: ClipSet,
         *,
         settings: ShardSettings,
-        skips: SkipList,
+        skipped: list[Skipped],
         on_error: Literal["raise", "skip"],
         max_skipped: float,
     ) -> None:
         self.split = split
         self.clips = clips
         self.settings = settings
-        self.skips = skips
+        self.all_skipped, self.list_path = skipped, out / "skipped.csv"
         self.on_error = on_error
         self.max_skipped = max_skipped
         count = -(-len(clips) // settings.clips)
@@ -80,7 +79,7 @@ class SplitWriter:
             for tar in self.tars:
                 if tar not in self.ready:
                     self.ready[tar] = self._pack(tar, islice(results, len(self._share(tar))))
-                    self.skips.write()
+                    write_skipped(self.list_path, self.all_skipped)
         return [
             {
                 "file": tar.name,
@@ -107,13 +106,13 @@ class SplitWriter:
             yield index, result
 
     def _note(self, skipped: list[Skipped]) -> None:
-        self.skips.add(skipped)
+        self.all_skipped += skipped
         self.skipped += len(skipped)
         if self.skipped > self.max_skipped * len(self.clips):
-            self.skips.write()
+            write_skipped(self.list_path, self.all_skipped)
             raise TooManySkippedError(
                 f"{self.skipped} of {len(self.clips)} clips cannot be used, more than the share of "
-                f"{self.max_skipped:g} allowed by max_skipped; they are listed in {self.skips.path}"
+                f"{self.max_skipped:g} allowed by max_skipped; they are listed in {self.list_path}"
             )
 
     def _pack(self, tar: Path, results: Iterator[Result]) -> Shard:
@@ -122,11 +121,9 @@ class SplitWriter:
             with replacing(tar) as half:
                 with half.open("wb") as file:
                     facts = self._write(file, results)
-                    file.flush()
-                    os.fsync(file.fileno())
+                sync(half)
                 facts |= {"bytes": half.stat().st_size, "sha256": sha256(half)}
                 write_json(tar.with_suffix(".json"), facts)
-            sync(tar.parent)
         except OSError as error:
             reason = f"cannot be written ({error}); start again when it can, and it goes on"
             raise OSError(f"{tar}: {reason}") from error

@@ -12,13 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from avblocks.data.batch import Skipped
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.shards.encode import ShardSettings
 from avblocks.data.shards.files import read_json, write_json
 from avblocks.data.shards.index import INDEX, VERSION
 from avblocks.data.shards.pack import SplitWriter
 from avblocks.data.shards.read import Shards
-from avblocks.data.shards.skips import SkipList
+from avblocks.data.skipped import write_skipped
 
 
 def make_shards(
@@ -56,14 +57,14 @@ def make_shards(
     out, settings = Path(out), settings or ShardSettings()
     index = _plan(splits, settings)
     _claim(out, index)
-    skips = SkipList(out / "skipped.csv")
+    skipped: list[Skipped] = []
     writers = {
         split: SplitWriter(
             out,
             split,
             clips,
             settings=settings,
-            skips=skips,
+            skipped=skipped,
             on_error=on_error,
             max_skipped=max_skipped,
         )
@@ -71,7 +72,7 @@ def make_shards(
     }
     for split, writer in writers.items():
         index["splits"][split]["shards"] = writer.write(workers=workers, timeout=timeout)
-    skips.write()
+    write_skipped(out / "skipped.csv", skipped)
     write_json(out / INDEX, index | {"complete": True})
     return Shards(out)
 

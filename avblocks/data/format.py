@@ -1,0 +1,78 @@
+"""`ClipFormat`: how a clip looks to a model."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+from avblocks.shapes import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFormat:
+    """Length, rate and sizes of the clips that a model reads; the defaults are the paper's.
+
+    `ClipDataset` cuts clips to it, `FrontEnd` makes images and spectrograms of it, and an exported
+    encoder carries it along.
+
+    Attributes:
+        seconds: Length of the audio window.
+        rate: Audio samples per second.
+        size: Side of the square image, pixels.
+        mels: Mel bins of the spectrogram.
+        hop: Samples from one frame of the spectrogram to the next; 250 at 16 kHz are 64 a second.
+
+    Raises:
+        ValueError: If a number is impossible, or a window holds no frame.
+
+    >>> ClipFormat().audio_size, ClipFormat(seconds=1.0, mels=64).audio_size
+    ((128, 192), (64, 64))
+    """
+
+    seconds: float = 3.0
+    rate: int = 16000
+    size: int = 224
+    mels: int = 128
+    hop: int = 250
+
+    def __post_init__(self) -> None:
+        fits = isinstance(self.seconds, int | float) and isfinite(self.seconds) and self.seconds > 0
+        require(fits, "seconds", self.seconds, "a number above 0")
+        for name, least in (("rate", 1), ("size", 2), ("mels", 1), ("hop", 1)):
+            value = getattr(self, name)
+            require(isinstance(value, int) and value >= least, name, value, f"at least {least}")
+        require(self.samples >= self.hop, "hop", self.hop, f"at most the {self.samples} samples")
+
+    @property
+    def samples(self) -> int:
+        """Samples of an audio window."""
+        return round(self.seconds * self.rate)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        return self.size, self.size
+
+    @property
+    def audio_size(self) -> tuple[int, int]:
+        """Mel bins and frames of a spectrogram."""
+        return self.mels, self.samples // self.hop
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers by name, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ClipFormat":
+        """Build a format from what JSON returns of it.
+
+        Raises:
+            ValueError: If a name is missing or unknown, or a number impossible.
+        """
+        names = set(cls.__dataclass_fields__)
+        require(set(values) == names, "format", sorted(values), f"the numbers {sorted(names)}")
+        return cls(**values)
+
+    def __str__(self) -> str:
+        image, audio = (" x ".join(map(str, sides)) for sides in (self.image_size, self.audio_size))
+        return f"{image} pixels and {audio} mel bins and frames"
