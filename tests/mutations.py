@@ -5,6 +5,7 @@ Commands, from the repository's root:
     python tests/mutations.py mask-inverted cli     some of them, by the beginning of their names
     python tests/mutations.py --list                only what there is, each found in the tree
     python tests/mutations.py --save after          put the result into docs/results/mutations.json
+    python tests/mutations.py --commit REVISION     an older state, by its own tests
 
 A row of `TABLE` is a name, a piece of the source, what it becomes, and the tests that are to
 notice. The piece is looked for by its text in all of `avblocks` and `recipes`, wherever files have
@@ -283,8 +284,8 @@ TABLE = (
     ),
     row(
         "half-left-behind",
-        "        half.replace(path)\n    finally:\n        half.unlink(missing_ok=True)\n",
-        "        half.replace(path)\n    finally:\n        pass\n",
+        "    finally:\n        half.unlink(missing_ok=True)\n",
+        "    finally:\n        pass\n",
         "data/test_write.py",
     ),
     row(
@@ -444,25 +445,26 @@ def run(tests: list[str], root: Path) -> tuple[int, str]:
     return done.returncode, (failed or lines or [done.stderr[-300:]])[-1]
 
 
-def copied(folder: Path) -> None:
+def git(*words: str) -> bytes:
+    """What git says in this repository."""
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, check=True).stdout
+
+
+def copied(commit: str, folder: Path) -> None:
     """Copy what is committed to a folder."""
-    git = ["git", "-C", str(ROOT)]
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
-    if changed.returncode or changed.stdout.strip():
-        raise SystemExit(f"commit what has changed first:\n{changed.stdout}{changed.stderr}")
-    packed = subprocess.run([*git, "archive", "HEAD"], capture_output=True, check=True).stdout
+    if commit == "HEAD" and (changed := git("status", "--porcelain").decode()):
+        raise SystemExit(f"commit what has changed first:\n{changed}")
+    packed = git("archive", commit)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
 
 
-def save(name: str, rows: dict[str, str], seconds: float) -> None:
+def save(name: str, rows: dict[str, str], *, commit: str, seconds: float) -> None:
     """Put a result under a name into the file of results; rows of others stay."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"]
-    head = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     rows = known.get(name, {}).get("mutations", {}) | rows
     known[name] = {
-        "commit": head,
+        "commit": git("rev-parse", "--short=12", commit).decode().strip(),
         "caught": sum(found == CAUGHT for found in rows.values()),
         "of": len(rows),
         "seconds": round(seconds),
@@ -471,12 +473,12 @@ def save(name: str, rows: dict[str, str], seconds: float) -> None:
     RESULTS.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
-def measured(chosen: list[Mutation], *, trust: bool) -> dict[str, str]:
+def measured(chosen: list[Mutation], *, commit: str, trust: bool) -> dict[str, str]:
     """Break one after another in a copy, and say which were caught."""
     rows = {}
     with tempfile.TemporaryDirectory(prefix="mutations") as folder:
         root = Path(folder) / "copy"
-        copied(root)
+        copied(commit, root)
         places = {m.name: place_of(m, root).relative_to(root) for m in chosen}
         words = {m.name: chosen_tests(m, root) for m in chosen}
         if not trust:
@@ -502,6 +504,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="list them, and run nothing")
     parser.add_argument("--trust", action="store_true", help="leave out the unbroken run")
     parser.add_argument("--save", metavar="NAME", help="key of the result, before or after")
+    parser.add_argument("--commit", default="HEAD", help="which state is copied and broken")
     given = parser.parse_args()
     names = tuple(given.names)
     chosen = [m for m in TABLE if not names or m.name.startswith(names)]
@@ -511,11 +514,11 @@ def main() -> None:
             print(f"{mutation.name:24}{place_of(mutation, ROOT).relative_to(ROOT)}  {tests}")
         return
     start = time.monotonic()
-    rows = measured(chosen, trust=given.trust)
+    rows = measured(chosen, commit=given.commit, trust=given.trust)
     count, seconds = sum(found == CAUGHT for found in rows.values()), time.monotonic() - start
     print(f"{count} of {len(rows)} caught in {seconds:.0f} s")
     if given.save:
-        save(given.save, rows, seconds)
+        save(given.save, rows, commit=given.commit, seconds=seconds)
     sys.exit(count < len(rows))
 
 
