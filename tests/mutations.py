@@ -247,7 +247,7 @@ TABLE = (
         "sound-margin",
         "lead = margin * native // rate",
         "lead = margin * rate // native",
-        "data/test_read.py",
+        "data/test_read.py::test_every_rate_and_layout_gives_the_same_sound",
     ),
     row(
         "tar-end",
@@ -305,15 +305,13 @@ TABLE = (
         "windows-counted",
         "counts[path] = counts.get(path, 0) + 1",
         "counts[path] = 1",
-        "recipes/test_predict.py::test_classes_are_those_of_the_windows",
-        "recipes/test_classification.py",
+        "recipes/test_classification.py::test_leaves_scores_predictions_and_pictures",
     ),
     row(
         "ratio-doubled",
         "share = (2 * share).clamp(max=1)",
         "share = share.clamp(max=1)",
-        "recipes/test_predict.py",
-        "recipes/test_tasks.py",
+        "recipes/test_predict.py::test_leaves_classes_videos_and_sounds",
     ),
     row(
         "overlap-weights",
@@ -345,7 +343,6 @@ TABLE = (
         "config.batch * config.run.batches_per_step, samples",
         "config.batch, samples",
         "recipes/test_paper_pretrain.py::test_the_global_batch_stays",
-        "recipes/test_paper_pretrain.py::test_a_run_goes_on_with_other_processes",
     ),
     row(
         "turns",
