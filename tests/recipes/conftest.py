@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from toy_runs import ToyRun, make_root, short_filters, train
 
 
@@ -15,6 +18,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+_DRAWN: dict[tuple[str, int], bytes] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def drawn_once() -> Iterator[None]:
+    """Draw each kind of picture once, and write those bytes for all others of its kind.
+
+    A kind is the file's name and the number of its axes. To lay out and draw a loss curve takes
+    three quarters of the time of a toy run.
+    """
+    draw = Figure.savefig
+
+    def savefig(figure: Figure, path: Path, **options: Any) -> None:
+        kind = Path(path).name, len(figure.axes)
+        if kind not in _DRAWN:
+            draw(figure, path, **options)
+            _DRAWN[kind] = Path(path).read_bytes()
+        Path(path).write_bytes(_DRAWN[kind])
+
+    with patch.object(Figure, "savefig", savefig):
+        yield
 
 
 @pytest.fixture(scope="session")
