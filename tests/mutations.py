@@ -301,7 +301,7 @@ TABLE = (
         "rows-order",
         "places = [rank + len(parts) * torch.arange(len(part))",
         "places = [len(parts) + rank * torch.arange(len(part))",
-        "recipes/test_tasks.py::test_a_swapped_sound_is_that_of_a_stranger",
+        "tests/test_distributed.py",
     ),
     # tasks, video
     row(
@@ -314,7 +314,7 @@ TABLE = (
         "ratio-doubled",
         "share = (2 * share).clamp(max=1)",
         "share = share.clamp(max=1)",
-        "recipes/test_predict.py::test_leaves_classes_videos_and_sounds",
+        "tasks/test_separate.py",
     ),
     row(
         "overlap-weights",
@@ -345,7 +345,7 @@ TABLE = (
         "peak-rate",
         "config.batch * config.run.batches_per_step, samples",
         "config.batch, samples",
-        "recipes/test_paper_pretrain.py::test_the_global_batch_stays",
+        "recipes/test_optimizer.py",
     ),
     row(
         "turns",
