@@ -171,8 +171,8 @@ TABLE = (
     ),
     row(
         "balance-weight",
-        "weight = inverse * frequency.sum() / count",
-        "weight = inverse / count",
+        "inverse = torch.where(absent, 0.0, 1 / frequency)",
+        "inverse = torch.where(absent, 0.0, frequency)",
         "test_balance.py",
     ),
     # metrics
