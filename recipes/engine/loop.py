@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,56 +31,47 @@ SCALER = "MixedPrecision"
 """Name of the loss scaler's state in a checkpoint."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Loop:
     """Trains a model, step by step.
 
     All randomness of a step follows from (seed, step, batch, process), so a checkpoint needs no
     random state: model, optimizer, step and position in the data are all there is.
-
-    Args:
-        run: The run's settings.
-        fabric: Knows the processes and their devices.
-        model: From a batch to a dict of tensors, of which "loss" is trained on.
-        optimizer: Over the model's parameters.
-        schedule: From the epochs done so far to the learning rate of each group.
-        plan: The run's length.
-        batches: What to train on.
-        signals: Stop signals that this process received.
-        report: Where results go; only process 0 has one.
-        evaluate: Scores the model.
-        on_batch: Called with each batch.
-        start: Steps behind the model.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        fabric: Fabric,
-        *,
-        model: nn.Module,
-        optimizer: Optimizer,
-        schedule: Callable[[float], Sequence[float]],
-        plan: Plan,
-        batches: Batches,
-        signals: StopSignals,
-        report: Report | None,
-        evaluate: Callable[[], Mapping[str, float]] | None,
-        on_batch: Callable[[Any], object] | None,
-        start: int,
-    ) -> None:
-        self.run, self.rank, self.device = run, fabric.global_rank, fabric.device
-        self.model = self.trained = self.called = model
-        self.optimizer, self.schedule, self.plan, self.batches = optimizer, schedule, plan, batches
-        self.signals, self.report = signals, report
-        self.evaluate, self.on_batch = evaluate, on_batch
-        self.at, self.stopped_by, self._since = start, 0, (0, 0.0)
-        self.precision = precision_of(run)
-        self.scaler = GradScaler(self.device.type, enabled=self.precision == "16-mixed")
+    run: Run
+    fabric: Fabric
+    model: nn.Module
+    """The whole model, which is evaluated."""
 
-    def place(self, *, compiled: nn.Module | None, unused: bool) -> None:
-        """Move the model to the device, and replicate or shard it over the processes.
+    optimizer: Optimizer
+    schedule: Callable[[float], Sequence[float]]
+    plan: Plan
+    batches: Batches
+    signals: StopSignals
+    report: Report | None
+    """Where results go; only process 0 has one."""
+
+    evaluate: Callable[[], Mapping[str, float]] | None
+    on_batch: Callable[[Any], object] | None
+    at: int
+    """Steps behind the model."""
+
+    stopped_by: int = 0
+    """The stop signal that ended the training, or 0."""
+
+    def __post_init__(self) -> None:
+        self.rank, self.device = self.fabric.global_rank, self.fabric.device
+        self.precision = precision_of(self.run)
+        self.scaler = GradScaler(self.device.type, enabled=self.precision == "16-mixed")
+        self.called = self.trained = self.model
+        self._since = (0, 0.0)
+
+    def place(self, state: dict[str, Any], *, compiled: nn.Module | None, unused: bool) -> None:
+        """Put model and optimizer on the device, replicated or sharded over the processes.
 
         Args:
+            state: The checkpoint that the model has its weights from, if any. It is emptied.
             compiled: The part of the model that `run.compile` compiles, if not all of it.
             unused: Whether some parameters have no part in the loss.
         """
@@ -89,9 +81,6 @@ class Loop:
             self.called = self.trained = sharded_copy(self.model, self.optimizer, compiled=part)
         elif distributed.is_initialized():
             self.called = replicated(self.model, self.device, unused=unused)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue with the optimizer and the loss scaler of a checkpoint, and empty it."""
         if state:
             (optimizer,) = state["optimizer_states"]
             self.optimizer.load_state_dict(scattered(optimizer, self.optimizer))

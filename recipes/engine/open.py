@@ -181,8 +181,8 @@ class OpenRun:
             (compiled or model).compile()
         report = self._open_report(model, plan, start) if self.first else None
         loop = self._loop = Loop(
-            run,
-            fabric,
+            run=run,
+            fabric=fabric,
             model=model,
             optimizer=optimizer,
             schedule=schedule,
@@ -192,14 +192,13 @@ class OpenRun:
             report=report,
             evaluate=evaluate,
             on_batch=on_batch,
-            start=start,
+            at=start,
         )
         try:
             if start < plan.stop:
                 fabric.launch()
                 self._launched = True
-                loop.place(compiled=compiled, unused=unused)
-                loop.load(state)
+                loop.place(state, compiled=compiled, unused=unused)
                 self.signals.listen()
                 loop.train()
             elif self.first:
