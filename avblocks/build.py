@@ -124,14 +124,13 @@ def av_vit(
 
 def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
     takes = f"'all', 'none' or layer indices in [0, {depth})"
-    if isinstance(fusion_layers, str):
-        require(fusion_layers in ("all", "none"), "fusion_layers", fusion_layers, takes)
-        return [fusion_layers == "all"] * depth
-    fits = isinstance(fusion_layers, Collection) and all(
-        isinstance(i, int) and 0 <= i < depth for i in fusion_layers
+    every = {"all": range(depth), "none": ()}
+    layers = every.get(fusion_layers) if isinstance(fusion_layers, str) else fusion_layers
+    fits = isinstance(layers, Collection) and all(
+        isinstance(i, int) and 0 <= i < depth for i in layers
     )
     require(fits, "fusion_layers", fusion_layers, takes)
-    return [layer in fusion_layers for layer in range(depth)]
+    return [layer in (layers or ()) for layer in range(depth)]
 
 
 @builder
@@ -150,7 +149,7 @@ def av_mae(
         dim: width of the decoders.
         depth: blocks of each decoder.
         num_heads: heads of each decoder block.
-        normalize_targets: normalise each target patch.
+        normalize_targets: normalize each target patch.
 
     Raises:
         ValueError: if a number is impossible.

@@ -21,7 +21,6 @@ Try:
     --encoder-only                                              (of a run with a head)
 """
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +34,12 @@ from avblocks.checkpoint.card import card
 from avblocks.checkpoint.folder import is_ours
 from avblocks.data import FrontEnd
 from avblocks.files import write_text
-from avblocks.tasks.load import save_task
+from avblocks.tasks import save_task
 from recipes.common.cli import users_errors
 from recipes.common.data import Data
 from recipes.common.model import Model, build_encoder
+from recipes.common.runs import RECIPES, read_run_config, rebuild_config, rebuild_task
 from recipes.common.start import find
-from recipes.predict.facts import RECIPES, any_facts, rebuilt
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 
@@ -75,7 +74,7 @@ def main(config: Config) -> None:
     if readme.exists() and not is_ours(config.out):
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
-    facts = any_facts(path, remedy=RUN)
+    facts = read_run_config(path, remedy=RUN)
     state = _saves.load(path)
     export = export_encoder if config.encoder_only or not has_head(facts) else export_task
     try:
@@ -98,7 +97,7 @@ def export_encoder(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path
     Returns:
         The model card.
     """
-    sizes = rebuilt(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
+    sizes = rebuild_config(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
     rate = facts["config"].get("drop_path", 0.0)
     encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
     load_weights(encoder, from_run(state["state_dict"]), strict=True)
@@ -114,9 +113,7 @@ def export_task(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -
     Returns:
         The model card.
     """
-    recipe = importlib.import_module(f"recipes.{facts['recipe']}")
-    task = recipe.build(rebuilt(recipe.Config, facts["config"]), classes=facts["classes"])
-    load_weights(task, from_run(state["state_dict"], part=""), strict=True)
+    task = rebuild_task(facts, state["state_dict"])
     about = {"task": type(task).__name__.lower(), "classes": len(facts["classes"])}
     format, step = task.front_end.format, state["run"]["step"]
     text = card(task.encoder, facts, format=format, step=step, task=about)

@@ -1,17 +1,26 @@
 """Where a recipe's encoder starts: a run, an exported encoder, or a published file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from avblocks import AVEncoder
 from avblocks.builder import Built
-from avblocks.checkpoint import LoadReport, load_encoder, read_config, read_state
+from avblocks.checkpoint import (
+    LoadReport,
+    from_audiomae,
+    from_mae,
+    load_encoder,
+    load_weights,
+    read_config,
+    read_state,
+)
 from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.arguments import build_on_meta
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
+from avblocks.tasks import Pretraining
 from recipes.common.model import Model
 from recipes.engine.folder import checkpoints
 
@@ -162,3 +171,29 @@ def _words(name: str, value: Any) -> str:
         return str(value[0])
     words = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return words or "none"
+
+
+def load_pretrained(
+    model: Pretraining, *, image: Path | None, audio: Path | None
+) -> Collection[str]:
+    """Start the ViTs from published weights where given, and print the load reports.
+
+    Returns:
+        The names in the model that the files filled.
+
+    Raises:
+        ValueError: If a file is damaged or of another model; a final norm may be missing, as it is
+            in fine-tuned files.
+    """
+    names: list[str] = []
+    for modality, path, convert in (("image", image, from_mae), ("audio", audio, from_audiomae)):
+        if path is None:
+            continue
+        vit = model.mae.encoder.get_submodule(modality)
+        report = load_weights(vit, convert(read_state(path)))
+        print(f"{path}\n{report}", flush=True)
+        strange = [*report.unused, *(n for n in report.missing if not n.startswith("norm."))]
+        if strange:
+            raise ValueError(f"{path}: weights of another model, see {', '.join(strange[:4])} ...")
+        names += report.prefixed(f"mae.encoder.{modality}.").loaded
+    return names
