@@ -40,13 +40,15 @@ def literals(cell: str) -> list[str]:
 
 
 def test_every_recipe_is_on_its_page_with_its_lab_note() -> None:
-    sections = re.split(r"^``(\w+)``\n-+\n", text("recipes.rst"), flags=re.MULTILINE)[1:]
+    sections = re.split(r"^``([\w.]+)``\n-+\n", text("recipes.rst"), flags=re.MULTILINE)[1:]
     listed = recipes(ROOT / "recipes")
     assert sorted(sections[::2]) == sorted(listed)
     for name, section in zip(sections[::2], sections[1::2], strict=True):
         first, note = (" ".join(part.split()) for part in section.strip().split("\n\n")[:2])
         assert first == listed[name]  # a literalinclude leaves out the line with the quotes
-        file = f"literalinclude:: ../recipes/{name}.py"
+        path = f"recipes/{name.replace('.', '/')}"
+        end = "/__main__.py" if (ROOT / path).is_dir() else ".py"
+        file = f"literalinclude:: ../{path}{end}"
         assert note == f'.. {file} :language: text :start-after: """ :end-before: """'
 
 
