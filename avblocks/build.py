@@ -149,7 +149,7 @@ def av_mae(
         dim: width of the decoders.
         depth: blocks of each decoder.
         num_heads: heads of each decoder block.
-        normalize_targets: normalise each target patch.
+        normalize_targets: normalize each target patch.
 
     Raises:
         ValueError: if a number is impossible.

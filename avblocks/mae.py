@@ -25,7 +25,7 @@ class MAEOutput:
 
     @property
     def loss(self) -> Float[Tensor, ""]:
-        """What training minimises: image plus audio."""
+        """What training minimizes: image plus audio."""
         return self.loss_image + self.loss_audio
 
 
@@ -35,7 +35,7 @@ torch.export.register_dataclass(MAEOutput)
 def normalize_patches(
     patches: Float[Tensor, "b n v"],
 ) -> tuple[Float[Tensor, "b n v"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
-    """Patches of mean 0 and deviation 1 (unbiased, epsilon 1e-6), their means and deviations.
+    """Patches of zero mean and unit variance (unbiased, epsilon 1e-6), their means and deviations.
 
     Raises:
         ValueError: if patches have a single value, which has no deviation.
@@ -49,7 +49,7 @@ def normalize_patches(
 def masked_mse(
     pred: Float[Tensor, "b u v"], target: Float[Tensor, "b u v"], *, normalize: bool = True
 ) -> Float[Tensor, ""]:
-    """Mean square over the masked patches, against targets normalised per patch or not.
+    """Mean square over the masked patches, against targets normalized per patch or not.
 
     Raises:
         ValueError: if the shapes differ.
@@ -69,7 +69,7 @@ class AVMAE(nn.Module):
         encoder: the encoder that is trained.
         image_decoder: predicts image patches.
         audio_decoder: predicts spectrogram patches.
-        normalize_targets: normalise each target patch (the paper does).
+        normalize_targets: normalize each target patch (the paper does).
 
     Raises:
         ValueError: if a decoder does not fit its stream.
@@ -98,11 +98,11 @@ class AVMAE(nn.Module):
             ("image_decoder", encoder.image, image_decoder),
             ("audio_decoder", encoder.audio, audio_decoder),
         ):
-            values = math.prod(vit.patch) * vit.patch_embed.channels
-            got, takes = (decoder.embed.in_features, decoder.pred.out_features), (vit.dim, values)
-            axes, grid = len(vit.patch), decoder.pos_embed.grid
-            require(len(grid) == axes, name, grid, f"over a grid of {axes} axes")
-            require(got == takes, name, got, f"from width {vit.dim} to {values} values of a patch")
+            axes, values = len(vit.patch), math.prod(vit.patch) * vit.patch_embed.channels
+            embed, pred, grid = decoder.embed, decoder.pred, decoder.pos_embed.grid
+            got = embed.in_features, pred.out_features, len(grid)
+            takes = f"of width {vit.dim}, {values} values of a patch and {axes} axes of the grid"
+            require(got == (vit.dim, values, axes), name, got, takes)
         self.encoder = encoder
         self.image_decoder, self.audio_decoder = image_decoder, audio_decoder
         self.normalize_targets = normalize_targets
@@ -149,7 +149,7 @@ class AVMAE(nn.Module):
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What the model saw, its masked patches not a number, and what it made of it."""
+    """The input with NaNs for its masked patches, and the reconstruction."""
 
     masked: Float[Tensor, "b c *size"]
     reconstructed: Float[Tensor, "b c *size"]
@@ -163,15 +163,15 @@ def reconstruct(
     patch: tuple[int, ...],
     normalized: bool = True,
 ) -> Reconstruction:
-    """Put predictions in the place of the masked patches, beside the input without them.
+    """Put predictions in place of the masked patches, and NaNs for comparison.
 
     Args:
         x: the input.
         pred: predictions in the order of ``mask.ids_masked``.
         mask: the mask they were made with.
         patch: sides of a patch.
-        normalized: whether the predictions are of normalised patches; they are then given the mean
-            and the deviation of the patch they stand for, as MAE shows its pictures.
+        normalized: whether the predictions are of normalized patches; they are then given the mean
+            and the deviation of the patch they stand for, as in the figures of MAE.
 
     Raises:
         ValueError: if the predictions are not of the patches that the mask masks.

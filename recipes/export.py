@@ -34,7 +34,7 @@ from avblocks.checkpoint.card import card
 from avblocks.checkpoint.folder import is_ours
 from avblocks.data import FrontEnd
 from avblocks.files import write_text
-from avblocks.tasks.load import save_task
+from avblocks.tasks import save_task
 from recipes.common.cli import users_errors
 from recipes.common.data import Data
 from recipes.common.model import Model, build_encoder

@@ -1,10 +1,12 @@
 """What all tests share: small hypothesis runs, a fixed seed, a way to switch type checks off."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 
 import pytest
 import torch
+from fresh import Fresh
 from hypothesis import settings
 from jaxtyping import config
 
@@ -20,6 +22,14 @@ torch.set_num_threads(1)
 def seed() -> None:
     """Make every test repeat itself."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Iterator[Fresh]:
+    """Run code where torch is imported and nothing of ours."""
+    server = Fresh()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -175,7 +175,8 @@ def test_fusion_tokens_of_another_number() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 def test_compiles_as_one_graph() -> None:
-    encoder, given, hidden = make("factorized", depth=(2, 1)), inputs(), masks()
+    uneven = make("factorized", depth=(2, 1), fusion_layers=[0])
+    encoder, given, hidden = uneven, inputs(), masks()
     compiled = torch.compile(encoder, fullgraph=True, backend="eager")
     for extra in ({}, hidden):
         assert_close(together(compiled(**given, **extra)), together(encoder(**given, **extra)))

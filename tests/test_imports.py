@@ -1,10 +1,9 @@
 """What an import costs: seconds of the processor, and libraries that wait until they are used."""
 
-import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from fresh import Fresh
+
 LIBRARY = """
 import sys, time, torch
 before, start = set(sys.modules), time.process_time()
@@ -30,20 +29,14 @@ for name in recipes(Path("recipes")):
 """
 
 
-def run(code: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-
-
-def test_the_library_adds_next_to_nothing_to_torch() -> None:
-    seconds, names = run(LIBRARY).stdout.splitlines()
+def test_the_library_adds_next_to_nothing_to_torch(fresh: Fresh) -> None:
+    seconds, names = fresh(LIBRARY).stdout.splitlines()
     assert float(seconds) < 0.3
     others = set(names.split()) - sys.stdlib_module_names
     assert others <= {"avblocks", "einops", "jaxtyping", "numpy", "wadler_lindig"}
 
 
-def test_help_waits_for_no_library_that_only_training_needs() -> None:
-    lines = run(HELP).stderr.splitlines()
+def test_help_waits_for_no_library_that_only_training_needs(fresh: Fresh) -> None:
+    lines = fresh(HELP).stderr.splitlines()
     assert len(lines) >= 13
     assert all(len(line.split()) == 2 and line.endswith(" 0") for line in lines), lines

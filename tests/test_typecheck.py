@@ -1,12 +1,10 @@
 """The shape checker must really check under pytest and on demand, and not exist otherwise."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from fresh import Fresh
 from jaxtyping import TypeCheckError
 
 from avblocks import AVTokens, Block, TokenFusion, patchify
@@ -47,11 +45,10 @@ def test_the_fixture_switches_it_off() -> None:
 @pytest.mark.parametrize(
     ("value", "imported", "error"), [("1", "beartype", "TypeCheckError"), (None, "", "ValueError")]
 )
-def test_a_user_has_it_on_demand_only(value: str | None, imported: str, error: str) -> None:
+def test_a_user_has_it_on_demand_only(
+    fresh: Fresh, value: str | None, imported: str, error: str
+) -> None:
     env = {name: v for name, v in os.environ.items() if name != "AVBLOCKS_TYPECHECK"}
     env |= {"AVBLOCKS_TYPECHECK": value} if value else {}
-    root = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", CODE], env=env, cwd=root, capture_output=True, text=True, check=True
-    )
+    done = fresh(CODE, env=env)
     assert done.stdout.splitlines() == [imported, error]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 
 from avblocks import RandomMask, TubeMask, patchify
 from avblocks.viz import heat, hide, mask_overlay, outline, overlay, panel, save_figure
@@ -71,6 +72,7 @@ def test_masks_leave_the_background_alone() -> None:
     torch.testing.assert_close(painted[..., 0, 3], image[..., 0, 3])
     one, two, twenty_two = painted[0, :, 0, :3].unbind(1)
     assert not torch.equal(one, two) and torch.equal(two, twenty_two)
+    assert one.tolist() == pytest.approx(colormaps["tab20"](0)[:3])
     mixed = mask_overlay(image, mask, strength=0.5)
     torch.testing.assert_close(mixed, (painted + image) / 2)
     torch.testing.assert_close(mask_overlay(image, mask.byte(), strength=0.5), mixed)

@@ -13,9 +13,9 @@ from avblocks.shapes import expect
 
 
 class Fusion(Protocol):
-    """What any fusion looks like: fusion tokens meet two modalities, either of them optional.
+    """Protocol of a fusion of fusion tokens with two modalities, either of them optional.
 
-    The modalities are keyword-only, so that they are never swapped by position.
+    The modalities are keyword-only, so that they cannot be swapped by position.
     """
 
     def __call__(
@@ -25,7 +25,7 @@ class Fusion(Protocol):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
-        """What the fusion tokens have read, without a residual."""
+        """The update of the fusion tokens, without a residual."""
         ...
 
 
@@ -33,7 +33,7 @@ class FusionBlock(nn.Module):
     """Norms, interaction, residual and MLP around one of the fusions.
 
     As in the reference, whose released weights need it, the residual of the interaction starts at
-    the *normalised* fusion tokens; the MLP after it is pre-norm as usual.
+    the *normalized* fusion tokens; the MLP after it is pre-norm as usual.
 
     Args:
         dim: width of a token.
@@ -97,14 +97,14 @@ class FusionBlock(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> FusionAttention:
-        """How much each fusion token reads from each token of the two modalities.
+        """Attention weights of the fusion tokens over the tokens of both modalities.
 
         Raises:
-            ValueError: if the interaction is one of your own without a method ``attention``.
+            ValueError: if the interaction has no method ``attention``.
         """
         if not isinstance(self.interaction, Attends):
             name = type(self.interaction).__name__
-            raise ValueError(f"{name} has no method `attention`, which its maps would come from")
+            raise ValueError(f"{name} has no method `attention` to compute its maps with")
         return self.interaction.attention(
             self.norm_fusion(fusion),
             image=None if image is None else self.norm_image(image),

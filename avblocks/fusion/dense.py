@@ -27,7 +27,7 @@ class DenseFusion(nn.Module):
         dim: width of a token.
         num_heads: number of heads, a divisor of ``dim``.
         attn_ratio: width of queries and keys as a share of ``dim``. The logits are scaled by
-            (dim / num_heads)^-1/2 whatever the share, as in the reference.
+            (dim / num_heads)^-1/2 for every share, as in the reference.
         value_ratio: width of the values as a share of ``dim``; ``None`` means ``attn_ratio``.
 
     Raises:
@@ -73,7 +73,7 @@ class DenseFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
-        """What the fusion tokens read from all pairs; there is no residual."""
+        """Attention of the fusion tokens to all pairs; there is no residual."""
         q = self.q(fusion)
         halves = self.k.weight.chunk(2, dim=1), self.v.weight.chunk(2, dim=1)
         parts = []
@@ -95,7 +95,7 @@ class DenseFusion(nn.Module):
     ) -> FusionAttention:
         """The two softmaxes, which are the marginals of the softmax over all pairs; each sums to 1.
 
-        What is read of a modality does not depend on the other one, in this layer alone.
+        Within this layer, the weights of a modality do not depend on the other one.
         """
         q = self.q(fusion)
         k_image, k_audio = self.k.weight.chunk(2, dim=1)

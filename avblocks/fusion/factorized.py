@@ -24,9 +24,9 @@ class FactorizedFusion(nn.Module):
     """The released models' fusion: aggregate each modality, then fuse all pairs of aggregates.
 
     Of the fusion tokens, the first are fusion tokens proper, then come the aggregation tokens of
-    the image and those of the audio. The aggregation tokens read their modality; the fusion tokens
-    attend to all pairs of what those have read (query and key width ``attn_ratio``, full values).
-    A missing modality is an empty set: its aggregation tokens read zeros and pair as zeros.
+    the image and those of the audio. The aggregation tokens attend to their modality; the fusion
+    tokens attend to all pairs of the aggregates (query and key width ``attn_ratio``, full values).
+    A missing modality is an empty set: its aggregates are zeros, also in the pairs.
 
     Args:
         dim: width of a token.
@@ -67,7 +67,7 @@ class FactorizedFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
-        """What fusion and aggregation tokens have read; there is no residual."""
+        """Updates of fusion and aggregation tokens; there is no residual."""
         tokens, of_image, of_audio = self._split(fusion)
         of_image = self.image_aggregator(of_image, image)
         of_audio = self.audio_aggregator(of_audio, audio)
@@ -85,11 +85,11 @@ class FactorizedFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> FusionAttention:
-        """How much each token reads from each token of the modalities, in shares that sum to 1.
+        """Attention weights over the tokens of the modalities, which sum to 1.
 
-        The aggregation tokens read theirs at first hand, and nothing of the other modality. The
-        fusion tokens proper read what those have read: their shares of an aggregate are handed on
-        by the aggregate's, averaged over its heads, which its projection mixes.
+        The aggregation tokens attend to their modality directly, and not to the other one. The
+        weights of the fusion tokens proper are those over the aggregates, multiplied by the
+        aggregates' weights, averaged over the heads of the aggregation, which its projection mixes.
         """
         tokens, of_image, of_audio = self._split(fusion)
         pairs = self.pairs.attention(
@@ -119,6 +119,6 @@ def _through(
     above: int,
     below: int,
 ) -> Float[Tensor, "b h n_all n"]:
-    """Rows of the fusion tokens, through the aggregation tokens, whose own rows follow."""
-    handed_on = pairs @ own.mean(dim=1, keepdim=True)
-    return torch.cat((handed_on, F.pad(own, (0, 0, above, below))), dim=2)
+    """Rows of the fusion tokens through the aggregates, then the rows of the aggregates."""
+    fused = pairs @ own.mean(dim=1, keepdim=True)
+    return torch.cat((fused, F.pad(own, (0, 0, above, below))), dim=2)

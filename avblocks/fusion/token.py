@@ -41,7 +41,7 @@ class TokenFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
-        """What the fusion tokens read from both modalities; there is no residual."""
+        """Attention of the fusion tokens to both modalities; there is no residual."""
         sources = [tokens for tokens in (image, audio) if tokens is not None]
         return self.attn(fusion, torch.cat(sources, dim=1)) if sources else torch.zeros_like(fusion)
 
@@ -52,7 +52,7 @@ class TokenFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> FusionAttention:
-        """How much each fusion token reads from each token, in shares that sum to 1 over both."""
+        """Attention weights of the fusion tokens, which sum to 1 over both modalities."""
         sources = [tokens for tokens in (image, audio) if tokens is not None]
         if not sources:
             return FusionAttention(image=None, audio=None)

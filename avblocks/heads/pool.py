@@ -1,4 +1,4 @@
-"""From a stream's tokens to one vector."""
+"""Pooling of a stream's tokens to one vector."""
 
 import torch
 from jaxtyping import Float
@@ -27,8 +27,8 @@ class MeanPool(nn.Module):
 class AttentivePool(nn.Module):
     """A learned query that cross-attends to the tokens, then an MLP; both with a residual.
 
-    As the attentive probes of CoCa and V-JEPA pool: the tokens are normed before the attention and
-    the MLP is pre-norm.
+    As in the attentive probes of CoCa and V-JEPA, the tokens are normalized before the attention
+    and the MLP is pre-norm.
 
     Args:
         dim: width of a token.
@@ -57,11 +57,11 @@ class AttentivePool(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The query starts normal with a deviation of 0.02, as the fusion tokens do."""
+        """Normal query with a standard deviation of 0.02, as for the fusion tokens."""
         nn.init.normal_(self.query, std=0.02)
 
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
-        """What the query has read."""
+        """The query after attention and MLP."""
         query = self.query.expand(len(tokens), -1, -1)
         pooled = query + self.attn(query, self.norm1(tokens))
         pooled = pooled + self.mlp(self.norm2(pooled))

@@ -1,4 +1,4 @@
-"""Segmentation of what sounds: a mask of the image from image tokens and mean audio tokens."""
+"""Audio-visual segmentation head: an image mask from image tokens and mean audio tokens."""
 
 import math
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from avblocks.shapes import expect, require, require_positive
 
 
 class Segmenter(nn.Module):
-    """Image tokens of several depths in a pyramid that the audio conditions (paper, section 4).
+    """Pyramid over image tokens of several depths, conditioned on the audio (paper, section 4).
 
-    The condition of each level is a projection, normalised and averaged, of the audio tokens after
-    the last layer (reference, ``models/avsegm.py``); the fusion tokens have done their work inside
-    the encoder and are not read. Both modalities are needed: silence is a silent waveform.
+    The condition of each level is a projection, normalized and averaged, of the audio tokens after
+    the last layer (reference, ``models/avsegm.py``); the fusion tokens are not read.
+    Both modalities are needed: for silence, give a silent waveform.
 
     Args:
         pyramid: over the image tokens; as many levels as depths.
         num_classes: 1 for a binary mask, else classes with the background, class 0.
-        depths: layers whose image tokens are read, that of the coarsest level first.
+        depths: layers whose image tokens are read, the coarsest level's first.
         patch: side of an image patch in pixels.
         hidden: channels between the last two convolutions.
         norm_eps: epsilon of the norms (reference: 1e-5).
@@ -137,11 +137,11 @@ def segmenter(
         num_classes: 1 for a binary mask (AVSBench S4 and MS3), else classes with the background
             (AVSS: 71).
         patch: side of an image patch in pixels; its logarithm to the base 2 is the number of levels
-            where ``depths`` does not say otherwise.
+            unless ``depths`` is given.
         num_layers: layers of the encoder.
-        depths: which of them to read, that of the coarsest level first; by default evenly from the
-            first to the last (the paper's: 0, 3, 7, 11).
-        min_width: a level has ``dim``, ``dim // 2``, ``dim // 4``, ... channels, but not fewer.
+        depths: layers to read, the coarsest level's first; by default evenly from the first to the
+            last (paper: 0, 3, 7, 11).
+        min_width: least width of a level; the widths are ``dim``, ``dim // 2``, ``dim // 4``, ...
         hidden: channels between the last two convolutions.
 
     Raises:
@@ -173,7 +173,7 @@ def segmentation_loss(
     logits: Float[Tensor, "b classes height width"],
     target: Bool[Tensor, "b height width"] | Integer[Tensor, "b height width"],
 ) -> Float[Tensor, ""]:
-    """Cross entropy of the pixels' classes; binary of one channel, any class against background.
+    """Cross entropy of the pixels; with one channel binary, any class against background.
 
     Args:
         logits: one channel for a binary mask, else one for each class.

@@ -1,4 +1,4 @@
-"""The parts of a U-Net over tokens: convolutions, a step up, and a conditioned lateral."""
+"""Parts of a U-Net over tokens: convolutions, upsampling, and conditioned laterals."""
 
 import torch
 from einops import rearrange
@@ -11,7 +11,7 @@ from avblocks.shapes import require, require_positive
 
 
 def kaiming(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Kaiming-normal weights by fan-out, as the reference starts its convolutions."""
+    """Kaiming-normal weights by fan-out, as in the reference."""
     for convolution in convolutions:
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
@@ -45,16 +45,16 @@ class ConvPair(nn.Module):
         kaiming(self.conv1, self.conv2)
 
     def forward(self, x: Float[Tensor, "b c height width"]) -> Float[Tensor, "b out height width"]:
-        """Both convolutions; the size stays."""
+        """Both convolutions, at the size of the input."""
         return self.norm2(self.conv2(self.norm1(self.conv1(x)).relu())).relu()
 
 
 class Upscale(nn.Module):
-    """A map ``factor`` times larger with as many times fewer channels, merged with another map.
+    """Upsampling by a factor, with as many times fewer channels, merged with another map.
 
     Args:
         channels: channels of the input, a multiple of ``factor``.
-        factor: how much larger.
+        factor: factor of the upsampling.
         skip_channels: channels of the map that is merged in, 0 for none.
 
     Raises:
@@ -86,17 +86,17 @@ class Upscale(nn.Module):
         *,
         skip: Float[Tensor, "b c_skip up_height up_width"] | None = None,
     ) -> Float[Tensor, "b out up_height up_width"]:
-        """The larger map."""
+        """The upsampled map."""
         x = self.up(x)
         return self.conv(x if skip is None else torch.cat((x, skip), dim=1))
 
 
 class Lateral(nn.Module):
-    """One depth's tokens as a map ``factor`` times finer than their grid, beside a condition.
+    """The tokens of one depth as a map ``factor`` times finer than their grid, with a condition.
 
     Args:
         dim: width of a token, a multiple of ``factor``.
-        factor: how much finer; the map has ``dim // factor`` channels, and so has the condition.
+        factor: factor of the upsampling; map and condition have ``dim // factor`` channels each.
         norm_eps: epsilon of the norm (reference: 1e-5).
 
     Raises:
@@ -126,7 +126,7 @@ class Lateral(nn.Module):
         condition: Float[Tensor, "b d"],
         grid: tuple[int, int],
     ) -> Float[Tensor, "b c height width"]:
-        """The map with the condition at each of its places.
+        """The map, concatenated with the condition at each position.
 
         Raises:
             einops.EinopsError: if the tokens are not those of the grid.

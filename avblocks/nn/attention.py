@@ -15,10 +15,9 @@ def split_heads(*tensors: Tensor, num_heads: int) -> list[Tensor]:
     Raises:
         ValueError: if a batch differs from the queries': PyTorch would broadcast a batch of one.
     """
-    q = tensors[0]
-    for x in tensors:
-        fits = x.ndim == q.ndim and x.shape[0] == q.shape[0]
-        require(fits, "keys and values", x.shape[0], "of the queries' batch, {}", q.shape[0])
+    q, k, *_ = tensors
+    fits = all(x.ndim == q.ndim and x.shape[0] == q.shape[0] for x in tensors)
+    require(fits, "keys and values", k.shape[0], "of the queries' batch, {}", q.shape[0])
     # Plain views: `torch.compile` would trace einops' parser here, at most of its whole time.
     return [x.unflatten(-1, (num_heads, -1)).transpose(-3, -2) for x in tensors]
 
@@ -52,7 +51,7 @@ def attention_weights(
     num_heads: int,
     scale: float | None = None,
 ) -> Float[Tensor, "b h n_q n_k"]:
-    """The weights that `attend` gives to the values, formed as it never forms them.
+    """The attention weights of `attend`, which itself never forms them.
 
     Args:
         q: queries.
@@ -72,7 +71,7 @@ def attention_weights(
 class Attention(nn.Module):
     """Self-attention over ``[context; x]`` that updates ``x`` alone.
 
-    The context gives keys and values and nothing else, so it costs neither queries nor outputs.
+    The context gives keys and values only: neither queries nor outputs are computed for it.
 
     Args:
         dim: width of a token.
@@ -151,13 +150,13 @@ class CrossAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
     ) -> Float[Tensor, "b n d"]:
-        """What ``x`` reads from ``source``."""
+        """Attention of ``x`` to ``source``; there is no residual."""
         k, v = self.kv(source).chunk(2, dim=-1)
         return self.proj(attend(self.q(x), k, v, num_heads=self.num_heads))
 
     def attention(
         self, x: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
     ) -> Float[Tensor, "b h n n_s"]:
-        """How much each token of ``x`` reads from each of ``source``, in shares that sum to 1."""
+        """Attention weights of each token of ``x`` over ``source``, which sum to 1."""
         k, _ = self.kv(source).chunk(2, dim=-1)
         return attention_weights(self.q(x), k, num_heads=self.num_heads)

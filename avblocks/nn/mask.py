@@ -1,4 +1,4 @@
-"""Masks: which tokens an encoder sees, and how to put all of them back in order."""
+"""Masks: the tokens that an encoder sees, and the inverse permutation."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from avblocks.shapes import expect, require
 def gather_tokens(
     tokens: Float[Tensor, "b n d"], ids: Int64[Tensor, "b k"]
 ) -> Float[Tensor, "b k d"]:
-    """The tokens at ``ids``, each sample by its own list.
+    """The tokens at ``ids``, sample by sample.
 
     Raises:
         ValueError: if the batch sizes differ.
@@ -23,7 +23,7 @@ def gather_tokens(
 
 @dataclass(frozen=True)
 class Mask:
-    """What is kept, what is masked and how to restore, one row a sample.
+    """Indices of kept and masked tokens, one row a sample.
 
     Attributes:
         ids_keep: indices of the kept tokens.
@@ -41,12 +41,12 @@ class Mask:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens it covers, kept and masked."""
+        """Number of tokens, kept and masked."""
         return self.ids_keep.shape[1] + self.ids_masked.shape[1]
 
     @property
     def ids_restore(self) -> Int64[Tensor, "b n"]:
-        """Where each token lies in ``[kept; masked]``."""
+        """Position of each token in ``[kept; masked]``."""
         return torch.cat((self.ids_keep, self.ids_masked), dim=1).argsort(dim=1)
 
     @property
@@ -55,11 +55,11 @@ class Mask:
         return self.ids_restore >= self.ids_keep.shape[1]
 
     def kept(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b k d"]:
-        """The kept ones of all tokens."""
+        """The kept tokens."""
         return gather_tokens(tokens, self.ids_keep)
 
     def masked(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b u d"]:
-        """The masked ones of all tokens."""
+        """The masked tokens."""
         return gather_tokens(tokens, self.ids_masked)
 
     def restore(
@@ -68,7 +68,7 @@ class Mask:
         """Kept and masked tokens in the original order, the inverse of `kept` and `masked`.
 
         Raises:
-            ValueError: if their numbers are not the mask's.
+            ValueError: if the numbers of tokens differ from the mask's.
         """
         k, u = self.ids_keep.shape[1], self.ids_masked.shape[1]
         expect(kept=(kept, "b k d"), masked=(masked, "b u d"), k=k, u=u)
@@ -82,7 +82,7 @@ class Mask:
         )
 
     def pin_memory(self) -> "Mask":
-        """The same mask in memory from which a GPU copies without the host waiting."""
+        """The same mask in pinned memory, for asynchronous copies to a GPU."""
         return Mask(self.ids_keep.pin_memory(), self.ids_masked.pin_memory())
 
 

@@ -36,5 +36,5 @@ class Mlp(nn.Module):
         xavier(self.fc1, self.fc2)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Transform each token on its own."""
+        """Transform each token independently."""
         return self.fc2(F.gelu(self.fc1(x)))

@@ -1,4 +1,4 @@
-"""Patches of images, spectrograms and video: cut, glued back and embedded."""
+"""Patches of images, spectrograms and video: patchify, unpatchify, embed."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def patchify(x: Float[Tensor, "b c *size"], *, patch: tuple[int, ...]) -> Float[
 def unpatchify(
     patches: Float[Tensor, "b n v"], *, patch: tuple[int, ...], grid: tuple[int, ...]
 ) -> Float[Tensor, "b c *size"]:
-    """Glue patches back together, the exact inverse of `patchify`.
+    """Reassemble patches, the exact inverse of `patchify`.
 
     Args:
         patches: patches in row-major order of the grid.
@@ -70,7 +70,7 @@ def unpatchify(
 class PatchEmbed(nn.Module):
     """Linear embedding of patches: 2-D for images and spectrograms, 3-D for video tubelets.
 
-    Only the patches asked for are embedded, so masked ones cost nothing.
+    Only the patches of ``ids_keep`` are embedded, so masked ones cost nothing.
 
     Args:
         dim: width of a token.
@@ -97,7 +97,7 @@ class PatchEmbed(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Start like a linear layer over flattened patches (MAE)."""
+        """Initialize like a linear layer over flattened patches (MAE)."""
         nn.init.xavier_uniform_(self.proj.weight.view(self.proj.out_channels, -1))
         if self.proj.bias is not None:
             nn.init.zeros_(self.proj.bias)

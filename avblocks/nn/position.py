@@ -71,11 +71,11 @@ def resize_position(
 
 
 class SinCosPosition(nn.Module):
-    """Fixed positions, recomputed for any grid; nothing to learn and nothing in the state dict.
+    """Fixed positions, recomputed for any grid; no parameters and nothing in the state dict.
 
     Args:
         dim: width of a token.
-        grid: the usual grid, whose table is kept ready.
+        grid: the usual grid, whose table is precomputed.
 
     Example:
         >>> SinCosPosition(32, grid=(4, 6))((4, 9)).shape
@@ -101,7 +101,7 @@ class SinCosPosition(nn.Module):
 
 
 class LearnedPosition(nn.Module):
-    """A learned table, interpolated where the grid is another one.
+    """A learned table, interpolated for other grids.
 
     Args:
         dim: width of a token.
@@ -121,7 +121,7 @@ class LearnedPosition(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal with a deviation of 0.02, as ViT starts its table."""
+        """Normal with a standard deviation of 0.02, as in ViT."""
         nn.init.normal_(self.table, std=0.02)
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:

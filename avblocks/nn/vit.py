@@ -101,7 +101,7 @@ def vit(
     norm_eps: float = 1e-6,
     learned_position: bool = False,
 ) -> ViT:
-    """A ViT of any size, with MAE's initialisation.
+    """A ViT of any size, with MAE's initialization.
 
     Args:
         dim: width of a token.

@@ -1,12 +1,12 @@
-"""Parameter groups: who decays, who starts pre-trained, who learns slowly."""
+"""Parameter groups: weight decay, pre-trained parameters, layer-wise learning rates."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from torch import nn
 
-from avblocks.shapes import require, require_positive
+from avblocks.shapes import require
 
 _BLOCK = re.compile(r"(?:.*\.)?(?:fusion_)?blocks\.(\d+)\..*")
 _BOTTOM = re.compile(r"(?:.*\.)?(?:patch_embed\.|pos_embed\.|fusion_tokens$).*")
@@ -18,11 +18,11 @@ def param_groups(
 ) -> list[dict[str, Any]]:
     """Groups for AdamW: no decay on vectors (biases and norms), pre-trained parameters apart.
 
-    Fusion and mask tokens are tables and decay, as in the reference.
+    Fusion and mask tokens are matrices and decay, as in the reference.
 
     Args:
         model: the model; parameters without a gradient are left out.
-        weight_decay: decay of the matrices.
+        weight_decay: weight decay of the matrices.
         pretrained: names of the parameters that start pre-trained, such as a load report's
             ``loaded``.
 
@@ -32,21 +32,9 @@ def param_groups(
     Raises:
         ValueError: if the decay is negative, or a pre-trained name not in the model's state.
     """
-    require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
     unknown = set(pretrained) - set(model.state_dict())
     require(not unknown, "pretrained", sorted(unknown)[:4], "names of the model's state")
-    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        decays, starts = parameter.ndim > 1, name in pretrained
-        empty = {
-            "params": [],
-            "weight_decay": weight_decay if decays else 0.0,
-            "pretrained": starts,
-        }
-        groups.setdefault((decays, starts), empty)["params"].append(parameter)
-    return list(groups.values())
+    return _grouped(model, weight_decay, lambda name: {"pretrained": name in pretrained})
 
 
 def layer_decay_groups(
@@ -57,26 +45,26 @@ def layer_decay_groups(
     lr_decay: float = 0.75,
     weight_decay: float = 0.05,
 ) -> list[dict[str, Any]]:
-    """Groups for fine-tuning: the deeper below the head, the lower the learning rate (BEiT).
+    """Groups for fine-tuning with layer-wise learning rate decay (BEiT).
 
     Layer 0 holds patch embeddings, positions and fusion tokens, layer i + 1 block i of both ViTs
-    and of the fusion, layer ``depth + 1`` the final norms and all outside the encoder. The rate of
-    a layer is scaled by ``lr_decay ** (depth + 1 - layer)``. As in the reference, the fusion tokens
-    are at the bottom and decay, being a table; vectors (biases and norms) do not decay.
+    and of the fusion, layer ``depth + 1`` the final norms and all parameters outside the encoder.
+    The rate of a layer is scaled by ``lr_decay ** (depth + 1 - layer)``. As in the reference, the
+    fusion tokens are in layer 0 and decay, being a matrix; vectors (biases and norms) do not decay.
 
     Args:
         model: the encoder and its head in one module; parameters without a gradient are left out.
         depth: blocks of the deeper ViT, `AVEncoder.depth`.
-        encoder: what stands before the encoder's names.
-        lr_decay: factor from a layer to the one below (paper: 0.75).
-        weight_decay: decay of the matrices.
+        encoder: prefix of the encoder's parameter names.
+        lr_decay: factor on the learning rate from a layer to the one below (paper: 0.75).
+        weight_decay: weight decay of the matrices.
 
     Returns:
         Groups with ``params``, ``weight_decay`` and ``lr_scale``.
 
     Raises:
         ValueError: if a number is impossible, no name starts with ``encoder``, the encoder has
-            another depth, or a parameter of it has no known place.
+            another depth, or one of its parameters belongs to no layer.
 
     Example:
         >>> from avblocks import av_vit
@@ -87,21 +75,27 @@ def layer_decay_groups(
         >>> sorted({group["lr_scale"] for group in groups})
         [0.125, 0.25, 0.5, 1.0]
     """
-    require_positive(depth=depth)
     require(0.0 < lr_decay <= 1.0, "lr_decay", lr_decay, "in (0, 1]")
-    require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
     layers = _layers(model, encoder=encoder, depth=depth)
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    return _grouped(
+        model,
+        weight_decay,
+        lambda name: {"lr_scale": lr_decay ** (depth + 1 - layers.get(name, depth + 1))},
+    )
+
+
+def _grouped(
+    model: nn.Module, weight_decay: float, settings: Callable[[str], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Parameters of equal settings in one group; vectors have no weight decay."""
+    require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        layer, decays = layers.get(name, depth + 1), parameter.ndim > 1
-        empty = {
-            "params": [],
-            "weight_decay": weight_decay if decays else 0.0,
-            "lr_scale": lr_decay ** (depth + 1 - layer),
-        }
-        groups.setdefault((layer, decays), empty)["params"].append(parameter)
+        if parameter.requires_grad:
+            decay = weight_decay if parameter.ndim > 1 else 0.0
+            empty = {"params": [], "weight_decay": decay, **settings(name)}
+            key = (parameter.ndim > 1, *settings(name).values())
+            groups.setdefault(key, empty)["params"].append(parameter)
     return list(groups.values())
 
 

@@ -16,6 +16,9 @@ from avblocks.tasks.evaluate import evaluate as evaluate
 from avblocks.tasks.evaluate import evaluation_mode as evaluation_mode
 from avblocks.tasks.evaluate import first_batch as first_batch
 from avblocks.tasks.evaluate import first_row as first_row
+from avblocks.tasks.load import LoadedTask as LoadedTask
+from avblocks.tasks.load import load_task as load_task
+from avblocks.tasks.load import save_task as save_task
 from avblocks.tasks.localize import Localization as Localization
 from avblocks.tasks.localize import LocalizationScorer as LocalizationScorer
 from avblocks.tasks.localize import localization_examples as localization_examples

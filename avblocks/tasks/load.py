@@ -11,11 +11,11 @@ from avblocks.checkpoint import from_pretrained, save_pretrained
 from avblocks.data import ClipFormat
 from avblocks.heads import Classifier, Localizer, Segmenter, Separator
 from avblocks.tasks.classify import Classification
+from avblocks.tasks.evaluate import HeadTask
 from avblocks.tasks.localize import Localization
 from avblocks.tasks.segment import Segmentation
 from avblocks.tasks.separate import Separation
 
-Task = Classification | Localization | Segmentation | Separation
 _TASKS: dict[str, tuple[Any, type[nn.Module]]] = {
     "classification": (Classification, Classifier),
     "localization": (Localization, Localizer),
@@ -34,7 +34,7 @@ class LoadedTask:
         format: how its clips are cut.
     """
 
-    task: Task
+    task: HeadTask
     classes: tuple[str, ...]
     format: ClipFormat
 
@@ -44,7 +44,7 @@ class LoadedTask:
         return type(self.task).__name__.lower()
 
 
-def save_task(task: Task, folder: str | Path, *, classes: Sequence[str] = ()) -> None:
+def save_task(task: HeadTask, folder: str | Path, *, classes: Sequence[str] = ()) -> None:
     """Save a task module as `save_pretrained` does.
 
     Args:
@@ -60,7 +60,8 @@ def save_task(task: Task, folder: str | Path, *, classes: Sequence[str] = ()) ->
     if name not in _TASKS or _TASKS[name][0] is not type(task):
         raise ValueError(f"task must be one of {tuple(_TASKS)}, got a {type(task).__name__}")
     about = {"name": name, "classes": list(classes), "settings": task.settings()}
-    save_pretrained(task.encoder, folder, front_end=task.front_end, head=task.head, task=about)
+    head = task.get_submodule("head")
+    save_pretrained(task.encoder, folder, front_end=task.front_end, head=head, task=about)
 
 
 def load_task(folder: str | Path) -> LoadedTask:

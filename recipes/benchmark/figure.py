@@ -30,6 +30,6 @@ def draw(found: dict[str, Any], path: Path) -> None:
                 ax.plot(x, fit["at_0"] + fit["by_1"] * x, lw=1, color=f"C{number}")
             ax.set(xlabel=TITLES[axis], ylabel=label, ylim=(0, None))
             ax.grid(alpha=0.3)
-    grid[0, 0].legend(fontsize="small")
+    grid[0, 0].legend(loc="upper left", fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -34,7 +34,7 @@ def loss_curve(csv_path: Path, png_path: Path) -> None:
         )
     if scores:
         axes[1].set_ylabel("evaluation")
-        axes[1].legend(fontsize="small")
+        axes[1].legend(loc="upper left", fontsize="small")
     axes[-1].set_xlabel("epoch")
     for ax in axes:
         ax.grid(alpha=0.3)
@@ -51,7 +51,7 @@ def _draw_loss(ax: Axes, rows: list[Row]) -> None:
     )
     ax.set_ylabel("training loss")
     if rows:
-        ax.legend(fontsize="small")
+        ax.legend(loc="upper right", fontsize="small")
 
 
 def smooth(values: list[float], *, weight: float = 0.95) -> list[float]:

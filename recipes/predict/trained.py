@@ -10,8 +10,7 @@ from torch import Tensor
 from avblocks.checkpoint import saves
 from avblocks.checkpoint.folder import is_ours
 from avblocks.data import AVBatch, ClipFormat
-from avblocks.tasks import Task
-from avblocks.tasks.load import load_task
+from avblocks.tasks import Task, load_task
 from recipes.common.runs import RECIPES, REMEDY, read_run_config, rebuild_task
 from recipes.common.start import find
 

@@ -1,12 +1,11 @@
 """The library of the Hugging Face Hub around our folders, without its network."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from fresh import Fresh
 from torch import nn
 
 from avblocks import AVEncoder, av_vit
@@ -126,7 +125,6 @@ print(from_pretrained(sys.argv[1]).encoder.depth)
 """
 
 
-def test_folders_need_no_library(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", WITHOUT, str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+def test_folders_need_no_library(fresh: Fresh, tmp_path: Path) -> None:
+    done = fresh(WITHOUT, str(tmp_path))
     assert done.stdout == "1\n", done.stderr

@@ -53,7 +53,22 @@ def mended(
     return write
 
 
-KINDS: dict[str, Callable[[Path], Path]] = {
+def once(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """Encode a file once in all tests, and write its bytes for each that asks."""
+    made: list[tuple[str, bytes]] = []
+
+    def write(folder: Path) -> Path:
+        if not made:
+            path = make(folder)
+            made.append((path.name, path.read_bytes()))
+        name, data = made[0]
+        (folder / name).write_bytes(data)
+        return folder / name
+
+    return write
+
+
+_KINDS: dict[str, Callable[[Path], Path]] = {
     "mp4": plain("a.mp4"),
     "mov": plain("a.mov"),
     "mkv": plain("a.mkv"),
@@ -80,3 +95,4 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "no B-frames": lambda folder: uneven(folder / "a.mp4", bf="0"),
     "interlaced": lambda folder: uneven(folder / "a.mp4", **{"x264-params": "interlaced=1"}),
 }
+KINDS = {kind: once(make) for kind, make in _KINDS.items()}

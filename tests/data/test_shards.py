@@ -21,6 +21,7 @@ from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from avblocks.data.shards.encode import picture_times
 from avblocks.data.shards.notes import Notes
+from avblocks.data.shards.tar import next_header
 
 PCM = ("libx264", "pcm_s16le")
 FORMAT = ClipFormat(seconds=1.0, size=32)
@@ -217,6 +218,10 @@ def test_shards_travel_to_spawned_workers(shards):
     copy = pickle.loads(pickle.dumps(shards))
     item = shards.clips("train").items[0]
     assert torch.equal(copy.read(item.path).audio, shards.read(item).audio)
+
+
+def test_members_end_with_their_block():
+    assert list(map(next_header, (0, 1, 511, 512, 513))) == [0, 512, 512, 512, 1024]
 
 
 def test_addresses(folder):

@@ -152,6 +152,8 @@ def test_a_worker_that_dies_or_hangs_ends_the_work_and_it_goes_on(
 
     start = time.monotonic()
     monkeypatch.setattr("avblocks.data.shards.pool.encode_clip", encode_or_not)
+    # How long torch waits for a worker to end before it is killed: 5 s.
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)
     with pytest.raises(RuntimeError, match=message):
         make_shards({"train": clips}, tmp_path, settings=TWO, workers=2, timeout=1.0)
     assert time.monotonic() - start < 30

@@ -5,6 +5,7 @@ import torch
 from clip_files import chirp, count, counter
 
 from avblocks.data import read_clip, write_clip
+from avblocks.files import replacing
 
 
 @pytest.fixture
@@ -50,6 +51,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_half(tmp_path, frames):
         write_clip(path, frames=frames, audio=np.zeros(100), fps=10.0, rate=12345)  # no AAC rate
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_what_is_half_written_is_cleared_away(tmp_path):
+    with pytest.raises(KeyError), replacing(tmp_path / "a.txt") as half:
+        half.write_text("half")
+        raise KeyError
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("height", "frames", "samples"), [(47, 2, 100), (48, 0, 100), (48, 2, 0)])

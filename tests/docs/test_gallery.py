@@ -17,10 +17,16 @@ SHOWN = re.findall(r"^\.\. figure:: (\S+)\n((?:   .+\n)+)", PAGE, flags=re.MULTI
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("docs") / "gallery"
-    gallery.draw(folder)
-    return folder
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is built of a page with a picture."""
+    source = tmp_path_factory.mktemp("docs")
+    (source / "index.rst").write_text("Page\n====\n\n.. image:: gallery/dense.svg\n")
+    return built(source, source / "out", "html", extension="gallery")
+
+
+@pytest.fixture(scope="module")
+def drawn(site: Path) -> Path:
+    return site.parent / "gallery"
 
 
 def test_the_architecture_is_that_of_the_modules() -> None:
@@ -72,11 +78,9 @@ def test_tubes_are_the_same_in_every_frame() -> None:
         assert torch.equal(tube, tube[:1].expand_as(tube)) and tube.any()
 
 
-def test_a_build_draws_first(tmp_path: Path) -> None:
-    (tmp_path / "index.rst").write_text("Page\n====\n\n.. image:: gallery/dense.svg\n")
-    out = built(tmp_path, tmp_path / "out", "html", extension="gallery")
-    assert "dense.svg" in (out / "index.html").read_text()
-    assert (out / "_images" / "dense.svg").is_file()
+def test_a_build_draws_first(site: Path) -> None:
+    assert "dense.svg" in (site / "index.html").read_text()
+    assert (site / "_images" / "dense.svg").is_file()
 
 
 def test_trained_pictures_are_taken_from_their_runs(

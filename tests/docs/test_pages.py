@@ -4,8 +4,6 @@ import ast
 import doctest
 import json
 import re
-import subprocess
-import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ import pages
 import pytest
 import torch
 from deviations import Deviation
+from fresh import Fresh
 
 import avblocks
 from recipes.__main__ import recipes
@@ -132,13 +131,16 @@ def test_a_deviation_is_that_of_the_worst_value() -> None:
     assert (found.values, found.largest_value, found.percent_of_tolerance) == (3, 11.0, 100.0)
 
 
+MEASURE = "import runpy; runpy.run_path('tests/parity/measure.py', run_name='__main__')"
+
+
 def test_the_figures_of_parity_are_those_of_its_tests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: Fresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AVBLOCKS_GOLDEN", raising=False)
     out = tmp_path / "parity.json"
-    command = [sys.executable, ROOT / "tests/parity/measure.py", "--out", out]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    done = fresh(MEASURE, "--out", str(out))
+    assert done.returncode == 0, done.stderr
     now, then = figures(out), figures()
     for file in now:
         assert now[file].keys() == then[file].keys(), file

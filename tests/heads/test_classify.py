@@ -112,7 +112,7 @@ def test_an_unknown_pooling_and_streams_of_other_widths() -> None:
 class Whole(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        sizes = {"image_size": 8, "audio_size": (8, 8), "num_tokens": (2, 1, 1)}
+        sizes = {"image_size": 8, "audio_size": (8, 8), "fusion_layers": "none"}
         self.encoder = av_vit(8, depth=1, num_heads=2, patch=4, **sizes)
         self.head = classifier(8, num_classes=5, pooling="attentive", num_heads=2)
 

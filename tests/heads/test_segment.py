@@ -225,7 +225,7 @@ def test_initial_weights() -> None:
 @pytest.mark.parametrize("train", [True, False])
 def test_compiles_whole(train: bool) -> None:
     model, layers = randomize(head()).train(train), tokens()
-    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager" if train else "eager")
     assert_close(compiled(layers, grid=GRID), model(layers, grid=GRID))
 
 

@@ -1,8 +1,9 @@
 """The losses and scores of every recipe's toy run, to be compared before and after a refactoring.
 
 `python tests/recipes/losses.py --write` records those of this machine in
-`tests/golden/losses.json`, and `tests/recipes/test_losses.py` compares. On the processor and versions they were recorded with, they
-are equal to the bit; elsewhere kernels add up in another order, and they are close.
+`tests/golden/losses.json`, and `tests/recipes/test_losses.py` compares. On the processor and
+versions they were recorded with, they are equal to the bit; elsewhere kernels add up in another
+order, and they are close.
 """
 
 import json

@@ -20,7 +20,7 @@ from recipes.benchmark import recipe as whole_file
 from recipes.benchmark.cases import FUSIONS, Case, cases, chosen
 from recipes.benchmark.cost import cost
 from recipes.benchmark.figure import draw
-from recipes.benchmark.measure import in_process, measured, peak_mb
+from recipes.benchmark.measure import _guarded, in_process, measured, peak_mb
 from recipes.benchmark.plain import plain_encode, plain_loss
 from recipes.benchmark.scaling import Point, _along, kept_bytes, line
 from recipes.benchmark.work import prepare
@@ -111,19 +111,22 @@ def test_memory_is_the_peak() -> None:
 
 
 def test_an_error_is_a_row_and_not_the_end() -> None:
-    assert in_process(operator.truediv, 1, 0) == {"error": "ZeroDivisionError: division by zero"}
+    assert _guarded(operator.truediv, 1, 0) == {"error": "ZeroDivisionError: division by zero"}
     assert "killed" in in_process(os._exit, 1)["error"]
     line = table.printed("a case", {"error": "ValueError: x"})
     assert line == "a case  ValueError: x"
 
 
-def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_smoke(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "results" / "performance.json"
     preset = replace(benchmark.PRESETS["smoke"][1], out=out)
     known = {"cases": {"cuda": {"a": {"error": "kept"}}}}
     out.parent.mkdir()
     out.write_text(json.dumps(known))
     benchmark.main(replace(preset, cases=("encode*",), scaling=False))
+    monkeypatch.setattr(benchmark, "in_process", _guarded)  # once is enough
     benchmark.main(replace(preset, cases=("finetune*",), scaling=False))
     found = json.loads(out.read_text())
     names = ["encode token b4 bfloat16 eager tiny", "finetune factorized b2 float32 eager tiny"]

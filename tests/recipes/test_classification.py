@@ -1,9 +1,11 @@
 """Linear probe and fine-tuning, small: where they start, what they leave, exact resume."""
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,6 @@ import pytest
 import torch
 from tiny_model import TINY
 
-from avblocks.data.scenes import scenes as make_scenes
-from avblocks.data.scenes.dataset import SceneSpec
 from recipes import paper_finetune, paper_linear_probe, paper_pretrain
 from recipes.common.model import build_encoder
 from recipes.common.start import find, start_encoder
@@ -23,12 +23,8 @@ MAINS = {"probe": paper_linear_probe, "finetune": paper_finetune}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve training and twelve test scenes, in VGGSound's layout."""
-    folder = tmp_path_factory.mktemp("scenes")
-    for split in ("train", "test"):
-        make_scenes(folder, split=split, num_clips=12, spec=SceneSpec(size=32, seconds=1.0))
-    return folder
+def root(toy_scenes: Path) -> Path:
+    return toy_scenes
 
 
 def small(preset: object, root: Path, folder: Path, **run: object) -> object:
@@ -45,17 +41,27 @@ def pretrained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=MAINS)
+@pytest.fixture(scope="module", params=MAINS)
 def recipe(request: pytest.FixtureRequest, root: Path, pretrained: Path) -> Callable[..., Path]:
     module = MAINS[request.param]
 
     def run(folder: Path, *, settings: dict | None = None, **options: object) -> Path:
         config = small(module.VGGSOUND, root, folder, **options)
-        asked = {"checkpoint": pretrained, "epochs": 4, "warmup": 1, "windows": 2}
+        asked = {"checkpoint": pretrained, "epochs": 2, "warmup": 1, "windows": 2}
         module.main(replace(config, **(asked | (settings or {}))))
         return folder
 
     return run
+
+
+@pytest.fixture(scope="module")
+def whole(
+    recipe: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """The folder of a run from beginning to end, and what it said."""
+    with redirect_stdout(io.StringIO()) as said:
+        folder = recipe(tmp_path_factory.mktemp("whole"))
+    return folder, said.getvalue()
 
 
 def losses(folder: Path) -> list[tuple[float, ...]]:
@@ -63,30 +69,29 @@ def losses(folder: Path) -> list[tuple[float, ...]]:
     return [tuple(r[n] for n in names) for r in read_rows(folder / "metrics.csv") if "loss" in r]
 
 
-def test_leaves_scores_predictions_and_pictures(
-    recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = recipe(tmp_path / "run")
-    said = capsys.readouterr().out
+def test_leaves_scores_predictions_and_pictures(whole: tuple[Path, str]) -> None:
+    folder, said = whole
     assert "left at initialisation: none" in said and "given" in said
     found = json.loads((folder / "scores.json").read_text())
-    assert found["clips"] == 12 and found["windows"] == 2
+    assert found["clips"] == 8 and found["windows"] == 2
     assert set(found["scores"]) == {"both", "image", "audio"}
     assert set(found["scores"]["both"]) == {"all", "image", "audio", "fusion"}
     assert set(found["scores"]["image"]) == {"all", "image", "fusion"}
     assert set(found["scores"]["audio"]) == {"all", "audio", "fusion"}
     with (folder / "predictions.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
-    assert len({row["path"] for row in table}) == 12
+    assert len({row["path"] for row in table}) == 8
     hits = sum(row["classes"] == row["class_1"] for row in table)
-    assert found["scores"]["both"]["all"]["top1"] == pytest.approx(100 * hits / 12)
+    assert found["scores"]["both"]["all"]["top1"] == pytest.approx(100 * hits / 8)
     for name in ("classes.png", "confusion.png", "loss.png"):
         assert (folder / name).stat().st_size > 5000
 
 
-def test_resume_is_exact(recipe: Callable[..., Path], tmp_path: Path) -> None:
-    whole = recipe(tmp_path / "whole")
-    recipe(tmp_path / "parts", max_steps=2)
+def test_resume_is_exact(
+    recipe: Callable[..., Path], whole: tuple[Path, str], tmp_path: Path
+) -> None:
+    whole, _ = whole
+    recipe(tmp_path / "parts", max_steps=1)
     assert not (tmp_path / "parts/scores.json").exists()
     parts = recipe(tmp_path / "parts", resume=True)
     assert len(losses(whole)) > 2 and losses(whole) == losses(parts)
@@ -99,9 +104,9 @@ def test_resume_is_exact(recipe: Callable[..., Path], tmp_path: Path) -> None:
 
 
 def test_the_probe_leaves_the_encoder_and_fine_tuning_does_not(
-    recipe: Callable[..., Path], pretrained: Path, tmp_path: Path, request: pytest.FixtureRequest
+    whole: tuple[Path, str], pretrained: Path, request: pytest.FixtureRequest
 ) -> None:
-    folder = recipe(tmp_path / "run")
+    folder, _ = whole
     before, after = (
         torch.load(find(path), weights_only=True)["state_dict"] for path in (pretrained, folder)
     )
@@ -113,7 +118,9 @@ def test_the_probe_leaves_the_encoder_and_fine_tuning_does_not(
         assert all(".pairs." in name for name in same)
 
 
-@pytest.mark.parametrize("given", ["image", "audio"])
+@pytest.mark.parametrize(
+    ("recipe", "given"), [("probe", "image"), ("finetune", "audio")], indirect=["recipe"]
+)
 def test_one_modality_alone(recipe: Callable[..., Path], tmp_path: Path, given: str) -> None:
     folder = recipe(tmp_path / "run", settings={"given": given})
     scores = json.loads((folder / "scores.json").read_text())["scores"]
@@ -123,7 +130,7 @@ def test_one_modality_alone(recipe: Callable[..., Path], tmp_path: Path, given: 
 def test_a_random_start_is_said(
     recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe(tmp_path / "run", settings={"checkpoint": None})
+    recipe(tmp_path / "run", settings={"checkpoint": None}, max_steps=1)
     assert "the encoder starts at random" in capsys.readouterr().out
 
 

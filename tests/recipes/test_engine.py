@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,10 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, 
     return runs
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("stop", [1, 3, 5, 6])
+@pytest.mark.parametrize(
+    ("stop", "workers", "accumulate"),
+    [(1, 2, 1), (3, 0, 2), (3, 2, 1), (5, 0, 1), (5, 2, 2), (6, 0, 1)],
+)
 def test_resume_is_exact(
     tmp_path: Path, unbroken: dict[int, Any], stop: int, workers: int, accumulate: int
 ) -> None:
@@ -77,7 +79,14 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)]
+    ("number", "code", "reading"),
+    [
+        (signal.SIGTERM, 143, "at once"),
+        (signal.SIGTERM, 143, "late"),
+        (signal.SIGINT, 130, "at once"),
+        (signal.SIGUSR1, 138, "late"),
+    ],
+    indirect=["reading"],
 )
 def test_signal_saves_and_leaves(
     tmp_path: Path, unbroken: dict[int, Any], number: signal.Signals, code: int, reading: str
@@ -239,8 +248,7 @@ def test_a_gradient_that_is_not_finite_stops_and_names_the_steps_clips(tmp_path:
     assert str(stopped.value).count(".mp4") == 2 * BATCH
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "accumulate"), [(0, 2), (2, 1)])
 def test_steps_left_out_are_counted_and_resumed_exactly(
     tmp_path: Path, workers: int, accumulate: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -335,6 +343,7 @@ def test_metrics_survive_a_cut_line(tmp_path: Path) -> None:
 
 DDP = """
 import sys
+import time
 from pathlib import Path
 import torch
 import engine_toy
@@ -372,3 +381,33 @@ def test_two_processes_resume_exactly(tmp_path: Path, strategy: str) -> None:
     assert said.count("ended at 15") == 1
     assert losses(tmp_path / "a") == losses(tmp_path / "b")
     assert len(losses(tmp_path / "a")) == 3 * (LENGTH // BATCH)
+
+
+@pytest.mark.slow
+def test_all_processes_of_a_resumed_fsdp_run_end_by_themselves(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(DDP)
+    paths = {"PYTHONPATH": f"{Path.cwd()}:{Path(__file__).parent}", "PATH": "/usr/bin:/bin"}
+    for stop, resume in (("2", "no"), ("4", "yes")):
+        command = [sys.executable, str(script), str(tmp_path / "run"), stop, resume, "fsdp"]
+        with subprocess.Popen(command, env=paths, start_new_session=True) as process:
+            try:
+                assert process.wait(timeout=240) == 0
+                for _ in range(300):
+                    if not alive(process.pid):
+                        break
+                    time.sleep(0.1)
+                assert not alive(process.pid)
+            finally:
+                if alive(process.pid):
+                    os.killpg(process.pid, signal.SIGKILL)
+    assert losses(tmp_path / "run").keys() == {1, 2, 3, 4}
+
+
+def alive(group: int) -> bool:
+    """Whether any process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

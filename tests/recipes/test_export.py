@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_model import TINY
 from torch import nn
-from toy_runs import DATA, RECIPES, make_root, toy_config
+from toy_runs import DATA, RECIPES, ToyRun
 
 from avblocks import av_vit
 from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
@@ -23,23 +23,10 @@ from recipes.export import cli
 from recipes.predict.trained import load_trained
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_root(tmp_path_factory.mktemp("scenes"))
-
-
-@pytest.fixture(scope="module")
-def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Train a recipe for a step, once, and give its run folder."""
-    done: dict[str, Path] = {}
-
-    def train(name: str) -> Path:
-        if name not in done:
-            done[name] = tmp_path_factory.mktemp(name)
-            RECIPES[name][0].main(toy_config(name, root, done[name], max_steps=1))
-        return done[name]
-
-    return train
+@pytest.fixture
+def run(toy_run: Callable[[str], ToyRun]) -> Callable[[str], Path]:
+    """Give the run folder of a recipe."""
+    return lambda name: toy_run(name).folder
 
 
 def export(*words: object) -> None:
@@ -108,7 +95,7 @@ def test_the_model_card_says_what_it_is_and_how_to_use_it(
     card = (tmp_path / "out" / "README.md").read_text()
     for row in (
         "| recipe | paper_pretrain |",
-        "| optimizer steps | 1 |",
+        "| optimizer steps | 2 |",
         "| data set | vggsound, 8 training clips |",
         "| image | 16 x 16 |",
         "| audio | 0.5 s at 16,000 Hz: 32 x 32 mel bins and frames |",

@@ -13,8 +13,6 @@ from tiny_model import TINY
 
 from avblocks import AVMAE
 from avblocks.checkpoint import from_run, load_encoder, load_weights, read_state
-from avblocks.data.scenes import scenes as make_scenes
-from avblocks.data.scenes.dataset import SceneSpec
 from recipes import paper_pretrain
 from recipes.common.cli import run_cli
 from recipes.common.model import build_encoder
@@ -41,12 +39,8 @@ def variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Eight training and eight test scenes, in VGGSound's layout."""
-    for split in ("train", "test"):
-        spec = SceneSpec(size=32, seconds=1.0)
-        make_scenes(tmp_path / "scenes", split=split, num_clips=8, spec=spec)
-    return tmp_path / "scenes"
+def root(toy_scenes: Path) -> Path:
+    return toy_scenes
 
 
 def test_the_recipe_is_short() -> None:

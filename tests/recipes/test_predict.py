@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from toy_runs import DATA, RECIPES, make_root, toy_config
+from toy_runs import DATA, RECIPES
+from toy_runs import ToyRun as TrainedRun
 from video_files import frames
 from video_files import samples as read_samples
 
@@ -36,40 +37,9 @@ from recipes.predict.trained import infer, is_exported, load_all, load_trained
 SECONDS, SIDES = 1.3, (48, 84)
 
 
-@dataclass(frozen=True)
-class TrainedRun:
-    folder: Path
-    model: nn.Module | None
-    config: object
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_root(tmp_path_factory.mktemp("scenes"))
-
-
-@pytest.fixture(scope="module")
-def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TrainedRun]:
-    """Train a recipe for two steps, once, and keep the model that it made."""
-    done: dict[str, TrainedRun] = {}
-
-    def train(name: str) -> TrainedRun:
-        if name in done:
-            return done[name]
-        module = RECIPES[name][0]
-        config = toy_config(name, root, tmp_path_factory.mktemp(name), max_steps=2)
-        models: list[nn.Module] = []
-        with pytest.MonkeyPatch.context() as patch:
-            if hasattr(module, "build"):
-                build = module.build
-                patch.setattr(
-                    module, "build", lambda *a, **k: models.append(build(*a, **k)) or models[-1]
-                )
-            module.main(config)
-        done[name] = TrainedRun(config.run.folder, models[0] if models else None, config)
-        return done[name]
-
-    return train
+@pytest.fixture
+def run(toy_run: Callable[[str], TrainedRun]) -> Callable[[str], TrainedRun]:
+    return toy_run
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from fresh import Fresh
 
 from recipes.common.cli import run_cli
 from recipes.engine.run import Run
@@ -144,9 +145,9 @@ def test_list_of_recipes() -> None:
     assert "_engine" not in done.stdout
 
 
-def test_engine_is_not_imported_for_help() -> None:
+def test_engine_is_not_imported_for_help(fresh: Fresh) -> None:
     code = "import sys, recipes.engine, recipes.common.cli; print('lightning' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = fresh(code)
     assert done.stdout.strip() == "False", done.stderr
 
 

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 import torch
+from fresh import Fresh
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.files import fingerprint, write_text
@@ -133,9 +132,8 @@ print(before, len(list(folder.iterdir())))
 """
 
 
-def test_kill_while_saving_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLS, str(tmp_path), "10"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+def test_kill_while_saving_leaves_a_whole_checkpoint(fresh: Fresh, tmp_path: Path) -> None:
+    done = fresh(KILLS, str(tmp_path), "10")
     assert done.returncode == 0, done.stderr
     before, files = map(int, done.stdout.split())
     assert before > 0

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_model import TINY
+from toy_runs import short_filters
 
 from avblocks.data import AUDIO, mismatched_pairs, with_audio
 from avblocks.data.datasets import vggss
-from avblocks.data.scenes import scene_mismatched, scenes_as_avsbench, scenes_as_vggss
-from avblocks.data.scenes import scenes as make_scenes
+from avblocks.data.scenes import scene_mismatched
 from avblocks.data.scenes.classes import PARTS, TIMBRES_OF_LOOK
-from avblocks.data.scenes.dataset import SceneSpec
 from recipes import paper_localize, paper_segment, paper_separate
 from recipes.common.loaders import test_loader as loader_of
 from recipes.common.start import find
@@ -43,19 +42,19 @@ ROWS = {
 }
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve training and twelve test scenes in VGGSound's, VGG-SS's and AVSBench's layouts."""
-    folder = tmp_path_factory.mktemp("scenes")
-    for split in ("train", "test"):
-        make_scenes(folder, split=split, num_clips=12, spec=SceneSpec(size=32, seconds=1.0))
-    scenes_as_vggss(folder)
-    scenes_as_avsbench(folder, part="avss")
-    return folder
+RESUMED = ("localize", "segment", "separate")
+"""One of each kind; their variants go the same way."""
 
 
-@pytest.fixture(params=["localize", "segment", "semantic", "separate", "three", "binary"])
-def task(request: pytest.FixtureRequest, root: Path) -> tuple[str, Callable[..., Path]]:
+@pytest.fixture
+def root(toy_scenes: Path) -> Path:
+    return toy_scenes
+
+
+@pytest.fixture(params=[*RESUMED, "semantic", "three", "binary"])
+def task(
+    request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Callable[..., Path]]:
     kinds = {"semantic": "segment", "three": "separate", "binary": "separate"}
     name = kinds.get(request.param, request.param)
     module = MODULES[name]
@@ -63,8 +62,9 @@ def task(request: pytest.FixtureRequest, root: Path) -> tuple[str, Callable[...,
     layouts = {
         "localize": ("vggss", root),
         "segment": ("avsbench_avss", root / "avsbench"),
-        "separate": ("scenes", root / "default"),
+        "separate": ("scenes", tmp_path_factory.mktemp("default")),
         "three": ("vggsound", root),
+        "binary": ("vggsound", root),
     }
     options = {
         "localize": {"dim_out": 16},
@@ -77,9 +77,10 @@ def task(request: pytest.FixtureRequest, root: Path) -> tuple[str, Callable[...,
 
     def run(folder: Path, **settings: object) -> Path:
         preset, (layout, place) = module.SCENES, layouts.get(request.param, layouts[name])
-        data = replace(preset.data, name=layout, root=place, scenes=(12, 12), **small)
+        data = replace(preset.data, name=layout, root=place, scenes=(8, 8), **small)
         config = replace(preset, data=data, model=TINY, checkpoint=None, batch=4, **options)
-        module.main(replace(config, epochs=3, warmup=1, run=Run(dir=folder, **settings)))
+        with short_filters():
+            module.main(replace(config, epochs=2, warmup=1, run=Run(dir=folder, **settings)))
         return folder
 
     return name, run
@@ -91,19 +92,21 @@ def losses(folder: Path) -> list[tuple[float, ...]]:
 
 
 def test_leaves_scores_and_pictures_and_resumes_exactly(
-    task: tuple[str, Callable[..., Path]], tmp_path: Path
+    task: tuple[str, Callable[..., Path]], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     name, run = task
     whole = run(tmp_path / "whole")
-    run(tmp_path / "parts", max_steps=2)
-    assert not (tmp_path / "parts/scores.json").exists()
-    parts = run(tmp_path / "parts", resume=True)
-    assert len(losses(whole)) > 2 and losses(whole) == losses(parts)
     scores = json.loads((whole / "scores.json").read_text())["scores"]
-    assert scores == json.loads((parts / "scores.json").read_text())["scores"]
     assert set(scores) == ROWS[name]
     assert (whole / LEAVES[name]).stat().st_size > 5000
     assert name != "separate" or len(list((whole / "wavs").glob("*-matched.wav"))) > 1
+    if request.node.callspec.params["task"] not in RESUMED:
+        return
+    run(tmp_path / "parts", max_steps=1)
+    assert not (tmp_path / "parts/scores.json").exists()
+    parts = run(tmp_path / "parts", resume=True)
+    assert len(losses(whole)) > 2 and losses(whole) == losses(parts)
+    assert scores == json.loads((parts / "scores.json").read_text())["scores"]
     states = [torch.load(find(f), weights_only=True)["state_dict"] for f in (whole, parts)]
     assert all(torch.equal(value, states[1][n]) for n, value in states[0].items())
 

@@ -1,15 +1,21 @@
 """Every training recipe, cut down to a moment's work on a few scenes."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from tiny_model import TINY
+from torch import nn
 
 from avblocks.data.scenes import scenes as make_scenes
 from avblocks.data.scenes import scenes_as_avsbench, scenes_as_vggss
 from avblocks.data.scenes.dataset import SceneSpec
+from avblocks.metrics.bss import bss_eval
 from recipes import (
     paper_finetune,
     paper_linear_probe,
@@ -60,3 +66,40 @@ def toy_config(name: str, root: Path, folder: Path, *, max_steps: int) -> Any:
         **({} if name == "pretrain" else {"checkpoint": None}),
         **options,
     )
+
+
+@dataclass(frozen=True)
+class ToyRun:
+    """A run, and the model that it made where its recipe has a `build`."""
+
+    folder: Path
+    model: nn.Module | None
+    config: Any
+
+
+def train(name: str, root: Path, folder: Path) -> ToyRun:
+    """Train a recipe for two steps."""
+    module, config = RECIPES[name][0], toy_config(name, root, folder, max_steps=2)
+    models: list[nn.Module] = []
+
+    def build(*args: Any, **options: Any) -> nn.Module:
+        models.append(kept(*args, **options))
+        return models[-1]
+
+    kept = getattr(module, "build", None)
+    if kept is None:
+        module.main(config)
+        return ToyRun(folder, None, config)
+    with patch.object(module, "build", build):
+        module.main(config)
+    return ToyRun(folder, models[0], config)
+
+
+@contextmanager
+def short_filters() -> Iterator[None]:
+    """Allow filters of 8 taps in BSS Eval, whose equations for 512 take most of a toy run's time.
+
+    The metric's own tests are of 512.
+    """
+    with patch("avblocks.metrics.separate.bss_eval", partial(bss_eval, taps=8)):
+        yield

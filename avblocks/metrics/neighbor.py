@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine similarity: a probe of features that needs no training."""
+"""Nearest neighbors by cosine similarity, for leave-one-out 1-NN accuracy."""
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +11,13 @@ from avblocks.shapes import expect, require
 def leave_one_out(
     features: Float[Tensor, "b d"], *others: Float[Tensor, "b d_other"], chunk: int = 1024
 ) -> tuple[Int64[Tensor, " b"], Float[Tensor, " b"]]:
-    """For each sample the most similar other one, by cosine similarity.
+    """Nearest other sample of each sample, by cosine similarity.
 
     Args:
         features: one row a sample.
         *others: further features of the same samples, whose similarities are added (the reference
             probes image, audio and fusion alone and together).
-        chunk: rows compared at a time, which bounds the memory.
+        chunk: rows compared at a time, to bound the memory.
 
     Returns:
         Index of the nearest other sample, and the similarity to it.

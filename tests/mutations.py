@@ -1,0 +1,547 @@
+"""Proof that the tests guard what they claim to: lines broken one at a time, each to be noticed.
+
+Commands, from the repository's root:
+    python tests/mutations.py                       all of them
+    python tests/mutations.py mask-inverted cli     some of them, by the beginning of their names
+    python tests/mutations.py --list                only what there is, each found in the tree
+    python tests/mutations.py --save after          put the result into docs/results/mutations.json
+    python tests/mutations.py --commit REVISION     an older state, by its own tests
+
+A row of `TABLE` is a name, a piece of the source, what it becomes, and the tests that are to
+notice. The piece is looked for by its text in all of `avblocks` and `recipes`, wherever files have
+moved, and must be there once; if it has been reworded, say so and write the new words into the row.
+Tests are named by the ends of their paths below `tests`, with `::name` of a function if the rest
+of the file would take long.
+
+The tree is never touched: what is committed is copied to a temporary folder, and broken and
+restored there. A tree with changes that are not committed is refused, since they would not be in
+the copy. First the tests run on the unbroken copy, where all must pass (`--trust` leaves that out).
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results" / "mutations.json"
+SOURCES = ("avblocks", "recipes")
+HEAVY = ("torch", "torchaudio", "einops", "av")
+CAUGHT, MISSED = "caught", "missed"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A line of the source, broken."""
+
+    name: str
+    find: str
+    replace: str
+    tests: tuple[str, ...]
+
+
+def row(name: str, find: str, replace: str, *tests: str) -> Mutation:
+    return Mutation(name, find, replace, tests)
+
+
+TABLE = (
+    # nn
+    row(
+        "attention-scale",
+        "factor = q.shape[-1] ** -0.5 if scale is None else scale",
+        "factor = q.shape[-1] ** 0.5 if scale is None else scale",
+        "fusion/test_attention.py",
+    ),
+    row(
+        "mask-inverted",
+        "return self.ids_restore >= self.ids_keep.shape[1]",
+        "return self.ids_restore < self.ids_keep.shape[1]",
+        "nn/test_mask.py",
+    ),
+    row(
+        "mask-ratio",
+        "kept = int(n * (1 - ratio))",
+        "kept = int(n * ratio)",
+        "nn/test_maskers.py",
+    ),
+    row(
+        "position-axes",
+        "parts = _sincos(dim // 2, column), _sincos(dim // 2, row)",
+        "parts = _sincos(dim // 2, row), _sincos(dim // 2, column)",
+        "nn/test_position.py",
+    ),
+    # fusion
+    row(
+        "dense-scale",
+        "self.scale = (dim // num_heads) ** -0.5",
+        "self.scale = (attn_dim // num_heads) ** -0.5",
+        "fusion/test_dense.py",
+    ),
+    row(
+        "aggregates-place",
+        "to_image = _through(pairs.image, own, above=0, below=n_audio)",
+        "to_image = _through(pairs.image, own, above=n_audio, below=0)",
+        "fusion/test_attention.py",
+    ),
+    # encoder, mae, decoder, build, flops
+    row(
+        "modalities-swapped",
+        "fusion = fuse(tokens.fusion, image=tokens.image, audio=tokens.audio)",
+        "fusion = fuse(tokens.fusion, image=tokens.audio, audio=tokens.image)",
+        "tests/test_encoder.py",
+    ),
+    row(
+        "mae-loss-sign",
+        "return self.loss_image + self.loss_audio",
+        "return self.loss_image - self.loss_audio",
+        "tests/test_mae.py",
+    ),
+    row(
+        "patch-mean-sign",
+        "pred = pred * deviation + mean",
+        "pred = pred * deviation - mean",
+        "tests/test_mae.py",
+    ),
+    row(
+        "decoder-position",
+        "masked = self.mask_token + position[mask.ids_masked]",
+        "masked = self.mask_token + 0 * position[mask.ids_masked]",
+        "tests/test_decoder.py",
+    ),
+    row(
+        "fusion-layers",
+        "return [layer in fusion_layers for layer in range(depth)]",
+        "return [layer + 1 in fusion_layers for layer in range(depth)]",
+        "tests/test_build.py",
+    ),
+    row(
+        "flops-of-pixels",
+        "return 2 * embed + 3 * layers if training else embed + layers",
+        "return 3 * embed + 3 * layers if training else embed + layers",
+        "tests/test_flops.py",
+    ),
+    # audio, viz, diagram
+    row(
+        "log-of-mel",
+        "return (mel + 1e-7).log10().unsqueeze(1)",
+        "return (mel + 1e-7).log().unsqueeze(1)",
+        "tests/test_audio.py",
+    ),
+    row(
+        "colour-of-class",
+        "painted = colours[(mask.long() - 1) % 20]",
+        "painted = colours[mask.long() % 20]",
+        "tests/test_viz.py",
+    ),
+    row(
+        "diagram-decoders",
+        'counts["decoders"] = _count(model) - _count(encoder)',
+        'counts["decoders"] = _count(model)',
+        "diagram/test_architecture.py",
+    ),
+    # heads
+    row(
+        "ratio-mask",
+        "return power / (power + 10**mixture + 1e-5)",
+        "return power / (10**mixture + 1e-5)",
+        "heads/test_separate.py",
+    ),
+    row(
+        "contrast-one-way",
+        "return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2",
+        "return (F.cross_entropy(logits, own) + F.cross_entropy(logits, own)) / 2",
+        "heads/test_localize.py",
+    ),
+    row(
+        "segment-binary-target",
+        "sounds = (target > 0).to(logits.dtype)",
+        "sounds = (target == 0).to(logits.dtype)",
+        "heads/test_segment.py",
+    ),
+    row(
+        "balance-weight",
+        "inverse = torch.where(absent, 0.0, 1 / frequency)",
+        "inverse = torch.where(absent, 0.0, frequency)",
+        "test_balance.py",
+    ),
+    # metrics
+    row(
+        "bss-interference",
+        "sir=_decibels(source, every - source)",
+        "sir=_decibels(source, whole - source)",
+        "metrics/test_separate.py",
+    ),
+    row(
+        "ciou-outside",
+        "return torch.where(total > 0, inside / (total + outside), torch.nan)",
+        "return torch.where(total > 0, inside / total, torch.nan)",
+        "metrics/test_localize.py",
+    ),
+    row("f-beta", "_BETA2 = 0.3", "_BETA2 = 1.0", "metrics/test_segment.py"),
+    row(
+        "precision-step",
+        "(found.diff() * found[1:] / passed[1:]).sum()",
+        "(found.diff() * found[:-1] / passed[1:]).sum()",
+        "metrics/test_classify.py",
+    ),
+    # optim
+    row(
+        "lars-ratio",
+        "ratio = trust * weight.norm() / gradient.norm()",
+        "ratio = trust * gradient.norm() / weight.norm()",
+        "optim/test_lars.py",
+    ),
+    row(
+        "cosine-warmup",
+        "progress = min((epoch - warmup) / (epochs - warmup), 1.0)",
+        "progress = min(epoch / epochs, 1.0)",
+        "optim/test_schedule.py",
+    ),
+    row(
+        "decay-of-vectors",
+        "layer, decays = layers.get(name, depth + 1), parameter.ndim > 1",
+        "layer, decays = layers.get(name, depth + 1), parameter.ndim > 0",
+        "optim/test_groups.py",
+    ),
+    # data
+    row(
+        "rank-share",
+        "[self.rank :: self.world_size]",
+        "[:: self.world_size]",
+        "test_keyed.py",
+    ),
+    row(
+        "crop-weights",
+        "weights * ((low < pixels) & (pixels < high[:, None, None]))",
+        "weights * ((low < pixels) | (pixels < high[:, None, None]))",
+        "data/test_crop.py",
+    ),
+    row(
+        "mixup-share",
+        "return x * share + other * (1 - share)",
+        "return x * (1 - share) + other * share",
+        "test_mixup.py",
+    ),
+    row(
+        "gain-centre",
+        "_GAIN * (2 * gain - 1)",
+        "_GAIN * (2 * gain)",
+        "data/test_dataset.py",
+    ),
+    row(
+        "frame-before-time",
+        "if packet.pts * scale <= time + TIE and",
+        "if packet.pts * scale < time - TIE and",
+        "data/test_frames.py::test_usual_files_take_the_quick_way",
+        "data/test_frames.py::test_pictures_are_those_of_a_whole_decode",
+    ),
+    row(
+        "sound-margin",
+        "lead = margin * native // rate",
+        "lead = margin * rate // native",
+        "data/test_read.py::test_every_rate_and_layout_gives_the_same_sound",
+    ),
+    row(
+        "tar-end",
+        "return -(-end // HEADER) * HEADER",
+        "return (end // HEADER + 1) * HEADER",
+        "data/test_shards.py",
+    ),
+    row(
+        "lost-boxes",
+        "if isinstance(box, list) and _LOST in box:",
+        "if isinstance(box, list) and _LOST not in box:",
+        "data/test_vggss.py",
+    ),
+    row(
+        "scenes-told-apart",
+        "return 1 not in self.matches(first, second)",
+        "return 2 not in self.matches(first, second)",
+        "data/test_scene_pairs.py",
+    ),
+    # files, checkpoint, distributed
+    row(
+        "save-not-atomic",
+        "        replace_text(_manifest(path), json.dumps(fingerprint(tmp)))\n"
+        "        tmp.replace(path)\n",
+        "        tmp.replace(path)\n"
+        "        replace_text(_manifest(path), json.dumps(fingerprint(path)))\n",
+        "test_saves.py",
+    ),
+    row(
+        "saves-kept",
+        "for old in _paths(folder)[keep:]:",
+        "for old in _paths(folder)[keep + 1 :]:",
+        "test_saves.py",
+    ),
+    row(
+        "half-left-behind",
+        "    finally:\n        half.unlink(missing_ok=True)\n",
+        "    finally:\n        pass\n",
+        "data/test_write.py",
+    ),
+    row(
+        "class-token-position",
+        "return table if patches_alone else table[count:]",
+        "return table if patches_alone else table[:-count]",
+        "checkpoint/test_from_vit.py",
+    ),
+    row(
+        "rows-order",
+        "places = [rank + len(parts) * torch.arange(len(part))",
+        "places = [len(parts) + rank * torch.arange(len(part))",
+        "tests/test_distributed.py",
+    ),
+    # tasks, video
+    row(
+        "windows-counted",
+        "counts[path] = counts.get(path, 0) + 1",
+        "counts[path] = 1",
+        "recipes/test_classification.py::test_leaves_scores_predictions_and_pictures",
+    ),
+    row(
+        "ratio-doubled",
+        "share = (2 * share).clamp(max=1)",
+        "share = share.clamp(max=1)",
+        "tasks/test_separate.py",
+    ),
+    row(
+        "overlap-weights",
+        "return (self.sums / self.weights).float()",
+        "return (self.sums / self.weights.max()).float()",
+        "recipes/test_predict.py::test_windows_cover_all_and_join_to_the_sound",
+    ),
+    row(
+        "window-middle",
+        "times = [film.zero + (start + end) / 2 for start, end in film.spans]",
+        "times = [film.zero + start for start, end in film.spans]",
+        "recipes/test_predict.py::test_the_picture_is_the_middle_one_and_the_nearest_window_speaks",
+    ),
+    # recipes
+    row(
+        "plan-total",
+        "return math.ceil(self.epochs * self.batches / self.accumulate)",
+        "return math.floor(self.epochs * self.batches / self.accumulate)",
+        "recipes/test_engine.py::test_plan",
+    ),
+    row(
+        "rows-after-resume",
+        'rows = [row for row in rows if row["step"] <= start]',
+        'rows = [row for row in rows if row["step"] <= start + 1]',
+        "recipes/test_engine.py::test_crash_goes_back_to_the_last_save",
+    ),
+    row(
+        "peak-rate",
+        "config.batch * config.run.batches_per_step, samples",
+        "config.batch, samples",
+        "recipes/test_optimizer.py",
+    ),
+    row(
+        "turns",
+        "if n == 0 or best[n] != best[n - 1]]",
+        "if n == 0 or best[n] == best[n - 1]]",
+        "recipes/test_predict.py::test_many_turns_are_summed_up",
+    ),
+    row(
+        "late-worker",
+        "or now - worker.since > limit]",
+        "or now - worker.since < limit]",
+        "recipes/test_check_data.py::test_a_process_that_dies_or_hangs_costs_its_own_file_alone",
+    ),
+    row(
+        "reasons-summed",
+        "if len(kinds) > _REASONS:",
+        "if len(kinds) < _REASONS:",
+        "recipes/test_check_data.py::test_reasons_that_differ_in_numbers_are_one_line",
+    ),
+    row(
+        "cost-speed",
+        "hours = work / max(speeds) if speeds else None",
+        "hours = work / min(speeds) if speeds else None",
+        "recipes/test_benchmark.py::test_cost_is_that_of_the_fastest_step",
+    ),
+    row(
+        "study-order",
+        "earlier = started.get(run.after) if run.after else None",
+        "earlier = None",
+        "recipes/test_study.py",
+    ),
+    row(
+        "shards-of-test",
+        "if clips is not None},",
+        'if clips is not None and split == "train"},',
+        "recipes/test_make_shards.py::test_all_clips_of_both_splits_are_there",
+    ),
+    row(
+        "export-rate",
+        'rate = facts["config"].get("drop_path", 0.0)',
+        "rate = 0.0",
+        "recipes/test_export.py::test_the_encoder_of_a_run",
+    ),
+    row(
+        "worker-errors",
+        'text = re.split(r"^[\\w.]+: ", text, flags=re.MULTILINE)[-1]',
+        'text = re.split(r"^[\\w.]+: ", text, flags=re.MULTILINE)[0]',
+        "recipes/test_run.py::test_user_errors_are_one_line",
+    ),
+)
+
+
+def place_of(mutation: Mutation, root: Path) -> Path:
+    """The one file that holds what a mutation breaks."""
+    files = sorted(path for part in SOURCES for path in (root / part).rglob("*.py"))
+    counts = {path: path.read_text(encoding="utf-8").count(mutation.find) for path in files}
+    found = [path for path, count in counts.items() for _ in range(count)]
+    if len(found) != 1:
+        raise SystemExit(
+            f"{mutation.name}: {mutation.find!r} is {len(found)} times in the tree, expected once "
+            f"({', '.join(str(path.relative_to(root)) for path in found)}): amend its row"
+        )
+    return found[0]
+
+
+def chosen_tests(mutation: Mutation, root: Path) -> list[str]:
+    """Tests by the ends of their paths, as pytest takes them."""
+    words = []
+    for asked in mutation.tests:
+        end, *name = asked.split("::")
+        files = [p for p in (root / "tests").rglob(Path(end).name) if f"/{p}".endswith(f"/{end}")]
+        if len(files) != 1:
+            raise SystemExit(f"{mutation.name}: {len(files)} files end with {end}: amend its row")
+        words.append("::".join([str(files[0].relative_to(root)), *name]))
+    return words
+
+
+@contextmanager
+def broken(mutation: Mutation, root: Path) -> Iterator[Path]:
+    """Break a line in the copy, and restore it whatever happens."""
+    path = place_of(mutation, root)
+    text = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(text.replace(mutation.find, mutation.replace), encoding="utf-8")
+        yield path
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def run(tests: list[str], root: Path) -> tuple[int, str]:
+    """Run tests in the copy, in a fork of this process, and give pytest's exit code and last line.
+
+    The fork has what takes long to import, and nothing of ours.
+    """
+    for name in HEAVY:
+        import_module(name)
+    log = root.with_name("log.txt")
+    child = os.fork()
+    if not child:
+        _run(["-q", "-x", "-p", "no:cacheprovider", *tests], root, log)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return code, (failed or lines or ["no output"])[-1]
+
+
+def _run(words: list[str], root: Path, log: Path) -> NoReturn:
+    code = 3
+    try:
+        os.chdir(root)
+        os.environ["PYTHONPATH"] = sys.path[0] = str(root)
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        code = int(import_module("pytest").main(words))
+        sys.stdout.flush()
+    finally:
+        os._exit(code)
+
+
+def git(*words: str) -> bytes:
+    """What git says in this repository."""
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, check=True).stdout
+
+
+def copied(commit: str, folder: Path) -> None:
+    """Copy what is committed to a folder."""
+    if commit == "HEAD" and (changed := git("status", "--porcelain").decode()):
+        raise SystemExit(f"commit what has changed first:\n{changed}")
+    packed = git("archive", commit)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def save(name: str, rows: dict[str, str], *, commit: str, seconds: float) -> None:
+    """Put a result under a name into the file of results; rows of others stay."""
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    rows = known.get(name, {}).get("mutations", {}) | rows
+    known[name] = {
+        "commit": git("rev-parse", "--short=12", commit).decode().strip(),
+        "caught": sum(found == CAUGHT for found in rows.values()),
+        "of": len(rows),
+        "seconds": round(seconds),
+        "mutations": rows,
+    }
+    RESULTS.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+
+
+def measured(chosen: list[Mutation], *, commit: str, trust: bool) -> dict[str, str]:
+    """Break one after another in a copy, and say which were caught."""
+    rows = {}
+    with tempfile.TemporaryDirectory(prefix="mutations") as folder:
+        root = Path(folder) / "copy"
+        copied(commit, root)
+        places = {m.name: place_of(m, root).relative_to(root) for m in chosen}
+        words = {m.name: chosen_tests(m, root) for m in chosen}
+        if not trust:
+            code, line = run(sorted({word for some in words.values() for word in some}), root)
+            print(f"unbroken: {line}", flush=True)
+            if code:
+                raise SystemExit("the tests fail before anything is broken")
+        for mutation in chosen:
+            name, begun = mutation.name, time.monotonic()
+            with broken(mutation, root):
+                code, line = run(words[name], root)
+            if code not in (0, 1, 2):
+                raise SystemExit(f"{name}: pytest ended with {code}: {line}")
+            rows[name] = CAUGHT if code else MISSED
+            took = time.monotonic() - begun
+            print(f"{name:24}{rows[name]:8}{took:5.0f} s  {places[name]}", flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="beginnings of names; all if none is given")
+    parser.add_argument("--list", action="store_true", help="list them, and run nothing")
+    parser.add_argument("--trust", action="store_true", help="leave out the unbroken run")
+    parser.add_argument("--save", metavar="NAME", help="key of the result, before or after")
+    parser.add_argument("--commit", default="HEAD", help="which state is copied and broken")
+    given = parser.parse_args()
+    names = tuple(given.names)
+    chosen = [m for m in TABLE if not names or m.name.startswith(names)]
+    if given.list:
+        for mutation in chosen:
+            tests = " ".join(chosen_tests(mutation, ROOT))
+            print(f"{mutation.name:24}{place_of(mutation, ROOT).relative_to(ROOT)}  {tests}")
+        return
+    start = time.monotonic()
+    rows = measured(chosen, commit=given.commit, trust=given.trust)
+    count, seconds = sum(found == CAUGHT for found in rows.values()), time.monotonic() - start
+    print(f"{count} of {len(rows)} caught in {seconds:.0f} s")
+    if given.save:
+        save(given.save, rows, commit=given.commit, seconds=seconds)
+    sys.exit(count < len(rows))
+
+
+if __name__ == "__main__":
+    main()
