@@ -26,6 +26,7 @@ def in_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str,
     Returns:
         What it returns, or its error in one line as `error`.
     """
+    # Not one of `imap_unordered`, whose processes can start no workers of their own.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             return pool.submit(_guarded, function, *args).result()

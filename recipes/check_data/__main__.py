@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from avblocks.data.datasets import ClipSet
 from avblocks.data.health import check_file
+from avblocks.data.pool import imap_unordered
 from recipes.check_data.health_csv import HealthList, row_of, summary
-from recipes.check_data.pool import each
 from recipes.common.cli import run_cli
 from recipes.common.sets import READERS, scenes_root
 from recipes.engine.run import Folder
@@ -76,7 +76,7 @@ def main(config: Config) -> None:
         desc="check", total=len(paths), initial=len(paths) - len(todo), unit="file", mininterval=1
     )
     with bar, health:
-        for path, found, reason in each(
+        for path, found, reason in imap_unordered(
             check_file, todo, workers=source.workers, limit=source.limit
         ):
             row = {"path": path, "reason": reason} if found is None else row_of(asdict(found))

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pool_functions import reads
 
 from avblocks.data import datasets, write_clip
+from avblocks.data import scenes as scene_sets
 from avblocks.data.datasets import ClipSet
 from avblocks.data.scenes import SceneSpec, scenes, scenes_as_avsbench
 from recipes.check_data import __main__ as check_data
 from recipes.check_data.health_csv import COLUMNS, HealthList, summary
-from recipes.check_data.pool import each
 from recipes.common.cli import run_cli
 from recipes.common.sets import READERS
 
@@ -147,28 +146,6 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     assert sorted(names) == [f"{number:03d}.mp4" for number in range(200)]
 
 
-def test_a_process_that_dies_or_hangs_costs_its_own_file_alone() -> None:
-    paths = ["a", "dies 1", "b", "hangs", "c", "dies 2", "d"]
-    start = time.monotonic()
-    found = {path: (result, why) for path, result, why in each(reads, paths, workers=2, limit=0.7)}
-    assert time.monotonic() - start < 20
-    assert {path for path, (result, _) in found.items() if result == path.upper()} == set("abcd")
-    assert found["dies 1"] == (None, "the process that read it died (exit code -11)")
-    assert found["hangs"] == (None, "not done in the 0.7 s allowed")
-    assert len(found) == 7
-
-
-def test_a_pool_that_is_left_ends_its_processes() -> None:
-    pool = each(reads, ["a", "hangs"], workers=2, limit=100)
-    assert next(pool) == ("a", "A", "")
-    start = time.monotonic()
-    pool.close()
-    assert time.monotonic() - start < 5
-    assert list(each(reads, [], workers=3, limit=1)) == []
-    with pytest.raises(ValueError, match="workers >= 1"):
-        next(each(reads, ["a"], workers=0, limit=1))
-
-
 def test_a_name_with_a_line_end_survives_a_cut(tmp_path: Path) -> None:
     with HealthList(tmp_path / "health.csv") as health:
         health.append({"path": "a\nb\u2028c.mp4", "reason": '1,5 of 2 "x"'})
@@ -247,7 +224,7 @@ def test_every_data_set_is_offered() -> None:
     }
     lists = {
         thing
-        for thing in vars(datasets).values()
+        for thing in (vars(datasets) | vars(scene_sets)).values()
         if callable(thing) and getattr(thing, "__annotations__", {}).get("return") is ClipSet
     }
     assert lists - readers == {datasets.subset} and not readers - lists

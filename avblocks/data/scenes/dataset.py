@@ -6,17 +6,14 @@ ear and eye to tell the class.
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.datasets.vggsound import vggsound
 from avblocks.data.scenes.classes import CLASSES, Split, sounding
-from avblocks.data.scenes.files import write_scene
+from avblocks.data.scenes.files import write_all, write_scene
 from avblocks.data.scenes.render import SceneSpec, scene_id
 from avblocks.files import write_csv, write_text
 
@@ -61,12 +58,7 @@ def scenes(
         raise ValueError(f"num_clips and workers must be at least 1, got {count} and {workers}")
     counts = _claim(root, spec=spec)
     task = partial(write_scene, root, split=split, spec=spec)
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for _ in tqdm(pool.map(task, range(count)), f"scenes {split}", count, unit="clip"):
-            pass
-    finally:
-        pool.shutdown(cancel_futures=True)
+    write_all(task, range(count), name=f"scenes {split}", workers=workers)
     counts[split] = max(count, counts[split])
     _publish(root, counts=counts, spec=spec)
     return _read(root, split=split, count=count)

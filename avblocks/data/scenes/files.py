@@ -2,14 +2,20 @@
 
 import json
 import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from tqdm import tqdm
 
 from avblocks.data.scenes.classes import CLASSES, Split, sounding
 from avblocks.data.scenes.render import Scene, SceneSpec, render, scene_id
 from avblocks.data.write import write_clip, write_wave
 from avblocks.files import replacing
+
+T = TypeVar("T")
 
 
 def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> None:
@@ -36,6 +42,19 @@ def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> Non
     write_clip(clip, frames=scene.frames, audio=scene.audio, fps=spec.fps, rate=spec.rate)
     with replacing(notes, durable=False) as half:
         half.write_text(json.dumps(_notes(scene, clip, spec=spec)), encoding="utf-8")
+
+
+def write_all(write: Callable[[T], object], items: Sequence[T], *, name: str, workers: int) -> None:
+    """Call a function for each item in threads, under a progress bar; an error cancels the rest.
+
+    Rendering and encoding release Python's lock, so that processes would gain nothing.
+    """
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for _ in tqdm(pool.map(write, items), name, len(items), unit="clip"):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _clip_path(root: Path, name: str, *, label: int, spec: SceneSpec) -> Path:

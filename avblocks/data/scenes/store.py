@@ -1,14 +1,12 @@
 """Scenes that are on disk already, to be written in the layouts of other data sets."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from tqdm import tqdm
 
 from avblocks.data.datasets.annotations import read_json
 from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.dataset import MANIFEST
+from avblocks.data.scenes.files import write_all
 from avblocks.data.scenes.render import Scene, SceneSpec, render
 
 Place = tuple[Split, int]
@@ -58,9 +56,7 @@ def write_scenes(
         if not done(place).is_file():
             write(render(place[1], split=place[0], spec=spec), place)
 
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in tqdm(pool.map(task, places), f"scenes in {root}", len(places), unit="clip"):
-            pass
+    write_all(task, places, name=f"scenes in {root}", workers=workers)
 
 
 def frame_at(scene: Scene, time: float, *, fps: float) -> int:

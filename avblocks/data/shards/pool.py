@@ -1,11 +1,7 @@
-"""Clips encoded by many processes, and given in their order."""
+"""Clips encoded by many processes, in their order, for which a `DataLoader` is all it takes."""
 
-import os
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -13,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from avblocks.data.batch import Skipped
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.pool import end_with_parent
 from avblocks.data.shards.encode import ShardSettings, encode_clip
 
 Result = tuple[int, list[bytes] | Skipped]
@@ -41,7 +38,7 @@ def encode_clips(
         num_workers=workers,
         timeout=timeout if workers else 0,
         collate_fn=_as_it_is,
-        worker_init_fn=partial(_leave_with, os.getpid()),
+        worker_init_fn=end_with_parent,
     )
 
 
@@ -62,14 +59,3 @@ class _Encoded(Dataset[Result]):
 
 def _as_it_is(result: Any) -> Any:
     return result
-
-
-def _leave_with(writer: int, _: int) -> None:
-    """End this worker when the writer is killed; a full pipe, or an early kill, would keep it."""
-
-    def watch() -> None:
-        while os.getppid() == writer:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 
 def reads(path: str) -> str:
@@ -12,3 +13,10 @@ def reads(path: str) -> str:
     if "hangs" in path:
         time.sleep(100)
     return path.upper()
+
+
+def writes_its_number(path: Path) -> None:
+    """Name this process in a file, and hang."""
+    path.with_suffix(".tmp").write_text(str(os.getpid()))
+    path.with_suffix(".tmp").rename(path)
+    time.sleep(1000)

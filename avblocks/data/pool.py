@@ -1,0 +1,141 @@
+"""Processes for files that may kill or hang their reader."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from math import inf
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def imap_unordered(
+    function: Callable[[T], R], tasks: Iterable[T], *, workers: int, limit: float
+) -> Iterator[tuple[T, R | None, str]]:
+    """Call a function for each task in other processes, and yield the results as they come.
+
+    As `multiprocessing.pool.Pool.imap_unordered`, except that a process that dies or takes too long
+    costs its own task only: another process takes its place.
+
+    Args:
+        function: Function of a module; an error that it raises kills its process.
+        tasks: Its arguments.
+        workers: Number of processes.
+        limit: Seconds that a call may take.
+
+    Yields:
+        The task, its result and an empty reason; or the task, `None` and why there is no result.
+
+    Raises:
+        ValueError: If there are no workers or there is no time.
+        OSError: If a process ends before it has begun.
+    """
+    if workers < 1 or limit <= 0:
+        raise ValueError(f"expected workers >= 1 and a limit above 0, got {workers} and {limit}")
+    todo = iter(tasks)
+    team = [_Worker(function, task) for task in islice(todo, workers)]
+    try:
+        while team:
+            for worker in _due(team, limit):
+                answer = worker.answer(limit)
+                if answer is None:
+                    continue
+                yield worker.task, *answer
+                # The end of the tasks is an empty list, since a task may be `None`.
+                following = list(islice(todo, 1))
+                if following and not answer[1]:
+                    worker.give(*following)
+                    continue
+                worker.stop()
+                team.remove(worker)
+                team += [_Worker(function, task) for task in following]
+    finally:
+        for worker in team:
+            worker.stop()
+
+
+def end_with_parent(*_: object) -> None:
+    """End this process when the one that started it is killed, whatever it is busy with.
+
+    Also a ``worker_init_fn`` of a ``DataLoader``, whose workers otherwise stay where a full pipe
+    blocks them.
+    """
+    parent = parent_process()
+    assert parent is not None, "this process was not started by multiprocessing"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _Worker:
+    """A process, the connection to it, and its current task."""
+
+    def __init__(self, function: Callable[[Any], object], task: Any) -> None:
+        # Neither a fork of a process with threads, nor a whole new interpreter for each bad file.
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__, function.__module__])
+        self.line, end = context.Pipe()
+        self.process = context.Process(target=_serve, args=(function, end), daemon=True)
+        self.process.start()
+        end.close()
+        self.give(task)
+        self.since = inf  # until it says that it has begun
+
+    def give(self, task: Any) -> None:
+        """Hand over a task."""
+        self.task, self.since = task, time.monotonic()
+        with suppress(BrokenPipeError, ConnectionResetError):  # `answer` reports it
+            self.line.send(task)
+
+    def answer(self, limit: float) -> tuple[Any, str] | None:
+        """Receive a result, or say why there is none; `None` if the process has only begun."""
+        if not self.line.poll():
+            return None, f"not done in the {limit:g} s allowed"
+        try:
+            result = self.line.recv()
+        except (EOFError, ConnectionResetError) as error:
+            self.process.join()
+            code = self.process.exitcode
+            if self.since == inf:
+                raise OSError(f"a process ended at its start, exit code {code}") from error
+            return None, f"the process that read it died (exit code {code})"
+        if self.since == inf:
+            self.since = time.monotonic()
+            return None
+        return result, ""
+
+    def stop(self) -> None:
+        """End the process, whatever it is busy with."""
+        self.process.kill()
+        self.process.join()
+        self.line.close()
+
+
+def _due(team: list[_Worker], limit: float) -> list[_Worker]:
+    """Wait for the workers that have an answer or have used up their time."""
+    first = min(worker.since for worker in team) + limit
+    patience = None if first == inf else max(first - time.monotonic(), 0)
+    lines: list[Connection] = [worker.line for worker in team]
+    ready = wait(lines, timeout=patience)
+    now = time.monotonic()
+    return [worker for worker in team if worker.line in ready or now - worker.since > limit]
+
+
+def _serve(function: Callable[[Any], object], line: Connection) -> None:
+    """Answer until no more tasks come."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    end_with_parent()
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        line.send(None)
+        while True:
+            line.send(function(line.recv()))
