@@ -31,6 +31,13 @@ def pad_repeat(audio: Float[Tensor, "*b s"], length: int) -> Float[Tensor, "*b l
     return audio[..., :length]
 
 
+def check_waveform(audio: Float[Tensor, "b s"], *, n_fft: int) -> None:
+    """Raise a ``ValueError`` unless there is a batch of waveforms longer than half a window."""
+    expect(audio=(audio, "b s"))
+    half = n_fft // 2
+    require(audio.shape[1] > half, "audio", audio.shape[1], "longer than {} samples", half)
+
+
 class LogMel(nn.Module):
     """Log-mel spectrogram: power, Slaney-free HTK mels, ``log10(x + 1e-7)``, last frame dropped.
 
@@ -64,9 +71,7 @@ class LogMel(nn.Module):
         Raises:
             ValueError: if the waveforms are shorter than half a window or not (b, s).
         """
-        expect("audio", audio, "b s")
-        half = self.mel.n_fft // 2
-        require(audio.shape[1] > half, "audio", audio.shape[1], f"longer than {half} samples")
+        check_waveform(audio, n_fft=self.mel.n_fft)
         # Powers overflow float16 and lose the quiet bins in bfloat16.
         with torch.autocast(audio.device.type, enabled=False):
             mel = self.mel(audio)[..., : audio.shape[1] // self.hop]
@@ -120,10 +125,9 @@ class MelMasking(nn.Module):
         Raises:
             ValueError: if the mask is not that of the waveform's spectrogram.
         """
-        expect("audio", audio, "b s")
-        half, t = self.n_fft // 2, audio.shape[1] // self.hop
-        require(audio.shape[1] > half, "audio", audio.shape[1], f"longer than {half} samples")
-        expect("mask", mask, "b c m t", b=len(audio), c=1, m=self.filters.shape[1], t=t)
+        check_waveform(audio, n_fft=self.n_fft)
+        m, t = self.filters.shape[1], audio.shape[1] // self.hop
+        expect(mask=(mask, "b c m t"), b=audio.shape[0], c=1, m=m, t=t)
         with torch.autocast(audio.device.type, enabled=False):
             share = self.filters @ mask.squeeze(1).to(self.filters.dtype)
             fourier = {"n_fft": self.n_fft, "hop_length": self.hop, "window": self.window}

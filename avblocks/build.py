@@ -5,6 +5,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Literal, get_args
 
+from avblocks.builder import builder
 from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
 from avblocks.fusion.block import FusionBlock
@@ -59,6 +60,7 @@ def _require_fusion(fusion: str, num_tokens: tuple[int, int, int]) -> None:
     require_num_tokens(num_tokens)
 
 
+@builder
 def av_vit(
     dim: int,
     *,
@@ -122,16 +124,16 @@ def av_vit(
 
 def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
     takes = f"'all', 'none' or layer indices in [0, {depth})"
-    if isinstance(fusion_layers, str):
-        require(fusion_layers in ("all", "none"), "fusion_layers", fusion_layers, takes)
-        return [fusion_layers == "all"] * depth
-    fits = isinstance(fusion_layers, Collection) and all(
-        isinstance(i, int) and 0 <= i < depth for i in fusion_layers
+    every = {"all": range(depth), "none": ()}
+    layers = every.get(fusion_layers) if isinstance(fusion_layers, str) else fusion_layers
+    fits = isinstance(layers, Collection) and all(
+        isinstance(i, int) and 0 <= i < depth for i in layers
     )
     require(fits, "fusion_layers", fusion_layers, takes)
-    return [layer in fusion_layers for layer in range(depth)]
+    return [layer in (layers or ()) for layer in range(depth)]
 
 
+@builder
 def av_mae(
     encoder: AVEncoder,
     *,
@@ -147,11 +149,13 @@ def av_mae(
         dim: width of the decoders.
         depth: blocks of each decoder.
         num_heads: heads of each decoder block.
-        normalize_targets: normalise each target patch.
+        normalize_targets: normalize each target patch.
 
     Raises:
         ValueError: if a number is impossible.
     """
+    takes = "true or false"
+    require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
 
     def decoder(stream: ViT) -> Decoder:
         return Decoder(

@@ -8,8 +8,9 @@ from torch.utils.checkpoint import checkpoint
 from avblocks.nn.block import Block
 from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
+from avblocks.nn.norm import layer_norm
 from avblocks.nn.position import SinCosPosition
-from avblocks.shapes import expect, require, require_above_zero, require_heads, require_positive
+from avblocks.shapes import expect, require, require_positive
 
 
 class Decoder(nn.Module):
@@ -53,9 +54,7 @@ class Decoder(nn.Module):
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        require_positive(encoder_dim=encoder_dim, patch_values=patch_values, depth=depth)
-        require_heads(dim, num_heads)
-        require_above_zero(norm_eps=norm_eps)
+        require_positive(encoder_dim=encoder_dim, patch_values=patch_values, dim=dim, depth=depth)
         self.checkpointing = checkpointing
         self.embed = nn.Linear(encoder_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
@@ -63,7 +62,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(dim, num_heads=num_heads, norm_eps=norm_eps) for _ in range(depth)
         )
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm = layer_norm(dim, norm_eps=norm_eps)
         self.pred = nn.Linear(dim, patch_values)
         self.reset_parameters()
 
@@ -86,11 +85,11 @@ class Decoder(nn.Module):
             ValueError: if the tokens are not those the mask keeps.
         """
         b, k = mask.ids_keep.shape
-        expect("kept", kept, "b k d", b=b, k=k, d=self.embed.in_features)
-        expect("fusion", fusion, "b n_f d", b=b, d=self.embed.in_features)
+        d = self.embed.in_features
+        expect(kept=(kept, "b k d"), fusion=(fusion, "b n_f d"), b=b, k=k, d=d)
         position = self.pos_embed(grid)
         n = position.shape[0]
-        require(mask.num_tokens == n, "mask", mask.num_tokens, f"over the grid's {n} patches")
+        require(mask.num_tokens == n, "mask", mask.num_tokens, "over the grid's {} patches", n)
         masked = self.mask_token + position[mask.ids_masked]
         seen = torch.cat((self.embed(fusion), self.embed(kept) + position[mask.ids_keep]), dim=1)
         tokens = torch.cat((seen, masked), dim=1)

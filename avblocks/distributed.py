@@ -16,11 +16,11 @@ def rank_and_world() -> tuple[int, int]:
     return distributed.get_rank(), distributed.get_world_size()
 
 
-def part() -> None:
-    """Let all processes come to the end, and each go its own way from there.
+def finish_together() -> None:
+    """Wait for all processes, then destroy the process group.
 
     Left to the end of the interpreter, the threads behind the group may end one process with an
-    error while another is still at work.
+    error while another still works.
     """
     if distributed.is_initialized():
         distributed.barrier()

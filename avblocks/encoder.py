@@ -11,8 +11,9 @@ from torch.utils.checkpoint import checkpoint
 
 from avblocks.fusion.block import FusionBlock
 from avblocks.nn.mask import Mask
+from avblocks.nn.norm import layer_norm
 from avblocks.nn.vit import ViT
-from avblocks.shapes import require, require_above_zero, require_positive, require_width
+from avblocks.shapes import require, require_positive
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,6 @@ class AVEncoder(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(num_tokens=num_tokens)
-        require_above_zero(norm_eps=norm_eps)
         require(image.dim == audio.dim, "audio", audio.dim, f"as wide as the image's {image.dim}")
         self.depth = max(len(image.blocks), len(audio.blocks))
         self.checkpointing = checkpointing
@@ -81,13 +81,14 @@ class AVEncoder(nn.Module):
                 fits = isinstance(block, FusionBlock)
                 require(fits, f"fusion[{layer}]", type(block).__name__, "a FusionBlock or None")
                 width = block.norm_fusion.normalized_shape[0]
-                require_width(f"fusion[{layer}]", width, image.dim)
+                takes = f"as wide as the other parts' {image.dim}"
+                require(width == image.dim, f"fusion[{layer}]", width, takes)
         self.image, self.audio = image, audio
         self.fusion_blocks = nn.ModuleDict(
             {str(layer): block for layer, block in enumerate(fusion) if block is not None}
         )
         self.fusion_tokens = nn.Parameter(torch.empty(1, num_tokens, image.dim))
-        self.fusion_norm = nn.LayerNorm(image.dim, eps=norm_eps)
+        self.fusion_norm = layer_norm(image.dim, norm_eps=norm_eps)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -110,7 +111,8 @@ class AVEncoder(nn.Module):
         given = [x for x in (image, audio) if x is not None]
         require(len(given) > 0, "image and audio", None, "not both missing")
         batch = given[0].shape[0]
-        require(given[-1].shape[0] == batch, "audio", given[-1].shape[0], f"a batch of {batch}")
+        other = given[-1].shape[0]
+        require(other == batch, "audio", other, "a batch of {}", batch)
         return AVTokens(
             image=_embed(self.image, image, image_mask),
             audio=_embed(self.audio, audio, audio_mask),
@@ -179,7 +181,7 @@ def _embed(
     if mask is None:
         return vit.embed(x)
     n = math.prod(vit.grid(x))
-    require(mask.num_tokens == n, "mask", mask.num_tokens, f"over the input's {n} patches")
+    require(mask.num_tokens == n, "mask", mask.num_tokens, "over the input's {} patches", n)
     return vit.embed(x, ids_keep=mask.ids_keep)
 
 

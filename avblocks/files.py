@@ -1,11 +1,12 @@
-"""Files that are whole or not there: one durable writer, checksums, and CSV files that grow."""
+"""One atomic, durable writer of files; checksums; CSV files that rows are appended to."""
 
 import csv
+import fcntl
 import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +17,7 @@ _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newl
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary name in the same folder, which replaces ``path`` once it is on disk.
 
     The file is forced to disk, renamed, and the name forced to disk: after a kill or a power cut
@@ -24,6 +25,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Args:
         path: File to write; its folder is made if needed.
+        durable: Whether to force it to disk, which takes some milliseconds. Without, a power cut
+            may leave an empty file: for media that can be made again.
 
     Yields:
         The temporary name.
@@ -33,9 +36,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield half
-        sync(half)
+        if durable:
+            sync(half)
         half.replace(path)
-        sync(path.parent)
+        if durable:
+            sync(path.parent)
     finally:
         half.unlink(missing_ok=True)
 
@@ -66,53 +71,70 @@ def fingerprint(path: Path) -> dict[str, int | str]:
     return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
-def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV file as `replacing` does."""
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file as `replacing` does, without a header if there are no names of columns."""
     with replacing(path) as half, half.open("w", **_TEXT) as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+        file.writelines(map(_line, [columns, *rows] if columns else rows))
 
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the columns and the rows of a CSV file; a last row that a kill cut off is not a row.
+    """Read the columns and rows of a CSV file, except a last row that a kill cut off.
 
     Returns:
         Columns and rows, both empty if there is no such file.
 
     Raises:
-        ValueError: If another row has more or fewer cells than there are columns.
+        ValueError: If a row has more or fewer cells than there are columns.
     """
     if not path.is_file():
         return [], []
-    text = path.read_bytes().decode(encoding="utf-8", errors="surrogateescape")
-    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    lines = [(reader.line_num, cells) for cells in reader]
-    if not lines:
-        return [], []
-    columns = lines.pop(0)[1]
-    # A cell may hold a line's end, so that a row cut inside of it still ends a line.
-    if lines and len(lines[-1][1]) < len(columns):
-        lines.pop()
-    for number, cells in lines:
+    data = path.read_bytes()
+    text = data[: _whole(data)].decode(encoding="utf-8", errors="surrogateescape")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    columns, rows = next(reader, []), []
+    for cells in reader:
         if len(cells) != len(columns):
             raise ValueError(
-                f"{path}, line {number}: {len(cells)} cells, expected {len(columns)}: mend or "
-                "delete the file"
+                f"{path}, line {reader.line_num}: {len(cells)} cells, expected {len(columns)}: "
+                "mend or delete the file"
             )
-    return columns, [dict(zip(columns, cells, strict=True)) for _, cells in lines]
+        rows.append(dict(zip(columns, cells, strict=True)))
+    return columns, rows
+
+
+def _line(cells: Sequence[object]) -> str:
+    """Return a row with its line end; cells with either kind of line end in them are quoted."""
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _whole(data: bytes) -> int:
+    """Return the length of the whole rows of a CSV file.
+
+    Cells that hold line ends or quotes are quoted, with each quote doubled: a line end is the end
+    of a row if the number of quotes before it is even.
+    """
+    end = data.rfind(b"\n") + 1
+    while data.count(b'"', 0, end) % 2:
+        end = data.rfind(b"\n", 0, end - 1) + 1
+    return end
 
 
 class CsvLog:
-    """Rows in a CSV file that grows: what was flushed survives a kill, and a new cell a new column.
+    """A CSV file that rows are appended to.
+
+    The system has a row once it is appended, where a kill of this process leaves it.
 
     Args:
-        path: The file; rows that it holds are kept, except a last one that a kill cut off.
-        columns: Columns to begin with.
-        rows: What the file is to hold in place of its own rows, if given.
-        shared: Whether other processes write to the same file: a file that is there is then only
-            appended to.
+        path: The file; its rows are kept, except a last one that a kill cut off.
+        columns: Columns that the file is to have; new names in rows add others.
+        rows: Rows that replace those of the file, if given.
+        shared: Whether other processes log to the same file: each waits until the one before has
+            closed it. Columns are not added then.
 
     Raises:
-        ValueError: If the file is damaged.
+        ValueError: If a shared file lacks a column.
     """
 
     def __init__(
@@ -120,16 +142,20 @@ class CsvLog:
         path: Path,
         columns: Sequence[str] = (),
         *,
-        rows: Iterable[Row] | None = None,
+        rows: Sequence[Row] | None = None,
         shared: bool = False,
     ) -> None:
         self.path = path
-        found, kept = read_csv(path) if rows is None else ([], [dict(row) for row in rows])
-        self.columns = list(dict.fromkeys([*found, *columns, *(k for row in kept for k in row)]))
-        if shared and found:
-            self._open()
-        else:
-            self._write(kept)
+        self.shared = shared
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if rows is not None:
+            names = dict.fromkeys([*columns, *(name for row in rows for name in row)])
+            self._write(list(names), rows)
+        self._open()
+        self._file.truncate(_whole(path.read_bytes()))
+        with path.open(**_TEXT) as file:
+            self.columns = next(csv.reader(file), [])
+        self._extend(columns)
 
     def __enter__(self) -> "CsvLog":
         return self
@@ -138,13 +164,9 @@ class CsvLog:
         self.close()
 
     def append(self, row: Row) -> None:
-        """Add a row, and hand it over to the system, where a kill of this process leaves it."""
-        if new := [name for name in row if name not in self.columns]:
-            self.close()
-            self.columns += new
-            self._write([*read_csv(self.path)[1], row])
-            return
-        self._lines.writerow([row.get(name, "") for name in self.columns])
+        """Add a row; columns that it lacks are empty."""
+        self._extend(row)
+        self._file.write(_line([row.get(name, "") for name in self.columns]))
         self._file.flush()
 
     def flush(self) -> None:
@@ -153,15 +175,30 @@ class CsvLog:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Force all rows to disk, and end."""
+        """Force all rows to disk, and close the file."""
         self.flush()
         self._file.close()
 
-    def _write(self, rows: Iterable[Row]) -> None:
-        cells = ([row.get(name, "") for name in self.columns] for row in rows)
-        write_csv(self.path, self.columns, cells)
-        self._open()
+    def _extend(self, names: Iterable[str]) -> None:
+        """Add the columns that are new."""
+        new = [name for name in names if name not in self.columns]
+        if new and not self.columns:
+            self.columns = new
+            self._file.write(_line(new))
+        elif new and self.shared:
+            self._file.close()
+            raise ValueError(f"{self.path}: no column {new[0]!r}, but {self.columns}: delete it")
+        elif new:
+            self.close()
+            self.columns += new
+            self._write(self.columns, read_csv(self.path)[1])
+            self._open()
+
+    def _write(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        write_csv(self.path, columns, ([row.get(name, "") for name in columns] for row in rows))
 
     def _open(self) -> None:
         self._file: IO[str] = self.path.open("a", **_TEXT)
-        self._lines = csv.writer(self._file, lineterminator="\n")
+        if self.shared:
+            with suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(self._file, fcntl.LOCK_EX)

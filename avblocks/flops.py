@@ -5,10 +5,10 @@ linear layer from width :math:`d` to :math:`e` over :math:`n` tokens, and :math:
 for the attention of :math:`n` tokens to :math:`m` with keys and values of those widths. Norms,
 softmaxes, activations and the heads of downstream tasks are left out.
 
-What is counted is what the model must compute, not what a machine does: patches that are masked,
-tokens whose outputs nobody reads and pairs that never need to be formed cost nothing, and what is
-computed twice (checkpointing, attention that saves memory) counts once. The backward pass costs
-twice the forward pass, but for the gradient of the pixels, which nobody asks for.
+These are the operations that the model requires, not those that a device executes: masked patches,
+unused outputs and pairs that need not be formed cost nothing, and recomputation (checkpointing,
+memory-efficient attention) is not counted. The backward pass costs twice the forward pass, except
+for the gradient of the pixels, which is not needed.
 """
 
 from typing import cast
@@ -30,12 +30,12 @@ def encoder_flops(encoder: AVEncoder, *, image: int, audio: int, training: bool 
 
     Args:
         encoder: the encoder.
-        image: image tokens that it sees, 0 if the image is missing.
-        audio: audio tokens that it sees.
+        image: number of image tokens, 0 if the image is missing.
+        audio: number of audio tokens, 0 if the audio is missing.
         training: count the backward pass too.
 
     Raises:
-        ValueError: if a fusion is one of your own, which cannot be counted.
+        ValueError: if a fusion is none of the three of the package.
 
     Example:
         >>> import torch
@@ -87,7 +87,7 @@ def mae_flops(
 
 
 def block_flops(block: Block, n: int, *, context: int = 0) -> int:
-    """Operations of a block's forward pass over ``n`` tokens that also see ``context`` others."""
+    """Operations of a block's forward pass over ``n`` tokens with ``context`` further keys."""
     attn = block.attn
     own = linear_flops(attn.qkv, n) + linear_flops(attn.proj, n)
     keys_and_values = 2 * linear_flops(attn.qkv, context) // 3

@@ -25,7 +25,7 @@ class MAEOutput:
 
     @property
     def loss(self) -> Float[Tensor, ""]:
-        """What training minimises: image plus audio."""
+        """What training minimizes: image plus audio."""
         return self.loss_image + self.loss_audio
 
 
@@ -35,7 +35,7 @@ torch.export.register_dataclass(MAEOutput)
 def normalize_patches(
     patches: Float[Tensor, "b n v"],
 ) -> tuple[Float[Tensor, "b n v"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
-    """Patches of mean 0 and deviation 1 (unbiased, epsilon 1e-6), their means and deviations.
+    """Patches of zero mean and unit variance (unbiased, epsilon 1e-6), their means and deviations.
 
     Raises:
         ValueError: if patches have a single value, which has no deviation.
@@ -49,21 +49,15 @@ def normalize_patches(
 def masked_mse(
     pred: Float[Tensor, "b u v"], target: Float[Tensor, "b u v"], *, normalize: bool = True
 ) -> Float[Tensor, ""]:
-    """Mean square over the masked patches, against targets normalised per patch or not.
+    """Mean square over the masked patches, against targets normalized per patch or not.
 
     Raises:
         ValueError: if the shapes differ.
     """
-    expect("target", target, "b u v")
-    _expect_like(pred, target)
+    expect(target=(target, "b u v"), pred=(pred, "b u v"))
     if normalize:
         target, _, _ = normalize_patches(target)
     return (pred - target).square().mean()
-
-
-def _expect_like(pred: Float[Tensor, "b u v"], target: Float[Tensor, "b u v"]) -> None:
-    b, u, v = target.shape
-    expect("pred", pred, "b u v", b=b, u=u, v=v)
 
 
 class AVMAE(nn.Module):
@@ -75,7 +69,7 @@ class AVMAE(nn.Module):
         encoder: the encoder that is trained.
         image_decoder: predicts image patches.
         audio_decoder: predicts spectrogram patches.
-        normalize_targets: normalise each target patch (the paper does).
+        normalize_targets: normalize each target patch (the paper does).
 
     Raises:
         ValueError: if a decoder does not fit its stream.
@@ -155,7 +149,7 @@ class AVMAE(nn.Module):
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What the model saw, its masked patches not a number, and what it made of it."""
+    """The input with NaNs for its masked patches, and the reconstruction."""
 
     masked: Float[Tensor, "b c *size"]
     reconstructed: Float[Tensor, "b c *size"]
@@ -169,15 +163,15 @@ def reconstruct(
     patch: tuple[int, ...],
     normalized: bool = True,
 ) -> Reconstruction:
-    """Put predictions in the place of the masked patches, beside the input without them.
+    """Put predictions in place of the masked patches, and NaNs for comparison.
 
     Args:
         x: the input.
         pred: predictions in the order of ``mask.ids_masked``.
         mask: the mask they were made with.
         patch: sides of a patch.
-        normalized: whether the predictions are of normalised patches; they are then given the mean
-            and the deviation of the patch they stand for, as MAE shows its pictures.
+        normalized: whether the predictions are of normalized patches; they are then given the mean
+            and the deviation of the patch they stand for, as in the figures of MAE.
 
     Raises:
         ValueError: if the predictions are not of the patches that the mask masks.
@@ -185,7 +179,7 @@ def reconstruct(
     patches = patchify(x, patch=patch)
     grid = tuple(s // p for s, p in zip(x.shape[2:], patch, strict=True))
     kept, truth = mask.kept(patches), mask.masked(patches)
-    _expect_like(pred, truth)
+    expect(truth=(truth, "b u v"), pred=(pred, "b u v"))
     if normalized:
         _, mean, deviation = normalize_patches(truth)
         pred = pred * deviation + mean

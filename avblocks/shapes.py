@@ -21,10 +21,21 @@ from collections.abc import Sequence
 from torch import Tensor
 
 
-def require(fits: bool, name: str, value: object, takes: str) -> None:
-    """Raise a ``ValueError`` naming the argument, what it takes and what it got, unless it fits."""
+def require(fits: bool, name: str, value: object, takes: str, *given: object) -> None:
+    """Raise a ``ValueError`` naming the argument, what it takes and what it got, unless it fits.
+
+    Where it is called with every batch, ``takes`` has fields for ``given``: text is formatted on
+    failure only, and `torch.compile` does not specialize on the sizes in it.
+
+    Example:
+        >>> require(3 == 2, "audio", 3, "a batch of {}", 2)
+        Traceback (most recent call last):
+        ValueError: audio must be a batch of 2, got 3
+    """
     if not fits:
-        raise ValueError(f"{name} must be {takes}, got {value!r}")
+        raise ValueError(
+            f"{name} must be {takes.format(*given) if given else takes}, got {value!r}"
+        )
 
 
 def require_positive(**values: int) -> None:
@@ -51,52 +62,55 @@ def require_heads(dim: int, num_heads: int) -> None:
     require(dim % num_heads == 0, "num_heads", num_heads, f"a divisor of the width {dim}")
 
 
-def require_width(name: str, got: int, dim: int) -> None:
-    """Raise a ``ValueError`` naming a part of a model that is not as wide as the others."""
-    require(got == dim, name, got, f"as wide as the other parts' {dim}")
-
-
 def share_of(dim: int, **ratio: float) -> int:
     """Width that is a share or a multiple of ``dim``, rounded down.
 
     Raises:
-        ValueError: naming the ratio, if that is not a positive number.
+        ValueError: if ``dim`` is not a positive integer, or the ratio, by its name, not a positive
+            number.
 
     Example:
         >>> share_of(64, attn_ratio=0.25)
         16
     """
+    require_positive(dim=dim)
     ((name, value),) = ratio.items()
     fits = math.isfinite(value) and dim * value >= 1
     require(fits, name, value, f"at least 1 / {dim}")
     return int(dim * value)
 
 
-def expect(name: str, tensor: Tensor, axes: str, **sizes: int) -> None:
-    """Check a tensor that comes from outside, so that a wrong shape never broadcasts.
+def expect(**given: tuple[Tensor, str] | int) -> None:
+    """Check the shapes of tensors that come from outside, so that a wrong one never broadcasts.
+
+    A letter has one size in all of the tensors, that of the first one that has it.
 
     Args:
-        name: what the message calls the tensor.
-        tensor: the tensor to check.
-        axes: its axes by letter, such as ``"b n d"``.
-        **sizes: the sizes of the axes that are known.
+        **given: tensors by name, each with its axes by letter, as ``image=(image, "b n d")``; and
+            the sizes of letters that are known, as ``d=64``.
 
     Raises:
-        ValueError: if the number of axes or a known size differs.
+        ValueError: naming the tensor, if the number of its axes or a size differs.
 
     Example:
         >>> import torch
-        >>> expect("image", torch.zeros(2, 4, 8), "b n d", d=6)
+        >>> image, audio = torch.zeros(2, 4, 8), torch.zeros(1, 3, 8)
+        >>> expect(image=(image, "b n_v d"), audio=(audio, "b n_a d"), d=8)
         Traceback (most recent call last):
-        ValueError: image must have shape (b, n, d=6), got (2, 4, 8)
+        ValueError: audio must have shape (b=2, n_a, d=8), got (1, 3, 8)
     """
-    letters, got = axes.split(), tuple(tensor.shape)
-    if len(letters) == len(got) and all(
-        sizes.get(letter, size) == size for letter, size in zip(letters, got, strict=True)
-    ):
-        return
-    want = ", ".join(f"{a}={sizes[a]}" if a in sizes else a for a in letters)
-    raise ValueError(f"{name} must have shape ({want}), got {got}")
+    sizes = {name: size for name, size in given.items() if not isinstance(size, tuple)}
+    for name, value in given.items():
+        if isinstance(value, tuple):
+            tensor, letters = value[0], value[1].split()
+            own = dict(zip(letters, tensor.shape, strict=False))
+            if tensor.ndim != len(letters) or any(
+                sizes.get(letter, own[letter]) != size
+                for letter, size in zip(letters, tensor.shape, strict=True)
+            ):
+                want = ", ".join(f"{x}={sizes[x]}" if x in sizes else x for x in letters)
+                raise ValueError(f"{name} must have shape ({want}), got {tuple(tensor.shape)}")
+            sizes |= own
 
 
 def sides(value: int | tuple[int, ...], *, axes: int, name: str) -> tuple[int, ...]:
@@ -124,5 +138,5 @@ def grid_of(size: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...]:
     fits = len(size) == len(patch) and all(
         s >= p and s % p == 0 for s, p in zip(size, patch, strict=True)
     )
-    require(fits, "size", size, f"a multiple of the patch {patch} along each axis")
+    require(fits, "size", size, "a multiple of the patch {} along each axis", patch)
     return tuple(s // p for s, p in zip(size, patch, strict=True))

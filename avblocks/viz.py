@@ -1,4 +1,4 @@
-"""Pictures to look at. Needs matplotlib (in the extra ``avblocks[recipes]``)."""
+"""Figures of images, spectrograms and maps. Needs matplotlib (extra ``avblocks[recipes]``)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,37 +13,37 @@ from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
 from avblocks.shapes import require
 
-if TYPE_CHECKING:  # Imported where something is drawn: half a second that most users do not need.
+if TYPE_CHECKING:  # Imported on use: it takes half a second.
     import matplotlib.axes
     import matplotlib.figure
 
-_GREY = (0.82, 0.82, 0.82)
+_GRAY = (0.82, 0.82, 0.82)
 
 
 def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotlib.figure.Figure":
-    """A table of pictures, one row a sample: RGB of three channels, spectrograms of one.
+    """A grid of images, one row a sample: RGB with three channels, spectrograms with one.
 
-    Values that are not a number, such as masked patches, are drawn grey. The spectrograms of a row
-    share one scale of colours, low frequencies at the bottom.
+    NaNs, such as masked patches, are drawn in gray. The spectrograms of a row
+    share one scale of colors, low frequencies at the bottom.
 
     Args:
-        columns: a title and a batch of pictures for each column; RGB values in [0, 1].
+        columns: title and batch of each column; RGB values in [0, 1].
 
     Raises:
         ValueError: if there is no column, the batches differ or channels are not one or three.
 
     Example:
-        >>> figure = panel({"image": torch.rand(2, 3, 8, 8), "sound": torch.rand(2, 1, 8, 12)})
+        >>> figure = panel({"image": torch.rand(2, 3, 8, 8), "audio": torch.rand(2, 1, 8, 12)})
         >>> len(figure.axes)
         4
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    require(len(columns) > 0, "columns", columns, "at least one column")
     batches = list(columns.values())
-    rows = len(batches[0])
-    require(all(len(b) == rows for b in batches), "columns", [len(b) for b in batches], "one size")
+    sizes = [len(batch) for batch in batches]
+    require(len(set(sizes)) == 1, "columns", sizes, "one or more batches of one size")
+    rows = sizes[0]
     figure = Figure(figsize=(1.9 * len(columns), 1.8 * rows + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, len(columns), squeeze=False)
@@ -58,10 +58,10 @@ def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotl
 def hide(
     x: Float[Tensor, "b c *size"], *, mask: Mask, patch: tuple[int, ...]
 ) -> Float[Tensor, "b c *size"]:
-    """Pictures, spectrograms or videos with their masked patches not a number, drawn grey.
+    """Replace the masked patches of images, spectrograms or videos by NaNs, drawn in gray.
 
     Args:
-        x: what is masked.
+        x: input of the mask.
         mask: a mask over its patches.
         patch: sides of a patch.
 
@@ -84,7 +84,7 @@ def hide(
 
 
 def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:
-    """Colours of values in [0, 1], such as a mask over a spectrogram (flip that upside down).
+    """Colors of values in [0, 1], such as a mask over a spectrogram (flip that upside down).
 
     Example:
         >>> heat(torch.rand(2, 8, 12)).shape
@@ -92,8 +92,8 @@ def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height w
     """
     from matplotlib import colormaps
 
-    colours = colormaps["turbo"](values.detach().float().clamp(0, 1).cpu().numpy())
-    return torch.from_numpy(colours[..., :3]).float().movedim(-1, 1)
+    colors = colormaps["turbo"](values.detach().float().clamp(0, 1).cpu().numpy())
+    return torch.from_numpy(colors[..., :3]).float().movedim(-1, 1)
 
 
 def overlay(
@@ -102,20 +102,20 @@ def overlay(
     *,
     strength: float = 0.5,
 ) -> Float[Tensor, "b 3 height width"]:
-    """Pictures under a heat map: each map from its least value, blue, to its greatest, red.
+    """Blend images with heat maps, from each map's minimum, blue, to its maximum, red.
 
     Args:
         image: RGB values in [0, 1].
-        maps: any values, such as similarities brought to the frame.
-        strength: share of the heat in the mixture.
+        maps: values of any scale, such as similarities from `to_frame`.
+        strength: weight of the heat map.
 
     Example:
         >>> overlay(torch.rand(2, 3, 8, 8), torch.randn(2, 8, 8)).shape
         torch.Size([2, 3, 8, 8])
     """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    colours = heat((maps - low) / (high - low).clamp(min=1e-12))
-    return torch.lerp(image.detach().float().cpu(), colours, strength)
+    colors = heat((maps - low) / (high - low).clamp(min=1e-12))
+    return torch.lerp(image.detach().float().cpu(), colors, strength)
 
 
 def mask_overlay(
@@ -124,12 +124,12 @@ def mask_overlay(
     *,
     strength: float = 0.6,
 ) -> Float[Tensor, "b 3 height width"]:
-    """Pictures under a segmentation: a colour for each class, the background as it is.
+    """Blend images with a segmentation: a color for each class, none for the background.
 
     Args:
         image: RGB values in [0, 1].
-        mask: numbers of classes, 0 for background; of more than 20 some share a colour.
-        strength: share of the colour in the mixture.
+        mask: class numbers, 0 for background; colors repeat after 20 classes.
+        strength: weight of the color.
 
     Example:
         >>> mask_overlay(torch.rand(2, 3, 8, 8), torch.randint(5, (2, 8, 8))).shape
@@ -139,19 +139,19 @@ def mask_overlay(
 
     mask, image = mask.cpu(), image.detach().float().cpu()
     classes = colormaps["tab20"]
-    colours = torch.tensor([classes(number)[:3] for number in range(20)], dtype=torch.float32)
-    painted = colours[(mask.long() - 1) % 20].movedim(-1, 1)
+    colors = torch.tensor([classes(number)[:3] for number in range(20)], dtype=torch.float32)
+    painted = colors[(mask.long() - 1) % 20].movedim(-1, 1)
     return torch.where(mask[:, None] > 0, torch.lerp(image, painted, strength), image)
 
 
 def outline(
     image: Float[Tensor, "b 3 height width"], region: Bool[Tensor, "b height width"]
 ) -> Float[Tensor, "b 3 height width"]:
-    """Pictures with the edge of a region in white, one pixel wide, such as what the truth covers.
+    """Images with the edge of a region in white, one pixel wide.
 
     Args:
         image: RGB values in [0, 1].
-        region: what to draw the edge of.
+        region: region, such as the ground truth.
 
     Example:
         >>> outline(torch.zeros(1, 3, 3, 3), torch.ones(1, 3, 3, dtype=torch.bool))[0, 0]
@@ -165,13 +165,13 @@ def outline(
 
 
 def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
-    """Write a figure as a PNG, making its folder if there is none."""
+    """Write a figure as a PNG, and create its folder if needed."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
 
 def _scale(spectrograms: list[Float[Tensor, "1 m t"]]) -> tuple[float, float]:
-    """The range of the first spectrogram, which is the true one where others are guesses."""
+    """The range of the first spectrogram: the input, where the others are predictions."""
     if not spectrograms:
         return 0.0, 1.0
     finite = spectrograms[0][torch.isfinite(spectrograms[0])].float()
@@ -180,20 +180,20 @@ def _scale(spectrograms: list[Float[Tensor, "1 m t"]]) -> tuple[float, float]:
 
 def _draw(
     ax: "matplotlib.axes.Axes",
-    picture: Float[Tensor, "c height width"],
+    image: Float[Tensor, "c height width"],
     *,
     scale: tuple[float, float],
 ) -> None:
     from matplotlib import colormaps
 
-    require(picture.shape[0] in (1, 3), "channels", picture.shape[0], "1 or 3")
-    if picture.shape[0] == 1:
+    require(image.shape[0] in (1, 3), "channels", image.shape[0], "1 or 3")
+    if image.shape[0] == 1:
         low, high = scale
-        pixels = picture[0].numpy()
-        magma = colormaps["magma"].with_extremes(bad=_GREY)
+        pixels = image[0].numpy()
+        magma = colormaps["magma"].with_extremes(bad=_GRAY)
         ax.imshow(pixels, origin="lower", aspect="auto", cmap=magma, vmin=low, vmax=high)
     else:
-        grey = torch.tensor(_GREY).view(3, 1, 1)
-        pixels = torch.where(picture.isnan(), grey, picture).clamp(0, 1)
+        gray = torch.tensor(_GRAY).view(3, 1, 1)
+        pixels = torch.where(image.isnan(), gray, image).clamp(0, 1)
         ax.imshow(pixels.permute(1, 2, 0).numpy())
     ax.set_axis_off()

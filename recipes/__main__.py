@@ -7,17 +7,16 @@ from pathlib import Path
 def recipes(folder: Path) -> dict[str, str]:
     """Return each recipe's name and the first line of its docstring, without importing it.
 
-    A recipe is a file, or a package that has a `__main__`.
+    A recipe is a file that can be run, here or in a package; a package is run by its `__main__`.
     """
     found = {}
-    for path in sorted([*folder.glob("[!_]*.py"), *folder.glob("*/__main__.py")], key=_name):
-        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "(no docstring)"
-        found[_name(path)] = doc.splitlines()[0]
-    return found
-
-
-def _name(path: Path) -> str:
-    return path.parent.name if path.stem == "__main__" else path.stem
+    for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
+        text = path.read_text(encoding="utf-8")
+        name = ".".join(path.relative_to(folder).with_suffix("").parts)
+        if 'if __name__ == "__main__":' in text and name != "__main__":
+            doc = ast.get_docstring(ast.parse(text)) or "(no docstring)"
+            found[name.removesuffix(".__main__")] = doc.splitlines()[0]
+    return dict(sorted(found.items()))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-r"""The encoder of a run as a folder to keep, to share, to start from: safetensors and JSON.
+r"""The model of a run as a folder to keep, to share, to start from: safetensors and JSON.
 
 Commands:
     python -m recipes.export --checkpoint RUN --out FOLDER
@@ -6,34 +6,40 @@ Commands:
 
     RUN is the run folder of a recipe that trains, or a checkpoint in one.
 
-Leaves, in FOLDER, in the place of what an earlier export left there:
-    model.safetensors   the weights of the encoder; heads and decoders stay in the run
-    config.json         the numbers that it is rebuilt from, and the checksum of the weights
-    README.md           a model card: recipe, steps, data, sizes, and the code that uses it
+Leaves, in FOLDER, replacing an earlier export:
+    model.safetensors   weights of the encoder, and of the head if the run has one; no decoders
+    config.json         the arguments that both are rebuilt from, the clips' format, the task and
+                        its classes, and the checksum of the weights
+    README.md           a model card: recipe, steps, data, sizes, and code that uses the model
 
-In your own code ``avblocks.checkpoint.from_pretrained(FOLDER)`` gives the encoder. The folder holds
-no code, and none is run.
+In your own code ``avblocks.checkpoint.from_pretrained(FOLDER)`` returns the encoder, its front end
+and its head, and ``avblocks.tasks.load.load_task(FOLDER)`` the task module of all three. The folder
+holds no code, and none is run.
 
 Try:
     --checkpoint runs/paper_pretrain-scenes --out encoder
+    --encoder-only                                              (of a run with a head)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
 from avblocks.checkpoint import from_run, load_weights, save_pretrained
 from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.card import card
-from avblocks.checkpoint.saves import replace_text
+from avblocks.checkpoint.folder import is_ours
+from avblocks.data import FrontEnd
+from avblocks.files import write_text
+from avblocks.tasks import save_task
 from recipes.common.cli import users_errors
 from recipes.common.data import Data
-from recipes.common.exported import is_ours
 from recipes.common.model import Model, build_encoder
+from recipes.common.runs import RECIPES, read_run_config, rebuild_config, rebuild_task
 from recipes.common.start import find
-from recipes.predict.facts import any_facts, rebuilt
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 
@@ -43,48 +49,76 @@ class Config:
     """What to export, and where."""
 
     checkpoint: Path | None = None
-    """A run folder, whose newest whole checkpoint is taken, or a checkpoint in one."""
+    """A run folder, whose newest complete checkpoint is taken, or a checkpoint in one."""
 
     out: Path | None = None
-    """Folder of the encoder, and of nothing else."""
+    """Folder of the exported model, and of nothing else."""
+
+    encoder_only: bool = False
+    """Leave out the head and the task of a run that has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """What of a run's configuration an encoder is built from."""
+    """The part of a run's configuration that an encoder is built from."""
 
     data: Data
     model: Model
 
 
 def main(config: Config) -> None:
-    """Rebuild the encoder of a run, and save it with a model card."""
+    """Rebuild the model of a run, and save it with a model card."""
     if config.checkpoint is None or config.out is None:
         raise ValueError("give a --checkpoint RUN and an --out FOLDER")
     readme = config.out / "README.md"
     if readme.exists() and not is_ours(config.out):
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
-    facts = any_facts(path, remedy=RUN)
+    facts = read_run_config(path, remedy=RUN)
     state = _saves.load(path)
+    export = export_encoder if config.encoder_only or not has_head(facts) else export_task
     try:
-        sizes = rebuilt(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
-        rate = facts["config"].get("drop_path", 0.0)
-        encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
-        load_weights(encoder, from_run(state["state_dict"]), strict=True)
-        text = card(
-            encoder,
-            facts,
-            format=sizes.data.format,
-            name=sizes.data.name,
-            step=state["run"]["step"],
-        )
-        save_pretrained(encoder, config.out)
+        text = export(state, facts, config.out)
     except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error
-    replace_text(readme, text)
+    write_text(readme, text)
     print(f"{path}\n{config.out}: model.safetensors config.json README.md")
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {config.out}")
+
+
+def has_head(facts: Mapping[str, Any]) -> bool:
+    """Whether the run is of a recipe with a head."""
+    return facts["recipe"] in RECIPES
+
+
+def export_encoder(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:
+    """Save the encoder of a run with its front end.
+
+    Returns:
+        The model card.
+    """
+    sizes = rebuild_config(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
+    rate = facts["config"].get("drop_path", 0.0)
+    encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
+    load_weights(encoder, from_run(state["state_dict"]), strict=True)
+    front_end = FrontEnd(sizes.data.format)
+    text = card(encoder, facts, format=front_end.format, step=state["run"]["step"])
+    save_pretrained(encoder, out, front_end=front_end)
+    return text
+
+
+def export_task(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:
+    """Save encoder, front end, head and task of a run.
+
+    Returns:
+        The model card.
+    """
+    task = rebuild_task(facts, state["state_dict"])
+    about = {"task": type(task).__name__.lower(), "classes": len(facts["classes"])}
+    format, step = task.front_end.format, state["run"]["step"]
+    text = card(task.encoder, facts, format=format, step=step, task=about)
+    save_task(task, out, classes=facts["classes"])
+    return text
 
 
 def cli(args: Sequence[str] | None = None) -> None:

@@ -14,70 +14,40 @@ Try:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from avblocks.data import FrontEnd
 from avblocks.heads import balanced_bias, classifier
-from avblocks.seed import seed_all
-from avblocks.tasks.classify import Classification, Listens, clip_frequency, start_biases
-from recipes.common.classify import labelled_sets, train_and_score
+from avblocks.tasks import (
+    Classification,
+    ClassificationScorer,
+    clip_frequency,
+    evaluate,
+    start_biases,
+)
+from avblocks.tasks.classify import TESTED
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data
-from recipes.common.model import SMALL, Model, build_encoder, check_sizes
+from recipes.common.data import SCENES_DATA, Data, train_test_sets
+from recipes.common.loaders import test_loader, train_loader
+from recipes.common.model import SMALL, Model, seeded_encoder
 from recipes.common.optimizer import adamw
+from recipes.common.scores import brief, write_classes
+from recipes.common.settings import ClassifyConfig, FineTuneConfig
 from recipes.common.start import start_encoder
-from recipes.engine.run import Run
+from recipes.common.train import open_training
+from recipes.engine import Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Everything a run depends on; the defaults are the paper's on VGGSound."""
+class Config(ClassifyConfig, FineTuneConfig):
+    """Everything a run depends on."""
 
-    data: Data
-    """The clips."""
-
-    checkpoint: Path | None
-    """A run folder, a checkpoint in one, or a published file; None: from scratch."""
-
-    model: Model = field(default_factory=Model)
-    """The encoder's sizes; those of the decoders are not used."""
-
-    run: Run = field(default_factory=lambda: Run(accumulate=4))
-    """Folder, length, hardware, saves."""
-
-    given: Listens = "both"
-    """Modalities the encoder is given."""
-
-    pooling: Literal["mean", "attentive"] = "mean"
-    """How the tokens of a stream become one vector."""
-
-    batch: int = 32
-    """Clips in a batch of one process."""
-
-    epochs: int = 100
-    """Times that every clip is seen."""
-
-    warmup: int = 20
-    """Epochs over which the learning rate rises from 0."""
-
-    base_lr: float = 3e-4
-    """Learning rate of AdamW for 256 clips an update; it grows with their number."""
-
-    layer_decay: float = 0.75
-    """Factor on the rate from each layer to the one before it."""
-
-    weight_decay: float = 0.05
-    """AdamW's; biases and norms have none."""
-
-    drop_path: float = 0.2
-    """Stochastic depth of the encoder's blocks."""
-
-    mixup: float = 1.0
+    mixup: float = 0.0
     """Parameter of mixup's beta distribution, one draw a clip for both streams; 0 for none."""
 
-    smoothing: float = 0.1
+    smoothing: float = 0.0
     """Label smoothing."""
 
     balanced: bool = True
@@ -86,25 +56,28 @@ class Config:
     joint: bool = True
     """Take the loss of the averaged logits rather than the mean of the streams' losses."""
 
-    windows: int = 10
-    """Windows of a test clip, evenly spread, whose logits are averaged."""
 
-    evaluate_every: int = 10
-    """Epochs between evaluations."""
-
-
-VGGSOUND = Config(data=Data(name="vggsound"), checkpoint=Path("runs/paper_pretrain-vggsound"))
+VGGSOUND = Config(
+    data=Data(name="vggsound"),
+    checkpoint=Path("runs/paper_pretrain-vggsound"),
+    run=Run(accumulate=4),
+    batch=32,
+    epochs=100,
+    warmup=20,
+    base_lr=3e-4,
+    drop_path=0.2,
+    mixup=1.0,
+    smoothing=0.1,
+    windows=10,
+)
 SCENES = Config(
     data=SCENES_DATA,
     checkpoint=Path("runs/paper_pretrain-scenes"),
     model=SMALL,
-    run=Run(),
+    batch=32,
     epochs=20,
     warmup=3,
     base_lr=8e-3,
-    drop_path=0.0,
-    mixup=0.0,
-    smoothing=0.0,
     windows=2,
 )
 AUDIOSET = replace(
@@ -135,9 +108,9 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Classification:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    seed_all(config.run.seed, "weights")
-    encoder = build_encoder(config.model, config.data, drop_path=config.drop_path)
-    seed_all(config.run.seed, "head")
+    encoder = seeded_encoder(
+        config.model, config.data, seed=config.run.seed, drop_path=config.drop_path
+    )
     head = classifier(
         config.model.dim,
         num_classes=len(classes),
@@ -149,7 +122,6 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
         encoder,
         head,
         front_end=FrontEnd(config.data.format),
-        frozen=False,
         given=config.given,
         joint=config.joint,
         multilabel=config.data.multilabel,
@@ -159,17 +131,37 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
 
 
 def main(config: Config) -> None:
-    """Train encoder and classifier; leave scores, predictions and pictures."""
-    check_sizes(config.model, config.data)
-    train, test = labelled_sets(config)
+    """Train encoder and classifier; leave scores, predictions and figures."""
+    config.check()
+    data = config.data
+    train, test = train_test_sets(data, needs="classes")
+    loader = partial(test_loader, test, data, batch=config.batch)
+
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     if config.balanced:
         model.frequency = clip_frequency(train)
-        biases = balanced_bias(model.frequency, multilabel=config.data.multilabel)
-        start_biases(model.head, biases)
-    optimizer, schedule = adamw(model, config, depth=model.encoder.depth, samples=len(train))
-    train_and_score(config, model, train=train, test=test, optimizer=optimizer, schedule=schedule)
+        start_biases(model.head, balanced_bias(model.frequency, multilabel=data.multilabel))
+    optimizer, schedule = adamw(model, config, samples=len(train))
+
+    with open_training(config, train=train, test=test) as run:
+        run.fit(
+            model,
+            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            optimizer=optimizer,
+            schedule=schedule,
+            evaluate=lambda: brief(
+                evaluate(ClassificationScorer(model), loader(), on_batch=run.skipped)
+            ),
+            compiled=model.encoder,
+            unused=config.given != "both",
+        )
+        if run.finished:
+            scorer = ClassificationScorer(model, given=TESTED[config.given])
+            with run.testing(model):
+                evaluate(scorer, loader(windows=config.windows), on_batch=run.skipped)
+            if run.first:
+                write_classes(run.folder, scorer, test=test, windows=config.windows)
 
 
 if __name__ == "__main__":

@@ -14,68 +14,43 @@ Try:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from avblocks.data import FrontEnd
 from avblocks.heads import classifier
 from avblocks.optim import LARS, cosine_lr
-from avblocks.seed import seed_all
-from avblocks.tasks.classify import Classification, Listens
-from recipes.common.classify import labelled_sets, train_and_score
+from avblocks.tasks import Classification, ClassificationScorer, evaluate
+from avblocks.tasks.classify import TESTED
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data
-from recipes.common.model import SMALL, Model, build_encoder, check_sizes
+from recipes.common.data import SCENES_DATA, Data, train_test_sets
+from recipes.common.loaders import test_loader, train_loader
+from recipes.common.model import SMALL, Model, seeded_encoder
 from recipes.common.optimizer import peak_lr
+from recipes.common.scores import brief, write_classes
+from recipes.common.settings import ClassifyConfig
 from recipes.common.start import start_encoder
-from recipes.engine.run import Run
+from recipes.common.train import open_training
+from recipes.engine import Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Everything a run depends on; the defaults are the paper's on VGGSound."""
-
-    data: Data
-    """The clips."""
-
-    checkpoint: Path | None
-    """A run folder, a checkpoint in one, or a published file; None: a random encoder."""
-
-    model: Model = field(default_factory=Model)
-    """The encoder's sizes; those of the decoders are not used."""
-
-    run: Run = field(default_factory=lambda: Run(accumulate=4))
-    """Folder, length, hardware, saves."""
-
-    given: Listens = "both"
-    """Modalities the encoder is given."""
-
-    pooling: Literal["mean", "attentive"] = "mean"
-    """How the tokens of a stream become one vector."""
-
-    batch: int = 64
-    """Clips in a batch of one process."""
-
-    epochs: int = 60
-    """Times that every clip is seen."""
-
-    warmup: int = 10
-    """Epochs over which the learning rate rises from 0."""
-
-    base_lr: float = 0.3
-    """Learning rate of LARS for 256 clips an update; it grows with their number."""
-
-    windows: int = 1
-    """Windows of a test clip, evenly spread, whose logits are averaged."""
-
-    evaluate_every: int = 10
-    """Epochs between evaluations."""
+class Config(ClassifyConfig):
+    """Everything a run depends on."""
 
 
-VGGSOUND = Config(data=Data(name="vggsound"), checkpoint=Path("runs/paper_pretrain-vggsound"))
-SCENES = Config(
+VGGSOUND = Config(
+    data=Data(name="vggsound"),
+    checkpoint=Path("runs/paper_pretrain-vggsound"),
+    run=Run(accumulate=4),
+    batch=64,
+    epochs=60,
+    warmup=10,
+    base_lr=0.3,
+)
+SCENES = replace(
+    VGGSOUND,
     data=SCENES_DATA,
     checkpoint=Path("runs/paper_pretrain-scenes"),
     model=SMALL,
@@ -116,9 +91,7 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Classification:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    seed_all(config.run.seed, "weights")
-    encoder = build_encoder(config.model, config.data)
-    seed_all(config.run.seed, "head")
+    encoder = seeded_encoder(config.model, config.data, seed=config.run.seed)
     head = classifier(
         config.model.dim,
         num_classes=len(classes),
@@ -136,22 +109,35 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
 
 
 def main(config: Config) -> None:
-    """Train a classifier on a frozen encoder; leave scores, predictions and pictures."""
-    check_sizes(config.model, config.data)
-    train, test = labelled_sets(config)
+    """Train a classifier on a frozen encoder; leave scores, predictions and figures."""
+    config.check()
+    data = config.data
+    train, test = train_test_sets(data, needs="classes")
+    loader = partial(test_loader, test, data, batch=config.batch)
+
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     lr = peak_lr(config, samples=len(train))
-    optimizer = LARS(model.head.parameters(), lr=lr, weight_decay=0.0)
     rate = partial(cosine_lr, lr=lr, epochs=config.epochs, warmup=config.warmup)
-    train_and_score(
-        config,
-        model,
-        train=train,
-        test=test,
-        optimizer=optimizer,
-        schedule=lambda epoch: [rate(epoch)],
-    )
+
+    with open_training(config, train=train, test=test) as run:
+        run.fit(
+            model,
+            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            optimizer=LARS(model.head.parameters(), lr=lr, weight_decay=0.0),
+            schedule=lambda epoch: [rate(epoch)],
+            evaluate=lambda: brief(
+                evaluate(ClassificationScorer(model), loader(), on_batch=run.skipped)
+            ),
+            compiled=model.encoder,
+            unused=config.given != "both",
+        )
+        if run.finished:
+            scorer = ClassificationScorer(model, given=TESTED[config.given])
+            with run.testing(model):
+                evaluate(scorer, loader(windows=config.windows), on_batch=run.skipped)
+            if run.first:
+                write_classes(run.folder, scorer, test=test, windows=config.windows)
 
 
 if __name__ == "__main__":

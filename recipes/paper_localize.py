@@ -1,4 +1,4 @@
-r"""Visual sound localization: where in the picture the sound comes from, learnt without boxes.
+r"""Visual sound localization: where in the image the sound comes from, learned without boxes.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
@@ -10,9 +10,9 @@ Commands:
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    Shares in per cent, of maps of the own sound, of a stranger's (swapped) and of silence. Beside
-    them, of a frozen encoder, what its last fusion looks at (fusion_attention), and two cheats that
-    do not look at all: the centre box and the whole image.
+    Shares in percent of maps with matched audio, with mismatched audio (of another clip) and with
+    silence. Beside them, with a frozen encoder, the attention of its last fusion
+    (fusion_attention), and two baselines that look at nothing: the center box and the whole image.
 """
 
 from collections.abc import Sequence
@@ -20,48 +20,57 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd
-from avblocks.data.mismatch import with_strangers
+from avblocks.data import FrontEnd, mismatched_pairs
+from avblocks.data.scenes import scene_mismatched
 from avblocks.heads import Localizer
-from avblocks.tasks.localize import PICTURE, Localization, localization_picture, localization_scores
+from avblocks.tasks import (
+    Localization,
+    LocalizationScorer,
+    Scores,
+    evaluate,
+    first_batch,
+    first_row,
+    localization_examples,
+)
+from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data
+from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader, train_loader
-from recipes.common.model import SMALL
-from recipes.common.train import TaskConfig, annotated_sets, seeded_encoder, train_and_test
+from recipes.common.model import SMALL, seeded_encoder
+from recipes.common.optimizer import adamw
+from recipes.common.scores import write_scores
+from recipes.common.settings import FineTuneConfig
+from recipes.common.start import start_encoder
+from recipes.common.train import open_training
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TaskConfig):
-    """Everything a run depends on; the defaults are those of training on VGGSound."""
-
-    batch: int = 128
-    """Clips in a batch of one process, each the others' negative."""
-
-    epochs: int = 100
-    """Times that every clip is seen."""
-
-    warmup: int = 10
-    """Epochs over which the learning rate rises from 0."""
-
-    base_lr: float = 2e-4
-    """Learning rate of AdamW for 256 clips an update; it grows with their number."""
+class Config(FineTuneConfig):
+    """Everything a run depends on."""
 
     frozen: bool = False
-    """Leave the encoder as it is, norm its tokens over a batch, and train two projections alone."""
+    """Do not train the encoder, norm its tokens over a batch, and train two projections alone."""
 
     joint: bool = False
-    """Encode each picture together with its sound, rather than apart."""
+    """Encode each image together with its audio, rather than apart."""
 
     dim_out: int = 512
-    """Width of the space that patches and sounds are compared in."""
+    """Width of the space that patches and audio are compared in."""
 
     temperature: float = 0.03
-    """What similarities are divided by in the loss."""
+    """Divisor of the similarities in the loss."""
 
 
-VGGSS = Config(data=Data(name="vggss"), checkpoint=Path("runs/paper_pretrain-vggsound"))
-SCENES = Config(
+VGGSS = Config(
+    data=Data(name="vggss"),
+    checkpoint=Path("runs/paper_pretrain-vggsound"),
+    batch=128,  # each the others' negative
+    epochs=100,
+    warmup=10,
+    base_lr=2e-4,
+)
+SCENES = replace(
+    VGGSS,
     data=replace(SCENES_DATA, name="scene_boxes", scenes=(960, 120)),
     checkpoint=Path("runs/paper_pretrain-scenes"),
     model=SMALL,
@@ -82,12 +91,11 @@ PRESETS = {
 }
 
 
-NAMES = ("scene_boxes", "vggss", "flickr")
-
-
 def build(config: Config, *, classes: Sequence[str]) -> Localization:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(config)
+    encoder = seeded_encoder(
+        config.model, config.data, seed=config.run.seed, drop_path=config.drop_path
+    )
     head = Localizer(config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen)
     return Localization(
         encoder,
@@ -100,26 +108,41 @@ def build(config: Config, *, classes: Sequence[str]) -> Localization:
 
 
 def main(config: Config) -> None:
-    """Train a localizer; leave scores beside those of two cheats, and heat maps."""
-    data, seed = config.data, config.run.seed
+    """Train a localizer; leave scores beside those of two baselines, and heat maps."""
+    config.check()
     if config.batch < 2:
         raise ValueError("--batch must be at least 2: clips are told from others of their batch")
-    train, test = annotated_sets(config, names=NAMES, needs="boxes")
-    pairs = with_strangers(test, scenes=data.name == "scene_boxes")
+    data, rule = config.data, "flickr" if config.data.name == "flickr" else "vggss"
+    train, test = train_test_sets(data, needs="boxes")
+    unlike = scene_mismatched(test) if data.name == "scene_boxes" else None
+    loader = partial(test_loader, test, data, whole=True, groups=mismatched_pairs(test, unlike))
+
     model = build(config, classes=train.classes)
-    rule = "flickr" if data.name == "flickr" else "vggss"
-    train_and_test(
-        config,
-        model,
-        train=train,
-        test=test,
-        train_loader=train_loader(train, data, batch=config.batch, seed=seed),
-        test_loader=lambda batch: test_loader(test, data, batch=batch, whole=True, groups=pairs),
-        score=partial(localization_scores, model, rule=rule),
-        show=partial(localization_picture, model, rule=rule),
-        leaves=PICTURE,
-        compiled=model.encoder,
-    )
+    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    optimizer, schedule = adamw(model, config, samples=len(train))
+
+    with open_training(config, train=train, test=test) as run:
+
+        def score(*, brief: bool) -> Scores:
+            scorer = LocalizationScorer(model, rule=rule, brief=brief)
+            return evaluate(scorer, loader(batch=config.batch), on_batch=run.skipped)
+
+        run.fit(
+            model,
+            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            optimizer=optimizer,
+            schedule=schedule,
+            evaluate=lambda: first_row(score(brief=True)),
+            compiled=model.encoder,
+        )
+        if run.finished:
+            with run.testing(model):
+                scores, batch = score(brief=False), first_batch(loader(batch=6), model)
+                if run.first and batch is not None:
+                    figure = panel(localization_examples(model, batch, rule=rule))
+                    save_figure(figure, run.folder / "maps.png")
+            if run.first:
+                write_scores(run.folder, scores, test=test, leaves="maps.png")
 
 
 if __name__ == "__main__":

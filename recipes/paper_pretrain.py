@@ -15,56 +15,43 @@ Try:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from torch import nn
 from torch.optim import AdamW
 
-from avblocks import AVMAE
+from avblocks import AVMAE, RandomMask
 from avblocks.data import FrontEnd
-from avblocks.data.skipped import SkippedFiles
 from avblocks.optim import group_rates, param_groups
 from avblocks.seed import seed_all
-from avblocks.tasks.pretrain import Pretraining, load_pretrained, reconstruction_picture
-from avblocks.tasks.probe import nearest_neighbour
-from recipes.common.cli import resume_command, run_cli
-from recipes.common.data import FREE, SCENES_DATA, Data, test_set, train_set
+from avblocks.tasks import (
+    Pretraining,
+    ProbeScorer,
+    evaluate,
+    evaluation_mode,
+    first_batch,
+    first_row,
+    reconstruction_examples,
+)
+from avblocks.viz import panel, save_figure
+from recipes.common.cli import run_cli
+from recipes.common.data import SCENES_DATA, Data, test_set, train_set
 from recipes.common.loaders import test_loader, train_loader
-from recipes.common.model import SMALL, Model, build_autoencoder, check_sizes
-from recipes.common.optimizer import check_warmup, fused, peak_lr
-from recipes.engine.job import Job, fit
-from recipes.engine.run import Run
+from recipes.common.model import SMALL, Model, build_autoencoder
+from recipes.common.optimizer import fused, peak_lr
+from recipes.common.settings import TrainConfig
+from recipes.common.start import load_pretrained
+from recipes.common.train import open_training
+from recipes.engine import Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Everything a run depends on; the defaults are the paper's on VGGSound."""
-
-    data: Data
-    """The clips."""
-
-    model: Model = field(default_factory=Model)
-    """The encoder and its decoders."""
-
-    run: Run = field(default_factory=Run)
-    """Folder, length, hardware, saves."""
-
-    batch: int = 64
-    """Clips in a batch of one process."""
-
-    epochs: int = 200
-    """Times that every clip is seen."""
-
-    warmup: int = 40
-    """Epochs over which the learning rate rises from 0."""
-
-    base_lr: float = 1.5e-4
-    """Learning rate for 256 clips an update; it grows with their number."""
+class Config(TrainConfig):
+    """Everything a run depends on."""
 
     weight_decay: float = 0.05
-    """AdamW's; biases and norms have none."""
+    """AdamW weight decay (not applied to biases and norms)."""
 
     image_mask: float = 0.75
     """Share of the image patches that is masked."""
@@ -78,14 +65,18 @@ class Config:
     audio_weights: Path | None = None
     """Weights the audio ViT starts from: a published AudioMAE file."""
 
-    probe_every: int = 10
-    """Epochs between nearest-neighbour probes on the test clips."""
 
-
-SCENES = Config(
-    data=SCENES_DATA, model=SMALL, batch=32, epochs=100, warmup=10, base_lr=8e-3, probe_every=25
+VGGSOUND = Config(data=Data(name="vggsound"), batch=64, epochs=200, warmup=40, base_lr=1.5e-4)
+SCENES = replace(
+    VGGSOUND,
+    data=SCENES_DATA,
+    model=SMALL,
+    batch=32,
+    epochs=100,
+    warmup=10,
+    base_lr=8e-3,
+    evaluate_every=25,
 )
-VGGSOUND = Config(data=Data(name="vggsound"))
 AUDIOSET = replace(
     VGGSOUND,
     data=Data(name="audioset"),
@@ -111,56 +102,52 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
 
     Args:
         config: The settings.
-        build: What makes the model of the settings: your own, to try another one.
+        build: Makes the model of the settings: pass your own, to try another one.
     """
-    check_warmup(config)
-    check_sizes(config.model, config.data)
-    train, test = train_set(config.data), test_set(config.data)
+    config.check()
+    data = config.data
+    train, test = train_set(data), test_set(data)
+
     seed_all(config.run.seed, "weights")
     model = Pretraining(
-        build(config.model, config.data),
-        front_end=FrontEnd(config.data.format),
-        image_mask=config.image_mask,
-        audio_mask=config.audio_mask,
+        build(config.model, data),
+        front_end=FrontEnd(data.format),
+        image_mask=RandomMask(config.image_mask),
+        audio_mask=RandomMask(config.audio_mask),
     )
     pretrained = load_pretrained(model, image=config.image_weights, audio=config.audio_weights)
-
     lr = peak_lr(config, samples=len(train))
     groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)
     optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=fused(config.run))
 
-    folder = config.run.folder
-    total = len(train) + (len(test) if test else 0)
-    skipped = SkippedFiles(folder, total=total, max_skipped=config.data.max_skipped)
+    with open_training(config, train=train, test=test) as run:
 
-    def probe(_: nn.Module, epochs_done: int) -> dict[str, float]:
-        loader = test_loader(test or train, config.data, batch=config.batch)
-        return nearest_neighbour(
-            model.encode, loader, on_batch=skipped, multilabel=config.data.multilabel
+        def probe() -> dict[str, float]:
+            scorer = ProbeScorer(model, multilabel=data.multilabel)
+            loader = test_loader(test or train, data, batch=config.batch)
+            return first_row(evaluate(scorer, loader, on_batch=run.skipped, about="probe"))
+
+        run.fit(
+            model,
+            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            optimizer=optimizer,
+            schedule=partial(
+                group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup
+            ),
+            evaluate=probe if test else None,
+            compiled=model.mae,
+            unused=False,
         )
-
-    job = Job(
-        model=model,
-        compiled=model.mae,
-        train=train_loader(train, config.data, batch=config.batch, seed=config.run.seed),
-        optimizer=optimizer,
-        schedule=partial(group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup),
-        epochs=config.epochs,
-        run=config.run,
-        config=config,
-        free=FREE,
-        clips={"train": train, "test": test},
-        evaluate=probe if test else None,
-        evaluate_every=config.probe_every,
-        on_batch=skipped,
-    )
-    fitted = fit(job)
-    if fitted.rank == 0:
-        shown = test_loader(test or train, replace(config.data, on_error="skip"), batch=4)
-        reconstruction_picture(model, shown, folder / "reconstruction.png")
-        print(f"{skipped.summary()}\npictures: {folder}/loss.png {folder}/reconstruction.png")
-        own = "python -m recipes.paper_pretrain folder --data.root DIR (your own videos)"
-        print(f"next: {own if fitted.finished else resume_command()}")
+        if run.first:
+            loader = test_loader(test or train, replace(data, on_error="skip"), batch=4)
+            batch = first_batch(loader, model)
+            if batch is not None:
+                with evaluation_mode(model):
+                    figure = panel(reconstruction_examples(model, batch))
+                save_figure(figure, run.folder / "reconstruction.png")
+            print(f"figures: {run.folder}/loss.png {run.folder}/reconstruction.png")
+        if run.first and run.finished:
+            print("next: python -m recipes.paper_pretrain folder --data.root DIR (your own videos)")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ Commands:
     python -m recipes.paper_segment avsbench_s4 --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    mIoU and F under the names of what they average, with each picture's own sound, with that of a
-    stranger (swapped) and with silence.
+    mIoU and F under the names of what they average, with matched audio, with mismatched audio (of
+    another clip) and with silence.
 
 Try:
     --checkpoint None --layer-decay 1                 (from scratch: what pre-training is worth)
@@ -21,32 +21,33 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd
-from avblocks.data.mismatch import with_strangers
+from avblocks.data import FrontEnd, mismatched_pairs
+from avblocks.data.scenes import scene_mismatched
 from avblocks.heads import segmenter
-from avblocks.tasks.segment import PICTURE, Segmentation, segmentation_picture, segmentation_scores
+from avblocks.tasks import (
+    Scores,
+    Segmentation,
+    SegmentationScorer,
+    evaluate,
+    first_batch,
+    first_row,
+    segmentation_examples,
+)
+from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data
+from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader, train_loader
-from recipes.common.model import SMALL
-from recipes.common.train import TaskConfig, annotated_sets, seeded_encoder, train_and_test
+from recipes.common.model import SMALL, seeded_encoder
+from recipes.common.optimizer import adamw
+from recipes.common.scores import write_scores
+from recipes.common.settings import FineTuneConfig
+from recipes.common.start import start_encoder
+from recipes.common.train import open_training
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TaskConfig):
-    """Everything a run depends on; the defaults are the paper's on AVSBench S4."""
-
-    batch: int = 32
-    """Pictures in a batch of one process."""
-
-    epochs: int = 100
-    """Times that every picture is seen."""
-
-    warmup: int = 20
-    """Epochs over which the learning rate rises from 0."""
-
-    base_lr: float = 2e-4
-    """Learning rate of AdamW for 256 pictures an update; it grows with their number."""
+class Config(FineTuneConfig):
+    """Everything a run depends on."""
 
     semantic: bool = False
     """Tell classes apart, rather than what sounds from what does not."""
@@ -55,8 +56,16 @@ class Config(TaskConfig):
     """Fewest channels of a level of the head, and of its last but one convolution."""
 
 
-S4 = Config(data=Data(name="avsbench_s4"), checkpoint=Path("runs/paper_pretrain-vggsound"))
-SCENES = Config(
+S4 = Config(
+    data=Data(name="avsbench_s4"),
+    checkpoint=Path("runs/paper_pretrain-vggsound"),
+    batch=32,
+    epochs=100,
+    warmup=20,
+    base_lr=2e-4,
+)
+SCENES = replace(
+    S4,
     data=replace(SCENES_DATA, name="scene_masks"),
     checkpoint=Path("runs/paper_pretrain-scenes"),
     model=SMALL,
@@ -77,12 +86,11 @@ PRESETS = {
 }
 
 
-NAMES = ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")
-
-
 def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(config)
+    encoder = seeded_encoder(
+        config.model, config.data, seed=config.run.seed, drop_path=config.drop_path
+    )
     head = segmenter(
         config.model.dim,
         num_classes=len(classes) if config.semantic else 1,
@@ -95,24 +103,42 @@ def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
 
 
 def main(config: Config) -> None:
-    """Train encoder and head; leave scores with each sound, and pictures."""
-    data, seed = config.data, config.run.seed
+    """Train encoder and head; leave scores with each audio, and figures."""
+    config.check()
+    data = config.data
     if config.semantic and data.name in ("avsbench_s4", "avsbench_ms3"):
         raise ValueError(f"the masks of {data.name} are binary: leave --semantic out")
-    train, test = annotated_sets(config, names=NAMES, needs="masks")
-    pairs = with_strangers(test, scenes=data.name == "scene_masks")
+    if config.run.compile:
+        raise ValueError("this task reads every layer by itself: leave --run.compile out")
+    train, test = train_test_sets(data, needs="masks")
+    unlike = scene_mismatched(test) if data.name == "scene_masks" else None
+    loader = partial(test_loader, test, data, whole=True, groups=mismatched_pairs(test, unlike))
+
     model = build(config, classes=train.classes)
-    train_and_test(
-        config,
-        model,
-        train=train,
-        test=test,
-        train_loader=train_loader(train, data, batch=config.batch, seed=seed),
-        test_loader=lambda batch: test_loader(test, data, batch=batch, whole=True, groups=pairs),
-        score=partial(segmentation_scores, model),
-        show=partial(segmentation_picture, model),
-        leaves=PICTURE,
-    )
+    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    optimizer, schedule = adamw(model, config, samples=len(train))
+
+    with open_training(config, train=train, test=test) as run:
+
+        def score(*, brief: bool) -> Scores:
+            scorer = SegmentationScorer(model, brief=brief)
+            return evaluate(scorer, loader(batch=config.batch), on_batch=run.skipped)
+
+        run.fit(
+            model,
+            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            optimizer=optimizer,
+            schedule=schedule,
+            evaluate=lambda: first_row(score(brief=True)),
+        )
+        if run.finished:
+            with run.testing(model):
+                scores, batch = score(brief=False), first_batch(loader(batch=6), model)
+                if run.first and batch is not None:
+                    figure = panel(segmentation_examples(model, batch))
+                    save_figure(figure, run.folder / "segmentation.png")
+            if run.first:
+                write_scores(run.folder, scores, test=test, leaves="segmentation.png")
 
 
 if __name__ == "__main__":

@@ -9,58 +9,66 @@ Commands:
     python -m recipes.paper_separate vggsound_music --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    SDR, SIR, SAR (BSS Eval v3) and SI-SDR in dB, and what they gain over the mixture itself, guided
-    by each sound's own picture, by another one of the mixture (swapped) and by a black one (blank).
+    SDR, SIR, SAR (BSS Eval v3) and SI-SDR in dB, and their gain over the mixture itself, guided by
+    the matched image, by another image of the mixture (mismatched) and by a black one (blank).
     Mixtures with a silent source have no scores and are counted.
 
 Try:
     --masks binary --sources 3
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FixedGroups, FrontEnd, RandomGroups, paired
-from avblocks.data.datasets import ClipSet, pairs
-from avblocks.data.datasets.vggsound_music import PAIRS
-from avblocks.data.scenes import scene_casts, scene_pairs
+from avblocks.data import FrontEnd, write_wave
 from avblocks.heads import separator
-from avblocks.tasks.separate import Masks, Separation, separation_files, separation_rows
+from avblocks.tasks import (
+    Scores,
+    Separation,
+    SeparationExamples,
+    SeparationScorer,
+    evaluate,
+    first_batch,
+    first_row,
+    separation_examples,
+)
+from avblocks.tasks.separate import Masks
+from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data
+from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader, train_loader
-from recipes.common.model import SMALL, Model
-from recipes.common.sets import scenes_root
-from recipes.common.train import TaskConfig, annotated_sets, seeded_encoder, train_and_test
+from recipes.common.mixtures import mixtures
+from recipes.common.model import SMALL, Model, seeded_encoder
+from recipes.common.optimizer import adamw
+from recipes.common.scores import write_scores
+from recipes.common.settings import FineTuneConfig
+from recipes.common.start import start_encoder
+from recipes.common.train import open_training
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TaskConfig):
-    """Everything a run depends on; but for ratio masks the defaults are the paper's."""
-
-    batch: int = 64
-    """Mixtures in a batch of one process."""
-
-    epochs: int = 300
-    """Times that every clip opens a mixture."""
-
-    warmup: int = 40
-    """Epochs over which the learning rate rises from 0."""
-
-    base_lr: float = 3e-4
-    """Learning rate of AdamW for 256 mixtures an update; it grows with their number."""
+class Config(FineTuneConfig):
+    """Everything a run depends on."""
 
     sources: int = 2
     """Clips in a mixture."""
 
     masks: Masks = "ratio"
-    """What is learnt for each bin: the source's share of it, or whether it is the louder one."""
+    """Target of each bin: the source's share of it, or whether it is the louder one (the paper)."""
 
 
-MUSIC = Config(data=Data(name="vggsound_music"), checkpoint=Path("runs/paper_pretrain-vggsound"))
-SCENES = Config(
+MUSIC = Config(
+    data=Data(name="vggsound_music"),
+    checkpoint=Path("runs/paper_pretrain-vggsound"),
+    batch=64,  # mixtures
+    epochs=300,
+    warmup=40,
+    base_lr=3e-4,
+)
+SCENES = replace(
+    MUSIC,
     data=SCENES_DATA,
     checkpoint=Path("runs/paper_pretrain-scenes"),
     model=SMALL,
@@ -85,42 +93,11 @@ PRESETS = {
 }
 
 
-NAMES = ("scenes", "class_folder", "vggsound", "vggsound_music", "audioset", "audioset_balanced")
-
-
-def mixtures(config: Config, train: ClipSet, test: ClipSet) -> tuple[RandomGroups, FixedGroups]:
-    """Say which clips are mixed: at random in training; in testing the fixed pairs there are.
-
-    Raises:
-        ValueError: If there are too few clips, or none of the pairs is on disk.
-    """
-    data, size = config.data, config.sources
-    root = data.root or scenes_root(data.name)
-    scenes = data.name == "scenes"
-
-    def drawn(clips: ClipSet) -> RandomGroups:
-        fits = scene_casts(root, clips) if scenes else unlike(clips)
-        return RandomGroups(len(clips), size=size, seed=config.run.seed, fits=fits)
-
-    if size == 2 and data.name in ("scenes", "vggsound_music"):
-        listed = scene_pairs(root, test) if scenes else pairs(test, root / PAIRS)
-        print(listed.report(), flush=True)
-        return drawn(train), paired(test, listed)
-    groups = (replace(drawn(test), seed=0)(0, index) for index in range(len(test)))
-    # A clip that no others fit has another one in its place, which opens its own mixture anyhow.
-    fixed = tuple(group for index, group in enumerate(groups) if group[0] == index)
-    return drawn(train), FixedGroups(fixed)
-
-
-def unlike(clips: ClipSet) -> Callable[[int, int], bool]:
-    """From two places to whether the clips have no class in common."""
-    labels = [set(item.labels) for item in clips.items]
-    return lambda first, second: not labels[first] & labels[second]
-
-
 def build(config: Config, *, classes: Sequence[str]) -> Separation:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(config)
+    encoder = seeded_encoder(
+        config.model, config.data, seed=config.run.seed, drop_path=config.drop_path
+    )
     head = separator(config.model.dim, patch=config.model.patch, num_layers=config.model.depth)
     return Separation(
         encoder,
@@ -132,22 +109,47 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
 
 
 def main(config: Config) -> None:
-    """Train encoder and head; leave scores, spectrograms and sounds."""
+    """Train encoder and head; leave scores, spectrograms and audio files."""
+    config.check()
+    if config.run.compile:
+        raise ValueError("this task reads every layer by itself: leave --run.compile out")
     data, seed = config.data, config.run.seed
-    train, test = annotated_sets(config, names=NAMES, needs="classes to tell sounds apart by")
-    groups, fixed = mixtures(config, train, test)
+    train, test = train_test_sets(data, needs="sources")
+    groups, fixed = mixtures(data, train, test, sources=config.sources, seed=seed)
+    loader = partial(test_loader, test, data, groups=fixed)
+
     model = build(config, classes=train.classes)
-    train_and_test(
-        config,
-        model,
-        train=train,
-        test=test,
-        train_loader=train_loader(train, data, batch=config.batch, seed=seed, groups=groups),
-        test_loader=lambda batch: test_loader(test, data, batch=batch, groups=fixed),
-        score=partial(separation_rows, model),
-        show=partial(separation_files, model),
-        leaves="separation.png wavs",
-    )
+    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    optimizer, schedule = adamw(model, config, samples=len(train))
+
+    with open_training(config, train=train, test=test) as run:
+
+        def score(*, brief: bool) -> Scores:
+            scorer = SeparationScorer(model, brief=brief)
+            return evaluate(scorer, loader(batch=config.batch), on_batch=run.skipped)
+
+        run.fit(
+            model,
+            train_loader(train, data, batch=config.batch, seed=seed, groups=groups),
+            optimizer=optimizer,
+            schedule=schedule,
+            evaluate=lambda: first_row(score(brief=True)),
+        )
+        if run.finished:
+            with run.testing(model):
+                scores, batch = score(brief=False), first_batch(loader(batch=3), model)
+                if run.first and batch is not None:
+                    write_examples(separation_examples(model, batch), run.folder)
+            if run.first:
+                write_scores(run.folder, scores, test=test, leaves="separation.png wavs")
+
+
+def write_examples(examples: SeparationExamples, folder: Path) -> None:
+    """Write mixtures and what was separated from them, as spectrograms and wav files."""
+    save_figure(panel(examples.columns()), folder / "separation.png")
+    for name, audio in examples.audio.items():
+        for row, samples in enumerate(audio):
+            write_wave(folder / "wavs" / f"{row}-{name}.wav", samples, rate=examples.rate)
 
 
 if __name__ == "__main__":

@@ -154,6 +154,25 @@ def test_compiles_as_one_graph() -> None:
     torch._dynamo.reset()
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_one_graph_serves_all_batch_sizes() -> None:
+    """No check formats a size: `mark_dynamic` raises where a graph fixes one."""
+    model, given_all, hidden = make(depth=1), inputs(), masks()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    model(**given_all, **hidden)  # einops keeps what it has seen, which a graph would guard
+    for b in (3, 5):
+        image, audio = torch.randn(b, 3, 8, 8), torch.randn(b, 1, 8, 12)
+        seen, heard = RandomMask(0.5)((2, 2), batch=b), RandomMask(0.8)((2, 3), batch=b)
+        hidden = {"image_mask": seen, "audio_mask": heard}
+        ids = seen.ids_keep, seen.ids_masked, heard.ids_keep, heard.ids_masked
+        for x in (image, audio, *ids):
+            torch._dynamo.mark_dynamic(x, 0)
+        with torch._dynamo.config.patch(error_on_recompile=b > 3):
+            out = compiled(image=image, audio=audio, **hidden)
+        assert out.pred_image.shape[0] == b
+    torch._dynamo.reset()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_compiles_for_real() -> None:

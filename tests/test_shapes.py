@@ -18,7 +18,8 @@ sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 @given(sizes)
 def test_expect_takes_what_fits(size: list[int]) -> None:
     letters = "abcd"[: len(size)]
-    expect("x", torch.zeros(size), " ".join(letters), **dict(zip(letters, size, strict=True)))
+    known = dict(zip(letters, size, strict=True))
+    expect(x=(torch.zeros(size), " ".join(letters)), **known)
 
 
 @given(sizes, st.integers(0, 3))
@@ -26,13 +27,22 @@ def test_expect_names_the_axis_that_differs(size: list[int], axis: int) -> None:
     axis %= len(size)
     letters = "abcd"[: len(size)]
     with pytest.raises(ValueError, match=rf"x must have .*{letters[axis]}={size[axis] + 1}.*, got"):
-        expect("x", torch.zeros(size), " ".join(letters), **{letters[axis]: size[axis] + 1})
+        expect(x=(torch.zeros(size), " ".join(letters)), **{letters[axis]: size[axis] + 1})
 
 
 @given(sizes)
 def test_expect_counts_axes(size: list[int]) -> None:
     with pytest.raises(ValueError, match="x must have shape"):
-        expect("x", torch.zeros(size), " ".join("abcde"[: len(size) + 1]))
+        expect(x=(torch.zeros(size), " ".join("abcde"[: len(size) + 1])))
+
+
+def test_expect_binds_letters_over_tensors() -> None:
+    x, y = torch.zeros(2, 4, 8), torch.zeros(1, 3, 8)
+    expect(x=(x, "b n d"), y=(y, "c k d"))
+    with pytest.raises(ValueError, match=r"y must have shape \(b=2, k, d=8\), got \(1, 3, 8\)"):
+        expect(x=(x, "b n d"), y=(y, "b k d"))
+    with pytest.raises(ValueError, match=r"x must have shape \(b, n, n\), got \(2, 4, 8\)"):
+        expect(x=(x, "b n n"))
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -1,10 +1,10 @@
-"""The model card of an exported encoder."""
+"""The model card of an exported model."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from avblocks import AVEncoder
 from avblocks.data import ClipFormat
+from avblocks.encoder import AVEncoder
 
 _CARD = """---
 library_name: avblocks
@@ -13,61 +13,75 @@ tags:
 - masked-autoencoder
 ---
 
-# An audio-visual early-fusion encoder
+# An audio-visual early-fusion {what}
 
-Two ViTs, of pictures and of sounds, and fusion tokens that travel beside them and feed them
+Two ViTs, of images and of audio, and fusion tokens that travel beside them and feed them
 (DeepAVFusion, arXiv 2312.01017), trained and exported with avblocks.
 
 | | |
 | --- | --- |
 {table}
 
-Pictures come in normalised and sounds as log-mel spectrograms, as the front end below makes them:
+The encoder takes normalized images and log-mel spectrograms, as its front end makes them:
 
 ```python
 import torch
 from avblocks.checkpoint import from_pretrained
-from avblocks.data import ClipFormat, FrontEnd
 
-encoder = from_pretrained(".")  # the folder of this file
-front_end = FrontEnd(ClipFormat({numbers}))
+model = from_pretrained(".")  # the folder of this file
+encoder, front_end = model.encoder, model.front_end
 
-pictures = torch.randint(256, (2, 3, {format.size}, {format.size}), dtype=torch.uint8)
-sounds = torch.rand(2, {format.samples}) - 0.5
+image = torch.randint(256, (2, 3, {format.size}, {format.size}), dtype=torch.uint8)
+audio = torch.rand(2, {format.samples}) - 0.5
 with torch.inference_mode():
-    tokens = encoder(
-        image=front_end.normalize(pictures), audio=front_end.log_mel(sounds)
-    )
+    tokens = encoder(image=front_end.normalize(image), audio=front_end.log_mel(audio))
 tokens.fusion.mean(dim=1)  # one vector a clip
+```
+{task}"""
+_TASK = """
+Encoder, front end and head make a module that takes batches of clips:
+
+```python
+from avblocks.tasks.load import load_task
+
+loaded = load_task(".")
+task, classes, format = loaded.task, loaded.classes, loaded.format
 ```
 """
 
 
 def card(
-    encoder: AVEncoder, facts: Mapping[str, Any], *, format: ClipFormat, name: str, step: int
+    encoder: AVEncoder,
+    facts: Mapping[str, Any],
+    *,
+    format: ClipFormat,
+    step: int,
+    task: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write the model card of an encoder.
+    """Write the model card of an encoder, or of an encoder with the head of a task.
 
     Args:
         encoder: The encoder.
-        facts: What the run folder says of itself.
-        format: How a clip looks to it.
-        name: Data set that it was trained on.
-        step: Optimiser steps behind it.
+        facts: The ``config.json`` of the run folder.
+        format: The format of its clips.
+        step: Optimizer steps of its training.
+        task: Rows about the task, if its head is exported too.
     """
-    model, mels_frames = facts["config"]["model"], " x ".join(map(str, format.audio_size))
+    model, name = facts["config"]["model"], facts["config"]["data"]["name"]
+    mels_frames = " x ".join(map(str, format.audio_size))
     clips = facts.get("clips", {}).get("train", {}).get("on_disk")
     rows = {
         "recipe": facts["recipe"],
-        "optimiser steps": f"{step:,}",
-        "data set": name if clips is None else f"{name}, {clips:,} clips to train on",
-        "pictures": f"{format.size} x {format.size}",
-        "sounds": f"{format.seconds:g} s at {format.rate:,} Hz: {mels_frames} mel bins and frames",
-        "parameters": f"{sum(p.numel() for p in encoder.parameters()):,}",
+        **(task or {}),
+        "optimizer steps": f"{step:,}",
+        "data set": name if clips is None else f"{name}, {clips:,} training clips",
+        "image": f"{format.size} x {format.size}",
+        "audio": f"{format.seconds:g} s at {format.rate:,} Hz: {mels_frames} mel bins and frames",
+        "parameters of the encoder": f"{sum(p.numel() for p in encoder.parameters()):,}",
         **{name: model[name] for name in ("dim", "depth", "heads", "patch", "fusion")},
         **{name: model[name] for name in ("fusion_layers", "num_tokens")},
         "versions": ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items()),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    numbers = ", ".join(f"{name}={value}" for name, value in format.to_dict().items())
-    return _CARD.format(table=table, format=format, numbers=numbers)
+    what = f"model for {task['task']}" if task else "encoder"
+    return _CARD.format(what=what, table=table, format=format, task=_TASK if task else "")

@@ -5,9 +5,9 @@ from typing import Any
 
 from huggingface_hub import ModelHubMixin, snapshot_download
 
-from avblocks.checkpoint import _folder
-from avblocks.checkpoint._numbers import numbers_of
-from avblocks.checkpoint.pretrained import check_can_save, from_pretrained, save_pretrained
+from avblocks.checkpoint.folder import CONFIG, WEIGHTS, check_free, write
+from avblocks.checkpoint.pretrained import contents, from_pretrained
+from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 
 
@@ -16,10 +16,12 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
 
     ``save_pretrained`` and ``push_to_hub`` write the folder that the function `save_pretrained`
     writes, and a short model card if there is none; ``from_pretrained`` takes such a folder, or the
-    name of a repository, whose two files it downloads in one revision.
+    name of a repository, whose two files it downloads in one revision. A head in the folder is
+    left out: the function `from_pretrained` loads it.
 
     Args:
         encoder: the encoder, built by `av_vit`.
+        front_end: makes the encoder's inputs, if it is to be saved too.
 
     Raises:
         ValueError: if `av_vit` builds no such encoder.
@@ -35,9 +37,9 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
         True
     """
 
-    def __init__(self, encoder: AVEncoder) -> None:
-        numbers_of(encoder)  # refused here, before the library's methods touch a folder
-        self.encoder = encoder
+    def __init__(self, encoder: AVEncoder, front_end: FrontEnd | None = None) -> None:
+        contents(encoder, front_end=front_end)  # refused before the library touches a folder
+        self.encoder, self.front_end = encoder, front_end
 
     def save_pretrained(self, save_directory: str | Path, **others: Any) -> str | None:
         """Save as the function `save_pretrained` does; `ModelHubMixin` has the other arguments.
@@ -47,8 +49,9 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
             OSError: as there.
         """
         # Here, since the library removes a `config.json` before its hook is called.
-        check_can_save(self.encoder, save_directory)
-        config = Path(save_directory) / _folder.CONFIG
+        check_free(Path(save_directory))
+        contents(self.encoder, front_end=self.front_end)
+        config = Path(save_directory) / CONFIG
         before = config.read_bytes() if config.is_file() else None
         try:
             return super().save_pretrained(save_directory, **others)
@@ -57,7 +60,8 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
                 config.write_bytes(before)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_pretrained(self.encoder, save_directory)
+        sections, state = contents(self.encoder, front_end=self.front_end)
+        write(save_directory, state=state, sections=sections)
 
     @classmethod
     def _from_pretrained(
@@ -71,7 +75,8 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
         token: str | bool | None,
         **others: Any,
     ) -> "HubEncoder":
-        if unknown := others.keys() - {"proxies", "resume_download"}:  # those of older versions
+        # Those of older versions, and a section of our configuration that the library passes on.
+        if unknown := others.keys() - {"proxies", "resume_download", "encoder"}:
             raise TypeError(f"from_pretrained takes no {sorted(unknown)}")
         folder = Path(model_id)
         if not folder.is_dir():
@@ -82,6 +87,7 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
                 force_download=force_download,
                 local_files_only=local_files_only,
                 token=token,
-                allow_patterns=[_folder.CONFIG, _folder.WEIGHTS],
+                allow_patterns=[CONFIG, WEIGHTS],
             )
-        return cls(from_pretrained(folder))
+        found = from_pretrained(folder)
+        return cls(found.encoder, front_end=found.front_end)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from avblocks.checkpoint._folder import whole_weights
+from avblocks.checkpoint.folder import weights_of
 
 State = dict[str, Tensor]
 """Tensors by the names that a model or a file has for them."""
@@ -46,7 +46,7 @@ def read_state(path: str | Path) -> State:
     """
     path = Path(path)
     if path.is_dir():
-        path = whole_weights(path)
+        path = weights_of(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     content = _load(path)

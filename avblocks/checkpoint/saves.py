@@ -1,12 +1,11 @@
-"""Checkpoints that are either whole or not there.
+"""Atomic checkpoints of a run, each with a checksum.
 
-A checkpoint is written under a temporary name in its own folder, forced to disk and renamed.
-Its size and sha256 stand in a manifest beside it, renamed first: no format notices a flipped
-bit by itself. The older checkpoints go only after the new one is whole.
+A checkpoint is written under a temporary name in its folder, forced to disk and renamed. A manifest
+beside it, renamed first, holds its size and sha256: no file format detects a flipped bit by itself.
+Older checkpoints are removed only once the new one is complete.
 """
 
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avblocks.files import fingerprint, sync
+from avblocks.files import fingerprint, replacing, write_text
 
 PLAIN = (Tensor, str, int, float, bool, bytes, type(None))
 
@@ -27,7 +26,7 @@ def save(state: dict[str, Any], folder: Path, *, step: int, keep: int = 2) -> Pa
     Args:
         state: Tensors and plain values, in dicts, lists and tuples.
         folder: Where the checkpoints are.
-        step: Optimiser steps behind this state; it names the file.
+        step: Optimizer steps behind this state; it names the file.
         keep: How many to keep.
 
     Returns:
@@ -53,7 +52,7 @@ def save(state: dict[str, Any], folder: Path, *, step: int, keep: int = 2) -> Pa
 
 
 def latest(folder: Path, *, report: Callable[[str], object] = print) -> Path | None:
-    """Return the newest whole checkpoint, or None; damaged ones are reported and passed over."""
+    """Return the newest complete checkpoint, or None; damaged ones are reported and skipped."""
     for path in _paths(folder):
         fault = _fault(path)
         if fault is None:
@@ -63,12 +62,12 @@ def latest(folder: Path, *, report: Callable[[str], object] = print) -> Path | N
 
 
 def exists(folder: Path) -> bool:
-    """Return whether the folder holds any checkpoint, whole or not."""
+    """Return whether the folder holds any checkpoint, complete or damaged."""
     return bool(_paths(folder))
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint into memory; no code in it is ever run.
+    """Read a checkpoint into memory without running any code in it.
 
     Raises:
         ValueError: If it is damaged, or holds code.
@@ -83,28 +82,17 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def step_of(path: Path) -> int:
-    """Return the optimiser steps behind a checkpoint."""
+    """Return the optimizer steps behind a checkpoint."""
     return int(path.stem.removeprefix("step-"))
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed save left behind."""
-    for path in folder.glob("step-*.tmp"):
+    """Remove the temporary files and manifests that killed saves left behind."""
+    for path in folder.glob(".step-*.tmp"):
         path.unlink()
     for path in folder.glob("step-*.json"):
         if not path.with_suffix(".ckpt").exists():
             path.unlink()
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file so that a kill leaves the old one or the new one."""
-    tmp = path.with_name(path.name + ".tmp")
-    with tmp.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    tmp.replace(path)
-    sync(path.parent)
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -117,18 +105,12 @@ def _manifest(path: Path) -> Path:
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
-    tmp = path.with_name(path.name + ".tmp")
-    try:
-        with tmp.open("wb") as file:
+    with replacing(path) as half:
+        # Given a name, torch.save writes it into the file.
+        with half.open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        # The manifest goes first: a checkpoint that can be seen always has its hash beside it.
-        replace_text(_manifest(path), json.dumps(fingerprint(tmp)))
-        tmp.replace(path)
-    finally:
-        tmp.unlink(missing_ok=True)
-    sync(path.parent)
+        # The manifest goes first: every checkpoint that is visible has its checksum beside it.
+        write_text(_manifest(path), json.dumps(fingerprint(half)))
 
 
 def _fault(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Clips of sound and picture, and the way from files to batches."""
+"""Clips of images and audio, and the way from files to batches."""
 
 from avblocks.data.batch import AVBatch as AVBatch
 from avblocks.data.batch import Skipped as Skipped
@@ -19,9 +19,11 @@ from avblocks.data.frontend import FrontEnd as FrontEnd
 from avblocks.data.groups import FixedGroups as FixedGroups
 from avblocks.data.groups import Groups as Groups
 from avblocks.data.groups import RandomGroups as RandomGroups
+from avblocks.data.groups import mismatched_pairs as mismatched_pairs
 from avblocks.data.groups import paired as paired
-from avblocks.data.groups import strangers as strangers
 from avblocks.data.keyed import KeyedBatches as KeyedBatches
+from avblocks.data.mismatch import AUDIO as AUDIO
+from avblocks.data.mismatch import with_audio as with_audio
 from avblocks.data.mixture import Mixture as Mixture
 from avblocks.data.mixture import MixtureDataset as MixtureDataset
 from avblocks.data.mixture import mix as mix
@@ -29,11 +31,10 @@ from avblocks.data.mixture import swap as swap
 from avblocks.data.mixup import Mixup as Mixup
 from avblocks.data.mixup import smooth as smooth
 from avblocks.data.read import read_clip as read_clip
+from avblocks.data.skipped import SkippedFiles as SkippedFiles
 from avblocks.data.transforms import Normalize as Normalize
 from avblocks.data.transforms import apply_gain as apply_gain
 from avblocks.data.transforms import flip_images as flip_images
 from avblocks.data.write import write_clip as write_clip
 from avblocks.data.write import write_picture as write_picture
 from avblocks.data.write import write_wave as write_wave
-from avblocks.seed import sample_generator as sample_generator
-from avblocks.seed import sample_seed as sample_seed

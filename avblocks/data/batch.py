@@ -1,9 +1,10 @@
 """Batches of clips, as they leave the workers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, SupportsIndex
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -61,24 +62,24 @@ class AVBatch:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> "AVBatch":
-        """Return the batch of some of its clips: ``batch[:6]``, ``batch[0::2]``, ``batch[3]``.
+    def __iter__(self) -> Iterator["AVBatch"]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, rows: SupportsIndex | slice | Sequence[int] | Tensor) -> "AVBatch":
+        """Return a batch of selected clips: ``batch[:6]``, ``batch[0::2]``, ``batch[[2, 0]]``.
 
         Args:
-            rows: A slice, an index (for a batch of one clip), several indices, or a mask.
+            rows: A slice, an index (which gives a batch of one clip), a list of indices or a
+                boolean mask.
 
         Raises:
             IndexError: If there is no such clip.
         """
-        count = len(self)
-        if isinstance(rows, slice):
-            indices = list(range(count)[rows])
-        elif isinstance(rows, Tensor) and rows.dtype == torch.bool:
-            indices = rows.nonzero().flatten().tolist()
-        elif isinstance(rows, Tensor | Sequence):
-            indices = [range(count)[int(row)] for row in rows]
+        if isinstance(rows, Tensor):
+            where: Any = rows.numpy(force=True)
         else:
-            indices = [range(count)[rows]]
+            where = list(rows) if isinstance(rows, Sequence) else rows
+        indices = np.atleast_1d(np.arange(len(self))[where]).tolist()
         # A slice of a tensor is a view, and needs no indices on its device.
         forward = isinstance(rows, slice) and (rows.step or 1) > 0
         part = self.map(lambda tensor: tensor[rows if forward else indices])

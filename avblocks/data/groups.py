@@ -120,29 +120,44 @@ def paired(clips: ClipSet, pairs: PairSet) -> FixedGroups:
     return FixedGroups(tuple((place[first], place[second]) for first, second in ids))
 
 
-def strangers(clips: ClipSet, fits: Callable[[int, int], bool] | None = None) -> FixedGroups:
-    """Pair each clip with the next one that is of other classes: to test with a wrong sound.
+def unlike_classes(clips: ClipSet) -> Callable[[int, int], bool]:
+    """Return a function of two indices: whether the clips have no class in common."""
+    labels = [set(item.labels) for item in clips.items]
+    return lambda first, second: not labels[first] & labels[second]
+
+
+def mismatched_pairs(
+    clips: ClipSet, unlike: Callable[[int, int], bool] | None = None
+) -> FixedGroups:
+    """Pair each clip with the next one of another file and other classes, to lend its audio.
+
+    `with_audio` plays the audio of the second clip of a pair to the image of the first.
 
     Args:
-        clips: The data set.
-        fits: Whether the second of two places is a stranger to the first; if not given, whether
-            they share no class.
+        clips: The data set; without classes, all clips of other files are mismatched.
+        unlike: A further condition on the indices of two clips; `scene_mismatched` gives one for
+            scenes, where several classes share a timbre.
 
     Raises:
-        ValueError: If a clip has no stranger.
+        ValueError: If no other clip fits one.
 
     >>> from avblocks.data.datasets.clipset import Item
-    >>> items = tuple(Item(id=str(n), path="", labels=(n // 2,)) for n in range(4))
-    >>> strangers(ClipSet(name="demo", items=items)).places
+    >>> items = tuple(Item(id=str(n), path=f"{n}.mp4", labels=(n // 2,)) for n in range(4))
+    >>> mismatched_pairs(ClipSet(name="demo", items=items)).places
     ((0, 2), (1, 2), (2, 0), (3, 0))
     """
-    labels = [set(item.labels) for item in clips.items]
-    fits = fits or (lambda one, other: not labels[one] & labels[other])
+    items, differ = clips.items, unlike_classes(clips)
+
+    def fits(one: int, other: int) -> bool:
+        apart = items[one].path != items[other].path and differ(one, other)
+        return apart and (unlike is None or unlike(one, other))
+
     pairs = []
     for first in range(len(clips)):
-        others = (place % len(clips) for place in range(first + 1, first + len(clips)))
-        second = next((place for place in others if fits(first, place)), None)
+        others = (index % len(clips) for index in range(first + 1, first + len(clips)))
+        second = next((index for index in others if fits(first, index)), None)
         if second is None:
-            raise ValueError(f"{clips.items[first].path}: all other clips are of its classes")
+            path = items[first].path
+            raise ValueError(f"{path}: no clip of another file and of other classes fits it")
         pairs.append((first, second))
     return FixedGroups(tuple(pairs))

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 
 from avblocks.data.clip import ClipError
-from avblocks.data.datasets._disk import PICTURES, SOUNDS
+from avblocks.data.datasets.disk import PICTURES, SOUNDS
 from avblocks.data.decode.image import decode_picture
 from avblocks.data.decode.media import Media, Sound, open_media, open_sound
 from avblocks.data.decode.packets import packets, sounds

@@ -118,5 +118,5 @@ def smooth(target: Float[Tensor, "b classes"], *, smoothing: float) -> Float[Ten
                 [0.2500, 0.7500]])
     """
     require_share(smoothing=smoothing)
-    expect("target", target, "b classes")
+    expect(target=(target, "b classes"))
     return target * (1 - smoothing) + smoothing / target.shape[1]

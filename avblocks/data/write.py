@@ -49,7 +49,7 @@ def write_clip(
             f"{path}: H.264 with sound needs frames of even sides and samples, "
             f"got frames {pictures.shape} and {len(samples)} samples"
         )
-    with replacing(path) as half, av.open(str(half), "w", format="mp4") as container:
+    with replacing(path, durable=False) as half, av.open(str(half), "w", format="mp4") as container:
         keys = keyframe_every or round(fps)
         _mux(container, pictures=pictures, samples=samples, fps=fps, rate=rate, keys=keys)
 
@@ -103,7 +103,7 @@ def write_picture(path: str | Path, picture: UInt8[np.ndarray, "height width *rg
         codec.options = {"qmin": "1", "qmax": "2"}
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=pixels)
     frame.pts = 0
-    with replacing(path) as half:
+    with replacing(path, durable=False) as half:
         half.write_bytes(b"".join(bytes(p) for p in (*codec.encode(frame), *codec.encode(None))))
 
 
@@ -130,7 +130,11 @@ def wave_writer(path: str | Path, *, rate: int) -> Iterator[Callable[[Samples], 
     Yields:
         What takes the next samples.
     """
-    with replacing(path) as half, half.open("wb") as raw, wave.open(raw, "wb") as file:
+    with (
+        replacing(path, durable=False) as half,
+        half.open("wb") as raw,
+        wave.open(raw, "wb") as file,
+    ):
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)

@@ -1,3 +1,3 @@
-"""Models as pictures, drawn from their modules."""
+"""Diagrams of models, drawn from their modules."""
 
 from avblocks.diagram.architecture import architecture as architecture

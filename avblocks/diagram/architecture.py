@@ -9,7 +9,7 @@ from typing import cast
 from torch import nn
 
 from avblocks.decoder import Decoder
-from avblocks.diagram._drawing import Drawing, Lines
+from avblocks.diagram.drawing import Drawing, Lines
 from avblocks.encoder import AVEncoder
 from avblocks.fusion import DenseFusion, FactorizedFusion, FusionBlock, TokenFusion
 from avblocks.mae import AVMAE
@@ -18,11 +18,11 @@ from avblocks.nn.vit import ViT
 
 
 def architecture(model: AVEncoder | AVMAE) -> str:
-    """Draw a model from its modules, as an SVG with a white ground of its own.
+    """Draw a model from its modules, as an SVG with a white background.
 
-    Image, fusion and audio are seen from left to right, the layers downwards; neighbouring layers
-    that are built alike are drawn once. An arrow from one stream to another is what a block reads
-    beside its own tokens: at a fusion layer, tokens as they were before it.
+    Image, fusion and audio are drawn from left to right, the layers downwards; neighboring layers
+    of the same structure are drawn once. An arrow from one stream to another shows what a block
+    reads besides its stream's tokens: at a fusion layer, the tokens before it.
 
     Args:
         model: an encoder, or a masked autoencoder with its decoders, on any device, even "meta".
@@ -31,7 +31,7 @@ def architecture(model: AVEncoder | AVMAE) -> str:
         The text of an SVG file.
 
     Raises:
-        ValueError: if it is a model of another kind.
+        ValueError: if the model is of another kind.
 
     Example:
         >>> from avblocks import av_vit
@@ -74,7 +74,7 @@ def _input(vit: ViT) -> Lines:
 
 
 def _alike(encoder: AVEncoder) -> Iterator[tuple[list[int], dict[str, Lines]]]:
-    """Layers that are built alike, one after another, and their boxes."""
+    """Runs of layers of the same structure, and their boxes."""
     for boxes, layers in groupby(range(encoder.depth), partial(_layer, encoder)):
         yield list(layers), boxes
 

@@ -1,4 +1,4 @@
-"""Fusion tokens meet two modalities."""
+"""Fusion: interactions of fusion tokens with two modalities."""
 
 from avblocks.fusion.aggregate import Aggregator as Aggregator
 from avblocks.fusion.attention import Attends as Attends

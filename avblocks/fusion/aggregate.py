@@ -1,4 +1,4 @@
-"""Fusion-token aggregators: a few tokens that summarise one modality."""
+"""Fusion-token aggregators: a few tokens that summarize one modality."""
 
 import torch
 from jaxtyping import Float
@@ -31,11 +31,11 @@ class Aggregator(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"] | None
     ) -> Float[Tensor, "b n d"]:
-        """What the tokens read from ``source``; there is no residual."""
+        """Attention of the tokens to ``source``; there is no residual."""
         return torch.zeros_like(tokens) if source is None else self.attn(tokens, source)
 
     def attention(
         self, tokens: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
     ) -> Float[Tensor, "b h n n_s"]:
-        """How much each token reads from each of ``source``, in shares that sum to 1."""
+        """Attention weights of each token over ``source``, which sum to 1."""
         return self.attn.attention(tokens, source)

@@ -1,4 +1,4 @@
-"""What the fusion tokens look at: the attention maps of the fusions."""
+"""Attention maps of the fusions."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -9,11 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class FusionAttention:
-    """How much each fusion token reads from each image and audio token, ``None`` if missing.
+    """Attention weights of the fusion tokens over image and audio tokens, ``None`` if missing.
 
     Attributes:
-        image: shares of the image tokens, for each head.
-        audio: shares of the audio tokens, for each head.
+        image: weights of the image tokens, for each head.
+        audio: weights of the audio tokens, for each head.
     """
 
     image: Float[Tensor, "b h n_f n_v"] | None
@@ -22,7 +22,7 @@ class FusionAttention:
 
 @runtime_checkable
 class Attends(Protocol):
-    """A fusion that can say what its fusion tokens look at; all three of the package can."""
+    """Protocol of a fusion with attention maps, as all three of the package have."""
 
     def attention(
         self,
@@ -31,5 +31,5 @@ class Attends(Protocol):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> FusionAttention:
-        """How much each fusion token reads from each token of the two modalities."""
+        """Attention weights of the fusion tokens over the tokens of both modalities."""
         ...

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from avblocks.fusion.attention import Attends, FusionAttention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
-from avblocks.shapes import expect, require_above_zero, require_positive, require_share
+from avblocks.nn.norm import layer_norm
+from avblocks.shapes import expect
 
 
 class Fusion(Protocol):
-    """What any fusion looks like: fusion tokens meet two modalities, either of them optional.
+    """Protocol of a fusion of fusion tokens with two modalities, either of them optional.
 
-    The modalities are keyword-only, so that they are never swapped by position.
+    The modalities are keyword-only, so that they cannot be swapped by position.
     """
 
     def __call__(
@@ -24,7 +25,7 @@ class Fusion(Protocol):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
-        """What the fusion tokens have read, without a residual."""
+        """The update of the fusion tokens, without a residual."""
         ...
 
 
@@ -32,7 +33,7 @@ class FusionBlock(nn.Module):
     """Norms, interaction, residual and MLP around one of the fusions.
 
     As in the reference, whose released weights need it, the residual of the interaction starts at
-    the *normalised* fusion tokens; the MLP after it is pre-norm as usual.
+    the *normalized* fusion tokens; the MLP after it is pre-norm as usual.
 
     Args:
         dim: width of a token.
@@ -63,14 +64,11 @@ class FusionBlock(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        require_positive(dim=dim)
-        require_share(drop_path=drop_path)
-        require_above_zero(norm_eps=norm_eps)
-        self.norm_fusion = nn.LayerNorm(dim, eps=norm_eps)
-        self.norm_image = nn.LayerNorm(dim, eps=norm_eps)
-        self.norm_audio = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm_fusion = layer_norm(dim, norm_eps=norm_eps)
+        self.norm_image = layer_norm(dim, norm_eps=norm_eps)
+        self.norm_audio = layer_norm(dim, norm_eps=norm_eps)
         self.interaction = interaction
-        self.norm_mlp = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm_mlp = layer_norm(dim, norm_eps=norm_eps)
         self.mlp = Mlp(dim, ratio=mlp_ratio)
         self.drop_path = DropPath(drop_path)
 
@@ -88,8 +86,7 @@ class FusionBlock(nn.Module):
             image=None if image is None else self.norm_image(image),
             audio=None if audio is None else self.norm_audio(audio),
         )
-        b, n_f, d = fusion.shape
-        expect("what the interaction reads", read, "b n_f d", b=b, n_f=n_f, d=d)
+        expect(fusion=(fusion, "b n_f d"), read=(read, "b n_f d"))
         fusion = fusion + self.drop_path(read)
         return fusion + self.drop_path(self.mlp(self.norm_mlp(fusion)))
 
@@ -100,14 +97,14 @@ class FusionBlock(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> FusionAttention:
-        """How much each fusion token reads from each token of the two modalities.
+        """Attention weights of the fusion tokens over the tokens of both modalities.
 
         Raises:
-            ValueError: if the interaction is one of your own without a method ``attention``.
+            ValueError: if the interaction has no method ``attention``.
         """
         if not isinstance(self.interaction, Attends):
             name = type(self.interaction).__name__
-            raise ValueError(f"{name} has no method `attention`, which its maps would come from")
+            raise ValueError(f"{name} has no method `attention` to compute its maps with")
         return self.interaction.attention(
             self.norm_fusion(fusion),
             image=None if image is None else self.norm_image(image),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from avblocks.fusion.attention import FusionAttention
 from avblocks.nn.attention import attend, attention_weights
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, require_heads, share_of
+from avblocks.shapes import require_heads, share_of
 
 
 class DenseFusion(nn.Module):
@@ -27,7 +27,7 @@ class DenseFusion(nn.Module):
         dim: width of a token.
         num_heads: number of heads, a divisor of ``dim``.
         attn_ratio: width of queries and keys as a share of ``dim``. The logits are scaled by
-            (dim / num_heads)^-1/2 whatever the share, as in the reference.
+            (dim / num_heads)^-1/2 for every share, as in the reference.
         value_ratio: width of the values as a share of ``dim``; ``None`` means ``attn_ratio``.
 
     Raises:
@@ -49,10 +49,9 @@ class DenseFusion(nn.Module):
         value_ratio: float | None = None,
     ) -> None:
         super().__init__()
-        require_heads(dim, num_heads)
         attn_dim = share_of(dim, attn_ratio=attn_ratio)
         value_dim = attn_dim if value_ratio is None else share_of(dim, value_ratio=value_ratio)
-        for width in (attn_dim, value_dim):
+        for width in (dim, attn_dim, value_dim):
             require_heads(width, num_heads)
         self.dim, self.num_heads = dim, num_heads
         self.scale = (dim // num_heads) ** -0.5
@@ -74,15 +73,13 @@ class DenseFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
-        """What the fusion tokens read from all pairs; there is no residual."""
-        expect("fusion", fusion, "b n_f d", d=self.dim)
+        """Attention of the fusion tokens to all pairs; there is no residual."""
         q = self.q(fusion)
         halves = self.k.weight.chunk(2, dim=1), self.v.weight.chunk(2, dim=1)
         parts = []
-        for name, tokens, k, v in zip(("image", "audio"), (image, audio), *halves, strict=True):
+        for tokens, k, v in zip((image, audio), *halves, strict=True):
             if tokens is None:
                 continue
-            expect(name, tokens, "b n d", b=fusion.shape[0], d=self.dim)
             # The biases enter once, with the first half: the key's cancels in the softmax.
             k_bias, v_bias = (None, None) if parts else (self.k.bias, self.v.bias)
             k, v = F.linear(tokens, k, k_bias), F.linear(tokens, v, v_bias)
@@ -98,26 +95,22 @@ class DenseFusion(nn.Module):
     ) -> FusionAttention:
         """The two softmaxes, which are the marginals of the softmax over all pairs; each sums to 1.
 
-        What is read of a modality does not depend on the other one, in this layer alone.
+        Within this layer, the weights of a modality do not depend on the other one.
         """
-        expect("fusion", fusion, "b n_f d", d=self.dim)
         q = self.q(fusion)
         k_image, k_audio = self.k.weight.chunk(2, dim=1)
         return FusionAttention(
-            image=self._marginal(q, k_image, name="image", tokens=image),
-            audio=self._marginal(q, k_audio, name="audio", tokens=audio),
+            image=self._marginal(q, k_image, image),
+            audio=self._marginal(q, k_audio, audio),
         )
 
     def _marginal(
         self,
         q: Float[Tensor, "b n_f d_k"],
         k: Float[Tensor, "d_k d"],
-        *,
-        name: str,
         tokens: Float[Tensor, "b n d"] | None,
     ) -> Float[Tensor, "b h n_f n"] | None:
         if tokens is None:
             return None
-        expect(name, tokens, "b n d", b=q.shape[0], d=self.dim)
         # The key's bias cancels.
         return attention_weights(q, F.linear(tokens, k), num_heads=self.num_heads, scale=self.scale)

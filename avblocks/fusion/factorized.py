@@ -10,24 +10,23 @@ from torch import Tensor, nn
 from avblocks.fusion.aggregate import Aggregator
 from avblocks.fusion.attention import FusionAttention
 from avblocks.fusion.dense import DenseFusion
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import expect, require
 
 
 def require_num_tokens(num_tokens: tuple[int, int, int]) -> None:
     """Raise a ``ValueError`` unless there are three counts, each above zero."""
     fits = isinstance(num_tokens, Sequence) and len(num_tokens) == 3
+    fits = fits and all(isinstance(count, int) and count > 0 for count in num_tokens)
     require(fits, "num_tokens", num_tokens, "three positive integers")
-    for count in num_tokens:
-        require_positive(num_tokens=count)
 
 
 class FactorizedFusion(nn.Module):
     """The released models' fusion: aggregate each modality, then fuse all pairs of aggregates.
 
     Of the fusion tokens, the first are fusion tokens proper, then come the aggregation tokens of
-    the image and those of the audio. The aggregation tokens read their modality; the fusion tokens
-    attend to all pairs of what those have read (query and key width ``attn_ratio``, full values).
-    A missing modality is an empty set: its aggregation tokens read zeros and pair as zeros.
+    the image and those of the audio. The aggregation tokens attend to their modality; the fusion
+    tokens attend to all pairs of the aggregates (query and key width ``attn_ratio``, full values).
+    A missing modality is an empty set: its aggregates are zeros, also in the pairs.
 
     Args:
         dim: width of a token.
@@ -68,9 +67,8 @@ class FactorizedFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
-        """What fusion and aggregation tokens have read; there is no residual."""
-        expect("fusion", fusion, "b n_f d", n_f=sum(self.num_tokens))
-        tokens, of_image, of_audio = fusion.split(self.num_tokens, dim=1)
+        """Updates of fusion and aggregation tokens; there is no residual."""
+        tokens, of_image, of_audio = self._split(fusion)
         of_image = self.image_aggregator(of_image, image)
         of_audio = self.audio_aggregator(of_audio, audio)
         tokens = self.pairs(
@@ -87,14 +85,13 @@ class FactorizedFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> FusionAttention:
-        """How much each token reads from each token of the modalities, in shares that sum to 1.
+        """Attention weights over the tokens of the modalities, which sum to 1.
 
-        The aggregation tokens read theirs at first hand, and nothing of the other modality. The
-        fusion tokens proper read what those have read: their shares of an aggregate are handed on
-        by the aggregate's, averaged over its heads, which its projection mixes.
+        The aggregation tokens attend to their modality directly, and not to the other one. The
+        weights of the fusion tokens proper are those over the aggregates, multiplied by the
+        aggregates' weights, averaged over the heads of the aggregation, which its projection mixes.
         """
-        expect("fusion", fusion, "b n_f d", n_f=sum(self.num_tokens))
-        tokens, of_image, of_audio = fusion.split(self.num_tokens, dim=1)
+        tokens, of_image, of_audio = self._split(fusion)
         pairs = self.pairs.attention(
             tokens,
             image=None if image is None else self.image_aggregator(of_image, image),
@@ -110,6 +107,10 @@ class FactorizedFusion(nn.Module):
             to_audio = _through(pairs.audio, own, above=n_image, below=0)
         return FusionAttention(image=to_image, audio=to_audio)
 
+    def _split(self, fusion: Float[Tensor, "b n_f d"]) -> Sequence[Float[Tensor, "b _ d"]]:
+        expect(fusion=(fusion, "b n_f d"), n_f=sum(self.num_tokens))
+        return fusion.split(self.num_tokens, dim=1)
+
 
 def _through(
     pairs: Float[Tensor, "b h n_f n_k"],
@@ -118,6 +119,6 @@ def _through(
     above: int,
     below: int,
 ) -> Float[Tensor, "b h n_all n"]:
-    """Rows of the fusion tokens, through the aggregation tokens, whose own rows follow."""
-    handed_on = pairs @ own.mean(dim=1, keepdim=True)
-    return torch.cat((handed_on, F.pad(own, (0, 0, above, below))), dim=2)
+    """Rows of the fusion tokens through the aggregates, then the rows of the aggregates."""
+    fused = pairs @ own.mean(dim=1, keepdim=True)
+    return torch.cat((fused, F.pad(own, (0, 0, above, below))), dim=2)

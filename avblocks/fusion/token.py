@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from avblocks.fusion.attention import FusionAttention
 from avblocks.nn.attention import CrossAttention
-from avblocks.shapes import expect
 
 
 class TokenFusion(nn.Module):
@@ -42,8 +41,8 @@ class TokenFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> Float[Tensor, "b n_f d"]:
-        """What the fusion tokens read from both modalities; there is no residual."""
-        sources = self._sources(fusion, image=image, audio=audio)
+        """Attention of the fusion tokens to both modalities; there is no residual."""
+        sources = [tokens for tokens in (image, audio) if tokens is not None]
         return self.attn(fusion, torch.cat(sources, dim=1)) if sources else torch.zeros_like(fusion)
 
     def attention(
@@ -53,8 +52,8 @@ class TokenFusion(nn.Module):
         image: Float[Tensor, "b n_v d"] | None,
         audio: Float[Tensor, "b n_a d"] | None,
     ) -> FusionAttention:
-        """How much each fusion token reads from each token, in shares that sum to 1 over both."""
-        sources = self._sources(fusion, image=image, audio=audio)
+        """Attention weights of the fusion tokens, which sum to 1 over both modalities."""
+        sources = [tokens for tokens in (image, audio) if tokens is not None]
         if not sources:
             return FusionAttention(image=None, audio=None)
         weights = self.attn.attention(fusion, torch.cat(sources, dim=1))
@@ -63,18 +62,3 @@ class TokenFusion(nn.Module):
             image=None if image is None else next(parts),
             audio=None if audio is None else next(parts),
         )
-
-    def _sources(
-        self,
-        fusion: Float[Tensor, "b n_f d"],
-        *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
-    ) -> list[Tensor]:
-        """What there is to attend to."""
-        sources = []
-        for name, tokens in (("image", image), ("audio", audio)):
-            if tokens is not None:
-                expect(name, tokens, "b n d", b=fusion.shape[0], d=self.attn.dim)
-                sources.append(tokens)
-        return sources

@@ -1,4 +1,4 @@
-"""Heads: from tokens to answers."""
+"""Task heads: from tokens to classes, maps and masks, and their losses."""
 
 from avblocks.heads.balance import balanced_bias as balanced_bias
 from avblocks.heads.balance import balanced_loss as balanced_loss

@@ -1,4 +1,4 @@
-"""Losses over classes, rare and frequent ones, and the bias that fits them."""
+"""Class-balanced classification losses, and the initial bias that matches them."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ def class_frequency(targets: Float[Tensor, "b classes"]) -> Float[Tensor, " clas
     """Share of the samples that have each class.
 
     Args:
-        targets: 1 for each class of a sample, else 0, of a whole training set.
+        targets: multi-hot labels of a whole training set.
 
     Raises:
         ValueError: if there is no sample.
@@ -21,7 +21,7 @@ def class_frequency(targets: Float[Tensor, "b classes"]) -> Float[Tensor, " clas
         >>> class_frequency(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
         tensor([0.7500, 0.5000])
     """
-    expect("targets", targets, "b classes")
+    expect(targets=(targets, "b classes"))
     require(len(targets) > 0, "targets", len(targets), "at least one sample")
     return targets.mean(dim=0)
 
@@ -29,11 +29,11 @@ def class_frequency(targets: Float[Tensor, "b classes"]) -> Float[Tensor, " clas
 def balanced_bias(
     frequency: Float[Tensor, " classes"], *, multilabel: bool, floor: float = 1e-3
 ) -> Float[Tensor, " classes"]:
-    """Bias with which a head of zero weights predicts the classes' frequencies.
+    """Bias with which a head of zero weights predicts the class frequencies.
 
-    With several classes a sample, the log odds ``log((p + floor) / (1 - p + floor))``, which a
-    sigmoid undoes; with one, ``log(p + floor)``, which a softmax undoes. The reference takes the
-    log odds for both: for its 309 classes, of 0.3 % each, the two differ by 0.003.
+    With several classes a sample, the log odds ``log((p + floor) / (1 - p + floor))``, the inverse
+    of a sigmoid; with one, ``log(p + floor)``, the inverse of a softmax. The reference takes the
+    log odds for both: for its 309 classes, of 0.3% each, the two differ by 0.003.
 
     Args:
         frequency: share of the samples that have each class.
@@ -60,18 +60,18 @@ def balanced_loss(
     frequency: Float[Tensor, " classes"] | None = None,
     multilabel: bool = False,
 ) -> Float[Tensor, ""]:
-    """Cross entropy of soft targets, or binary cross entropy, with rare classes weighing more.
+    """Cross entropy of soft targets, or binary cross entropy, with more weight on rare classes.
 
     With frequencies each class's loss is divided by its frequency. The weights are scaled to a mean
     of 1, over the samples in cross entropy and over the classes in binary cross entropy, so that
     the learning rate keeps its meaning and equal frequencies give the plain loss. A class of
     frequency 0 is left out, of the softmax too (reference).
 
-    The reference divides after the mean over classes where a sample has one class, which weighs
-    nothing; here it does what the paper says.
+    Where a sample has one class, the reference divides after the mean over classes, which has no
+    effect; here the loss follows the paper.
 
     Args:
-        logits: a row a sample.
+        logits: one row a sample.
         target: shares of the classes that sum to 1 a row or, in ``multilabel``, each in [0, 1].
         frequency: share of the training samples that have each class.
         multilabel: binary cross entropy, the mean over samples and classes.
@@ -86,10 +86,8 @@ def balanced_loss(
         >>> balanced_loss(logits, target, frequency=torch.tensor([0.25, 0.75]))
         tensor(0.2539)
     """
-    expect("logits", logits, "b classes")
-    expect("target", target, "b classes", b=logits.shape[0], classes=logits.shape[1])
-    if frequency is not None:
-        expect("frequency", frequency, "classes", classes=logits.shape[1])
+    shares = {} if frequency is None else {"frequency": (frequency, "classes")}
+    expect(logits=(logits, "b classes"), target=(target, "b classes"), **shares)
     if frequency is None:
         plain = F.binary_cross_entropy_with_logits if multilabel else F.cross_entropy
         return plain(logits, target)

@@ -1,4 +1,4 @@
-"""Classification: one linear head a stream, their logits averaged."""
+"""Classification heads: one linear head a stream, with averaged logits."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.pool import AttentivePool, MeanPool
 from avblocks.nn.init import xavier
@@ -31,7 +32,7 @@ class Logits:
 
     @property
     def mean(self) -> Float[Tensor, "b classes"]:
-        """The average over the streams that are there: the paper's score."""
+        """The average over the streams that are given: the paper's score."""
         streams = [x for x in (self.image, self.audio, self.fusion) if x is not None]
         return torch.stack(streams).mean(dim=0)
 
@@ -61,15 +62,15 @@ class StreamHead(nn.Module):
     def reset_parameters(self) -> None:
         """Xavier-uniform weights, zero biases.
 
-        These are the reference's. The scale is not free: `LARS` steps in proportion to a weight's
-        norm, so MAE's deviation of 0.01 would want another learning rate.
+        As in the reference. The scale matters: `LARS` steps in proportion to a weight's norm, so
+        MAE's standard deviation of 0.01 would need another learning rate.
         """
         xavier(self.linear)
 
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b classes"]:
         """Logits of a stream."""
         pooled = self.pool(tokens)
-        expect("pooled tokens", pooled, "b d", d=self.linear.in_features)
+        expect(**{"pooled tokens": (pooled, "b d")}, d=self.linear.in_features)
         return self.linear(self.norm(pooled))
 
 
@@ -82,7 +83,7 @@ class Classifier(nn.Module):
         fusion: head of the fusion tokens.
 
     Raises:
-        ValueError: if the heads differ in their classes.
+        ValueError: if the heads differ in the number of classes.
 
     Example:
         >>> from avblocks import av_vit
@@ -100,7 +101,7 @@ class Classifier(nn.Module):
         self.image, self.audio, self.fusion = image, audio, fusion
 
     def forward(self, tokens: AVTokens) -> Logits:
-        """Logits of the streams that are there."""
+        """Logits of the streams that are given."""
         return Logits(
             image=None if tokens.image is None else self.image(tokens.image),
             audio=None if tokens.audio is None else self.audio(tokens.audio),
@@ -108,6 +109,7 @@ class Classifier(nn.Module):
         )
 
 
+@builder
 def classifier(
     dim: int,
     *,
@@ -121,8 +123,8 @@ def classifier(
     Args:
         dim: width of a token.
         num_classes: number of classes.
-        batch_norm: norm the pooled tokens without learned scale (epsilon 1e-6): the paper's linear
-            probe does, its fine-tuning does not.
+        batch_norm: normalize the pooled tokens without learned scale (epsilon 1e-6), as in the
+            paper's linear probe, but not in its fine-tuning.
         pooling: how a stream becomes one vector.
         num_heads: heads of the attentive pooling.
 

@@ -1,4 +1,4 @@
-"""Where the fusion tokens look: a map that needs no training of its own."""
+"""Attention maps of the fusion tokens over the image, without further training."""
 
 from typing import cast
 
@@ -17,16 +17,16 @@ def fusion_map(
     audio: Float[Tensor, "b 1 m t"] | None,
     layer: int,
 ) -> Float[Tensor, "b n_v"]:
-    """How much the fusion tokens of a layer read from each image patch, on average.
+    """Mean attention of the fusion tokens of a layer to each image patch.
 
-    In the dense and the factorized fusion the sound enters through the layers before: there the
-    map of layer 0 is the image's alone.
+    In the dense and the factorized fusion the audio enters through the layers before, so that the
+    map of layer 0 depends on the image alone.
 
     Args:
         encoder: an encoder with fusion at that layer.
-        image: pictures.
-        audio: spectrograms of their sounds, or ``None`` to see what is looked at in silence.
-        layer: which layer, from 0.
+        image: images.
+        audio: spectrograms, or ``None`` for the map without audio.
+        layer: index of the layer.
 
     Returns:
         The mean over heads and fusion tokens, aggregation tokens included.

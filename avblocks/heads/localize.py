@@ -1,10 +1,11 @@
-"""Where in the picture the sound comes from: similarity of image patches to the sound."""
+"""Sound localization head: similarity of image patches to the audio."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import Built
 from avblocks.nn.init import xavier
 from avblocks.shapes import expect, require, require_above_zero, require_positive, sides
 
@@ -12,16 +13,16 @@ from avblocks.shapes import expect, require, require_above_zero, require_positiv
 class Localizer(nn.Module):
     """Cosine similarity of each image patch to the mean of the audio tokens, both projected.
 
-    It is trained by `localization_loss` to tell the pairs of a batch from all others. An early
-    fusion makes that too easy: image tokens that have heard their sound tell whose they are
-    without showing where it comes from. Give it tokens of modalities encoded apart,
+    It is trained by `localization_loss` to separate the matched pairs of a batch from all others.
+    Early fusion makes that too easy: image tokens that have read the audio identify their pair
+    without showing where the sound comes from. Use tokens of modalities encoded separately,
     ``encoder(image=image, audio=None).image`` and ``encoder(image=None, audio=audio).audio``.
 
     Args:
         dim: width of a token.
-        dim_out: width of the space they are compared in (EZ-VSL, ECCV 2022: 512).
-        batch_norm: norm patches and sounds before the projections without learned scale (epsilon
-            1e-6), as a linear probe on frozen tokens does.
+        dim_out: width of the projections (EZ-VSL, ECCV 2022: 512).
+        batch_norm: normalize patches and audio before the projections without learned scale
+            (epsilon 1e-6), as a linear probe on frozen tokens does.
 
     Raises:
         ValueError: if a width is not positive.
@@ -36,6 +37,8 @@ class Localizer(nn.Module):
         super().__init__()
         require_positive(dim=dim, dim_out=dim_out)
         self.dim = dim
+        numbers = {"dim": dim, "dim_out": dim_out, "batch_norm": batch_norm}
+        self.built = Built("Localizer", numbers)
         self.image_norm, self.audio_norm = (
             nn.BatchNorm1d(dim, eps=1e-6, affine=False) if batch_norm else nn.Identity()
             for _ in range(2)
@@ -51,36 +54,35 @@ class Localizer(nn.Module):
     def forward(
         self, *, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
     ) -> Float[Tensor, "b n_v"]:
-        """Similarity, in [-1, 1], of each patch to the sound of its own clip."""
+        """Similarity, in [-1, 1], of each patch to the audio of its clip."""
         patches, sounds = self._project(image, audio)
         return torch.einsum("bnd,bd->bn", patches, sounds)
 
     def pairs(
         self, *, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
     ) -> Float[Tensor, "b b n_v"]:
-        """Similarity of each patch to every sound: of image i to sound j at ``[i, j]``."""
+        """Similarity of each patch to every audio: of image i to audio j at ``[i, j]``."""
         patches, sounds = self._project(image, audio)
         return torch.einsum("ind,jd->ijn", patches, sounds)
 
     def _project(
         self, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
     ) -> tuple[Float[Tensor, "b n_v d_out"], Float[Tensor, "b d_out"]]:
-        expect("image", image, "b n_v d", d=self.dim)
-        expect("audio", audio, "b n_a d", b=image.shape[0], d=self.dim)
+        expect(image=(image, "b n_v d"), audio=(audio, "b n_a d"), d=self.dim)
         patches = self.image_norm(image.flatten(0, 1)).unflatten(0, image.shape[:2])
-        sounds = self.audio_norm(audio.mean(dim=1))
+        pooled = self.audio_norm(audio.mean(dim=1))
         return (
             F.normalize(self.image_proj(patches), dim=-1),
-            F.normalize(self.audio_proj(sounds), dim=-1),
+            F.normalize(self.audio_proj(pooled), dim=-1),
         )
 
 
 def localization_loss(
     similarity: Float[Tensor, "b b n_v"], *, temperature: float = 0.03
 ) -> Float[Tensor, ""]:
-    r"""Multiple-instance contrast: the best patch of a pair against the best of all other pairs.
+    r"""Multiple-instance contrastive loss over the best patch of each pair.
 
-    With :math:`m_{ij}` the greatest similarity of a patch of image i to sound j, over the
+    With :math:`m_{ij}` the greatest similarity of a patch of image i to audio j, over the
     temperature, it is the mean over the batch and over both directions of
 
     .. math::
@@ -88,15 +90,15 @@ def localization_loss(
         -\log \frac{e^{m_{jj}}}{\sum_i e^{m_{ij}}}
 
     Args:
-        similarity: from `Localizer.pairs`, image i and sound j at ``[i, j]``.
-        temperature: what similarities are divided by.
+        similarity: from `Localizer.pairs`, image i and audio j at ``[i, j]``.
+        temperature: divisor of the similarities.
 
     Returns:
-        The loss; log(b) where nothing is told apart. The published one is the sum of the two
+        The loss; log(b) where all similarities are equal. The published one is the sum of the two
         directions, twice this.
 
     Raises:
-        ValueError: if the temperature is not above zero or there is one clip only.
+        ValueError: if the temperature is not above zero or there is only one clip.
 
     Source: EZ-VSL (Mo and Morgado, ECCV 2022, arXiv 2203.09324), temperature included.
 
@@ -107,7 +109,7 @@ def localization_loss(
     require_above_zero(temperature=temperature)
     count = len(similarity)
     require(count > 1, "similarity", count, "of at least two clips")
-    expect("similarity", similarity, "b b n_v", b=count)
+    expect(similarity=(similarity, "b b n_v"))
     logits = similarity.float().amax(dim=-1) / temperature
     own = torch.arange(count, device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
@@ -116,10 +118,10 @@ def localization_loss(
 def to_frame(
     patches: Float[Tensor, "b n_v"], *, grid: tuple[int, ...], size: int | tuple[int, ...]
 ) -> Float[Tensor, "b height width"]:
-    """A map over patches as one over pixels, bilinear between the middles of the patches.
+    """Upsample a map over patches to pixels, bilinear between the centers of the patches.
 
     Args:
-        patches: a value for each patch, row by row.
+        patches: one value a patch, in row-major order.
         grid: patches along the height and the width, such as ``encoder.image.grid(image)``.
         size: side, or (height, width), of the frame in pixels.
 
@@ -131,7 +133,7 @@ def to_frame(
         tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
     """
     rows, columns = sides(grid, axes=2, name="grid")
-    expect("patches", patches, "b n_v", n_v=rows * columns)
+    expect(patches=(patches, "b n_v"), n_v=rows * columns)
     maps = patches.view(-1, 1, rows, columns)
     size = sides(size, axes=2, name="size")
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)[:, 0]

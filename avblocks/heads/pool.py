@@ -1,4 +1,4 @@
-"""From a stream's tokens to one vector."""
+"""Pooling of a stream's tokens to one vector."""
 
 import torch
 from jaxtyping import Float
@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from avblocks.nn.attention import CrossAttention
 from avblocks.nn.mlp import Mlp
-from avblocks.shapes import expect, require_above_zero, require_heads
+from avblocks.nn.norm import layer_norm
+from avblocks.shapes import expect
 
 
 class MeanPool(nn.Module):
@@ -19,15 +20,15 @@ class MeanPool(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
         """Average over the tokens."""
-        expect("tokens", tokens, "b n d")
+        expect(tokens=(tokens, "b n d"))
         return tokens.mean(dim=1)
 
 
 class AttentivePool(nn.Module):
     """A learned query that cross-attends to the tokens, then an MLP; both with a residual.
 
-    As the attentive probes of CoCa and V-JEPA pool: the tokens are normed before the attention and
-    the MLP is pre-norm.
+    As in the attentive probes of CoCa and V-JEPA, the tokens are normalized before the attention
+    and the MLP is pre-norm.
 
     Args:
         dim: width of a token.
@@ -47,22 +48,20 @@ class AttentivePool(nn.Module):
         self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0, norm_eps: float = 1e-6
     ) -> None:
         super().__init__()
-        require_heads(dim, num_heads)
-        require_above_zero(norm_eps=norm_eps)
+        norm1 = layer_norm(dim, norm_eps=norm_eps)
         self.query = nn.Parameter(torch.empty(1, 1, dim))
-        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm1 = norm1
         self.attn = CrossAttention(dim, num_heads=num_heads)
-        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm2 = layer_norm(dim, norm_eps=norm_eps)
         self.mlp = Mlp(dim, ratio=mlp_ratio)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The query starts normal with a deviation of 0.02, as the fusion tokens do."""
+        """Normal query with a standard deviation of 0.02, as for the fusion tokens."""
         nn.init.normal_(self.query, std=0.02)
 
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
-        """What the query has read."""
-        expect("tokens", tokens, "b n d", d=self.query.shape[-1])
+        """The query after attention and MLP."""
         query = self.query.expand(len(tokens), -1, -1)
         pooled = query + self.attn(query, self.norm1(tokens))
         pooled = pooled + self.mlp(self.norm2(pooled))

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.heads.unet import ConvPair, kaiming
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import require, require_positive
 
 
 def kaiming_unbiased(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Kaiming-normal weights and zero biases, as the reference starts these convolutions."""
+    """Kaiming-normal weights and zero biases, as in the reference."""
     kaiming(*convolutions)
     for convolution in convolutions:
         if convolution.bias is not None:
@@ -23,10 +23,10 @@ class Rise(nn.Module):
     """Enlarge a map by a transposed convolution and merge it with others of the new size.
 
     Args:
-        channels: channels of the map, at least ``factor``; ``channels // factor`` stay.
-        width: channels that come out.
-        joins: channels of all maps that join it.
-        factor: how many times the sides grow.
+        channels: channels of the map, at least ``factor``; ``channels // factor`` after it.
+        width: channels of the output.
+        joins: channels of all maps that are merged in.
+        factor: factor of the upsampling.
 
     Raises:
         ValueError: if a number is impossible.
@@ -39,7 +39,7 @@ class Rise(nn.Module):
 
     def __init__(self, channels: int, *, width: int, joins: int = 0, factor: int = 2) -> None:
         super().__init__()
-        require_positive(channels=channels, factor=factor)
+        require_positive(factor=factor)
         require(channels >= factor, "channels", channels, f"at least the factor {factor}")
         kept = channels // factor
         self.up = nn.ConvTranspose2d(channels, kept, kernel_size=factor, stride=factor)
@@ -53,16 +53,16 @@ class Rise(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c height width"], *joins: Float[Tensor, "b _ rise_h rise_w"]
     ) -> Float[Tensor, "b d rise_h rise_w"]:
-        """The enlarged map, merged with those that join it."""
+        """The upsampled map, merged with the others."""
         return self.conv(torch.cat((self.up(x), *joins), dim=1))
 
 
 class Pyramid(nn.Module):
-    """From token maps of several depths, all of one grid, to one map of many times its sides.
+    """Upsampling pyramid over token maps of several depths, all of one grid.
 
-    The first map is the top. Each further one is enlarged to its level, whose sides are twice those
-    of the level above, and merged there with the level's condition (one vector for the whole map)
-    and with what came down. So the deepest tokens meet the finest level (reference,
+    The first map is the top. Each further one is upsampled to its level, whose sides are twice
+    those of the level above, and merged with the level's condition (one vector for the whole map)
+    and the output of the level above. The deepest tokens enter at the finest level (reference,
     ``models/avsegm.py``).
 
     Args:
@@ -98,17 +98,11 @@ class Pyramid(nn.Module):
         *,
         conditions: Sequence[Float[Tensor, "b _"]],
     ) -> Float[Tensor, "b c fine_h fine_w"]:
-        """The finest level.
+        """The map of the finest level.
 
         Raises:
-            ValueError: if there is not one map and one condition for each level, or one misfits.
+            ValueError: if there is not one map and one condition for each level.
         """
-        for name, given in (("maps", maps), ("conditions", conditions)):
-            require(len(given) == len(self.widths), name, len(given), f"{len(self.widths)} levels")
-        b, _, height, width = maps[0].shape
-        for x, condition, c in zip(maps, conditions, self.widths, strict=True):
-            expect("maps", x, "b d h w", b=b, d=self.dim, h=height, w=width)
-            expect("conditions", condition, "b c", b=b, c=c)
         x = self.top(torch.cat((maps[0], _spread(conditions[0], maps[0])), dim=1))
         levels = zip(self.laterals, self.rises, maps[1:], conditions[1:], strict=True)
         for lateral, rise, tokens, condition in levels:

@@ -1,4 +1,4 @@
-"""Segmentation of what sounds: a mask of the image from image tokens and mean audio tokens."""
+"""Audio-visual segmentation head: an image mask from image tokens and mean audio tokens."""
 
 import math
 from collections.abc import Sequence
@@ -8,23 +8,25 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
+from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.pyramid import Pyramid, kaiming_unbiased
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, require, require_above_zero, require_positive
+from avblocks.nn.norm import layer_norm
+from avblocks.shapes import expect, require, require_positive
 
 
 class Segmenter(nn.Module):
-    """Image tokens of several depths in a pyramid that the audio conditions (paper, section 4).
+    """Pyramid over image tokens of several depths, conditioned on the audio (paper, section 4).
 
-    The condition of each level is a projection, normalised and averaged, of the audio tokens after
-    the last layer (reference, ``models/avsegm.py``); the fusion tokens have done their work inside
-    the encoder and are not read. Both modalities are needed: silence is a silent waveform.
+    The condition of each level is a projection, normalized and averaged, of the audio tokens after
+    the last layer (reference, ``models/avsegm.py``); the fusion tokens are not read.
+    Both modalities are needed: for silence, give a silent waveform.
 
     Args:
         pyramid: over the image tokens; as many levels as depths.
         num_classes: 1 for a binary mask, else classes with the background, class 0.
-        depths: layers whose image tokens are read, that of the coarsest level first.
+        depths: layers whose image tokens are read, the coarsest level's first.
         patch: side of an image patch in pixels.
         hidden: channels between the last two convolutions.
         norm_eps: epsilon of the norms (reference: 1e-5).
@@ -55,14 +57,13 @@ class Segmenter(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(num_classes=num_classes, patch=patch, hidden=hidden)
-        require_above_zero(norm_eps=norm_eps)
         dim, widths = pyramid.dim, pyramid.widths
         fits = len(depths) == len(widths) and all(isinstance(d, int) and d >= 0 for d in depths)
         require(fits, "depths", depths, f"{len(widths)} layer indices from 0, one a level")
         self.depths, self.patch = tuple(depths), patch
-        self.norm_image = nn.ModuleList(nn.LayerNorm(dim, eps=norm_eps) for _ in widths)
+        self.norm_image = nn.ModuleList(layer_norm(dim, norm_eps=norm_eps) for _ in widths)
         self.project_audio = nn.ModuleList(nn.Linear(dim, width) for width in widths)
-        self.norm_audio = nn.ModuleList(nn.LayerNorm(width, eps=norm_eps) for width in widths)
+        self.norm_audio = nn.ModuleList(layer_norm(width, norm_eps=norm_eps) for width in widths)
         self.pyramid = pyramid
         self.hidden = nn.Conv2d(widths[-1], hidden, kernel_size=3, padding=1)
         self.pred = nn.Conv2d(hidden, num_classes, kernel_size=3, padding=1)
@@ -86,10 +87,12 @@ class Segmenter(nn.Module):
             ValueError: if a modality is missing or the tokens do not fit.
         """
         deepest = max(self.depths)
-        require(len(layers) > deepest, "layers", len(layers), f"more than {deepest} for the depths")
+        require(
+            len(layers) > deepest, "layers", len(layers), "more than {} for the depths", deepest
+        )
         audio = _given("audio", layers[-1].audio)
-        expect("audio", audio, "b n d", d=self.pyramid.dim)
-        maps = self._maps(layers, grid=grid, batch=len(audio))
+        expect(audio=(audio, "b n d"), d=self.pyramid.dim)
+        maps = self._maps(layers, grid=grid, batch=audio.shape[0])
         conditions = [
             norm(project(audio)).mean(dim=1)
             for norm, project in zip(self.norm_audio, self.project_audio, strict=True)
@@ -105,7 +108,7 @@ class Segmenter(nn.Module):
         maps = []
         for norm, depth in zip(self.norm_image, self.depths, strict=True):
             image = _given("image", layers[depth].image)
-            expect("image", image, "b n d", b=batch, n=rows * columns, d=self.pyramid.dim)
+            expect(image=(image, "b n d"), b=batch, n=rows * columns, d=self.pyramid.dim)
             maps.append(rearrange(norm(image), "b (i j) d -> b d i j", i=rows, j=columns))
         return maps
 
@@ -116,6 +119,7 @@ def _given(name: str, tokens: Float[Tensor, "b n d"] | None) -> Float[Tensor, "b
     return tokens
 
 
+@builder
 def segmenter(
     dim: int,
     *,
@@ -133,11 +137,11 @@ def segmenter(
         num_classes: 1 for a binary mask (AVSBench S4 and MS3), else classes with the background
             (AVSS: 71).
         patch: side of an image patch in pixels; its logarithm to the base 2 is the number of levels
-            where ``depths`` does not say otherwise.
+            unless ``depths`` is given.
         num_layers: layers of the encoder.
-        depths: which of them to read, that of the coarsest level first; by default evenly from the
-            first to the last (the paper's: 0, 3, 7, 11).
-        min_width: a level has ``dim``, ``dim // 2``, ``dim // 4``, ... channels, but not fewer.
+        depths: layers to read, the coarsest level's first; by default evenly from the first to the
+            last (paper: 0, 3, 7, 11).
+        min_width: least width of a level; the widths are ``dim``, ``dim // 2``, ``dim // 4``, ...
         hidden: channels between the last two convolutions.
 
     Raises:
@@ -169,7 +173,7 @@ def segmentation_loss(
     logits: Float[Tensor, "b classes height width"],
     target: Bool[Tensor, "b height width"] | Integer[Tensor, "b height width"],
 ) -> Float[Tensor, ""]:
-    """Cross entropy of the pixels' classes; binary of one channel, any class against background.
+    """Cross entropy of the pixels; with one channel binary, any class against background.
 
     Args:
         logits: one channel for a binary mask, else one for each class.
@@ -186,9 +190,8 @@ def segmentation_loss(
         >>> segmentation_loss(torch.zeros(1, 3, 2, 2), target)
         tensor(1.0986)
     """
-    b, classes, height, width = logits.shape
-    expect("target", target, "b height width", b=b, height=height, width=width)
-    if classes == 1:
+    expect(logits=(logits, "b classes height width"), target=(target, "b height width"))
+    if logits.shape[1] == 1:
         sounds = (target > 0).to(logits.dtype)
         return F.binary_cross_entropy_with_logits(logits[:, 0], sounds)
     return F.cross_entropy(logits, target.long())

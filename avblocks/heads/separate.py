@@ -1,4 +1,4 @@
-"""Separation: of a mixture, what belongs to the picture, as a mask over the spectrogram."""
+"""Sound separation head: a spectrogram mask of the source that an image shows."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.unet import ConvPair, Lateral, Upscale, kaiming
 from avblocks.shapes import expect, require, require_positive
@@ -16,19 +17,19 @@ from avblocks.shapes import expect, require, require_positive
 class Separator(nn.Module):
     """U-Net over the audio tokens of several encoder depths, conditioned on the image.
 
-    The condition is the mean of the last depth's image tokens, normalised (reference:
+    The condition is the mean of the last depth's image tokens, normalized (reference:
     `models/avsrcsep.py`). The coarsest map, on the audio tokens' grid, comes from the first of
-    ``depths``; each step up then meets the lateral of the next one, as fine as itself.
+    ``depths``; each upsampling step is then merged with the lateral of the next depth.
 
     Args:
         laterals: from the coarsest to the finest, one a depth.
         top: convolutions over the coarsest lateral.
-        ups: the steps between them.
+        ups: upsampling steps between them.
         pred: convolution of the finest map to one channel.
-        depths: the encoder layers that the laterals read.
+        depths: encoder layers of the laterals.
 
     Raises:
-        ValueError: if the parts are not of one number.
+        ValueError: if the numbers of the parts do not match.
 
     Example:
         >>> from avblocks import av_vit
@@ -66,7 +67,7 @@ class Separator(nn.Module):
     def forward(
         self, layers: Sequence[AVTokens], *, grid: tuple[int, int]
     ) -> Float[Tensor, "b 1 m t"]:
-        """Logits of the mask: above zero where a bin belongs to the picture.
+        """Logits of the mask: above zero where a bin belongs to the image's source.
 
         Args:
             layers: tokens after every layer, `AVEncoder.intermediates`.
@@ -76,10 +77,12 @@ class Separator(nn.Module):
             ValueError: if a modality or a depth is missing, or the tokens do not fit the grid.
         """
         deepest = max(self.depths)
-        require(len(layers) > deepest, "layers", len(layers), f"more than {deepest} for the depths")
+        require(
+            len(layers) > deepest, "layers", len(layers), "more than {} for the depths", deepest
+        )
         condition = self.image_norm(_given(layers[-1].image, "image")).mean(dim=1)
         first, *rest = [
-            lateral(_given(layers[depth].audio, "audio"), condition=condition, grid=grid)
+            lateral(self._audio(layers[depth], grid), condition=condition, grid=grid)
             for depth, lateral in zip(self.depths, self.laterals, strict=True)
         ]
         x = self.top(first)
@@ -87,10 +90,15 @@ class Separator(nn.Module):
             x = up(x, skip=skip)
         return self.pred(x)
 
+    def _audio(self, tokens: AVTokens, grid: tuple[int, int]) -> Float[Tensor, "b n_a d"]:
+        audio = _given(tokens.audio, "audio")
+        expect(audio=(audio, "b n_a d"), n_a=grid[0] * grid[1])
+        return audio
+
 
 def _given(tokens: Float[Tensor, "b n d"] | None, name: str) -> Float[Tensor, "b n d"]:
     if tokens is None:
-        raise ValueError(f"{name} must be given: it takes both modalities to separate")
+        raise ValueError(f"{name} must be given: separation needs both modalities")
     return tokens
 
 
@@ -100,17 +108,18 @@ def _require_depths(depths: Sequence[int], *, count: int) -> None:
     require(fits, "depths", depths, f"{count} layer indices from 0")
 
 
+@builder
 def separator(
     dim: int, *, patch: int = 16, num_layers: int = 12, depths: Sequence[int] | None = None
 ) -> Separator:
-    """A separator that undoes the patches of an encoder: one doubling and one depth a step.
+    """A separator for an encoder: one doubling and one depth a step, down to single bins.
 
     Args:
         dim: width of the encoder's tokens, a multiple of ``patch``.
         patch: side of the encoder's audio patches, a power of two; 16 takes five depths, 8 four.
         num_layers: layers of the encoder.
-        depths: which of them to read, the coarsest map's first; by default evenly from the first to
-            the last (the paper's: 0, 2, 5, 8, 11).
+        depths: layers to read, the coarsest map's first; by default evenly from the first to the
+            last (paper: 0, 2, 5, 8, 11).
 
     Raises:
         ValueError: if a number is impossible.
@@ -139,9 +148,9 @@ def separator(
 def ratio_mask(
     mixture: Float[Tensor, "b 1 m t"], source: Float[Tensor, "b 1 m t"]
 ) -> Float[Tensor, "b 1 m t"]:
-    """Power of the source over the sum of its own and the mixture's.
+    """Power of the source over the sum of the source's and the mixture's.
 
-    Source alone, that is a half; the scale of a mask does not enter SDR, SIR or SAR.
+    It is 0.5 where the source is alone; the scale of a mask does not affect SDR, SIR or SAR.
 
     Args:
         mixture: log10 mel power of the mixture.
@@ -165,8 +174,8 @@ def binary_mask(
 ) -> Float[Tensor, "b 1 m t"]:
     """1 where the source is louder than the mixture, else 0.
 
-    The sum of two sounds is louder than one of them as often as not, so the target is 1 in about
-    half the bins that the source owns, and a trained mask near a half there.
+    The sum of two waveforms is louder than one of them in about half of the bins, so the target is
+    1 in about half of the bins that the source dominates, and a trained mask is near 0.5 there.
 
     Args:
         mixture: log10 mel power of the mixture.
@@ -193,7 +202,7 @@ def separation_loss(
     """Binary cross entropy, each bin weighted by ``log(1 + power of the mixture)`` in [1e-3, 10].
 
     Args:
-        logits: of the mask.
+        logits: logits of the mask.
         mask: targets in [0, 1].
         mixture: log10 mel power of the mixture.
 
@@ -208,8 +217,8 @@ def separation_loss(
         >>> separation_loss(zeros, zeros, mixture=zeros)
         tensor(0.4805)
     """
-    for name, other in (("mask", mask), ("mixture", mixture)):
-        expect(name, other, "b c m t", **dict(zip("bcmt", logits.shape, strict=True)))
+    axes = "b c m t"
+    expect(logits=(logits, axes), mask=(mask, axes), mixture=(mixture, axes))
     with torch.autocast(logits.device.type, enabled=False):
         weight = (10**mixture).log1p().clamp(1e-3, 10.0)
         return F.binary_cross_entropy_with_logits(logits.to(mask.dtype), mask, weight)

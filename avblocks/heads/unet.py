@@ -1,4 +1,4 @@
-"""The parts of a U-Net over tokens: convolutions, a step up, and a conditioned lateral."""
+"""Parts of a U-Net over tokens: convolutions, upsampling, and conditioned laterals."""
 
 import torch
 from einops import rearrange
@@ -6,11 +6,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, require, require_above_zero, require_positive
+from avblocks.nn.norm import layer_norm
+from avblocks.shapes import require, require_positive
 
 
 def kaiming(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Kaiming-normal weights by fan-out, as the reference starts its convolutions."""
+    """Kaiming-normal weights by fan-out, as in the reference."""
     for convolution in convolutions:
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
@@ -44,16 +45,16 @@ class ConvPair(nn.Module):
         kaiming(self.conv1, self.conv2)
 
     def forward(self, x: Float[Tensor, "b c height width"]) -> Float[Tensor, "b out height width"]:
-        """Both convolutions; the size stays."""
+        """Both convolutions, at the size of the input."""
         return self.norm2(self.conv2(self.norm1(self.conv1(x)).relu())).relu()
 
 
 class Upscale(nn.Module):
-    """A map ``factor`` times larger with as many times fewer channels, merged with another map.
+    """Upsampling by a factor, with as many times fewer channels, merged with another map.
 
     Args:
         channels: channels of the input, a multiple of ``factor``.
-        factor: how much larger.
+        factor: factor of the upsampling.
         skip_channels: channels of the map that is merged in, 0 for none.
 
     Raises:
@@ -71,7 +72,6 @@ class Upscale(nn.Module):
         require(channels % factor == 0, "channels", channels, f"a multiple of {factor}")
         require(skip_channels >= 0, "skip_channels", skip_channels, "0 or more")
         out = channels // factor
-        self.skip_channels = skip_channels
         self.up = nn.ConvTranspose2d(channels, out, factor, stride=factor)
         self.conv = ConvPair(out + skip_channels, out_channels=out)
         self.reset_parameters()
@@ -86,26 +86,17 @@ class Upscale(nn.Module):
         *,
         skip: Float[Tensor, "b c_skip up_height up_width"] | None = None,
     ) -> Float[Tensor, "b out up_height up_width"]:
-        """The larger map.
-
-        Raises:
-            ValueError: if ``skip`` is missing, not wanted, or of another size.
-        """
+        """The upsampled map."""
         x = self.up(x)
-        if skip is None:
-            require(self.skip_channels == 0, "skip", None, f"of {self.skip_channels} channels")
-            return self.conv(x)
-        b, _, height, width = x.shape
-        expect("skip", skip, "b c h w", b=b, c=self.skip_channels, h=height, w=width)
-        return self.conv(torch.cat((x, skip), dim=1))
+        return self.conv(x if skip is None else torch.cat((x, skip), dim=1))
 
 
 class Lateral(nn.Module):
-    """One depth's tokens as a map ``factor`` times finer than their grid, beside a condition.
+    """The tokens of one depth as a map ``factor`` times finer than their grid, with a condition.
 
     Args:
         dim: width of a token, a multiple of ``factor``.
-        factor: how much finer; the map has ``dim // factor`` channels, and so has the condition.
+        factor: factor of the upsampling; map and condition have ``dim // factor`` channels each.
         norm_eps: epsilon of the norm (reference: 1e-5).
 
     Raises:
@@ -119,9 +110,7 @@ class Lateral(nn.Module):
 
     def __init__(self, dim: int, *, factor: int, norm_eps: float = 1e-5) -> None:
         super().__init__()
-        require_positive(dim=dim, factor=factor)
-        require_above_zero(norm_eps=norm_eps)
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm = layer_norm(dim, norm_eps=norm_eps)
         self.up = nn.Identity() if factor == 1 else Upscale(dim, factor=factor)
         self.condition = nn.Linear(dim, dim // factor)
         self.reset_parameters()
@@ -137,14 +126,12 @@ class Lateral(nn.Module):
         condition: Float[Tensor, "b d"],
         grid: tuple[int, int],
     ) -> Float[Tensor, "b c height width"]:
-        """The map with the condition at each of its places.
+        """The map, concatenated with the condition at each position.
 
         Raises:
-            ValueError: if the tokens are not those of the grid or of another width.
+            einops.EinopsError: if the tokens are not those of the grid.
         """
-        (d,) = self.norm.normalized_shape
-        expect("tokens", tokens, "b n d", b=len(condition), n=grid[0] * grid[1], d=d)
-        x = rearrange(self.norm(tokens), "b (y x) d -> b d y x", y=grid[0])
+        x = rearrange(self.norm(tokens), "b (y x) d -> b d y x", y=grid[0], x=grid[1])
         x = self.up(x)
         beside = self.condition(condition)[:, :, None, None].expand(-1, -1, *x.shape[2:])
         return torch.cat((x, beside), dim=1)

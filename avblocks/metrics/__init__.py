@@ -1,4 +1,4 @@
-"""Metrics: pure functions."""
+"""Metrics of classification, localization, separation and segmentation, as pure functions."""
 
 from avblocks.metrics.bss import BSSEval as BSSEval
 from avblocks.metrics.bss import bss_eval as bss_eval
@@ -23,7 +23,7 @@ from avblocks.metrics.localize_maps import whole_image as whole_image
 from avblocks.metrics.localize_negatives import DetectionCurve as DetectionCurve
 from avblocks.metrics.localize_negatives import detection_curve as detection_curve
 from avblocks.metrics.localize_negatives import map_confidence as map_confidence
-from avblocks.metrics.neighbour import leave_one_out as leave_one_out
+from avblocks.metrics.neighbor import leave_one_out as leave_one_out
 from avblocks.metrics.segment import ClassScores as ClassScores
 from avblocks.metrics.segment import class_scores as class_scores
 from avblocks.metrics.segment import fscore_avsbench as fscore_avsbench

@@ -22,7 +22,7 @@ class BSSEval:
     Attributes:
         sdr: Source to everything else.
         sir: Source to the other sources.
-        sar: All sources to what is none of them.
+        sar: All sources to the artifacts.
     """
 
     sdr: Float64[Tensor, "b k"]
@@ -33,21 +33,21 @@ class BSSEval:
 def bss_eval(
     estimates: Float[Tensor, "b k s"], *, sources: Float[Tensor, "b k s"], taps: int = 512
 ) -> BSSEval:
-    """Split each estimate into its source, the other sources and artefacts, and compare powers.
+    """Power ratios of source, other sources and artifacts in each estimate.
 
     A filter of ``taps`` on a source still counts as the source. The memory is that of
     ``(k * taps)^2`` numbers for each of the b mixtures.
 
     Args:
-        estimates: the k-th is scored as one of the k-th source.
-        sources: none of them silent.
+        estimates: the k-th is scored against the k-th source.
+        sources: the true sources, none of them silent.
         taps: length of the allowed filters (BSS Eval v3: 512).
 
     Returns:
         The ratios; a perfect estimate's are infinite or beyond 200 dB.
 
     Raises:
-        ValueError: if the shapes differ or a source is nothing but zeros.
+        ValueError: if the shapes differ or a source is all zeros.
 
     Source: Vincent, Gribonval, Fevotte, "Performance measurement in blind audio source separation"
     (IEEE TASLP 2006).
@@ -60,8 +60,8 @@ def bss_eval(
     """
     require_positive(taps=taps)
     b, k, s = sources.shape
-    expect("estimates", estimates, "b k s", b=b, k=k, s=s)
-    require(bool(sources.any(dim=-1).all()), "sources", "one of zeros", "heard, all of them")
+    expect(sources=(sources, "b k s"), estimates=(estimates, "b k s"))
+    require(bool(sources.any(dim=-1).all()), "sources", "a source of zeros", "not silent")
     size = 1 << (s + taps - 2).bit_length()
     ours, theirs = (torch.fft.rfft(x.double(), size) for x in (estimates, sources))
     alone = _explained(ours.reshape(b * k, 1, -1), theirs.reshape(b * k, 1, -1), taps=taps)
@@ -101,7 +101,7 @@ def _solve(
     filters, failed = torch.linalg.solve_ex(gram, against)
     if not failed.any():
         return filters
-    # One source is another one filtered: any of the equally good filters will do.
+    # One source is a filtered copy of another: any of the equally good filters will do.
     found = torch.linalg.lstsq(gram.cpu(), against.cpu(), driver="gelsd")
     return found.solution.to(gram.device)
 

@@ -1,8 +1,8 @@
-"""Classification, as the field scores it: accuracies, average precision, AUC, d-prime.
+"""Classification metrics: accuracies, average precision, AUC, d-prime.
 
-All take ``scores``, of which only the order counts, and a ``target`` of 1 for each class of a
-sample and 0 elsewhere. What is defined class by class is NaN for a class that nothing in the data
-tells about, and the means leave such classes out; without any class left they are NaN.
+All take ``scores``, of which only the order matters, and a ``target`` of 1 for each class of a
+sample and 0 elsewhere. Metrics per class are NaN for a class that the data do not define them for,
+and the means leave such classes out; without any class left they are NaN.
 """
 
 import math
@@ -107,14 +107,14 @@ def mean_average_precision(
 
 
 def mean_auc(scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]) -> float:
-    """Mean of `auc` over the classes that some samples have and some have not."""
+    """Mean of `auc` over the classes with both positive and negative samples."""
     return auc(scores, target).nanmean().item()
 
 
 def d_prime(scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]) -> float:
     """Distance of two unit normals with the same mean AUC: ``sqrt(2) ppf(mean AUC)``.
 
-    Infinite if every class is told apart without an error.
+    Infinite if every class is separated without an error.
 
     Example:
         >>> scores = torch.tensor([[0.9], [0.8], [0.7], [0.6]])
@@ -127,7 +127,7 @@ def d_prime(scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes
 def confusion_matrix(
     scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
 ) -> Int64[Tensor, "classes classes"]:
-    """Number of samples of each class (row) that were taken for each class (column).
+    """Number of samples of each true class (row) by predicted class (column).
 
     Raises:
         ValueError: if a sample has not exactly one class.
@@ -149,7 +149,7 @@ def confusion_matrix(
 def classification_scores(
     scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"], *, multilabel: bool
 ) -> dict[str, float]:
-    """The numbers that the field reports.
+    """The usual scores of a classifier.
 
     Args:
         scores: logits or probabilities.
@@ -157,8 +157,8 @@ def classification_scores(
         multilabel: whether a sample may have several classes; the accuracies are then left out.
 
     Returns:
-        In per cent ``top1``, ``top5`` (100 where there are no more than five classes),
-        ``class_accuracy``, ``map`` and ``auc``; as it is ``d_prime``; and ``classes``, how many of
+        In percent ``top1``, ``top5`` (100 where there are no more than five classes),
+        ``class_accuracy``, ``map`` and ``auc``; ``d_prime`` as it is; and ``classes``, how many of
         them have samples and so are in the means.
 
     Example:
@@ -183,8 +183,7 @@ def classification_scores(
 
 
 def _labels(scores: Tensor, target: Tensor) -> Bool[Tensor, "b classes"]:
-    expect("scores", scores, "b classes")
-    expect("target", target, "b classes", b=scores.shape[0], classes=scores.shape[1])
+    expect(scores=(scores, "b classes"), target=(target, "b classes"))
     require(not bool(scores.isnan().any()), "scores", "NaN", "numbers")
     labels = target == 1
     require(bool((labels | (target == 0)).all()), "target", "other values", "zeros and ones")

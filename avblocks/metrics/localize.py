@@ -1,4 +1,4 @@
-"""How well a map finds what sounds: cIoU by the rules of the field, each under its own name."""
+"""Sound localization metrics: cIoU at a median or adaptive threshold, success rate and AUC."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -10,17 +10,17 @@ from avblocks.shapes import expect, require
 def ciou_median(
     maps: Float[Tensor, "b height width"], consensus: Float[Tensor, "b height width"]
 ) -> Float[Tensor, " b"]:
-    """The cIoU of maps cut at their median, which keeps half of every frame.
+    """CIoU of maps thresholded at their median, which keeps half of every frame.
 
     So a source under a quarter of the frame never scores 0.5, however good the map. The published
-    numbers of VGG-SS and Flickr-SoundNet are of this rule.
+    numbers of VGG-SS and Flickr-SoundNet follow this rule.
 
     Args:
-        maps: where the sound seems to come from; any scale, even one for each map.
-        consensus: where it does, from `consensus`.
+        maps: predicted maps; only the order of the values within a map matters.
+        consensus: ground truth, from `consensus`.
 
     Returns:
-        For each image, NaN where nothing visible sounds.
+        One value an image, NaN where there is no visible source.
 
     Raises:
         ValueError: if the shapes differ.
@@ -38,14 +38,14 @@ def ciou_median(
 def ciou_adaptive(
     maps: Float[Tensor, "b height width"], consensus: Float[Tensor, "b height width"]
 ) -> Float[Tensor, " b"]:
-    """The cIoU of maps cut to as many pixels as their consensus has, so that all sizes can score.
+    """CIoU of maps thresholded to as many pixels as their consensus has, fair to all source sizes.
 
     Args:
-        maps: where the sound seems to come from; any scale, even one for each map.
-        consensus: where it does, from `consensus`.
+        maps: predicted maps; only the order of the values within a map matters.
+        consensus: ground truth, from `consensus`.
 
     Returns:
-        For each image, NaN where nothing visible sounds.
+        One value an image, NaN where there is no visible source.
 
     Raises:
         ValueError: if the shapes differ.
@@ -65,8 +65,7 @@ def _ciou(
     kept: Int64[Tensor, " b"],
 ) -> Float[Tensor, " b"]:
     """sum(P G) / (sum(G) + sum(P where G = 0)), 0 / 0 without a source."""
-    height, width = maps.shape[1:]
-    expect("consensus", consensus, "b height width", b=len(maps), height=height, width=width)
+    expect(maps=(maps, "b height width"), consensus=(consensus, "b height width"))
     chosen, truth = _highest(maps, kept=kept), consensus.double()
     inside = (chosen * truth).sum(dim=(1, 2))
     outside = (chosen & (truth == 0)).sum(dim=(1, 2))
@@ -84,11 +83,11 @@ def _highest(
 
 
 def least_ciou(ciou: Float[Tensor, " b"], image: Int64[Tensor, " b"]) -> Float[Tensor, " images"]:
-    """Of several sounds of one image the worst, so that IIoU is `ciou_success` of what this gives.
+    """The lowest cIoU over the sounds of each image; `ciou_success` of it is the IIoU.
 
     Args:
-        ciou: of an image and one of its sounds each.
-        image: number of the image.
+        ciou: one value for each pair of an image and one of its sounds.
+        image: image number of each pair.
 
     Returns:
         One value an image, in the order of their numbers.
@@ -102,21 +101,21 @@ def least_ciou(ciou: Float[Tensor, " b"], image: Int64[Tensor, " b"]) -> Float[T
         >>> least_ciou(torch.tensor([0.9, 0.2, 0.6]), torch.tensor([4, 4, 7]))
         tensor([0.2000, 0.6000])
     """
-    expect("image", image, "b", b=len(ciou))
+    expect(ciou=(ciou, "b"), image=(image, "b"))
     numbers, place = image.unique(return_inverse=True)
     worst = ciou.new_full((len(numbers),), torch.inf)
     return worst.scatter_reduce(0, place, ciou, reduce="amin")
 
 
 def ciou_success(ciou: Float[Tensor, " b"], *, threshold: float = 0.5) -> float:
-    """Share of the images that reach the threshold, of those where something visible sounds.
+    """Share of the images with a visible source whose cIoU reaches the threshold.
 
     Args:
-        ciou: of each image, NaN where nothing visible sounds.
-        threshold: what has to be reached.
+        ciou: of each image, NaN where there is no visible source.
+        threshold: cIoU to be reached.
 
     Raises:
-        ValueError: if nothing visible sounds in any image.
+        ValueError: if no image has a visible source.
 
     Example:
         >>> ciou_success(torch.tensor([0.5, 0.4, torch.nan, 0.9, 0.1]))
@@ -131,10 +130,10 @@ def ciou_auc(ciou: Float[Tensor, " b"]) -> float:
     """Area under `ciou_success` over the thresholds 0, 0.05, ..., 1, by the trapezoid rule.
 
     Args:
-        ciou: of each image, NaN where nothing visible sounds.
+        ciou: of each image, NaN where there is no visible source.
 
     Raises:
-        ValueError: if nothing visible sounds in any image.
+        ValueError: if no image has a visible source.
 
     Example:
         >>> round(ciou_auc(torch.tensor([0.5, 1.0])), 4)

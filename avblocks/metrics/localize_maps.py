@@ -1,4 +1,4 @@
-"""What localization is measured against: consensus of annotators, and maps of two cheats."""
+"""Ground truth of sound localization from annotators' boxes, and two trivial baselines."""
 
 from typing import Literal, get_args
 
@@ -15,13 +15,13 @@ _SLACK = 1e-3  # pixels, by which a share times a side may miss a whole number
 def consensus(
     boxes: Float[Tensor, "boxes 4"], *, size: int | tuple[int, int], rule: Rule
 ) -> Float[Tensor, "height width"]:
-    """Where the annotators of an image say the sound comes from.
+    """Consensus map of the annotators of an image.
 
-    Edges are cut to whole pixels towards the left and the top, as the field's evaluations do.
+    Edges are rounded down to whole pixels, as in the published evaluations.
 
     Args:
         boxes: left, top, right, bottom, in shares of the sides, of all annotators.
-        size: side, or (height, width), of the map in pixels (the field: 224).
+        size: side, or (height, width), of the map in pixels (published evaluations: 224).
         rule: ``"flickr"``: the sum of the boxes over 2, at most 1, so that two agree fully.
             ``"vggss"``: their union.
 
@@ -43,14 +43,14 @@ def consensus(
     height, width = sides(size, axes=2, name="size")
     scale = torch.tensor((width, height, width, height))
     edges = (boxes.double().cpu() * scale + _SLACK).floor().long()
-    drawn = torch.zeros(height, width)
+    counts = torch.zeros(height, width)
     for left, top, right, bottom in edges.clamp(min=0).tolist():
-        drawn[top:bottom, left:right] += 1
-    return ((drawn / 2 if rule == "flickr" else drawn).clamp(max=1)).to(boxes.device)
+        counts[top:bottom, left:right] += 1
+    return ((counts / 2 if rule == "flickr" else counts).clamp(max=1)).to(boxes.device)
 
 
 def center_box(*, size: int | tuple[int, int]) -> Float[Tensor, "height width"]:
-    """The map of a cheat that looks at the middle: any cut of it is a box there.
+    """Baseline map that is highest at the center: at any threshold a centered box.
 
     Args:
         size: side, or (height, width), of the map in pixels.
@@ -70,7 +70,7 @@ def center_box(*, size: int | tuple[int, int]) -> Float[Tensor, "height width"]:
 
 
 def whole_image(*, size: int | tuple[int, int]) -> Float[Tensor, "height width"]:
-    """The map of a cheat that points everywhere: no cut of it leaves anything out.
+    """Baseline map that is constant: at any threshold the whole image.
 
     Args:
         size: side, or (height, width), of the map in pixels.

@@ -1,4 +1,4 @@
-"""Localization where some images show no source: it must also know when to point nowhere."""
+"""Sound localization with negatives: images without a visible source."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,7 +16,7 @@ def map_confidence(maps: Float[Tensor, "b height width"]) -> Float[Tensor, " b"]
     """Mean of the top quarter of each map.
 
     Args:
-        maps: on one scale for all images, such as similarities; not normalised one by one.
+        maps: on one scale for all images, such as similarities; not normalized one by one.
 
     Source: SLAVC (Mo and Morgado, NeurIPS 2022, arXiv 2209.09634).
 
@@ -30,13 +30,13 @@ def map_confidence(maps: Float[Tensor, "b height width"]) -> Float[Tensor, " b"]
 
 @dataclass(frozen=True)
 class DetectionCurve:
-    """Precision and recall at each confidence there is, from the highest down."""
+    """Precision and recall at each confidence, from the highest down."""
 
     precision: Float[Tensor, " thresholds"]
     recall: Float[Tensor, " thresholds"]
 
     def average_precision(self) -> float:
-        """Area under the curve, at each recall the best precision there or further on."""
+        """Area under the curve of the best precision at each recall or a higher one."""
         best = self.precision.flip(0).cummax(dim=0).values.flip(0)
         steps = self.recall.diff(prepend=self.recall.new_zeros(1))
         return (best * steps).sum().item()
@@ -54,24 +54,24 @@ def detection_curve(
     misplaced: Misplaced = "wrong",
     threshold: float = 0.5,
 ) -> DetectionCurve:
-    """Precision and recall of pointing at a source, over all thresholds on the confidence.
+    """Precision and recall of localized sources, over all thresholds on the confidence.
 
     An image at or above the threshold is right if its cIoU reaches 0.5, wrong if not, and wrong if
     there is no visible source; a visible source below the threshold is missed.
 
     Args:
-        ciou: of each image, NaN where nothing visible sounds, as the metrics give it.
+        ciou: of each image, NaN where there is no visible source, as the metrics return it.
         confidence: of each image.
-        misplaced: what a visible source is besides that is looked for in the wrong place. In the
-            field (SLAVC) it is wrong only and drops out of the recall; ``"wrong and missed"`` is
-            recall as in object detection, the share of all visible sources that are found.
+        misplaced: how a visible source counts that is localized in the wrong place. In SLAVC it is
+            wrong and drops out of the recall; ``"wrong and missed"`` is recall as in object
+            detection, the share of all visible sources that are found.
         threshold: cIoU to be reached.
 
     Raises:
-        ValueError: if the lengths differ, nothing visible sounds or ``misplaced`` is unknown.
+        ValueError: if the lengths differ, no source is visible or ``misplaced`` is unknown.
 
-    Source: SLAVC (Mo and Morgado, NeurIPS 2022, arXiv 2209.09634), whose code takes some 200
-    thresholds where this takes all.
+    Source: SLAVC (Mo and Morgado, NeurIPS 2022, arXiv 2209.09634), whose code takes about
+    200 thresholds where this takes all.
 
     Example:
         >>> ciou = torch.tensor([0.9, torch.nan, 0.8, 0.1])
@@ -81,7 +81,7 @@ def detection_curve(
         >>> round(curve.average_precision(), 4), round(curve.max_f1(), 4)
         (0.7222, 0.6667)
     """
-    expect("confidence", confidence, "b", b=len(ciou))
+    expect(ciou=(ciou, "b"), confidence=(confidence, "b"))
     require(misplaced in get_args(Misplaced), "misplaced", misplaced, f"in {get_args(Misplaced)}")
     visible, right = ~ciou.isnan(), ciou >= threshold
     require(bool(visible.any()), "ciou", "NaN", "of at least one image with a visible source")

@@ -1,7 +1,7 @@
-"""Scores of segmentation: AVSBench's, per image, with and without the background.
+"""Segmentation metrics: AVSBench's, per image, with and without the background.
 
-Each is made in two steps, so that a test set can be scored in parts: what one image gives
-(`iou_avsbench`, `class_scores`, `fscore_curves`), then the average over all images. Masks are class
+Each is computed in two steps, so that a test set can be scored in parts: first per image
+(`iou_avsbench`, `class_scores`, `fscore_curves`), then averaged over all images. Masks are class
 numbers, 0 for background; scores are float64.
 """
 
@@ -22,7 +22,7 @@ _BETA2 = 0.3  # of F, in AVSBench and in the reference alike: precision counts m
 def predicted_classes(
     logits: Float[Tensor, "b classes height width"],
 ) -> Int64[Tensor, "b height width"]:
-    """The class of the greatest logit; of one channel, 1 where it is above 0.
+    """The class of the greatest logit; with one channel, 1 where it is above 0.
 
     Example:
         >>> predicted_classes(torch.tensor([[[[-1.0, 2.0]]]]))
@@ -32,13 +32,13 @@ def predicted_classes(
 
 
 def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
-    """IoU of each frame's foreground, all classes as one; of its background if the truth is empty.
+    """IoU of each frame's foreground, all classes merged; of its background if the target is empty.
 
     The mean over all frames is the mIoU of AVSBench S4 and MS3 (``avs_s4/utils/utility.py``).
 
     Args:
         pred: class numbers or a binary mask.
-        target: the truth.
+        target: ground truth.
 
     Raises:
         ValueError: if the shapes differ.
@@ -59,7 +59,7 @@ def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of each image and class; NaN where neither prediction nor truth has the class.
+    """Scores of each image and class; NaN where neither prediction nor target has the class.
 
     Attributes:
         iou: intersection over union.
@@ -75,7 +75,7 @@ class ClassScores:
 
     @classmethod
     def join(cls, parts: Sequence["ClassScores"]) -> "ClassScores":
-        """The scores of all parts of a test set."""
+        """Concatenate the scores of the parts of a test set."""
         return cls(
             iou=torch.cat([part.iou for part in parts]),
             precision=torch.cat([part.precision for part in parts]),
@@ -91,13 +91,13 @@ def class_scores(
 
     Args:
         pred: class numbers.
-        target: the truth.
+        target: ground truth.
         num_classes: classes with the background; 2 for binary masks.
-        skip_empty: give NaN to an image whose truth is all background, which so counts nowhere (the
-            reference, ``eval_avsegm.py``; AVSBench's own code for AVSS does count it).
+        skip_empty: give NaN to an image whose target is all background, so that no mean counts it
+            (reference, ``eval_avsegm.py``; AVSBench's code for AVSS counts it).
 
     Raises:
-        ValueError: if the shapes differ or there is no such class.
+        ValueError: if the shapes differ or a class number is out of range.
 
     Example:
         >>> pred, target = torch.tensor([[[0, 1, 1, 0]]]), torch.tensor([[[0, 0, 1, 0]]])
@@ -123,10 +123,10 @@ def class_scores(
 def mean_over_classes(
     score: Float64[Tensor, "b classes"], *, background: bool
 ) -> Float64[Tensor, ""]:
-    """Mean over the classes of each one's mean over the images that have it.
+    """Mean over the classes of the mean over the images with the class.
 
     Args:
-        score: one of the `ClassScores`; NaN counts nowhere.
+        score: one of the `ClassScores`; NaN is left out.
         background: whether class 0 counts.
 
     Returns:
@@ -146,7 +146,7 @@ def miou_with_background(scores: ClassScores) -> Float64[Tensor, ""]:
 
 
 def miou_no_background(scores: ClassScores) -> Float64[Tensor, ""]:
-    """Mean IoU over the classes but the background (the reference's ``miou_noBg``)."""
+    """Mean IoU over all classes except the background (the reference's ``miou_noBg``)."""
     return mean_over_classes(scores.iou, background=False)
 
 
@@ -157,12 +157,12 @@ def fscore_curves(
 
     Args:
         probability: of the foreground, the sigmoid of a logit.
-        target: the truth, all classes as one.
-        thresholds: how many (AVSBench: 255; the reference: 256).
+        target: ground truth, all classes merged.
+        thresholds: number of thresholds (AVSBench: 255; reference: 256).
 
     Returns:
         F with beta² 0.3 where a pixel is foreground if its probability is at least the threshold;
-        NaN for an image whose truth is empty.
+        NaN for an image whose target is empty.
 
     Raises:
         ValueError: if the shapes differ or a probability is outside [0, 1].
@@ -189,10 +189,11 @@ def fscore_curves(
 def fscore_avsbench(
     curves: Float64[Tensor, "b thresholds"], *, batch: int = 5
 ) -> Float64[Tensor, ""]:
-    """AVSBench's F: the greatest value of the mean curve of each batch, averaged over the batches.
+    """AVSBench's F: the maximum of the mean curve of each batch, averaged over the batches.
 
-    So it falls as batches grow. AVSBench tests one clip of five frames at a time
-    (``avs_s4/test.py``); frames without truth are left out, a batch of such frames alone scores 0.
+    It therefore falls as batches grow. AVSBench tests one clip of five frames at a time
+    (``avs_s4/test.py``); frames with an empty target are left out, and a batch of such frames alone
+    scores 0.
 
     Args:
         curves: of `fscore_curves`, frames in the order of the test set.
@@ -213,13 +214,13 @@ def fscore_avsbench(
 
 
 def fscore_per_image(curves: Float64[Tensor, "b thresholds"]) -> Float64[Tensor, ""]:
-    """The reference's F: the greatest value of each image's own curve, averaged over the images.
+    """The reference's F: the maximum of each image's curve, averaged over the images.
 
     Args:
         curves: of `fscore_curves`; with 256 thresholds the number is the reference's.
 
     Returns:
-        The mean over the images whose truth is not empty; NaN if there is none.
+        The mean over the images whose target is not empty; NaN without any.
 
     Example:
         >>> fscore_per_image(torch.tensor([[0.2, 0.8], [0.6, 0.4]]).double())
@@ -256,5 +257,4 @@ def _histogram(values: Classes, bins: int) -> Int64[Tensor, "b bins"]:
 
 
 def _expect_like(pred: Tensor, target: Classes) -> None:
-    b, height, width = target.shape
-    expect("pred", pred, "b height width", b=b, height=height, width=width)
+    expect(target=(target, "b height width"), pred=(pred, "b height width"))

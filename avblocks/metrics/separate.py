@@ -1,4 +1,4 @@
-"""Scores of separation: SDR, SIR, SAR, SI-SDR and the gain over the unprocessed mixture."""
+"""Source separation metrics: SDR, SIR, SAR, SI-SDR and improvements over the mixture."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,17 +16,17 @@ SILENCE = 1e-5
 
 @dataclass(frozen=True)
 class SeparationScores:
-    """Scores of each source in dB, NaN where there is none, and what was silent.
+    """Scores of each source in dB, NaN where undefined, and which waveforms are silent.
 
-    A mixture with a silent source has no scores, nor has a silent estimate; `summary` counts both.
+    Mixtures with a silent source and silent estimates have no scores; `summary` counts both.
 
     Attributes:
         sdr: Source to everything else.
         sir: Source to the other sources.
-        sar: All sources to what is none of them.
-        si_sdr: Source to everything else, where no filter but a factor is allowed.
-        sdr_improvement_db: ``sdr`` less that of the mixture.
-        si_sdr_improvement_db: ``si_sdr`` less that of the mixture.
+        sar: All sources to the artifacts.
+        si_sdr: Source to everything else, where only a scale factor is allowed.
+        sdr_improvement_db: ``sdr`` minus that of the mixture.
+        si_sdr_improvement_db: ``si_sdr`` minus that of the mixture.
         silent_source: Which sources are silent.
         silent_estimate: Which estimates are silent.
     """
@@ -41,11 +41,11 @@ class SeparationScores:
     silent_estimate: Bool[Tensor, "b k"]
 
     def summary(self) -> Mapping[str, float | int]:
-        """Mean of each score over the scored sources, and how many there are of each kind.
+        """Mean of each score over the scored sources, and the number of sources of each kind.
 
         Returns:
             The six means in dB, ``scored``, ``not_scored``, ``silent_sources`` and
-            ``silent_estimates``. Estimates of sources that are silent are not looked at.
+            ``silent_estimates``. Estimates of silent sources are not scored.
         """
         scored = ~self.sdr.isnan()
         means = {
@@ -68,12 +68,12 @@ def separation_scores(
     mixture: Float[Tensor, "b s"],
     silence: float = SILENCE,
 ) -> SeparationScores:
-    """Score separated waveforms, and the mixture itself in their place.
+    """Score separated waveforms, and the mixture as the baseline.
 
     Args:
-        estimates: what was separated for each source.
-        sources: the sources.
-        mixture: what they were separated from.
+        estimates: separated waveform of each source.
+        sources: the true sources.
+        mixture: waveform that they were separated from.
         silence: sum of squares below which a waveform is silent.
 
     Raises:
@@ -88,18 +88,18 @@ def separation_scores(
         >>> scores.summary()["silent_sources"]
         0
     """
-    b, k, s = sources.shape
-    expect("estimates", estimates, "b k s", b=b, k=k, s=s)
-    expect("mixture", mixture, "b s", b=b, s=s)
+    axes = "b k s"
+    expect(sources=(sources, axes), estimates=(estimates, axes), mixture=(mixture, "b s"))
+    b, k, _ = sources.shape
     silent_source, silent_estimate = (
         x.square().sum(dim=-1) < silence for x in (sources, estimates)
     )
-    heard = ~silent_source.any(dim=1)
+    scored = ~silent_source.any(dim=1)
     scores = sources.new_full((6, b, k), torch.nan, dtype=torch.float64)
-    if heard.any():
-        wanted, unprocessed = sources[heard], mixture[heard, None].expand(-1, k, -1)
-        after, before = (_ratios(x, sources=wanted) for x in (estimates[heard], unprocessed))
-        scores[:, heard] = torch.cat((after, after[[0, 3]] - before[[0, 3]]))
+    if scored.any():
+        wanted, unprocessed = sources[scored], mixture[scored, None].expand(-1, k, -1)
+        after, before = (_ratios(x, sources=wanted) for x in (estimates[scored], unprocessed))
+        scores[:, scored] = torch.cat((after, after[[0, 3]] - before[[0, 3]]))
     scores[:, silent_estimate] = torch.nan
     return SeparationScores(*scores, silent_source=silent_source, silent_estimate=silent_estimate)
 
@@ -114,10 +114,10 @@ def _ratios(
 
 
 def join_scores(parts: Sequence[SeparationScores]) -> SeparationScores:
-    """Join the scores of several batches of mixtures of one number of sources.
+    """Concatenate the scores of several batches with the same number of sources.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no batch.
     """
     require(len(parts) > 0, "parts", parts, "at least one batch's scores")
     names = [field.name for field in fields(SeparationScores)]

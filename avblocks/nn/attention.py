@@ -6,7 +6,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, require_heads, share_of
+from avblocks.shapes import require, require_heads, share_of
+
+
+def split_heads(*tensors: Tensor, num_heads: int) -> list[Tensor]:
+    """Queries, keys and values ``(b, n, h * e)`` as ``(b, h, n, e)``.
+
+    Raises:
+        ValueError: if a batch differs from the queries': PyTorch would broadcast a batch of one.
+    """
+    q = tensors[0]
+    for x in tensors:
+        fits = x.ndim == q.ndim and x.shape[0] == q.shape[0]
+        require(fits, "keys and values", x.shape[0], "of the queries' batch, {}", q.shape[0])
+    # Plain views: `torch.compile` would trace einops' parser here, at most of its whole time.
+    return [x.unflatten(-1, (num_heads, -1)).transpose(-3, -2) for x in tensors]
 
 
 def attend(
@@ -22,14 +36,13 @@ def attend(
     Args:
         q: queries.
         k: keys.
-        v: values; their width may be another one.
+        v: values; their width may differ.
         num_heads: heads that share the widths.
         scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
     """
-    # Plain views: `torch.compile` would trace einops' parser here, at most of its whole time.
-    q, k, v = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (q, k, v))
+    q, k, v = split_heads(q, k, v, num_heads=num_heads)
     out = F.scaled_dot_product_attention(q, k, v, scale=scale)
-    return out.transpose(1, 2).flatten(2)
+    return out.transpose(-3, -2).flatten(-2)
 
 
 def attention_weights(
@@ -39,7 +52,7 @@ def attention_weights(
     num_heads: int,
     scale: float | None = None,
 ) -> Float[Tensor, "b h n_q n_k"]:
-    """The weights that `attend` gives to the values, formed as it never forms them.
+    """The attention weights of `attend`, which itself never forms them.
 
     Args:
         q: queries.
@@ -51,7 +64,7 @@ def attention_weights(
         >>> attention_weights(torch.zeros(1, 2, 8), torch.zeros(1, 4, 8), num_heads=2)[0, 0, 0]
         tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    q, k = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (q, k))
+    q, k = split_heads(q, k, num_heads=num_heads)
     factor = q.shape[-1] ** -0.5 if scale is None else scale
     return (q @ k.transpose(-2, -1) * factor).softmax(dim=-1)
 
@@ -59,7 +72,7 @@ def attention_weights(
 class Attention(nn.Module):
     """Self-attention over ``[context; x]`` that updates ``x`` alone.
 
-    The context gives keys and values and nothing else, so it costs neither queries nor outputs.
+    The context gives keys and values only: neither queries nor outputs are computed for it.
 
     Args:
         dim: width of a token.
@@ -91,16 +104,14 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "b n d"], *, context: Float[Tensor, "b n_c d"] | None = None
     ) -> Float[Tensor, "b n d"]:
         """Update ``x`` from itself and the context."""
-        expect("x", x, "b n d", d=self.dim)
         q, k, v = self.qkv(x).chunk(3, dim=-1)
         if context is not None:
-            expect("context", context, "b n_c d", b=x.shape[0], d=self.dim)
             bias = self.qkv.bias
             kv_bias = None if bias is None else bias[self.dim :]
             context_k, context_v = F.linear(context, self.qkv.weight[self.dim :], kv_bias).chunk(
                 2, dim=-1
             )
-            k, v = torch.cat((context_k, k), dim=1), torch.cat((context_v, v), dim=1)
+            k, v = torch.cat((context_k, k), dim=-2), torch.cat((context_v, v), dim=-2)
         return self.proj(attend(q, k, v, num_heads=self.num_heads))
 
 
@@ -114,7 +125,7 @@ class CrossAttention(nn.Module):
         attn_ratio: width of queries, keys and values as a share of ``dim``.
 
     Raises:
-        ValueError: if ``num_heads`` does not divide ``dim`` and the attention width.
+        ValueError: if ``num_heads`` does not divide the attention width.
 
     Example:
         >>> CrossAttention(64, num_heads=4)(torch.zeros(2, 8, 64), torch.zeros(2, 50, 64)).shape
@@ -125,7 +136,6 @@ class CrossAttention(nn.Module):
         self, dim: int, *, num_heads: int, qkv_bias: bool = True, attn_ratio: float = 1.0
     ) -> None:
         super().__init__()
-        require_heads(dim, num_heads)
         attn_dim = share_of(dim, attn_ratio=attn_ratio)
         require_heads(attn_dim, num_heads)
         self.dim, self.num_heads = dim, num_heads
@@ -141,17 +151,13 @@ class CrossAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
     ) -> Float[Tensor, "b n d"]:
-        """What ``x`` reads from ``source``."""
-        expect("x", x, "b n d", d=self.dim)
-        expect("source", source, "b n_s d", b=x.shape[0], d=self.dim)
+        """Attention of ``x`` to ``source``; there is no residual."""
         k, v = self.kv(source).chunk(2, dim=-1)
         return self.proj(attend(self.q(x), k, v, num_heads=self.num_heads))
 
     def attention(
         self, x: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
     ) -> Float[Tensor, "b h n n_s"]:
-        """How much each token of ``x`` reads from each of ``source``, in shares that sum to 1."""
-        expect("x", x, "b n d", d=self.dim)
-        expect("source", source, "b n_s d", b=x.shape[0], d=self.dim)
+        """Attention weights of each token of ``x`` over ``source``, which sum to 1."""
         k, _ = self.kv(source).chunk(2, dim=-1)
         return attention_weights(self.q(x), k, num_heads=self.num_heads)

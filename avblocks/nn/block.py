@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from avblocks.nn.attention import Attention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
-from avblocks.shapes import require_above_zero, require_heads, require_share
+from avblocks.nn.norm import layer_norm
 
 
 class Block(nn.Module):
@@ -41,12 +41,9 @@ class Block(nn.Module):
         norm_eps: float = 1e-6,
     ) -> None:
         super().__init__()
-        require_heads(dim, num_heads)
-        require_share(drop_path=drop_path)
-        require_above_zero(norm_eps=norm_eps)
-        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm1 = layer_norm(dim, norm_eps=norm_eps)
         self.attn = Attention(dim, num_heads=num_heads, qkv_bias=qkv_bias)
-        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm2 = layer_norm(dim, norm_eps=norm_eps)
         self.mlp = Mlp(dim, ratio=mlp_ratio)
         self.drop_path = DropPath(drop_path)
 

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avblocks.shapes import require_share
+from avblocks.shapes import require
 
 
 class DropPath(nn.Module):
@@ -23,7 +23,7 @@ class DropPath(nn.Module):
 
     def __init__(self, rate: float = 0.0) -> None:
         super().__init__()
-        require_share(rate=rate)
+        require(0.0 <= rate < 1.0, "drop path rate", rate, "in [0, 1)")
         self.rate = rate
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:

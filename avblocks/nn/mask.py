@@ -1,4 +1,4 @@
-"""Masks: which tokens an encoder sees, and how to put all of them back in order."""
+"""Masks: the tokens that an encoder sees, and the inverse permutation."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,18 @@ from avblocks.shapes import expect, require
 def gather_tokens(
     tokens: Float[Tensor, "b n d"], ids: Int64[Tensor, "b k"]
 ) -> Float[Tensor, "b k d"]:
-    """The tokens at ``ids``, each sample by its own list.
+    """The tokens at ``ids``, sample by sample.
 
     Raises:
         ValueError: if the batch sizes differ.
     """
-    expect("ids", ids, "b k", b=tokens.shape[0])
+    expect(ids=(ids, "b k"), b=tokens.shape[0])
     return tokens.gather(1, ids.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
 
 
 @dataclass(frozen=True)
 class Mask:
-    """What is kept, what is masked and how to restore, one row a sample.
+    """Indices of kept and masked tokens, one row a sample.
 
     Attributes:
         ids_keep: indices of the kept tokens.
@@ -36,17 +36,17 @@ class Mask:
     @classmethod
     def from_order(cls, order: Int64[Tensor, "b n"], *, num_kept: int) -> "Mask":
         """Keep the first ``num_kept`` tokens of an order (a permutation in each row)."""
-        require(0 < num_kept < order.shape[1], "num_kept", num_kept, f"in [1, {order.shape[1]})")
+        require(0 < num_kept < order.shape[1], "num_kept", num_kept, "in [1, {})", order.shape[1])
         return cls(order[:, :num_kept], order[:, num_kept:])
 
     @property
     def num_tokens(self) -> int:
-        """Tokens it covers, kept and masked."""
+        """Number of tokens, kept and masked."""
         return self.ids_keep.shape[1] + self.ids_masked.shape[1]
 
     @property
     def ids_restore(self) -> Int64[Tensor, "b n"]:
-        """Where each token lies in ``[kept; masked]``."""
+        """Position of each token in ``[kept; masked]``."""
         return torch.cat((self.ids_keep, self.ids_masked), dim=1).argsort(dim=1)
 
     @property
@@ -55,11 +55,11 @@ class Mask:
         return self.ids_restore >= self.ids_keep.shape[1]
 
     def kept(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b k d"]:
-        """The kept ones of all tokens."""
+        """The kept tokens."""
         return gather_tokens(tokens, self.ids_keep)
 
     def masked(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b u d"]:
-        """The masked ones of all tokens."""
+        """The masked tokens."""
         return gather_tokens(tokens, self.ids_masked)
 
     def restore(
@@ -68,10 +68,10 @@ class Mask:
         """Kept and masked tokens in the original order, the inverse of `kept` and `masked`.
 
         Raises:
-            ValueError: if their numbers are not the mask's.
+            ValueError: if the numbers of tokens differ from the mask's.
         """
-        expect("kept", kept, "b k d", k=self.ids_keep.shape[1])
-        expect("masked", masked, "b u d", u=self.ids_masked.shape[1])
+        k, u = self.ids_keep.shape[1], self.ids_masked.shape[1]
+        expect(kept=(kept, "b k d"), masked=(masked, "b u d"), k=k, u=u)
         return gather_tokens(torch.cat((kept, masked), dim=1), self.ids_restore)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Mask":
@@ -82,7 +82,7 @@ class Mask:
         )
 
     def pin_memory(self) -> "Mask":
-        """The same mask in memory from which a GPU copies without the host waiting."""
+        """The same mask in pinned memory, for asynchronous copies to a GPU."""
         return Mask(self.ids_keep.pin_memory(), self.ids_masked.pin_memory())
 
 

@@ -40,7 +40,7 @@ def num_kept(n: int, ratio: float) -> int:
         ValueError: if nothing would be kept or nothing masked.
     """
     kept = int(n * (1 - ratio))
-    require(0 < kept < n, "ratio", ratio, f"a share that keeps and masks some of {n} tokens")
+    require(0 < kept < n, "ratio", ratio, "a share that keeps and masks some of {} tokens", n)
     return kept
 
 
@@ -49,7 +49,8 @@ def _noise(
 ) -> Float[Tensor, "b ..."]:
     require_positive(batch=batch)
     if isinstance(generator, Sequence):
-        require(len(generator) == batch, "generator", len(generator), f"one or {batch} generators")
+        count = len(generator)
+        require(count == batch, "generator", count, "one or {} generators", batch)
         return torch.stack([torch.rand(grid, generator=g, device=g.device) for g in generator])
     device = None if generator is None else generator.device
     return torch.rand((batch, *grid), generator=generator, device=device)
@@ -60,7 +61,7 @@ def _require_ratio(ratio: float) -> None:
 
 
 def _require_axes(grid: tuple[int, ...], *, axes: int) -> None:
-    require(len(grid) == axes and min(grid) > 0, "grid", grid, f"{axes} positive numbers")
+    require(len(grid) == axes and min(grid) > 0, "grid", grid, "{} positive numbers", axes)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.nn.init import xavier
-from avblocks.shapes import require_positive, share_of
+from avblocks.shapes import share_of
 
 
 class Mlp(nn.Module):
@@ -26,7 +26,6 @@ class Mlp(nn.Module):
 
     def __init__(self, dim: int, *, ratio: float = 4.0) -> None:
         super().__init__()
-        require_positive(dim=dim)
         hidden = share_of(dim, ratio=ratio)
         self.fc1 = nn.Linear(dim, hidden)
         self.fc2 = nn.Linear(hidden, dim)
@@ -37,5 +36,5 @@ class Mlp(nn.Module):
         xavier(self.fc1, self.fc2)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Transform each token on its own."""
+        """Transform each token independently."""
         return self.fc2(F.gelu(self.fc1(x)))

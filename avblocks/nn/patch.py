@@ -1,6 +1,5 @@
-"""Patches of images, spectrograms and video: cut, glued back and embedded."""
+"""Patches of images, spectrograms and video: patchify, unpatchify, embed."""
 
-import math
 from typing import Any
 
 import torch.nn.functional as F
@@ -47,7 +46,7 @@ def patchify(x: Float[Tensor, "b c *size"], *, patch: tuple[int, ...]) -> Float[
 def unpatchify(
     patches: Float[Tensor, "b n v"], *, patch: tuple[int, ...], grid: tuple[int, ...]
 ) -> Float[Tensor, "b c *size"]:
-    """Glue patches back together, the exact inverse of `patchify`.
+    """Reassemble patches, the exact inverse of `patchify`.
 
     Args:
         patches: patches in row-major order of the grid.
@@ -55,13 +54,10 @@ def unpatchify(
         grid: patches along each axis.
 
     Raises:
-        ValueError: if the number of patches or of values does not fit.
+        ValueError: if ``patch`` has not two or three sides or ``grid`` not as many.
+        einops.EinopsError: if the number of patches or of values does not fit.
     """
     _require_patch(patch)
-    require(len(patch) == len(grid), "grid", grid, f"as long as the patch {patch}")
-    expect("patches", patches, "b n v", n=math.prod(grid))
-    values = patches.shape[2]
-    require(values % math.prod(patch) == 0, "patches", values, f"multiples of {patch} in values")
     if len(patch) == 2:
         (p, q), (i, j) = patch, grid
         return rearrange(patches, "b (i j) (p q c) -> b c (i p) (j q)", p=p, q=q, i=i, j=j)
@@ -74,7 +70,7 @@ def unpatchify(
 class PatchEmbed(nn.Module):
     """Linear embedding of patches: 2-D for images and spectrograms, 3-D for video tubelets.
 
-    Only the patches asked for are embedded, so masked ones cost nothing.
+    Only the patches of ``ids_keep`` are embedded, so masked ones cost nothing.
 
     Args:
         dim: width of a token.
@@ -101,7 +97,7 @@ class PatchEmbed(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Start like a linear layer over flattened patches (MAE)."""
+        """Initialize like a linear layer over flattened patches (MAE)."""
         nn.init.xavier_uniform_(self.proj.weight.view(self.proj.out_channels, -1))
         if self.proj.bias is not None:
             nn.init.zeros_(self.proj.bias)
@@ -113,7 +109,7 @@ class PatchEmbed(nn.Module):
             ValueError: if the channels differ or a side is not a multiple of the patch's.
         """
         axes = "b c height width" if len(self.patch) == 2 else "b c t height width"
-        expect("input", x, axes, c=self.channels)
+        expect(input=(x, axes), c=self.channels)
         return grid_of(tuple(x.shape[2:]), self.patch)
 
     def forward(

@@ -8,7 +8,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import require, require_positive
 
 
 def _require_grid(**grids: tuple[int, ...]) -> None:
@@ -59,25 +59,23 @@ def resize_position(
     """Interpolate a learned table to another grid: bicubic in 2-D, trilinear in 3-D.
 
     Raises:
-        ValueError: if the table does not have the grid's size or the grids' axes differ in number.
+        RuntimeError: if the table does not have the grid's size or a side is not positive.
+        ValueError: if the grids' axes differ in number.
     """
-    expect("table", table, "n d", n=math.prod(grid))
-    _require_grid(new_grid=new_grid)
-    require(len(grid) == len(new_grid), "new_grid", new_grid, f"as long as {grid}")
+    volume = rearrange(table, "n d -> 1 d n").unflatten(2, grid)
     if grid == new_grid:
         return table
-    volume = rearrange(table, "n d -> 1 d n").unflatten(2, grid)
     mode = "bicubic" if len(grid) == 2 else "trilinear"
     resized = F.interpolate(volume.float(), size=new_grid, mode=mode, align_corners=False)
     return rearrange(resized.flatten(2), "1 d n -> n d").to(table.dtype)
 
 
 class SinCosPosition(nn.Module):
-    """Fixed positions, recomputed for any grid; nothing to learn and nothing in the state dict.
+    """Fixed positions, recomputed for any grid; no parameters and nothing in the state dict.
 
     Args:
         dim: width of a token.
-        grid: the usual grid, whose table is kept ready.
+        grid: the usual grid, whose table is precomputed.
 
     Example:
         >>> SinCosPosition(32, grid=(4, 6))((4, 9)).shape
@@ -103,7 +101,7 @@ class SinCosPosition(nn.Module):
 
 
 class LearnedPosition(nn.Module):
-    """A learned table, interpolated where the grid is another one.
+    """A learned table, interpolated for other grids.
 
     Args:
         dim: width of a token.
@@ -123,7 +121,7 @@ class LearnedPosition(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal with a deviation of 0.02, as ViT starts its table."""
+        """Normal with a standard deviation of 0.02, as in ViT."""
         nn.init.normal_(self.table, std=0.02)
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:

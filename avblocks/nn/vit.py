@@ -7,9 +7,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from avblocks.nn.block import Block
+from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
 from avblocks.nn.position import LearnedPosition, SinCosPosition
-from avblocks.shapes import grid_of, require, require_positive, require_width, sides
+from avblocks.shapes import grid_of, require, require_positive, sides
 
 
 class ViT(nn.Module):
@@ -41,12 +42,12 @@ class ViT(nn.Module):
         super().__init__()
         require(len(blocks) > 0, "blocks", len(blocks), "at least one block")
         dim = patch_embed.proj.out_channels
-        require_width("pos_embed", pos_embed.table.shape[-1], dim)
         axes = len(patch_embed.patch)
         require(len(pos_embed.grid) == axes, "pos_embed", pos_embed.grid, f"a grid of {axes} axes")
-        for number, block in enumerate(blocks):
-            require_width(f"blocks[{number}]", block.attn.dim, dim)
-        require_width("norm", norm.normalized_shape[0], dim)
+        widths = {f"blocks[{number}]": block.attn.dim for number, block in enumerate(blocks)}
+        widths |= {"pos_embed": pos_embed.table.shape[-1], "norm": norm.normalized_shape[0]}
+        for name, width in widths.items():
+            require(width == dim, name, width, f"as wide as the other parts' {dim}")
         self.patch_embed, self.pos_embed = patch_embed, pos_embed
         self.blocks = nn.ModuleList(blocks)
         self.norm = norm
@@ -100,7 +101,7 @@ def vit(
     norm_eps: float = 1e-6,
     learned_position: bool = False,
 ) -> ViT:
-    """A ViT of any size, with MAE's initialisation.
+    """A ViT of any size, with MAE's initialization.
 
     Args:
         dim: width of a token.
@@ -136,7 +137,7 @@ def vit(
         patch_embed=PatchEmbed(dim, patch=patch, channels=channels),
         pos_embed=position(dim, grid=grid),
         blocks=blocks,
-        norm=nn.LayerNorm(dim, eps=norm_eps),
+        norm=layer_norm(dim, norm_eps=norm_eps),
     )
 
 

@@ -1,4 +1,4 @@
-"""Parameter groups: who decays, who starts pre-trained, who learns slowly."""
+"""Parameter groups: weight decay, pre-trained parameters, layer-wise learning rates."""
 
 import re
 from collections.abc import Collection
@@ -18,11 +18,11 @@ def param_groups(
 ) -> list[dict[str, Any]]:
     """Groups for AdamW: no decay on vectors (biases and norms), pre-trained parameters apart.
 
-    Fusion and mask tokens are tables and decay, as in the reference.
+    Fusion and mask tokens are matrices and decay, as in the reference.
 
     Args:
         model: the model; parameters without a gradient are left out.
-        weight_decay: decay of the matrices.
+        weight_decay: weight decay of the matrices.
         pretrained: names of the parameters that start pre-trained, such as a load report's
             ``loaded``.
 
@@ -57,26 +57,26 @@ def layer_decay_groups(
     lr_decay: float = 0.75,
     weight_decay: float = 0.05,
 ) -> list[dict[str, Any]]:
-    """Groups for fine-tuning: the deeper below the head, the lower the learning rate (BEiT).
+    """Groups for fine-tuning with layer-wise learning rate decay (BEiT).
 
     Layer 0 holds patch embeddings, positions and fusion tokens, layer i + 1 block i of both ViTs
-    and of the fusion, layer ``depth + 1`` the final norms and all outside the encoder. The rate of
-    a layer is scaled by ``lr_decay ** (depth + 1 - layer)``. As in the reference, the fusion tokens
-    are at the bottom and decay, being a table; vectors (biases and norms) do not decay.
+    and of the fusion, layer ``depth + 1`` the final norms and all parameters outside the encoder.
+    The rate of a layer is scaled by ``lr_decay ** (depth + 1 - layer)``. As in the reference, the
+    fusion tokens are in layer 0 and decay, being a matrix; vectors (biases and norms) do not decay.
 
     Args:
         model: the encoder and its head in one module; parameters without a gradient are left out.
         depth: blocks of the deeper ViT, `AVEncoder.depth`.
-        encoder: what stands before the encoder's names.
-        lr_decay: factor from a layer to the one below (paper: 0.75).
-        weight_decay: decay of the matrices.
+        encoder: prefix of the encoder's parameter names.
+        lr_decay: factor on the learning rate from a layer to the one below (paper: 0.75).
+        weight_decay: weight decay of the matrices.
 
     Returns:
         Groups with ``params``, ``weight_decay`` and ``lr_scale``.
 
     Raises:
         ValueError: if a number is impossible, no name starts with ``encoder``, the encoder has
-            another depth, or a parameter of it has no known place.
+            another depth, or one of its parameters belongs to no layer.
 
     Example:
         >>> from avblocks import av_vit

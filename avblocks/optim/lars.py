@@ -1,4 +1,4 @@
-"""LARS, the optimiser of linear probes with large batches."""
+"""LARS, the optimizer for linear probes with large batches."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,18 +13,18 @@ from avblocks.shapes import require, require_above_zero, require_share
 
 
 class LARS(Optimizer):
-    """Momentum whose steps are, for each matrix, in proportion to the matrix's norm.
+    """Momentum SGD whose step for each matrix is proportional to the norm of the matrix.
 
     With gradient g and weight w: ``g += weight_decay * w``, ``g *= trust * |w| / |g|``,
     ``mu = momentum * mu + g``, ``w -= lr * mu``. As in MAE's and the reference's LARS, vectors
-    (biases and norms) have neither decay nor scaling, and a norm of zero scales nothing.
+    (biases and norms) are neither decayed nor scaled, and a matrix of zero norm is not scaled.
 
     Args:
-        params: parameters or groups; a group may have its own values of the others.
+        params: parameters or groups; a group may override the other arguments.
         lr: learning rate.
         weight_decay: decay of the matrices.
-        momentum: what is kept of the former steps.
-        trust: size of a step, as a share of the weight's norm, at a rate of 1.
+        momentum: momentum factor.
+        trust: trust coefficient, the step as a share of the weight's norm at a learning rate of 1.
 
     Raises:
         ValueError: if a number is impossible.
@@ -59,10 +59,10 @@ class LARS(Optimizer):
         """Update the parameters that have a gradient.
 
         Args:
-            closure: computes the loss anew, with gradients.
+            closure: reevaluates the model and returns the loss.
 
         Returns:
-            What the closure returns.
+            The loss of the closure.
         """
         loss = None
         if closure is not None:

@@ -1,4 +1,4 @@
-"""Learning rates as functions of the epoch."""
+"""Learning rates computed from the epoch; there is no scheduler state."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ def cosine_lr(epoch: float, *, lr: float, epochs: float, warmup: float = 0.0) ->
     """Learning rate: linear from 0 over the warm-up, then half a cosine to 0 (MAE).
 
     Args:
-        epoch: where training stands, in epochs and parts of them.
-        lr: the highest rate.
-        epochs: where it ends.
-        warmup: epochs of warm-up.
+        epoch: epochs done so far, a fraction within an epoch.
+        lr: peak learning rate.
+        epochs: total number of epochs.
+        warmup: warm-up epochs.
 
     Raises:
-        ValueError: if there are no epochs or the warm-up is not shorter than they are.
+        ValueError: if ``epochs`` is not above zero or ``warmup`` not in [0, ``epochs``).
 
     Example:
         >>> [cosine_lr(e, lr=1.0, epochs=6, warmup=2) for e in (0, 1, 2, 4, 6)]
@@ -35,8 +35,8 @@ def pretrained_multiplier(epoch: float, *, epochs: float) -> float:
     """Factor on the rate of parameters that start pre-trained: half a cosine from 0 to 1.
 
     Args:
-        epoch: where training stands.
-        epochs: when the factor reaches 1; the paper takes half of training.
+        epoch: epochs done so far.
+        epochs: epoch at which the factor reaches 1 (paper: half of training).
 
     Raises:
         ValueError: if ``epochs`` is not above zero.
@@ -54,15 +54,15 @@ def pretrained_multiplier(epoch: float, *, epochs: float) -> float:
 def group_rates(
     groups: Sequence[Mapping[str, Any]], epoch: float, *, lr: float, epochs: float, warmup: float
 ) -> list[float]:
-    """Learning rate of each group in pre-training, a function of the epoch alone.
+    """Learning rate of each group in pre-training.
 
     Args:
-        groups: from `param_groups`; those that start pre-trained have the multiplier over the
-            first half of training.
-        epoch: where training stands.
-        lr: the highest rate.
-        epochs: where it ends.
-        warmup: epochs of warm-up.
+        groups: from `param_groups`; the rate of the pre-trained ones is multiplied by
+            `pretrained_multiplier` over the first half of training.
+        epoch: epochs done so far.
+        lr: peak learning rate.
+        epochs: total number of epochs.
+        warmup: warm-up epochs.
 
     Example:
         >>> groups = [{"pretrained": False}, {"pretrained": True}]
@@ -77,14 +77,14 @@ def group_rates(
 def decayed_rates(
     groups: Sequence[Mapping[str, Any]], epoch: float, *, lr: float, epochs: float, warmup: float
 ) -> list[float]:
-    """Learning rate of each group in fine-tuning with layer decay, a function of the epoch alone.
+    """Learning rate of each group in fine-tuning with layer decay.
 
     Args:
-        groups: from `layer_decay_groups`; each has its ``lr_scale``.
-        epoch: where training stands.
-        lr: the highest rate.
-        epochs: where it ends.
-        warmup: epochs of warm-up.
+        groups: from `layer_decay_groups`, each with its ``lr_scale``.
+        epoch: epochs done so far.
+        lr: peak learning rate.
+        epochs: total number of epochs.
+        warmup: warm-up epochs.
 
     Example:
         >>> decayed_rates([{"lr_scale": 1.0}, {"lr_scale": 0.75}], 2, lr=1.0, epochs=8, warmup=2)
@@ -95,7 +95,11 @@ def decayed_rates(
 
 
 def scaled_lr(base_lr: float, *, batch: int) -> float:
-    """Linear scaling: ``base_lr * batch / 256``, ``batch`` being all that one update sees.
+    """Linear scaling: ``base_lr * batch / 256``.
+
+    Args:
+        base_lr: learning rate for 256 samples an update.
+        batch: samples of one update, over all processes.
 
     Raises:
         ValueError: if ``batch`` is not positive.

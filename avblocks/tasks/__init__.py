@@ -1,1 +1,35 @@
-"""Tasks: batch -> losses, answers, scores."""
+"""Tasks: modules that take a front end, an encoder and a head; batch -> losses, answers, scores.
+
+Each task has a module (`Pretraining`, `Classification`, `Localization`, `Separation`,
+`Segmentation`) that returns a batch's losses, and a scorer that `evaluate` feeds with test batches.
+"""
+
+from avblocks.tasks.classify import Classification as Classification
+from avblocks.tasks.classify import ClassificationScorer as ClassificationScorer
+from avblocks.tasks.classify import clip_frequency as clip_frequency
+from avblocks.tasks.classify import start_biases as start_biases
+from avblocks.tasks.evaluate import HeadTask as HeadTask
+from avblocks.tasks.evaluate import Scorer as Scorer
+from avblocks.tasks.evaluate import Scores as Scores
+from avblocks.tasks.evaluate import Task as Task
+from avblocks.tasks.evaluate import evaluate as evaluate
+from avblocks.tasks.evaluate import evaluation_mode as evaluation_mode
+from avblocks.tasks.evaluate import first_batch as first_batch
+from avblocks.tasks.evaluate import first_row as first_row
+from avblocks.tasks.load import LoadedTask as LoadedTask
+from avblocks.tasks.load import load_task as load_task
+from avblocks.tasks.load import save_task as save_task
+from avblocks.tasks.localize import Localization as Localization
+from avblocks.tasks.localize import LocalizationScorer as LocalizationScorer
+from avblocks.tasks.localize import localization_examples as localization_examples
+from avblocks.tasks.predictions import Predictions as Predictions
+from avblocks.tasks.pretrain import Pretraining as Pretraining
+from avblocks.tasks.pretrain import reconstruction_examples as reconstruction_examples
+from avblocks.tasks.probe import ProbeScorer as ProbeScorer
+from avblocks.tasks.segment import Segmentation as Segmentation
+from avblocks.tasks.segment import SegmentationScorer as SegmentationScorer
+from avblocks.tasks.segment import segmentation_examples as segmentation_examples
+from avblocks.tasks.separate import Separation as Separation
+from avblocks.tasks.separate import SeparationExamples as SeparationExamples
+from avblocks.tasks.separate import SeparationScorer as SeparationScorer
+from avblocks.tasks.separate import separation_examples as separation_examples

@@ -1,29 +1,40 @@
-"""A classifier on an encoder as one module: from a batch to its loss and its logits."""
+"""Classification: an encoder and a classifier, from a batch to its loss, logits and scores."""
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from avblocks import AVEncoder
 from avblocks.data import AVBatch, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
+from avblocks.encoder import AVEncoder
 from avblocks.heads import Classifier, Logits, balanced_loss
+from avblocks.metrics import classification_scores
 from avblocks.seed import key
+from avblocks.tasks.evaluate import HeadTask, Scores
+from avblocks.tasks.predictions import Predictions, WindowMean
 
-Listens = Literal["both", "image", "audio"]
-"""Which modalities a model is given."""
+Given = Literal["both", "image", "audio"]
+"""The modalities that a model is given; the other one is missing at the input."""
+TESTED: Mapping[Given, tuple[Given, ...]] = {
+    "both": ("both", "image", "audio"),
+    "image": ("image",),
+    "audio": ("audio",),
+}
+"""What a model is tested with, by what it was trained with."""
+STREAMS = ("image", "audio", "fusion")
 
 
-class Classification(nn.Module):
+class Classification(HeadTask):
     """Front end, mixup, encoder, classifier, loss.
 
     Args:
-        encoder: The encoder.
-        head: The classifier.
+        encoder: Encoder.
+        head: Classifier.
         front_end: From batches to images and spectrograms.
-        frozen: Whether the encoder is left as it is.
-        given: The modalities that training gives; the other is missing at the input.
+        frozen: Whether the encoder is not trained.
+        given: Modalities given in training.
         joint: Whether the loss is that of the averaged logits, or the mean of the streams' losses.
         multilabel: Whether a clip may have several classes.
         mixup: Parameter of mixup's beta distribution; 0 for none.
@@ -39,8 +50,8 @@ class Classification(nn.Module):
         head: Classifier,
         *,
         front_end: FrontEnd,
-        frozen: bool,
-        given: Listens = "both",
+        frozen: bool = False,
+        given: Given = "both",
         joint: bool = True,
         multilabel: bool = False,
         mixup: float = 0.0,
@@ -52,15 +63,26 @@ class Classification(nn.Module):
         self.head = head
         self.front_end = front_end
         self.mixup = Mixup(mixup) if mixup else None
-        self.given: Listens = given
+        self.given: Given = given
         self.frozen, self.joint = frozen, joint
         self.multilabel, self.smoothing = multilabel, smoothing
         self.register_buffer("frequency", frequency, persistent=False)
 
-    def logits(self, batch: AVBatch, *, given: Listens | None = None) -> Logits:
-        """Classify clips, from one modality alone if so wanted."""
-        image, audio = self.front_end(batch.to(self.encoder.fusion_tokens.device))
-        return self._classify(image, audio, given or self.given)
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of the constructor that are plain values."""
+        return {
+            "frozen": self.frozen,
+            "given": self.given,
+            "joint": self.joint,
+            "multilabel": self.multilabel,
+            "mixup": 0.0 if self.mixup is None else self.mixup.alpha,
+            "smoothing": self.smoothing,
+        }
+
+    def logits(self, batch: AVBatch, *, given: Given | None = None) -> Logits:
+        """Classify clips, from one modality alone if that is given."""
+        image, audio = self.front_end(batch)
+        return self._logits(image, audio, given or self.given)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
@@ -70,13 +92,13 @@ class Classification(nn.Module):
             seeds = [torch.Generator().manual_seed(key(seed, "mixup")) for seed in batch.seeds]
             image, audio, target = self.mixup(target, image=image, audio=audio, generators=seeds)
         target = smooth(target, smoothing=self.smoothing)
-        logits = self._classify(image, audio, self.given)
+        logits = self._logits(image, audio, self.given)
         streams = [logits.image, logits.audio, logits.fusion]
         scored = [logits.mean] if self.joint else [x for x in streams if x is not None]
         losses = [self._loss(scores, target) for scores in scored]
         return {"loss": torch.stack(losses).mean()}
 
-    def _classify(self, image: Tensor | None, audio: Tensor | None, given: Listens) -> Logits:
+    def _logits(self, image: Tensor | None, audio: Tensor | None, given: Given) -> Logits:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             tokens = self.encoder(
                 image=None if given == "audio" else image,
@@ -88,6 +110,59 @@ class Classification(nn.Module):
         return balanced_loss(
             scores.float(), target, frequency=self.frequency, multilabel=self.multilabel
         )
+
+
+class ClassificationScorer:
+    """Scores of each stream's logits, averaged over the windows of each clip.
+
+    Args:
+        task: Classifier.
+        given: Modalities to give, one choice after the other, such as `TESTED[task.given]`; those
+            of training if not named.
+
+    Attributes:
+        predictions: The logits behind the scores by modalities given, once these are computed.
+        streams: The scores by modalities given, stream and metric.
+    """
+
+    def __init__(self, task: Classification, *, given: Sequence[Given] = ()) -> None:
+        self.task = task
+        tested: Sequence[Given] = given or (task.given,)
+        self.windows: dict[Given, WindowMean] = {one: WindowMean() for one in tested}
+        self.predictions: dict[Given, Predictions] = {}
+        self.streams: dict[Given, Scores] = {}
+
+    def update(self, batch: AVBatch) -> None:
+        """Classify a batch."""
+        for given, windows in self.windows.items():
+            logits = self.task.logits(batch, given=given)
+            streams = {name: getattr(logits, name) for name in STREAMS}
+            rows = {"all": logits.mean} | {n: x for n, x in streams.items() if x is not None}
+            rows = {name: value.float().cpu() for name, value in rows.items()}
+            windows.add(batch.paths, rows | {"target": batch.target.cpu()})
+
+    def compute(self) -> Scores:
+        """Return a row for each stream, and for `all`, the mean of their logits."""
+        for given, windows in self.windows.items():
+            found = windows.gathered()
+            if found is not None:
+                self.predictions[given] = found
+                self.streams[given] = {
+                    stream: classification_scores(
+                        logits, found.target, multilabel=self.task.multilabel
+                    )
+                    for stream, logits in found.scores.items()
+                }
+        return self.rows
+
+    @property
+    def rows(self) -> dict[str, Mapping[str, float]]:
+        """The scores by modalities given and stream in one title."""
+        return {
+            f"given {given}: {stream}": row
+            for given, streams in self.streams.items()
+            for stream, row in streams.items()
+        }
 
 
 def clip_frequency(clips: ClipSet) -> Tensor:

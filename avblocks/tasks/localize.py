@@ -1,15 +1,13 @@
-"""A localizer on an encoder as one module, how well it points, and what to look at."""
+"""Sound localization: an encoder and a localizer, from a batch to its loss, maps and scores."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from avblocks import AVEncoder
-from avblocks.data import AVBatch, FrontEnd
-from avblocks.data.mismatch import SOUNDS, heard
+from avblocks.data import AUDIO, AVBatch, FrontEnd, with_audio
 from avblocks.distributed import gather_rows
+from avblocks.encoder import AVEncoder
 from avblocks.heads import Localizer, fusion_map, localization_loss, to_frame
 from avblocks.metrics import (
     center_box,
@@ -23,27 +21,26 @@ from avblocks.metrics import (
     whole_image,
 )
 from avblocks.metrics.localize_maps import Rule
-from avblocks.viz import outline, overlay, panel, save_figure
-from recipes.common.train import OnBatch, TaskModel, tested
+from avblocks.tasks.evaluate import HeadTask, Scores, joined
+from avblocks.viz import outline, overlay
 
 SIDE = 224
 """Pixels of the square that maps and boxes are compared on, as in the field."""
-PICTURE = "maps.png"
-CHEATS = ("center_box", "whole_image")
+BASELINES = ("center_box", "whole_image")
 RULES = {"ciou_adaptive": ciou_adaptive, "ciou_median": ciou_median}
 
 
-class Localization(TaskModel):
+class Localization(HeadTask):
     """Front end, encoder, localizer, contrastive loss.
 
     Args:
-        encoder: The encoder.
-        head: The localizer.
+        encoder: Encoder.
+        head: Localizer.
         front_end: From batches to images and spectrograms.
-        frozen: Whether the encoder is left as it is.
-        joint: Whether it encodes a picture and its sound together. In training that gives the
-            answer away: a patch that has heard its sound need not show where it comes from.
-        temperature: What similarities are divided by in the loss.
+        frozen: Whether the encoder is not trained.
+        joint: Whether image and audio are encoded together. In training that gives the answer
+            away: a patch that has read its audio need not show where it comes from.
+        temperature: Divisor of the similarities in the loss.
     """
 
     def __init__(
@@ -52,7 +49,7 @@ class Localization(TaskModel):
         head: Localizer,
         *,
         front_end: FrontEnd,
-        frozen: bool,
+        frozen: bool = False,
         joint: bool = False,
         temperature: float = 0.03,
     ) -> None:
@@ -61,26 +58,29 @@ class Localization(TaskModel):
         self.front_end = front_end
         self.frozen, self.joint, self.temperature = frozen, joint, temperature
 
-    def encode(self, batch: AVBatch) -> dict[str, Tensor]:
-        """Tokens of the pictures and of the sounds."""
-        image, audio = self.front_end(batch)
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of the constructor that are plain values."""
+        return {"frozen": self.frozen, "joint": self.joint, "temperature": self.temperature}
+
+    def tokens(self, batch: AVBatch) -> dict[str, Any]:
+        """Image and audio tokens, encoded together or each alone."""
         if self.joint:
-            tokens = [self.encoder(image=image, audio=audio)] * 2
-        else:
-            tokens = [
-                self.encoder(image=image, audio=None),
-                self.encoder(image=None, audio=audio),
-            ]
-        return {"image": tokens[0].image, "audio": tokens[1].audio}
+            both = self.encode(batch)
+            return {"image": both.image, "audio": both.audio}
+        image, audio = self.front_end(batch)
+        return {
+            "image": self.encoder(image=image, audio=None).image,
+            "audio": self.encoder(image=None, audio=audio).audio,
+        }
 
     def maps(self, batch: AVBatch) -> Tensor:
-        """Similarity of each pixel to the sound that is heard with it."""
+        """Similarity of each pixel to the audio that is given with the image."""
         image, _ = self.front_end(batch)
         grid = self.encoder.image.grid(image)
-        return to_frame(self.head(**self.encode(batch)).float(), grid=grid, size=SIDE)
+        return to_frame(self.head(**self.tokens(batch)).float(), grid=grid, size=SIDE)
 
     def attention(self, batch: AVBatch) -> Tensor:
-        """What the last fusion looks at in each picture: a map that no training has made."""
+        """Attention of the last fusion to each pixel: a map that needs no training."""
         image, audio = self.front_end(batch)
         layer = max(int(key) for key in self.encoder.fusion_blocks)
         patches = fusion_map(self.encoder, image=image, audio=audio, layer=layer)
@@ -88,69 +88,69 @@ class Localization(TaskModel):
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
-        similarity = self.head.pairs(**self.encode(batch))
+        similarity = self.head.pairs(**self.tokens(batch))
         return {"loss": localization_loss(similarity, temperature=self.temperature)}
 
 
-@torch.no_grad()
-def localization_scores(
-    model: Localization,
-    loader: Iterable[AVBatch],
-    on_batch: OnBatch,
-    *,
-    brief: bool,
-    rule: Rule,
-) -> dict[str, dict[str, float]]:
-    """Score maps of each sound, fusion attention and both cheats; empty if no clip can be used.
+class LocalizationScorer:
+    """Shares in percent of maps with each audio, of fusion attention and of two baselines.
+
+    With matched audio also average precision and max F1, where the silenced images, in which
+    nothing sounds, are the negatives.
 
     Args:
-        model: In evaluation mode.
-        loader: Pairs of clips, the second lending its sound.
-        on_batch: Called with each batch, for instance to count skipped files.
-        brief: Whether to leave out all but the own sound.
-        rule: How boxes of several annotators agree.
-
-    Returns:
-        Shares in per cent, by whose maps and by metric. With the own sound also average precision
-        and max F1 where the silenced pictures, in which nothing sounds, are the negatives.
+        task: Localizer; its batches are pairs of clips, the second lending its audio.
+        rule: How the boxes of several annotators are joined.
+        brief: Whether to score matched audio alone.
     """
-    looks = model.frozen and len(model.encoder.fusion_blocks) > 0
-    names = (*SOUNDS, *(["fusion_attention"] if looks else []), *CHEATS)
-    names = names[:1] if brief else names
-    rows = {(name, what): [torch.zeros(0)] for name in names for what in (*RULES, "confidence")}
-    for batch in tested(model, loader, on_batch):
-        truth = truths(heard(batch, "own"), rule)
-        for name in names:
-            maps = _maps(model, batch, name).cpu().expand_as(truth)
-            rows[name, "confidence"].append(map_confidence(maps))
+
+    def __init__(self, task: Localization, *, rule: Rule, brief: bool = False) -> None:
+        self.task, self.brief = task, brief
+        self.rule: Rule = rule
+        looks = task.frozen and len(task.encoder.fusion_blocks) > 0
+        names = (*AUDIO, *(["fusion_attention"] if looks else []), *BASELINES)
+        self.names = names[:1] if brief else names
+        self.rows: dict[tuple[str, str], list[Tensor]] = {
+            (name, what): [] for name in self.names for what in (*RULES, "confidence")
+        }
+
+    def update(self, batch: AVBatch) -> None:
+        """Score the maps of a batch."""
+        truth = boxes_to_maps(with_audio(batch, "matched"), self.rule)
+        for name in self.names:
+            maps = self._maps(batch, name).cpu().expand_as(truth)
+            self.rows[name, "confidence"].append(map_confidence(maps))
             for what, score in RULES.items():
-                rows[name, what].append(score(maps, truth))
-    found = {key: gather_rows(torch.cat(parts)) for key, parts in rows.items()}
-    if not len(found["own", "confidence"]):
-        return {}
-    scores = {name: _shares({what: found[name, what] for what in RULES}) for name in names}
-    return scores if brief else {**scores, "own": {**scores["own"], **_detection(found)}}
+                self.rows[name, what].append(score(maps, truth))
+
+    def compute(self) -> Scores:
+        """Return the scores by map and metric."""
+        found = {key: gather_rows(joined(parts)) for key, parts in self.rows.items()}
+        if not len(found["matched", "confidence"]):
+            return {}
+        scores = {name: _shares({what: found[name, what] for what in RULES}) for name in self.names}
+        if not self.brief:
+            scores["matched"] |= _detection(found)
+        return scores
+
+    def _maps(self, batch: AVBatch, name: str) -> Tensor:
+        match name:
+            case "fusion_attention":
+                return self.task.attention(with_audio(batch, "matched"))
+            case "center_box":
+                return center_box(size=SIDE)
+            case "whole_image":
+                return whole_image(size=SIDE)
+            case _:
+                return self.task.maps(with_audio(batch, name))
 
 
-def _maps(model: Localization, batch: AVBatch, name: str) -> Tensor:
-    """Maps of a sound, of the fusion's attention, or of a cheat."""
-    match name:
-        case "fusion_attention":
-            return model.attention(heard(batch, "own"))
-        case "center_box":
-            return center_box(size=SIDE)
-        case "whole_image":
-            return whole_image(size=SIDE)
-        case _:
-            return model.maps(heard(batch, name))
-
-
-def _detection(found: Mapping[tuple[str, str], Tensor]) -> dict[str, float]:
-    """How well confidence tells pictures with their sound from silenced ones."""
-    ciou = found["own", "ciou_adaptive"]
+def _detection(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
+    """How well confidence separates images with their audio from silenced ones."""
+    ciou = found["matched", "ciou_adaptive"]
     curve = detection_curve(
         torch.cat([ciou, torch.full_like(ciou, torch.nan)]),
-        torch.cat([found["own", "confidence"], found["silenced", "confidence"]]),
+        torch.cat([found["matched", "confidence"], found["silenced", "confidence"]]),
     )
     return {
         "average_precision": 100 * curve.average_precision(),
@@ -158,25 +158,29 @@ def _detection(found: Mapping[tuple[str, str], Tensor]) -> dict[str, float]:
     }
 
 
-def truths(batch: AVBatch, rule: Rule) -> Tensor:
-    """Where the annotators say that something sounds."""
-    boxes = [torch.zeros(0, 4) if some is None else some for some in batch.boxes]
-    return torch.stack([consensus(some, size=SIDE, rule=rule) for some in boxes])
-
-
 def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
     shares = {name: 100 * ciou_success(ciou) for name, ciou in rows.items()}
     return shares | {f"{name}_auc": 100 * ciou_auc(ciou) for name, ciou in rows.items()}
 
 
+def boxes_to_maps(batch: AVBatch, rule: Rule) -> Tensor:
+    """Draw the boxes of the annotators as maps, joined by a rule."""
+    boxes = [torch.zeros(0, 4) if some is None else some for some in batch.boxes]
+    return torch.stack([consensus(some, size=SIDE, rule=rule) for some in boxes])
+
+
 @torch.no_grad()
-def localization_picture(model: Localization, batch: AVBatch, folder: Path, *, rule: Rule) -> None:
-    """Draw pictures with the edge of the truth, and the maps of each sound over them."""
-    own = heard(batch, "own")
-    image = model.front_end.normalize.undo(model.front_end(own)[0])
+def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> dict[str, Tensor]:
+    """Return images with the edge of the truth, and with the maps of each audio over them.
+
+    Their titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
+    """
+    matched = with_audio(batch, "matched")
+    image = task.front_end.normalize.undo(task.front_end(matched)[0])
     image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
-    edge = truths(own, rule) > 0
+    edge = boxes_to_maps(matched, rule) > 0
     columns = {"image": outline(image, edge)}
-    for sound in SOUNDS:
-        columns[f"sound {sound}"] = outline(overlay(image, model.maps(heard(batch, sound))), edge)
-    save_figure(panel(columns), folder / PICTURE)
+    for audio in AUDIO:
+        maps = task.maps(with_audio(batch, audio))
+        columns[f"{audio} audio"] = outline(overlay(image, maps), edge)
+    return columns

@@ -1,28 +1,41 @@
-"""Pre-training as one module, the weights it may start from, and its picture."""
+"""Masked audio-visual pre-training: from a batch to its losses, tokens and reconstructions."""
 
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from avblocks import AVMAE, AVTokens, Mask, RandomMask, reconstruct
-from avblocks.checkpoint import from_audiomae, from_mae, load_weights, read_state
 from avblocks.data import AVBatch, FrontEnd
+from avblocks.encoder import AVTokens
+from avblocks.mae import AVMAE, reconstruct
+from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.seed import key
-from avblocks.viz import panel, save_figure
+from avblocks.tasks.evaluate import Task
 
 
-class Pretraining(nn.Module):
-    """From a batch to its losses: front end, masks keyed by sample, masked autoencoder."""
+class Pretraining(Task):
+    """Front end, masks keyed by sample, masked autoencoder.
+
+    Args:
+        mae: Masked autoencoder.
+        front_end: From batches to images and spectrograms.
+        image_mask: Masker of the image patches; the paper's if not given.
+        audio_mask: Masker of the spectrogram patches; the paper's if not given.
+    """
 
     def __init__(
-        self, mae: AVMAE, *, front_end: FrontEnd, image_mask: float, audio_mask: float
+        self,
+        mae: AVMAE,
+        *,
+        front_end: FrontEnd,
+        image_mask: Masker | None = None,
+        audio_mask: Masker | None = None,
     ) -> None:
         super().__init__()
         self.mae = mae
         self.front_end = front_end
-        self.image_mask, self.audio_mask = RandomMask(image_mask), RandomMask(audio_mask)
+        self.image_mask = image_mask or RandomMask(0.75)
+        self.audio_mask = audio_mask or RandomMask(0.8)
 
     def masks(self, batch: AVBatch, *, image: Tensor, audio: Tensor) -> dict[str, Mask]:
         """Draw each sample's masks from its own seed, whatever batch it is in."""
@@ -38,7 +51,7 @@ class Pretraining(nn.Module):
 
     def encode(self, batch: AVBatch) -> AVTokens:
         """Encode whole clips."""
-        image, audio = self.front_end(batch.to(self.mae.encoder.fusion_tokens.device))
+        image, audio = self.front_end(batch)
         return self.mae.encoder(image=image, audio=audio)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
@@ -48,61 +61,30 @@ class Pretraining(nn.Module):
         return {"loss": out.loss, "loss_image": out.loss_image, "loss_audio": out.loss_audio}
 
 
-def load_pretrained(
-    model: Pretraining, *, image: Path | None, audio: Path | None
-) -> Collection[str]:
-    """Start the ViTs from published weights where given, and print what became of them.
-
-    Returns:
-        The names in the model that the files filled.
-
-    Raises:
-        ValueError: If a file is damaged or of another model; a final norm may be missing, as it is
-            in fine-tuned files.
-    """
-    names: list[str] = []
-    for modality, path, convert in (("image", image, from_mae), ("audio", audio, from_audiomae)):
-        if path is None:
-            continue
-        vit = model.mae.encoder.get_submodule(modality)
-        report = load_weights(vit, convert(read_state(path)))
-        print(f"{path}\n{report}", flush=True)
-        strange = [*report.unused, *(n for n in report.missing if not n.startswith("norm."))]
-        if strange:
-            raise ValueError(f"{path}: weights of another model, see {', '.join(strange[:4])} ...")
-        names += report.prefixed(f"mae.encoder.{modality}.").loaded
-    return names
-
-
 @torch.no_grad()
-def reconstruction_picture(model: Pretraining, loader: Iterable[AVBatch], path: Path) -> None:
-    """Draw input, what is left of it after masking, and what the model makes of that.
+def reconstruction_examples(task: Pretraining, batch: AVBatch) -> dict[str, Tensor]:
+    """Return each input, the patches left after masking, and the reconstruction from these.
 
-    The clips are those of the first batch that has any.
+    Their titles and batches of RGB images and spectrograms, for `avblocks.viz.panel`.
     """
-    batch = next((batch for batch in loader if len(batch)), None)
-    if batch is None:
-        print("no reconstruction drawn: none of the clips can be used", flush=True)
-        return
-    batch = batch.to(model.mae.encoder.fusion_tokens.device)
-    image, audio = model.front_end(batch)
-    masks = model.masks(batch, image=image, audio=audio)
-    out = model.eval().mae(image=image, audio=audio, **masks)
-    columns, encoder = {}, model.mae.encoder
+    image, audio = task.front_end(batch)
+    masks = task.masks(batch, image=image, audio=audio)
+    out = task.mae(image=image, audio=audio, **masks)
+    columns: dict[str, Any] = {}
     for name, vit, x, pred in (
-        ("image", encoder.image, image, out.pred_image),
-        ("audio", encoder.audio, audio, out.pred_audio),
+        ("image", task.mae.encoder.image, image, out.pred_image),
+        ("audio", task.mae.encoder.audio, audio, out.pred_audio),
     ):
-        made = reconstruct(
+        parts = reconstruct(
             x,
             pred.float(),
             mask=masks[f"{name}_mask"],
             patch=vit.patch,
-            normalized=model.mae.normalize_targets,
+            normalized=task.mae.normalize_targets,
         )
-        views = {"": x, ", masked": made.masked, ", reconstructed": made.reconstructed}
+        views = {"": x, ", masked": parts.masked, ", reconstructed": parts.reconstructed}
         columns |= {
-            name + title: view if name == "audio" else model.front_end.normalize.undo(view)
+            name + title: view if name == "audio" else task.front_end.normalize.undo(view)
             for title, view in views.items()
         }
-    save_figure(panel(columns), path)
+    return columns

@@ -1,16 +1,13 @@
-"""A segmenter on an encoder as one module, how well it segments, and what to look at."""
+"""Audio-visual segmentation: an encoder and a segmenter, from a batch to its loss and scores."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from avblocks import AVEncoder
-from avblocks.data import AVBatch, FrontEnd
-from avblocks.data.mismatch import SOUNDS, heard
+from avblocks.data import AUDIO, AVBatch, FrontEnd, with_audio
 from avblocks.distributed import gather_lists, gather_rows
+from avblocks.encoder import AVEncoder
 from avblocks.heads import Segmenter, segmentation_loss
 from avblocks.metrics import (
     ClassScores,
@@ -23,14 +20,18 @@ from avblocks.metrics import (
     miou_with_background,
     predicted_classes,
 )
-from avblocks.viz import mask_overlay, outline, panel, save_figure
-from recipes.common.train import OnBatch, TaskModel, tested
-
-PICTURE = "segmentation.png"
+from avblocks.tasks.evaluate import HeadTask, Scores, joined
+from avblocks.viz import mask_overlay, outline
 
 
-class Segmentation(TaskModel):
-    """Front end, encoder, head, loss; of one class the mask is binary."""
+class Segmentation(HeadTask):
+    """Front end, encoder, head, loss; with one class the mask is binary.
+
+    Args:
+        encoder: Encoder.
+        head: Segmenter.
+        front_end: From batches to images and spectrograms.
+    """
 
     def __init__(self, encoder: AVEncoder, head: Segmenter, *, front_end: FrontEnd) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ class Segmentation(TaskModel):
         return self.head(layers, grid=self.encoder.image.grid(image))
 
     def truth(self, batch: AVBatch) -> Tensor:
-        """The true classes of each pixel, binary where the head is."""
+        """True classes of each pixel, binary where the head is."""
         masks = self.front_end.masks(batch).long()
         return masks.clamp(max=1) if self.binary else masks
 
@@ -56,31 +57,23 @@ class Segmentation(TaskModel):
 
 
 @dataclass
-class _Found:
-    """What was measured on the pictures of this process."""
+class _Row:
+    """What was measured with one kind of audio in this process."""
 
-    iou: list[Tensor] = field(default_factory=lambda: [torch.zeros(0)])
-    curves: list[Tensor] = field(default_factory=lambda: [torch.zeros(0, 255)])
+    iou: list[Tensor] = field(default_factory=list)
+    curves: list[Tensor] = field(default_factory=list)
     classes: list[ClassScores] = field(default_factory=list)
 
-    def add(self, logits: Tensor, truth: Tensor, model: Segmentation) -> None:
-        """Measure the pictures of a batch."""
-        pred = predicted_classes(logits)
-        self.iou.append(iou_avsbench(pred, truth).cpu())
-        self.classes.append(class_scores(pred.cpu(), truth.cpu(), num_classes=model.num_classes))
-        if model.binary:
-            self.curves.append(fscore_curves(logits[:, 0].sigmoid(), truth).cpu())
-
     def scores(self) -> dict[str, float]:
-        """Score the pictures of all processes."""
+        """Score the images of all processes."""
         classes = gather_lists(self.classes)
-        iou, curves = (gather_rows(torch.cat(rows)) for rows in (self.iou, self.curves))
+        iou, curves = (gather_rows(joined(rows)) for rows in (self.iou, self.curves))
         if not classes:
             return {}
-        joined = ClassScores.join(classes)
+        whole = ClassScores.join(classes)
         named = {
-            "miou_no_background": miou_no_background(joined),
-            "miou_with_background": miou_with_background(joined),
+            "miou_no_background": miou_no_background(whole),
+            "miou_with_background": miou_with_background(whole),
             "miou_avsbench": iou.mean(),
         }
         if len(curves):
@@ -89,38 +82,47 @@ class _Found:
         return {name: float(value) for name, value in named.items()}
 
 
-@torch.no_grad()
-def segmentation_scores(
-    model: Segmentation, loader: Iterable[AVBatch], on_batch: OnBatch, *, brief: bool
-) -> dict[str, dict[str, float]]:
-    """Score all test pictures, under the metrics' own names, by the sound that is heard.
-
-    The F scores are those of binary masks. Empty if no picture can be used.
+class SegmentationScorer:
+    """mIoU and F under the metrics' own names, by the audio given; F with binary masks only.
 
     Args:
-        model: In evaluation mode.
-        loader: Pairs of clips, the second lending its sound.
-        on_batch: Called with each batch, for instance to count skipped files.
-        brief: Whether to leave out all but the own sound.
+        task: Segmenter; its batches are pairs of clips, the second lending its audio.
+        brief: Whether to score matched audio alone.
     """
-    found = {sound: _Found() for sound in (SOUNDS[:1] if brief else SOUNDS)}
-    for batch in tested(model, loader, on_batch):
-        for sound, measured in found.items():
-            one = heard(batch, sound)
-            logits, truth = model.logits(one).float(), model.truth(one)
-            measured.add(logits, truth, model)
-    scores = {sound: measured.scores() for sound, measured in found.items()}
-    return {sound: row for sound, row in scores.items() if row}
+
+    def __init__(self, task: Segmentation, *, brief: bool = False) -> None:
+        self.task = task
+        self.rows = {audio: _Row() for audio in (AUDIO[:1] if brief else AUDIO)}
+
+    def update(self, batch: AVBatch) -> None:
+        """Segment a batch with each audio, and score it."""
+        task = self.task
+        for audio, row in self.rows.items():
+            one = with_audio(batch, audio)
+            logits, truth = task.logits(one).float(), task.truth(one)
+            pred = predicted_classes(logits)
+            row.iou.append(iou_avsbench(pred, truth).cpu())
+            row.classes.append(class_scores(pred.cpu(), truth.cpu(), num_classes=task.num_classes))
+            if task.binary:
+                row.curves.append(fscore_curves(logits[:, 0].sigmoid(), truth).cpu())
+
+    def compute(self) -> Scores:
+        """Return the scores with each audio."""
+        scores = {audio: row.scores() for audio, row in self.rows.items()}
+        return {audio: row for audio, row in scores.items() if row}
 
 
 @torch.no_grad()
-def segmentation_picture(model: Segmentation, batch: AVBatch, folder: Path) -> None:
-    """Draw pictures with the true mask, and with those found from each sound."""
-    own = heard(batch, "own")
-    image = model.front_end.normalize.undo(model.front_end(own)[0])
-    truth = model.truth(own)
+def segmentation_examples(task: Segmentation, batch: AVBatch) -> dict[str, Tensor]:
+    """Return images with the true mask, and with those predicted from each audio.
+
+    Their titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
+    """
+    matched = with_audio(batch, "matched")
+    image = task.front_end.normalize.undo(task.front_end(matched)[0])
+    truth = task.truth(matched)
     columns = {"image": image.cpu(), "truth": outline(mask_overlay(image, truth), truth > 0)}
-    for sound in SOUNDS:
-        found = predicted_classes(model.logits(heard(batch, sound)).float())
-        columns[f"found, sound {sound}"] = outline(mask_overlay(image, found), found > 0)
-    save_figure(panel(columns), folder / PICTURE)
+    for audio in AUDIO:
+        pred = predicted_classes(task.logits(with_audio(batch, audio)).float())
+        columns[f"{audio} audio"] = outline(mask_overlay(image, pred), pred > 0)
+    return columns

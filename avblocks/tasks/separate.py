@@ -1,38 +1,34 @@
-"""A separator on an encoder as one module, how well it separates, and what to listen to."""
+"""Sound separation: an encoder and a separator, from a batch to its loss, audio and scores."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from avblocks import AVEncoder
 from avblocks.audio import MelMasking
-from avblocks.data import AVBatch, FrontEnd, mix, swap, write_wave
+from avblocks.data import AVBatch, FrontEnd, mix, swap
 from avblocks.distributed import gather_lists
+from avblocks.encoder import AVEncoder
 from avblocks.heads import Separator, binary_mask, ratio_mask, separation_loss
 from avblocks.metrics import SeparationScores, join_scores, separation_scores
-from avblocks.viz import panel, save_figure
-from recipes.common.train import OnBatch, TaskModel, tested
+from avblocks.tasks.evaluate import HeadTask, Scores
 
-GUIDES = ("own", "swapped", "blank")
-"""The picture that asks for a sound: its own, that of the next clip in the mixture, none."""
+IMAGES = ("matched", "mismatched", "blank")
+"""The image that guides: that of the audio, that of the next clip in the mixture, a black one."""
 Masks = Literal["ratio", "binary"]
 
 
-class Separation(TaskModel):
+class Separation(HeadTask):
     """Front end, encoder, separator, loss; the clips of a mixture stand in a row.
 
     Args:
-        encoder: The encoder.
-        head: The separator.
+        encoder: Encoder.
+        head: Separator.
         front_end: From batches to images and spectrograms.
-        masks: What is learnt for each bin: the share of the picture's sound, or whether it is the
-            louder one.
+        masks: Target of each bin: the share of the image's audio, or whether it is the louder one.
         sources: Clips in a mixture.
     """
 
@@ -42,8 +38,8 @@ class Separation(TaskModel):
         head: Separator,
         *,
         front_end: FrontEnd,
-        masks: Masks,
-        sources: int,
+        masks: Masks = "ratio",
+        sources: int = 2,
     ) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
@@ -57,6 +53,10 @@ class Separation(TaskModel):
         self.masks: Masks = masks
         self.sources = sources
 
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of the constructor that are plain values."""
+        return {"masks": self.masks, "sources": self.sources}
+
     def logits(self, batch: AVBatch) -> Tensor:
         """Logits of the mask over the mel bins of ``batch.audio``, which is the mixture."""
         image, _ = self.front_end(batch)
@@ -65,7 +65,7 @@ class Separation(TaskModel):
         return self.head(layers, grid=self.encoder.audio.grid(audio)).float()
 
     def separate(self, batch: AVBatch) -> Tensor:
-        """What of ``batch.audio``, the mixture, belongs to each picture."""
+        """Audio that belongs to each image, out of ``batch.audio``, the mixture."""
         share = self.logits(batch).sigmoid()
         if self.masks == "ratio":  # of a source that sounds alone the ratio is a half
             share = (2 * share).clamp(max=1)
@@ -79,64 +79,84 @@ class Separation(TaskModel):
         logits = self.logits(replace(batch, audio=mixed.audio))
         return {"loss": separation_loss(logits, target(mixture, source), mixture=mixture)}
 
-    def guided(self, batch: AVBatch, guide: str) -> Tensor:
-        """Mix a batch, and separate it by the pictures that are to guide."""
+    def guided(self, batch: AVBatch, image: str) -> Tensor:
+        """Mix a batch, and separate it by the images named, see `IMAGES`."""
         given = replace(batch, audio=mix(batch, size=self.sources).audio)
-        if guide == "swapped":
+        if image == "mismatched":
             turned = given.map(partial(swap, size=self.sources))
             given = replace(turned, audio=given.audio)
-        elif guide == "blank":
+        elif image == "blank":
             given = replace(given, image=torch.zeros_like(given.image))
         return self.separate(given)
 
 
-@torch.no_grad()
-def separation_rows(
-    model: Separation, loader: Iterable[AVBatch], on_batch: OnBatch, *, brief: bool
-) -> dict[str, dict[str, float]]:
-    """Score what comes out of all test mixtures against each picture's own sound.
+class SeparationScorer:
+    """Scores in dB of the separated audio against each image's own, by the image that guides.
+
+    With them the number of sources that were scored, and that were silent.
 
     Args:
-        model: In evaluation mode.
-        loader: Mixtures.
-        on_batch: Called with each batch, for instance to count skipped files.
-        brief: Whether to leave out all but the own pictures.
-
-    Returns:
-        Scores in dB by the picture that guides, and how many sources were scored and were silent;
-        empty if no mixture can be used.
+        task: Separator; its batches are mixtures.
+        brief: Whether to score matched images alone.
     """
-    parts: dict[str, list[SeparationScores]] = {
-        guide: [] for guide in (GUIDES[:1] if brief else GUIDES)
-    }
-    for batch in tested(model, loader, on_batch):
-        mixed = mix(batch, size=model.sources)
-        sources = rearrange(mixed.sources, "(b k) s -> b k s", k=model.sources).cpu()
-        mixture = mixed.audio[:: model.sources].cpu()
-        for guide, scores in parts.items():
-            found = rearrange(model.guided(batch, guide), "(b k) s -> b k s", k=model.sources)
+
+    def __init__(self, task: Separation, *, brief: bool = False) -> None:
+        self.task = task
+        self.parts: dict[str, list[SeparationScores]] = {
+            image: [] for image in (IMAGES[:1] if brief else IMAGES)
+        }
+
+    def update(self, batch: AVBatch) -> None:
+        """Separate a batch of mixtures, and score it."""
+        size = self.task.sources
+        mixed = mix(batch, size=size)
+        sources = rearrange(mixed.sources, "(b k) s -> b k s", k=size).cpu()
+        mixture = mixed.audio[::size].cpu()
+        for image, scores in self.parts.items():
+            found = rearrange(self.task.guided(batch, image), "(b k) s -> b k s", k=size)
             scores.append(separation_scores(found.cpu(), sources=sources, mixture=mixture))
-    joined = {guide: gather_lists(scores) for guide, scores in parts.items()}
-    return {
-        guide: dict(join_scores(scores).summary()) for guide, scores in joined.items() if scores
-    }
+
+    def compute(self) -> Scores:
+        """Return the means over all mixtures."""
+        whole = {image: gather_lists(scores) for image, scores in self.parts.items()}
+        return {
+            image: dict(join_scores(scores).summary()) for image, scores in whole.items() if scores
+        }
+
+
+@dataclass(frozen=True)
+class SeparationExamples:
+    """Mixtures and what was separated from them, to look at and to listen to.
+
+    Attributes:
+        image: RGB images in [0, 1], one a clip.
+        audio: Waveforms by name: "mixture", "truth", and each of `IMAGES` that guides.
+        spectrograms: Log-mel spectrograms of these.
+        rate: Samples per second.
+    """
+
+    image: Tensor
+    audio: dict[str, Tensor]
+    spectrograms: dict[str, Tensor]
+    rate: int
+
+    def columns(self) -> dict[str, Tensor]:
+        """Return images and spectrograms by title, one row a clip, for `avblocks.viz.panel`."""
+        titles = {image: f"separated, {image} image" for image in IMAGES}
+        columns = {titles.get(name, name): x for name, x in self.spectrograms.items()}
+        return {"image": self.image, **columns}
 
 
 @torch.no_grad()
-def separation_files(model: Separation, batch: AVBatch, folder: Path) -> None:
-    """Draw spectrograms of mixtures and of what comes out of them, and write both as wav files."""
-    batch = batch.map(lambda rows: rows[: 3 * model.sources])  # as many mixtures as one can look at
-    mixed = mix(batch, size=model.sources)
-    image, _ = model.front_end(batch)
-    sounds = {
-        "mixture": mixed.audio,
-        "its sound": mixed.sources,
-        **{f"separated, {guide} picture": model.guided(batch, guide) for guide in GUIDES},
-    }
-    columns = {"image": model.front_end.normalize.undo(image).cpu()}
-    columns |= {name: model.front_end.log_mel(sound).cpu() for name, sound in sounds.items()}
-    save_figure(panel(columns), folder / "separation.png")
-    rate = model.front_end.log_mel.mel.sample_rate
-    for name, sound in zip(("mixture", "truth", *GUIDES), sounds.values(), strict=True):
-        for row, samples in enumerate(sound.cpu()):
-            write_wave(folder / "wavs" / f"{row}-{name}.wav", samples, rate=rate)
+def separation_examples(task: Separation, batch: AVBatch) -> SeparationExamples:
+    """Mix and separate a batch, in evaluation mode."""
+    mixed = mix(batch, size=task.sources)
+    audio = {"mixture": mixed.audio, "truth": mixed.sources}
+    audio |= {image: task.guided(batch, image) for image in IMAGES}
+    image = task.front_end.normalize.undo(task.front_end(batch)[0])
+    return SeparationExamples(
+        image=image.cpu(),
+        audio={name: samples.cpu() for name, samples in audio.items()},
+        spectrograms={name: task.front_end.log_mel(x).cpu() for name, x in audio.items()},
+        rate=task.front_end.format.rate,
+    )

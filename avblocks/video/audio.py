@@ -1,6 +1,7 @@
-"""The sound of a video's windows, decoded in one pass."""
+"""The audio of a video's windows, decoded in one pass."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import av
 import numpy as np
@@ -9,81 +10,87 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avblocks.audio import pad_repeat
-from avblocks.data import ClipError
+from avblocks.data import ClipError, ClipFormat
 from avblocks.data.decode.audio import Wave, extent, placed_sounds
-from avblocks.data.decode.media import Media
-from avblocks.video.film import Film
+from avblocks.data.decode.media import Media, open_media
 
-_LOST = 0.5  # seconds that a sound may be shorter than its file says
+_TOLERANCE = 0.5  # seconds by which audio may be shorter than its header says
 
 
-def sounds(film: Film, media: Media) -> Iterator[Float[Tensor, " s"]]:
-    """Decode the sound of each window, those of a short file lengthened as in training.
+def stream_audio(
+    path: str | Path, format: ClipFormat, *, starts: Sequence[int], num_samples: int
+) -> Iterator[Float[Tensor, " s"]]:
+    """Decode the audio of windows one after the other, with one window in memory.
 
     Args:
-        film: The file.
-        media: It, just opened.
+        path: An mp4, mov, mkv, webm or avi file with images and audio.
+        format: Length and rate of the windows.
+        starts: First sample of each window, rising by at most a window's length.
+        num_samples: Length of the audio, from the header.
 
     Yields:
-        Samples of the next window.
+        Mono samples in [-1, 1] of the next window. Gaps are silent, and audio shorter than a
+        window is repeated in mirror image, as in training.
 
     Raises:
-        ClipError: If there is less than the file says, or the sound is not numbers.
+        ClipError: If the audio ends before its header says, or is not finite.
     """
-    length, rate = film.format.samples, film.format.rate
-    pieces, line, first = _resampled(media, rate=rate), np.zeros(0, np.float32), 0
-    for start in film.starts:
-        line, first = line[start - first :], start
-        wanted = min(length, film.total - start)
-        while len(line) < wanted:
-            piece = next(pieces, None)
-            if piece is None:
-                _check_end(film, found=start + len(line))
-                piece = np.zeros(wanted - len(line), np.float32)
-            line = np.concatenate((line, piece))
-        yield pad_repeat(torch.from_numpy(line[:wanted]), length)
+    length, rate = format.samples, format.rate
+    with open_media(str(path)) as media:
+        pieces, buffer, first = _resample(media, rate=rate), np.zeros(0, np.float32), 0
+        for start in starts:
+            buffer, first = buffer[start - first :], start
+            needed = min(length, num_samples - start)
+            while len(buffer) < needed:
+                piece = next(pieces, None)
+                if piece is None:
+                    _check_end(media.path, start + len(buffer), num_samples, rate=rate)
+                    piece = np.zeros(needed - len(buffer), np.float32)
+                buffer = np.concatenate((buffer, piece))
+            yield pad_repeat(torch.from_numpy(buffer[:needed]), length)
 
 
-def _check_end(film: Film, *, found: int) -> None:
-    """Refuse a file whose sound ends too early."""
-    told, seconds = film.total / film.format.rate, found / film.format.rate
-    if told - seconds > _LOST or not found:
-        reason = f"cut short: {seconds:.1f} s of the {told:.1f} s of sound can be decoded"
-        raise ClipError(film.path, reason)
+def _check_end(path: str, decoded: int, expected: int, *, rate: int) -> None:
+    """Refuse a file whose audio ends too early."""
+    if (expected - decoded) / rate > _TOLERANCE or not decoded:
+        seconds, total = decoded / rate, expected / rate
+        reason = f"cut short: {seconds:.1f} s of the {total:.1f} s of sound can be decoded"
+        raise ClipError(path, reason)
 
 
-def _resampled(media: Media, *, rate: int) -> Iterator[Wave]:
-    """Decode all of the sound, in pieces; but for a few at both ends, as ``decode_audio`` does."""
+def _resample(media: Media, *, rate: int) -> Iterator[Wave]:
+    """Decode all audio in pieces; equal to ``decode_audio`` except for samples at the ends."""
     native = media.audio.codec_context.sample_rate
-    resampler, place = av.AudioResampler(format="fltp", layout="mono", rate=rate), 0
-    for samples in _whole(media, native=native):
+    resampler, position = av.AudioResampler(format="fltp", layout="mono", rate=rate), 0
+    for samples in _decode(media, native=native):
         if not np.isfinite(samples).all():
             raise ClipError(media.path, "the sound holds values that are not numbers")
         if native == rate:
             yield np.clip(samples, -1, 1)
             continue
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, place = native, place, place + len(samples)
-        yield from _samples(resampler.resample(frame))
-    if place:
-        yield from _samples(resampler.resample(None))
+        frame.sample_rate, frame.pts = native, position
+        position += len(samples)
+        yield from _to_arrays(resampler.resample(frame))
+    if position:
+        yield from _to_arrays(resampler.resample(None))
 
 
-def _samples(frames: Iterable[av.AudioFrame]) -> Iterator[Wave]:
+def _to_arrays(frames: Iterable[av.AudioFrame]) -> Iterator[Wave]:
     for frame in frames:
         yield np.clip(frame.to_ndarray()[0], -1, 1)
 
 
-def _whole(media: Media, *, native: int) -> Iterator[Wave]:
-    """Decode the sound at its own rate, with silence where it has gaps."""
+def _decode(media: Media, *, native: int) -> Iterator[Wave]:
+    """Decode the audio at its native rate, with silence in its gaps, a second at a time."""
     begin = extent(media)[0]
-    place = round(begin * native)
-    for at, samples in placed_sounds(media, start=begin, native=native):
-        while place < at:
-            gap = min(at - place, native)
-            place += gap
+    position = round(begin * native)
+    for start, samples in placed_sounds(media, start=begin, native=native):
+        while position < start:
+            gap = min(start - position, native)
+            position += gap
             yield np.zeros(gap, np.float32)
-        fresh = samples[place - at :]
-        place += len(fresh)
+        fresh = samples[position - start :]
+        position += len(fresh)
         if len(fresh):
             yield np.ascontiguousarray(fresh)

@@ -1,4 +1,4 @@
-"""Mp4 files that are written while others are read."""
+"""Streams of an mp4 file that copies another video."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -12,15 +12,15 @@ from av.video.stream import VideoStream
 from avblocks.data import ClipError
 from avblocks.data.decode.frames import period
 from avblocks.data.decode.media import Media
-from avblocks.video.layer import Size
+from avblocks.video.overlay import Size
 
 CLOCK = 90_000
-"""Ticks a second: frames keep their times, evenly spaced or not."""
+"""Ticks a second: fine enough for frames to keep their times, evenly spaced or not."""
 _RATES = (48_000, 96_000, 88_200, 64_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025)
 
 
-def picture_stream(container: OutputContainer, media: Media, size: Size) -> VideoStream:
-    """Add H.264 pictures of a size, at times of their own, for those of a file."""
+def image_stream(container: OutputContainer, media: Media, size: Size) -> VideoStream:
+    """Add an H.264 stream of a size for the frames of a video, which keep their times."""
     rate = Fraction(1 / period(media)).limit_denominator(1001)
     options = {"preset": "superfast", "crf": "20", "g": str(max(round(rate), 1))}
     stream = container.add_stream("libx264", rate, options=options)
@@ -29,30 +29,44 @@ def picture_stream(container: OutputContainer, media: Media, size: Size) -> Vide
     return stream
 
 
-def sound_stream(container: OutputContainer, media: Media) -> AudioStream:
-    """Add AAC sound, as much like that of a file as may be."""
-    told = media.audio.codec_context
-    rate = told.sample_rate if told.sample_rate in _RATES else _RATES[0]
-    layout = "mono" if told.layout.nb_channels == 1 else "stereo"
+def audio_stream(container: OutputContainer, media: Media) -> AudioStream:
+    """Add an AAC stream, with the rate of a video's audio if AAC has it, mono or stereo."""
+    source = media.audio.codec_context
+    rate = source.sample_rate if source.sample_rate in _RATES else _RATES[0]
+    layout = "mono" if source.layout.nb_channels == 1 else "stereo"
     # As in write_clip: FFmpeg's default coder drops pure tones for moments.
     return container.add_stream("aac", rate=rate, layout=layout, options={"aac_coder": "fast"})
 
 
-def encoded(
-    stream: AudioStream, frame: av.AudioFrame, *, zero: float, path: str
+def encode_audio(
+    stream: AudioStream, frame: av.AudioFrame, *, start: float, path: str
 ) -> list[av.Packet]:
-    """Encode some sound, its time counted from ``zero``."""
+    """Encode a piece of audio.
+
+    Args:
+        stream: Stream of the copy.
+        frame: The piece.
+        start: Time stamp that becomes 0 in the copy, seconds.
+        path: The video, for the error.
+
+    Raises:
+        ClipError: If the format of the audio changes on the way.
+    """
     if frame.time is not None:
-        frame.pts = round((frame.time - zero) * frame.sample_rate)
+        frame.pts = round((frame.time - start) * frame.sample_rate)
         frame.time_base = Fraction(1, frame.sample_rate)
     try:
         return stream.encode(frame)
     except ValueError as error:  # such as another number of channels from here on
-        raise ClipError(path, f"its sound cannot be written anew ({error})") from error
+        raise ClipError(path, f"its audio cannot be re-encoded ({error})") from error
 
 
-def put(container: OutputContainer, packets: list[av.Packet], out: Path) -> None:
-    """Write packets; that a disk is full is no fault of the file that is read."""
+def write_packets(container: OutputContainer, packets: list[av.Packet], out: Path) -> None:
+    """Write packets.
+
+    Raises:
+        OSError: If they cannot be written: a full disk is not an error of the video that is read.
+    """
     try:
         container.mux(packets)
     except FFmpegError as error:

@@ -1,88 +1,181 @@
-"""Windows of a video in batches; never more of it in memory than one batch."""
+"""`VideoWindows`: a video of any length, cut into windows that overlap or lie side by side."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
+from math import inf
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
 from tqdm import tqdm
 
-from avblocks.data import AVBatch, whole_picture
+from avblocks.data import ClipError, ClipFormat
+from avblocks.data.decode.audio import extent
 from avblocks.data.decode.frames import Picture, decode_frames
-from avblocks.data.decode.media import open_media
-from avblocks.video.audio import sounds
-from avblocks.video.film import Film
+from avblocks.data.decode.media import Media, open_media
+from avblocks.shapes import require
+from avblocks.video.audio import stream_audio
+from avblocks.video.batch import Image, WindowBatch
 
-Part = Literal["whole", "left", "right"]
-"""What of each picture a model sees."""
-Image = UInt8[Tensor, "3 height width"]
+MAX_HOURS = 24
+"""Longest audio that is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Windows:
-    """Some windows of a file: the picture in the middle of each, and its sound."""
+class VideoWindows:
+    """The windows of a video; `open_windows` makes them.
 
-    film: Film
+    Nothing is decoded until `batches` is called, which may be done several times, for instance
+    once for each model.
+
+    Attributes:
+        path: The video.
+        format: Length and rate of the windows, and size of their images.
+        file_start: Time stamp at which a player shows 0, seconds.
+        audio_start: Time stamp at which the audio starts, seconds.
+        num_samples: Length of the audio at the rate of the format.
+        starts: First sample of each window.
+    """
+
+    path: str
+    format: ClipFormat
+    file_start: float
+    audio_start: float
+    num_samples: int
     starts: tuple[int, ...]
-    images: tuple[Image, ...]
-    audio: Float[Tensor, "b s"]
 
-    def batch(self, *, part: Part = "whole") -> AVBatch:
-        """Make of them what a model is called with, a part of each picture squeezed to a square."""
-        count, size = len(self.starts), self.film.format.size
-        squares = [whole_picture(_part(image, part), size=size) for image in self.images]
-        return AVBatch(
-            image=torch.stack([image for image, _ in squares]),
-            audio=self.audio,
-            flip=torch.zeros(count, dtype=torch.bool),
-            gain=torch.zeros(count),
-            target=torch.zeros(count, 0),
-            seeds=(0,) * count,
-            paths=(self.film.path,) * count,
-            crop=torch.stack([box for _, box in squares]),
-            size=size,
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def offset(self) -> float:
+        """Time at which the audio starts, in seconds as a player shows them."""
+        return self.audio_start - self.file_start
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Start and end of each window, in seconds as a player shows them."""
+        rate = self.format.rate
+        ends = (min(start + self.format.samples, self.num_samples) for start in self.starts)
+        return [
+            (self.offset + start / rate, self.offset + end / rate)
+            for start, end in zip(self.starts, ends, strict=True)
+        ]
+
+    @property
+    def nearest_until(self) -> list[float]:
+        """Time up to which each window has the nearest center, in seconds; the last is infinite."""
+        centers = [(start + end) / 2 for start, end in self.spans]
+        return [*((a + b) / 2 for a, b in pairwise(centers)), inf]
+
+    def batches(self, batch: int = 8, *, progress: str | None = None) -> Iterator[WindowBatch]:
+        """Decode the windows in one pass, with no more than one batch in memory.
+
+        Args:
+            batch: Windows in a batch; the last one may have fewer.
+            progress: Label of a progress bar; without one there is no bar.
+
+        Yields:
+            The next windows, in order.
+
+        Raises:
+            ClipError: If the video cannot be decoded.
+            ValueError: If ``batch`` is below 1.
+        """
+        require(batch >= 1, "batch", batch, "at least 1")
+        times = [self.file_start + (start + end) / 2 for start, end in self.spans]
+        audio = stream_audio(
+            self.path, self.format, starts=self.starts, num_samples=self.num_samples
         )
+        hidden = True if progress is None else None  # None: shown on a terminal alone
+        with (
+            open_media(self.path) as media,
+            tqdm(desc=progress, total=len(self), unit="window", leave=False, disable=hidden) as bar,
+        ):
+            images = map(_to_tensor, decode_frames(media, times=times))
+            stream = zip(self.starts, images, audio, strict=True)
+            while windows := list(islice(stream, batch)):
+                starts, frames, waves = zip(*windows, strict=True)
+                yield WindowBatch(
+                    path=self.path,
+                    size=self.format.size,
+                    starts=starts,
+                    images=frames,
+                    audio=torch.stack(waves),
+                )
+                bar.update(len(windows))
 
 
-def windows(film: Film, *, batch: int, about: str = "") -> Iterator[Windows]:
-    """Read the windows of a file in one pass, some at a time, behind a progress bar.
+def open_windows(
+    path: str | Path, format: ClipFormat | None = None, *, hop: int | None = None
+) -> VideoWindows:
+    """Cut a video into windows, from the times in its headers.
+
+    The last window is moved back to end where the audio ends.
 
     Args:
-        film: The file.
-        batch: How many at a time.
-        about: What they are read for, said by the bar.
+        path: An mp4, mov, mkv, webm or avi file with images and audio.
+        format: How a clip looks to the model; the paper's if not given.
+        hop: Samples from one window to the next, at most a window; a window if not given.
 
-    Yields:
-        The next ones.
+    Returns:
+        The windows.
 
     Raises:
-        ClipError: If the file cannot be decoded.
+        ClipError: If the file cannot be used, or its audio is empty or longer than `MAX_HOURS`.
+        ValueError: If ``hop`` is below 1 or above a window.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avblocks.data import write_clip
+    >>> with TemporaryDirectory() as folder:
+    ...     path, frames = Path(folder, "gray.mp4"), np.full((20, 32, 48, 3), 128, np.uint8)
+    ...     write_clip(path, frames=frames, audio=np.zeros(40000), fps=8, rate=16000)
+    ...     windows = open_windows(path, ClipFormat(seconds=1.0, size=32))
+    ...     [batch.to_batch().audio.shape for batch in windows.batches(2)]
+    [torch.Size([2, 16000]), torch.Size([1, 16000])]
+    >>> windows.starts
+    (0, 16000, 24000)
     """
-    times = [film.zero + (start + end) / 2 for start, end in film.spans]
-    name, count = f"{Path(film.path).name} {about}", len(film.starts)
-    with (
-        open_media(film.path) as seen,
-        open_media(film.path) as heard,
-        tqdm(desc=name, total=count, unit="window", leave=False, disable=None) as bar,
-    ):
-        pictures = decode_frames(seen, times=times)
-        stream = zip(film.starts, pictures, sounds(film, heard), strict=True)
-        while some := list(islice(stream, batch)):
-            starts, shown, audio = zip(*some, strict=True)
-            images = tuple(map(_image, shown))
-            yield Windows(film=film, starts=starts, images=images, audio=torch.stack(audio))
-            bar.update(len(some))
+    path, format = str(path), format or ClipFormat()
+    hop = format.samples if hop is None else hop
+    require(1 <= hop <= format.samples, "hop", hop, f"1 to the {format.samples} of a window")
+    with open_media(path) as media:
+        (begin, end), file_start = extent(media), start_time(media)
+    num_samples = round((end - begin) * format.rate)
+    if not 0 < num_samples <= MAX_HOURS * 3600 * format.rate:
+        reason = f"its audio lasts {end - begin:g} s, not between 0 and {MAX_HOURS} hours"
+        raise ClipError(path, reason)
+    return VideoWindows(
+        path=path,
+        format=format,
+        file_start=file_start,
+        audio_start=begin,
+        num_samples=num_samples,
+        starts=window_starts(num_samples, length=format.samples, hop=hop),
+    )
 
 
-def _image(picture: Picture) -> Image:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+def window_starts(num_samples: int, *, length: int, hop: int) -> tuple[int, ...]:
+    """List where windows start; the last one is moved back to end with the audio.
+
+    Args:
+        num_samples: Samples of the audio.
+        length: Samples of a window; audio that is shorter has one window.
+        hop: Samples from one window to the next.
+
+    >>> window_starts(10, length=4, hop=3), window_starts(11, length=4, hop=3)
+    ((0, 3, 6), (0, 3, 6, 7))
+    """
+    last = max(num_samples - length, 0)
+    return (*range(0, last, hop), last)
 
 
-def _part(image: Image, part: Part) -> UInt8[Tensor, "3 height part_width"]:
-    middle = image.shape[2] // 2
-    return {"whole": image, "left": image[:, :, :middle], "right": image[:, :, middle:]}[part]
+def start_time(media: Media) -> float:
+    """Return the time stamp at which a player shows 0, seconds: where the first stream starts."""
+    first = (media.video.start_time or 0) * (media.video.time_base or 0)
+    return min(extent(media)[0], float(first))
+
+
+def _to_tensor(image: Picture) -> Image:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

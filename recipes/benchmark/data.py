@@ -35,7 +35,7 @@ from avblocks.data import read_clip
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import make_shards
-from avblocks.files import replacing
+from avblocks.files import write_text
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.machine import machine, resident_mb
 from recipes.common.cli import run_cli
@@ -107,8 +107,7 @@ def main(config: Config) -> None:
         "machine": about,
     }
     if config.out is not None:
-        with replacing(config.out) as half:
-            half.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_text(config.out, json.dumps(figures, indent=2) + "\n")
         print(f"figures: {config.out}")
 
 

@@ -60,7 +60,8 @@ def _trained(case: Case, steps: int) -> dict[str, Any]:
     model, data = sizes(case)
     with TemporaryDirectory() as folder:
         make_shards({"train": _clips(case, Path(folder), steps=steps)}, Path(folder, "shards"))
-        config = paper_pretrain.Config(
+        config = replace(
+            paper_pretrain.VGGSOUND,
             data=replace(data, name="folder", shards=f"{folder}/shards", workers=_workers()),
             model=model,
             run=Run(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from avblocks.files import replacing
+from avblocks.files import write_text
 from recipes.benchmark.cases import DEVICES, Case, cases
 from recipes.benchmark.cost import cost
 
@@ -101,8 +101,7 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
     if growth:
         known.setdefault("scaling", {})[device] = growth
         known.setdefault("lines", {})[device] = lines(growth)
-    with replacing(path) as half:
-        half.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(known, indent=2) + "\n")
 
 
 def _all_cells(device: str, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:

@@ -1,22 +1,18 @@
-"""`HealthList`: health.csv, a row for each clip that was looked at, and the sum of it."""
+"""`HealthList`: health.csv, a row for each file that was checked, and its summary."""
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from avblocks.data.health import ClipHealth
-from avblocks.files import replacing
+from avblocks.files import CsvLog, read_csv
 
 Row = dict[str, str]
 COLUMNS = tuple(part.name for part in fields(ClipHealth))
 _REASONS = 20
-# Names of files are bytes: those that are no UTF-8 are written as they are.
-_AS_IT_IS: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
 
 
 def row_of(values: Mapping[str, Any]) -> Row:
@@ -33,59 +29,42 @@ def _cell(value: object) -> str:
 
 
 class HealthList:
-    """Rows by path, on disk as soon as they are there.
+    """The rows of health.csv by path.
 
-    Rows of a run before are kept, but for a last one that a kill left half-written.
+    A row is on disk once it is appended. Rows of an earlier run are kept, except a last one that a
+    kill cut off.
 
     Args:
-        path: The csv file.
+        path: The CSV file.
 
     Raises:
-        ValueError: If the file has other columns.
+        ValueError: If the file is damaged or has other columns.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: dict[str, Row] = {}
-        self.unusable = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for row in _read(path):
-            self._note(row)
-        with replacing(path) as half, half.open("w", **_AS_IT_IS) as file:
-            csv.writer(file).writerows([COLUMNS, *(row.values() for row in self.rows.values())])
+        columns, rows = read_csv(path)
+        if columns and tuple(columns) != COLUMNS:
+            raise ValueError(
+                f"{path}: its columns are {','.join(columns)}, expected {','.join(COLUMNS)}; "
+                "delete it or name another --run.dir"
+            )
+        self.rows: dict[str, Row] = {row["path"]: row for row in rows}
+        self.unusable = sum(bool(row["reason"]) for row in self.rows.values())
 
     def __enter__(self) -> "HealthList":
-        self._file: IO[str] = self.path.open("a", **_AS_IT_IS)
+        self._log = CsvLog(self.path, COLUMNS)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._log.close()
 
     def append(self, row: Row) -> None:
-        """Add a row, and hand it over to the system, where a kill of this process leaves it."""
+        """Add a row, with empty cells for the columns that it lacks."""
         row = dict.fromkeys(COLUMNS, "") | row
-        self._note(row)
-        csv.writer(self._file).writerow(row.values())
-        self._file.flush()
-
-    def _note(self, row: Row) -> None:
+        self._log.append(row)
         self.rows[row["path"]] = row
         self.unusable += bool(row["reason"])
-
-
-def _read(path: Path) -> list[Row]:
-    if not path.is_file():
-        return []
-    text = path.read_bytes().decode(encoding="utf-8", errors="surrogateescape")
-    lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
-    if lines and tuple(lines[0]) != COLUMNS:
-        raise ValueError(
-            f"{path}: its columns are {','.join(lines[0])}, expected {','.join(COLUMNS)}; delete "
-            "it or name another --run.dir"
-        )
-    # A name may hold a line's end, so the cut row may still be there.
-    whole = (cells for cells in lines[1:] if len(cells) == len(COLUMNS))
-    return [dict(zip(COLUMNS, cells, strict=True)) for cells in whole]
 
 
 def summary(rows: Sequence[Row], *, seconds: float) -> str:

@@ -38,6 +38,8 @@ class HasRun(Protocol):
 
 
 C = TypeVar("C", bound=HasRun)
+RENAMED = {"--probe-every": "--evaluate-every"}
+"""Options by the names of the release before."""
 
 
 def run_cli(
@@ -102,17 +104,28 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
     if name not in presets:
         raise ValueError(f"no preset {name!r}; the presets are: {', '.join(presets)}")
     recipe = _recipe()
-    config = tyro.cli(
-        type(presets[name][1]),
-        prog=f"python -m recipes.{recipe} {name}",
-        description=_help(presets, doc=doc, recipe=recipe, chosen=name),
-        default=presets[name][1],
-        args=words,
+    config = tyro.extras.overridable_config_cli(
+        {
+            preset: (_help(presets, doc=doc, recipe=recipe, chosen=preset), default)
+            for preset, (_, default) in presets.items()
+        },
+        prog=f"python -m recipes.{recipe}",
+        args=[name, *map(_renamed, words)],
     )
     if config.run.dir is None:
-        folder = Path("runs") / f"{recipe}-{name}"
+        folder = Path("runs") / f"{recipe.replace('.', '_')}-{name}"
         config = replace(config, run=replace(config.run, dir=folder))  # pyright: ignore[reportArgumentType]
     return config
+
+
+def _renamed(word: str) -> str:
+    """Take an option by the name it had in the release before, and name the new one."""
+    option, *value = word.split("=", 1)
+    new = RENAMED.get(option.replace("_", "-"))
+    if new is None:
+        return word
+    print(f"note: {option} is called {new} now", file=sys.stderr)
+    return "=".join([new, *value])
 
 
 def _recipe() -> str:

@@ -11,6 +11,7 @@ from avblocks.data.shards import Shards
 from recipes.common.sets import CACHE, DataName, read_set
 
 FREE = (
+    "checkpoint",  # a resumed run has its weights from itself
     "batch",  # times processes and accumulation it may not change: the position in the data says
     *(f"data.{n}" for n in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")),
     "model.checkpointing",
@@ -126,6 +127,48 @@ def test_set(data: Data) -> ClipSet | None:
         return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
     clips = read_set(data.name, data.root, train=False, counts=data.scenes)
     return None if clips is None else _reported(clips, data.root or CACHE)
+
+
+NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
+    "boxes": ("boxes", ("scene_boxes", "vggss", "flickr")),
+    "masks": ("masks", ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")),
+    "sources": (
+        "classes to tell sounds apart by",
+        ("scenes", "class_folder", "vggsound", "vggsound_music", "audioset", "audioset_balanced"),
+    ),
+}
+"""What a task needs, in words, and the data sets that have it."""
+
+
+def train_test_sets(
+    data: Data, *, needs: Literal["classes", "boxes", "masks", "sources"]
+) -> tuple[ClipSet, ClipSet]:
+    """List the clips to train on and those to test on, with what a task needs of them.
+
+    Raises:
+        ValueError: If there is nothing to test on, or the data lacks what is needed.
+    """
+    if needs in NEEDS:
+        words, names = NEEDS[needs]
+        if data.shards is not None:
+            raise ValueError("this task reads clips as published: leave --data.shards out")
+        if data.name not in names:
+            raise ValueError(f"--data.name {data.name} has no {words}: {', '.join(names)} have")
+    train, test = train_set(data), test_set(data)
+    if needs == "classes" or test is None:
+        return train, _with_classes(train, test)
+    return train, test
+
+
+def _with_classes(train: ClipSet, test: ClipSet | None) -> ClipSet:
+    if test is None or len(train.classes) < 2:
+        raise ValueError(f"the data of {train.name} has fewer than two classes to tell apart")
+    unlabeled = next((item for item in train.items if not item.labels), None)
+    if unlabeled is not None:
+        raise ValueError(f"{unlabeled.path}: has no class to learn")
+    if train.classes != test.classes:
+        raise ValueError(f"{train.name} and {test.name} have different classes")
+    return test
 
 
 @cache

@@ -1,84 +1,43 @@
-"""Optimisers and rates that recipes share."""
+"""Optimizers and learning rates that recipes share."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
-from torch import nn
 from torch.optim import AdamW
 
 from avblocks.optim import decayed_rates, layer_decay_groups, scaled_lr
-from recipes.common.data import Data
+from avblocks.tasks import HeadTask
+from recipes.common.settings import FineTuneConfig, TrainConfig
 from recipes.engine.run import Run
 
-
-class Rated(Protocol):
-    """What the configuration of every recipe that trains has."""
-
-    @property
-    def run(self) -> Run: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def warmup(self) -> int: ...
-    @property
-    def base_lr(self) -> float: ...
+Schedule = Callable[[float], Sequence[float]]
+"""From the epochs done so far, a fraction, to the learning rate of each group."""
 
 
-class Training(Rated, Protocol):
-    """What that of a recipe of a head has besides."""
-
-    @property
-    def data(self) -> Data: ...
-    @property
-    def evaluate_every(self) -> int: ...
-
-
-class FineTuning(Training, Protocol):
-    """What a fine-tuning recipe's configuration has besides."""
-
-    @property
-    def layer_decay(self) -> float: ...
-    @property
-    def weight_decay(self) -> float: ...
-
-
-def adamw(
-    model: nn.Module, config: FineTuning, *, depth: int, samples: int
-) -> tuple[AdamW, Callable[[float], Sequence[float]]]:
-    """Make AdamW with layer decay over `model.encoder`, and its schedule.
+def adamw(model: HeadTask, config: FineTuneConfig, *, samples: int) -> tuple[AdamW, Schedule]:
+    """Make AdamW with layer decay over the encoder, and its schedule.
 
     Args:
-        model: The encoder, as `encoder`, and whatever is trained on it.
+        model: Encoder and head.
         config: Batch, length and rates.
-        depth: Blocks of the encoder.
         samples: Samples an epoch; the learning rate is that of no larger batch.
 
     Returns:
-        The optimiser, and its groups' learning rates by epoch.
+        The optimizer, and the learning rates of its groups by epoch.
     """
     groups = layer_decay_groups(
-        model, depth=depth, lr_decay=config.layer_decay, weight_decay=config.weight_decay
+        model,
+        depth=model.encoder.depth,
+        lr_decay=config.layer_decay,
+        weight_decay=config.weight_decay,
     )
     lr = peak_lr(config, samples=samples)
     rates = partial(decayed_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
     return AdamW(groups, lr=lr, fused=fused(config.run)), rates
 
 
-def check_warmup(config: Rated) -> None:
-    """Check the length of the warm-up, before anything is read.
-
-    Raises:
-        ValueError: If it is not shorter than the training.
-    """
-    if not 0 <= config.warmup < config.epochs:
-        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
-
-
-def peak_lr(config: Rated, *, samples: int) -> float:
-    """The learning rate after the warm-up, for the samples behind one update.
+def peak_lr(config: TrainConfig, *, samples: int) -> float:
+    """Return the learning rate after the warm-up, for the samples behind one update.
 
     Args:
         config: Its base rate is that for 256 samples.
@@ -89,7 +48,7 @@ def peak_lr(config: Rated, *, samples: int) -> float:
 
 
 def fused(run: Run) -> bool:
-    """Whether AdamW may take all parameters in one pass.
+    """Return whether AdamW may take all parameters in one pass.
 
     With a loss scaler it would also undo the scale itself, and so hide the gradient's norm.
     """

@@ -1,6 +1,5 @@
-"""What a classification run leaves: scores.json, predictions.csv, a table, two pictures."""
+"""Files and tables that a test leaves in the run folder."""
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avblocks.checkpoint.saves import replace_text
-from avblocks.metrics import confusion_matrix
-from avblocks.tasks.predictions import Predictions
+from avblocks.data.datasets import ClipSet
+from avblocks.files import write_csv, write_text
+from avblocks.metrics import average_precision, class_accuracy, confusion_matrix
+from avblocks.tasks import ClassificationScorer, Predictions, Scores
+
+
+def write_scores(
+    folder: Path,
+    rows: Scores,
+    *,
+    test: ClipSet,
+    leaves: str,
+    **facts: Any,
+) -> None:
+    """Write `scores.json`, and print the scores as a table.
+
+    A number that JSON has not, such as an infinite d-prime, is null there. It is the last file of a
+    run, by which others know that it is done.
+
+    Args:
+        folder: Run folder.
+        rows: Scores by row and metric.
+        test: Clips that were tested.
+        leaves: Names of the other files that the test left, for the message.
+        **facts: What else to keep, or `scores` in another order than by row.
+    """
+    content = {"test": test.report(), "scores": rows, **facts}
+    write_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
+    print(score_table(rows) or "nothing scored: none of the test clips can be used")
+    print(f"in {folder}: scores.json loss.png {leaves}")
 
 
 def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
@@ -28,37 +54,69 @@ def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def write_scores(folder: Path, scores: Mapping[str, Any], *, facts: Mapping[str, Any]) -> None:
-    """Write `scores.json`; a number that JSON has not (an infinite d-prime) is null there."""
-    content = {**facts, "scores": scores}
-    replace_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
-
-
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _finite(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def brief(scores: Scores) -> dict[str, float]:
+    """Return the first metric of each stream, such as `top1_fusion`."""
+    return {
+        f"{name}_{title.rpartition(' ')[2]}": value
+        for title, row in scores.items()
+        for name, value in list(row.items())[:1]
+    }
+
+
+def write_classes(
+    folder: Path, scorer: ClassificationScorer, *, test: ClipSet, windows: int
+) -> None:
+    """Write predictions, figures and `scores.json` of a classifier, and print the scores.
+
+    Args:
+        folder: Run folder.
+        scorer: Has scored the test clips.
+        test: The test clips.
+        windows: Windows of each clip.
+    """
+    found, multilabel = next(iter(scorer.predictions.values()), None), scorer.task.multilabel
+    if found is not None:
+        each = average_precision if multilabel else class_accuracy
+        label = "average precision, %" if multilabel else "accuracy, %"
+        values = 100 * each(found.scores["all"], found.target)
+        write_predictions(folder / "predictions.csv", found, classes=test.classes)
+        class_bars(folder / "classes.png", values, classes=test.classes, label=label)
+        if not multilabel:
+            confusion_figure(folder / "confusion.png", found, classes=test.classes)
+    write_scores(
+        folder,
+        scorer.rows,
+        test=test,
+        leaves="predictions.csv classes.png" + " confusion.png" * (not multilabel),
+        clips=len(found.paths) if found else 0,
+        windows=windows,
+        scores=scorer.streams,
+    )
+
+
 def write_predictions(path: Path, found: Predictions, *, classes: Sequence[str]) -> None:
-    """Write the classes of each clip and the five that the mean of the streams finds likeliest."""
+    """Write the classes of each clip and the five most likely by the mean of the streams."""
     top = found.scores["all"].topk(min(5, len(classes)))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        shown = range(1, top.indices.shape[1] + 1)
-        table.writerow(
-            ["path", "classes", *(f"{w}_{n}" for n in shown for w in ("class", "logit"))]
-        )
-        for clip, target, indices, values in zip(
-            found.paths, found.target, top.indices, top.values, strict=True
-        ):
-            true = [classes[int(i)] for i in target.nonzero().flatten().tolist()]
-            pairs = zip(indices.tolist(), values.tolist(), strict=True)
-            cells = [cell for index, value in pairs for cell in (classes[index], f"{value:.4f}")]
-            table.writerow([clip, "|".join(true), *cells])
+    ranks = range(1, top.indices.shape[1] + 1)
+    rows = []
+    for clip, target, indices, values in zip(
+        found.paths, found.target, top.indices, top.values, strict=True
+    ):
+        true = [classes[int(i)] for i in target.nonzero().flatten().tolist()]
+        pairs = zip(indices.tolist(), values.tolist(), strict=True)
+        cells = [cell for index, value in pairs for cell in (classes[index], f"{value:.4f}")]
+        rows.append([clip, "|".join(true), *cells])
+    names = [f"{what}_{rank}" for rank in ranks for what in ("class", "logit")]
+    write_csv(path, ["path", "classes", *names], rows)
 
 
-def confusion_picture(path: Path, found: Predictions, *, classes: Sequence[str]) -> None:
+def confusion_figure(path: Path, found: Predictions, *, classes: Sequence[str]) -> None:
     """Draw which class is taken for which, each row in shares of its clips; one class a clip."""
     from matplotlib.figure import Figure
 

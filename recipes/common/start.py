@@ -1,14 +1,26 @@
 """Where a recipe's encoder starts: a run, an exported encoder, or a published file."""
 
 import json
-from dataclasses import fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from avblocks import AVEncoder
-from avblocks.checkpoint import LoadReport, load_encoder, read_state
+from avblocks.builder import Built
+from avblocks.checkpoint import (
+    LoadReport,
+    from_audiomae,
+    from_mae,
+    load_encoder,
+    load_weights,
+    read_config,
+    read_state,
+)
 from avblocks.checkpoint import saves as _saves
-from recipes.common.exported import WEIGHTS, check_same_numbers, clip_sizes, exported_sizes
+from avblocks.checkpoint.arguments import build_on_meta
+from avblocks.checkpoint.folder import WEIGHTS, is_ours
+from avblocks.tasks import Pretraining
 from recipes.common.model import Model
 from recipes.engine.folder import checkpoints
 
@@ -16,14 +28,14 @@ from recipes.engine.folder import checkpoints
 def start_encoder(
     encoder: AVEncoder, checkpoint: Path | None, *, model: Model, resume: bool
 ) -> LoadReport | None:
-    """Fill an encoder and print what became of every weight.
+    """Load a checkpoint into an encoder and print the load report.
 
     Args:
         encoder: Built from `model`.
-        checkpoint: A run folder (its newest whole checkpoint is taken), a checkpoint in one, a
-            folder of `recipes.export`, or a published file; `None` leaves the encoder at its
-            random start.
-        model: The sizes, to be compared with those of the run.
+        checkpoint: A run folder (its newest complete checkpoint is taken), a checkpoint in one, a
+            folder of `recipes.export`, or a published file; `None` keeps the random
+            initialization.
+        model: The sizes, compared with those of the checkpoint.
         resume: Whether all weights will come from the run that is resumed; then nothing is done.
 
     Returns:
@@ -38,16 +50,19 @@ def start_encoder(
         print("no --checkpoint: the encoder starts at random", flush=True)
         return None
     path = find(checkpoint)
-    check_same_sizes(model, path)
     try:
-        check_same_numbers(encoder, path)
+        origin = _origin(path)
+        if origin is not None:
+            check_same_sizes(model, origin.options)
         report = load_encoder(encoder, read_state(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     print(f"{path}\n{report}", flush=True)
-    before, now = _run_sizes(path) or exported_sizes(path), _sizes(encoder)
-    if before and before != now:
-        print(f"note: it was trained on clips of {before}, and these are of {now}", flush=True)
+    now = _sizes(encoder)
+    if origin is not None and origin.clips != now:
+        print(
+            f"note: it was trained on clips of {origin.clips}, and these are of {now}", flush=True
+        )
     return report
 
 
@@ -80,41 +95,105 @@ def run_config(path: Path) -> dict[str, Any] | None:
     return json.loads(config.read_text(encoding="utf-8"))["config"]
 
 
-def _run_sizes(path: Path) -> str:
-    """The clips of the run that a checkpoint lies in, if it lies in one."""
-    data = (run_config(path) or {}).get("data")
-    if not data:
-        return ""
-    frames = round(data["seconds"] * 64)
-    return clip_sizes((data["size"],) * 2, (data["mels"], frames))
+@dataclass(frozen=True)
+class _Origin:
+    """What an encoder of ours was built for."""
+
+    options: Mapping[str, Any]
+    """Options of `Model`, or some of them."""
+
+    clips: str
+    """Sizes of the images and the spectrograms."""
+
+
+def _origin(path: Path) -> _Origin | None:
+    """Read what the run or the export says that a checkpoint lies in, if it lies in one."""
+    if config := run_config(path):
+        data = config["data"]
+        audio = data["mels"], round(data["seconds"] * 64)
+        return _Origin(config["model"], _clip_sizes((data["size"],) * 2, audio))
+    folder = path.parent if path.name == WEIGHTS else path
+    if not folder.is_dir() or not is_ours(folder):
+        return None
+    twin = build_on_meta({"encoder": read_config(folder)["encoder"]})
+    assert isinstance(twin, AVEncoder) and isinstance(twin.built, Built)
+    arguments = twin.built.arguments
+    return _Origin({**arguments, "heads": arguments["num_heads"]}, _sizes(twin))
 
 
 def _sizes(encoder: AVEncoder) -> str:
     """The clips that an encoder was built for."""
     grids = ((vit.pos_embed.grid, vit.patch) for vit in (encoder.image, encoder.audio))
     image, audio = (tuple(n * p for n, p in zip(*pair, strict=True)) for pair in grids)
-    return clip_sizes(image, audio)
+    return _clip_sizes(image, audio)
 
 
-def check_same_sizes(model: Model, path: Path) -> None:
-    """Check that a run's encoder has the sizes of this one, in the user's own words.
+def _clip_sizes(image: Sequence[int], audio: Sequence[int]) -> str:
+    pixels, bins = (" x ".join(map(str, lengths)) for lengths in (image, audio))
+    return f"{pixels} pixels and {bins} mel bins and frames"
+
+
+def check_same_sizes(model: Model, options: Mapping[str, Any]) -> None:
+    """Check that an encoder was built with the options of this one, whatever its clips.
+
+    Args:
+        model: The options of a recipe.
+        options: Those of the encoder: of the run's `Model`, or arguments of `av_vit`.
 
     Raises:
-        ValueError: If it has not; the message gives the options that make it so.
+        ValueError: If they differ; the message gives the options to pass.
     """
-    theirs = (run_config(path) or {}).get("model", {})
     others = ("decoder", "normalize", "checkpointing")
     names = [f.name for f in fields(Model) if not f.name.startswith(others)]
-    now = {name: _plain(getattr(model, name)) for name in names}
-    wrong = {name: theirs[name] for name in names if theirs.get(name, now[name]) != now[name]}
+    now = {name: getattr(model, name) for name in names}
+    own = _resolved(now)
+    theirs = _resolved(now | {name: options[name] for name in names if name in options})
+    wrong = [name for name in names if theirs[name] != own[name]]
+    if "depth" in wrong and len(set(theirs["depth"])) > 1:
+        raise ValueError(f"its ViTs have {theirs['depth']} blocks, and a recipe's as many each")
     if wrong:
-        options = " ".join(f"--model.{n.replace('_', '-')} {_words(v)}" for n, v in wrong.items())
-        raise ValueError(f"{path} holds an encoder of other sizes: pass {options}")
+        words = " ".join(f"--model.{n.replace('_', '-')} {_words(n, theirs[n])}" for n in wrong)
+        raise ValueError(f"it holds an encoder of other sizes: pass {words}")
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _resolved(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in one form: the depths of both ViTs, the layers with fusion by number."""
+    plain = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    depth, layers = plain["depth"], plain["fusion_layers"]
+    depths = depth if isinstance(depth, tuple) else (depth, depth)
+    named: dict[Any, tuple[int, ...]] = {"all": tuple(range(max(depths))), "none": ()}
+    return plain | {"depth": depths, "fusion_layers": named.get(layers, layers)}
 
 
-def _words(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _words(name: str, value: Any) -> str:
+    """An option's value on the command line."""
+    if name == "depth":
+        return str(value[0])
+    words = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return words or "none"
+
+
+def load_pretrained(
+    model: Pretraining, *, image: Path | None, audio: Path | None
+) -> Collection[str]:
+    """Start the ViTs from published weights where given, and print the load reports.
+
+    Returns:
+        The names in the model that the files filled.
+
+    Raises:
+        ValueError: If a file is damaged or of another model; a final norm may be missing, as it is
+            in fine-tuned files.
+    """
+    names: list[str] = []
+    for modality, path, convert in (("image", image, from_mae), ("audio", audio, from_audiomae)):
+        if path is None:
+            continue
+        vit = model.mae.encoder.get_submodule(modality)
+        report = load_weights(vit, convert(read_state(path)))
+        print(f"{path}\n{report}", flush=True)
+        strange = [*report.unused, *(n for n in report.missing if not n.startswith("norm."))]
+        if strange:
+            raise ValueError(f"{path}: weights of another model, see {', '.join(strange[:4])} ...")
+        names += report.prefixed(f"mae.encoder.{modality}.").loaded
+    return names

@@ -1,79 +1,134 @@
-"""The run folder: what it holds, and when a run may start or go on in it."""
+"""The run folder: one run at a time in it, what it holds, and which run may resume it."""
 
 import json
+import os
 import platform
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
+from avblocks.files import write_text
 from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")
 """The only settings of `Run` that a resumed run must keep."""
+PREFIX = "model."
+"""Before the names of the weights in a checkpoint."""
 
 
-def open_folder(
-    run: Run,
-    *,
-    config: Any,
-    free: Collection[str] = (),
-    clips: Mapping[str, ClipSet | None] | None = None,
-    first: bool = True,
-    check: Callable[[Path], object] | None = None,
-) -> Path | None:
-    """Make the run folder ready and write `config.json`; what is refused changes nothing in it.
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other run out of a folder for as long as the block lasts.
+
+    The system releases the lock when the process ends, however it ends. The workers and training
+    processes that it started do not hold it.
 
     Args:
-        run: The run's settings.
-        config: The recipe's configuration, a dataclass or a dict.
-        free: Dotted names in `config` that a resumed run may change, such as `data.root`.
-        clips: The data by what it is for, such as "train"; counts of it are kept, and the classes
-            of what it is trained on.
-        first: Whether this process writes and talks for all the others.
-        check: Called with the checkpoint to go on from; raises if it does not fit.
-
-    Returns:
-        The checkpoint to go on from, or None to start at step 0.
+        folder: The run folder; it is made if need be.
 
     Raises:
-        ValueError: If the folder holds a run and `run.resume` is off, or the other way
-            round, or if the run in it was started with another configuration or trained on other
-            clips.
+        ValueError: If another process holds it; the message names that process.
+        OSError: If nothing can be written there.
     """
-    folder = run.folder
-    given = {use: found for use, found in (clips or {}).items() if found is not None}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "lock"
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = path.read_text(encoding="utf-8").strip() or "a process"
+        raise ValueError(
+            f"another run is at work in {folder} ({holder}): wait for its end, or pass another "
+            "--run.dir"
+        ) from None
+    try:
+        path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
+
+
+def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict[str, Any]:
+    """Return what `config.json` holds of a run.
+
+    Args:
+        config: The recipe's configuration, a dataclass or a dict.
+        run: The run's settings.
+        clips: The data by what it is for, such as "train"; counts of it are kept, and the classes
+            of what it is trained on.
+    """
+    given = {use: found for use, found in clips.items() if found is not None}
     train = given.get("train")
-    facts = {
+    return {
         "recipe": recipe_of(config),
         "classes": [] if train is None else list(train.classes),
         "config": {**plain(config), "run": plain(run)},
         "clips": {use: found.facts() for use, found in given.items()},
         "versions": versions(),
     }
+
+
+def find_checkpoint(
+    run: Run, facts: Mapping[str, Any], *, free: Collection[str], report: Callable[[str], object]
+) -> Path | None:
+    """Return the checkpoint to resume from, or None to start at step 0.
+
+    Args:
+        run: The run's settings.
+        facts: What the run's `config.json` is to hold, to be compared with what it holds.
+        free: Dotted names in the configuration that a resumed run may change.
+        report: Called with each line to print.
+
+    Raises:
+        ValueError: If the folder holds a run and `run.resume` is off, or the other way round, or if
+            the run in it was started with another configuration or trained on other clips.
+    """
+    saves = checkpoints(run.folder)
     if not run.resume:
-        if first and _saves.exists(checkpoints(folder)):
+        if _saves.exists(saves):
             raise ValueError(
-                f"{folder} holds a run already: pass --run.resume to go on with it, "
+                f"{run.folder} holds a run already: pass --run.resume to go on with it, "
                 "or another --run.dir"
             )
-        path = None
-    else:
-        report = print if first else _silent
-        path = _saves.latest(checkpoints(folder), report=report)
-        if path is None:
-            raise ValueError(f"nothing to resume in {folder}: it holds no whole checkpoint")
-        _check_same(folder / "config.json", facts, free, report)
-        if check is not None:
-            check(path)
-    if first:
-        folder.mkdir(parents=True, exist_ok=True)
-        _saves.replace_text(folder / "config.json", json.dumps(facts, indent=2) + "\n")
+        return None
+    path = _saves.latest(saves, report=report)
+    if path is None:
+        raise ValueError(f"nothing to resume in {run.folder}: it holds no whole checkpoint")
+    _check_same(run.folder / "config.json", facts, free, report)
     return path
+
+
+def write_config(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write `config.json`."""
+    write_text(folder / "config.json", json.dumps(facts, indent=2) + "\n")
+
+
+def weights_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights in a checkpoint by the names that the model has for them."""
+    return {name.removeprefix(PREFIX): value for name, value in state["state_dict"].items()}
+
+
+def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Refuse the weights of another model.
+
+    Raises:
+        ValueError: If shapes differ; it names some of the parameters.
+    """
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    wrong = [name for name in wanted | found if wanted.get(name) != found.get(name)]
+    if wrong:
+        listed = ", ".join(f"{n} {found.get(n)} for {wanted.get(n)}" for n in wrong[:4])
+        raise ValueError(f"the checkpoint is of another model: {len(wrong)} differ: {listed}")
 
 
 def checkpoints(folder: Path) -> Path:
@@ -116,10 +171,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-
-def _silent(_: str) -> None:
-    pass
 
 
 def _check_same(

@@ -1,139 +1,45 @@
-"""The small parts between a recipe and Lightning: position, batches, saves."""
+"""Training with a model's parameters sharded over the processes (FSDP 2).
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+A copy is sharded and trained. The model itself stays whole and is filled from the copy to be
+evaluated, since sharded parameters come together in `forward` alone, and in all processes at once.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import CheckpointIO
-from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
-
-from avblocks.checkpoint import saves as _saves
 
 
-class Position(Protocol):
-    """What the engine needs of a batch sampler: where the run stands in the data."""
-
-    @property
-    def consumed(self) -> int:
-        """Samples that all processes together have trained on."""
-        ...
-
-    def __len__(self) -> int:
-        """Batches of this process in an epoch."""
-        ...
-
-    def advance(self) -> None:
-        """Note that a batch has been trained on."""
-        ...
-
-    def state_dict(self) -> dict[str, int]:
-        """Return the samples consumed."""
-        ...
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go to where a state was taken."""
-        ...
-
-
-class Stream:
-    """The run's remaining batches as one pass of known length.
-
-    Lightning sees a single epoch of these, so it never has to restart in the middle of one,
-    and, knowing the length, it fetches no batch before the last one is trained on.
+def sharded_copy(
+    model: nn.Module, optimizer: Optimizer, *, compiled: nn.Module | None
+) -> nn.Module:
+    """Return a copy of a model that is sharded over all processes.
 
     Args:
-        loader: Gives the rest of the epoch that its sampler stands in.
+        model: On the device, the same in all processes.
+        optimizer: Over the model's parameters, before its first step; it is bound to the copy's.
+        compiled: The part of the model that is compiled, if any; the copy's is compiled too.
     """
-
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        self.loader: DataLoader[Any] | None = loader
-        self.batches = len(loader)
-        self.sampler: Any = loader.batch_sampler
-        self.count = 0
-        self._passes: list[Generator[Any, None, None]] = []
-
-    def close(self) -> None:
-        """Let go of the loader, so that its workers end now.
-
-        Left to the garbage collector, amid the Trainer's reference cycles, persistent workers
-        take 5 s each to end.
-        """
-        for batches in self._passes:
-            batches.close()
-        self.loader = None
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[Any]:
-        self._passes.append(self._batches())
-        return self._passes[-1]
-
-    def _batches(self) -> Generator[Any, None, None]:
-        left = self.count
-        while left:
-            before = left
-            for batch in _told(self.loader or ()):
-                yield batch
-                left -= 1
-                if not left:
-                    return
-            if left == before:
-                raise RuntimeError("the loader gave no batch for a whole epoch")
-
-
-def _told(batches: Iterable[Any]) -> Iterator[Any]:
-    """Give batches; the line to a worker that died is cut, whatever way that is noticed."""
-    try:
-        yield from batches
-    except EOFError as error:
-        raise ConnectionResetError("the line to it is cut") from error
-
-
-class WholeSaves(CheckpointIO):
-    """Lightning's saves through `_saves`: atomic, hashed, free of code."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
-    ) -> None:
-        """Write a checkpoint and remove old ones."""
-        _saves.save(checkpoint, Path(path).parent, step=checkpoint["run"]["step"])
-
-    def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Read a checkpoint whose hash is right."""
-        return _saves.load(Path(path))
-
-    def remove_checkpoint(self, path: Any) -> None:
-        """Do nothing: a save removes old ones itself."""
-
-
-def check_fits(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Refuse the weights of another model.
-
-    Raises:
-        ValueError: Naming some parameters that differ.
-    """
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    wrong = [name for name in wanted | found if wanted.get(name) != found.get(name)]
-    if wrong:
-        listed = ", ".join(f"{n} {found.get(n)} for {wanted.get(n)}" for n in wrong[:4])
-        raise ValueError(f"the checkpoint is of another model: {len(wrong)} differ: {listed}")
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    places = {module: name for name, module in model.named_modules()}
+    copied = copy.deepcopy(model)
+    if compiled is not None:  # a copy is not compiled
+        copied.get_submodule(places[compiled]).compile()
+    device = next(model.parameters()).device
+    shard(copied, init_device_mesh(device.type, (torch.distributed.get_world_size(),)))
+    rebind(optimizer, names, copied)
+    return copied
 
 
 def shard(model: nn.Module, mesh: DeviceMesh) -> None:
-    """Spread a model's parameters over processes: each block of a list by itself, then the rest."""
+    """Shard a model's parameters over processes: each block of a list by itself, then the rest."""
     for module in reversed(list(model.modules())):  # lists within blocks come first
         if isinstance(module, nn.ModuleList):
             for block in module:
@@ -142,7 +48,7 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> None:
 
 
 def rebind(optimizer: Optimizer, names: Mapping[Parameter, str], model: nn.Module) -> None:
-    """Point an optimiser at a model's new parameters, by name.
+    """Point an optimizer at a model's new parameters, by name.
 
     Args:
         optimizer: One that has taken no step yet.
@@ -154,19 +60,48 @@ def rebind(optimizer: Optimizer, names: Mapping[Parameter, str], model: nn.Modul
         group["params"] = [new[names[parameter]] for parameter in group["params"]]
 
 
-def fill(whole: nn.Module, spread: nn.Module) -> None:
-    """Copy a model's values out of a copy whose parameters are spread over processes."""
+def fill(whole: nn.Module, sharded: nn.Module) -> None:
+    """Copy a model's values out of its sharded copy."""
     values = whole.state_dict(keep_vars=False)
-    for name, value in spread.state_dict().items():
+    for name, value in sharded.state_dict().items():
         values[name].copy_(value.full_tensor() if isinstance(value, DTensor) else value)
 
 
-@contextmanager
-def evaluating(model: nn.Module, precision: Precision) -> Iterator[None]:
-    """Set a model up for evaluation, in a precision, and back again after it."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    with torch.no_grad(), precision.forward_context():
-        yield
-    for module, training in modes.items():
-        module.training = training
+def gathered(state: Any, *, keep: bool) -> Any:
+    """Return a state with its sharded tensors whole and on the CPU; all processes must call it.
+
+    Args:
+        state: Tensors and plain values, in dicts and lists.
+        keep: Whether this process needs the result; the whole tensors are dropped where not.
+    """
+    if isinstance(state, dict):
+        return {name: gathered(value, keep=keep) for name, value in state.items()}
+    if isinstance(state, list):
+        return [gathered(value, keep=keep) for value in state]
+    if isinstance(state, DTensor):
+        whole = state.full_tensor()
+        return whole.cpu() if keep else None
+    return state
+
+
+def scattered(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
+    """Return an optimizer's state with its tensors sharded as the parameters they belong to.
+
+    Args:
+        state: As of an optimizer of the whole model, the same in all processes.
+        optimizer: Over sharded parameters.
+    """
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    parts = {
+        index: {name: _as(value, params[index]) for name, value in values.items()}
+        for index, values in state["state"].items()
+    }
+    return {**state, "state": parts}
+
+
+def _as(value: Any, parameter: Tensor) -> Any:
+    """Shard a tensor as a parameter is, unless it is none of the parameter's shape."""
+    if not isinstance(parameter, DTensor) or getattr(value, "shape", None) != parameter.shape:
+        return value
+    mesh, placements = parameter.device_mesh, parameter.placements
+    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None)

@@ -1,70 +1,30 @@
 """What a run tells: metrics.csv, TensorBoard, a progress bar, a line for each epoch."""
 
-import csv
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO
 
 from tqdm import tqdm
 
-from avblocks.checkpoint.saves import replace_text
+from avblocks.files import CsvLog, read_csv
 from recipes.engine.plan import Plan
 
-Row = dict[str, float]
+Row = Mapping[str, float]
+"""Numbers by column."""
 
 
 def read_rows(path: Path) -> list[Row]:
     """Read a metrics file: one dict a row, without its empty cells.
 
-    A last line without its end, left by a killed run, is not a row.
+    Raises:
+        ValueError: If the file is damaged.
     """
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    lines = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-    return [{name: float(cell) for name, cell in line.items() if cell} for line in lines]
+    return [{name: float(cell) for name, cell in row.items() if cell} for row in read_csv(path)[1]]
 
 
-class Table:
-    """Rows of numbers in a CSV file; a new name adds a column."""
-
-    def __init__(self, path: Path, *, rows: Iterable[Row] = ()) -> None:
-        self.path = path
-        self._rewrite(list(rows), ["step", "epoch"])
-
-    def append(self, row: Row) -> None:
-        """Add a row."""
-        if row.keys() - set(self._names):
-            self.flush()
-            self._file.close()
-            self._rewrite(read_rows(self.path), self._names, row)
-        self._file.write(_line(row, self._names))
-
-    def flush(self) -> None:
-        """Force all rows to disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Flush, and end."""
-        self.flush()
-        self._file.close()
-
-    def _rewrite(self, rows: list[Row], names: list[str], new: Row | None = None) -> None:
-        seen = [name for row in [*rows, new or {}] for name in row]
-        self._names = list(dict.fromkeys([*names, *seen]))
-        lines = [_line(row, self._names) for row in rows]
-        replace_text(self.path, "".join([",".join(self._names) + "\n", *lines]))
-        self._file: IO[str] = self.path.open("a", encoding="utf-8", newline="")
-
-
-def _line(row: Row, names: list[str]) -> str:
-    return (
-        ",".join(repr(row[name]).removesuffix(".0") if name in row else "" for name in names) + "\n"
-    )
+def _cells(row: Row) -> dict[str, str]:
+    return {name: repr(value).removesuffix(".0") for name, value in row.items()}
 
 
 class Report:
@@ -84,7 +44,8 @@ class Report:
         self.every = every
         rows = read_rows(folder / "metrics.csv") if start else []
         rows = [row for row in rows if row["step"] <= start]
-        self.rows = Table(folder / "metrics.csv", rows=rows)
+        cells = [_cells(row) for row in rows]
+        self.rows = CsvLog(folder / "metrics.csv", ["step", "epoch"], rows=cells)
         self.evaluated = {int(row["step"]): _scores(row) for row in rows if _scores(row)}
         self._losses = self._epoch_so_far(rows)
         self._left_out = sum("nonfinite" in row for row in rows)
@@ -102,7 +63,7 @@ class Report:
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Record a training step: its losses, lr, gradient norm and samples per second."""
-        self.rows.append({"step": step, "epoch": self.plan.epoch(step), **values})
+        self._append(step, values)
         self._losses.append(values["loss"])
         self._bar.update()
         if step % self.every == 0 or step == self.plan.stop:
@@ -115,7 +76,7 @@ class Report:
     def left_out(self, step: int, fault: str) -> None:
         """Record and print that a step was left out, and why."""
         self._left_out += 1
-        self.rows.append({"step": step, "epoch": self.plan.epoch(step), "nonfinite": 1.0})
+        self._append(step, {"nonfinite": 1.0})
         self._bar.update()
         self._write_board(step, {"train/nonfinite": self._left_out})
         self.say(f"{fault}; step left out, {self._left_out} so far")
@@ -126,7 +87,7 @@ class Report:
         """Record and print the result of an evaluation."""
         self.evaluated[step] = dict(scores)
         named = {f"eval/{name}": value for name, value in scores.items()}
-        self.rows.append({"step": step, "epoch": self.plan.epoch(step), **named})
+        self._append(step, named)
         self._write_board(step, named)
         listed = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
         self.say(f"  evaluation after step {step}: {listed or 'nothing measured'}")
@@ -142,6 +103,9 @@ class Report:
         self.rows.close()
         self._board.close()
         self._bar.close()
+
+    def _append(self, step: int, values: Row) -> None:
+        self.rows.append(_cells({"step": step, "epoch": self.plan.epoch(step), **values}))
 
     def _say_epoch(self, step: int, values: Mapping[str, float]) -> None:
         plan, losses = self.plan, self._losses

@@ -1,215 +1,255 @@
-"""`Loop`: what happens at each step, told to Lightning's Trainer through its hooks."""
+"""`Loop`: trains a model, step by step."""
 
-import copy
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import lightning as L
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor, distributed, nn
+from torch.amp import GradScaler
 from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from avblocks.distributed import reduced
+from avblocks.checkpoint import saves as _saves
+from avblocks.distributed import gather_lists, reduced
 from avblocks.seed import seed_all
-from recipes.engine.finite import Finite
-from recipes.engine.folder import checkpoints
-from recipes.engine.fsdp import Position, evaluating, fill, rebind, shard
-from recipes.engine.job import Job
+from recipes.engine.batches import Batches
+from recipes.engine.folder import PREFIX, checkpoints
+from recipes.engine.fsdp import fill, gathered, scattered, sharded_copy
+from recipes.engine.launch import autocast, precision_of, replicated
 from recipes.engine.log import Report
 from recipes.engine.plan import Plan
-from recipes.engine.readings import LATE, Part, Reading
-from recipes.engine.record import Record
+from recipes.engine.readings import LATE, BatchMetrics, NonFiniteGuard, StepLog, StepMetrics
+from recipes.engine.run import Run
 from recipes.engine.signals import StopSignals
 
+SCALER = "MixedPrecision"
+"""Name of the loss scaler's state in a checkpoint."""
 
-class Loop(L.LightningModule):
-    """Runs a recipe's job, step by step.
 
-    All randomness of a step follows from (seed, step, batch, process), so a checkpoint needs
-    no random state: model, optimiser, step and position are all there is.
+class Loop:
+    """Trains a model, step by step.
+
+    All randomness of a step follows from (seed, step, batch, process), so a checkpoint needs no
+    random state: model, optimizer, step and position in the data are all there is.
+
+    Args:
+        run: The run's settings.
+        fabric: Knows the processes and their devices.
+        model: From a batch to a dict of tensors, of which "loss" is trained on.
+        optimizer: Over the model's parameters.
+        schedule: From the epochs done so far to the learning rate of each group.
+        plan: The run's length.
+        batches: What to train on.
+        signals: Stop signals that this process received.
+        report: Where results go; only process 0 has one.
+        evaluate: Scores the model.
+        on_batch: Called with each batch.
+        start: Steps behind the model.
     """
 
     def __init__(
         self,
-        job: Job,
+        run: Run,
+        fabric: Fabric,
         *,
+        model: nn.Module,
+        optimizer: Optimizer,
+        schedule: Callable[[float], Sequence[float]],
         plan: Plan,
-        sampler: Position,
-        folder: Path,
+        batches: Batches,
+        signals: StopSignals,
         report: Report | None,
+        evaluate: Callable[[], Mapping[str, float]] | None,
+        on_batch: Callable[[Any], object] | None,
         start: int,
     ) -> None:
-        super().__init__()
-        self.model = job.model
-        self.job = job
-        self.plan = plan
-        self.sampler = sampler
-        self.folder = folder
-        self.report = report
-        self.at = start
-        self.signals = StopSignals()
-        self.stopped_by = 0
-        self._parts: list[Part] = []
-        self._since = (0, 0.0)
+        self.run, self.rank, self.device = run, fabric.global_rank, fabric.device
+        self.model = self.trained = self.called = model
+        self.optimizer, self.schedule, self.plan, self.batches = optimizer, schedule, plan, batches
+        self.signals, self.report = signals, report
+        self.evaluate, self.on_batch = evaluate, on_batch
+        self.at, self.stopped_by, self._since = start, 0, (0, 0.0)
+        self.precision = precision_of(run)
+        self.scaler = GradScaler(self.device.type, enabled=self.precision == "16-mixed")
 
-    def configure_model(self) -> None:
-        """Spread the parameters over the processes, where the strategy is to do so.
+    def place(self, *, compiled: nn.Module | None, unused: bool) -> None:
+        """Move the model to the device, and replicate or shard it over the processes.
 
-        A copy is spread. The model itself stays whole and is filled from it to be evaluated, since
-        parameters that are spread come together in `forward` alone, and in all processes at once.
+        Args:
+            compiled: The part of the model that `run.compile` compiles, if not all of it.
+            unused: Whether some parameters have no part in the loss.
         """
-        if self.job.run.strategy == "fsdp" and self.device_mesh is not None:
-            job, names = self.job, {p: name for name, p in self.model.named_parameters()}
-            places = {module: name for name, module in self.model.named_modules()}
-            self.model = copy.deepcopy(job.model)
-            if job.run.compile:  # which a copy is not
-                self.model.get_submodule(places[job.compiled or job.model]).compile()
-            shard(self.model, self.device_mesh["data_parallel"])
-            rebind(job.optimizer, names, self.model)
+        self.called = self.trained = self.model.to(self.device)
+        if self.run.strategy == "fsdp":
+            part = (compiled or self.model) if self.run.compile else None
+            self.called = self.trained = sharded_copy(self.model, self.optimizer, compiled=part)
+        elif distributed.is_initialized():
+            self.called = replicated(self.model, self.device, unused=unused)
 
-    def configure_optimizers(self) -> Optimizer:
-        """Hand over the recipe's optimiser."""
-        return self.job.optimizer
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue with the optimizer and the loss scaler of a checkpoint, and empty it."""
+        if state:
+            (optimizer,) = state["optimizer_states"]
+            self.optimizer.load_state_dict(scattered(optimizer, self.optimizer))
+        if state.get(SCALER):  # a run may be resumed in another precision
+            self.scaler.load_state_dict(state[SCALER])
+        state.clear()  # it is as large as model and optimizer
 
-    def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
-        """Move a batch while the device works."""
-        return batch.to(device, non_blocking=True)
-
-    def on_train_start(self) -> None:
-        """Listen to signals, and make up for an evaluation that is due but not recorded."""
-        skip = self.job.run.on_nonfinite == "skip"
-        self.finite = Finite(self.model, skip=skip, saves=checkpoints(self.folder))
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
-        late = self.device.type in LATE and not skip
-        self.record = Record(self.report, self.finite, scaled=scaled, late=late)
-        self.signals.listen()
-        self.catch_up(self.trainer)
-        self._speed()
-
-    def on_train_end(self) -> None:
-        """Finish, while the model is still where it was trained."""
-        self.finish(self.trainer)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set each group's learning rate, a function of the step alone."""
-        if self.job.on_batch is not None:
-            self.job.on_batch(batch)
-        if batch_idx % self.plan.accumulate:
-            return
-        self.finite.begin()
-        rates = self.job.schedule(self.plan.epoch(self.at))
-        for group, rate in zip(self.job.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return a batch's loss."""
-        part = batch_idx % self.plan.accumulate
-        seed_all(self.job.run.seed, "train", self.at, part, self.global_rank)
-        out = self.model(batch)
-        names = ["loss", *(n for n, x in out.items() if x.ndim == 0 and n != "loss")]
-        values = torch.stack([out[name].detach().float() for name in names])
-        means, clips = reduced(values, mean=True), [str(p) for p in getattr(batch, "paths", ())]
-        self._parts.append(Part(names=names, means=means, own=values[0], clips=clips))
-        return out["loss"]
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure the step, clip the gradient, and see whether to leave the step out."""
-        params = [p for p in self.model.parameters() if p.grad is not None]
-        norm = get_total_norm([p.grad for p in params if p.grad is not None])
-        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        parts, self._parts = self._parts, []
-        self.reading = Reading(self.at + 1, parts=parts, norm=norm, signal=self._any_signal())
-        self.record.add(self.reading)
-        if self.record.fault:
-            self.finite.leave_out()
-        elif self.job.run.clip_grad is not None:
-            clip_grads_with_norm_(params, self.job.run.clip_grad, norm)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Count; at the end of a step also record, save, evaluate and look for signals."""
-        plan = self.plan
-        self.sampler.advance()
-        if (batch_idx + 1) % plan.accumulate:
-            return
-        self.at += 1
-        rate = max(group["lr"] for group in self.job.optimizer.param_groups)
-        self.reading.known = {"lr": rate, "samples_per_s": self._speed()}
-        due = self.at == plan.stop or self.at % self.job.run.save_every == 0
-        evaluates = self.job.evaluate is not None and plan.evaluates(self.at)
-        self.record.write(everything=due or evaluates)
-        self.stopped_by = self.record.signal
-        if due or self.stopped_by:
-            self.save()
-        if evaluates and not self.stopped_by:
-            self._evaluate(self.trainer)
-            self.stopped_by = int(self._any_signal())  # an evaluation may take long
-            if self.stopped_by and not due:
-                self.save()
-        self.trainer.should_stop = bool(self.stopped_by)
-        if due or evaluates:
-            self._speed()  # That was no part of the next step.
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put in where the run stands, and leave out Lightning's own loops."""
-        del checkpoint["loops"]
-        checkpoint["global_step"] = self.at  # Lightning counts from the last start
-        checkpoint["run"] = {"step": self.at, "data": self.sampler.state_dict()}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go to where the checkpoint was written."""
-        if checkpoint["run"]["step"] != self.at:
+    def train(self) -> None:
+        """Take all steps that are left, or those until a stop signal."""
+        if len(set(gather_lists([self.at]))) > 1:
             raise RuntimeError("processes disagree about the checkpoint to resume from")
-        self.sampler.load_state_dict(checkpoint["run"]["data"])
+        skip = self.run.on_nonfinite == "skip"
+        saves = checkpoints(self.run.folder)
+        self.guard = NonFiniteGuard(self.trained, skip=skip, saves=saves)
+        late = self.device.type in LATE and not skip
+        scaled = self.scaler.is_enabled()
+        self.step_log = StepLog(self.report, self.guard, scaled=scaled, late=late)
+        self.catch_up()
+        self._speed()
+        while self.at < self.plan.stop and not self.stopped_by:
+            self.step()
+        self.make_whole()  # for the test after the run
+
+    def step(self) -> None:
+        """Take one optimizer step, then record, save and evaluate what is due."""
+        plan, run, optimizer = self.plan, self.run, self.optimizer
+        rates = self.schedule(plan.epoch(self.at))
+        _set_rates(optimizer, rates)
+
+        # Forward and backward; gradients are shared among the processes after the last batch.
+        self.guard.begin()
+        measured = []
+        for part in range(plan.accumulate):
+            batch = self._next_batch()
+            seed_all(run.seed, "train", self.at, part, self.rank)
+            with self._unshared(part + 1 < plan.accumulate):
+                with autocast(self.precision, self.device):
+                    out = self.called(batch)
+                measured.append(_batch_metrics(out, batch))
+                self.scaler.scale(out["loss"] / plan.accumulate).backward()
+            self.batches.position.advance()
+
+        # Judge the gradient, clip it, update; metrics are read now or while the next step runs.
+        self.scaler.unscale_(optimizer)
+        norm = _gradient_norm(self.trained)
+        metrics = StepMetrics(self.at + 1, batches=measured, norm=norm, signal=self._any_signal())
+        self.step_log.add(metrics)
+        if self.step_log.fault:
+            self.guard.leave_out()
+        elif run.clip_grad is not None:
+            clip_grads_with_norm_(self.trained.parameters(), run.clip_grad, norm)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        optimizer.zero_grad()
+        self.at += 1
+
+        # Record, save, evaluate, and look for a stop signal.
+        metrics.known = {"lr": max(rates), "samples_per_s": self._speed()}
+        save = self.at == plan.stop or self.at % run.save_every == 0
+        evaluate = self.evaluate is not None and plan.evaluates(self.at)
+        self.step_log.write(everything=save or evaluate)
+        self.stopped_by = self.step_log.signal
+        if save or self.stopped_by:
+            self.save()
+        if evaluate and not self.stopped_by:
+            self._evaluate()
+            self.stopped_by = int(self._any_signal())  # an evaluation may take long
+            if self.stopped_by and not save:
+                self.save()
+        if save or evaluate:
+            self._speed()  # That was no part of the next step.
 
     def save(self) -> None:
         """Write a checkpoint; the rows behind it go to disk first."""
+        weights, first = self.trained.state_dict(), self.rank == 0
+        state = {
+            "state_dict": {PREFIX + name: value for name, value in weights.items()},
+            "optimizer_states": [self.optimizer.state_dict()],
+            SCALER: self.scaler.state_dict(),
+            "run": {"step": self.at, "data": self.batches.position.state_dict()},
+        }
+        state = gathered(state, keep=first)
         if self.report is not None:
             self.report.rows.flush()
-        self.trainer.save_checkpoint(checkpoints(self.folder) / "by-lightning")
+            _saves.save(state, checkpoints(self.run.folder), step=self.at)
 
-    def catch_up(self, trainer: L.Trainer) -> None:
+    def catch_up(self) -> None:
         """Evaluate if the baseline, or the evaluation after the resumed step, is missing."""
         missing = self.report is not None and self.at not in self.report.evaluated
-        if trainer.strategy.broadcast(missing) and self.plan.evaluates(self.at):
-            self._evaluate(trainer)
+        if any(gather_lists([missing])) and self.plan.evaluates(self.at):
+            self._evaluate()
 
-    def finish(self, trainer: L.Trainer) -> None:
-        """Do what a recipe does once all steps are taken, on the device and in the precision."""
-        whole = self._whole()  # for whoever uses the model after the run
-        if self.job.final is not None and self.at >= self.plan.total and not self.stopped_by:
-            seed_all(self.job.run.seed, "final", self.at, trainer.global_rank)
-            with evaluating(whole, trainer.precision_plugin):
-                self.job.final(whole)
+    def make_whole(self) -> None:
+        """Give the model all trained parameters, and process 0's batch statistics."""
+        if distributed.is_initialized():
+            for buffer in self.trained.buffers():
+                distributed.broadcast(buffer, 0)
+        if self.model is not self.trained:
+            fill(self.model, self.trained)
 
-    def _evaluate(self, trainer: L.Trainer) -> None:
-        if self.job.evaluate is None:
+    def _evaluate(self) -> None:
+        if self.evaluate is None:
             return
-        seed_all(self.job.run.seed, "evaluate", self.at, trainer.global_rank)
-        whole = self._whole()
-        with evaluating(whole, trainer.precision_plugin):
-            scores = self.job.evaluate(whole, self.plan.epochs_done(self.at))
+        seed_all(self.run.seed, "evaluate", self.at, self.rank)
+        self.make_whole()
+        with evaluating(self.model, autocast(self.precision, self.device)):
+            scores = self.evaluate()
         if self.report is not None:
             self.report.evaluation(self.at, scores)
 
-    def _whole(self) -> nn.Module:
-        """The model with its parameters together, and rank 0's statistics of batches."""
-        if distributed.is_initialized():
-            for buffer in self.model.buffers():
-                distributed.broadcast(buffer, 0)
-        if self.job.model is not self.model:
-            fill(self.job.model.to(self.device), self.model)
-        return self.job.model
+    def _next_batch(self) -> Any:
+        batch = self.batches.take().to(self.device, non_blocking=True)
+        if self.on_batch is not None:
+            self.on_batch(batch)
+        return batch
+
+    def _unshared(self, unshared: bool) -> AbstractContextManager[None]:
+        """Keep replicas from sharing gradients; shards do, as unshared ones would fill memory."""
+        if unshared and isinstance(self.called, DistributedDataParallel):
+            return self.called.no_sync()
+        return nullcontext()
 
     def _speed(self) -> float:
-        """Samples a second since this was last called."""
+        """Samples per second since this was last called."""
         (consumed, since), now = self._since, time.perf_counter()
-        self._since = (self.sampler.consumed, now)
-        return (self.sampler.consumed - consumed) / max(now - since, 1e-9)
+        self._since = (self.batches.position.consumed, now)
+        return (self._since[0] - consumed) / max(now - since, 1e-9)
 
     def _any_signal(self) -> Tensor:
         return reduced(torch.full((), float(self.signals.received), device=self.device))
+
+
+def _batch_metrics(out: Mapping[str, Tensor], batch: Any) -> BatchMetrics:
+    names = ["loss", *(n for n, x in out.items() if x.ndim == 0 and n != "loss")]
+    values = torch.stack([out[name].detach().float() for name in names])
+    clips = [str(path) for path in getattr(batch, "paths", ())]
+    return BatchMetrics(names=names, means=reduced(values, mean=True), own=values[0], clips=clips)
+
+
+def _set_rates(optimizer: Optimizer, rates: Sequence[float]) -> None:
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
+def _gradient_norm(model: nn.Module) -> Tensor:
+    norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+
+@contextmanager
+def evaluating(model: nn.Module, precision: AbstractContextManager[object]) -> Iterator[None]:
+    """Put a model into evaluation mode, in a precision and without gradients, then back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad(), precision:
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

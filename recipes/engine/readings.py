@@ -1,24 +1,34 @@
-"""`Reading`: what a step measured, on its way from the device."""
+"""What a step measures: on its way from the device, judged, and written down."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from avblocks.checkpoint import saves as _saves
+from avblocks.distributed import gather_lists
+from recipes.engine.log import Report
 
 LATE = {"cuda"}
-"""Devices whose readings the loop looks at one step later. There they are then; to ask for them at
-once would keep the device waiting while the host prepares its next step."""
+"""Devices whose metrics are read one step later, when they have arrived; to read them at once would
+keep the device waiting while the host prepares its next step."""
+
+PATIENCE = 10
+"""Consecutive skipped steps after which a run stops all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class BatchMetrics:
     """What one batch of a step measured, on the device."""
 
     names: Sequence[str]
-    """Of its losses, "loss" first."""
+    """Names of its losses, "loss" first."""
 
     means: Tensor
     """Its losses, the means over all processes."""
@@ -30,24 +40,26 @@ class Part:
     """Its clips in this process, to be named in errors."""
 
 
-class Reading:
-    """What a step measured; the first look at a number waits until it is there.
+class StepMetrics:
+    """What a step measured, copied to the host asynchronously; the first read waits for it.
 
     Args:
         step: The step's number, from 1.
-        parts: Its batches.
-        norm: Of its gradient, the same in all processes.
+        batches: Metrics of its batches.
+        norm: Norm of its gradient, the same in all processes.
         signal: The stop signal that any process has received, or 0.
     """
 
-    def __init__(self, step: int, *, parts: Sequence[Part], norm: Tensor, signal: Tensor) -> None:
-        self.step, self.names = step, parts[0].names
-        self.clips = [part.clips for part in parts]
-        means = torch.stack([part.means for part in parts])
-        own = torch.stack([part.own for part in parts])
+    def __init__(
+        self, step: int, *, batches: Sequence[BatchMetrics], norm: Tensor, signal: Tensor
+    ) -> None:
+        self.step, self.names = step, batches[0].names
+        self.clips = [batch.clips for batch in batches]
+        means = torch.stack([batch.means for batch in batches])
+        own = torch.stack([batch.own for batch in batches])
         self._read = _home(means, own, norm, signal)
         self.known: dict[str, float] = {}
-        """What the host knew of the step: rates and speed."""
+        """What the host knows of the step: learning rate and speed."""
 
     @cached_property
     def _numbers(self) -> list[Any]:
@@ -57,13 +69,6 @@ class Reading:
     def means(self) -> list[list[float]]:
         """Losses by batch and name, the means over all processes."""
         return self._numbers[0]
-
-    @property
-    def row(self) -> dict[str, float]:
-        """All of the step that is kept: means of the losses, the norm, and what was known."""
-        means = [sum(column) / len(column) for column in zip(*self.means, strict=True)]
-        losses = dict(zip(self.names, means, strict=True))
-        return losses | {"grad_norm": self.norm} | self.known
 
     @property
     def own(self) -> list[float]:
@@ -80,9 +85,16 @@ class Reading:
         """The stop signal, or 0."""
         return int(self._numbers[3])
 
+    @property
+    def row(self) -> dict[str, float]:
+        """The step's row in the log: mean losses, gradient norm, and what the host knows."""
+        means = [sum(column) / len(column) for column in zip(*self.means, strict=True)]
+        losses = dict(zip(self.names, means, strict=True))
+        return losses | {"grad_norm": self.norm} | self.known
+
 
 def _home(*values: Tensor) -> Callable[[], list[Any]]:
-    """Send tensors to the host, in one piece and behind the work that is queued by now."""
+    """Copy tensors to the host, in one piece and after the work that is queued by now."""
     flat = torch.cat([value.float().flatten() for value in values])
     event = torch.cuda.Event() if flat.is_cuda else None
     flat = flat.to("cpu", non_blocking=True)
@@ -96,3 +108,114 @@ def _home(*values: Tensor) -> Callable[[], list[Any]]:
         return [p.reshape(v.shape).tolist() for p, v in zip(pieces, values, strict=True)]
 
     return read
+
+
+class NonFiniteGuard:
+    """Stops a run at a loss or gradient that is not finite, or skips the step.
+
+    A skipped step leaves no trace in the model: its gradients are dropped, so that the optimizer
+    passes over every parameter, and batch statistics are restored. All processes decide alike.
+
+    Args:
+        model: The model as it is trained.
+        skip: Whether to skip such steps.
+        saves: Where the checkpoints are, to name the last good one.
+    """
+
+    def __init__(self, model: nn.Module, *, skip: bool, saves: Path) -> None:
+        self.model, self.skip, self.saves = model, skip, saves
+        self.in_a_row = 0
+        self._buffers: list[Tensor] = []
+
+    def begin(self) -> None:
+        """Remember what a skipped step has to restore."""
+        if self.skip:
+            self._buffers = [buffer.clone() for buffer in self.model.buffers()]
+
+    def fault(self, metrics: StepMetrics, *, scaled: bool) -> str:
+        """Return what is wrong with a step.
+
+        Args:
+            metrics: What it measured.
+            scaled: Whether a loss scaler is in use: it skips a gradient that is not finite itself,
+                and lowers its scale.
+
+        Returns:
+            What is not finite, and in which clips of all processes, if the step is to be skipped;
+            else "".
+
+        Raises:
+            FloatingPointError: If it is not finite and the run is to stop.
+        """
+        losses = [row[0] for row in metrics.means]
+        if not all(map(isfinite, losses)):
+            own = zip(metrics.own, metrics.clips, strict=True)
+            what = f"loss {sum(losses)}"
+            clips = [clip for loss, part in own if not isfinite(loss) for clip in part]
+        elif not isfinite(metrics.norm) and not scaled:
+            what = f"gradient norm {metrics.norm}"
+            clips = [clip for part in metrics.clips for clip in part]
+        else:
+            self.in_a_row = 0
+            return ""
+        self.in_a_row += 1
+        listed = ", ".join(gather_lists(clips)) or "unnamed"
+        fault = f"{what} in step {metrics.step}; clips of the batch: {listed}"
+        if self.skip and self.in_a_row < PATIENCE:
+            return fault
+        good = _saves.latest(self.saves, report=lambda _: None) or "none yet"
+        rows = f"; {self.in_a_row} such steps in a row" if self.skip else ""
+        raise FloatingPointError(f"{fault}{rows}; last good checkpoint: {good}")
+
+    def leave_out(self) -> None:
+        """Drop the step's gradients, and restore the batch statistics."""
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        for buffer, before in zip(self.model.buffers(), self._buffers, strict=True):
+            buffer.copy_(before)
+
+
+class StepLog:
+    """Reads the metrics of each step, at once or one step later, and writes its row.
+
+    Args:
+        report: Where the rows go; only process 0 has one.
+        guard: Judges the metrics.
+        scaled: Whether a loss scaler is in use.
+        late: Whether metrics are read a step later, so that the host does not wait for them.
+    """
+
+    def __init__(
+        self, report: Report | None, guard: NonFiniteGuard, *, scaled: bool, late: bool
+    ) -> None:
+        self.report, self.guard, self.scaled, self.late = report, guard, scaled, late
+        self.signal = 0
+        """The stop signal that any process has received, as far as metrics have been read."""
+        self.fault = ""
+        """What is wrong with the metrics read last."""
+        self._pending: deque[StepMetrics] = deque()
+
+    def add(self, metrics: StepMetrics) -> None:
+        """Take a step's metrics, and read them unless that is to be late."""
+        self._pending.append(metrics)
+        if not self.late:
+            self._judge(metrics)
+
+    def write(self, *, everything: bool) -> None:
+        """Write the rows of the steps that are done; with `everything`, of the last one too."""
+        while self._pending:
+            # What came before a stop is saved with it, so its last row is not left for later.
+            wait = self.late and not everything and not self.signal
+            if wait and len(self._pending) == 1:
+                return
+            metrics = self._pending.popleft()
+            if self.late:
+                self._judge(metrics)
+            self.signal = self.signal or metrics.signal
+            if self.report is not None and self.fault:
+                self.report.left_out(metrics.step, self.fault)
+            elif self.report is not None:
+                self.report.step(metrics.step, metrics.row)
+
+    def _judge(self, metrics: StepMetrics) -> None:
+        self.fault = self.guard.fault(metrics, scaled=self.scaled)

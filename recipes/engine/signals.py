@@ -1,15 +1,22 @@
-"""Signals that ask a run to save and leave."""
+"""Signals that ask a run to save and exit, and jobs that SLURM starts again after them."""
 
 import os
+import re
 import signal
+import subprocess
 import threading
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
+
+from avblocks.checkpoint import saves as _saves
+from recipes.engine.run import Run
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopSignals:
-    """Remembers the first stop signal; a second one acts as if nobody listened."""
+    """Remembers the first stop signal; a second one acts as if nothing listened."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -23,7 +30,7 @@ class StopSignals:
                 signal.signal(number, self._note)
 
     def restore(self) -> None:
-        """Give the signals back to whoever had them when this was made."""
+        """Restore the handlers from before."""
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():
                 signal.signal(number, handler)
@@ -35,3 +42,42 @@ class StopSignals:
             self.received = number
         elif number == signal.SIGTERM:  # a loader's worker inherits the handler, and must end
             os.kill(os.getpid(), number)
+
+
+def resume_if_requeued(run: Run, saves: Path) -> Run:
+    """Turn `resume` on if SLURM has started this job again and there is something to resume.
+
+    Args:
+        run: The run's settings.
+        saves: Where its checkpoints are.
+    """
+    again = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
+    return replace(run, resume=True) if again and _saves.exists(saves) else run
+
+
+def requeue(number: int) -> str:
+    """Put the job back in the queue after the signal that SLURM sends for that, which is SIGUSR1.
+
+    Args:
+        number: Number of the signal that ended the run.
+
+    Returns:
+        The outcome, in a line; empty if there is nothing to do.
+    """
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+    environment = SLURMEnvironment()
+    if not SLURMEnvironment.detect() or not environment.auto_requeue or number != signal.SIGUSR1:
+        return ""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
+    if not re.fullmatch(r"[0-9]+(_[0-9]+)?", job):
+        return f"not put back in the queue: SLURM's variables name no job, but {job!r}"
+    try:
+        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+    except OSError as error:
+        return f"job {job} is not back in the queue: {error}"
+    if done.returncode:
+        return f"job {job} is not back in the queue: {done.stderr.strip() or done.returncode}"
+    return f"job {job} is back in the queue, and will go on by itself"

@@ -1,1 +1,1 @@
-"""What `predict` does: windows of a video, what models find in them, and how that is shown."""
+"""Trained models on videos: `python -m recipes.predict`."""

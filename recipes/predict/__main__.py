@@ -1,27 +1,28 @@
-r"""What trained models find in your own videos: events, where they sound, their sounds, masks.
+r"""Predict on your own videos: classes over time, sound localization, masks, separated audio.
 
 Commands:
     python -m recipes.predict FILE... --checkpoint RUN...
 
-    FILE is an mp4, mov, mkv, webm or avi file with picture and sound, up to a day long. RUN is the
+    FILE is an mp4, mov, mkv, webm or avi file with images and audio, up to a day long. RUN is the
     run folder of paper_finetune, paper_linear_probe, paper_localize, paper_separate or
     paper_segment, or a checkpoint in one; several of different tasks may be given.
 
 Leaves, in a folder for each file:
-    classification  classes.csv classes.png: how likely each class is in each window
-    localization    localization.mp4: from what is least like the sound, blue, to what is most, red,
-                    in each window, so that something is red in silence too
-    segmentation    segmentation.mp4: what sounds is coloured; segmentation.png says which class is
-                    which colour, where the model tells classes apart
-    separation      separated.wav: what belongs to the picture; rest.wav: all else; separation.png
-                    with --guides halves also left.wav and right.wav: what belongs to each half
+    classification  classes.csv classes.png: the probability of each class in each window
+    localization    localization.mp4: a heat map of similarity to the audio, from blue to red; each
+                    window has its own scale, so that something is red in silence too
+    segmentation    segmentation.mp4: what makes a sound is colored; segmentation.png is the legend
+                    of the classes, if the model has several
+    separation      separated.wav: the audio that belongs to the image; rest.wav: all other audio;
+                    separation.png: spectrograms; with --guides halves also left.wav and right.wav:
+                    the audio that belongs to each half of the image
 
-Windows are as long as those that the model was trained on, and the whole picture is squeezed into
+Windows are as long as those that the model was trained on, and the whole image is squeezed into
 its square. The exit code is 0 if all files can be used, 1 if any cannot, and 2 if the command
 itself is wrong.
 
 Try:
-    --hop 0.5         (look oftener)
+    --hop 0.5         (more windows)
 """
 
 import sys
@@ -35,17 +36,17 @@ from typing import Annotated
 import tyro
 
 from avblocks.data import ClipError
-from avblocks.tasks.separate import Separation
-from avblocks.video.film import open_film
+from avblocks.tasks import Separation
+from avblocks.video import open_windows
 from recipes.common.cli import users_errors
-from recipes.predict.found import write_found
+from recipes.predict.results import write_results
 from recipes.predict.sources import Guides
-from recipes.predict.trained import Trained, load_all
+from recipes.predict.trained import TrainedModel, load_all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to look at, and with what."""
+    """Videos, models, and how to cut windows."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")] = ()
     """Videos."""
@@ -57,47 +58,66 @@ class Config:
     """Folder of the results; each file gets a folder of its name in it."""
 
     hop: float | None = None
-    """Seconds from one window to the next; by default a window's length, or half of it where sounds
-    are separated, so that each fades into the next."""
+    """Seconds from one window to the next; by default the length of a window, or half of it for
+    sound separation, so that each window fades into the next."""
 
     batch: int = 8
-    """Windows at a time."""
+    """Windows in a batch."""
 
     guides: Guides = "whole"
-    """What separates sounds: the whole picture, or its left and its right half too."""
+    """Parts of the image that guide sound separation: the whole image, or its two halves too."""
 
 
 def main(config: Config) -> None:
-    """Ask all models about each file; go on with the next file where one cannot be used."""
+    """Run all models on each file; a file that cannot be used does not stop the others."""
     if not config.files or not config.checkpoint or config.batch < 1:
         raise ValueError("give at least one FILE, one --checkpoint RUN and a --batch of 1 or more")
     models = load_all(config.checkpoint)
     if config.guides != "whole" and not any(isinstance(m.model, Separation) for m in models):
         raise ValueError(f"--guides {config.guides} is for a run of paper_separate")
     hops = [hop_of(trained, config.hop) for trained in models]
-    bad = 0
+    errors = 0
     for file in dict.fromkeys(config.files):
         try:
-            films = [
-                open_film(str(file), trained.format, hop=hop)
-                for trained, hop in zip(models, hops, strict=True)
-            ]
-            folder = folder_of(file, config.out)
-            for trained, film in zip(models, films, strict=True):
-                lines = write_found(trained, film, folder, batch=config.batch, guides=config.guides)
-                print(f"{file}, {trained.task}", *lines, sep="\n  ", flush=True)
+            predict(file, models, hops, config)
         except ClipError as error:
-            bad += 1
+            errors += 1
             print(f"error: {error}", file=sys.stderr, flush=True)
-    if bad:
+    if errors:
         sys.exit(1)
 
 
-def hop_of(trained: Trained, seconds: float | None) -> int:
-    """Say how many samples it is from one window to the next.
+def predict(
+    file: Path, models: Sequence[TrainedModel], hops: Sequence[int], config: Config
+) -> None:
+    """Run all models on a file, write the results into its folder and print a summary.
+
+    Args:
+        file: The video.
+        models: The models.
+        hops: Samples from one window to the next, for each model.
+        config: Output folder, batch size and guides.
 
     Raises:
-        ValueError: If windows would leave gaps, or never get on.
+        ClipError: If the file cannot be used.
+    """
+    pairs = zip(models, hops, strict=True)
+    videos = [open_windows(file, trained.format, hop=hop) for trained, hop in pairs]
+    folder = folder_of(file, config.out)
+    for trained, windows in zip(models, videos, strict=True):
+        lines = write_results(trained, windows, folder, batch=config.batch, guides=config.guides)
+        print(f"{file}, {trained.task}", *lines, sep="\n  ", flush=True)
+
+
+def hop_of(trained: TrainedModel, seconds: float | None) -> int:
+    """Return the samples from one window to the next.
+
+    Args:
+        trained: The model.
+        seconds: The same in seconds; by default a window, or half of one for sound separation.
+
+    Raises:
+        ValueError: If windows would leave gaps, or never advance.
     """
     length, rate = trained.format.samples, trained.format.rate
     if seconds is None:
@@ -112,7 +132,7 @@ def hop_of(trained: Trained, seconds: float | None) -> int:
 
 
 def folder_of(file: Path, out: Path) -> Path:
-    """Make the folder of a file: named after it, and numbered if that is another file's."""
+    """Make the folder of a file: named after it, and numbered if another file has that name."""
     for number in count(1):
         folder = out / (file.stem if number == 1 else f"{file.stem}-{number}")
         mark, path = folder / "file.txt", str(file.resolve())
@@ -121,7 +141,7 @@ def folder_of(file: Path, out: Path) -> Path:
             mark.write_text(path, encoding="utf-8", errors="surrogateescape")
         if mark.is_file() and mark.read_text(encoding="utf-8", errors="surrogateescape") == path:
             return folder
-    raise AssertionError("numbers do not end")
+    raise AssertionError("unreachable")
 
 
 def cli(args: Sequence[str] | None = None) -> None:

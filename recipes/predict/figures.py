@@ -1,4 +1,4 @@
-"""Pictures of what was found in a video, and lines to read."""
+"""Figures of the results, and lines for the user."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,63 +10,63 @@ from torch import Tensor
 
 from avblocks.viz import mask_overlay, save_figure
 
-_MOST = 20
-"""Classes, or lines, that can be taken in at a glance."""
+_MOST = 20  # classes in a figure, or lines of a summary
 
 
 def class_lines(
-    shares: Float[Tensor, "windows classes"],
+    probabilities: Float[Tensor, "windows classes"],
     *,
     classes: Sequence[str],
     edges: Sequence[float],
 ) -> list[str]:
-    """Say which class is likeliest when; of long videos, which ones are likeliest overall.
+    """Summarize which class is most likely when; of long videos, the most likely ones overall.
 
     Args:
-        shares: Probabilities.
+        probabilities: Of each class in each window.
         classes: Names.
-        edges: From when to when each window speaks, seconds.
+        edges: Times between which each window is the nearest, seconds.
 
-    >>> shares = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.0, 1.0]])
-    >>> class_lines(shares, classes=("dog", "cat"), edges=(0, 3, 6, 9))
-    ['0.0 to 6.0 s: dog (80 %)', '6.0 to 9.0 s: cat (100 %)']
+    >>> probabilities = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.0, 1.0]])
+    >>> class_lines(probabilities, classes=("dog", "cat"), edges=(0, 3, 6, 9))
+    ['0.0 to 6.0 s: dog (80%)', '6.0 to 9.0 s: cat (100%)']
     """
-    best = shares.argmax(dim=1).tolist()
+    best = probabilities.argmax(dim=1).tolist()
     turns = [n for n in range(len(best)) if n == 0 or best[n] != best[n - 1]]
     if len(turns) > _MOST:
-        top = shares.mean(dim=0).topk(min(5, len(classes)))
+        top = probabilities.mean(dim=0).topk(min(5, len(classes)))
         pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-        return [f"overall: {classes[number]} ({100 * share:.0f} %)" for number, share in pairs]
+        return [f"overall: {classes[number]} ({100 * value:.0f}%)" for number, value in pairs]
     ends = [*turns[1:], len(best)]
-    means = [shares[a:b, best[a]].mean().item() for a, b in zip(turns, ends, strict=True)]
+    means = [probabilities[a:b, best[a]].mean().item() for a, b in zip(turns, ends, strict=True)]
     return [
-        f"{edges[a]:.1f} to {edges[b]:.1f} s: {classes[best[a]]} ({100 * mean:.0f} %)"
+        f"{edges[a]:.1f} to {edges[b]:.1f} s: {classes[best[a]]} ({100 * mean:.0f}%)"
         for a, b, mean in zip(turns, ends, means, strict=True)
     ]
 
 
-def class_times(
+def draw_classes(
     path: Path,
-    shares: Float[Tensor, "windows classes"],
+    probabilities: Float[Tensor, "windows classes"],
     *,
     classes: Sequence[str],
     edges: Sequence[float],
 ) -> None:
-    """Draw how likely each class is at each time; of many, those that are likeliest at some time.
+    """Draw the probability of each class over time; of many classes, those with the highest peaks.
 
     Args:
-        path: The picture to write.
-        shares: Probabilities.
+        path: The figure to write.
+        probabilities: Of each class in each window.
         classes: Names.
-        edges: From when to when each window speaks, seconds.
+        edges: Times between which each window is the nearest, seconds.
     """
     from matplotlib.figure import Figure
 
-    rows = shares.amax(dim=0).topk(min(_MOST, len(classes))).indices.sort().values
+    rows = probabilities.amax(dim=0).topk(min(_MOST, len(classes))).indices.sort().values
     figure = Figure(figsize=(10, 1.2 + 0.25 * len(rows)), layout="constrained")
     ax = figure.subplots()
-    places = np.arange(len(rows) + 1) - 0.5
-    mesh = ax.pcolormesh(edges, places, shares[:, rows].T.numpy(), vmin=0, vmax=1, cmap="magma")
+    borders = np.arange(len(rows) + 1) - 0.5
+    values = probabilities[:, rows].T.numpy()
+    mesh = ax.pcolormesh(edges, borders, values, vmin=0, vmax=1, cmap="magma")
     ax.set_yticks(range(len(rows)), [classes[int(row)] for row in rows], fontsize="small")
     ax.invert_yaxis()
     ax.set_xlabel("seconds")
@@ -74,29 +74,28 @@ def class_times(
     save_figure(figure, path)
 
 
-def sound_strips(
-    path: Path, sounds: Mapping[str, Float[Tensor, "m t"]], *, start: float, seconds: float
+def draw_spectrograms(
+    path: Path, spectrograms: Mapping[str, Float[Tensor, "m t"]], *, start: float, seconds: float
 ) -> None:
-    """Draw spectrograms below each other, in the first one's scale of colours.
+    """Draw spectrograms below each other, in the color scale of the first one.
 
     Args:
-        path: The picture to write.
-        sounds: Log-mel powers of each sound, by name.
-        start: When they begin, seconds.
-        seconds: How long they last.
+        path: The figure to write.
+        spectrograms: Log-mel powers by name.
+        start: Time at which they start, seconds.
+        seconds: Their length.
     """
     from matplotlib.figure import Figure
 
-    low, high = next(iter(sounds.values())).quantile(torch.tensor([0.02, 0.995])).tolist()
-    figure = Figure(figsize=(10, 0.4 + 1.6 * len(sounds)), layout="constrained")
-    axes = figure.subplots(len(sounds), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, (name, powers) in zip(axes, sounds.items(), strict=True):
-        extent = (start, start + seconds, 0, powers.shape[0])
+    low, high = next(iter(spectrograms.values())).quantile(torch.tensor([0.02, 0.995])).tolist()
+    figure = Figure(figsize=(10, 0.4 + 1.6 * len(spectrograms)), layout="constrained")
+    axes = figure.subplots(len(spectrograms), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, (name, powers) in zip(axes, spectrograms.items(), strict=True):
         ax.imshow(
             powers.numpy(),
             origin="lower",
             aspect="auto",
-            extent=extent,
+            extent=(start, start + seconds, 0, powers.shape[0]),
             cmap="magma",
             vmin=low,
             vmax=high,
@@ -106,11 +105,11 @@ def sound_strips(
     save_figure(figure, path)
 
 
-def legend(path: Path, names: Mapping[int, str]) -> None:
-    """Draw the colours that `mask_overlay` gives to classes, with their names.
+def draw_legend(path: Path, names: Mapping[int, str]) -> None:
+    """Draw the colors of classes in `mask_overlay`, with their names.
 
     Args:
-        path: The picture to write.
+        path: The figure to write.
         names: Of the classes, by number.
     """
     from matplotlib.figure import Figure
@@ -120,8 +119,8 @@ def legend(path: Path, names: Mapping[int, str]) -> None:
     ax.set_axis_off()
     for row, (number, name) in enumerate(names.items()):
         mask = torch.full((1, 1, 1), number)
-        colour = mask_overlay(torch.zeros(1, 3, 1, 1), mask, strength=1.0).flatten().tolist()
-        ax.barh(row, 1, color=colour)
+        color = mask_overlay(torch.zeros(1, 3, 1, 1), mask, strength=1.0).flatten().tolist()
+        ax.barh(row, 1, color=color)
         ax.text(1.2, row, name, verticalalignment="center")
     ax.set_xlim(0, 8)
     ax.invert_yaxis()

@@ -1,6 +1,6 @@
-"""The sound of a video in parts, by what belongs to its pictures."""
+"""Sound separation of a video: the audio that belongs to its images, and the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -9,65 +9,66 @@ import torch
 from torch import Tensor
 
 from avblocks.data.write import wave_writer
-from avblocks.tasks.separate import Separation
-from avblocks.video.film import Film
-from avblocks.video.overlap import OverlapAdd, Strip
-from avblocks.video.windows import Part, Windows
-from recipes.predict.figures import sound_strips
-from recipes.predict.trained import asked
+from avblocks.tasks import Separation
+from avblocks.video import SpectrogramStrip, VideoWindows, WindowBatch, overlap_add
+from avblocks.video.batch import ImagePart
+from recipes.predict.figures import draw_spectrograms
+from recipes.predict.trained import infer
 
 Guides = Literal["whole", "halves"]
-"""What asks for a sound: the whole picture, or each half of it too."""
+"""Parts of the images that guide the separation: the whole image, or its halves too."""
 
 
-def separate(
-    model: Separation, film: Film, stream: Iterator[Windows], folder: Path, *, guides: Guides
-) -> str:
-    """Write the parts of a file's sound, and their spectrograms.
+def write_sources(
+    model: Separation,
+    windows: VideoWindows,
+    batches: Iterator[WindowBatch],
+    folder: Path,
+    *,
+    guides: Guides,
+) -> list[str]:
+    """Write the separated audio as wav files, and its spectrograms.
 
     Args:
-        model: What separates.
-        film: The file.
-        stream: Its windows.
-        folder: Where to.
-        guides: What of the pictures is asked for.
+        model: The separator.
+        windows: The windows.
+        batches: Of the windows.
+        folder: Where to write.
+        guides: Parts of the images that guide the separation.
 
     Returns:
         The names of the files.
 
     Raises:
-        ClipError: If the file cannot be decoded; then there are no files.
+        ClipError: If the video cannot be decoded; then there are no files.
     """
-    parts: tuple[Part, ...] = ("whole", "left", "right") if guides == "halves" else ("whole",)
+    parts: tuple[ImagePart, ...] = ("whole", "left", "right") if guides == "halves" else ("whole",)
     names = ("mixture", "separated", "rest", *parts[1:])
-    strip = Strip(film.format, total=film.total)
-    with ExitStack() as files:
-        paths = {name: folder / f"{name}.wav" for name in names[1:]}
-        write = [
-            files.enter_context(wave_writer(path, rate=film.format.rate)) for path in paths.values()
-        ]
-        for mixture, separated, *halves in _joined(model, film, stream, parts=parts):
-            sounds = torch.stack([mixture, separated, mixture - separated, *halves])
-            strip.add(sounds)
-            for put, samples in zip(write, sounds[1:], strict=True):
-                put(samples)
-    sound_strips(
+    files = [f"{name}.wav" for name in names[1:]]
+    rate, num_samples = windows.format.rate, windows.num_samples
+    strip = SpectrogramStrip(windows.format, num_samples=num_samples)
+    signals = _separate(model, batches, parts=parts)
+    with ExitStack() as stack:
+        writers = [stack.enter_context(wave_writer(folder / file, rate=rate)) for file in files]
+        for audio in overlap_add(signals, starts=windows.starts, num_samples=num_samples):
+            mixture, separated, *halves = audio
+            pieces = torch.stack([mixture, separated, mixture - separated, *halves])
+            strip.update(pieces)
+            for write, piece in zip(writers, pieces[1:], strict=True):
+                write(piece)
+    draw_spectrograms(
         folder / "separation.png",
-        dict(zip(names, strip.rest(), strict=True)),
-        start=film.begin - film.zero,
-        seconds=film.total / film.format.rate,
+        dict(zip(names, strip.compute(), strict=True)),
+        start=windows.offset,
+        seconds=num_samples / rate,
     )
-    return " ".join([*(path.name for path in paths.values()), "separation.png"])
+    return [*files, "separation.png"]
 
 
-def _joined(
-    model: Separation, film: Film, stream: Iterator[Windows], *, parts: tuple[Part, ...]
+def _separate(
+    model: Separation, batches: Iterator[WindowBatch], *, parts: Sequence[ImagePart]
 ) -> Iterator[Tensor]:
-    """Give the mixture, and what of it belongs to each part of the pictures, piece by piece."""
-    join = OverlapAdd(1 + len(parts), length=film.format.samples, total=film.total)
-    for some in stream:
-        found = [asked(model, model.separate, some.batch(part=part)) for part in parts]
-        windows_of = torch.stack([some.audio, *found], dim=1)
-        for start, sounds in zip(some.starts, windows_of, strict=True):
-            yield join.add(sounds, start=start)
-    yield join.rest()
+    """Yield the mixture, and the audio that belongs to each part of the image, by window."""
+    for windows in batches:
+        outputs = [infer(model, model.separate, windows.to_batch(part=part)) for part in parts]
+        yield from torch.stack([windows.audio, *outputs], dim=1)

@@ -1,98 +1,108 @@
-"""The trained model of a run folder, rebuilt from what the folder says of itself."""
+"""Trained models: from a run folder by its recipe, or from an exported folder without one."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from avblocks.checkpoint import load_weights
-from avblocks.checkpoint import saves as _saves
+from avblocks.checkpoint import saves
+from avblocks.checkpoint.folder import is_ours
 from avblocks.data import AVBatch, ClipFormat
+from avblocks.tasks import Task, load_task
+from recipes.common.runs import RECIPES, REMEDY, read_run_config, rebuild_task
 from recipes.common.start import find
-from recipes.predict.facts import listed, rebuilt, run_facts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A model, ready to be asked."""
+class TrainedModel:
+    """A model in evaluation mode, on a GPU if there is one."""
 
-    model: nn.Module
-    """In evaluation mode, on a GPU if there is one."""
-
-    format: ClipFormat
-    """How a clip looks to it."""
+    model: Task
+    """Front end, encoder and head, such as `avblocks.tasks.Classification`."""
 
     classes: tuple[str, ...]
-    """Names of the classes that it tells apart, if it does."""
+    """Names of the classes, if it has any."""
 
     path: Path
-    """The checkpoint."""
+    """Checkpoint, or exported folder."""
+
+    @property
+    def format(self) -> ClipFormat:
+        """How a clip looks to the model."""
+        return self.model.front_end.format
 
     @property
     def task(self) -> str:
-        """What it does, in one word."""
+        """Name of the task, in one word."""
         return type(self.model).__name__.lower()
 
 
-def load_trained(checkpoint: Path) -> Trained:
-    """Rebuild the model of a run.
+def load_trained(path: Path) -> TrainedModel:
+    """Load a trained model.
 
     Args:
-        checkpoint: A run folder (its newest whole checkpoint is taken), or a checkpoint in one.
-
-    Returns:
-        The model.
+        path: A run folder, whose newest whole checkpoint is taken, a checkpoint in one, or an
+            exported folder.
 
     Raises:
-        ValueError: If it is none of a recipe with a head, damaged, or does not fit its own
-            configuration; nothing is left at its random start.
+        ValueError: If it is not of a recipe with a head, is damaged, or does not fit its own
+            configuration; no weight is left at its initialization.
     """
-    path = find(checkpoint, remedy=f"give a run folder of {listed()}")
-    facts = run_facts(path)
-    recipe = importlib.import_module(f"recipes.{facts['recipe']}")
-    state = _saves.load(path)["state_dict"]
-    weights = {name.removeprefix("model."): value for name, value in state.items()}
-    try:
-        config = rebuilt(recipe.Config, facts["config"])
-        model = recipe.build(config, classes=facts["classes"])
-        load_weights(model, weights, strict=True)
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be used: {error}") from error
+    trained = _load_exported(path) if path.is_dir() and is_ours(path) else _load_run(path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model.to(device).eval().requires_grad_(False)
-    return Trained(
-        model=model, format=config.data.format, classes=tuple(facts["classes"]), path=path
-    )
+    trained.model.to(device).eval().requires_grad_(False)
+    return trained
+
+
+def load_all(paths: Sequence[Path]) -> list[TrainedModel]:
+    """Load several trained models, each of another task.
+
+    Raises:
+        ValueError: As `load_trained`, or if two are of one task.
+    """
+    models: dict[str, TrainedModel] = {}
+    for path in paths:
+        trained = load_trained(path)
+        if other := models.get(trained.task):
+            raise ValueError(f"{other.path} and {trained.path} both do {trained.task}: give one")
+        models[trained.task] = trained
+    return list(models.values())
 
 
 @torch.inference_mode()
-def asked(model: nn.Module, ask: Callable[[AVBatch], Tensor], batch: AVBatch) -> Tensor:
-    """Call a function of a model with a batch, where the model is.
+def infer(model: Task, function: Callable[[AVBatch], Tensor], batch: AVBatch) -> Tensor:
+    """Call a function of a model with a batch on the model's device.
 
     Args:
-        model: What it belongs to.
-        ask: From a batch to numbers.
-        batch: Of windows.
+        model: The model.
+        function: Such as the model's own ``logits``.
+        batch: The batch, on any device.
 
     Returns:
-        The numbers, on the CPU.
+        The result in float32, on the CPU.
     """
-    return ask(batch.to(next(model.parameters()).device)).float().cpu()
+    return function(batch.to(model.device)).float().cpu()
 
 
-def load_all(runs: Sequence[Path]) -> list[Trained]:
-    """Rebuild the models of several runs, each of another task.
+def _load_exported(folder: Path) -> TrainedModel:
+    loaded = load_task(folder)
+    return TrainedModel(model=loaded.task, classes=tuple(loaded.classes), path=folder)
 
-    Raises:
-        ValueError: If one cannot be used, or two do the same.
-    """
-    found: dict[str, Trained] = {}
-    for run in runs:
-        trained = load_trained(run)
-        if other := found.get(trained.task):
-            raise ValueError(f"{other.path} and {trained.path} both do {trained.task}: give one")
-        found[trained.task] = trained
-    return list(found.values())
+
+def _load_run(run: Path) -> TrainedModel:
+    path = find(run, remedy=REMEDY)
+    values = read_run_config(path, remedy=REMEDY)
+    if values["recipe"] not in RECIPES:
+        folder = path.parent.parent
+        raise ValueError(
+            f"{folder} is a run of {values['recipe']}, which has no head to predict with: train "
+            f"one on it first (python -m recipes.paper_linear_probe --checkpoint {folder}), or "
+            f"{REMEDY}"
+        )
+    try:
+        model = rebuild_task(values, saves.load(path)["state_dict"])
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be used: {error}") from error
+    return TrainedModel(model=model, classes=tuple(values["classes"]), path=path)

@@ -14,7 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from avblocks.checkpoint.saves import exists, replace_text
+from avblocks.checkpoint.saves import exists
+from avblocks.files import write_text
 from recipes.engine.folder import checkpoints, versions
 from recipes.engine.run import Folder
 
@@ -131,7 +132,7 @@ def result(folder: Path) -> dict[str, Any]:
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
     """Write a study's numbers with the versions they came from, and print mean and spread."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(path, json.dumps({**results, "versions": versions()}, indent=2) + "\n")
+    write_text(path, json.dumps({**results, "versions": versions()}, indent=2) + "\n")
     for name, values in _lists(results):
         spread = f" +- {stdev(values):.2f}" if len(values) > 1 else ""
         print(f"{name}: {mean(values):.2f}{spread}  {[round(value, 2) for value in values]}")

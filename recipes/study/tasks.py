@@ -60,25 +60,25 @@ def main(config: Study) -> None:
         return scores("segment", row, "miou_no_background")
 
     localization = {
-        "ciou_adaptive": ciou("own"),
-        "ciou_adaptive_auc": scores("localize", "own", "ciou_adaptive_auc"),
-        "swapped_audio": ciou("swapped"),
+        "ciou_adaptive": ciou("matched"),
+        "ciou_adaptive_auc": scores("localize", "matched", "ciou_adaptive_auc"),
+        "mismatched_audio": ciou("mismatched"),
         "silenced": ciou("silenced"),
         "fusion_attention": ciou("fusion_attention"),
         "center_box": round(ciou("center_box")[0], 1),
         "whole_image": round(ciou("whole_image")[0], 1),
     }
     separation = {
-        "sdr_improvement_db": sdr("own"),
-        **{name: scores("separate", "own", name) for name in ("sdr", "sir", "sar", "si_sdr", GAIN)},
-        "swapped_image": sdr("swapped"),
+        "sdr_improvement_db": sdr("matched"),
+        **{n: scores("separate", "matched", n) for n in ("sdr", "sir", "sar", "si_sdr", GAIN)},
+        "mismatched_image": sdr("mismatched"),
         "blank_image": sdr("blank"),
     }
     segmentation = {
-        "miou_no_background": miou("own"),
-        "fscore_avsbench": scores("segment", "own", "fscore_avsbench"),
+        "miou_no_background": miou("matched"),
+        "fscore_avsbench": scores("segment", "matched", "fscore_avsbench"),
         "silenced": miou("silenced"),
-        "swapped_audio": miou("swapped"),
+        "mismatched_audio": miou("mismatched"),
     }
     write_results(config.out / "localization.json", localization)
     write_results(config.out / "separation.json", separation)

@@ -11,6 +11,7 @@ from torch import nn
 from avblocks import AVEncoder, av_vit
 from avblocks.checkpoint import from_pretrained, save_pretrained
 from avblocks.checkpoint.hub import HubEncoder
+from avblocks.data import ClipFormat, FrontEnd
 
 COMMIT = 40 * "a"
 
@@ -39,7 +40,7 @@ def cache(tmp_path: Path) -> Path:
 def test_a_folder_of_the_library_is_ours_and_the_other_way_round(tmp_path: Path) -> None:
     encoder = small()
     HubEncoder(encoder).save_pretrained(tmp_path / "theirs")
-    assert equal(from_pretrained(tmp_path / "theirs"), encoder)
+    assert equal(from_pretrained(tmp_path / "theirs").encoder, encoder)
     save_pretrained(encoder, tmp_path / "ours")
     assert equal(HubEncoder.from_pretrained(tmp_path / "ours").encoder, encoder)
     for name in ("config.json", "model.safetensors"):
@@ -48,7 +49,7 @@ def test_a_folder_of_the_library_is_ours_and_the_other_way_round(tmp_path: Path)
     card = (tmp_path / "theirs" / "README.md").read_text()
     assert "library_name: avblocks" in card and "- audio-visual" in card
     HubEncoder(small(1)).save_pretrained(tmp_path / "theirs", config={"dim": 3})
-    assert equal(from_pretrained(tmp_path / "theirs"), small(1))
+    assert equal(from_pretrained(tmp_path / "theirs").encoder, small(1))
 
 
 def test_a_repository_by_its_name(cache: Path) -> None:
@@ -63,6 +64,13 @@ def test_a_repository_by_its_name(cache: Path) -> None:
         HubEncoder.from_pretrained(
             "someone/toy", cache_dir=cache, local_files_only=True, strict=False
         )
+
+
+def test_the_front_end_goes_along(tmp_path: Path) -> None:
+    front_end = FrontEnd(ClipFormat(seconds=1.0, size=8, mels=8))
+    HubEncoder(small(), front_end=front_end).save_pretrained(tmp_path)
+    again = HubEncoder.from_pretrained(tmp_path).front_end
+    assert again is not None and again.format == front_end.format
 
 
 def test_half_a_download_is_refused(cache: Path) -> None:
@@ -95,7 +103,7 @@ def test_what_is_pushed_is_the_folder(tmp_path: Path, monkeypatch: pytest.Monkey
         "config.json",
         "model.safetensors",
     ]
-    assert equal(from_pretrained(kept), small())
+    assert equal(from_pretrained(kept).encoder, small())
 
 
 def test_a_refusal_comes_before_the_library_touches_a_folder(tmp_path: Path) -> None:
@@ -104,7 +112,7 @@ def test_a_refusal_comes_before_the_library_touches_a_folder(tmp_path: Path) -> 
     other.image.norm = nn.LayerNorm(8, eps=1.0)
     with pytest.raises(ValueError, match=r"build no such model: image\.norm\.eps is 1\.0"):
         HubEncoder(other).save_pretrained(tmp_path)
-    assert equal(from_pretrained(tmp_path), small())
+    assert equal(from_pretrained(tmp_path).encoder, small())
 
 
 WITHOUT = """
@@ -113,7 +121,7 @@ sys.modules["huggingface_hub"] = None  # as where it is not installed
 from avblocks import av_vit
 from avblocks.checkpoint import from_pretrained, save_pretrained
 save_pretrained(av_vit(8, depth=1, num_heads=2, image_size=16, audio_size=(16, 32)), sys.argv[1])
-print(from_pretrained(sys.argv[1]).depth)
+print(from_pretrained(sys.argv[1]).encoder.depth)
 """
 
 

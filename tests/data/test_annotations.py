@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from avblocks.data.datasets._annotations import (
+from avblocks.data.datasets.annotations import (
     checked_box,
     has_area,
     read_json,

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import CenterCrop, Compose, RandomResizedCrop, Resize
 from torchvision.transforms.v2 import functional as F
 
-from avblocks.data import crop_images, middle_part, random_part, sample_generator
+from avblocks.data import crop_images, middle_part, random_part
+from avblocks.seed import sample_generator
 
 
 def picture(height, width):

@@ -9,18 +9,19 @@ from avblocks.data import (
     AVBatch,
     ClipDataset,
     ClipError,
+    ClipFormat,
     FrontEnd,
     KeyedBatches,
     Normalize,
     TooManySkippedError,
     collate,
     read_clip,
-    sample_seed,
 )
 from avblocks.data.datasets import ClipSet, Item, folder
 from avblocks.data.scenes import SceneSpec, scenes
+from avblocks.seed import sample_seed
 
-SETTINGS = {"seconds": 0.5, "rate": 16000, "size": 32}
+FORMAT = ClipFormat(seconds=0.5, size=32, mels=32)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +47,11 @@ def equal(first, second):
 
 
 def test_a_training_sample_is_a_function_of_its_key(good):
-    data = ClipDataset(good, train=True, seed=5, **SETTINGS)
-    first, again = data[2, 3], ClipDataset(good, train=True, seed=5, **SETTINGS)[2, 3]
+    data = ClipDataset(good, FORMAT, train=True, seed=5)
+    first, again = data[2, 3], ClipDataset(good, FORMAT, train=True, seed=5)[2, 3]
     assert equal(first, again)
     assert first.seeds == (sample_seed(5, 2, 3),) and first.paths == (good.items[3].path,)
-    for other in (data[3, 3], ClipDataset(good, train=True, seed=6, **SETTINGS)[2, 3]):
+    for other in (data[3, 3], ClipDataset(good, FORMAT, train=True, seed=6)[2, 3]):
         assert not torch.equal(first.image, other.image)
         assert not torch.equal(first.audio, other.audio)
         assert not torch.equal(first.crop, other.crop)
@@ -58,11 +59,11 @@ def test_a_training_sample_is_a_function_of_its_key(good):
 
 
 def test_shapes_targets_and_ranges(good):
-    data = ClipDataset(good, train=True, **SETTINGS)
+    data = ClipDataset(good, FORMAT, train=True)
     batch = collate([data[0, index] for index in range(8)])
     assert batch.image.shape == (8, 3, 48, 48) and batch.image.dtype == torch.uint8
     assert batch.crop.shape == (8, 4) and batch.size == 32
-    image, audio = FrontEnd(n_mels=32)(batch)
+    image, audio = FrontEnd(FORMAT)(batch)
     assert image.shape == (8, 3, 32, 32) and audio.shape == (8, 1, 32, 32)
     assert batch.audio.shape == (8, 8000) and len(batch) == 8
     assert batch.target.shape == (8, 12)
@@ -74,8 +75,8 @@ def test_shapes_targets_and_ranges(good):
 
 
 def test_evaluation_takes_the_middle(good):
-    data = ClipDataset(good, train=False, **SETTINGS)
-    assert equal(data[0, 1], ClipDataset(good, train=False, **SETTINGS)[0, 1])
+    data = ClipDataset(good, FORMAT, train=False)
+    assert equal(data[0, 1], ClipDataset(good, FORMAT, train=False)[0, 1])
     batch = data[0, 1]
     assert not batch.flip.any() and not batch.gain.any()
     assert torch.equal(data[4, 1].audio, batch.audio)
@@ -88,12 +89,12 @@ def test_windows_span_the_sound_and_the_windows_of_a_clip_are_adjacent(good):
         asked.append((item.path, options["place"], options["frame"]))
         return read_clip(item, **options)
 
-    data = ClipDataset(good, train=False, windows=3, read=read, **SETTINGS)
+    data = ClipDataset(good, FORMAT, train=False, windows=3, read=read)
     assert len(data) == 3 * len(good)
     batch = collate([data[0, index] for index in range(len(data))])
     assert batch.paths == tuple(item.path for item in good.items for _ in range(3))
     assert asked == [(i.path, place, 0.5) for i in good.items for place in (0.0, 0.5, 1.0)]
-    middle = collate([ClipDataset(good, train=False, **SETTINGS)[0, i] for i in range(8)])
+    middle = collate([ClipDataset(good, FORMAT, train=False)[0, i] for i in range(8)])
     assert torch.equal(batch.audio[1::3], middle.audio)
     assert torch.equal(batch.target[2::3], middle.target)
     assert len(set(batch.seeds)) == len(data)
@@ -102,16 +103,12 @@ def test_windows_span_the_sound_and_the_windows_of_a_clip_are_adjacent(good):
 
 
 def test_windows_of_a_broken_clip_count_it_once(flawed):
-    data = ClipDataset(
-        flawed, train=False, windows=2, on_error="skip", max_skipped=0.25, **SETTINGS
-    )
+    data = ClipDataset(flawed, FORMAT, train=False, windows=2, on_error="skip", max_skipped=0.25)
     batch = collate([data[0, index] for index in range(len(data))])
     assert len(batch) == 12 and {s.path for s in batch.skipped} == {
         i.path for i in flawed.items[1:3]
     }
-    strict = ClipDataset(
-        flawed, train=False, windows=2, on_error="skip", max_skipped=0.2, **SETTINGS
-    )
+    strict = ClipDataset(flawed, FORMAT, train=False, windows=2, on_error="skip", max_skipped=0.2)
     with pytest.raises(TooManySkippedError, match="2 of 8 clips"):
         [strict[0, index] for index in range(len(strict))]
 
@@ -119,13 +116,13 @@ def test_windows_of_a_broken_clip_count_it_once(flawed):
 @pytest.mark.parametrize("wrong", [{"windows": 0, "train": False}, {"windows": 2, "train": True}])
 def test_impossible_windows(good, wrong):
     with pytest.raises(ValueError, match="windows >= 1, and 1 in training"):
-        ClipDataset(good, **wrong, **SETTINGS)
+        ClipDataset(good, FORMAT, **wrong)
 
 
 def test_short_sound_is_padded_in_mirror_image(make):
     make("short.mp4", seconds=0.5)
     clips = folder(make("second.mp4", seconds=0.5).parent)
-    sample = ClipDataset(clips, train=False, seconds=3.0, rate=16000, size=32)[0, 0]
+    sample = ClipDataset(clips, ClipFormat(size=32), train=False)[0, 0]
     assert sample.audio.shape == (1, 48000) and sample.target.shape == (1, 0)
     length = 8000 if torch.equal(sample.audio[0, :8000], sample.audio[0, 8000:16000].flip(0)) else 0
     lengths = [n for n in range(8000, 9100) if sample.audio[0, n - 1] == sample.audio[0, n]]
@@ -136,11 +133,11 @@ def test_short_sound_is_padded_in_mirror_image(make):
 
 def test_a_bad_file_raises_by_default(flawed):
     with pytest.raises(ClipError, match=r"text\.mp4: cannot be opened"):
-        ClipDataset(flawed, train=True, **SETTINGS)[0, 1]
+        ClipDataset(flawed, FORMAT, train=True)[0, 1]
 
 
 def test_in_training_the_next_good_clip_stands_in_and_it_is_told(flawed):
-    data = ClipDataset(flawed, train=True, on_error="skip", max_skipped=0.5, **SETTINGS)
+    data = ClipDataset(flawed, FORMAT, train=True, on_error="skip", max_skipped=0.5)
     for _ in range(2):  # the second time from memory
         sample = data[0, 1]
         assert sample.paths == (flawed.items[3].path,)
@@ -151,7 +148,7 @@ def test_in_training_the_next_good_clip_stands_in_and_it_is_told(flawed):
 
 
 def test_in_evaluation_a_bad_clip_is_left_out(flawed):
-    data = ClipDataset(flawed, train=False, on_error="skip", max_skipped=0.5, **SETTINGS)
+    data = ClipDataset(flawed, FORMAT, train=False, on_error="skip", max_skipped=0.5)
     batch = collate([data[0, index] for index in range(4)])
     assert batch.paths == (flawed.items[0].path, flawed.items[3].path) and len(batch.image) == 2
     assert [skip.path for skip in batch.skipped] == [item.path for item in flawed.items[1:3]]
@@ -162,7 +159,7 @@ def test_in_evaluation_a_bad_clip_is_left_out(flawed):
 
 @pytest.mark.parametrize("train", [True, False])
 def test_too_many_bad_files_stop_the_run(flawed, train):
-    data = ClipDataset(flawed, train=train, on_error="skip", max_skipped=0.2, **SETTINGS)
+    data = ClipDataset(flawed, FORMAT, train=train, on_error="skip", max_skipped=0.2)
     data[0, 2]
     message = r"2 of 8 clips cannot be used, more than the share of 0.2 .* last is .*text\.mp4"
     with pytest.raises(TooManySkippedError, match=message):
@@ -171,27 +168,27 @@ def test_too_many_bad_files_stop_the_run(flawed, train):
 
 def test_all_bad_files(tmp_path):
     clips = ClipSet(name="none", items=tuple(Item(id=n, path=n) for n in "ab"))
-    data = ClipDataset(clips, train=True, on_error="skip", max_skipped=1.0, **SETTINGS)
+    data = ClipDataset(clips, FORMAT, train=True, on_error="skip", max_skipped=1.0)
     assert len(data[0, 0]) == 0 and len(data[0, 0].skipped) == 2
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_change_nothing(good, workers):
     loader = DataLoader(
-        ClipDataset(good, train=True, **SETTINGS),
+        ClipDataset(good, FORMAT, train=True),
         batch_sampler=KeyedBatches(8, batch_size=4, seed=0),
         collate_fn=collate,
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
     )
-    data = ClipDataset(good, train=True, **SETTINGS)
+    data = ClipDataset(good, FORMAT, train=True)
     for batch, keys in zip(loader, KeyedBatches(8, batch_size=4, seed=0), strict=True):
         assert equal(batch, collate([data[key] for key in keys]))
 
 
 def test_errors_keep_their_kind_through_workers(flawed):
     loader = DataLoader(
-        ClipDataset(flawed, train=True, **SETTINGS),
+        ClipDataset(flawed, FORMAT, train=True),
         batch_sampler=[[(0, 1)]],
         collate_fn=collate,
         num_workers=1,
@@ -204,7 +201,7 @@ def test_errors_keep_their_kind_through_workers(flawed):
 
 def _reason(flawed):
     with pytest.raises(ClipError) as caught:
-        ClipDataset(flawed, train=True, **SETTINGS)[0, 1]
+        ClipDataset(flawed, FORMAT, train=True)[0, 1]
     return caught.value.reason
 
 
@@ -214,40 +211,45 @@ def test_pictures_of_any_size_make_a_batch(make):
         path = make(name, height=height, width=width)
     clips = folder(path.parent)
     for train, side in ((False, 37), (True, 48)):
-        data = ClipDataset(clips, train=train, **SETTINGS)
+        data = ClipDataset(clips, FORMAT, train=train)
         alone = [data[0, index] for index in range(3)]
         together = collate(alone)
         long = int(side * 4 / 3)
         assert {sample.image.shape[2:] for sample in alone} == {(side, long), (long, side)}
         assert together.image.shape == (3, 3, long, long)
         assert not together.image[0, :, side:].any() and not together.image[1, :, :, side:].any()
-        squares = FrontEnd(n_mels=32)(together)[0]
+        squares = FrontEnd(FORMAT)(together)[0]
         for sample, square in zip(alone, squares, strict=True):
-            torch.testing.assert_close(FrontEnd(n_mels=32)(sample)[0][0], square)
+            torch.testing.assert_close(FrontEnd(FORMAT)(sample)[0][0], square)
 
 
 def test_evaluation_is_the_usual_middle(good):
-    batch = ClipDataset(good, train=False, **SETTINGS)[0, 1]
+    batch = ClipDataset(good, FORMAT, train=False)[0, 1]
     picture = read_clip(good.items[1], seconds=0.5).image
     wanted = Compose([Resize(37, antialias=True), CenterCrop(32)])(picture)
     normal = Normalize()(wanted[None])
-    assert torch.equal(FrontEnd(n_mels=32)(batch)[0], normal)
+    assert torch.equal(FrontEnd(FORMAT)(batch)[0], normal)
 
 
 def test_batches_move_and_pickle(good):
-    batch = ClipDataset(good, train=True, **SETTINGS)[0, 0]
+    batch = ClipDataset(good, FORMAT, train=True)[0, 0]
     moved = batch.to("cpu", non_blocking=True)
     assert isinstance(moved, AVBatch) and equal(moved, batch)
     assert equal(pickle.loads(pickle.dumps(batch)), batch)
     assert batch.to("meta").image.device.type == "meta"
 
 
-@pytest.mark.parametrize("bad", [{"seconds": 0.0}, {"rate": 0}, {"size": 1}, {"max_skipped": 1.5}])
-def test_impossible_numbers(good, bad):
-    with pytest.raises(ValueError, match="expected clips, seconds > 0"):
-        ClipDataset(good, train=True, **{**SETTINGS, **bad})
+@pytest.mark.parametrize("bad", [{"seconds": 0.0}, {"rate": 0}, {"size": 1}])
+def test_impossible_formats(bad):
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} must be"):
+        ClipFormat(**bad)
+
+
+def test_impossible_share(good):
+    with pytest.raises(ValueError, match=r"expected clips and max_skipped in \[0, 1\].* 1.5"):
+        ClipDataset(good, FORMAT, train=True, max_skipped=1.5)
 
 
 def test_no_clips():
     with pytest.raises(ValueError, match="got 0 clips"):
-        ClipDataset(ClipSet(name="none", items=()), train=True, **SETTINGS)
+        ClipDataset(ClipSet(name="none", items=()), FORMAT, train=True)

@@ -6,7 +6,9 @@ import torch
 from torch.testing import assert_close
 
 from avblocks.audio import LogMel
-from avblocks.data import AVBatch, FrontEnd
+from avblocks.data import AVBatch, ClipFormat, FrontEnd
+
+FORMAT = ClipFormat(mels=64)
 
 
 def batch() -> AVBatch:
@@ -24,8 +26,8 @@ def batch() -> AVBatch:
 
 def test_flips_gains_and_normalises_the_marked_ones() -> None:
     given = batch()
-    image, audio = FrontEnd(n_mels=64)(given)
-    plain, _ = FrontEnd(n_mels=64)(replace(given, flip=torch.zeros(2, dtype=torch.bool)))
+    image, audio = FrontEnd(FORMAT)(given)
+    plain, _ = FrontEnd(FORMAT)(replace(given, flip=torch.zeros(2, dtype=torch.bool)))
     assert_close(image[0], plain[0])
     assert_close(image[1], plain[1].flip(-1))
     louder = torch.stack([given.audio[0], given.audio[1] * 10 ** (6 / 20)])
@@ -35,15 +37,15 @@ def test_flips_gains_and_normalises_the_marked_ones() -> None:
 def test_cuts_before_it_flips() -> None:
     given = batch()
     box = torch.tensor([[0.0, 0.0, 16.0, 16.0], [2.0, 4.0, 10.0, 12.0]])
-    image, _ = FrontEnd(n_mels=64)(replace(given, crop=box, size=8))
+    image, _ = FrontEnd(FORMAT)(replace(given, crop=box, size=8))
     part = replace(given, image=given.image[:, :, 4:12, 2:10])
-    assert_close(image[1], FrontEnd(n_mels=64)(part)[0][1])
+    assert_close(image[1], FrontEnd(FORMAT)(part)[0][1])
     assert image.shape == (2, 3, 8, 8)
 
 
 def test_keeps_full_precision_under_autocast() -> None:
     given = batch()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        image, audio = FrontEnd(n_mels=64)(given)
+        image, audio = FrontEnd(FORMAT)(given)
     assert image.dtype == audio.dtype == torch.float32
-    assert_close(audio, FrontEnd(n_mels=64)(given)[1])
+    assert_close(audio, FrontEnd(FORMAT)(given)[1])

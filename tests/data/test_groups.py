@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avblocks.data import FixedGroups, Groups, RandomGroups, paired, sample_generator
+from avblocks.data import FixedGroups, Groups, RandomGroups, paired
 from avblocks.data.datasets import ClipSet, Item, Pair, PairSet, pairs, vggsound
 from avblocks.data.scenes import scenes_as_pairs
+from avblocks.seed import sample_generator
 
 CLIPS = ClipSet(name="x", items=tuple(Item(id=name, path=name) for name in "abcd"))
 

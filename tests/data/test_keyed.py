@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
-from avblocks.data import KeyedBatches, sample_generator, sample_seed
+from avblocks.data import KeyedBatches
+from avblocks.seed import sample_generator, sample_seed
 
 
 def run(batches, count):

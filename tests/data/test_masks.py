@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from avblocks.data import AVBatch, ClipDataset, FrontEnd, collate, crop_masks
+from avblocks.data import AVBatch, ClipDataset, ClipFormat, FrontEnd, collate, crop_masks
 from avblocks.data.clip import AVClip
 from avblocks.data.datasets import ClipSet, Item
+
+FORMAT = ClipFormat(seconds=0.5, rate=6400, size=32, mels=16)
 
 
 def marked(height: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -35,7 +37,9 @@ def samples(sizes: list[tuple[int, int]], *, train: bool, whole: bool = False) -
 
     items = tuple(Item(id=str(n), path=f"{n}.mp4") for n in range(len(sizes)))
     clips = ClipSet(name="marked", items=items, classes=("a",))
-    return ClipDataset(clips, seconds=1, rate=800, size=24, train=train, whole=whole, read=read)
+    return ClipDataset(
+        clips, ClipFormat(seconds=1, rate=800, size=24), train=train, whole=whole, read=read
+    )
 
 
 def same_but_for_borders(image: Tensor, mask: Tensor) -> None:
@@ -49,7 +53,7 @@ def same_but_for_borders(image: Tensor, mask: Tensor) -> None:
 def test_training_moves_masks_with_pictures(epoch: int) -> None:
     data = samples([(40, 60), (90, 30), (24, 24), (20, 200)], train=True)
     batch = collate([data[epoch, n] for n in range(4)])
-    front_end = FrontEnd(rate=6400, n_mels=16)
+    front_end = FrontEnd(FORMAT)
     image, _ = front_end(AVBatch(**(vars(batch) | {"audio": torch.zeros(4, 6400)})))
     same_but_for_borders(front_end.normalize.undo(image), front_end.masks(batch))
 
@@ -58,7 +62,7 @@ def test_training_moves_masks_with_pictures(epoch: int) -> None:
 def test_evaluation_moves_masks_with_pictures(whole: bool) -> None:
     data = samples([(40, 60), (90, 30), (24, 24), (20, 200)], train=False, whole=whole)
     batch = collate([data[0, n] for n in range(4)])
-    front_end = FrontEnd(rate=6400, n_mels=16)
+    front_end = FrontEnd(FORMAT)
     image, _ = front_end(AVBatch(**(vars(batch) | {"audio": torch.zeros(4, 6400)})))
     masks = front_end.masks(batch)
     same_but_for_borders(front_end.normalize.undo(image), masks)
@@ -98,6 +102,6 @@ def test_masks_of_files_come_through(tmp_path: Path) -> None:
     scenes(tmp_path, split="test", num_clips=2, spec=SceneSpec(size=32, seconds=1.0))
     base = scenes_as_avsbench(tmp_path, part="s4")
     clips = avsbench_s4(base, split="test").per_frame()
-    data = ClipDataset(clips, seconds=0.5, rate=6400, size=32, train=False, whole=True)
+    data = ClipDataset(clips, FORMAT, train=False, whole=True)
     batch = collate([data[0, n] for n in range(len(clips))])
-    assert FrontEnd(rate=6400, n_mels=16).masks(batch).float().mean() > 0
+    assert FrontEnd(FORMAT).masks(batch).float().mean() > 0

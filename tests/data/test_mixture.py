@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from avblocks.data import (
     AVBatch,
     ClipDataset,
+    ClipFormat,
     FixedGroups,
     FrontEnd,
     KeyedBatches,
@@ -23,7 +24,7 @@ from avblocks.data import (
 )
 from avblocks.data.datasets import vggsound
 
-SIZES = {"seconds": 1.0, "rate": 16000, "size": 16}
+FORMAT = ClipFormat(seconds=1.0, size=16, mels=16)
 
 
 def batch(audio: Tensor, gain: Tensor | None = None) -> AVBatch:
@@ -88,7 +89,7 @@ def test_parts_of_groups_are_refused() -> None:
 
 @pytest.fixture
 def clips(scene_root: Path) -> ClipDataset:
-    return ClipDataset(vggsound(scene_root, split="train"), train=True, **SIZES)
+    return ClipDataset(vggsound(scene_root, split="train"), FORMAT, train=True)
 
 
 def test_a_sample_is_its_clips_as_they_are_read_alone(clips: ClipDataset) -> None:
@@ -113,7 +114,7 @@ def test_from_loader_to_mixed_spectrograms(clips: ClipDataset) -> None:
                 rows += [some.paths[i : i + 2] for i in range(0, len(some), 2)]
         taken.append(sorted(rows))
     assert taken[0] == taken[1] and len(taken[0]) == 8
-    front = FrontEnd(n_mels=16)
+    front = FrontEnd(FORMAT)
     some = collate([mixtures[0, 0], mixtures[0, 1]])
     image, own = front(some)
     mixture = mix(some)
@@ -129,11 +130,11 @@ def test_of_a_file_that_is_skipped_no_half_mixture_is_left(scene_root: Path) -> 
     broken = replace(good, items=(good.items[0], bad, *good.items[2:4]))
     settings = {"on_error": "skip", "max_skipped": 1.0}
     groups = FixedGroups(((0, 1), (2, 3)))
-    tested = MixtureDataset(ClipDataset(broken, train=False, **settings, **SIZES), groups)
+    tested = MixtureDataset(ClipDataset(broken, FORMAT, train=False, **settings), groups)
     joined = collate([tested[0, 0], tested[0, 1]])
     assert len(joined) == len(joined.image) == len(joined.audio) == len(joined.seeds) == 2
     assert [skip.path for skip in joined.skipped] == [bad.path]
     assert len(joined.boxes) == len(joined.paths)
     assert joined.paths == tuple(item.path for item in good.items[2:4])
-    trained = MixtureDataset(ClipDataset(broken, train=True, **settings, **SIZES), groups)[0, 0]
+    trained = MixtureDataset(ClipDataset(broken, FORMAT, train=True, **settings), groups)[0, 0]
     assert trained.paths == (good.items[0].path, good.items[2].path) and len(trained.skipped) == 1

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from still_files import write_mask, write_number, write_sound
 
-from avblocks.data import ClipDataset, ClipError, read_clip
+from avblocks.data import ClipDataset, ClipError, ClipFormat, read_clip
 from avblocks.data.datasets import ClipSet, Item, Picture
 
 
@@ -118,7 +118,7 @@ def test_flac(tmp_path, files):
 def test_data_sets_read_them(files):
     item = Item(id="x", path=files[0], labels=(1,), pictures=files[1])
     clips = ClipSet(name="x", items=(item,), classes=("a", "b"))
-    batch = ClipDataset(clips, seconds=2.0, rate=16000, size=32, train=True)[0, 0]
+    batch = ClipDataset(clips, ClipFormat(seconds=2.0, size=32), train=True)[0, 0]
     assert batch.image.shape == (1, 3, 48, 64) and batch.target.tolist() == [[0, 1]]
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from avblocks.data import ClipDataset, KeyedBatches, collate, read_clip
+from avblocks.data import ClipDataset, ClipFormat, KeyedBatches, collate, read_clip
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from avblocks.data.shards.encode import picture_times
@@ -24,7 +24,7 @@ from avblocks.data.shards.notes import Notes
 from avblocks.data.shards.tar import next_header
 
 PCM = ("libx264", "pcm_s16le")
-SETTINGS = {"seconds": 1.0, "rate": 16000, "size": 32}
+FORMAT = ClipFormat(seconds=1.0, size=32)
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +108,8 @@ def test_shorter_clips_give_what_they_have(shards):
 
 @pytest.mark.parametrize("train", [True, False])
 def test_samples_are_those_of_the_files(clips, shards, train):
-    ours = ClipDataset(shards.clips("train"), read=shards.read, train=train, seed=3, **SETTINGS)
-    theirs = ClipDataset(clips, train=train, seed=3, **SETTINGS)
+    ours = ClipDataset(shards.clips("train"), FORMAT, read=shards.read, train=train, seed=3)
+    theirs = ClipDataset(clips, FORMAT, train=train, seed=3)
     for key in ((0, 0), (4, 2), (1, 5)):
         first, second = ours[key], theirs[key]
         assert close(first.audio, second.audio) and torch.equal(first.gain, second.gain)
@@ -161,7 +161,7 @@ def test_other_tools_read_the_tar_files(clips, folder):
 
 def run(shards: Shards, batches: KeyedBatches, steps: int, *, workers: int) -> list:
     """Some batches, counted as a training loop does, over the ends of epochs."""
-    data = ClipDataset(shards.clips("train"), read=shards.read, train=True, seed=1, **SETTINGS)
+    data = ClipDataset(shards.clips("train"), FORMAT, read=shards.read, train=True, seed=1)
     done = []
     while len(done) < steps:
         loader = DataLoader(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from clip_files import encode
 
-from avblocks.data import ClipDataset, ClipError
+from avblocks.data import ClipDataset, ClipError, ClipFormat
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from avblocks.data.shards.flac import HEAD
@@ -268,10 +268,8 @@ def test_a_damaged_clip_is_skipped_like_a_damaged_file(folder):
     shards = Shards(folder)
     data = ClipDataset(
         shards.clips("train"),
+        ClipFormat(seconds=0.5, size=16),
         read=shards.read,
-        seconds=0.5,
-        rate=16000,
-        size=16,
         train=True,
         on_error="skip",
         max_skipped=0.5,

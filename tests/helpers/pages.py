@@ -26,7 +26,8 @@ _ESCAPES = {
     ".rst": re.compile(
         r".*>>>( |$)"
         r"|(?i:.*\.\. +(code|code-block|sourcecode|highlight|doctest|testcode|parsed-literal) ?::)"
-        r"|(?i:.*\.\. +(include|literalinclude) ?::)(?! (gallery\.py|\.\./recipes/\w+\.py)$)"
+        r"|(?i:.*\.\. +(include|literalinclude) ?::)"
+        r"(?! (gallery\.py|\.\./(recipes|tests)/[\w/]+\.py)$)"
         r"|(?!\s*\.\. [\w|][^:]*::\s*$).*::\s*$"  # a literal block, unless it is a directive
     ),
     ".md": re.compile(r".*>>>( |$)|\s*(```|~~~)|( {4}|\t)\s*\S"),

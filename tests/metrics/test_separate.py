@@ -177,7 +177,7 @@ def test_bad_input_is_refused() -> None:
         bss_eval(estimates[:, :1], sources=sources)
     with pytest.raises(ValueError, match="taps must be a positive"):
         bss_eval(estimates, sources=sources, taps=0)
-    with pytest.raises(ValueError, match="sources must be heard"):
+    with pytest.raises(ValueError, match="sources must be not silent"):
         bss_eval(estimates, sources=sources * torch.tensor([[[1.0], [0.0]]]))
     with pytest.raises(ValueError, match="mixture must have shape"):
         separation_scores(estimates, sources=sources, mixture=mixture[:1])

@@ -79,15 +79,16 @@ def test_a_learned_table_learns_through_the_interpolation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "grid", "new_grid", "message"),
+    ("rows", "grid", "new_grid"),
     [
-        (5, (2, 3), (4, 4), "table must have shape .*n=6"),
-        (6, (2, 3), (4, 4, 4), "new_grid must be as long as"),
-        (6, (2, 3), (4, 0), "new_grid must be"),
+        (5, (2, 3), (4, 4)),
+        (5, (2, 3), (2, 3)),
+        (6, (2, 3), (4, 4, 4)),
+        (6, (2, 3), (4, 0)),
+        (6, (2, 3), (4, -4)),
+        (6, (1, 2, 3), (4, 4)),
     ],
 )
-def test_resize_refuses(
-    rows: int, grid: tuple[int, ...], new_grid: tuple[int, ...], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_resize_refuses(rows: int, grid: tuple[int, ...], new_grid: tuple[int, ...]) -> None:
+    with pytest.raises((ValueError, RuntimeError)):
         resize_position(torch.zeros(rows, 4), grid=grid, new_grid=new_grid)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from avblocks.data.datasets import ClipSet
 from avblocks.data.keyed import KeyedBatches
 from avblocks.seed import key, seed_all
-from recipes.engine.job import Fitted, Job, fit
+from recipes.engine import open_run
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 
@@ -84,6 +84,16 @@ class Steep(Toy):
         return {**super().forward(batch), "loss": super().forward(batch)["loss"] + nothing.sqrt()}
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """How a run ended."""
+
+    step: int
+    finished: bool
+    rank: int
+    scores: Mapping[int, Mapping[str, float]]
+
+
 def schedule(epoch: float) -> list[float]:
     rate = 1e-2 * min(epoch, 1.0) * (1 - 0.5 * epoch / EPOCHS)
     return [rate, 0.1 * rate]
@@ -129,20 +139,25 @@ def train(
             persistent_workers=workers > 1,
         )
 
-    job = Job(
-        model=model,
-        train=loader,
-        optimizer=optimizer,
-        schedule=schedule,
-        epochs=EPOCHS,
-        run=Run(dir=folder, log_every=1, **{"devices": 1, **run}),
-        config=config or {"batch": BATCH, "root": "a"},
-        free=("root",),
-        evaluate=evaluate if evaluates else None,
-        on_batch=log,
-        clips=clips or {},
-    )
-    return fit(job), model
+    settings = Run(dir=folder, log_every=1, **{"devices": 1, **run})
+    config = config or {"batch": BATCH, "root": "a"}
+    with open_run(settings, config=config, free=("root",), clips=clips or {}) as opened:
+
+        def score() -> dict[str, float]:
+            batches = opened.step * settings.accumulate
+            return evaluate(model, batches // (length // world_batch))
+
+        opened.fit(
+            model,
+            train=loader,
+            optimizer=optimizer,
+            schedule=schedule,
+            epochs=EPOCHS,
+            evaluate=score if evaluates else None,
+            on_batch=log,
+        )
+        rank = 0 if opened.first else 1
+        return Fitted(opened.step, opened.finished, rank, opened.scores), model
 
 
 def losses(folder: Path) -> dict[int, tuple[float, ...]]:

@@ -1,8 +1,9 @@
 """The losses and scores of every recipe's toy run, to be compared before and after a refactoring.
 
 `python tests/recipes/losses.py --write` records those of this machine in
-`tests/golden/losses.json`, and `tests/recipes/test_losses.py` compares. On the processor and versions they were recorded with, they
-are equal to the bit; elsewhere kernels add up in another order, and they are close.
+`tests/golden/losses.json`, and `tests/recipes/test_losses.py` compares. On the processor and
+versions they were recorded with, they are equal to the bit; elsewhere kernels add up in another
+order, and they are close.
 """
 
 import json
@@ -39,8 +40,7 @@ def machine() -> dict[str, str]:
 def toy_run(name: str, root: Path, folder: Path) -> dict[str, Any]:
     """Run a recipe for 20 steps with its evaluations and its final test, on one thread."""
     config = toy_config(name, root, folder, max_steps=STEPS)
-    every = {"probe_every": 5} if name == "pretrain" else {"evaluate_every": 5}
-    RECIPES[name][0].main(replace(config, epochs=STEPS // 2, **every))
+    RECIPES[name][0].main(replace(config, epochs=STEPS // 2, evaluate_every=5))
     rows = read_rows(folder / "metrics.csv")
     steps = [{k: v for k, v in row.items() if k not in _NOISE} for row in rows]
     scores = folder / "scores.json"

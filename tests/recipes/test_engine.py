@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +343,7 @@ def test_metrics_survive_a_cut_line(tmp_path: Path) -> None:
 
 DDP = """
 import sys
+import time
 from pathlib import Path
 import torch
 import engine_toy
@@ -379,3 +381,33 @@ def test_two_processes_resume_exactly(tmp_path: Path, strategy: str) -> None:
     assert said.count("ended at 15") == 1
     assert losses(tmp_path / "a") == losses(tmp_path / "b")
     assert len(losses(tmp_path / "a")) == 3 * (LENGTH // BATCH)
+
+
+@pytest.mark.slow
+def test_all_processes_of_a_resumed_fsdp_run_end_by_themselves(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(DDP)
+    paths = {"PYTHONPATH": f"{Path.cwd()}:{Path(__file__).parent}", "PATH": "/usr/bin:/bin"}
+    for stop, resume in (("2", "no"), ("4", "yes")):
+        command = [sys.executable, str(script), str(tmp_path / "run"), stop, resume, "fsdp"]
+        with subprocess.Popen(command, env=paths, start_new_session=True) as process:
+            try:
+                assert process.wait(timeout=240) == 0
+                for _ in range(300):
+                    if not alive(process.pid):
+                        break
+                    time.sleep(0.1)
+                assert not alive(process.pid)
+            finally:
+                if alive(process.pid):
+                    os.killpg(process.pid, signal.SIGKILL)
+    assert losses(tmp_path / "run").keys() == {1, 2, 3, 4}
+
+
+def alive(group: int) -> bool:
+    """Whether any process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -7,7 +7,7 @@ from signal import SIGTERM, SIGUSR1
 import pytest
 
 from recipes.engine.run import Run
-from recipes.engine.slurm import comes_round, requeue
+from recipes.engine.signals import requeue, resume_if_requeued
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def test_a_job_started_again_goes_on_if_there_is_something(
 ) -> None:
     run = Run(dir=tmp_path)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert not comes_round(run, tmp_path).resume
+    assert not resume_if_requeued(run, tmp_path).resume
     (tmp_path / "step-00000001.ckpt").touch()
-    assert comes_round(run, tmp_path).resume
+    assert resume_if_requeued(run, tmp_path).resume
     for count in ("0", ""):
         monkeypatch.setenv("SLURM_RESTART_COUNT", count)
-        assert not comes_round(run, tmp_path).resume
+        assert not resume_if_requeued(run, tmp_path).resume

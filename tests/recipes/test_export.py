@@ -1,4 +1,4 @@
-"""Encoders out of runs of every recipe, as folders that stand by themselves."""
+"""Models exported from runs of every recipe, as folders that need nothing else."""
 
 import json
 import re
@@ -16,9 +16,11 @@ from toy_runs import DATA, RECIPES, ToyRun
 from avblocks import av_vit
 from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
 from avblocks.checkpoint import saves as _saves
+from avblocks.tasks.load import load_task
 from recipes.common.model import build_encoder
 from recipes.common.start import find, start_encoder
 from recipes.export import cli
+from recipes.predict.trained import load_trained
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def ends(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 def test_the_encoder_of_a_run(run: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     export("--checkpoint", run(name), "--out", tmp_path / "out")
     state = from_run(_saves.load(find(run(name)))["state_dict"]).state
-    encoder = from_pretrained(tmp_path / "out")
+    encoder = from_pretrained(tmp_path / "out").encoder
     ours = encoder.state_dict()
     assert ours.keys() == state.keys() and all(torch.equal(ours[n], state[n]) for n in ours)
     assert encoder.image.blocks[0].drop_path.rate == (0.1 if name == "finetune" else 0.0)
@@ -55,6 +57,37 @@ def test_the_encoder_of_a_run(run: Callable[[str], Path], tmp_path: Path, name: 
     assert torch.equal(out.fusion, wanted.fusion) and torch.equal(out.image, wanted.image)
 
 
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "pretrain"])
+def test_the_head_and_the_task_go_along(
+    run: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    export("--checkpoint", run(name), "--out", tmp_path / "out")
+    loaded, trained = load_task(tmp_path / "out"), load_trained(run(name))
+    assert type(loaded.task) is type(trained.model) and loaded.classes == trained.classes
+    assert loaded.format == trained.format == DATA.format
+    assert loaded.task.settings() == trained.model.settings()
+    ours, theirs = loaded.task.state_dict(), trained.model.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"| task | {loaded.name} |" in card and "load_task" in card
+    export("--checkpoint", run(name), "--out", tmp_path / "out", "--encoder-only")
+    found = from_pretrained(tmp_path / "out")
+    assert found.head is None and found.front_end is not None and not found.task
+    assert "load_task" not in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_code_in_the_card_of_a_task_runs(
+    run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export("--checkpoint", run("probe"), "--out", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    monkeypatch.chdir(tmp_path / "out")
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL):
+        exec(code, names)
+    assert len(names["classes"]) == names["task"].head.fusion.linear.out_features
+
+
 def test_the_model_card_says_what_it_is_and_how_to_use_it(
     run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,10 +95,10 @@ def test_the_model_card_says_what_it_is_and_how_to_use_it(
     card = (tmp_path / "out" / "README.md").read_text()
     for row in (
         "| recipe | paper_pretrain |",
-        "| optimiser steps | 2 |",
-        "| data set | vggsound, 8 clips to train on |",
-        "| pictures | 16 x 16 |",
-        "| sounds | 0.5 s at 16,000 Hz: 32 x 32 mel bins and frames |",
+        "| optimizer steps | 2 |",
+        "| data set | vggsound, 8 training clips |",
+        "| image | 16 x 16 |",
+        "| audio | 0.5 s at 16,000 Hz: 32 x 32 mel bins and frames |",
         "| dim | 16 |",
         "| num_tokens | [2, 1, 1] |",
     ):
@@ -89,7 +122,7 @@ def test_recipes_start_from_it(
         nn.init.constant_(parameter, 7.0)
     report = start_encoder(encoder, folder, model=TINY, resume=False)
     assert report is not None and not (report.missing or report.unused or report.dropped)
-    state = from_pretrained(folder).state_dict()
+    state = from_pretrained(folder).encoder.state_dict()
     assert all(torch.equal(v, state[n]) for n, v in encoder.state_dict().items())
     assert start_encoder(encoder, folder / "model.safetensors", model=TINY, resume=False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.engine.lock import locked
+from recipes.engine.folder import locked
 
 
 def holder(folder: Path, *, forks: bool = False) -> tuple[int, int]:

@@ -42,7 +42,7 @@ def rows(folder: Path) -> list[tuple[float, ...]]:
 def test_leaves_what_a_user_looks_for(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = replace(config(VGGSOUND, root, tmp_path / "run"), epochs=2, warmup=1, probe_every=1)
+    wanted = replace(config(VGGSOUND, root, tmp_path / "run"), epochs=2, warmup=1, evaluate_every=1)
     paper_pretrain.main(wanted)
     said = capsys.readouterr().out.strip().splitlines()
     assert said[0] == "vggsound train: 8 clips listed, 8 on disk"
@@ -148,7 +148,7 @@ def test_presets_hold_the_papers_numbers() -> None:
             200,
             40,
         )
-        assert (preset.base_lr, preset.weight_decay, preset.probe_every) == (1.5e-4, 0.05, 10)
+        assert (preset.base_lr, preset.weight_decay, preset.evaluate_every) == (1.5e-4, 0.05, 10)
         assert (preset.image_mask, preset.audio_mask) == (0.75, 0.8)
         assert (preset.data.size, preset.data.audio_size, preset.data.rate) == (
             224,

@@ -146,7 +146,7 @@ def test_list_of_recipes() -> None:
 
 
 def test_engine_is_not_imported_for_help(fresh: Fresh) -> None:
-    code = "import sys, recipes.engine.job, recipes.common.cli; print('lightning' in sys.modules)"
+    code = "import sys, recipes.engine, recipes.common.cli; print('lightning' in sys.modules)"
     done = fresh(code)
     assert done.stdout.strip() == "False", done.stderr
 

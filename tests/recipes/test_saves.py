@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there."""
 
+import json
 import os
 from collections import namedtuple
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from fresh import Fresh
 
 from avblocks.checkpoint import saves as _saves
+from avblocks.files import fingerprint, write_text
 
 STATE = {"w": torch.arange(6.0), "n": [1, (2.5, None)], "s": {"name": "x", 3: True}}
 
@@ -71,7 +73,7 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path: Path) -> None:
 
     path = _saves.save(STATE, tmp_path, step=1)
     torch.save({"w": Evil()}, path)
-    _saves.replace_text(path.with_suffix(".json"), _saves.json.dumps(_saves.fingerprint(path)))
+    write_text(path.with_suffix(".json"), json.dumps(fingerprint(path)))
     with pytest.raises(ValueError, match="more than tensors"):
         _saves.load(path)
     assert not (tmp_path / "planted").exists()

@@ -1,4 +1,4 @@
-"""The tasks, small: what they leave, exact resume, sounds and pictures that are swapped."""
+"""The tasks, small: what they leave, exact resume, mismatched audio and images."""
 
 import json
 import subprocess
@@ -12,8 +12,9 @@ import torch
 from tiny_model import TINY
 from toy_runs import short_filters
 
+from avblocks.data import AUDIO, mismatched_pairs, with_audio
 from avblocks.data.datasets import vggss
-from avblocks.data.mismatch import heard, with_strangers
+from avblocks.data.scenes import scene_mismatched
 from avblocks.data.scenes.classes import PARTS, TIMBRES_OF_LOOK
 from recipes import paper_localize, paper_segment, paper_separate
 from recipes.common.loaders import test_loader as loader_of
@@ -29,15 +30,15 @@ LEAVES = {
 }
 ROWS = {
     "localize": {
-        "own",
-        "swapped",
+        "matched",
+        "mismatched",
         "silenced",
         "fusion_attention",
         "center_box",
         "whole_image",
     },
-    "segment": {"own", "swapped", "silenced"},
-    "separate": {"own", "swapped", "blank"},
+    "segment": {"matched", "mismatched", "silenced"},
+    "separate": {"matched", "mismatched", "blank"},
 }
 
 
@@ -98,7 +99,7 @@ def test_leaves_scores_and_pictures_and_resumes_exactly(
     scores = json.loads((whole / "scores.json").read_text())["scores"]
     assert set(scores) == ROWS[name]
     assert (whole / LEAVES[name]).stat().st_size > 5000
-    assert name != "separate" or len(list((whole / "wavs").glob("*-own.wav"))) > 1
+    assert name != "separate" or len(list((whole / "wavs").glob("*-matched.wav"))) > 1
     if request.node.callspec.params["task"] not in RESUMED:
         return
     run(tmp_path / "parts", max_steps=1)
@@ -110,21 +111,21 @@ def test_leaves_scores_and_pictures_and_resumes_exactly(
     assert all(torch.equal(value, states[1][n]) for n, value in states[0].items())
 
 
-def test_a_swapped_sound_is_that_of_a_stranger(root: Path) -> None:
+def test_mismatched_audio_is_that_of_another_class(root: Path) -> None:
     clips = vggss(root)
-    pairs = with_strangers(clips, scenes=True)
+    pairs = mismatched_pairs(clips, scene_mismatched(clips))
     data = replace(paper_localize.SCENES.data, root=root, seconds=0.5, size=16, mels=32, workers=0)
     batch = next(iter(loader_of(clips, data, batch=4, whole=True, groups=pairs)))
-    own, swapped, silenced = (heard(batch, sound) for sound in ("own", "swapped", "silenced"))
-    assert torch.equal(own.image, swapped.image) and own.paths == swapped.paths
-    assert torch.equal(own.audio, batch.audio[0::2]) and not silenced.audio.any()
+    matched, mismatched, silenced = (with_audio(batch, name) for name in AUDIO)
+    assert torch.equal(matched.image, mismatched.image) and matched.paths == mismatched.paths
+    assert torch.equal(matched.audio, batch.audio[0::2]) and not silenced.audio.any()
     for row, (first, second) in enumerate(pairs.places[:4]):
-        assert own.paths[row] == clips.items[first].path
+        assert matched.paths[row] == clips.items[first].path
         alone = next(iter(loader_of(clips, data, batch=1, groups=type(pairs)(((second, first),)))))
-        assert torch.equal(swapped.audio[row], alone.audio[0])
+        assert torch.equal(mismatched.audio[row], alone.audio[0])
         (label,), (other,) = clips.items[first].labels, clips.items[second].labels
         assert PARTS[other][0] not in TIMBRES_OF_LOOK[PARTS[label][1]]
-    assert with_strangers(clips, scenes=False).places[0] == (0, 1)
+    assert mismatched_pairs(clips).places[0] == (0, 1)
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def kill(bench: Bench, *, kills: int = 20, steps: int = 400, seed: int = 0) -> d
         if wait(process).code != -signal.SIGKILL:
             break
         count += 1
-        saving += bool(list(checkpoints(folder).glob("*.tmp")))
+        saving += bool(list(checkpoints(folder).glob(".*.tmp")))
         step = _whole_step(folder)
         survived += step >= before and (came_on or number % 5 == 0 or step == -1)
         before = step
@@ -81,7 +81,7 @@ def _moment(number: int, folder: Path, before: int, rng: random.Random) -> Calla
 
     def saving() -> bool:
         with suppress(FileNotFoundError):  # it looks at a folder that changes
-            return any(checkpoints(folder).glob("*.ckpt.tmp"))
+            return any(checkpoints(folder).glob(".*.ckpt.*.tmp"))
         return False
 
     def moment(process) -> bool:

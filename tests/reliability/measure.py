@@ -21,7 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from avblocks.checkpoint.saves import replace_text
+from avblocks.files import write_text
 from recipes.benchmark.machine import machine
 from recipes.common.cli import run_cli
 from recipes.engine.run import Folder
@@ -85,7 +85,7 @@ def _done(name: str, bench: Bench, run: Any) -> Figures:
         own = replace(bench, folder=bench.folder / name)
         shutil.rmtree(own.folder, ignore_errors=True)
         own.folder.mkdir()
-        replace_text(figures, json.dumps(run(own)))
+        write_text(figures, json.dumps(run(own)))
     return json.loads(figures.read_text(encoding="utf-8"))
 
 

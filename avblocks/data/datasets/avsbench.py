@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets._segmented import find_pictures, segmented, split_rows
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
 
 _NUMBERS = range(1, 6)
 _LATER = -1 / 16  # the last of sixteen frames of each second was taken

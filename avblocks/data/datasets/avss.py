@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets._annotations import read_json
-from avblocks.data.datasets._segmented import find_pictures, segmented, split_rows
+from avblocks.data.datasets.annotations import read_json
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
 
 _COUNTS = {"v1s": 5, "v1m": 5, "v2": 10}
 _LATER = 0.5  # numbered from 0; the paper's code takes a picture for the middle of its second

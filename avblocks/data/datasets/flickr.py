@@ -3,9 +3,9 @@
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from avblocks.data.datasets._annotations import checked_box, read_xml
-from avblocks.data.datasets._disk import read_rows
+from avblocks.data.datasets.annotations import checked_box, read_xml
 from avblocks.data.datasets.clipset import Box, ClipSet
+from avblocks.data.datasets.disk import read_rows
 from avblocks.data.datasets.stills import still, still_files
 
 _SIDE = 256  # pixels of the pictures that the annotators saw

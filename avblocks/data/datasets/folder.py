@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from avblocks.data.datasets._disk import media_files
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.disk import media_files
 
 
 def folder(root: str | Path, *, classes: bool = False) -> ClipSet:

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets._annotations import read_json
-from avblocks.data.datasets._disk import media_files, read_rows
+from avblocks.data.datasets.annotations import read_json
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.disk import media_files, read_rows
 
 _TABLES = {
     "solo": "MUSIC_solo_videos.json",

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from avblocks.data.datasets._annotations import read_table
+from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, Item, count_line
 
 COLUMNS = ("source_1", "source_2", "class_1", "class_2", "sep_type")

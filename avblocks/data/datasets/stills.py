@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from avblocks.data.datasets._disk import PICTURES, SOUNDS, media_files
 from avblocks.data.datasets.clipset import Box, ClipSet, Item, Picture
+from avblocks.data.datasets.disk import PICTURES, SOUNDS, media_files
 
 
 def stills(root: str | Path) -> ClipSet:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from avblocks.data.datasets._disk import read_rows
 from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.datasets.disk import read_rows
 
 
 def subset(clips: ClipSet, table: str | Path) -> ClipSet:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets._disk import media_files, read_rows
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.disk import media_files, read_rows
 
 _STEM = re.compile(r"(.{11}_\d{6})(?:_\d{6})?")
 

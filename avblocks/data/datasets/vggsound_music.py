@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets._annotations import read_table
+from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.pairs import COLUMNS, class_key
 from avblocks.data.datasets.vggsound import vggsound_files, vggsound_labels

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from avblocks.data.datasets._annotations import checked_box, has_area, read_json
+from avblocks.data.datasets.annotations import checked_box, has_area, read_json
 from avblocks.data.datasets.clipset import Box, ClipSet, Item
 from avblocks.data.datasets.stills import still, still_files
 from avblocks.data.datasets.vggsound import vggsound_files

@@ -8,8 +8,8 @@ from avblocks.data.scenes.as_sources import scenes_as_pairs as scenes_as_pairs
 from avblocks.data.scenes.dataset import scenes as scenes
 from avblocks.data.scenes.pairs import SceneCasts as SceneCasts
 from avblocks.data.scenes.pairs import scene_casts as scene_casts
+from avblocks.data.scenes.pairs import scene_mismatched as scene_mismatched
 from avblocks.data.scenes.pairs import scene_pairs as scene_pairs
-from avblocks.data.scenes.pairs import scene_strangers as scene_strangers
 from avblocks.data.scenes.render import Scene as Scene
 from avblocks.data.scenes.render import SceneSpec as SceneSpec
 from avblocks.data.scenes.render import render as render

@@ -1,16 +1,15 @@
 """Scenes in the layouts of the localization data sets: VGG-SS and Flickr-SoundNet."""
 
-import csv
 import json
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from avblocks.data.datasets._annotations import read_json
+from avblocks.data.datasets.annotations import read_json
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_picture, write_wave
-from avblocks.files import replacing
+from avblocks.files import replacing, write_csv, write_text
 
 _SIDE = 256  # of Flickr-SoundNet's pictures
 _ANNOTATORS = 3
@@ -36,8 +35,7 @@ def scenes_as_vggss(root: str | Path) -> Path:
         middle = notes["boxes"][int(spec.seconds / 2 * spec.fps)]
         boxes = [box for box in middle if any(box)]
         entries.append({"file": f"{name}_000000", "class": notes["class"][0], "bbox": boxes})
-    with replacing(root / "vggss.json") as half:
-        half.write_text(json.dumps(entries), encoding="utf-8")
+    write_text(root / "vggss.json", json.dumps(entries))
     return root
 
 
@@ -65,8 +63,8 @@ def scenes_as_flickr(root: str | Path, *, workers: int = 2) -> Path:
         done=lambda place: _notes(base, scene_id(place[1], split=place[0])),
         workers=workers,
     )
-    with replacing(base / "flickr_test.csv") as half, half.open("w", newline="") as file:
-        csv.writer(file).writerows([scene_id(n, split=split), 0] for split, n in places)
+    rows = ([scene_id(n, split=split), 0] for split, n in places)
+    write_csv(base / "flickr_test.csv", (), rows)
     return base
 
 
@@ -84,7 +82,7 @@ def _write_still(scene: Scene, place: Place, *, base: Path, spec: SceneSpec) -> 
                 ElementTree.SubElement(element, "name").text = str(label)
                 for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
                     ElementTree.SubElement(element, side).text = str(round(_SIDE * value))
-    with replacing(_notes(base, scene.id)) as half:
+    with replacing(_notes(base, scene.id), durable=False) as half:
         ElementTree.ElementTree(annotation).write(half, encoding="utf-8")
 
 

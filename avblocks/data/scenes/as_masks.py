@@ -1,6 +1,5 @@
 """Scenes in the layouts of AVSBench: S4, MS3 and AVSS."""
 
-import csv
 import json
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from avblocks.data.scenes.classes import CLASSES, sounding
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_picture, write_wave
-from avblocks.files import replacing
+from avblocks.files import write_csv, write_text
 
 
 @dataclass(frozen=True)
@@ -93,14 +92,11 @@ def scenes_as_avsbench(
         done=lambda place: base / layout.sound.format(**_fields(place)),
         workers=workers,
     )
-    with replacing(base / layout.table) as half, half.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(layout.columns)
-        for place in places:
-            table.writerow([t.format(**_fields(place)) for t in layout.columns.values()])
+    rows = ([t.format(**_fields(p)) for t in layout.columns.values()] for p in places)
+    write_csv(base / layout.table, list(layout.columns), rows)
     names = ("background", *(_object(label) for label in range(len(CLASSES))))
-    with replacing(base / "label2idx.json") as half:
-        half.write_text(json.dumps({name: number for number, name in enumerate(names, start=1)}))
+    numbers = {name: number for number, name in enumerate(names, start=1)}
+    write_text(base / "label2idx.json", json.dumps(numbers))
     return base
 
 

@@ -1,6 +1,5 @@
 """Scenes in the layouts of the separation data sets: MUSIC, and VGGSound-Music's pairs."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from avblocks.data.datasets.vggsound_music import PAIRS
 from avblocks.data.scenes.classes import CLASSES, PARTS, sounding
 from avblocks.data.scenes.render import scene_id
 from avblocks.data.scenes.store import stored
-from avblocks.files import replacing
+from avblocks.files import write_csv, write_text
 
 
 def scenes_as_music(root: str | Path) -> Path:
@@ -36,8 +35,8 @@ def scenes_as_music(root: str | Path) -> Path:
         group = groups["solo" if len(labels) == 1 else "duet"]
         group.setdefault(name, []).append(scene_id(number, split=split))
     for part, videos in groups.items():
-        with replacing(root / f"MUSIC_{part}_videos.json") as half:
-            half.write_text(json.dumps({"version": 1.0, "videos": videos}), encoding="utf-8")
+        text = json.dumps({"version": 1.0, "videos": videos})
+        write_text(root / f"MUSIC_{part}_videos.json", text)
     return root
 
 
@@ -57,19 +56,16 @@ def scenes_as_pairs(root: str | Path) -> Path:
     """
     root = Path(root)
     count = sum(split == "test" for split, _ in stored(root)[1])
-    with replacing(root / PAIRS) as half, half.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        for first in range(count):
-            # Another step in each round of the classes, so that all pairs of classes come up.
-            second = (first + 1 + first // len(CLASSES) % (len(CLASSES) - 1)) % count
-            one, other = (sounding(n, split="test")[0] for n in (first, second))
-            if one != other:
-                names = (f"{scene_id(n, split='test')}_000000" for n in (first, second))
-                hard = PARTS[one][0] == PARTS[other][0]
-                table.writerow(
-                    [*names, _instrument(one), _instrument(other), "Hard" if hard else "Easy"]
-                )
+    rows = []
+    for first in range(count):
+        # Another step in each round of the classes, so that all pairs of classes come up.
+        second = (first + 1 + first // len(CLASSES) % (len(CLASSES) - 1)) % count
+        one, other = (sounding(n, split="test")[0] for n in (first, second))
+        if one != other:
+            names = (f"{scene_id(n, split='test')}_000000" for n in (first, second))
+            level = "Hard" if PARTS[one][0] == PARTS[other][0] else "Easy"
+            rows.append([*names, _instrument(one), _instrument(other), level])
+    write_csv(root / PAIRS, COLUMNS, rows)
     return root
 
 

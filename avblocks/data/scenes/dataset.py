@@ -5,7 +5,6 @@ the silent objects, in time with a sound that nobody hears. ``_scene_cast`` says
 ear and eye to tell the class.
 """
 
-import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -19,7 +18,7 @@ from avblocks.data.datasets.vggsound import vggsound
 from avblocks.data.scenes.classes import CLASSES, Split, sounding
 from avblocks.data.scenes.files import write_scene
 from avblocks.data.scenes.render import SceneSpec, scene_id
-from avblocks.files import replacing
+from avblocks.files import write_csv, write_text
 
 VERSION = 1
 """Raised whenever the same settings give other scenes."""
@@ -99,14 +98,14 @@ def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
 def _publish(root: Path, *, counts: dict[Split, int], spec: SceneSpec) -> None:
     """Write the csv of all scenes, one line for each that sounds, and the settings behind them."""
     # First of all, since the manifest is what makes the folder one of scenes.
-    with replacing(root / MANIFEST) as half:
-        half.write_text(json.dumps({"settings": _settings(spec), "counts": counts}))
-    with replacing(root / "vggsound.csv") as half, half.open("w", newline="") as file:
-        table = csv.writer(file)
-        for split, count in counts.items():
-            for index in range(count):
-                for label in sounding(index, split=split):
-                    table.writerow([scene_id(index, split=split), 0, CLASSES[label], split])
+    write_text(root / MANIFEST, json.dumps({"settings": _settings(spec), "counts": counts}))
+    rows = (
+        [scene_id(index, split=split), 0, CLASSES[label], split]
+        for split, count in counts.items()
+        for index in range(count)
+        for label in sounding(index, split=split)
+    )
+    write_csv(root / "vggsound.csv", (), rows)
 
 
 def _settings(spec: SceneSpec) -> dict[str, float]:

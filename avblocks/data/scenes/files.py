@@ -31,10 +31,10 @@ def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> Non
     scene = render(index, split=split, spec=spec)
     for path, samples in zip(sources, scene.sources, strict=True):
         write_wave(path, samples, rate=spec.rate)
-    with replacing(masks) as half, half.open("wb") as file:
+    with replacing(masks, durable=False) as half, half.open("wb") as file:
         np.savez_compressed(file, bits=np.packbits(scene.masks, axis=-1), shape=scene.masks.shape)
     write_clip(clip, frames=scene.frames, audio=scene.audio, fps=spec.fps, rate=spec.rate)
-    with replacing(notes) as half:
+    with replacing(notes, durable=False) as half:
         half.write_text(json.dumps(_notes(scene, clip, spec=spec)), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from avblocks.data.datasets._annotations import read_json
+from avblocks.data.datasets.annotations import read_json
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.pairs import Pair, PairSet
 from avblocks.data.scenes.classes import CLASSES, LOOKS, PARTS, TIMBRES_OF_LOOK
@@ -96,15 +96,15 @@ def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
     return PairSet(f"{clips.name}, pairs", tuple(found), clips.classes, tuple(missing))
 
 
-def scene_strangers(clips: ClipSet) -> Callable[[int, int], bool]:
-    """Tell whether one scene's sound cannot come from what sounds in another's picture.
+def scene_mismatched(clips: ClipSet) -> Callable[[int, int], bool]:
+    """Tell whether the audio of one scene cannot come from a source in the image of another.
 
     Args:
         clips: Scenes in any layout that names their classes.
 
     Returns:
-        From the places of a picture and a sound to whether they fit together in no way;
-        ``strangers`` takes it as ``fits``.
+        From the indices of an image's clip and an audio's clip to whether they are mismatched;
+        `mismatched_pairs` takes it as ``unlike``.
     """
     names = [name.replace("-", " ") for name in clips.classes]
     parts = [

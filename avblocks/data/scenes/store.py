@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from avblocks.data.datasets._annotations import read_json
+from avblocks.data.datasets.annotations import read_json
 from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.dataset import MANIFEST
 from avblocks.data.scenes.render import Scene, SceneSpec, render

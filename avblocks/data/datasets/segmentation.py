@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from avblocks.data.datasets._annotations import read_table
+from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, Item, Picture
 
 SPLITS = ("train", "val", "test")

@@ -3,7 +3,7 @@
 from xml.sax.saxutils import escape
 
 Lines = tuple[str, ...]
-"""What is written in a box; the first line is its title, the last one how big it is."""
+"""Lines of text in a box: the first is its title, the last its size."""
 
 _WIDTH, _BOX, _MARGIN, _LINE = 760, 210, 20, 17
 _LEFT = {"image": _MARGIN, "fusion": (_WIDTH - _BOX) // 2, "audio": _WIDTH - _BOX - _MARGIN}
@@ -26,21 +26,21 @@ height="{height}" font-family="Helvetica, Arial, sans-serif" font-size="12">
 
 
 class Drawing:
-    """Image, fusion and audio from left to right, what comes later below."""
+    """Drawing of boxes in the columns image, fusion and audio, from top to bottom."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.y = _MARGIN
         self.ends: dict[str, int] = {}
-        """Where each stream came out of its last box."""
+        """Lower edge of the last box of each stream."""
 
     def row(self, boxes: dict[str, Lines], *, gap: int = 0, copies: int = 1) -> None:
         """A box in each stream's column, with an arrow from the box before.
 
         Args:
-            boxes: What is written in the box of each stream that has one.
-            gap: Room above.
-            copies: How many of each one stands for.
+            boxes: Text of the box of each stream that has one.
+            gap: Space above.
+            copies: Number of blocks that a box stands for.
         """
         self.y += gap
         height = 14 + _LINE * max(map(len, boxes.values()), default=0)
@@ -57,7 +57,7 @@ class Drawing:
         self.y += height + shifts[0]
 
     def layers(self, label: str, boxes: dict[str, Lines], *, copies: int) -> None:
-        """Layers of the same boxes, in a frame, with what their blocks read of each other."""
+        """Layers of the same structure, in a frame, with arrows for the tokens they read."""
         self.y += 22
         top, frame = self.y, len(self.parts)
         fused = "fusion" in boxes
@@ -73,7 +73,7 @@ class Drawing:
                 self._arrow("fusion", (fusion, top + 4), (own - 70 * side, top + 64))
 
     def decoders(self, **boxes: Lines) -> None:
-        """A box below each of image and audio, which the fusion tokens enter too."""
+        """A box below image and audio each, with arrows from the fusion tokens."""
         above, width = self.y, 340
         self.y += 50
         for stream, lines in boxes.items():
@@ -86,7 +86,7 @@ class Drawing:
         self.y += 14 + _LINE * max(map(len, boxes.values()))
 
     def svg(self, caption: str) -> str:
-        """The whole file, with a line below that sums it up."""
+        """The file, with a caption below."""
         self._text(caption, _WIDTH // 2, self.y + 26)
         return _FILE.format(
             width=_WIDTH,

@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine similarity: a probe of features that needs no training."""
+"""Nearest neighbors by cosine similarity, for leave-one-out 1-NN accuracy."""
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +11,13 @@ from avblocks.shapes import expect, require
 def leave_one_out(
     features: Float[Tensor, "b d"], *others: Float[Tensor, "b d_other"], chunk: int = 1024
 ) -> tuple[Int64[Tensor, " b"], Float[Tensor, " b"]]:
-    """For each sample the most similar other one, by cosine similarity.
+    """Nearest other sample of each sample, by cosine similarity.
 
     Args:
         features: one row a sample.
         *others: further features of the same samples, whose similarities are added (the reference
             probes image, audio and fusion alone and together).
-        chunk: rows compared at a time, which bounds the memory.
+        chunk: rows compared at a time, to bound the memory.
 
     Returns:
         Index of the nearest other sample, and the similarity to it.
@@ -31,8 +31,8 @@ def leave_one_out(
         tensor([1, 0, 1])
     """
     require(len(features) > 1, "features", len(features), "at least two samples")
-    for other in others:
-        expect("others", other, "b d", b=len(features))
+    views = {f"others[{number}]": (other, f"b d_{number}") for number, other in enumerate(others)}
+    expect(features=(features, "b d"), **views)
     views = [F.normalize(x.float(), dim=1) for x in (features, *others)]
     indices, scores = [], []
     for start in range(0, len(features), chunk):

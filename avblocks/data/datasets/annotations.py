@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from avblocks.data.datasets._disk import read_rows
 from avblocks.data.datasets.clipset import Box
+from avblocks.data.datasets.disk import read_rows
 
 
 def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -1,25 +1,22 @@
-"""A folder of weights and what they belong to: written whole, and read whole or refused."""
+"""A folder of weights and a configuration: written atomically, and read complete or refused."""
 
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avblocks.files import fingerprint, sync
+from avblocks.files import fingerprint, replacing, sync
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-_FORMAT = 1
-_LARGEST_CONFIG = 2**16
-_HALF = ".saving-"
+_FORMAT = 2
+_LARGEST_CONFIG = 2**20
 _ABOUT = ("format", "format_version", "avblocks_version", "numbers_sha256", "weights")
 _AGAIN = "save or download it again"
 
@@ -28,85 +25,104 @@ def write(folder: Path, *, state: Mapping[str, Tensor], sections: Mapping[str, A
     """Write both files; a kill leaves the old pair, the new one, or one that is refused.
 
     Args:
-        folder: made if it is not there.
+        folder: made if needed.
         state: contiguous tensors on the CPU.
-        sections: what else `CONFIG` is to hold.
+        sections: contents of `CONFIG`, besides those about the folder itself.
 
     Raises:
-        OSError: as `check_free`, or if it cannot be written.
+        OSError: if it cannot be written; the folder is then as before.
+        ValueError: if the sections are too long to be read back.
     """
-    check_free(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     facts = {
         "format": "avblocks",
         "format_version": _FORMAT,
         "avblocks_version": _version(),
         "numbers_sha256": _digest(sections),
+        **sections,
     }
-    _sweep(folder)
     try:
-        with TemporaryDirectory(prefix=f"{_HALF}{os.getpid()}-", dir=folder) as half:
-            weights, config = Path(half, WEIGHTS), Path(half, CONFIG)
-            # One word, as the library writes several in any order.
-            save_file(dict(state), weights, metadata={"avblocks": _version()})
-            facts |= {"weights": fingerprint(weights), **sections}
-            config.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        _sweep(folder)
+        # The configuration is renamed first: weights alone could be anyone's.
+        with replacing(folder / WEIGHTS) as weights, replacing(folder / CONFIG) as config:
+            save_file(dict(state), weights)
+            sync(weights)
+            config.write_text(_text(facts | {"weights": fingerprint(weights)}), encoding="utf-8")
             weights.chmod(config.stat().st_mode)  # safetensors writes for its owner alone
-            for part in (weights, config):
-                sync(part)
-            for part in (weights, config):
-                part.replace(folder / part.name)
-        sync(folder)
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} cannot be written: {error}") from error
 
 
+def _text(facts: Mapping[str, Any]) -> str:
+    text = json.dumps(facts, indent=2) + "\n"
+    if len(text) > _LARGEST_CONFIG:  # json.dumps writes ASCII
+        raise ValueError(f"{CONFIG} would have {len(text)} bytes, more than {_LARGEST_CONFIG}")
+    return text
+
+
 def _sweep(folder: Path) -> None:
-    """Remove what killed saves have left; a save of another process at work is left alone."""
-    for half in folder.glob(f"{_HALF}*"):
-        try:
-            os.kill(int(half.name.removeprefix(_HALF).partition("-")[0]), 0)  # sends nothing
-        except ProcessLookupError:
-            shutil.rmtree(half, ignore_errors=True)
-        except (PermissionError, ValueError):  # at work for somebody else, or none of ours
-            continue
+    """Remove the temporary files of killed processes, not those of running ones."""
+    for name in (CONFIG, WEIGHTS):
+        for half in folder.glob(f".{name}.*.tmp"):
+            pid = half.name.removeprefix(f".{name}.").removesuffix(".tmp")
+            if pid.isdigit() and not _runs(int(pid)):
+                half.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The sections of a folder's `CONFIG`, without those that are about the folder itself.
+    """The sections of a folder's `CONFIG`, without those about the folder itself.
 
     Raises:
         OSError: if there is no such folder.
-        ValueError: if it is none of ours, half of one, or of a later format.
+        ValueError: if `save_pretrained` did not write it, or it is incomplete, damaged, or of a
+            later format.
     """
     if folder.is_file():
-        raise NotADirectoryError(f"{folder}: a file; give the folder that it lies in")
+        raise NotADirectoryError(f"{folder}: a file; give the folder that it is in")
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder}: no such folder; what lies on the Hugging Face Hub is loaded by "
+            f"{folder}: no such folder; a model on the Hugging Face Hub is loaded by "
             "avblocks.checkpoint.hub.HubEncoder.from_pretrained"
         )
+    config = folder / CONFIG
     facts = _facts(folder)
     if facts is None:
         raise ValueError(f"{folder}: no {CONFIG} is in it, as save_pretrained writes it; {_AGAIN}")
     if not is_ours(folder):
         raise ValueError(
-            f"{folder / CONFIG} is not of save_pretrained; the encoder of a run's folder is saved "
-            "by python -m recipes.export"
+            f"{config} is not of save_pretrained; the model of a run's folder is saved by "
+            "python -m recipes.export"
         )
-    if facts.get("format_version") != _FORMAT:
+    if facts.get("format_version") not in (1, _FORMAT):
         raise ValueError(
-            f"{folder / CONFIG} is of format {facts.get('format_version')!r}, by avblocks "
-            f"{facts.get('avblocks_version')}, and this version reads format {_FORMAT}: install "
-            "that one"
+            f"{config} is of format {facts.get('format_version')!r}, by avblocks "
+            f"{facts.get('avblocks_version')}, and this version reads formats 1 and {_FORMAT}: "
+            "install that one"
         )
     sections = {name: value for name, value in facts.items() if name not in _ABOUT}
     if facts.get("numbers_sha256") != _digest(sections):
         raise ValueError(
-            f"{folder / CONFIG}: other numbers than were saved: damaged, or changed by hand; "
-            f"{_AGAIN}"
+            f"{config}: other numbers than were saved: damaged, or changed by hand; {_AGAIN}"
         )
-    return sections
+    return _upgraded(sections) if facts["format_version"] == 1 else sections
+
+
+def _upgraded(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of format 1, which were named by builder, in those of this format."""
+    names = {"av_vit": "encoder", "av_mae": "mae"}
+    return {
+        names.get(name, name): {"builder": name, "arguments": values}
+        for name, values in sections.items()
+    }
 
 
 def is_ours(folder: Path) -> bool:
@@ -114,13 +130,11 @@ def is_ours(folder: Path) -> bool:
     return (_facts(folder) or {}).get("format") == "avblocks"
 
 
-def whole_weights(folder: Path) -> Path:
-    """The file of a folder's weights, which are those that its `CONFIG` tells of.
-
-    A folder that others wrote has nothing to compare them with.
+def weights_of(folder: Path) -> Path:
+    """The file of a folder's weights, checked against the folder's `CONFIG` if that is ours.
 
     Raises:
-        IsADirectoryError: if no weights are in it.
+        IsADirectoryError: if it holds no weights.
         ValueError: if they are damaged, or of another save.
     """
     path = folder / WEIGHTS
@@ -153,7 +167,7 @@ def _facts(folder: Path) -> dict[str, Any] | None:
 
 
 def check_free(folder: Path) -> None:
-    """Check that nothing of somebody else's would be replaced.
+    """Check that a save replaces nothing but an earlier one.
 
     Raises:
         OSError: if the folder is a file, or holds a `CONFIG` or weights that are not ours.
@@ -161,23 +175,14 @@ def check_free(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: a file, not a folder to save in")
     try:
-        taken = CONFIG if (folder / CONFIG).exists() and not is_ours(folder) else ""
-    except ValueError:  # no JSON at all
-        taken = CONFIG
-    if not (folder / CONFIG).exists() and (folder / WEIGHTS).exists():
-        taken = "" if _made_here(folder / WEIGHTS) else WEIGHTS  # after a kill between the two
+        ours = is_ours(folder)
+    except ValueError:  # not JSON
+        ours = False
+    taken = [] if ours else [name for name in (CONFIG, WEIGHTS) if (folder / name).exists()]
     if taken:
         raise FileExistsError(
-            f"{folder} holds a {taken} of something else, such as a run: save in another folder"
+            f"{folder} holds a {taken[0]} of something else, such as a run: save in another folder"
         )
-
-
-def _made_here(weights: Path) -> bool:
-    try:
-        with safe_open(weights, framework="pt") as file:
-            return "avblocks" in (file.metadata() or {})
-    except (OSError, SafetensorError):
-        return False
 
 
 def _digest(sections: Mapping[str, Any]) -> str:

@@ -1,0 +1,60 @@
+"""`WindowBatch`: some windows of a video, each with the image at its center."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from avblocks.data import AVBatch, whole_picture
+
+ImagePart = Literal["whole", "left", "right"]
+"""Part of each image that a model is given."""
+Image = UInt8[Tensor, "3 height width"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowBatch:
+    """Consecutive windows of a video: the image at the center of each, and its audio.
+
+    Attributes:
+        path: The video.
+        size: Side of the square image that the model reads, pixels.
+        starts: First sample of each window in the video's audio.
+        images: RGB images in the video's own size.
+        audio: Mono samples in [-1, 1]; audio shorter than a window is repeated in mirror image.
+    """
+
+    path: str
+    size: int
+    starts: tuple[int, ...]
+    images: tuple[Image, ...]
+    audio: Float[Tensor, "b s"]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def to_batch(self, *, part: ImagePart = "whole") -> AVBatch:
+        """Build the batch that a model is called with.
+
+        Args:
+            part: Part of each image, which is squeezed into the square.
+        """
+        squares = [whole_picture(_crop(image, part), size=self.size) for image in self.images]
+        return AVBatch(
+            image=torch.stack([image for image, _ in squares]),
+            audio=self.audio,
+            flip=torch.zeros(len(self), dtype=torch.bool),
+            gain=torch.zeros(len(self)),
+            target=torch.zeros(len(self), 0),
+            seeds=(0,) * len(self),
+            paths=(self.path,) * len(self),
+            crop=torch.stack([box for _, box in squares]),
+            size=self.size,
+        )
+
+
+def _crop(image: Image, part: ImagePart) -> UInt8[Tensor, "3 height part_width"]:
+    center = image.shape[2] // 2
+    return {"whole": image, "left": image[:, :, :center], "right": image[:, :, center:]}[part]

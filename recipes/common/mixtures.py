@@ -1,0 +1,42 @@
+"""The clips that are mixed with each other, in training and in tests."""
+
+from dataclasses import replace
+
+from avblocks.data import FixedGroups, RandomGroups, paired
+from avblocks.data.datasets import ClipSet, pairs
+from avblocks.data.datasets.vggsound_music import PAIRS
+from avblocks.data.groups import unlike_classes
+from avblocks.data.scenes import scene_casts, scene_pairs
+from recipes.common.data import Data
+from recipes.common.sets import scenes_root
+
+
+def mixtures(
+    data: Data, train: ClipSet, test: ClipSet, *, sources: int, seed: int
+) -> tuple[RandomGroups, FixedGroups]:
+    """Choose the clips to mix: at random in training; in tests the published pairs if there are any.
+
+    Args:
+        data: The data set.
+        train: The clips to train on.
+        test: The clips to test on.
+        sources: Clips in a mixture.
+        seed: Seed of the run.
+
+    Raises:
+        ValueError: If there are too few clips, or none of the pairs is on disk.
+    """
+    root, scenes = data.root or scenes_root(data.name), data.name == "scenes"
+
+    def random(clips: ClipSet) -> RandomGroups:
+        fits = scene_casts(root, clips) if scenes else unlike_classes(clips)
+        return RandomGroups(len(clips), size=sources, seed=seed, fits=fits)
+
+    if sources == 2 and data.name in ("scenes", "vggsound_music"):
+        listed = scene_pairs(root, test) if scenes else pairs(test, root / PAIRS)
+        print(listed.report(), flush=True)
+        return random(train), paired(test, listed)
+    groups = (replace(random(test), seed=0)(0, index) for index in range(len(test)))
+    # A clip that fits no other is replaced by the next one, which opens a mixture of its own anyway.
+    fixed = tuple(group for index, group in enumerate(groups) if group[0] == index)
+    return random(train), FixedGroups(fixed)

@@ -1,0 +1,275 @@
+"""`open_run`: a run's folder, processes and end around what a recipe does."""
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from signal import Signals
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from avblocks.checkpoint import saves as _saves
+from avblocks.data.datasets import ClipSet
+from avblocks.distributed import finish_together
+from avblocks.seed import seed_all
+from recipes.engine.batches import Batches
+from recipes.engine.folder import (
+    check_fits,
+    checkpoints,
+    describe,
+    find_checkpoint,
+    locked,
+    weights_of,
+    write_config,
+)
+from recipes.engine.log import Report
+from recipes.engine.plan import Plan
+from recipes.engine.run import Run
+from recipes.engine.signals import StopSignals, requeue, resume_if_requeued
+
+if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should not cost
+    from lightning.fabric import Fabric
+
+    from recipes.engine.loop import Loop
+
+
+@contextmanager
+def open_run(
+    run: Run,
+    *,
+    config: Any,
+    free: Collection[str] = (),
+    clips: Mapping[str, ClipSet | None] | None = None,
+) -> Iterator["OpenRun"]:
+    """Open a run's folder for training, and end the run in order.
+
+    One process at a time has the folder. Whatever is refused changes nothing in it. A job that
+    SLURM has started again resumes by itself.
+
+    Args:
+        run: The run's settings; `run.dir` must be set.
+        config: All settings of the recipe, a dataclass or dict; kept in `config.json`. A run
+            resumed with others is refused.
+        free: Dotted names in `config` that a resumed run may change, such as `data.root`.
+        clips: The data by what it is for, as "train" and "test"; how many are listed, on disk and
+            missing is kept in `config.json`, and a run resumed on others to train on is refused.
+
+    Raises:
+        ValueError: If the settings, the run folder or the checkpoint are wrong.
+    """
+    from recipes.engine.launch import build_fabric, check_compiler, quiet
+
+    run = resume_if_requeued(run, checkpoints(run.folder))
+    check_compiler(run)
+    with quiet():
+        fabric = build_fabric(run)
+        with locked(run.folder) if fabric.is_global_zero else nullcontext():
+            opened = OpenRun(run, fabric, facts=describe(config, run, clips or {}), free=free)
+            try:
+                yield opened
+            finally:
+                opened.signals.restore()
+            finish_together()
+
+
+class OpenRun:
+    """A run that `open_run` has opened.
+
+    Args:
+        run: The run's settings.
+        fabric: Launches the processes and knows their devices.
+        facts: What `config.json` is to hold.
+        free: Dotted names in the configuration that a resumed run may change.
+    """
+
+    def __init__(
+        self, run: Run, fabric: "Fabric", *, facts: Mapping[str, Any], free: Collection[str]
+    ) -> None:
+        self.settings, self.fabric, self.facts = run, fabric, facts
+        self.signals = StopSignals()
+        self._loop: Loop | None = None
+        self._launched = False
+        self.checkpoint: Path | None = None
+        """The checkpoint to resume from."""
+        if self.first or run.resume:
+            report = print if self.first else _silent
+            self.checkpoint = find_checkpoint(run, facts, free=free, report=report)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is process 0, the only one that should print and write files."""
+        return self.fabric.is_global_zero
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps behind the model."""
+        return self._loop.at if self._loop else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken, and not just `max_steps` of them, so that a test is due.
+
+        Where a finished run is resumed, process 0 tests alone, and this is false in the others.
+        """
+        loop = self._loop
+        return loop is not None and loop.at >= loop.plan.total and (self.first or self._launched)
+
+    @property
+    def scores(self) -> Mapping[int, Mapping[str, float]]:
+        """Results of the evaluations by step; only in process 0."""
+        report = self._loop.report if self._loop else None
+        return report.evaluated if report else {}
+
+    def fit(
+        self,
+        model: nn.Module,
+        *,
+        train: Callable[[int, int], DataLoader[Any]],
+        optimizer: Optimizer,
+        schedule: Callable[[float], Sequence[float]],
+        epochs: int,
+        evaluate: Callable[[], Mapping[str, float]] | None = None,
+        evaluate_every: int = 1,
+        on_batch: Callable[[Any], object] | None = None,
+        compiled: nn.Module | None = None,
+        unused: bool = False,
+    ) -> None:
+        """Train a model; stopped anywhere and resumed, it is trained to the same bits.
+
+        Args:
+            model: Called with a batch, returns a dict of tensors: the scalar `loss`, and other
+                scalars to be logged.
+            train: From (rank, world size), makes the loader of that process, with a batch sampler
+                such as `avblocks.data.keyed.KeyedBatches`. Batches have a `to(device,
+                non_blocking)` method, and may have `paths` to be named in errors.
+            optimizer: Over the model's parameters.
+            schedule: From the epochs done so far, a fraction, to the learning rate of each group of
+                the optimizer; called with 0.0 before the first step.
+            epochs: Number of epochs.
+            evaluate: Returns named scores; called in every process before training, after every
+                `evaluate_every` epochs and at the end, with the model in evaluation mode and
+                without gradients. It cannot disturb the training.
+            evaluate_every: Epochs between evaluations.
+            on_batch: Called with each batch before the model, for instance to count.
+            compiled: The part of the model that `run.compile` compiles, by default all of it.
+            unused: Whether some parameters have no part in the loss, which several processes must
+                know.
+
+        Raises:
+            ValueError: If the settings or the checkpoint are wrong.
+            OSError: If a checkpoint cannot be written.
+            FloatingPointError: If the loss or the gradient is not finite.
+            SystemExit: With 128 + the signal's number, after SIGTERM, SIGINT or SIGUSR1 and a save.
+        """
+        from recipes.engine.curve import loss_curve
+        from recipes.engine.loop import Loop
+
+        run, fabric, folder = self.settings, self.fabric, self.settings.folder
+        batches = Batches(train(fabric.global_rank, fabric.world_size))
+        plan = Plan(
+            batches=batches.per_epoch,
+            epochs=epochs,
+            accumulate=run.accumulate,
+            max_steps=run.max_steps,
+            evaluate_every=evaluate_every,
+        )
+        state = self._load(model, batches)
+        start = state["run"]["step"] if state else 0
+        if run.compile:
+            (compiled or model).compile()
+        report = self._open_report(model, plan, start) if self.first else None
+        loop = self._loop = Loop(
+            run,
+            fabric,
+            model=model,
+            optimizer=optimizer,
+            schedule=schedule,
+            plan=plan,
+            batches=batches,
+            signals=self.signals,
+            report=report,
+            evaluate=evaluate,
+            on_batch=on_batch,
+            start=start,
+        )
+        try:
+            if start < plan.stop:
+                fabric.launch()
+                self._launched = True
+                loop.place(compiled=compiled, unused=unused)
+                loop.load(state)
+                self.signals.listen()
+                loop.train()
+            elif self.first:
+                model.to(fabric.device)
+                loop.catch_up()
+        finally:
+            batches.close()
+            if report is not None:
+                report.close()
+        if self.first:
+            loss_curve(folder / "metrics.csv", folder / "loss.png")
+        if loop.stopped_by:
+            self._leave(loop)
+
+    @contextmanager
+    def testing(self, model: nn.Module) -> Iterator[None]:
+        """Test a model in the block: in evaluation mode, without gradients, in the run's precision.
+
+        Args:
+            model: The model that was trained.
+        """
+        from recipes.engine.launch import autocast, precision_of
+        from recipes.engine.loop import evaluating
+
+        run, fabric = self.settings, self.fabric
+        seed_all(run.seed, "final", self.step, fabric.global_rank)
+        with evaluating(model, autocast(precision_of(run), fabric.device)):
+            yield
+
+    def _load(self, model: nn.Module, batches: Batches) -> dict[str, Any]:
+        """Load the weights and the position of the checkpoint, if any, and return all of it."""
+        if self.checkpoint is None:
+            return {}
+        state = _saves.load(self.checkpoint)
+        weights = weights_of(state)
+        check_fits(model, weights)
+        batches.position.load_state_dict(state["run"]["data"])
+        model.load_state_dict(weights)
+        return state
+
+    def _open_report(self, model: nn.Module, plan: Plan, start: int) -> Report:
+        folder, every = self.settings.folder, self.settings.log_every
+        write_config(folder, self.facts)
+        report = Report(folder, plan=plan, start=start, every=every)
+        report.say(self._opening(model, plan, start))
+        return report
+
+    def _opening(self, model: nn.Module, plan: Plan, start: int) -> str:
+        from recipes.engine.launch import precision_of
+
+        if start >= plan.stop:
+            return f"nothing left to train: {self.checkpoint} is at step {start} of {plan.stop}"
+        count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        where = f"going on from {self.checkpoint}" if self.checkpoint else "starting"
+        return (
+            f"{where}: {plan.stop} of {plan.total} steps, {plan.batches} batches an epoch, "
+            f"{count / 1e6:.2f} M parameters, {self.fabric.world_size} x "
+            f"{self.fabric.device.type}, {precision_of(self.settings)}"
+        )
+
+    def _leave(self, loop: "Loop") -> NoReturn:
+        """End all processes after a stop signal."""
+        if self.first:
+            name, outcome = Signals(loop.stopped_by).name, requeue(loop.stopped_by)
+            remedy = outcome or "go on with --run.resume"
+            print(f"{name}: saved at step {loop.at} in {self.settings.folder}; {remedy}")
+        finish_together()
+        sys.exit(128 + loop.stopped_by)
+
+
+def _silent(_: str) -> None:
+    pass

@@ -1,0 +1,74 @@
+"""Mismatched pairs, and the audio that is played to an image."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avblocks.data import AVBatch, mismatched_pairs, with_audio
+from avblocks.data.datasets import ClipSet, Item
+from avblocks.data.mismatch import AUDIO
+
+
+def clips(*labels: tuple[int, ...], paths: str = "abcdefgh") -> ClipSet:
+    items = [Item(id=str(n), path=paths[n], labels=of) for n, of in enumerate(labels)]
+    return ClipSet(name="demo", items=tuple(items))
+
+
+def test_the_next_clip_without_a_common_class_is_the_partner() -> None:
+    found = mismatched_pairs(clips((0,), (0, 1), (1,), (2,)))
+    assert found.places == ((0, 2), (1, 3), (2, 3), (3, 0))
+
+
+def test_partners_are_of_other_files() -> None:
+    found = mismatched_pairs(clips((), (), (), paths="aab"))
+    assert found.places == ((0, 2), (1, 2), (2, 0))
+
+
+@given(banned=st.sets(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=2))
+def test_unlike_is_one_more_condition(banned: set[tuple[int, int]]) -> None:
+    labels = ((0,), (1,), (2,), (3,))
+    found = mismatched_pairs(clips(*labels), lambda one, two: (one, two) not in banned)
+    assert [one for one, _ in found.places] == [0, 1, 2, 3]
+    for one, two in found.places:
+        nearer = {(one, (one + step) % 4) for step in range(1, (two - one) % 4)}
+        assert one != two and (one, two) not in banned and nearer <= banned
+
+
+@pytest.mark.parametrize("unlike", [None, lambda one, two: False])
+def test_a_clip_without_a_partner_is_named(unlike: object) -> None:
+    with pytest.raises(ValueError, match="a: no clip of another file and of other classes"):
+        mismatched_pairs(clips((0,), (0,) if unlike is None else (1,)), unlike)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def batch() -> AVBatch:
+    rows = torch.arange(4)
+    return AVBatch(
+        image=rows.to(torch.uint8)[:, None, None, None].expand(4, 3, 2, 2),
+        audio=rows.float()[:, None].expand(4, 5) + 1,
+        flip=rows > 1,
+        gain=rows.float(),
+        target=torch.eye(4),
+        seeds=(0, 1, 2, 3),
+        paths=tuple("abcd"),
+        boxes=tuple(torch.full((1, 4), float(row)) for row in range(4)),
+    )
+
+
+PLAYED = {"matched": [1, 3], "mismatched": [2, 4], "silenced": [0, 0]}
+
+
+@pytest.mark.parametrize(("audio", "played"), PLAYED.items())
+def test_images_are_those_of_the_first_clips(batch: AVBatch, audio: str, played: list[int]) -> None:
+    assert tuple(PLAYED) == AUDIO
+    found = with_audio(batch, audio)
+    assert found.audio[:, 0].tolist() == played and found.audio.shape == (2, 5)
+    assert (found.paths, found.seeds) == (("a", "c"), (0, 2))
+    assert found.image[:, 0, 0, 0].tolist() == found.gain.tolist() == [0, 2]
+    assert [float(box[0, 0]) for box in found.boxes if box is not None] == [0, 2]
+
+
+def test_another_audio_is_refused(batch: AVBatch) -> None:
+    with pytest.raises(ValueError, match=r"audio must be one of .*'silenced'.*, got 'own'"):
+        with_audio(batch, "own")

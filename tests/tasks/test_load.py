@@ -1,0 +1,115 @@
+"""Task modules out to a folder and in again: the same answers, or refused by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from avblocks import AVEncoder, av_vit
+from avblocks.checkpoint import save_pretrained
+from avblocks.data import AVBatch, ClipFormat, FrontEnd
+from avblocks.heads import Localizer, classifier, segmenter, separator
+from avblocks.tasks.classify import Classification
+from avblocks.tasks.load import Task, load_task, save_task
+from avblocks.tasks.localize import Localization
+from avblocks.tasks.segment import Segmentation
+from avblocks.tasks.separate import Separation
+
+CLIPS = ClipFormat(seconds=0.5, size=16, mels=32)
+
+
+def encoder() -> AVEncoder:
+    return av_vit(
+        16,
+        depth=2,
+        num_heads=2,
+        patch=8,
+        image_size=CLIPS.image_size,
+        audio_size=CLIPS.audio_size,
+        num_tokens=(2, 1, 1),
+    )
+
+
+def batch() -> AVBatch:
+    return AVBatch(
+        image=torch.randint(256, (2, 3, 16, 16), dtype=torch.uint8),
+        audio=torch.rand(2, CLIPS.samples) - 0.5,
+        flip=torch.zeros(2, dtype=torch.bool),
+        gain=torch.zeros(2),
+        target=torch.eye(2, 3),
+        seeds=(1, 2),
+        paths=("a.mp4", "b.mp4"),
+    )
+
+
+def classification() -> Classification:
+    head = classifier(16, num_classes=3, batch_norm=False)
+    settings = {"frozen": False, "given": "audio", "multilabel": True, "mixup": 0.3}
+    return Classification(encoder(), head, front_end=FrontEnd(CLIPS), smoothing=0.1, **settings)
+
+
+def localization() -> Localization:
+    head = Localizer(16, dim_out=8, batch_norm=True)
+    front_end = FrontEnd(CLIPS)
+    return Localization(encoder(), head, front_end=front_end, frozen=True, temperature=0.07)
+
+
+def segmentation() -> Segmentation:
+    head = segmenter(16, num_classes=3, patch=8, num_layers=2, min_width=4, hidden=4)
+    return Segmentation(encoder(), head, front_end=FrontEnd(CLIPS))
+
+
+def separation() -> Separation:
+    head = separator(16, patch=8, num_layers=2)
+    return Separation(encoder(), head, front_end=FrontEnd(CLIPS), masks="binary", sources=3)
+
+
+TASKS: dict[str, tuple[Callable[[], Task], Callable[..., Tensor]]] = {
+    "classification": (classification, lambda task, clips: task.logits(clips).mean),
+    "localization": (localization, lambda task, clips: task.maps(clips)),
+    "segmentation": (segmentation, lambda task, clips: task.logits(clips)),
+    "separation": (separation, lambda task, clips: task.separate(clips)),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_same_answers_and_settings(tmp_path: Path, name: str) -> None:
+    build, answer = TASKS[name]
+    task, clips = build().eval(), batch()
+    save_task(task, tmp_path, classes=("cat", "dog", "rain"))
+    loaded = load_task(tmp_path)
+    assert loaded.name == name and loaded.classes == ("cat", "dog", "rain")
+    assert loaded.format == CLIPS and loaded.task.settings() == task.settings()
+    assert not any(module.training for module in loaded.task.modules())
+    assert torch.equal(answer(loaded.task, clips), answer(task, clips))
+    assert type(loaded.task) is type(task)
+
+
+def test_what_holds_no_task_is_refused(tmp_path: Path) -> None:
+    task = localization()
+    about = {"name": "localization", "classes": [], "settings": task.settings()}
+    parts = {"front_end": task.front_end, "head": task.head, "task": about}
+    for change in ({"head": None}, {"front_end": None}, {"task": None}, {"task": {"name": "x"}}):
+        save_pretrained(task.encoder, tmp_path, **(parts | change))
+        with pytest.raises(ValueError, match=r"an encoder without a task: .*without --encoder-o"):
+            load_task(tmp_path)
+    other = {"head": classifier(16, num_classes=2)}
+    save_pretrained(task.encoder, tmp_path, **(parts | other))
+    with pytest.raises(ValueError, match=r"an encoder without a task"):
+        load_task(tmp_path)
+    wrong = {"task": about | {"settings": {"frozen": True, "size": 3}}}
+    save_pretrained(task.encoder, tmp_path, **(parts | wrong))
+    with pytest.raises(ValueError, match=r"no such Localization: .*'size'"):
+        load_task(tmp_path)
+
+
+def test_a_task_of_ones_own_is_refused(tmp_path: Path) -> None:
+    class Own(Segmentation):
+        pass
+
+    own = Own(encoder(), segmentation().head, front_end=FrontEnd(CLIPS))
+    with pytest.raises(ValueError, match=r"task must be one of \('classification', .*got a Own"):
+        save_task(own, tmp_path)
+    assert not list(tmp_path.iterdir())
