@@ -98,11 +98,11 @@ class AVMAE(nn.Module):
             ("image_decoder", encoder.image, image_decoder),
             ("audio_decoder", encoder.audio, audio_decoder),
         ):
-            values = math.prod(vit.patch) * vit.patch_embed.channels
-            got, takes = (decoder.embed.in_features, decoder.pred.out_features), (vit.dim, values)
-            axes, grid = len(vit.patch), decoder.pos_embed.grid
-            require(len(grid) == axes, name, grid, f"over a grid of {axes} axes")
-            require(got == takes, name, got, f"from width {vit.dim} to {values} values of a patch")
+            axes, values = len(vit.patch), math.prod(vit.patch) * vit.patch_embed.channels
+            embed, pred, grid = decoder.embed, decoder.pred, decoder.pos_embed.grid
+            got = embed.in_features, pred.out_features, len(grid)
+            takes = f"of width {vit.dim}, {values} values of a patch and {axes} axes of the grid"
+            require(got == (vit.dim, values, axes), name, got, takes)
         self.encoder = encoder
         self.image_decoder, self.audio_decoder = image_decoder, audio_decoder
         self.normalize_targets = normalize_targets

@@ -144,24 +144,27 @@ def main(config: Config) -> None:
         start_biases(model.head, balanced_bias(model.frequency, multilabel=data.multilabel))
     optimizer, schedule = adamw(model, config, samples=len(train))
 
-    with open_training(config, train=train, test=test) as run:
+    with open_training(config, train=train, test=test) as (run, skipped):
         run.fit(
             model,
-            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=optimizer,
             schedule=schedule,
+            epochs=config.epochs,
             evaluate=lambda: brief(
-                evaluate(ClassificationScorer(model), loader(), on_batch=run.skipped)
+                evaluate(ClassificationScorer(model), loader(), on_batch=skipped)
             ),
+            evaluate_every=config.evaluate_every,
+            on_batch=skipped,
             compiled=model.encoder,
             unused=config.given != "both",
         )
         if run.finished:
             scorer = ClassificationScorer(model, given=TESTED[config.given])
             with run.testing(model):
-                evaluate(scorer, loader(windows=config.windows), on_batch=run.skipped)
+                evaluate(scorer, loader(windows=config.windows), on_batch=skipped)
             if run.first:
-                write_classes(run.folder, scorer, test=test, windows=config.windows)
+                write_classes(config.run.folder, scorer, test=test, windows=config.windows)
 
 
 if __name__ == "__main__":

@@ -120,24 +120,27 @@ def main(config: Config) -> None:
     lr = peak_lr(config, samples=len(train))
     rate = partial(cosine_lr, lr=lr, epochs=config.epochs, warmup=config.warmup)
 
-    with open_training(config, train=train, test=test) as run:
+    with open_training(config, train=train, test=test) as (run, skipped):
         run.fit(
             model,
-            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=LARS(model.head.parameters(), lr=lr, weight_decay=0.0),
             schedule=lambda epoch: [rate(epoch)],
+            epochs=config.epochs,
             evaluate=lambda: brief(
-                evaluate(ClassificationScorer(model), loader(), on_batch=run.skipped)
+                evaluate(ClassificationScorer(model), loader(), on_batch=skipped)
             ),
+            evaluate_every=config.evaluate_every,
+            on_batch=skipped,
             compiled=model.encoder,
             unused=config.given != "both",
         )
         if run.finished:
             scorer = ClassificationScorer(model, given=TESTED[config.given])
             with run.testing(model):
-                evaluate(scorer, loader(windows=config.windows), on_batch=run.skipped)
+                evaluate(scorer, loader(windows=config.windows), on_batch=skipped)
             if run.first:
-                write_classes(run.folder, scorer, test=test, windows=config.windows)
+                write_classes(config.run.folder, scorer, test=test, windows=config.windows)
 
 
 if __name__ == "__main__":

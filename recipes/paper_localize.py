@@ -121,28 +121,32 @@ def main(config: Config) -> None:
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     optimizer, schedule = adamw(model, config, samples=len(train))
 
-    with open_training(config, train=train, test=test) as run:
+    with open_training(config, train=train, test=test) as (run, skipped):
 
         def score(*, brief: bool) -> Scores:
             scorer = LocalizationScorer(model, rule=rule, brief=brief)
-            return evaluate(scorer, loader(batch=config.batch), on_batch=run.skipped)
+            return evaluate(scorer, loader(batch=config.batch), on_batch=skipped)
 
         run.fit(
             model,
-            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=optimizer,
             schedule=schedule,
+            epochs=config.epochs,
             evaluate=lambda: first_row(score(brief=True)),
+            evaluate_every=config.evaluate_every,
+            on_batch=skipped,
             compiled=model.encoder,
+            unused=True,
         )
         if run.finished:
             with run.testing(model):
                 scores, batch = score(brief=False), first_batch(loader(batch=6), model)
                 if run.first and batch is not None:
                     figure = panel(localization_examples(model, batch, rule=rule))
-                    save_figure(figure, run.folder / "maps.png")
+                    save_figure(figure, config.run.folder / "maps.png")
             if run.first:
-                write_scores(run.folder, scores, test=test, leaves="maps.png")
+                write_scores(config.run.folder, scores, test=test, leaves="maps.png")
 
 
 if __name__ == "__main__":

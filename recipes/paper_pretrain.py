@@ -120,23 +120,25 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
     groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)
     optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=fused(config.run))
 
-    with open_training(config, train=train, test=test) as run:
+    schedule = partial(group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
+
+    with open_training(config, train=train, test=test) as (run, skipped):
 
         def probe() -> dict[str, float]:
             scorer = ProbeScorer(model, multilabel=data.multilabel)
             loader = test_loader(test or train, data, batch=config.batch)
-            return first_row(evaluate(scorer, loader, on_batch=run.skipped, about="probe"))
+            return first_row(evaluate(scorer, loader, on_batch=skipped, about="probe"))
 
         run.fit(
             model,
-            train_loader(train, data, batch=config.batch, seed=config.run.seed),
+            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=optimizer,
-            schedule=partial(
-                group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup
-            ),
+            schedule=schedule,
+            epochs=config.epochs,
             evaluate=probe if test else None,
+            evaluate_every=config.evaluate_every,
+            on_batch=skipped,
             compiled=model.mae,
-            unused=False,
         )
         if run.first:
             loader = test_loader(test or train, replace(data, on_error="skip"), batch=4)
@@ -144,8 +146,8 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
             if batch is not None:
                 with evaluation_mode(model):
                     figure = panel(reconstruction_examples(model, batch))
-                save_figure(figure, run.folder / "reconstruction.png")
-            print(f"figures: {run.folder}/loss.png {run.folder}/reconstruction.png")
+                save_figure(figure, config.run.folder / "reconstruction.png")
+            print(f"figures: {config.run.folder}/loss.png {config.run.folder}/reconstruction.png")
         if run.first and run.finished:
             print("next: python -m recipes.paper_pretrain folder --data.root DIR (your own videos)")
 

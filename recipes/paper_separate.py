@@ -122,26 +122,30 @@ def main(config: Config) -> None:
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     optimizer, schedule = adamw(model, config, samples=len(train))
 
-    with open_training(config, train=train, test=test) as run:
+    with open_training(config, train=train, test=test) as (run, skipped):
 
         def score(*, brief: bool) -> Scores:
             scorer = SeparationScorer(model, brief=brief)
-            return evaluate(scorer, loader(batch=config.batch), on_batch=run.skipped)
+            return evaluate(scorer, loader(batch=config.batch), on_batch=skipped)
 
         run.fit(
             model,
-            train_loader(train, data, batch=config.batch, seed=seed, groups=groups),
+            train=train_loader(train, data, batch=config.batch, seed=seed, groups=groups),
             optimizer=optimizer,
             schedule=schedule,
+            epochs=config.epochs,
             evaluate=lambda: first_row(score(brief=True)),
+            evaluate_every=config.evaluate_every,
+            on_batch=skipped,
+            unused=True,
         )
         if run.finished:
             with run.testing(model):
                 scores, batch = score(brief=False), first_batch(loader(batch=3), model)
                 if run.first and batch is not None:
-                    write_examples(separation_examples(model, batch), run.folder)
+                    write_examples(separation_examples(model, batch), config.run.folder)
             if run.first:
-                write_scores(run.folder, scores, test=test, leaves="separation.png wavs")
+                write_scores(config.run.folder, scores, test=test, leaves="separation.png wavs")
 
 
 def write_examples(examples: SeparationExamples, folder: Path) -> None:

@@ -15,10 +15,9 @@ def split_heads(*tensors: Tensor, num_heads: int) -> list[Tensor]:
     Raises:
         ValueError: if a batch differs from the queries': PyTorch would broadcast a batch of one.
     """
-    q = tensors[0]
-    for x in tensors:
-        fits = x.ndim == q.ndim and x.shape[0] == q.shape[0]
-        require(fits, "keys and values", x.shape[0], "of the queries' batch, {}", q.shape[0])
+    q, k, *_ = tensors
+    fits = all(x.ndim == q.ndim and x.shape[0] == q.shape[0] for x in tensors)
+    require(fits, "keys and values", k.shape[0], "of the queries' batch, {}", q.shape[0])
     # Plain views: `torch.compile` would trace einops' parser here, at most of its whole time.
     return [x.unflatten(-1, (num_heads, -1)).transpose(-3, -2) for x in tensors]
 

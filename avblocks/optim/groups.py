@@ -1,12 +1,12 @@
 """Parameter groups: weight decay, pre-trained parameters, layer-wise learning rates."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from torch import nn
 
-from avblocks.shapes import require, require_positive
+from avblocks.shapes import require
 
 _BLOCK = re.compile(r"(?:.*\.)?(?:fusion_)?blocks\.(\d+)\..*")
 _BOTTOM = re.compile(r"(?:.*\.)?(?:patch_embed\.|pos_embed\.|fusion_tokens$).*")
@@ -32,21 +32,9 @@ def param_groups(
     Raises:
         ValueError: if the decay is negative, or a pre-trained name not in the model's state.
     """
-    require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
     unknown = set(pretrained) - set(model.state_dict())
     require(not unknown, "pretrained", sorted(unknown)[:4], "names of the model's state")
-    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        decays, starts = parameter.ndim > 1, name in pretrained
-        empty = {
-            "params": [],
-            "weight_decay": weight_decay if decays else 0.0,
-            "pretrained": starts,
-        }
-        groups.setdefault((decays, starts), empty)["params"].append(parameter)
-    return list(groups.values())
+    return _grouped(model, weight_decay, lambda name: {"pretrained": name in pretrained})
 
 
 def layer_decay_groups(
@@ -87,21 +75,27 @@ def layer_decay_groups(
         >>> sorted({group["lr_scale"] for group in groups})
         [0.125, 0.25, 0.5, 1.0]
     """
-    require_positive(depth=depth)
     require(0.0 < lr_decay <= 1.0, "lr_decay", lr_decay, "in (0, 1]")
-    require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
     layers = _layers(model, encoder=encoder, depth=depth)
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    return _grouped(
+        model,
+        weight_decay,
+        lambda name: {"lr_scale": lr_decay ** (depth + 1 - layers.get(name, depth + 1))},
+    )
+
+
+def _grouped(
+    model: nn.Module, weight_decay: float, settings: Callable[[str], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Parameters of equal settings in one group; vectors have no weight decay."""
+    require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        layer, decays = layers.get(name, depth + 1), parameter.ndim > 1
-        empty = {
-            "params": [],
-            "weight_decay": weight_decay if decays else 0.0,
-            "lr_scale": lr_decay ** (depth + 1 - layer),
-        }
-        groups.setdefault((layer, decays), empty)["params"].append(parameter)
+        if parameter.requires_grad:
+            decay = weight_decay if parameter.ndim > 1 else 0.0
+            empty = {"params": [], "weight_decay": decay, **settings(name)}
+            key = (parameter.ndim > 1, *settings(name).values())
+            groups.setdefault(key, empty)["params"].append(parameter)
     return list(groups.values())
 
 

@@ -47,8 +47,8 @@ class LARS(Optimizer):
         momentum: float = 0.9,
         trust: float = 0.001,
     ) -> None:
-        require(lr >= 0.0, "lr", lr, "zero or above")
-        require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
+        for name, value in {"lr": lr, "weight_decay": weight_decay}.items():
+            require(value >= 0.0, name, value, "zero or above")
         require_share(momentum=momentum)
         require_above_zero(trust=trust)
         numbers = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "trust": trust}

@@ -1,41 +1,22 @@
 """`Batches`: the training batches from where the run stands, epoch after epoch."""
 
 from collections.abc import Generator
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from torch.utils.data import DataLoader
 
-
-class Position(Protocol):
-    """What the loop needs of a batch sampler: the run's position in the data."""
-
-    @property
-    def consumed(self) -> int:
-        """Samples that all processes together have trained on."""
-        ...
-
-    def advance(self) -> None:
-        """Note that a batch has been trained on."""
-        ...
-
-    def state_dict(self) -> dict[str, int]:
-        """Return the samples consumed."""
-        ...
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go to where a state was taken."""
-        ...
+from avblocks.data.keyed import KeyedBatches
 
 
 class Batches:
-    """Gives one batch after the other, and counts those that have been trained on.
+    """Gives one batch after the other; `position` counts those that have been trained on.
 
     Args:
         loader: Gives the rest of the epoch that its batch sampler stands in.
     """
 
     def __init__(self, loader: DataLoader[Any]) -> None:
-        self.position = cast(Position, loader.batch_sampler)
+        self.position = cast(KeyedBatches, loader.batch_sampler)
         self.per_epoch = len(loader)
         self._stream = _epochs(loader)
 

@@ -112,11 +112,6 @@ def write_config(folder: Path, facts: Mapping[str, Any]) -> None:
     write_text(folder / "config.json", json.dumps(facts, indent=2) + "\n")
 
 
-def weights_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the weights in a checkpoint by the names that the model has for them."""
-    return {name.removeprefix(PREFIX): value for name, value in state["state_dict"].items()}
-
-
 def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Refuse the weights of another model.
 

@@ -1,4 +1,4 @@
-"""How a run is spread over devices and processes: Lightning Fabric, precision, DDP, compilation."""
+"""How a run uses the machine: processes and devices (Lightning Fabric), precision, compiler."""
 
 import logging
 import os
@@ -7,24 +7,27 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.fabric import Fabric
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from recipes.engine.run import Run
 
+if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should not cost
+    from lightning.fabric import Fabric
 
-def build_fabric(run: Run) -> Fabric:
+
+def build_fabric(run: Run) -> "Fabric":
     """Build what launches the processes, under torchrun and SLURM too, and knows their devices.
 
-    Models are placed by `replicated` and `recipes.engine.fsdp`, and the precision is `autocast`'s:
-    Fabric's own wrapper of a model casts the batch, waveforms included, to half precision.
+    The engine places the model itself, and the precision is `autocast`'s: Fabric's wrapper of a
+    model casts the batch, waveforms included, to half precision.
 
     Raises:
         ValueError: If the machine does not have what the settings ask for.
     """
+    from lightning.fabric import Fabric
+
     gpus, devices = torch.cuda.device_count(), run.devices_per_node
     if torch.distributed.is_torchelastic_launched():
         started = int(os.environ["WORLD_SIZE"])
@@ -66,21 +69,6 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
     # With the cache, a weight first used without gradients would get none in the whole pass.
     return torch.autocast(device.type, dtype=dtype, cache_enabled=False)
-
-
-def replicated(model: nn.Module, device: torch.device, *, unused: bool) -> DistributedDataParallel:
-    """Wrap a model that every process has a replica of; batch statistics are shared on GPUs.
-
-    Args:
-        model: On the device.
-        device: Of this process.
-        unused: Whether some parameters have no part in the loss.
-    """
-    gpu = device.type == "cuda"
-    if gpu:
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    ids = [device] if gpu else None
-    return DistributedDataParallel(model, device_ids=ids, find_unused_parameters=unused)
 
 
 def check_compiler(run: Run) -> None:

@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.distributed.tensor import DTensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
@@ -18,10 +17,10 @@ from avblocks.checkpoint import saves as _saves
 from avblocks.distributed import gather_lists, reduced
 from avblocks.seed import seed_all
 from recipes.engine.batches import Batches
-from recipes.engine.folder import PREFIX, checkpoints
-from recipes.engine.fsdp import fill, gathered, scattered, sharded_copy
-from recipes.engine.launch import autocast, precision_of, replicated
+from recipes.engine.folder import checkpoints
+from recipes.engine.launch import autocast, precision_of
 from recipes.engine.log import Report
+from recipes.engine.placement import Placement
 from recipes.engine.plan import Plan
 from recipes.engine.readings import LATE, BatchMetrics, NonFiniteGuard, StepLog, StepMetrics
 from recipes.engine.run import Run
@@ -31,74 +30,37 @@ SCALER = "MixedPrecision"
 """Name of the loss scaler's state in a checkpoint."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Loop:
     """Trains a model, step by step.
 
     All randomness of a step follows from (seed, step, batch, process), so a checkpoint needs no
     random state: model, optimizer, step and position in the data are all there is.
-
-    Args:
-        run: The run's settings.
-        fabric: Knows the processes and their devices.
-        model: From a batch to a dict of tensors, of which "loss" is trained on.
-        optimizer: Over the model's parameters.
-        schedule: From the epochs done so far to the learning rate of each group.
-        plan: The run's length.
-        batches: What to train on.
-        signals: Stop signals that this process received.
-        report: Where results go; only process 0 has one.
-        evaluate: Scores the model.
-        on_batch: Called with each batch.
-        start: Steps behind the model.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        fabric: Fabric,
-        *,
-        model: nn.Module,
-        optimizer: Optimizer,
-        schedule: Callable[[float], Sequence[float]],
-        plan: Plan,
-        batches: Batches,
-        signals: StopSignals,
-        report: Report | None,
-        evaluate: Callable[[], Mapping[str, float]] | None,
-        on_batch: Callable[[Any], object] | None,
-        start: int,
-    ) -> None:
-        self.run, self.rank, self.device = run, fabric.global_rank, fabric.device
-        self.model = self.trained = self.called = model
-        self.optimizer, self.schedule, self.plan, self.batches = optimizer, schedule, plan, batches
-        self.signals, self.report = signals, report
-        self.evaluate, self.on_batch = evaluate, on_batch
-        self.at, self.stopped_by, self._since = start, 0, (0, 0.0)
-        self.precision = precision_of(run)
+    run: Run
+    rank: int
+    device: torch.device
+    placement: Placement
+    schedule: Callable[[float], Sequence[float]]
+    plan: Plan
+    batches: Batches
+    signals: StopSignals
+    report: Report | None
+    """Where results go; only process 0 has one."""
+
+    evaluate: Callable[[], Mapping[str, float]] | None
+    on_batch: Callable[[Any], object] | None
+    at: int
+    """Steps behind the model."""
+
+    stopped_by: int = 0
+    """The stop signal that ended the training, or 0."""
+
+    def __post_init__(self) -> None:
+        self.precision = precision_of(self.run)
         self.scaler = GradScaler(self.device.type, enabled=self.precision == "16-mixed")
-
-    def place(self, *, compiled: nn.Module | None, unused: bool) -> None:
-        """Move the model to the device, and replicate or shard it over the processes.
-
-        Args:
-            compiled: The part of the model that `run.compile` compiles, if not all of it.
-            unused: Whether some parameters have no part in the loss.
-        """
-        self.called = self.trained = self.model.to(self.device)
-        if self.run.strategy == "fsdp":
-            part = (compiled or self.model) if self.run.compile else None
-            self.called = self.trained = sharded_copy(self.model, self.optimizer, compiled=part)
-        elif distributed.is_initialized():
-            self.called = replicated(self.model, self.device, unused=unused)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue with the optimizer and the loss scaler of a checkpoint, and empty it."""
-        if state:
-            (optimizer,) = state["optimizer_states"]
-            self.optimizer.load_state_dict(scattered(optimizer, self.optimizer))
-        if state.get(SCALER):  # a run may be resumed in another precision
-            self.scaler.load_state_dict(state[SCALER])
-        state.clear()  # it is as large as model and optimizer
+        self._since = (0, 0.0)
 
     def train(self) -> None:
         """Take all steps that are left, or those until a stop signal."""
@@ -106,7 +68,7 @@ class Loop:
             raise RuntimeError("processes disagree about the checkpoint to resume from")
         skip = self.run.on_nonfinite == "skip"
         saves = checkpoints(self.run.folder)
-        self.guard = NonFiniteGuard(self.trained, skip=skip, saves=saves)
+        self.guard = NonFiniteGuard(self.placement.trained, skip=skip, saves=saves)
         late = self.device.type in LATE and not skip
         scaled = self.scaler.is_enabled()
         self.step_log = StepLog(self.report, self.guard, scaled=scaled, late=late)
@@ -114,11 +76,12 @@ class Loop:
         self._speed()
         while self.at < self.plan.stop and not self.stopped_by:
             self.step()
-        self.make_whole()  # for the test after the run
+        self.placement.make_whole()  # for the test after the run
 
     def step(self) -> None:
         """Take one optimizer step, then record, save and evaluate what is due."""
-        plan, run, optimizer = self.plan, self.run, self.optimizer
+        plan, run, model = self.plan, self.run, self.placement
+        optimizer = model.optimizer
         rates = self.schedule(plan.epoch(self.at))
         _set_rates(optimizer, rates)
 
@@ -128,22 +91,22 @@ class Loop:
         for part in range(plan.accumulate):
             batch = self._next_batch()
             seed_all(run.seed, "train", self.at, part, self.rank)
-            with self._unshared(part + 1 < plan.accumulate):
+            with model.unshared(part + 1 < plan.accumulate):
                 with autocast(self.precision, self.device):
-                    out = self.called(batch)
+                    out = model.called(batch)
                 measured.append(_batch_metrics(out, batch))
                 self.scaler.scale(out["loss"] / plan.accumulate).backward()
             self.batches.position.advance()
 
         # Judge the gradient, clip it, update; metrics are read now or while the next step runs.
         self.scaler.unscale_(optimizer)
-        norm = _gradient_norm(self.trained)
+        norm = _gradient_norm(model.trained)
         metrics = StepMetrics(self.at + 1, batches=measured, norm=norm, signal=self._any_signal())
         self.step_log.add(metrics)
         if self.step_log.fault:
             self.guard.leave_out()
         elif run.clip_grad is not None:
-            clip_grads_with_norm_(self.trained.parameters(), run.clip_grad, norm)
+            clip_grads_with_norm_(model.trained.parameters(), run.clip_grad, norm)
         self.scaler.step(optimizer)
         self.scaler.update()
         optimizer.zero_grad()
@@ -167,17 +130,21 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint; the rows behind it go to disk first."""
-        weights, first = self.trained.state_dict(), self.rank == 0
-        state = {
-            "state_dict": {PREFIX + name: value for name, value in weights.items()},
-            "optimizer_states": [self.optimizer.state_dict()],
+        state = self.placement.state(keep=self.report is not None) | {
             SCALER: self.scaler.state_dict(),
             "run": {"step": self.at, "data": self.batches.position.state_dict()},
         }
-        state = gathered(state, keep=first)
         if self.report is not None:
             self.report.rows.flush()
             _saves.save(state, checkpoints(self.run.folder), step=self.at)
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue with the optimizer and the loss scaler of a checkpoint, and empty it."""
+        if state:
+            self.placement.load_optimizer(state)
+        if state.get(SCALER):  # a run may be resumed in another precision
+            self.scaler.load_state_dict(state[SCALER])
+        state.clear()  # it is as large as model and optimizer
 
     def catch_up(self) -> None:
         """Evaluate if the baseline, or the evaluation after the resumed step, is missing."""
@@ -185,20 +152,12 @@ class Loop:
         if any(gather_lists([missing])) and self.plan.evaluates(self.at):
             self._evaluate()
 
-    def make_whole(self) -> None:
-        """Give the model all trained parameters, and process 0's batch statistics."""
-        if distributed.is_initialized():
-            for buffer in self.trained.buffers():
-                distributed.broadcast(buffer, 0)
-        if self.model is not self.trained:
-            fill(self.model, self.trained)
-
     def _evaluate(self) -> None:
         if self.evaluate is None:
             return
         seed_all(self.run.seed, "evaluate", self.at, self.rank)
-        self.make_whole()
-        with evaluating(self.model, autocast(self.precision, self.device)):
+        self.placement.make_whole()
+        with evaluating(self.placement.model, autocast(self.precision, self.device)):
             scores = self.evaluate()
         if self.report is not None:
             self.report.evaluation(self.at, scores)
@@ -208,12 +167,6 @@ class Loop:
         if self.on_batch is not None:
             self.on_batch(batch)
         return batch
-
-    def _unshared(self, unshared: bool) -> AbstractContextManager[None]:
-        """Keep replicas from sharing gradients; shards do, as unshared ones would fill memory."""
-        if unshared and isinstance(self.called, DistributedDataParallel):
-            return self.called.no_sync()
-        return nullcontext()
 
     def _speed(self) -> float:
         """Samples per second since this was last called."""

@@ -17,14 +17,15 @@ from avblocks.distributed import finish_together
 from avblocks.seed import seed_all
 from recipes.engine.batches import Batches
 from recipes.engine.folder import (
+    PREFIX,
     check_fits,
     checkpoints,
     describe,
     find_checkpoint,
     locked,
-    weights_of,
     write_config,
 )
+from recipes.engine.launch import autocast, build_fabric, check_compiler, precision_of, quiet
 from recipes.engine.log import Report
 from recipes.engine.plan import Plan
 from recipes.engine.run import Run
@@ -60,8 +61,6 @@ def open_run(
     Raises:
         ValueError: If the settings, the run folder or the checkpoint are wrong.
     """
-    from recipes.engine.launch import build_fabric, check_compiler, quiet
-
     run = resume_if_requeued(run, checkpoints(run.folder))
     check_compiler(run)
     with quiet():
@@ -166,6 +165,7 @@ class OpenRun:
         """
         from recipes.engine.curve import loss_curve
         from recipes.engine.loop import Loop
+        from recipes.engine.placement import Placement
 
         run, fabric, folder = self.settings, self.fabric, self.settings.folder
         batches = Batches(train(fabric.global_rank, fabric.world_size))
@@ -179,32 +179,40 @@ class OpenRun:
         state = self._load(model, batches)
         start = state["run"]["step"] if state else 0
         if run.compile:
-            (compiled or model).compile()
+            compiled = compiled or model
+            compiled.compile()
         report = self._open_report(model, plan, start) if self.first else None
-        loop = self._loop = Loop(
-            run,
-            fabric,
-            model=model,
-            optimizer=optimizer,
-            schedule=schedule,
-            plan=plan,
-            batches=batches,
-            signals=self.signals,
-            report=report,
-            evaluate=evaluate,
-            on_batch=on_batch,
-            start=start,
-        )
         try:
             if start < plan.stop:
                 fabric.launch()
                 self._launched = True
-                loop.place(compiled=compiled, unused=unused)
-                loop.load(state)
+            placement = Placement(
+                model,
+                optimizer,
+                device=fabric.device,
+                sharded=self._launched and run.strategy == "fsdp",
+                compiled=compiled if run.compile else None,
+                unused=unused,
+            )
+            loop = self._loop = Loop(
+                run=run,
+                rank=fabric.global_rank,
+                device=fabric.device,
+                placement=placement,
+                schedule=schedule,
+                plan=plan,
+                batches=batches,
+                signals=self.signals,
+                report=report,
+                evaluate=evaluate,
+                on_batch=on_batch,
+                at=start,
+            )
+            if self._launched:
                 self.signals.listen()
+                loop.load(state)
                 loop.train()
             elif self.first:
-                model.to(fabric.device)
                 loop.catch_up()
         finally:
             batches.close()
@@ -222,7 +230,6 @@ class OpenRun:
         Args:
             model: The model that was trained.
         """
-        from recipes.engine.launch import autocast, precision_of
         from recipes.engine.loop import evaluating
 
         run, fabric = self.settings, self.fabric
@@ -235,7 +242,7 @@ class OpenRun:
         if self.checkpoint is None:
             return {}
         state = _saves.load(self.checkpoint)
-        weights = weights_of(state)
+        weights = {n.removeprefix(PREFIX): value for n, value in state["state_dict"].items()}
         check_fits(model, weights)
         batches.position.load_state_dict(state["run"]["data"])
         model.load_state_dict(weights)
@@ -249,8 +256,6 @@ class OpenRun:
         return report
 
     def _opening(self, model: nn.Module, plan: Plan, start: int) -> str:
-        from recipes.engine.launch import precision_of
-
         if start >= plan.stop:
             return f"nothing left to train: {self.checkpoint} is at step {start} of {plan.stop}"
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,22 @@ class BatchMetrics:
     """Its clips in this process, to be named in errors."""
 
 
+class Reading(NamedTuple):
+    """The numbers of a step, on the host."""
+
+    means: list[list[float]]
+    """Losses by batch and name, the means over all processes."""
+
+    own: list[float]
+    """Losses of this process by batch."""
+
+    norm: float
+    """Norm of the gradient."""
+
+    signal: float
+    """The stop signal, or 0."""
+
+
 class StepMetrics:
     """What a step measured, copied to the host asynchronously; the first read waits for it.
 
@@ -62,35 +78,16 @@ class StepMetrics:
         """What the host knows of the step: learning rate and speed."""
 
     @cached_property
-    def _numbers(self) -> list[Any]:
-        return self._read()
-
-    @property
-    def means(self) -> list[list[float]]:
-        """Losses by batch and name, the means over all processes."""
-        return self._numbers[0]
-
-    @property
-    def own(self) -> list[float]:
-        """Losses of this process by batch."""
-        return self._numbers[1]
-
-    @property
-    def norm(self) -> float:
-        """The gradient's norm."""
-        return self._numbers[2]
-
-    @property
-    def signal(self) -> int:
-        """The stop signal, or 0."""
-        return int(self._numbers[3])
+    def read(self) -> Reading:
+        """Its numbers."""
+        return Reading(*self._read())
 
     @property
     def row(self) -> dict[str, float]:
         """The step's row in the log: mean losses, gradient norm, and what the host knows."""
-        means = [sum(column) / len(column) for column in zip(*self.means, strict=True)]
+        means = [sum(column) / len(column) for column in zip(*self.read.means, strict=True)]
         losses = dict(zip(self.names, means, strict=True))
-        return losses | {"grad_norm": self.norm} | self.known
+        return losses | {"grad_norm": self.read.norm} | self.known
 
 
 def _home(*values: Tensor) -> Callable[[], list[Any]]:
@@ -147,13 +144,14 @@ class NonFiniteGuard:
         Raises:
             FloatingPointError: If it is not finite and the run is to stop.
         """
-        losses = [row[0] for row in metrics.means]
+        read = metrics.read
+        losses = [row[0] for row in read.means]
         if not all(map(isfinite, losses)):
-            own = zip(metrics.own, metrics.clips, strict=True)
+            own = zip(read.own, metrics.clips, strict=True)
             what = f"loss {sum(losses)}"
             clips = [clip for loss, part in own if not isfinite(loss) for clip in part]
-        elif not isfinite(metrics.norm) and not scaled:
-            what = f"gradient norm {metrics.norm}"
+        elif not isfinite(read.norm) and not scaled:
+            what = f"gradient norm {read.norm}"
             clips = [clip for part in metrics.clips for clip in part]
         else:
             self.in_a_row = 0
@@ -211,7 +209,7 @@ class StepLog:
             metrics = self._pending.popleft()
             if self.late:
                 self._judge(metrics)
-            self.signal = self.signal or metrics.signal
+            self.signal = self.signal or int(metrics.read.signal)
             if self.report is not None and self.fault:
                 self.report.left_out(metrics.step, self.fault)
             elif self.report is not None:

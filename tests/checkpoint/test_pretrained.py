@@ -580,7 +580,7 @@ def test_sections_that_do_not_fit_are_refused(
         ({"clip_format": CLIPS | {"rate": 10**30}}, r"clip_format must be of fewer mel filters"),
         ({"clip_format": CLIPS | {"size": "8"}}, r"size must be at least 2"),
     ):
-        rewrite(saved, **wrong)
+        rewrite(saved, **({"encoder": encoder} | wrong))
         refused(saved, message)
     del config["encoder"], config["mae"]
     config["numbers_sha256"] = folders._digest({})
