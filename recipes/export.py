@@ -13,7 +13,7 @@ Leaves, in FOLDER, replacing an earlier export:
     README.md           a model card: recipe, steps, data, sizes, and code that uses the model
 
 In your own code ``avblocks.checkpoint.from_pretrained(FOLDER)`` returns the encoder, its front end
-and its head, and ``avblocks.tasks.load.load_task(FOLDER)`` the task module of all three. The folder
+and its head, and ``avblocks.tasks.load_task(FOLDER)`` the task module of all three. The folder
 holds no code, and none is run.
 
 Try:

@@ -121,8 +121,8 @@ TABLE = (
     ),
     row(
         "fusion-layers",
-        "return [layer in fusion_layers for layer in range(depth)]",
-        "return [layer + 1 in fusion_layers for layer in range(depth)]",
+        "isinstance(i, int) and 0 <= i < depth for i in",
+        "isinstance(i, int) and 0 < i < depth for i in",
         "tests/test_build.py",
     ),
     row(
@@ -140,8 +140,8 @@ TABLE = (
     ),
     row(
         "colour-of-class",
-        "painted = colours[(mask.long() - 1) % 20]",
-        "painted = colours[mask.long() % 20]",
+        "[(mask.long() - 1) % 20].movedim(-1, 1)",
+        "[mask.long() % 20].movedim(-1, 1)",
         "tests/test_viz.py",
     ),
     row(
@@ -272,11 +272,9 @@ TABLE = (
     ),
     # files, checkpoint, distributed
     row(
-        "save-not-atomic",
-        "        replace_text(_manifest(path), json.dumps(fingerprint(tmp)))\n"
-        "        tmp.replace(path)\n",
-        "        tmp.replace(path)\n"
-        "        replace_text(_manifest(path), json.dumps(fingerprint(path)))\n",
+        "damage-unseen",
+        "return None if wanted == fingerprint(path) else",
+        "return None if wanted else",
         "test_saves.py",
     ),
     row(
@@ -306,8 +304,8 @@ TABLE = (
     # tasks, video
     row(
         "windows-counted",
-        "counts[path] = counts.get(path, 0) + 1",
-        "counts[path] = 1",
+        "for name in row}, count + so_far",
+        "for name in row}, count",
         "recipes/test_classification.py::test_leaves_scores_predictions_and_pictures",
     ),
     row(
@@ -320,13 +318,13 @@ TABLE = (
         "overlap-weights",
         "return (self.sums / self.weights).float()",
         "return (self.sums / self.weights.max()).float()",
-        "recipes/test_predict.py::test_windows_cover_all_and_join_to_the_sound",
+        "video/test_overlap.py",
     ),
     row(
         "window-middle",
-        "times = [film.zero + (start + end) / 2 for start, end in film.spans]",
-        "times = [film.zero + start for start, end in film.spans]",
-        "recipes/test_predict.py::test_the_picture_is_the_middle_one_and_the_nearest_window_speaks",
+        " + (start + end) / 2 for start, end in ",
+        " + start for start, end in ",
+        "video/test_windows.py",
     ),
     # recipes
     row(

@@ -42,7 +42,7 @@ _TASK = """
 Encoder, front end and head make a module that takes batches of clips:
 
 ```python
-from avblocks.tasks.load import load_task
+from avblocks.tasks import load_task
 
 loaded = load_task(".")
 task, classes, format = loaded.task, loaded.classes, loaded.format

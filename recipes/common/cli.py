@@ -103,17 +103,18 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
     name = words.pop(0) if words and not words[0].startswith("-") else next(iter(presets))
     if name not in presets:
         raise ValueError(f"no preset {name!r}; the presets are: {', '.join(presets)}")
-    recipe = _recipe()
+    module = _module()
     config = tyro.extras.overridable_config_cli(
         {
-            preset: (_help(presets, doc=doc, recipe=recipe, chosen=preset), default)
+            preset: (_help(presets, doc=doc, module=module, chosen=preset), default)
             for preset, (_, default) in presets.items()
         },
-        prog=f"python -m recipes.{recipe}",
+        prog=f"python -m {module}",
         args=[name, *map(_renamed, words)],
     )
     if config.run.dir is None:
-        folder = Path("runs") / f"{recipe.replace('.', '_')}-{name}"
+        recipe = module.removeprefix("recipes.").replace(".", "_")
+        folder = Path("runs") / f"{recipe}-{name}"
         config = replace(config, run=replace(config.run, dir=folder))  # pyright: ignore[reportArgumentType]
     return config
 
@@ -128,16 +129,16 @@ def _renamed(word: str) -> str:
     return "=".join([new, *value])
 
 
-def _recipe() -> str:
+def _module() -> str:
+    """The module that runs, as it is named after `python -m`."""
     spec = sys.modules["__main__"].__spec__
-    name = spec.name if spec else Path(sys.argv[0]).stem
-    return name.removeprefix("recipes.").removesuffix(".__main__")
+    return (spec.name if spec else f"recipes.{Path(sys.argv[0]).stem}").removesuffix(".__main__")
 
 
-def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, recipe: str, chosen: str) -> str:
+def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, module: str, chosen: str) -> str:
     width = max(map(len, presets))
     lines = [f"  {name:{width}}  {about}" for name, (about, _) in presets.items()]
-    use = f"python -m recipes.{recipe} [PRESET] [OPTIONS]"
+    use = f"python -m {module} [PRESET] [OPTIONS]"
     listed = "\n".join(["Presets (the first is the default):", *lines])
     return f"{doc.strip()}\n\n{use}\n\n{listed}\n\nDefaults shown are those of: {chosen}"
 
@@ -151,7 +152,7 @@ def resume_command() -> str:
         for before, option, word in zip(["", *options], options, words, strict=False)
         if option not in ("--run.max-steps", "--run.resume") and before != "--run.max-steps"
     ]
-    return shlex.join(["python", "-m", f"recipes.{_recipe()}", *kept, "--run.resume"])
+    return shlex.join(["python", "-m", _module(), *kept, "--run.resume"])
 
 
 def user_line(error: BaseException) -> str | None:

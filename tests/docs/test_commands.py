@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from unittest.mock import patch
 
 import pytest
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = tuple(recipes(ROOT / "recipes"))
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.rst"))]
 
-_CALL = re.compile(r"-m recipes\.(\w+)(.*)")
+_CALL = re.compile(r"-m recipes\.(\w+(?:\.\w+)*)(.*)")
 _SCRIPT = re.compile(r"\bpython[\d.]* (\S+\.py)\b(.*)")
 _OPTION = re.compile(r"(?:^|\s)--[a-zA-Z]")
 _OWN = re.compile(r":caption: recipes/(\w+)\.py\n.*?from recipes\.(\w+) import PRESETS", re.DOTALL)
@@ -45,6 +46,17 @@ READERS_OWN = ("my_script.py",)
 """What a page calls a file that its reader has."""
 NEEDED = {"predict": ("a.mp4", "--checkpoint", "RUN")}
 """What a recipe does not start without, where only an option of it is told of."""
+
+
+def file_of(recipe: str) -> str:
+    """The file of a recipe; of a package its `__main__`."""
+    path = f"recipes/{recipe.replace('.', '/')}"
+    return f"{path}/__main__.py" if (ROOT / path).is_dir() else f"{path}.py"
+
+
+def module_of(recipe: str) -> ModuleType:
+    """The module of a recipe."""
+    return import_module(file_of(recipe).removesuffix(".py").replace("/", "."))
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ def _lexer(text: str) -> shlex.shlex:
 
 def of_docstring(recipe: str, doc: str) -> list[Command]:
     """Find the commands of a recipe's docstring, and what it says to try."""
-    path = f"recipes/{recipe}.py"
+    path = file_of(recipe)
     _, _, tried = doc.partition("\nTry:\n")
     options = [line for line in tried.splitlines() if line.lstrip().startswith("--")]
     return [*commands(path, doc), *(Command(path, (recipe,), _words(line)) for line in options)]
@@ -133,7 +145,7 @@ def refusal(recipe: str, words: tuple[str, ...]) -> str:
         return ", ".join(word for word in words if word[0] == "-" and word not in OTHERS[recipe])
     if recipe not in NAMES:
         return f"no recipe {recipe}; the recipes are: {', '.join(NAMES)}"
-    module, said = import_module(f"recipes.{recipe}"), io.StringIO()
+    module, said = module_of(recipe), io.StringIO()
     with redirect_stdout(said), redirect_stderr(said), patch.object(module, "main") as main:
         try:
             if hasattr(module, "PRESETS"):
@@ -160,7 +172,7 @@ def _script_refusal(script: str, words: tuple[str, ...]) -> str:
 @cache
 def options(recipe: str) -> frozenset[str]:
     """The options that a recipe has."""
-    module, said = import_module(f"recipes.{recipe}"), io.StringIO()
+    module, said = module_of(recipe), io.StringIO()
     with redirect_stdout(said), redirect_stderr(said), pytest.raises(SystemExit):
         if hasattr(module, "PRESETS"):
             run_cli(print, presets=module.PRESETS, doc="", args=("--help",))
@@ -186,7 +198,7 @@ def refused(command: Command) -> str:
 def everything() -> list[Command]:
     found = [call for page in PAGES for call in _of_page(page)]
     for recipe in NAMES:
-        tree = ast.parse((ROOT / "recipes" / f"{recipe}.py").read_text(encoding="utf-8"))
+        tree = ast.parse((ROOT / file_of(recipe)).read_text(encoding="utf-8"))
         found += of_docstring(recipe, ast.get_docstring(tree) or "")
     return found
 
@@ -206,9 +218,7 @@ def test_a_command_is_taken(command: Command) -> None:
 
 @pytest.mark.parametrize("recipe", NAMES)
 def test_each_recipe_says_how_to_run_it(recipe: str) -> None:
-    assert [
-        c for c in COMMANDS if c.where.startswith(f"recipes/{recipe}.py") and recipe in c.recipes
-    ]
+    assert [c for c in COMMANDS if c.where.startswith(file_of(recipe)) and recipe in c.recipes]
 
 
 def test_the_readme_and_the_pages_have_commands() -> None:

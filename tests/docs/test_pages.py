@@ -5,6 +5,7 @@ import doctest
 import json
 import re
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -40,13 +41,15 @@ def literals(cell: str) -> list[str]:
 
 
 def test_every_recipe_is_on_its_page_with_its_lab_note() -> None:
-    sections = re.split(r"^``(\w+)``\n-+\n", text("recipes.rst"), flags=re.MULTILINE)[1:]
+    sections = re.split(r"^``([\w.]+)``\n-+\n", text("recipes.rst"), flags=re.MULTILINE)[1:]
     listed = recipes(ROOT / "recipes")
     assert sorted(sections[::2]) == sorted(listed)
     for name, section in zip(sections[::2], sections[1::2], strict=True):
         first, note = (" ".join(part.split()) for part in section.strip().split("\n\n")[:2])
         assert first == listed[name]  # a literalinclude leaves out the line with the quotes
-        file = f"literalinclude:: ../recipes/{name}.py"
+        path = f"recipes/{name.replace('.', '/')}"
+        end = "/__main__.py" if (ROOT / path).is_dir() else ".py"
+        file = f"literalinclude:: ../{path}{end}"
         assert note == f'.. {file} :language: text :start-after: """ :end-before: """'
 
 
@@ -62,13 +65,20 @@ def test_every_data_set_is_on_its_page() -> None:
 
 def test_the_floors_are_those_of_the_test() -> None:
     tree = ast.parse((ROOT / "tests" / "test_floors.py").read_text(encoding="utf-8"))
-    (floors,) = (
+    (layers,) = (
         ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "FLOORS" and node.value
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LAYERS"
     )
+    floors = {name: floor for floor, names in enumerate(layers) for name in names.split()}
     rows = first_table(text("contributing.rst"))
-    assert {name: int(row[0]) for row in rows for name in literals(row[1])} == floors
+    assert [int(row[0]) for row in rows] == list(range(len(rows)))
+    shown = [literals(row[1]) for row in rows]  # the rooms of data stand under its own name
+    assert {name for row in shown for name in row} == {
+        name for name in floors if not name.startswith("avblocks.data.")
+    }
+    for lower, upper in pairwise(shown):
+        assert max(floors[name] for name in lower) < min(floors[name] for name in upper)
 
 
 def example(folder: Path, monkeypatch: pytest.MonkeyPatch, *, broken: bool = False) -> ModuleType:

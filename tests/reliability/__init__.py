@@ -1,1 +1,1 @@
-"""Experiments of `study_reliability`: each spoils small runs in its own way, and counts."""
+"""Experiments of `measure`: each spoils small runs in its own way, and counts."""

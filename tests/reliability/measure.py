@@ -1,7 +1,7 @@
 r"""Study: what becomes of runs that are stopped, killed, starved, or fed with bad files.
 
 Each experiment spoils runs of `paper_pretrain`, in processes of their own, in one way, and counts
-what becomes of them: `recipes/_reliability` has a file for each theme. What a run comes to after it
+what becomes of them: a file beside this one for each theme. What a run comes to after it
 was spoilt is compared bit for bit with a run that nothing happened to.
 
 Commands:

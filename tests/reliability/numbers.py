@@ -12,7 +12,7 @@ _PLAN = ("--epochs", "20", "--run.accumulate", "2", "--run.save-every", "1")
 def _train(bench: Bench, folder: Path, *words: str) -> Ended:
     env = {"FAULT": str(bench.folder / "fault-nan")}
     options = ("--data.root", str(bench.clips), *_PLAN, *words)
-    return wait(start(folder, *options, recipe="_reliability.faulty nan", env=env))
+    return wait(start(folder, *options, module="tests.reliability.faulty nan", env=env))
 
 
 def stops(bench: Bench) -> dict[str, int]:

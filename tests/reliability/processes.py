@@ -91,7 +91,7 @@ def metrics(bench: Bench, recipe: str, strategy: Strategy) -> dict[str, float]:
     ):
         if not folder.is_dir():
             options = tested.options(bench, batch=batch)
-            train(folder, *words, recipe=recipe, preset=tested.preset, options=options)
+            train(folder, *words, module=f"recipes.{recipe}", preset=tested.preset, options=options)
     found = [_evaluated(folder)[0] for folder in (one, two)]
     if tested.alike:
         found = [read | _scores(folder) for read, folder in zip(found, (one, two), strict=True)]
@@ -106,7 +106,7 @@ def unequal(bench: Bench) -> dict[str, float]:
     """
     folder, tested = bench.folder / "unequal", TESTED["paper_finetune"]
     options = (*tested.options(bench, batch=2), "--run.devices", "2")
-    train(folder, recipe="paper_finetune", preset=tested.preset, options=options)
+    train(folder, module="recipes.paper_finetune", preset=tested.preset, options=options)
     return {"clips": CLIPS, "tested": int(_scores(folder)["clips"])}
 
 

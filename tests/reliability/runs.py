@@ -74,7 +74,7 @@ def prepare(folder: Path) -> Bench:
 def start(
     folder: Path,
     *words: str | Path,
-    recipe: str = "paper_pretrain",
+    module: str = "recipes.paper_pretrain",
     preset: str = "vggsound",
     options: tuple[str, ...] = PRETRAIN,
     env: dict[str, str] | None = None,
@@ -85,7 +85,7 @@ def start(
     Args:
         folder: The run folder.
         words: Options and their values.
-        recipe: Its module below `recipes`, and words before the preset.
+        module: The recipe's module, and words before the preset.
         preset: Of this recipe.
         options: Of this recipe at this size.
         env: Variables of its own.
@@ -93,7 +93,7 @@ def start(
     """
     given = [preset, *SIZES, *options, *map(str, words), "--run.dir", str(folder)]
     return subprocess.Popen(
-        [sys.executable, "-m", *f"recipes.{recipe}".split(), *given],
+        [sys.executable, "-m", *module.split(), *given],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -30,7 +30,7 @@ def worker(bench: Bench, kind: str, *, workers: int) -> dict[str, float]:
             folder,
             *map(str, words),
             *("--data.workers", str(workers)),
-            recipe=f"_reliability.faulty {kind}",
+            module=f"tests.reliability.faulty {kind}",
             env={"FAULT": str(mark)},
         )
     )

@@ -11,11 +11,15 @@ from avblocks import AVEncoder, av_vit
 from avblocks.checkpoint import save_pretrained
 from avblocks.data import AVBatch, ClipFormat, FrontEnd
 from avblocks.heads import Localizer, classifier, segmenter, separator
-from avblocks.tasks.classify import Classification
-from avblocks.tasks.load import Task, load_task, save_task
-from avblocks.tasks.localize import Localization
-from avblocks.tasks.segment import Segmentation
-from avblocks.tasks.separate import Separation
+from avblocks.tasks import (
+    Classification,
+    HeadTask,
+    Localization,
+    Segmentation,
+    Separation,
+    load_task,
+    save_task,
+)
 
 CLIPS = ClipFormat(seconds=0.5, size=16, mels=32)
 
@@ -66,7 +70,7 @@ def separation() -> Separation:
     return Separation(encoder(), head, front_end=FrontEnd(CLIPS), masks="binary", sources=3)
 
 
-TASKS: dict[str, tuple[Callable[[], Task], Callable[..., Tensor]]] = {
+TASKS: dict[str, tuple[Callable[[], HeadTask], Callable[..., Tensor]]] = {
     "classification": (classification, lambda task, clips: task.logits(clips).mean),
     "localization": (localization, lambda task, clips: task.maps(clips)),
     "segmentation": (segmentation, lambda task, clips: task.logits(clips)),
