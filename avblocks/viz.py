@@ -1,4 +1,4 @@
-"""Figures of images, spectrograms and maps. Needs matplotlib (extra ``avblocks[recipes]``)."""
+"""Figures of images, spectrograms and maps. Needs matplotlib (extra ``avblocks[viz]``)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
+from avblocks.extras import extra
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
 from avblocks.shapes import require
@@ -37,8 +38,9 @@ def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotl
         >>> len(figure.axes)
         4
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with extra("viz"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     batches = list(columns.values())
     sizes = [len(batch) for batch in batches]
@@ -90,7 +92,8 @@ def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height w
         >>> heat(torch.rand(2, 8, 12)).shape
         torch.Size([2, 3, 8, 12])
     """
-    from matplotlib import colormaps
+    with extra("viz"):
+        from matplotlib import colormaps
 
     colors = colormaps["turbo"](values.detach().float().clamp(0, 1).cpu().numpy())
     return torch.from_numpy(colors[..., :3]).float().movedim(-1, 1)
@@ -135,7 +138,8 @@ def mask_overlay(
         >>> mask_overlay(torch.rand(2, 3, 8, 8), torch.randint(5, (2, 8, 8))).shape
         torch.Size([2, 3, 8, 8])
     """
-    from matplotlib import colormaps
+    with extra("viz"):
+        from matplotlib import colormaps
 
     mask, image = mask.cpu(), image.detach().float().cpu()
     classes = colormaps["tab20"]
@@ -184,7 +188,8 @@ def _draw(
     *,
     scale: tuple[float, float],
 ) -> None:
-    from matplotlib import colormaps
+    with extra("viz"):
+        from matplotlib import colormaps
 
     require(image.shape[0] in (1, 3), "channels", image.shape[0], "1 or 3")
     if image.shape[0] == 1:

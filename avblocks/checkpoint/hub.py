@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelHubMixin, snapshot_download
-
 from avblocks.checkpoint.folder import CONFIG, WEIGHTS, check_free, write
 from avblocks.checkpoint.pretrained import contents, from_pretrained
 from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
+from avblocks.extras import extra
+
+with extra("hub"):
+    from huggingface_hub import ModelHubMixin, snapshot_download
 
 
 class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):

@@ -37,3 +37,4 @@ from avblocks.metrics.segment import predicted_classes as predicted_classes
 from avblocks.metrics.separate import SeparationScores as SeparationScores
 from avblocks.metrics.separate import join_scores as join_scores
 from avblocks.metrics.separate import separation_scores as separation_scores
+from avblocks.metrics.separate import si_sdr as si_sdr

@@ -61,6 +61,35 @@ class SeparationScores:
         }
 
 
+def si_sdr(
+    estimates: Float[Tensor, "*shape s"], *, sources: Float[Tensor, "*shape s"]
+) -> Float64[Tensor, "*shape"]:
+    r"""Scale-invariant signal-to-distortion ratio, dB.
+
+    .. math::
+
+       10 \log_{10} \frac{\lVert \alpha s \rVert^2}{\lVert \alpha s - \hat{s} \rVert^2}, \qquad
+       \alpha = \frac{\hat{s} \cdot s}{\lVert s \rVert^2}
+
+    Source: Le Roux et al., "SDR -- half-baked or well done?" (ICASSP 2019).
+
+    Args:
+        estimates: Separated waveforms.
+        sources: The sources.
+
+    Example:
+        >>> source = torch.tensor([3.0, -0.5, 2.0, 7.0])
+        >>> si_sdr(torch.tensor([2.5, 0.0, 2.0, 8.0]), sources=source)
+        tensor(18.4030, dtype=torch.float64)
+    """
+    estimates, sources = estimates.double(), sources.double()
+    tiny = torch.finfo(torch.float64).eps
+    dot, power = ((x * sources).sum(dim=-1, keepdim=True) + tiny for x in (estimates, sources))
+    target = dot / power * sources
+    signal, noise = (x.square().sum(dim=-1) + tiny for x in (target, target - estimates))
+    return 10 * torch.log10(signal / noise)
+
+
 def separation_scores(
     estimates: Float[Tensor, "b k s"],
     *,
@@ -107,10 +136,8 @@ def separation_scores(
 def _ratios(
     estimates: Float[Tensor, "b k s"], *, sources: Float[Tensor, "b k s"]
 ) -> Float64[Tensor, "4 b k"]:
-    from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
-
     bss = bss_eval(estimates, sources=sources)
-    return torch.stack((bss.sdr, bss.sir, bss.sar, si_sdr(estimates.double(), sources.double())))
+    return torch.stack((bss.sdr, bss.sir, bss.sar, si_sdr(estimates, sources=sources)))
 
 
 def join_scores(parts: Sequence[SeparationScores]) -> SeparationScores:

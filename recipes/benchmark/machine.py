@@ -17,7 +17,7 @@ def machine() -> dict[str, Any]:
         "load_before": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("av", "numpy", "torch", "torchvision")},
+        **{name: version(name) for name in ("av", "numpy", "torch")},
     }
 
 

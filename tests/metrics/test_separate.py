@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from avblocks.data.scenes import SceneSpec, render
-from avblocks.metrics import BSSEval, bss_eval, join_scores, separation_scores
+from avblocks.metrics import BSSEval, bss_eval, join_scores, separation_scores, si_sdr
 
 # Its only version with the module that is the field's oracle says that the next has it no more.
 oracle = pytest.mark.filterwarnings("ignore:mir_eval.separation:FutureWarning")
@@ -103,6 +103,14 @@ def test_loudness_does_not_matter(factor: float) -> None:
     ours = bss_eval(estimates, sources=sources, taps=8)
     theirs = bss_eval(factor * estimates, sources=factor**2 * sources, taps=8)
     assert_close(stacked(ours), stacked(theirs), rtol=0, atol=1e-6)
+
+
+@given(st.integers(1, 3), st.integers(1, 50))
+def test_si_sdr_is_that_of_torchmetrics_to_the_bit(b: int, s: int) -> None:
+    sources, noise = torch.randn(2, b, 2, s, dtype=torch.float64)
+    for estimates in (sources + 0.1 * noise, noise, sources, 0 * noise):
+        found = si_sdr(estimates, sources=sources)
+        assert torch.equal(found, scale_invariant_signal_distortion_ratio(estimates, sources))
 
 
 def example(b: int = 3, s: int = 2000) -> tuple[Tensor, Tensor, Tensor]:
