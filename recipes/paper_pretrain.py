@@ -119,10 +119,10 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
     lr = peak_lr(config, samples=len(train))
     groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)
     optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=fused(config.run))
-
     schedule = partial(group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
 
-    with open_training(config, train=train, test=test) as (run, skipped):
+    own = "python -m recipes.paper_pretrain folder --data.root DIR (your own videos)"
+    with open_training(config, train=train, test=test, following=own) as (run, skipped):
 
         def probe() -> dict[str, float]:
             scorer = ProbeScorer(model, multilabel=data.multilabel)
@@ -148,8 +148,6 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
                     figure = panel(reconstruction_examples(model, batch))
                 save_figure(figure, config.run.folder / "reconstruction.png")
             print(f"figures: {config.run.folder}/loss.png {config.run.folder}/reconstruction.png")
-        if run.first and run.finished:
-            print("next: python -m recipes.paper_pretrain folder --data.root DIR (your own videos)")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from recipes.engine import OpenRun, open_run
 
 @contextmanager
 def open_training(
-    config: TrainConfig, *, train: ClipSet, test: ClipSet | None
+    config: TrainConfig, *, train: ClipSet, test: ClipSet | None, following: str = ""
 ) -> Iterator[tuple[OpenRun, SkippedFiles]]:
     """Open a recipe's run folder; in the end, print what was skipped and how to resume.
 
@@ -21,6 +21,7 @@ def open_training(
         config: The recipe's settings.
         train: The clips to train on.
         test: The clips to test on, if there are any.
+        following: The command to suggest once the run is finished.
 
     Yields:
         The run, and the list of skipped files, to be called with each batch.
@@ -35,5 +36,5 @@ def open_training(
         yield run, skipped
         if run.first:
             print(skipped.summary())
-            if not run.finished:
-                print(f"next: {resume_command()}")
+            if command := following if run.finished else resume_command():
+                print(f"next: {command}")

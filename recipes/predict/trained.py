@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from avblocks.checkpoint import saves
-from avblocks.checkpoint.folder import is_ours
+from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import AVBatch, ClipFormat
 from avblocks.tasks import Task, load_task
 from recipes.common.runs import RECIPES, REMEDY, read_run_config, rebuild_task
@@ -50,7 +50,7 @@ def load_trained(path: Path) -> TrainedModel:
         ValueError: If it is not of a recipe with a head, is damaged, or does not fit its own
             configuration; no weight is left at its initialization.
     """
-    trained = _load_exported(path) if path.is_dir() and is_ours(path) else _load_run(path)
+    trained = _load_exported(path) if (path / WEIGHTS).is_file() else _load_run(path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trained.model.to(device).eval().requires_grad_(False)
     return trained

@@ -118,15 +118,19 @@ def test_resume_is_exact(root: Path, tmp_path: Path) -> None:
 
 
 def test_masks_follow_the_sample_and_not_the_batch(root: Path, tmp_path: Path) -> None:
-    from avblocks.data import collate
-    from avblocks.tasks.pretrain import Pretraining
+    from avblocks import RandomMask
+    from avblocks.data import FrontEnd, collate
+    from avblocks.tasks import Pretraining
     from recipes.common.data import train_set
     from recipes.common.loaders import dataset
     from recipes.common.model import build_autoencoder
 
     wanted = config(VGGSOUND, root, tmp_path)
     model = Pretraining(
-        build_autoencoder(TINY, wanted.data), data=wanted.data, image_mask=0.5, audio_mask=0.5
+        build_autoencoder(TINY, wanted.data),
+        front_end=FrontEnd(wanted.data.format),
+        image_mask=RandomMask(0.5),
+        audio_mask=RandomMask(0.5),
     )
     samples = dataset(train_set(wanted.data), wanted.data, train=True, seed=0)
     one, two = samples[0, 3], samples[0, 5]
