@@ -31,11 +31,11 @@ from avblocks.tasks.classify import TESTED
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader, train_loader
-from recipes.common.model import SMALL, Model, seeded_encoder
+from recipes.common.model import SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import brief, write_classes
 from recipes.common.settings import ClassifyConfig, FineTuneConfig
-from recipes.common.start import start_encoder
+from recipes.common.start import seeded_encoder, start_encoder
 from recipes.common.train import open_training
 from recipes.engine import Run
 
@@ -108,9 +108,7 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Classification:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(
-        config.model, config.data, seed=config.run.seed, drop_path=config.drop_path
-    )
+    encoder = seeded_encoder(config)
     head = classifier(
         config.model.dim,
         num_classes=len(classes),

@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd, mismatched_pairs
-from avblocks.data.scenes import scene_mismatched
+from avblocks.data import FrontEnd
 from avblocks.heads import Localizer
 from avblocks.tasks import (
     Localization,
@@ -35,12 +34,12 @@ from avblocks.tasks import (
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import test_loader, train_loader
-from recipes.common.model import SMALL, seeded_encoder
+from recipes.common.loaders import mismatched_loader, train_loader
+from recipes.common.model import SMALL
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
 from recipes.common.settings import FineTuneConfig
-from recipes.common.start import start_encoder
+from recipes.common.start import seeded_encoder, start_encoder
 from recipes.common.train import open_training
 
 
@@ -93,9 +92,7 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Localization:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(
-        config.model, config.data, seed=config.run.seed, drop_path=config.drop_path
-    )
+    encoder = seeded_encoder(config)
     head = Localizer(config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen)
     return Localization(
         encoder,
@@ -114,8 +111,7 @@ def main(config: Config) -> None:
         raise ValueError("--batch must be at least 2: clips are told from others of their batch")
     data, rule = config.data, "flickr" if config.data.name == "flickr" else "vggss"
     train, test = train_test_sets(data, needs="boxes")
-    unlike = scene_mismatched(test) if data.name == "scene_boxes" else None
-    loader = partial(test_loader, test, data, whole=True, groups=mismatched_pairs(test, unlike))
+    loader = partial(mismatched_loader, test, data)
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)

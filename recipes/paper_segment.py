@@ -21,8 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd, mismatched_pairs
-from avblocks.data.scenes import scene_mismatched
+from avblocks.data import FrontEnd
 from avblocks.heads import segmenter
 from avblocks.tasks import (
     Scores,
@@ -36,12 +35,12 @@ from avblocks.tasks import (
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import test_loader, train_loader
-from recipes.common.model import SMALL, seeded_encoder
+from recipes.common.loaders import mismatched_loader, train_loader
+from recipes.common.model import SMALL
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
 from recipes.common.settings import FineTuneConfig
-from recipes.common.start import start_encoder
+from recipes.common.start import seeded_encoder, start_encoder
 from recipes.common.train import open_training
 
 
@@ -88,9 +87,7 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(
-        config.model, config.data, seed=config.run.seed, drop_path=config.drop_path
-    )
+    encoder = seeded_encoder(config)
     head = segmenter(
         config.model.dim,
         num_classes=len(classes) if config.semantic else 1,
@@ -104,15 +101,12 @@ def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
 
 def main(config: Config) -> None:
     """Train encoder and head; leave scores with each audio, and figures."""
-    config.check()
+    config.check(compiles=False)
     data = config.data
     if config.semantic and data.name in ("avsbench_s4", "avsbench_ms3"):
         raise ValueError(f"the masks of {data.name} are binary: leave --semantic out")
-    if config.run.compile:
-        raise ValueError("this task reads every layer by itself: leave --run.compile out")
     train, test = train_test_sets(data, needs="masks")
-    unlike = scene_mismatched(test) if data.name == "scene_masks" else None
-    loader = partial(test_loader, test, data, whole=True, groups=mismatched_pairs(test, unlike))
+    loader = partial(mismatched_loader, test, data)
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)

@@ -40,11 +40,11 @@ from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader, train_loader
 from recipes.common.mixtures import mixtures
-from recipes.common.model import SMALL, Model, seeded_encoder
+from recipes.common.model import SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
 from recipes.common.settings import FineTuneConfig
-from recipes.common.start import start_encoder
+from recipes.common.start import seeded_encoder, start_encoder
 from recipes.common.train import open_training
 
 
@@ -95,9 +95,7 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Separation:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(
-        config.model, config.data, seed=config.run.seed, drop_path=config.drop_path
-    )
+    encoder = seeded_encoder(config)
     head = separator(config.model.dim, patch=config.model.patch, num_layers=config.model.depth)
     return Separation(
         encoder,
@@ -110,9 +108,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
 
 def main(config: Config) -> None:
     """Train encoder and head; leave scores, spectrograms and audio files."""
-    config.check()
-    if config.run.compile:
-        raise ValueError("this task reads every layer by itself: leave --run.compile out")
+    config.check(compiles=False)
     data, seed = config.data, config.run.seed
     train, test = train_test_sets(data, needs="sources")
     groups, fixed = mixtures(data, train, test, sources=config.sources, seed=seed)

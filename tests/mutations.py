@@ -385,7 +385,7 @@ TABLE = (
         "export-rate",
         'rate = facts["config"].get("drop_path", 0.0)',
         "rate = 0.0",
-        "recipes/test_export.py::test_the_encoder_of_a_run",
+        "recipes/test_export.py",
     ),
     row(
         "worker-errors",

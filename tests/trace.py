@@ -4,9 +4,11 @@
 and prints the files that one training batch and the final test enter, their moves (calls from one
 file into another), the functions between `main` and the metric, and the files loaded in all. It
 needs the recipe's `main(config)`, the calls of the model's `forward` and the optimizer's steps.
+With `TRACE_FILES=1` it lists the files too.
 """
 
 import argparse
+import os
 import pickle
 import subprocess
 import sys
@@ -153,7 +155,12 @@ def run_pickled(path: Path) -> None:
     torch.set_num_threads(1)
     name, pickled = pickle.loads(path.read_bytes())
     recipe = import_module(name)
-    print(*report(traced(recipe.main, pickle.loads(pickled))), sep="\n")
+    tracer = traced(recipe.main, pickle.loads(pickled))
+    print(*report(tracer), sep="\n")
+    if os.environ.get("TRACE_FILES"):
+        middle = sorted(tracer.batches[1:], key=lambda span: span.moves)[len(tracer.batches) // 2]
+        print("in a training batch:", *sorted(middle.files), sep="\n    ")
+        print("in the final test:", *sorted(tracer.test.files), sep="\n    ")
 
 
 def main() -> None:

@@ -16,10 +16,12 @@ from avblocks.data import (
     KeyedBatches,
     MixtureDataset,
     collate,
+    mismatched_pairs,
     read_clip,
 )
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
+from avblocks.data.scenes import scene_mismatched
 from avblocks.distributed import rank_and_world
 from recipes.common.data import Data, open_shards
 
@@ -59,6 +61,13 @@ def test_loader(
     samples, (rank, world) = _grouped(clipwise, groups), rank_and_world()
     keys = [(0, index) for index in range(rank, len(samples), world)]
     return _loader(samples, [keys[i : i + batch] for i in range(0, len(keys), batch)], data)
+
+
+def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch]:
+    """Make the loader of each clip and one that does not match it, in pairs of whole images."""
+    unlike = scene_mismatched(clips) if data.name.startswith("scene") else None
+    pairs = mismatched_pairs(clips, unlike)
+    return test_loader(clips, data, batch=batch, whole=True, groups=pairs)
 
 
 def dataset(

@@ -14,7 +14,7 @@ from recipes.common.sets import scenes_root
 def mixtures(
     data: Data, train: ClipSet, test: ClipSet, *, sources: int, seed: int
 ) -> tuple[RandomGroups, FixedGroups]:
-    """Choose the clips to mix: at random in training; in tests the published pairs if there are any.
+    """Choose the clips to mix: at random to train; to test, published pairs if there are any.
 
     Args:
         data: The data set.
@@ -37,6 +37,6 @@ def mixtures(
         print(listed.report(), flush=True)
         return random(train), paired(test, listed)
     groups = (replace(random(test), seed=0)(0, index) for index in range(len(test)))
-    # A clip that fits no other is replaced by the next one, which opens a mixture of its own anyway.
+    # A clip that fits no other is replaced by the next one, which opens a mixture itself.
     fixed = tuple(group for index, group in enumerate(groups) if group[0] == index)
     return random(train), FixedGroups(fixed)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from avblocks import AVMAE, AVEncoder, av_mae, av_vit
-from avblocks.seed import seed_all
 from recipes.common.data import Data
 
 
@@ -123,11 +122,3 @@ def build_autoencoder(model: Model, data: Data) -> AVMAE:
     for decoder in (mae.image_decoder, mae.audio_decoder):
         decoder.checkpointing = model.checkpointing
     return mae
-
-
-def seeded_encoder(model: Model, data: Data, *, seed: int, drop_path: float = 0.0) -> AVEncoder:
-    """Build the encoder from the run's seed, and leave random states for the head."""
-    seed_all(seed, "weights")
-    encoder = build_encoder(model, data, drop_path=drop_path)
-    seed_all(seed, "head")
-    return encoder

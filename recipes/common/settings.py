@@ -38,16 +38,22 @@ class TrainConfig:
     evaluate_every: int = 10
     """Epochs between evaluations on the test clips."""
 
-    def check(self) -> None:
-        """Check that the numbers fit together, in the user's own words.
+    def check(self, *, compiles: bool = True) -> None:
+        """Check that the settings fit together, in the user's own words.
+
+        Args:
+            compiles: Whether the task calls the encoder as a whole, so that it can be compiled.
 
         Raises:
             ValueError: If they do not.
         """
+        if self.run.compile and not compiles:
+            raise ValueError("this task reads every layer by itself: leave --run.compile out")
         if not 0 <= self.warmup < self.epochs:
             raise ValueError(f"--warmup {self.warmup} must be less than --epochs {self.epochs}")
-        if self.evaluate_every < 1 or self.batch < 1:
-            raise ValueError("--batch and --evaluate-every must be at least 1")
+        for name in ("batch", "evaluate_every", "windows"):
+            if getattr(self, name, 1) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
         check_sizes(self.model, self.data)
 
 
@@ -71,16 +77,6 @@ class ClassifyConfig(TaskConfig):
 
     windows: int = 1
     """Windows of a test clip, evenly spread, whose logits are averaged."""
-
-    def check(self) -> None:
-        """Check that the numbers fit together.
-
-        Raises:
-            ValueError: If they do not.
-        """
-        if self.windows < 1:
-            raise ValueError("--windows must be at least 1")
-        super().check()
 
 
 @dataclass(frozen=True, kw_only=True)

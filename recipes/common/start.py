@@ -20,9 +20,20 @@ from avblocks.checkpoint import (
 from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.arguments import build_on_meta
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
+from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
-from recipes.common.model import Model
+from recipes.common.model import Model, build_encoder
+from recipes.common.settings import TrainConfig
 from recipes.engine.folder import checkpoints
+
+
+def seeded_encoder(config: TrainConfig) -> AVEncoder:
+    """Build the encoder from the run's seed, and leave random states for the head."""
+    seed_all(config.run.seed, "weights")
+    drop_path = getattr(config, "drop_path", 0.0)
+    encoder = build_encoder(config.model, config.data, drop_path=drop_path)
+    seed_all(config.run.seed, "head")
+    return encoder
 
 
 def start_encoder(

@@ -73,6 +73,7 @@ def test_the_head_and_the_task_go_along(
     export("--checkpoint", run(name), "--out", tmp_path / "out", "--encoder-only")
     found = from_pretrained(tmp_path / "out")
     assert found.head is None and found.front_end is not None and not found.task
+    assert found.encoder.image.blocks[0].drop_path.rate == (0.1 if name == "finetune" else 0.0)
     assert "load_task" not in (tmp_path / "out" / "README.md").read_text()
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ from recipes.engine.folder import recipe_of
 from recipes.predict.__main__ import cli, hop_of
 from recipes.predict.figures import class_lines
 from recipes.predict.results import write_results
-from recipes.predict.trained import infer, is_exported, load_all, load_trained
+from recipes.predict.trained import infer, load_trained
 
 SECONDS, SIDES = 1.3, (48, 84)
 
@@ -256,21 +256,6 @@ def test_what_a_run_says_of_itself_must_fit(
     file.write_text("{")
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         load_trained(folder)
-
-
-def test_an_exported_folder_needs_no_recipe(
-    run: Callable[[str], TrainedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert not is_exported(run("probe").folder) and not is_exported(tmp_path)
-    (tmp_path / "config.json").write_text('{"format": "avblocks"}')
-    trained = load_trained(run("probe").folder)
-    module = ModuleType("avblocks.tasks.load")
-    loaded = SimpleNamespace(task=trained.model, classes=["a", "b"], format=trained.format)
-    monkeypatch.setattr(module, "load_task", lambda folder: loaded, raising=False)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    (exported,) = load_all([tmp_path])
-    assert exported.model is trained.model and exported.format == DATA.format
-    assert (exported.classes, exported.path) == (("a", "b"), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["probe", "separate"])
