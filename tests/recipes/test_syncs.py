@@ -21,7 +21,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import AdamW
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from avblocks.data import AVBatch
+from avblocks import RandomMask
+from avblocks.data import AVBatch, FrontEnd
 from avblocks.heads import classifier
 from avblocks.tasks.classify import Classification
 from avblocks.tasks.pretrain import Pretraining
@@ -71,14 +72,19 @@ def batch() -> AVBatch:
 
 
 def pretraining() -> nn.Module:
-    return Pretraining(build_autoencoder(TINY, DATA), data=DATA, image_mask=0.75, audio_mask=0.8)
+    return Pretraining(
+        build_autoencoder(TINY, DATA),
+        front_end=FrontEnd(DATA.format),
+        image_mask=RandomMask(0.75),
+        audio_mask=RandomMask(0.8),
+    )
 
 
 def classification() -> nn.Module:
     return Classification(
         build_encoder(TINY, DATA, drop_path=0.5),
         classifier(TINY.dim, num_classes=5, batch_norm=False),
-        data=DATA,
+        front_end=FrontEnd(DATA.format),
         frozen=False,
         mixup=1.0,
         smoothing=0.1,
