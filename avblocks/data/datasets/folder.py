@@ -24,11 +24,7 @@ def folder(root: str | Path, *, classes: bool = False) -> ClipSet:
     names = tuple(sorted({_class(root, name) for name in paths})) if classes else ()
     number = {name: index for index, name in enumerate(names)}
     items = tuple(
-        Item(
-            id=name.as_posix(),
-            path=path,
-            labels=(number[name.parts[0]],) if classes else (),
-        )
+        Item(id=name.as_posix(), path=path, labels=(number[name.parts[0]],) if classes else ())
         for name, path in paths.items()
     )
     return ClipSet(name=f"folder {root}", items=items, classes=names)
