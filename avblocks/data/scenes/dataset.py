@@ -1,8 +1,8 @@
 """Scenes: small audio-visual clips made here, so that everything runs without any download.
 
-Coloured shapes move over a textured background. What sounds moves in time with its sound; so do
-the silent objects, in time with a sound that nobody hears. ``_scene_cast`` says why it takes both
-ear and eye to tell the class.
+Colored shapes move over a textured background. Sounding objects move in time with their audio;
+silent objects, in time with audio that is not heard. ``classes`` says why it takes both image and
+audio to tell the class.
 """
 
 import json

@@ -41,21 +41,20 @@ class SceneCasts:
 
 
 def scene_casts(root: str | Path, clips: ClipSet) -> SceneCasts:
-    """Read who sounds and who is seen in scenes; `RandomGroups` takes it as ``fits``.
+    """Read who sounds and who is seen in scenes; `RandomGroups` takes the result as ``fits``.
 
     Args:
-        root: The folder that ``scenes`` was given.
-        clips: What it returned.
+        root: The folder of the scenes.
+        clips: What ``scenes`` returned.
 
     Raises:
         ValueError: If an annotation is missing.
     """
     root = Path(root)
     looks = [_looks(root, item) for item in clips.items]
-    return SceneCasts(
-        heard=tuple(frozenset(PARTS[label][0] for label in item.labels) for item in clips.items),
-        seen=tuple(Counter(t for look in some for t in TIMBRES_OF_LOOK[look]) for some in looks),
-    )
+    heard = tuple(frozenset(PARTS[label][0] for label in item.labels) for item in clips.items)
+    seen = tuple(Counter(t for look in some for t in TIMBRES_OF_LOOK[look]) for some in looks)
+    return SceneCasts(heard, seen)
 
 
 def _looks(root: Path, item: Item) -> list[int]:
@@ -72,11 +71,8 @@ def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
     or more may; easy partners are preferred. Scenes that fit no other are counted as missing.
 
     Args:
-        root: The folder that ``scenes`` was given.
-        clips: What it returned for the test split.
-
-    Returns:
-        One pair for each scene that has any, which comes first in it.
+        root: The folder of the scenes.
+        clips: What ``scenes`` returned for the test split.
 
     Raises:
         ValueError: If an annotation is missing.
