@@ -23,10 +23,6 @@ _SKIPPING = frozenset({"h264", "hevc", "mpeg4"})
 def decode_frame(media: Media, *, time: float) -> Picture:
     """Decode the picture that is shown at a time; the first or last one outside the video.
 
-    Args:
-        media: The file.
-        time: When.
-
     Returns:
         RGB, turned as the file says.
 
@@ -50,12 +46,7 @@ def decode_frame(media: Media, *, time: float) -> Picture:
 def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
     """Decode the pictures shown at rising times in one pass, where ``decode_frame`` seeks for each.
 
-    Args:
-        media: The file, just opened.
-        times: When.
-
-    Yields:
-        RGB, turned as the file says.
+    The file must be just opened. Pictures are RGB, turned as the file says.
 
     Raises:
         ClipError: If there is no picture.
@@ -121,10 +112,7 @@ def _last(frames: list[av.VideoFrame], stamp: int) -> av.VideoFrame | None:
 
 
 def _shown(media: Media, *, time: float, first: bool) -> av.VideoFrame | None:
-    """Decode forward to the last picture that starts by a time; if there is none, the first one.
-
-    That one only if asked for.
-    """
+    """Decode forward to the last picture that starts by a time, or, on demand, to the first one."""
     shown, stamp = None, 0.0
     media.video.codec_context.skip_frame = "DEFAULT"
     for frame in pictures(media):

@@ -51,15 +51,7 @@ class ShardSettings:
 
 
 def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) -> list[bytes]:
-    """Decode a whole clip and encode what a shard keeps of it.
-
-    Args:
-        item: The clip.
-        classes: Names of all classes.
-        settings: What to keep.
-
-    Returns:
-        The members' bytes: notes, sound, pictures.
+    """Decode a whole clip and encode what a shard keeps of it: notes, sound, pictures.
 
     Raises:
         ClipError: If the file cannot be used, or is longer than ten minutes.
@@ -67,10 +59,8 @@ def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) 
     with open_media(item.path) as media:
         start, end = extent(media)
         if end - start > _MAX_SECONDS:
-            reason = (
-                f"{end - start:.0f} s long, over the {_MAX_SECONDS:.0f} s allowed: cut it first"
-            )
-            raise ClipError(item.path, reason)
+            limit = f"over the {_MAX_SECONDS:.0f} s allowed: cut it first"
+            raise ClipError(item.path, f"{end - start:.0f} s long, {limit}")
         seconds = end - start if end > start else _MAX_SECONDS  # where the file does not say
         sound = decode_audio(media, start=start, seconds=seconds, rate=settings.rate)
     # By the file's own account, as `read_clip` goes by, unless there is less.
