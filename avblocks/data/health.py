@@ -29,14 +29,12 @@ class ClipHealth:
     """What is known of a file once all of it was decoded; ``None`` where it is not, or has no such.
 
     Attributes:
-        path: The file.
-        reason: Why it cannot be used; empty if it can.
+        reason: Why the file cannot be used; empty if it can.
         video_seconds: Duration of the pictures; by the file's own account if over ``LONGEST``.
         audio_seconds: Duration of the sound, likewise.
         frame_rate: Pictures a second.
         sample_rate: Samples a second.
-        width: Of the pictures, pixels, before they are turned as the file says.
-        height: Likewise.
+        width: Of the pictures, pixels, before they are turned as the file says; so is ``height``.
         silent: Whether no sample reaches ``SILENCE``.
         still: Whether the pictures, one a second of them, stay the same within ``STILLNESS``.
         sha256: Of the file's bytes: equal for exact duplicates.
@@ -60,9 +58,6 @@ def check_file(path: str | Path) -> ClipHealth:
 
     Args:
         path: A wav, flac, jpg or png file by its name, or else an mp4, mov, mkv, webm or avi file.
-
-    Returns:
-        What was found.
     """
     health = ClipHealth(path=str(path))
     try:

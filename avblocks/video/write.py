@@ -25,16 +25,12 @@ _SHORT_SIDE = 480  # pixels, at most
 
 
 def video_size(path: str | Path) -> Size:
-    """Return the size at which a video is drawn: upright, even sides, the short one at most 480.
+    """Return the height and width at which a video is drawn, in pixels.
 
-    Args:
-        path: The video.
-
-    Returns:
-        Height and width, pixels.
+    They are upright and even, the short side at most 480.
 
     Raises:
-        ClipError: If it cannot be decoded.
+        ClipError: If the video cannot be decoded.
     """
     with open_media(str(path)) as media:
         frame = next(pictures(media), None)

@@ -17,7 +17,7 @@ def subset(clips: ClipSet, table: str | Path) -> ClipSet:
         table: The csv, without header; further columns are not read.
 
     Returns:
-        The clips in the order of the csv; what it lists and the data set has not is missing.
+        The clips in the order of the csv; ids that the data set does not have are missing.
 
     Raises:
         ValueError: If the csv is missing or wrong.

@@ -7,8 +7,10 @@ from math import inf
 
 import av
 import numpy as np
+import torch
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
+from torch import Tensor
 
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.media import NOT_ENOUGH, Media
@@ -71,6 +73,11 @@ def rgb(frame: av.VideoFrame) -> Picture:
     # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
     picture = VideoReformatter().reformat(frame, format="rgb24", threads=1)
     return np.rot90(picture.to_ndarray(), round(frame.rotation / 90))
+
+
+def to_tensor(picture: Picture) -> UInt8[Tensor, "3 height width"]:
+    """Copy a picture to a tensor with channels first."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 def _picked(media: Media, *, time: float) -> av.VideoFrame | None:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import av
-import numpy as np
 import torch
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
@@ -13,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from avblocks.data.clip import ClipError
-from avblocks.data.decode.frames import rgb
+from avblocks.data.decode.frames import rgb, to_tensor
 from avblocks.data.decode.media import MAX_PIXELS, file_size
 
 _MAX_SIDE = 16_384
@@ -31,7 +30,7 @@ def decode_picture(path: str) -> UInt8[Tensor, "3 height width"]:
     Raises:
         ClipError: If it is missing, empty, neither jpg nor png, damaged or too large.
     """
-    return torch.from_numpy(np.ascontiguousarray(rgb(_decode(path)).transpose(2, 0, 1)))
+    return to_tensor(rgb(_decode(path)))
 
 
 def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import decode_audio, extent
-from avblocks.data.decode.frames import Picture, decode_frames
+from avblocks.data.decode.frames import Picture, decode_frames, to_tensor
 from avblocks.data.decode.media import open_media
 from avblocks.data.resize import resize_short
 from avblocks.data.shards.flac import encode_flac
@@ -99,6 +98,6 @@ def picture_times(duration: float, *, fps: float) -> tuple[float, ...]:
 def _jpeg(picture: Picture, *, settings: ShardSettings) -> bytes:
     """Shrink a picture to its short side and encode it."""
     if min(picture.shape[:2]) > settings.side:
-        image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-        picture = resize_short(image, side=settings.side).permute(1, 2, 0).numpy()
+        small = resize_short(to_tensor(picture), side=settings.side)
+        picture = small.permute(1, 2, 0).numpy()
     return encode_jpeg(np.ascontiguousarray(picture), quality=settings.quality)

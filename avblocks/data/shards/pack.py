@@ -23,8 +23,8 @@ from avblocks.files import replacing, sha256, sync
 class SplitWriter:
     """Writes the shards of a split that are not there yet.
 
-    ``skipped`` collects the files of all splits that cannot be used; at the first of them, or
-    beyond the share ``max_skipped``, the work stops.
+    ``skipped`` collects the files of all splits that cannot be used. With ``on_error`` "raise" the
+    work stops at the first of them, else beyond the share ``max_skipped``.
     """
 
     def __init__(
