@@ -25,11 +25,7 @@ Box = Float[Tensor, "4"]
 
 
 def random_part(
-    image: Image,
-    *,
-    size: int,
-    scale: tuple[float, float] = (0.5, 1.0),
-    generator: torch.Generator,
+    image: Image, *, size: int, scale: tuple[float, float] = (0.5, 1.0), generator: torch.Generator
 ) -> tuple[UInt8[Tensor, "3 h w"], Box]:
     """Draw a random part of a picture, as torchvision's ``RandomResizedCrop`` does.
 
@@ -74,12 +70,7 @@ def _draw_box(
 def middle_part(
     image: Image, *, size: int, ratio: float = 0.875
 ) -> tuple[UInt8[Tensor, "3 h w"], Box]:
-    """Resize an image for evaluation, and say where its middle is.
-
-    Args:
-        image: The image.
-        size: Side of the middle, pixels.
-        ratio: Share of the short side that stays.
+    """Resize an image for evaluation, and say where its middle, ``size`` pixels a side, is.
 
     Returns:
         The image, its short side ``size / ratio``, and left, top, right, bottom of the middle.
@@ -129,10 +120,7 @@ def crop_images(
     Rows and columns are weighted apart, by the triangle filter of torchvision's resize; a part that
     already has the size is copied exactly.
 
-    Args:
-        image: Images or masks.
-        box: Left, top, right, bottom of each part, pixels.
-        size: Side of the square, pixels.
+    Boxes are left, top, right, bottom of each part; they and ``size`` are in pixels.
 
     >>> image = torch.arange(16).view(1, 1, 4, 4)
     >>> crop_images(image, torch.tensor([[1.0, 2.0, 3.0, 4.0]]), size=2)

@@ -21,10 +21,6 @@ class MixtureDataset(Dataset[AVBatch]):
 
     Each clip is read as ``ClipDataset`` reads it. Where that skips a file, training goes on with
     the clip that stands in, and evaluation leaves out the whole mixture.
-
-    Args:
-        clips: The clips.
-        groups: Which of them are mixed.
     """
 
     def __init__(self, clips: ClipDataset, groups: Groups) -> None:

@@ -74,9 +74,5 @@ def _window(media: Media, *, seconds: float, rate: int, place: float, frame: flo
     time = frame * min(seconds, max(end - start, 0))
     image = decode_frame(media, time=start + time)
     return AVClip(
-        image=to_tensor(image),
-        audio=torch.from_numpy(audio),
-        rate=rate,
-        path=media.path,
-        time=time,
+        image=to_tensor(image), audio=torch.from_numpy(audio), rate=rate, path=media.path, time=time
     )

@@ -7,14 +7,10 @@ from avblocks.data.datasets.disk import media_files
 
 
 def folder(root: str | Path, *, classes: bool = False) -> ClipSet:
-    """List the video files under a folder, at any depth, in sorted order.
+    """List the video files under a folder, at any depth, sorted; ids are their paths in it.
 
-    Args:
-        root: The folder.
-        classes: Whether each folder directly in ``root`` is a class; otherwise there are no labels.
-
-    Returns:
-        The clips; their ids are their paths below ``root``. Classes are in alphabetical order.
+    With ``classes`` each folder directly in ``root`` is a class, in alphabetical order; otherwise
+    there are no labels.
 
     Raises:
         ValueError: If the folder is missing or holds no video file, or a file has no class.

@@ -24,14 +24,9 @@ def music(
     """List one part of MUSIC.
 
     ``root`` holds the JSON file of the part as published, ``MUSIC_solo_videos.json`` for duets too,
-    and the videos anywhere below it: ``ID.mp4`` or ``ID_ssssss_eeeeee.mp4``; with ``pieces``,
-    ``ID_nnn_sssss.mp4``.
-
-    Args:
-        root: Folder of the annotation and the videos.
-        part: Solos or duets of MUSIC, or solos of MUSIC-21.
-        pieces: A csv of ``ID_nnn_sssss`` lines as ``music_duet_test.csv``: these pieces of videos
-            are the clips instead of whole videos.
+    and the videos anywhere below it: ``ID.mp4`` or ``ID_ssssss_eeeeee.mp4``. With ``pieces``, a csv
+    of ``ID_nnn_sssss`` lines as ``music_duet_test.csv``, the clips are these pieces of videos,
+    ``ID_nnn_sssss.mp4``. "solo21" are the solos of MUSIC-21.
 
     Returns:
         The clips in the order of the file; classes are the instruments of the solos, in

@@ -44,14 +44,9 @@ class PairSet:
 
 
 def pairs(clips: ClipSet, table: str | Path) -> PairSet:
-    """Pair clips as a csv of ``source_1, source_2, class_1, class_2, sep_type`` says.
+    """Pair clips as a csv of ``source_1, source_2, class_1, class_2, sep_type`` says, in its order.
 
-    Args:
-        clips: The data set that the sources are ids of.
-        table: The csv, with a header.
-
-    Returns:
-        The pairs in the order of the csv.
+    The csv has a header; its sources are ids of the data set ``clips``.
 
     Raises:
         ValueError: If the csv is missing or wrong, or gives a clip another class than the set does.

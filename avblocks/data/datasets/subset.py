@@ -7,17 +7,10 @@ from avblocks.data.datasets.disk import read_ids
 
 
 def subset(clips: ClipSet, table: str | Path) -> ClipSet:
-    """Keep the clips that a csv lists by id in its first column.
+    """Keep the clips that a csv without header lists by id in its first column, in its order.
 
-    VGG-SS has such lists for heard and unheard classes; with ``per_frame`` it gives the frames that
-    ``avsbench_val.csv`` lists.
-
-    Args:
-        clips: The data set.
-        table: The csv, without header; further columns are not read.
-
-    Returns:
-        The clips in the order of the csv; ids that the data set does not have are missing.
+    Ids that the data set does not have are missing. VGG-SS has such lists for heard and unheard
+    classes; with ``per_frame`` it gives the frames that ``avsbench_val.csv`` lists.
 
     Raises:
         ValueError: If the csv is missing or wrong.

@@ -39,10 +39,6 @@ def scenes_as_vggss(root: str | Path) -> Path:
 def scenes_as_flickr(root: str | Path, *, workers: int = 2) -> Path:
     """Write the test scenes in the layout of Flickr-SoundNet, below ``flickr`` beside them.
 
-    Args:
-        root: The folder of the scenes.
-        workers: Threads that render.
-
     Returns:
         The folder to give to ``flickr_soundnet``.
 

@@ -70,11 +70,6 @@ def scenes_as_avsbench(
     S4 gets the solos, and MS3 trains on the duets; the even test scenes are for the test, the odd
     ones for validation. There is a picture for each whole second of a scene.
 
-    Args:
-        root: The folder of the scenes.
-        part: Which part.
-        workers: Threads that render.
-
     Returns:
         The folder to give to ``avsbench_s4``, ``avsbench_ms3`` or ``avsbench_avss``.
 

@@ -32,7 +32,7 @@ def scenes(
     spec: SceneSpec | None = None,
     workers: int = 2,
 ) -> ClipSet:
-    """Make the scenes that are not on disk yet, and list them.
+    """Make the scenes that are not on disk yet, and list them as ``vggsound`` does.
 
     ``root`` gets ``vggsound.csv``, ``clips/CLASS/ID_ssssss_eeeeee.mp4`` and, by id,
     ``annotations/ID.json`` (classes, silent objects, boxes per frame), ``masks/ID.npz`` (``bits``:
@@ -45,9 +45,6 @@ def scenes(
         num_clips: How many; 240 for training and 120 for testing if not given.
         spec: Settings; the defaults if none are given.
         workers: Threads that render.
-
-    Returns:
-        The clips, as ``vggsound`` reads them.
 
     Raises:
         ValueError: If the folder holds scenes of other settings, or other files.

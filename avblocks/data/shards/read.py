@@ -150,14 +150,7 @@ def _reading(tar: str, path: str) -> Iterator[int]:
 
 
 def _sound(
-    handle: int,
-    name: str,
-    span: tuple[int, int],
-    *,
-    notes: Notes,
-    rate: int,
-    first: int,
-    last: int,
+    handle: int, name: str, span: tuple[int, int], *, notes: Notes, rate: int, first: int, last: int
 ) -> Float[Tensor, " s"]:
     """Decode the samples from ``first`` to ``last``, as far as there are any."""
     head = bytes(read_member(handle, name, span, first=HEAD))
