@@ -11,15 +11,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+# Fields of a batch that are tensors, if given.
+_TENSORS = ("image", "audio", "flip", "gain", "target", "crop", "mask")
+
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that could not be used.
-
-    Attributes:
-        path: The file.
-        reason: Why not.
-    """
+    """A file that could not be used, and the reason."""
 
     path: str
     reason: str
@@ -68,9 +66,7 @@ class AVBatch:
     def __getitem__(self, rows: SupportsIndex | slice | Sequence[int] | Tensor) -> "AVBatch":
         """Return a batch of selected clips: ``batch[:6]``, ``batch[0::2]``, ``batch[[2, 0]]``.
 
-        Args:
-            rows: A slice, an index (which gives a batch of one clip), a list of indices or a
-                boolean mask.
+        ``rows`` is a slice, an index (of a batch of one clip), a list of indices or a boolean mask.
 
         Raises:
             IndexError: If there is no such clip.
@@ -100,23 +96,14 @@ class AVBatch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "AVBatch":
         """Apply a function to each tensor, such as one that takes some rows of it."""
-        return replace(
-            self,
-            image=function(self.image),
-            audio=function(self.audio),
-            flip=function(self.flip),
-            gain=function(self.gain),
-            target=function(self.target),
-            crop=None if self.crop is None else function(self.crop),
-            mask=None if self.mask is None else function(self.mask),
-        )
+        tensors = {name: x for name in _TENSORS if (x := getattr(self, name)) is not None}
+        return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
 
 
 def collate(batches: Sequence[AVBatch]) -> AVBatch:
     """Join batches, of one clip or none each, in their order."""
-    sides = [
-        max(sides) for sides in zip(*(batch.image.shape[2:] for batch in batches), strict=True)
-    ]
+    sizes = (batch.image.shape[2:] for batch in batches)
+    sides = [max(lengths) for lengths in zip(*sizes, strict=True)]
     crops = [batch.crop for batch in batches if batch.crop is not None]
     masks = [_filled(batch.mask, *sides) for batch in batches if batch.mask is not None]
     return AVBatch(
@@ -135,11 +122,8 @@ def collate(batches: Sequence[AVBatch]) -> AVBatch:
     )
 
 
-def _collate(batches: Sequence[AVBatch], **_: Any) -> AVBatch:
-    return collate(batches)
-
-
-default_collate_fn_map[AVBatch] = _collate  # so that a plain `DataLoader` joins samples
+# So that a plain `DataLoader` joins samples.
+default_collate_fn_map[AVBatch] = lambda batches, **_: collate(batches)
 
 
 def _filled(

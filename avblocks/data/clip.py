@@ -7,12 +7,10 @@ from torch import Tensor
 
 
 class ClipError(ValueError):
-    """A file that cannot be used.
+    """A file that cannot be used, ``path``, and why not, ``reason``.
 
-    Attributes:
-        path: The file.
-        reason: What is wrong with it. Empty if the error comes through a ``DataLoader``'s worker:
-            torch raises it again with one argument, a text that ends in the original line.
+    The reason is empty if the error comes through a ``DataLoader``'s worker: torch raises it again
+    with one argument, a text that ends in the original line.
     """
 
     def __init__(self, path: str, reason: str = "") -> None:

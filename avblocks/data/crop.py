@@ -25,11 +25,7 @@ Box = Float[Tensor, "4"]
 
 
 def random_part(
-    image: Image,
-    *,
-    size: int,
-    scale: tuple[float, float] = (0.5, 1.0),
-    generator: torch.Generator,
+    image: Image, *, size: int, scale: tuple[float, float] = (0.5, 1.0), generator: torch.Generator
 ) -> tuple[UInt8[Tensor, "3 h w"], Box]:
     """Draw a random part of a picture, as torchvision's ``RandomResizedCrop`` does.
 
@@ -74,15 +70,10 @@ def _draw_box(
 def middle_part(
     image: Image, *, size: int, ratio: float = 0.875
 ) -> tuple[UInt8[Tensor, "3 h w"], Box]:
-    """Resize a picture for evaluation, and say where its middle is.
-
-    Args:
-        image: The picture.
-        size: Side of the middle, pixels.
-        ratio: Share of the short side that stays.
+    """Resize an image for evaluation, and say where its middle, ``size`` pixels a side, is.
 
     Returns:
-        The picture, its short side ``size / ratio``, and left, top, right, bottom of the middle.
+        The image, its short side ``size / ratio``, and left, top, right, bottom of the middle.
     """
     small = resize_short(_trimmed(image), side=round(size / ratio))
     top, left = (round((side - size) / 2) for side in small.shape[1:])
@@ -90,14 +81,10 @@ def middle_part(
 
 
 def whole_picture(image: Image, *, size: int) -> tuple[UInt8[Tensor, "3 {size} {size}"], Box]:
-    """Squeeze a whole picture into a square, for evaluation with boxes or masks.
-
-    Args:
-        image: The picture.
-        size: Side of the square, pixels.
+    """Squeeze a whole image into a square, for evaluation with boxes or masks.
 
     Returns:
-        The square, and its own left, top, right, bottom.
+        The square of ``size`` pixels a side, and its left, top, right, bottom.
     """
     sides = torch.tensor([0, 0, size, size], dtype=torch.float32)
     return resize(image, size=(size, size)), sides
@@ -106,11 +93,11 @@ def whole_picture(image: Image, *, size: int) -> tuple[UInt8[Tensor, "3 {size} {
 def mask_like(
     mask: UInt8[Tensor, "height width"], *, image: UInt8[Tensor, "3 h w"], whole: bool
 ) -> UInt8[Tensor, "h w"]:
-    """Resize a mask to what became of its picture, each pixel taking the nearest class.
+    """Resize a mask to what became of its image, each pixel taking the nearest class.
 
     Args:
-        mask: Of the picture as it was.
-        image: What a function above made of the picture.
+        mask: Of the image as it was.
+        image: What a function above made of the image.
         whole: Whether that was ``whole_picture``; the others leave out the ends of very long ones.
     """
     before = mask if whole else _trimmed(mask[None])[0]
@@ -128,15 +115,12 @@ def _trimmed(image: UInt8[Tensor, "c height width"]) -> UInt8[Tensor, "c h w"]:
 def crop_images(
     image: Shaped[Tensor, "b c height width"], box: Float[Tensor, "b 4"], *, size: int
 ) -> Float[Tensor, "b c {size} {size}"]:
-    """Cut a part out of each picture and resize it to a square, with antialiasing.
+    """Cut a part out of each image or mask and resize it to a square, with antialiasing.
 
     Rows and columns are weighted apart, by the triangle filter of torchvision's resize; a part that
     already has the size is copied exactly.
 
-    Args:
-        image: Pictures, or masks.
-        box: Left, top, right, bottom of each part, pixels.
-        size: Side of the square, pixels.
+    Boxes are left, top, right, bottom of each part; they and ``size`` are in pixels.
 
     >>> image = torch.arange(16).view(1, 1, 4, 4)
     >>> crop_images(image, torch.tensor([[1.0, 2.0, 3.0, 4.0]]), size=2)
@@ -153,12 +137,7 @@ def crop_images(
 def crop_masks(
     mask: UInt8[Tensor, "b height width"], box: Float[Tensor, "b 4"], *, size: int
 ) -> UInt8[Tensor, "b {size} {size}"]:
-    """Cut the same parts out of the pictures' masks, each pixel being that in its middle.
-
-    Args:
-        mask: Class numbers.
-        box: Left, top, right, bottom of each part, pixels.
-        size: Side of the square, pixels.
+    """Cut the same parts out of masks, each pixel being that in its middle; see ``crop_images``.
 
     >>> mask = torch.arange(16, dtype=torch.uint8).view(1, 4, 4)
     >>> crop_masks(mask, torch.tensor([[0.0, 0.0, 4.0, 4.0]]), size=2)

@@ -78,10 +78,8 @@ class ClipDataset(Dataset[AVBatch]):
         whole: bool = False,
     ) -> None:
         if not len(clips) or not 0 <= max_skipped <= 1:
-            raise ValueError(
-                "expected clips and max_skipped in [0, 1], got "
-                f"{len(clips)} clips of {clips.name} and {max_skipped}"
-            )
+            given = f"{len(clips)} clips of {clips.name} and {max_skipped}"
+            raise ValueError(f"expected clips and max_skipped in [0, 1], got {given}")
         if windows < 1 or (train and windows > 1):
             raise ValueError(f"expected windows >= 1, and 1 in training, got {windows}")
         self.clips = clips
@@ -110,10 +108,7 @@ class ClipDataset(Dataset[AVBatch]):
         return int(self._epoch)
 
     def __getitem__(self, key: SupportsIndex | tuple[int, int]) -> AVBatch:
-        """Read a sample.
-
-        Args:
-            key: Index of the sample, or its epoch and index.
+        """Read the sample of an index, or of an epoch and index.
 
         Returns:
             A batch of one clip, or of none if it was skipped in evaluation.
@@ -156,19 +151,18 @@ class ClipDataset(Dataset[AVBatch]):
     ) -> AVBatch:
         """Read the clip at a place with the randomness of an index."""
         generator = sample_generator(self.seed, epoch, index)
-        window, frame, flip, gain = self._window(index), 0.5, 0.0, 0.5
+        steps = self.windows - 1
+        window, frame, flip, gain = index % self.windows / steps if steps else 0.5, 0.5, 0.0, 0.5
         if self.train:
             window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
-        item = self.clips.items[place]
+        item, size = self.clips.items[place], self.format.size
         clip = self.read(
             item, seconds=self.format.seconds, rate=self.format.rate, place=window, frame=frame
         )
         if self.train:
-            image, crop = random_part(clip.image, size=self.format.size, generator=generator)
+            image, crop = random_part(clip.image, size=size, generator=generator)
         else:
-            image, crop = (whole_picture if self.whole else middle_part)(
-                clip.image, size=self.format.size
-            )
+            image, crop = (whole_picture if self.whole else middle_part)(clip.image, size=size)
         mask = clip.mask
         if mask is not None:
             mask = mask_like(mask, image=image, whole=self.whole)[None]
@@ -184,19 +178,16 @@ class ClipDataset(Dataset[AVBatch]):
             paths=(item.path,),
             skipped=skipped,
             crop=crop[None],
-            size=self.format.size,
+            size=size,
             mask=mask,
             boxes=(clip.boxes,),
         )
 
-    def _window(self, index: int) -> float:
-        """Give the place of an evaluation's window in its sound."""
-        return index % self.windows / (self.windows - 1) if self.windows > 1 else 0.5
-
     def _none(self, skipped: tuple[Skipped, ...]) -> AVBatch:
         """Give a batch of no clip."""
+        size = self.format.size
         return AVBatch(
-            image=torch.zeros(0, 3, self.format.size, self.format.size, dtype=torch.uint8),
+            image=torch.zeros(0, 3, size, size, dtype=torch.uint8),
             audio=torch.zeros(0, self.format.samples),
             flip=torch.zeros(0, dtype=torch.bool),
             gain=torch.zeros(0),
@@ -205,5 +196,5 @@ class ClipDataset(Dataset[AVBatch]):
             paths=(),
             skipped=skipped,
             crop=torch.zeros(0, 4),
-            size=self.format.size,
+            size=size,
         )

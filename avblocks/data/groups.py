@@ -83,11 +83,7 @@ class RandomGroups:
 
 @dataclass(frozen=True)
 class FixedGroups:
-    """A list of mixtures: to test.
-
-    Attributes:
-        places: Of the clips of each mixture, in their data set.
-    """
+    """A list of mixtures, ``places`` of their clips in the data set: to test."""
 
     places: tuple[tuple[int, ...], ...]
 
@@ -105,10 +101,6 @@ class FixedGroups:
 
 def paired(clips: ClipSet, pairs: PairSet) -> FixedGroups:
     """Find the clips of published pairs in their data set.
-
-    Args:
-        clips: The data set.
-        pairs: The pairs.
 
     Raises:
         ValueError: If there is no pair, or one has a clip that the data set has not.

@@ -1,10 +1,11 @@
 """Look a file through from its first byte to its last, and say what is wrong with it."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
 
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.disk import PICTURES, SOUNDS
@@ -13,6 +14,7 @@ from avblocks.data.decode.media import Media, Sound, open_media, open_sound
 from avblocks.data.decode.packets import packets, sounds
 from avblocks.data.decode.survey import STILLNESS as STILLNESS
 from avblocks.data.decode.survey import PassingPictures, PassingSound
+from avblocks.files import sha256
 
 SILENCE = 1e-3
 """Peak below which a sound is silent: -60 dB of full scale."""
@@ -27,14 +29,12 @@ class ClipHealth:
     """What is known of a file once all of it was decoded; ``None`` where it is not, or has no such.
 
     Attributes:
-        path: The file.
-        reason: Why it cannot be used; empty if it can.
+        reason: Why the file cannot be used; empty if it can.
         video_seconds: Duration of the pictures; by the file's own account if over ``LONGEST``.
         audio_seconds: Duration of the sound, likewise.
         frame_rate: Pictures a second.
         sample_rate: Samples a second.
-        width: Of the pictures, pixels, before they are turned as the file says.
-        height: Likewise.
+        width: Of the pictures, pixels, before they are turned as the file says; so is ``height``.
         silent: Whether no sample reaches ``SILENCE``.
         still: Whether the pictures, one a second of them, stay the same within ``STILLNESS``.
         sha256: Of the file's bytes: equal for exact duplicates.
@@ -58,16 +58,11 @@ def check_file(path: str | Path) -> ClipHealth:
 
     Args:
         path: A wav, flac, jpg or png file by its name, or else an mp4, mov, mkv, webm or avi file.
-
-    Returns:
-        What was found.
     """
     health = ClipHealth(path=str(path))
     try:
         if Path(path).is_file():  # anything else, a pipe for one, may never end
-            with Path(path).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            health = replace(health, sha256=digest)
+            health = replace(health, sha256=sha256(Path(path)))
         return _decoded(health)
     except ClipError as error:
         return replace(health, reason=error.reason)
@@ -96,15 +91,27 @@ def _decode_sound(media: Sound, health: ClipHealth) -> ClipHealth:
         cut = sound.seconds > LONGEST
         if cut:
             break
-    told = float((media.audio.duration or 0) * (media.audio.time_base or 0))
-    reason = "" if sound.samples else "no sound can be decoded"
+    return _with_sound(health, media, sound, cut=cut)
+
+
+def _with_sound(
+    health: ClipHealth, media: Media | Sound, sound: PassingSound, *, cut: bool
+) -> ClipHealth:
+    """Add what was found of the sound, all of it or what comes before a cut."""
+    told, found = _told(media.audio), sound.seconds
+    reason = "" if cut else _lost("sound", told, found)
     return replace(
         health,
-        reason=reason or ("" if cut else _lost("sound", told, sound.seconds)),
-        audio_seconds=max(told, sound.seconds) if cut else sound.seconds,
+        reason=reason if sound.samples else "no sound can be decoded",
+        audio_seconds=max(told, found) if cut else found,
         sample_rate=sound.rate,
         silent=sound.peak < SILENCE,
     )
+
+
+def _told(stream: AudioStream | VideoStream) -> float:
+    """Seconds of a stream by the file's own account."""
+    return float((stream.duration or 0) * (stream.time_base or 0))
 
 
 def _decode_all(media: Media, health: ClipHealth) -> ClipHealth:
@@ -120,30 +127,18 @@ def _decode_all(media: Media, health: ClipHealth) -> ClipHealth:
         cut = max(pictures.seconds, sound.seconds) > LONGEST or pictures.count > _MOST
         if cut:
             break
-    told = [float((s.duration or 0) * (s.time_base or 0)) for s in (media.video, media.audio)]
-    found = [pictures.seconds if pictures.count else 0.0, sound.seconds]
+    health = _with_sound(health, media, sound, cut=cut)
+    told, found = _told(media.video), pictures.seconds
+    lost = _lost("picture", told, found) if sound.samples and not cut else ""
     return replace(
         health,
-        reason=_reason(pictures, sound)
-        or (
-            "" if cut else _lost("picture", told[0], found[0]) or _lost("sound", told[1], found[1])
-        ),
-        video_seconds=max(told[0], found[0]) if cut else found[0],
-        audio_seconds=max(told[1], found[1]) if cut else found[1],
+        reason=lost or health.reason if pictures.count else "no video frame can be decoded",
+        video_seconds=max(told, found) if cut else found,
         frame_rate=pictures.rate if pictures.count else None,
-        sample_rate=sound.rate,
         width=media.video.codec_context.width,
         height=media.video.codec_context.height,
-        silent=sound.peak < SILENCE,
         still=pictures.still,
     )
-
-
-def _reason(pictures: PassingPictures, sound: PassingSound) -> str:
-    """Say which stream is empty, if one is."""
-    if not pictures.count:
-        return "no video frame can be decoded"
-    return "" if sound.samples else "no sound can be decoded"
 
 
 def _lost(kind: str, told: float, found: float) -> str:

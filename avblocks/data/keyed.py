@@ -40,10 +40,8 @@ class KeyedBatches(Sampler[list[tuple[int, int]]]):
         self, length: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world_size:
-            raise ValueError(
-                "expected batch_size >= 1 and 0 <= rank < world_size, "
-                f"got {batch_size}, {rank} and {world_size}"
-            )
+            given = f"{batch_size}, {rank} and {world_size}"
+            raise ValueError(f"expected batch_size >= 1 and 0 <= rank < world_size, got {given}")
         if length < world_size:
             raise ValueError(f"{length} samples are too few for {world_size} ranks")
         self.length = length
@@ -83,10 +81,7 @@ class KeyedBatches(Sampler[list[tuple[int, int]]]):
         return {"consumed": self.consumed, "length": self.length, "batch": self.batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where a state was saved, whatever the world size was then.
-
-        Args:
-            state: From ``state_dict``.
+        """Resume from a state of ``state_dict``, whatever the world size was then.
 
         Raises:
             ValueError: If the data set has another length or the global batch another size.

@@ -21,10 +21,6 @@ class MixtureDataset(Dataset[AVBatch]):
 
     Each clip is read as ``ClipDataset`` reads it. Where that skips a file, training goes on with
     the clip that stands in, and evaluation leaves out the whole mixture.
-
-    Args:
-        clips: The clips.
-        groups: Which of them are mixed.
     """
 
     def __init__(self, clips: ClipDataset, groups: Groups) -> None:
@@ -35,10 +31,7 @@ class MixtureDataset(Dataset[AVBatch]):
         return len(self.groups)
 
     def __getitem__(self, key: SupportsIndex | tuple[int, int]) -> AVBatch:
-        """Read the clips of a mixture.
-
-        Args:
-            key: Index of the mixture, or its epoch and index, as in `ClipDataset`.
+        """Read the clips of a mixture, by its index, or epoch and index, as in `ClipDataset`.
 
         Returns:
             A batch of its clips, or of none if one was skipped in evaluation.
@@ -52,9 +45,7 @@ class MixtureDataset(Dataset[AVBatch]):
         index %= len(self)
         places = self.groups(epoch, index)
         batch = collate([self.clips[epoch, place] for place in places])
-        if len(batch) == len(places):
-            return batch
-        return batch[:0]
+        return batch if len(batch) == len(places) else batch[:0]
 
 
 @dataclass(frozen=True)
@@ -111,12 +102,8 @@ def mix(batch: AVBatch, *, size: int = 2, silence: float = 1e-5) -> Mixture:
 def swap(rows: Shaped[Tensor, "b ..."], *, size: int = 2) -> Shaped[Tensor, "b ..."]:
     """Give each clip what belongs to the next one of its group: pictures, to guide to another.
 
-    Args:
-        rows: One a clip, those of a group in a row.
-        size: Clips in a group.
-
     Raises:
-        ValueError: If the rows are no number of whole groups.
+        ValueError: If the rows are not whole groups of ``size`` clips, each group in a row.
 
     >>> import torch
     >>> swap(torch.tensor([1, 2, 3, 4]))

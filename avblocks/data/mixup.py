@@ -62,14 +62,9 @@ class Mixup:
     ]:
         """Mix a batch.
 
-        Args:
-            target: a row a sample.
-            image: images, or ``None``.
-            audio: spectrograms, or ``None``.
-            generators: one a sample to draw its lambda from, such as those of the samples' seeds:
-                then a sample has the same lambda wherever it is met.
-            lam: the lambdas themselves, instead of generators.
-            partner: whom each sample is mixed with, if not the one at the mirrored place.
+        Lambdas ``lam`` are given, or drawn from ``generators``, one a sample, such as those of the
+        samples' seeds: then a sample has the same lambda wherever it is met. ``partner`` says whom
+        each sample is mixed with, if not the one at the mirrored place.
 
         Returns:
             Image, audio and target, mixed.

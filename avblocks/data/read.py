@@ -4,13 +4,12 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import torch
 
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import decode_audio, extent
-from avblocks.data.decode.frames import decode_frame
+from avblocks.data.decode.frames import decode_frame, to_tensor
 from avblocks.data.decode.media import Media, open_media
 from avblocks.data.decode.stills import read_stills
 
@@ -75,9 +74,5 @@ def _window(media: Media, *, seconds: float, rate: int, place: float, frame: flo
     time = frame * min(seconds, max(end - start, 0))
     image = decode_frame(media, time=start + time)
     return AVClip(
-        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-        audio=torch.from_numpy(audio),
-        rate=rate,
-        path=media.path,
-        time=time,
+        image=to_tensor(image), audio=torch.from_numpy(audio), rate=rate, path=media.path, time=time
     )

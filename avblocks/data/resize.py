@@ -9,11 +9,7 @@ from torch import Tensor
 def resize(
     image: UInt8[Tensor, "c height width"], *, size: tuple[int, int]
 ) -> UInt8[Tensor, "c {size[0]} {size[1]}"]:
-    """Resize a picture bilinearly, with antialiasing, to the values that torchvision's gives.
-
-    Args:
-        image: The picture.
-        size: Height and width.
+    """Resize an image to a height and width, bilinearly with antialiasing, as torchvision does.
 
     >>> resize(torch.zeros(3, 9, 12, dtype=torch.uint8), size=(3, 4)).shape
     torch.Size([3, 3, 4])
@@ -28,11 +24,7 @@ def resize(
 
 
 def resize_short(image: UInt8[Tensor, "c height width"], *, side: int) -> UInt8[Tensor, "c h w"]:
-    """Resize a picture so that its short side has a given length.
-
-    Args:
-        image: The picture.
-        side: Pixels; those of the long side are rounded down.
+    """Resize an image so that its short side has ``side`` pixels; the long side is rounded down.
 
     >>> resize_short(torch.zeros(3, 8, 13, dtype=torch.uint8), side=4).shape
     torch.Size([3, 4, 6])
@@ -44,11 +36,7 @@ def resize_short(image: UInt8[Tensor, "c height width"], *, side: int) -> UInt8[
 def resize_mask(
     mask: UInt8[Tensor, "height width"], *, size: tuple[int, int]
 ) -> UInt8[Tensor, "{size[0]} {size[1]}"]:
-    """Resize class numbers, each pixel taking the nearest one.
-
-    Args:
-        mask: Class numbers.
-        size: Height and width.
+    """Resize class numbers to a height and width, each pixel taking the nearest one.
 
     >>> resize_mask(torch.arange(4, dtype=torch.uint8).view(2, 2), size=(2, 4))
     tensor([[0, 0, 1, 1],

@@ -42,13 +42,5 @@ def flip_images(
 
 
 def apply_gain(audio: Float[Tensor, "b s"], gain: Float[Tensor, " b"]) -> Float[Tensor, "b s"]:
-    """Make sounds louder or softer and cut them to [-1, 1].
-
-    Args:
-        audio: Samples.
-        gain: In dB.
-
-    Returns:
-        Samples.
-    """
+    """Make samples louder or softer by a gain in dB, and clip them to [-1, 1]."""
     return (audio * 10 ** (gain[:, None] / 20)).clamp(-1, 1)

@@ -73,9 +73,8 @@ def _mux(
     sound = container.add_stream("aac", rate=rate, layout="mono", options={"aac_coder": "fast"})
     for picture in pictures:
         container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-    frame = av.AudioFrame.from_ndarray(
-        samples[None].astype(np.float32), format="fltp", layout="mono"
-    )
+    wave = samples[None].astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
     frame.sample_rate, frame.pts = rate, 0
     container.mux(sound.encode(frame))
     for stream in (video, sound):
@@ -83,11 +82,7 @@ def _mux(
 
 
 def write_picture(path: str | Path, picture: UInt8[np.ndarray, "height width *rgb"]) -> None:
-    """Write a png file, which loses nothing, or a jpg file of high quality.
-
-    Args:
-        path: Where to; the name says which.
-        picture: RGB, or grey for png only.
+    """Write an image as a png file or, only in RGB, as a jpg file of high quality, by its name.
 
     Raises:
         ValueError: If the name ends in neither, or a jpg is to be grey.
@@ -108,33 +103,15 @@ def write_picture(path: str | Path, picture: UInt8[np.ndarray, "height width *rg
 
 
 def write_wave(path: str | Path, samples: Samples, *, rate: int) -> None:
-    """Write a wav file of 16-bit mono samples; what is louder than they can be is cut off.
-
-    Args:
-        path: Where to.
-        samples: In [-1, 1].
-        rate: Samples per second.
-    """
+    """Write a wav file of 16-bit mono samples; those outside [-1, 1] are clipped."""
     with wave_writer(path, rate=rate) as write:
         write(samples)
 
 
 @contextmanager
 def wave_writer(path: str | Path, *, rate: int) -> Iterator[Callable[[Samples], None]]:
-    """Write a wav file as ``write_wave`` does, piece by piece; it is there once it is whole.
-
-    Args:
-        path: Where to.
-        rate: Samples per second.
-
-    Yields:
-        What takes the next samples.
-    """
-    with (
-        replacing(path, durable=False) as half,
-        half.open("wb") as raw,
-        wave.open(raw, "wb") as file,
-    ):
+    """Yield a function that writes the next samples of a wav file; it is there once it is whole."""
+    with replacing(path, durable=False) as half, wave.open(str(half), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)

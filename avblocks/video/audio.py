@@ -1,6 +1,6 @@
 """The audio of a video's windows, decoded in one pass."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -71,14 +71,9 @@ def _resample(media: Media, *, rate: int) -> Iterator[Wave]:
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts = native, position
         position += len(samples)
-        yield from _to_arrays(resampler.resample(frame))
+        yield from (np.clip(part.to_ndarray()[0], -1, 1) for part in resampler.resample(frame))
     if position:
-        yield from _to_arrays(resampler.resample(None))
-
-
-def _to_arrays(frames: Iterable[av.AudioFrame]) -> Iterator[Wave]:
-    for frame in frames:
-        yield np.clip(frame.to_ndarray()[0], -1, 1)
+        yield from (np.clip(part.to_ndarray()[0], -1, 1) for part in resampler.resample(None))
 
 
 def _decode(media: Media, *, native: int) -> Iterator[Wave]:

@@ -36,11 +36,7 @@ class WindowBatch:
         return len(self.starts)
 
     def to_batch(self, *, part: ImagePart = "whole") -> AVBatch:
-        """Build the batch that a model is called with.
-
-        Args:
-            part: Part of each image, which is squeezed into the square.
-        """
+        """Build the batch that a model is called with, of images or a part of each as squares."""
         squares = [whole_picture(_crop(image, part), size=self.size) for image in self.images]
         return AVBatch(
             image=torch.stack([image for image, _ in squares]),

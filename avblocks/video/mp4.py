@@ -41,16 +41,10 @@ def audio_stream(container: OutputContainer, media: Media) -> AudioStream:
 def encode_audio(
     stream: AudioStream, frame: av.AudioFrame, *, start: float, path: str
 ) -> list[av.Packet]:
-    """Encode a piece of audio.
-
-    Args:
-        stream: Stream of the copy.
-        frame: The piece.
-        start: Time stamp that becomes 0 in the copy, seconds.
-        path: The video, for the error.
+    """Encode a piece of audio, with time stamps that count from ``start``, in seconds.
 
     Raises:
-        ClipError: If the format of the audio changes on the way.
+        ClipError: If the format of the audio in ``path`` changes on the way.
     """
     if frame.time is not None:
         frame.pts = round((frame.time - start) * frame.sample_rate)

@@ -39,15 +39,10 @@ class OverlapAdd:
         self.start, self.num_samples = 0, num_samples
 
     def add(self, windows: Float[Tensor, "c s"], *, start: int) -> Float[Tensor, "c ready"]:
-        """Add the next window of each signal.
+        """Add the next window of each signal, and return the samples that no later window changes.
 
-        Args:
-            windows: The windows.
-            start: Their first sample: 0 for the first windows, then at most a window's length
-                after the last start.
-
-        Returns:
-            The samples before ``start``, which no later window changes.
+        ``start`` is the first sample of the windows: 0 at first, then at most a window's length
+        after the last one. The samples before it are returned.
 
         Raises:
             ValueError: If ``start`` leaves a gap or moves back.
@@ -74,15 +69,12 @@ class OverlapAdd:
 def overlap_add(
     windows: Iterable[Float[Tensor, "c s"]], *, starts: Sequence[int], num_samples: int
 ) -> Iterator[Float[Tensor, "c ready"]]:
-    """Join windows of several signals as they come, with `OverlapAdd`.
+    """Join windows of several signals with `OverlapAdd`, and yield the samples as they are ready.
 
     Args:
         windows: One window of each signal at a time.
         starts: First sample of each window, from 0, rising by at most a window's length.
         num_samples: Samples of the joined signals.
-
-    Yields:
-        The next samples of each signal, as many as are ready.
 
     Raises:
         ValueError: If there are more or fewer windows than starts, or they leave a gap.

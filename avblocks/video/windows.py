@@ -6,17 +6,16 @@ from itertools import islice, pairwise
 from math import inf
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from avblocks.data import ClipError, ClipFormat
 from avblocks.data.decode.audio import extent
-from avblocks.data.decode.frames import Picture, decode_frames
+from avblocks.data.decode.frames import decode_frames, to_tensor
 from avblocks.data.decode.media import Media, open_media
 from avblocks.shapes import require
 from avblocks.video.audio import stream_audio
-from avblocks.video.batch import Image, WindowBatch
+from avblocks.video.batch import WindowBatch
 
 MAX_HOURS = 24
 """Longest audio that is read."""
@@ -76,24 +75,20 @@ class VideoWindows:
             batch: Windows in a batch; the last one may have fewer.
             progress: Label of a progress bar; without one there is no bar.
 
-        Yields:
-            The next windows, in order.
-
         Raises:
             ClipError: If the video cannot be decoded.
             ValueError: If ``batch`` is below 1.
         """
         require(batch >= 1, "batch", batch, "at least 1")
         times = [self.file_start + (start + end) / 2 for start, end in self.spans]
-        audio = stream_audio(
-            self.path, self.format, starts=self.starts, num_samples=self.num_samples
-        )
+        count = self.num_samples
+        audio = stream_audio(self.path, self.format, starts=self.starts, num_samples=count)
         hidden = True if progress is None else None  # None: shown on a terminal alone
         with (
             open_media(self.path) as media,
             tqdm(desc=progress, total=len(self), unit="window", leave=False, disable=hidden) as bar,
         ):
-            images = map(_to_tensor, decode_frames(media, times=times))
+            images = map(to_tensor, decode_frames(media, times=times))
             stream = zip(self.starts, images, audio, strict=True)
             while windows := list(islice(stream, batch)):
                 starts, frames, waves = zip(*windows, strict=True)
@@ -119,13 +114,11 @@ def open_windows(
         format: How a clip looks to the model; the paper's if not given.
         hop: Samples from one window to the next, at most a window; a window if not given.
 
-    Returns:
-        The windows.
-
     Raises:
         ClipError: If the file cannot be used, or its audio is empty or longer than `MAX_HOURS`.
         ValueError: If ``hop`` is below 1 or above a window.
 
+    >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
     >>> from avblocks.data import write_clip
     >>> with TemporaryDirectory() as folder:
@@ -159,10 +152,7 @@ def open_windows(
 def window_starts(num_samples: int, *, length: int, hop: int) -> tuple[int, ...]:
     """List where windows start; the last one is moved back to end with the audio.
 
-    Args:
-        num_samples: Samples of the audio.
-        length: Samples of a window; audio that is shorter has one window.
-        hop: Samples from one window to the next.
+    Audio shorter than ``length`` has one window; ``hop`` is from one window to the next.
 
     >>> window_starts(10, length=4, hop=3), window_starts(11, length=4, hop=3)
     ((0, 3, 6), (0, 3, 6, 7))
@@ -175,7 +165,3 @@ def start_time(media: Media) -> float:
     """Return the time stamp at which a player shows 0, seconds: where the first stream starts."""
     first = (media.video.start_time or 0) * (media.video.time_base or 0)
     return min(extent(media)[0], float(first))
-
-
-def _to_tensor(image: Picture) -> Image:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

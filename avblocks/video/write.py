@@ -25,16 +25,12 @@ _SHORT_SIDE = 480  # pixels, at most
 
 
 def video_size(path: str | Path) -> Size:
-    """Return the size at which a video is drawn: upright, even sides, the short one at most 480.
+    """Return the height and width at which a video is drawn, in pixels.
 
-    Args:
-        path: The video.
-
-    Returns:
-        Height and width, pixels.
+    They are upright and even, the short side at most 480.
 
     Raises:
-        ClipError: If it cannot be decoded.
+        ClipError: If the video cannot be decoded.
     """
     with open_media(str(path)) as media:
         frame = next(pictures(media), None)
@@ -49,15 +45,11 @@ def video_size(path: str | Path) -> Size:
 def write_overlay(
     path: str | Path, out: str | Path, overlays: Iterable[tuple[float, Overlay]]
 ) -> None:
-    """Write a copy of a video as mp4 (H.264, AAC) with overlays on its frames.
+    """Write a copy of a video as mp4 (H.264, AAC) with overlays on its frames, whole or not at all.
 
-    Frames keep their times and the audio is kept. One frame and one overlay are in memory.
-
-    Args:
-        path: The video.
-        out: The mp4 file to write, whole or not at all.
-        overlays: Each with the time up to which it is drawn, in seconds as a player shows them;
-            the last one stays to the end. All of one size, with even sides, such as `video_size`.
+    Frames keep their times and the audio is kept. One frame and one overlay are in memory. Each
+    overlay comes with the time up to which it is drawn, in seconds as a player shows them; the last
+    one stays to the end. All are of one size, with even sides, such as `video_size`.
 
     Raises:
         ClipError: If the video cannot be decoded.

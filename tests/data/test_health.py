@@ -131,7 +131,7 @@ def test_flipped_bytes_raise_nothing(tmp_path, make, seed):
 
 def test_an_unreadable_file_is_told(make, monkeypatch):
     path = make()
-    monkeypatch.setattr(health.hashlib, "file_digest", _refuse)
+    monkeypatch.setattr(health, "sha256", _refuse)
     assert check_file(path).reason == "cannot be opened (Permission denied)"
 
 

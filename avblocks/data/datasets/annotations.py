@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,14 +12,11 @@ from avblocks.data.datasets.disk import read_rows
 
 
 def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read a csv file whose first line names the columns, see ``read_rows``.
+    """Yield line numbers and fields by column of a csv file with a header, see ``read_rows``.
 
     Args:
         path: The file.
         columns: Columns that it must have, among others and in any order.
-
-    Yields:
-        The line number and the fields by column, in the order of the file.
 
     Raises:
         ValueError: If the file is missing or not text, or a column or a field is missing.
@@ -39,13 +36,7 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file, with or without byte order mark.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its content.
+    """Return the content of a JSON file, with or without byte order mark.
 
     Raises:
         ValueError: If the file is missing or broken.
@@ -63,13 +54,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_xml(path: Path) -> ElementTree.Element:
-    """Read an XML file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its root element.
+    """Return the root element of an XML file.
 
     Raises:
         ValueError: If the file is broken.
@@ -83,15 +68,12 @@ def read_xml(path: Path) -> ElementTree.Element:
 
 
 def checked_box(values: Any, *, where: str, slack: float = 0.0) -> Box:
-    """Check that a box lies in the picture.
+    """Return a box, possibly without any area, after a check that it lies in the image.
 
     Args:
         values: Left, top, right, bottom, in shares of the sides, if the file is right.
         where: File and place in it, for the error.
         slack: How far the box may reach over the edge; what does is cut off.
-
-    Returns:
-        The box, possibly without any area.
 
     Raises:
         ValueError: If it does not.
@@ -112,3 +94,17 @@ def checked_box(values: Any, *, where: str, slack: float = 0.0) -> Box:
 def has_area(box: Box) -> bool:
     """Whether a box encloses anything."""
     return box[0] < box[2] and box[1] < box[3]
+
+
+def class_numbers(
+    names: Sequence[str], number: Mapping[str, int], *, where: str, kind: str, remedy: str
+) -> tuple[int, ...]:
+    """Look up the numbers of classes.
+
+    Raises:
+        ValueError: If a name is unknown.
+    """
+    unknown = [name for name in names if name not in number]
+    if unknown:
+        raise ValueError(f"{where}: unknown {kind} {unknown}; {remedy}")
+    return tuple(number[name] for name in names)

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets.clipset import ClipSet, Item
-from avblocks.data.datasets.disk import media_files, read_rows
+from avblocks.data.datasets.annotations import class_numbers
+from avblocks.data.datasets.clipset import ClipSet, labeled_set
+from avblocks.data.datasets.disk import files_by_id, read_rows
 
 _TABLES = {
     "balanced": "balanced_train_segments.csv",
@@ -22,10 +23,6 @@ def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval
     ``root`` holds ``class_labels_indices.csv`` and the split's segments csv, as published, and
     anywhere below it the clips: ``ID.mp4``, ``YID.mp4``, ``ID_START.mp4`` or ``ID_START_END.mp4``.
 
-    Args:
-        root: Folder of the tables and the clips.
-        split: Which split.
-
     Returns:
         The clips in the order of the csv, with the published class numbers and display names.
 
@@ -37,19 +34,18 @@ def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval
     """
     root = Path(root)
     numbers, classes = _classes(root / "class_labels_indices.csv")
-    wanted = _segments(root / _TABLES[split], numbers)
-    matches = ((_STEM.fullmatch(path.stem), path) for path in media_files(root))
-    paths = {match["id"]: str(path) for match, path in matches if match}
-    return ClipSet(
-        name=f"audioset {split}",
-        items=tuple(
-            Item(id=key, path=paths[key], labels=labels)
-            for key, labels in wanted.items()
-            if key in paths
-        ),
-        classes=classes,
-        missing=tuple(key for key in wanted if key not in paths),
-    )
+    table = root / _TABLES[split]
+    labels = {
+        key: class_numbers(
+            names.split(","),
+            numbers,
+            where=f"{table}, line {line}",
+            kind="labels",
+            remedy="class_labels_indices.csv beside it does not list them",
+        )
+        for line, (key, _, _, names) in read_rows(table, columns=4)
+    }
+    return labeled_set(f"audioset {split}", labels, files_by_id(root, _STEM), classes=classes)
 
 
 def _classes(table: Path) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -63,17 +59,3 @@ def _classes(table: Path) -> tuple[dict[str, int], tuple[str, ...]]:
         numbers[mid] = len(names)
         names.append(name)
     return numbers, tuple(names)
-
-
-def _segments(table: Path, numbers: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Class numbers of each id."""
-    wanted = {}
-    for line, (key, _, _, labels) in read_rows(table, columns=4):
-        unknown = [label for label in labels.split(",") if label not in numbers]
-        if unknown:
-            raise ValueError(
-                f"{table}, line {line}: unknown labels {unknown}; class_labels_indices.csv beside "
-                "it does not list them"
-            )
-        wanted[key] = tuple(numbers[label] for label in labels.split(","))
-    return wanted

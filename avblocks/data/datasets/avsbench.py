@@ -18,10 +18,6 @@ def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> 
     ``gt_masks/SPLIT/CATEGORY/ID/ID_n.png`` (to train, of the first alone) and
     ``audio_wav/SPLIT/CATEGORY/ID.wav``.
 
-    Args:
-        root: The folder.
-        split: Which split.
-
     Returns:
         The clips in the order of the csv, with several pictures each; ``per_frame`` gives those
         with a mask one by one. Classes are the categories of all splits, in alphabetical order.
@@ -46,7 +42,8 @@ def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> 
         for key, row in rows.items()
         if row["split"] == split
     }
-    return segmented(f"avsbench-s4 {split}", wanted=wanted, classes=classes, usual=_usual)
+    counts = dict.fromkeys(wanted, len(_NUMBERS))
+    return segmented(f"avsbench-s4 {split}", wanted, classes=classes, counts=counts)
 
 
 def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) -> ClipSet:
@@ -55,10 +52,6 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
     ``root`` holds ``Multi-sources/ms3_meta_data.csv`` (an id first; ``split``) and in
     ``Multi-sources/ms3_data``, for n from 1 to 5: ``visual_frames/ID/ID.mp4_n.png``,
     ``gt_masks/SPLIT/ID/ID_n.png`` and ``audio_wav/SPLIT/ID.wav``.
-
-    Args:
-        root: The folder.
-        split: Which split.
 
     Returns:
         The clips in the order of the csv, as ``avsbench_s4`` gives them, without classes.
@@ -81,7 +74,8 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
         for key, row in rows.items()
         if row["split"] == split
     }
-    return segmented(f"avsbench-ms3 {split}", wanted=wanted, classes=(), usual=_usual)
+    counts = dict.fromkeys(wanted, len(_NUMBERS))
+    return segmented(f"avsbench-ms3 {split}", wanted, classes=(), counts=counts)
 
 
 def _rows(table: Path, *, columns: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
@@ -101,7 +95,3 @@ def _item(
         binary=True,
     )
     return Item(id=key, path=str(base / sound), labels=labels, pictures=pictures)
-
-
-def _usual(key: str) -> int:
-    return len(_NUMBERS)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets.annotations import read_json
+from avblocks.data.datasets.annotations import class_numbers, read_json
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
 
@@ -20,10 +20,6 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
     ``audio.wav``, ``frames/n.jpg`` and ``labels_semantic/n.png`` with class numbers as grey values,
     n from 0 to 4 or, in v2, 9.
 
-    Args:
-        root: The folder.
-        split: Which split.
-
     Returns:
         The clips in the order of the csv, with several pictures each; ``per_frame`` gives those
         with a mask one by one. Classes are those of the JSON file, by number, background first.
@@ -37,15 +33,13 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
     table = root / "metadata.csv"
     classes = _classes(root / "label2idx.json")
     number = {name: index for index, name in enumerate(classes)}
-    wanted, usual = {}, {}
+    wanted, counts = {}, {}
     for line, row in split_rows(table, columns=("uid", "a_obj", "label")):
         labels = _labels(table, line, row, number=number)
         if row["split"] == split:
-            usual[row["uid"]] = _COUNTS[row["label"]]
+            counts[row["uid"]] = _COUNTS[row["label"]]
             wanted[row["uid"]] = _item(root / row["label"] / row["uid"], row, labels=labels)
-    return segmented(
-        f"avsbench-avss {split}", wanted=wanted, classes=classes, usual=usual.__getitem__
-    )
+    return segmented(f"avsbench-avss {split}", wanted, classes=classes, counts=counts)
 
 
 def _classes(path: Path) -> tuple[str, ...]:
@@ -69,14 +63,13 @@ def _labels(
             f"{table}, line {line}: unknown label {row['label']!r}; expected one of "
             f"{', '.join(_COUNTS)}"
         )
-    names = [name for name in row["a_obj"].split("_") if name != _UNSEEN]
-    unknown = [name for name in names if name not in number]
-    if unknown:
-        raise ValueError(
-            f"{table}, line {line}: unknown classes {unknown}; label2idx.json beside it does not "
-            "list them"
-        )
-    return tuple(number[name] for name in names)
+    return class_numbers(
+        [name for name in row["a_obj"].split("_") if name != _UNSEEN],
+        number,
+        where=f"{table}, line {line}",
+        kind="classes",
+        remedy="label2idx.json beside it does not list them",
+    )
 
 
 def _item(folder: Path, row: dict[str, str], *, labels: tuple[int, ...]) -> Item:

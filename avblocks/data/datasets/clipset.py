@@ -1,6 +1,7 @@
 """What a data set is here: a list of files that exist, and a count of those that do not."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 _NAMED = 5
@@ -53,9 +54,9 @@ class ClipSet:
     Attributes:
         name: Of the data set and split.
         items: The clips.
-        classes: Class names; labels point into them.
-        missing: Ids that the annotation lists and the disk has not.
-        remarks: What else whoever uses the set must know.
+        classes: Class names; labels index them.
+        missing: Ids that are in the annotation and not on disk.
+        remarks: Further notes for the report.
 
     >>> clips = ClipSet(name="demo", items=(Item(id="a", path="a.mp4"),), missing=("b",))
     >>> print(clips.report())
@@ -104,18 +105,40 @@ class ClipSet:
         return replace(self, name=name, items=items, missing=(), remarks=remarks)
 
 
+def listed_set(
+    name: str,
+    items: Mapping[str, Item | None],
+    *,
+    classes: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
+) -> ClipSet:
+    """Build the set of the clips of a list by id, in its order; those that are ``None`` miss."""
+    return ClipSet(
+        name=name,
+        items=tuple(item for item in items.values() if item is not None),
+        classes=classes,
+        missing=tuple(key for key, item in items.items() if item is None),
+        remarks=remarks,
+    )
+
+
+def labeled_set(
+    name: str,
+    labels: Mapping[str, tuple[int, ...]],
+    paths: Mapping[str, str],
+    *,
+    classes: tuple[str, ...],
+) -> ClipSet:
+    """Build the set of clips with labels by id, in their order; those without a path miss."""
+    items = {
+        key: Item(id=key, path=paths[key], labels=numbers) if key in paths else None
+        for key, numbers in labels.items()
+    }
+    return listed_set(name, items, classes=classes)
+
+
 def count_line(name: str, things: str, *, found: int, missing: tuple[str, ...]) -> str:
-    """Say how many things are listed, on disk and missing.
-
-    Args:
-        name: Of the data set.
-        things: What is counted.
-        found: How many are on disk.
-        missing: Ids of those that are not.
-
-    Returns:
-        One line.
-    """
+    """Say in one line how many things are listed, on disk and missing."""
     line = f"{name}: {found + len(missing)} {things} listed, {found} on disk"
     if not missing:
         return line

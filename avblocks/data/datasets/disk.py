@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +12,13 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[str]]]:
-    """Read a csv file, with or without byte order mark, and with any line ends.
+    """Yield line numbers, from 1, and stripped fields of a csv file, with any line ends.
 
-    Blank lines and lines that start with ``#`` are left out.
+    A byte order mark, blank lines and lines that start with ``#`` are left out.
 
     Args:
         path: The file.
         columns: How many columns each line must have; as many as the first line if not given.
-
-    Yields:
-        The line number, from 1, and the stripped fields.
 
     Raises:
         ValueError: If the file is missing or not text, or a line has another number of columns.
@@ -44,18 +42,22 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
             raise ValueError(f"{path}: not a csv file in UTF-8 ({error})") from error
 
 
+def read_ids(path: Path) -> dict[str, None]:
+    """Read the first column of a csv file, each id once, in their order, see ``read_rows``."""
+    return dict.fromkeys(row[0] for _, row in read_rows(path, columns=None))
+
+
 def media_files(
     root: Path, *, suffixes: frozenset[str] = EXTENSIONS, kind: str = "video"
 ) -> list[Path]:
     """List the files of one kind under a folder, at any depth, each once, sorted.
 
-    Args:
-        root: The folder; symbolic links are followed, loops are left.
-        suffixes: How the names may end, in any case.
-        kind: What such files are called.
+    Symbolic links are followed, loops are left; names that start with a dot are left out.
 
-    Returns:
-        Their paths. Names that start with a dot are left out.
+    Args:
+        root: The folder.
+        suffixes: How the names may end, in any case.
+        kind: Name of such files, for the error.
 
     Raises:
         ValueError: If the folder is missing or holds no such file.
@@ -75,6 +77,12 @@ def media_files(
         kinds = " ".join(sorted(suffixes))
         raise ValueError(f"{root}: no {kind} file at any depth; looked for {kinds}")
     return sorted(found)
+
+
+def files_by_id(root: Path, stem: re.Pattern[str]) -> dict[str, str]:
+    """Map ids, the group ``id`` of a pattern of stems, to the video files under a folder."""
+    matches = ((stem.fullmatch(path.stem), path) for path in media_files(root))
+    return {match["id"]: str(path) for match, path in matches if match}
 
 
 def _is_new(folder: Path, seen: set[str]) -> bool:

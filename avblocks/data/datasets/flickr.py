@@ -1,12 +1,13 @@
 """Flickr-SoundNet: pictures and sounds, and boxes of several annotators for its test."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from avblocks.data.datasets.annotations import checked_box, read_xml
-from avblocks.data.datasets.clipset import Box, ClipSet
-from avblocks.data.datasets.disk import read_rows
-from avblocks.data.datasets.stills import still, still_files
+from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
+from avblocks.data.datasets.disk import read_ids
+from avblocks.data.datasets.stills import still_items
 
 _SIDE = 256  # pixels of the pictures that the annotators saw
 
@@ -19,9 +20,6 @@ def flickr_soundnet(root: str | Path) -> ClipSet:
     elements of a name and left, top, right and bottom in pixels of a 256 x 256 picture. To train
     on pictures without annotation, list their folder with ``stills``.
 
-    Args:
-        root: The folder.
-
     Returns:
         The clips in the order of the csv, with the boxes of all annotators.
 
@@ -32,26 +30,18 @@ def flickr_soundnet(root: str | Path) -> ClipSet:
     test of 250 of Chen et al., "Localizing visual sounds the hard way" (CVPR 2021).
     """
     root = Path(root)
-    table = root / "flickr_test.csv"
-    wanted = list(dict.fromkeys(row[0] for _, row in read_rows(table, columns=None)))
-    sounds, pictures = still_files(root)
-    notes = {key: root / "Annotations" / f"{key}.xml" for key in wanted}
-    found = [key for key in wanted if key in sounds and key in pictures and notes[key].is_file()]
-    return ClipSet(
-        name="flickr-soundnet test",
-        items=tuple(
-            still(key, sounds[key], pictures[key], boxes=_boxes(notes[key])) for key in found
-        ),
-        missing=tuple(key for key in wanted if key not in set(found)),
-    )
+    wanted, items = read_ids(root / "flickr_test.csv"), still_items(root)
+    found = {key: _annotated(items.get(key), root / "Annotations" / f"{key}.xml") for key in wanted}
+    return listed_set("flickr-soundnet test", found)
 
 
-def _boxes(path: Path) -> tuple[Box, ...]:
-    """Read the boxes of all annotators; those that enclose nothing count for nothing anyhow."""
-    boxes = (box for annotator in read_xml(path) for box in annotator if box.tag == "bbox")
-    return tuple(
-        _box(box, where=f"{path}, box {number}") for number, box in enumerate(boxes, start=1)
-    )
+def _annotated(item: Item | None, notes: Path) -> Item | None:
+    """Add the boxes of all annotators; those that enclose nothing count for nothing anyhow."""
+    if item is None or not notes.is_file():
+        return None
+    boxes = (box for annotator in read_xml(notes) for box in annotator if box.tag == "bbox")
+    read = (_box(box, where=f"{notes}, box {number}") for number, box in enumerate(boxes, start=1))
+    return replace(item, boxes=tuple(read))
 
 
 def _box(box: Element, *, where: str) -> Box:

@@ -7,14 +7,10 @@ from avblocks.data.datasets.disk import media_files
 
 
 def folder(root: str | Path, *, classes: bool = False) -> ClipSet:
-    """List the video files under a folder, at any depth, in sorted order.
+    """List the video files under a folder, at any depth, sorted; ids are their paths in it.
 
-    Args:
-        root: The folder.
-        classes: Whether each folder directly in ``root`` is a class; otherwise there are no labels.
-
-    Returns:
-        The clips; their ids are their paths below ``root``. Classes are in alphabetical order.
+    With ``classes`` each folder directly in ``root`` is a class, in alphabetical order; otherwise
+    there are no labels.
 
     Raises:
         ValueError: If the folder is missing or holds no video file, or a file has no class.
@@ -24,11 +20,7 @@ def folder(root: str | Path, *, classes: bool = False) -> ClipSet:
     names = tuple(sorted({_class(root, name) for name in paths})) if classes else ()
     number = {name: index for index, name in enumerate(names)}
     items = tuple(
-        Item(
-            id=name.as_posix(),
-            path=path,
-            labels=(number[name.parts[0]],) if classes else (),
-        )
+        Item(id=name.as_posix(), path=path, labels=(number[name.parts[0]],) if classes else ())
         for name, path in paths.items()
     )
     return ClipSet(name=f"folder {root}", items=items, classes=names)

@@ -7,17 +7,10 @@ from avblocks.data.datasets.clipset import ClipSet, Item
 
 
 def hold_out(clips: ClipSet, *, share: float = 0.2) -> tuple[ClipSet, ClipSet]:
-    """Split a labelled data set in two, of every class the same share.
+    """Split a labeled data set into training and test clips, with the same share of every class.
 
     Which clips go where follows from their ids alone, whatever else is on disk: within a class they
-    are taken in the order of their hashes.
-
-    Args:
-        clips: The data set, one class a clip.
-        share: Share of each class that is held out, at least one clip of it.
-
-    Returns:
-        The clips to train on and the clips to test on.
+    are taken in the order of their hashes. At least one clip of each class is held out.
 
     Raises:
         ValueError: If the share is not inside (0, 1), a clip has not one class, or a class has

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets.annotations import read_json
-from avblocks.data.datasets.clipset import ClipSet, Item
-from avblocks.data.datasets.disk import media_files, read_rows
+from avblocks.data.datasets.annotations import class_numbers, read_json
+from avblocks.data.datasets.clipset import ClipSet, labeled_set
+from avblocks.data.datasets.disk import files_by_id, read_rows
 
 _TABLES = {
     "solo": "MUSIC_solo_videos.json",
@@ -14,27 +14,19 @@ _TABLES = {
     "solo21": "MUSIC21_solo_videos.json",
 }
 # A whole video, one trimmed as VGGSound's are, or the numbered piece of one and its start second.
-_WHOLE = re.compile(r"(.{11})(?:_\d{6}_\d{6})?")
-_PIECE = re.compile(r"(.{11})_\d{3}_\d{5}")
+_WHOLE = re.compile(r"(?P<id>.{11})(?:_\d{6}_\d{6})?")
+_PIECE = re.compile(r"(?P<id>(?P<video>.{11})_\d{3}_\d{5})")
 
 
 def music(
-    root: str | Path,
-    *,
-    part: Literal["solo", "duet", "solo21"],
-    pieces: str | Path | None = None,
+    root: str | Path, *, part: Literal["solo", "duet", "solo21"], pieces: str | Path | None = None
 ) -> ClipSet:
     """List one part of MUSIC.
 
     ``root`` holds the JSON file of the part as published, ``MUSIC_solo_videos.json`` for duets too,
-    and the videos anywhere below it: ``ID.mp4`` or ``ID_ssssss_eeeeee.mp4``; with ``pieces``,
-    ``ID_nnn_sssss.mp4``.
-
-    Args:
-        root: Folder of the annotation and the videos.
-        part: Solos or duets of MUSIC, or solos of MUSIC-21.
-        pieces: A csv of ``ID_nnn_sssss`` lines as ``music_duet_test.csv``: these pieces of videos
-            are the clips instead of whole videos.
+    and the videos anywhere below it: ``ID.mp4`` or ``ID_ssssss_eeeeee.mp4``. With ``pieces``, a csv
+    of ``ID_nnn_sssss`` lines as ``music_duet_test.csv``, the clips are these pieces of videos,
+    ``ID_nnn_sssss.mp4``. "solo21" are the solos of MUSIC-21.
 
     Returns:
         The clips in the order of the file; classes are the instruments of the solos, in
@@ -50,16 +42,10 @@ def music(
     classes = tuple(sorted(solos))
     groups = solos if part != "duet" else _groups(root / _TABLES["duet"])
     labels = _labels(root / _TABLES[part], groups, classes)
-    stem = _WHOLE if pieces is None else _PIECE
     if pieces is not None:
         labels = _pieces(Path(pieces), labels)
-    paths = _found(root, stem, whole=pieces is None)
-    return ClipSet(
-        name=f"music {part}",
-        items=tuple(Item(id=k, path=paths[k], labels=labels[k]) for k in labels if k in paths),
-        classes=classes,
-        missing=tuple(key for key in labels if key not in paths),
-    )
+    paths = files_by_id(root, _WHOLE if pieces is None else _PIECE)
+    return labeled_set(f"music {part}", labels, paths, classes=classes)
 
 
 def _groups(table: Path) -> dict[str, list[str]]:
@@ -78,13 +64,14 @@ def _labels(
     number = {name: index for index, name in enumerate(classes)}
     labels = {}
     for group, keys in groups.items():
-        unknown = [name for name in group.split() if name not in number]
-        if unknown:
-            raise ValueError(
-                f"{table}, key {group!r}: unknown instruments {unknown}; the solos have "
-                f"{', '.join(classes)}"
-            )
-        labels |= {str(key): tuple(number[name] for name in group.split()) for key in keys}
+        numbers = class_numbers(
+            group.split(),
+            number,
+            where=f"{table}, key {group!r}",
+            kind="instruments",
+            remedy=f"the solos have {', '.join(classes)}",
+        )
+        labels |= dict.fromkeys(map(str, keys), numbers)
     return labels
 
 
@@ -93,16 +80,10 @@ def _pieces(table: Path, labels: dict[str, tuple[int, ...]]) -> dict[str, tuple[
     pieces = {}
     for line, row in read_rows(table, columns=None):
         match = _PIECE.fullmatch(row[0])
-        if not match or match[1] not in labels:
+        if not match or match["video"] not in labels:
             raise ValueError(
                 f"{table}, line {line}: expected ID_nnn_sssss with the ID of a video that the "
                 f"JSON file lists, got {row[0]!r}"
             )
-        pieces[row[0]] = labels[match[1]]
+        pieces[row[0]] = labels[match["video"]]
     return pieces
-
-
-def _found(root: Path, stem: re.Pattern[str], *, whole: bool) -> dict[str, str]:
-    """Map ids to video files."""
-    matches = ((stem.fullmatch(path.stem), path) for path in media_files(root))
-    return {match[whole]: str(path) for match, path in matches if match}

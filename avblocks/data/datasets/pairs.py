@@ -12,13 +12,7 @@ COLUMNS = ("source_1", "source_2", "class_1", "class_2", "sep_type")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two clips to mix.
-
-    Attributes:
-        first: One.
-        second: The other.
-        difficulty: What the list says of the pair, Easy or Hard in VGGSound-Music's.
-    """
+    """Two clips to mix, and the difficulty in the list: Easy or Hard in VGGSound-Music's."""
 
     first: Item
     second: Item
@@ -50,14 +44,9 @@ class PairSet:
 
 
 def pairs(clips: ClipSet, table: str | Path) -> PairSet:
-    """Pair clips as a csv of ``source_1, source_2, class_1, class_2, sep_type`` says.
+    """Pair clips as a csv of ``source_1, source_2, class_1, class_2, sep_type`` says, in its order.
 
-    Args:
-        clips: The data set that the sources are ids of.
-        table: The csv, with a header.
-
-    Returns:
-        The pairs in the order of the csv.
+    The csv has a header; its sources are ids of the data set ``clips``.
 
     Raises:
         ValueError: If the csv is missing or wrong, or gives a clip another class than the set does.
@@ -78,12 +67,8 @@ def pairs(clips: ClipSet, table: str | Path) -> PairSet:
             missing.append(f"{row['source_1']}+{row['source_2']}")
         else:
             found.append(Pair(first=first, second=second, difficulty=row["sep_type"]))
-    return PairSet(
-        name=f"{clips.name}, {table.stem}",
-        pairs=tuple(found),
-        classes=clips.classes,
-        missing=tuple(missing),
-    )
+    name = f"{clips.name}, {table.stem}"
+    return PairSet(name, tuple(found), clips.classes, tuple(missing))
 
 
 def class_key(name: str) -> str:

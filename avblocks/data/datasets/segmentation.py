@@ -1,23 +1,16 @@
 """What the three parts of AVSBench share: a sound, pictures at known times, and their masks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from avblocks.data.datasets.annotations import read_table
-from avblocks.data.datasets.clipset import ClipSet, Item, Picture
+from avblocks.data.datasets.clipset import ClipSet, Item, Picture, listed_set
 
 SPLITS = ("train", "val", "test")
 
 
 def split_rows(table: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read a csv file whose lines are of splits, see ``read_table``.
-
-    Args:
-        table: The file.
-        columns: Columns that it must have besides ``split``.
-
-    Yields:
-        The line number and the fields by column.
+    """Read a csv file that also has a column ``split``, see ``read_table``.
 
     Raises:
         ValueError: If the file is missing or wrong, or a line is of no split there is.
@@ -32,32 +25,19 @@ def split_rows(table: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, 
 
 
 def segmented(
-    name: str, *, wanted: dict[str, Item], classes: tuple[str, ...], usual: Callable[[str], int]
+    name: str, wanted: Mapping[str, Item], *, classes: tuple[str, ...], counts: Mapping[str, int]
 ) -> ClipSet:
     """Keep the clips that have their sound, a picture and a mask.
 
-    Args:
-        name: Of the data set and split.
-        wanted: The listed clips, with what pictures and masks there are.
-        classes: Class names.
-        usual: How many pictures a clip should have, by its id.
-
-    Returns:
-        The data set; its report says if clips have fewer pictures than published.
+    The report says if clips have fewer pictures than the published ``counts`` by their ids.
     """
     whole = {
-        key: item
+        key: item if any(p.mask for p in item.pictures) and Path(item.path).is_file() else None
         for key, item in wanted.items()
-        if any(picture.mask for picture in item.pictures) and Path(item.path).is_file()
     }
-    few = sum(len(item.pictures) < usual(key) for key, item in whole.items())
-    return ClipSet(
-        name=name,
-        items=tuple(whole.values()),
-        classes=classes,
-        missing=tuple(key for key in wanted if key not in whole),
-        remarks=(f"{few} clips have fewer pictures than published",) if few else (),
-    )
+    few = sum(len(item.pictures) < counts[key] for key, item in whole.items() if item is not None)
+    remarks = (f"{few} clips have fewer pictures than published",) if few else ()
+    return listed_set(name, whole, classes=classes, remarks=remarks)
 
 
 def find_pictures(
@@ -68,17 +48,9 @@ def find_pictures(
     later: float,
     binary: bool,
 ) -> tuple[Picture, ...]:
-    """Find the numbered pictures of a clip, and the masks that some or all of them have.
+    """Find the numbered pictures of a clip that are on disk, with their masks where they have any.
 
-    Args:
-        frame: Where the picture of a number would be.
-        mask: Where its mask would be.
-        numbers: The numbers there may be, one a second.
-        later: When a picture is shown: so many seconds after its number.
-        binary: Whether the masks have one class.
-
-    Returns:
-        Those on disk.
+    ``frame`` and ``mask`` give the paths for a number; picture n is shown at n + ``later`` seconds.
     """
     return tuple(
         Picture(

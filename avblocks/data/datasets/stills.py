@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from avblocks.data.datasets.clipset import Box, ClipSet, Item, Picture
+from avblocks.data.datasets.clipset import ClipSet, Item, Picture, listed_set
 from avblocks.data.datasets.disk import PICTURES, SOUNDS, media_files
 
 
@@ -12,9 +12,6 @@ def stills(root: str | Path) -> ClipSet:
     The two lie beside each other at any depth below ``root``, or the sounds below ``root/audio``
     and the pictures below ``root/frames``.
 
-    Args:
-        root: The folder.
-
     Returns:
         The clips, without labels; their ids are their paths without suffix. A sound without picture
         and a picture without sound are missing.
@@ -22,36 +19,21 @@ def stills(root: str | Path) -> ClipSet:
     Raises:
         ValueError: If a folder is missing or holds no sound or no picture.
     """
-    root = Path(root)
-    sounds, pictures = still_files(root)
-    return ClipSet(
-        name=f"stills {root}",
-        items=tuple(
-            still(key, sounds[key], pictures[key]) for key in sorted(sounds.keys() & pictures)
-        ),
-        missing=tuple(sorted(sounds.keys() ^ pictures)),
-    )
+    return listed_set(f"stills {root}", still_items(Path(root)))
 
 
-def still_files(root: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Map ids to sound files and to picture files, see ``stills``."""
+def still_items(root: Path) -> dict[str, Item | None]:
+    """Map ids to pairs of a sound and a picture, ``None`` where one is missing; see ``stills``."""
     apart = (root / "audio").is_dir() and (root / "frames").is_dir()
-    return (
-        _named(root / "audio" if apart else root, suffixes=SOUNDS, kind="sound"),
-        _named(root / "frames" if apart else root, suffixes=PICTURES, kind="picture"),
-    )
-
-
-def still(
-    key: str,
-    sound: str,
-    picture: str,
-    *,
-    labels: tuple[int, ...] = (),
-    boxes: tuple[Box, ...] | None = None,
-) -> Item:
-    """Put a sound and its picture, shown at no particular time, together."""
-    return Item(id=key, path=sound, labels=labels, pictures=(Picture(path=picture),), boxes=boxes)
+    sounds = _named(root / "audio" if apart else root, suffixes=SOUNDS, kind="sound")
+    pictures = _named(root / "frames" if apart else root, suffixes=PICTURES, kind="picture")
+    pairs = {key: (sounds.get(key), pictures.get(key)) for key in sorted({**sounds, **pictures})}
+    return {
+        key: Item(id=key, path=sound, pictures=(Picture(path=picture),))
+        if sound and picture
+        else None
+        for key, (sound, picture) in pairs.items()
+    }
 
 
 def _named(base: Path, *, suffixes: frozenset[str], kind: str) -> dict[str, str]:

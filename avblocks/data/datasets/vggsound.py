@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets.clipset import ClipSet, Item
-from avblocks.data.datasets.disk import media_files, read_rows
+from avblocks.data.datasets.clipset import ClipSet, labeled_set
+from avblocks.data.datasets.disk import files_by_id, read_rows
 
-_STEM = re.compile(r"(.{11}_\d{6})(?:_\d{6})?")
+_STEM = re.compile(r"(?P<id>.{11}_\d{6})(?:_\d{6})?")
 
 
 def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
@@ -16,10 +16,6 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     ``root/vggsound.csv`` has lines ``youtube id, start second, label, split``; the clips are
     anywhere below ``root`` as ``ID_ssssss_eeeeee.mp4`` or ``ID_ssssss.mp4``, in folders of classes
     or flat. Lines that share id and start second are one clip of several labels.
-
-    Args:
-        root: Folder of the csv and the clips.
-        split: Which split.
 
     Returns:
         The clips in the order of the csv; classes in alphabetical order, from both splits.
@@ -33,30 +29,14 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     names, wanted = vggsound_labels(root / "vggsound.csv", split=split)
     classes = tuple(sorted(names))
     number = {label: index for index, label in enumerate(classes)}
-    paths = vggsound_files(root)
-    return ClipSet(
-        name=f"vggsound {split}",
-        items=tuple(
-            Item(id=key, path=paths[key], labels=tuple(number[label] for label in labels))
-            for key, labels in wanted.items()
-            if key in paths
-        ),
-        classes=classes,
-        missing=tuple(key for key in wanted if key not in paths),
-    )
+    labels = {key: tuple(number[name] for name in names) for key, names in wanted.items()}
+    return labeled_set(f"vggsound {split}", labels, vggsound_files(root), classes=classes)
 
 
 def vggsound_labels(
     table: Path, *, split: Literal["train", "test"]
 ) -> tuple[set[str], dict[str, list[str]]]:
-    """Read VGGSound's csv.
-
-    Args:
-        table: The file.
-        split: Which split.
-
-    Returns:
-        The labels of both splits, and those of each ``ID_ssssss`` of one, in its order.
+    """Read the labels of both splits, and those of each ``ID_ssssss`` of one, from the csv.
 
     Raises:
         ValueError: If the csv is missing, or a line is wrong.
@@ -77,5 +57,4 @@ def vggsound_labels(
 
 def vggsound_files(root: Path) -> dict[str, str]:
     """Map ``ID_ssssss`` to the file of that clip, anywhere below a folder."""
-    matches = ((_STEM.fullmatch(path.stem), path) for path in media_files(root))
-    return {match[1]: str(path) for match, path in matches if match}
+    return files_by_id(root, _STEM)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from avblocks.data.datasets.annotations import read_table
-from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.pairs import COLUMNS, class_key
 from avblocks.data.datasets.vggsound import vggsound_files, vggsound_labels
 
@@ -17,10 +17,6 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
     ``root`` holds ``vggmusic_eval_ss.csv`` and the clips, as ``vggsound`` finds them. The classes
     are those of that csv, its sources are the test clips, and ``pairs`` pairs them. To train,
     ``root`` also holds ``vggsound.csv``, whose training clips of these classes are taken.
-
-    Args:
-        root: Folder of the tables and the clips.
-        split: Which split.
 
     Returns:
         The clips in the order of their csv; the names of the classes are those in the pairs, in
@@ -37,18 +33,11 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
     classes = tuple(sorted(set(sources.values())))
     number = {class_key(name): index for index, name in enumerate(classes)}
     if split == "train":
-        return _train(root, classes=classes, number=number)
+        labels = _training_labels(root / "vggsound.csv", number)
+    else:
+        labels = {key: (number[class_key(name)],) for key, name in sources.items()}
     paths = vggsound_files(root)
-    return ClipSet(
-        name="vggsound-music test",
-        items=tuple(
-            Item(id=key, path=paths[key], labels=(number[class_key(name)],))
-            for key, name in sources.items()
-            if key in paths
-        ),
-        classes=classes,
-        missing=tuple(key for key in sources if key not in paths),
-    )
+    return labeled_set(f"vggsound-music {split}", labels, paths, classes=classes)
 
 
 def _sources(table: Path) -> dict[str, str]:
@@ -64,19 +53,9 @@ def _sources(table: Path) -> dict[str, str]:
     return sources
 
 
-def _train(root: Path, *, classes: tuple[str, ...], number: dict[str, int]) -> ClipSet:
-    """Take the training clips that have one of the classes."""
-    _, listed = vggsound_labels(root / "vggsound.csv", split="train")
-    keys = {key: [class_key(name) for name in names] for key, names in listed.items()}
-    wanted = {
-        key: tuple(number[name] for name in names if name in number)
-        for key, names in keys.items()
-        if any(name in number for name in names)
-    }
-    paths = vggsound_files(root)
-    return ClipSet(
-        name="vggsound-music train",
-        items=tuple(Item(id=k, path=paths[k], labels=wanted[k]) for k in wanted if k in paths),
-        classes=classes,
-        missing=tuple(key for key in wanted if key not in paths),
-    )
+def _training_labels(table: Path, number: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    """Class numbers of the training clips that have one of the classes."""
+    _, listed = vggsound_labels(table, split="train")
+    keys = {clip: map(class_key, names) for clip, names in listed.items()}
+    labels = {clip: tuple(number[k] for k in names if k in number) for clip, names in keys.items()}
+    return {clip: numbers for clip, numbers in labels.items() if numbers}

@@ -55,12 +55,6 @@ def _end(media: Media | Sound) -> float:
 def decode_audio(media: Media | Sound, *, start: float, seconds: float, rate: int) -> Wave:
     """Decode a window of sound, cut at the file's own rate and then resampled.
 
-    Args:
-        media: The file.
-        start: Where the window begins.
-        seconds: Its length.
-        rate: Samples per second of the result.
-
     Returns:
         Mono samples in [-1, 1]: as much of the window as the file has.
 

@@ -7,8 +7,10 @@ from math import inf
 
 import av
 import numpy as np
+import torch
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
+from torch import Tensor
 
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.media import NOT_ENOUGH, Media
@@ -22,10 +24,6 @@ _SKIPPING = frozenset({"h264", "hevc", "mpeg4"})
 
 def decode_frame(media: Media, *, time: float) -> Picture:
     """Decode the picture that is shown at a time; the first or last one outside the video.
-
-    Args:
-        media: The file.
-        time: When.
 
     Returns:
         RGB, turned as the file says.
@@ -50,12 +48,7 @@ def decode_frame(media: Media, *, time: float) -> Picture:
 def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
     """Decode the pictures shown at rising times in one pass, where ``decode_frame`` seeks for each.
 
-    Args:
-        media: The file, just opened.
-        times: When.
-
-    Yields:
-        RGB, turned as the file says.
+    The file must be just opened. Pictures are RGB, turned as the file says.
 
     Raises:
         ClipError: If there is no picture.
@@ -80,6 +73,11 @@ def rgb(frame: av.VideoFrame) -> Picture:
     # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
     picture = VideoReformatter().reformat(frame, format="rgb24", threads=1)
     return np.rot90(picture.to_ndarray(), round(frame.rotation / 90))
+
+
+def to_tensor(picture: Picture) -> UInt8[Tensor, "3 height width"]:
+    """Copy a picture to a tensor with channels first."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 def _picked(media: Media, *, time: float) -> av.VideoFrame | None:
@@ -121,10 +119,7 @@ def _last(frames: list[av.VideoFrame], stamp: int) -> av.VideoFrame | None:
 
 
 def _shown(media: Media, *, time: float, first: bool) -> av.VideoFrame | None:
-    """Decode forward to the last picture that starts by a time; if there is none, the first one.
-
-    That one only if asked for.
-    """
+    """Decode forward to the last picture that starts by a time, or, on demand, to the first one."""
     shown, stamp = None, 0.0
     media.video.codec_context.skip_frame = "DEFAULT"
     for frame in pictures(media):

@@ -1,9 +1,10 @@
 """Picture files, with sizes bounded before anything is decoded."""
 
+from collections.abc import Container
 from pathlib import Path
+from typing import Literal
 
 import av
-import numpy as np
 import torch
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
@@ -11,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from avblocks.data.clip import ClipError
-from avblocks.data.decode.frames import rgb
+from avblocks.data.decode.frames import rgb, to_tensor
 from avblocks.data.decode.media import MAX_PIXELS, file_size
 
 _MAX_SIDE = 16_384
@@ -24,33 +25,24 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 
 
 def decode_picture(path: str) -> UInt8[Tensor, "3 height width"]:
-    """Decode a jpg or png file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        RGB, turned as the file says, by quarters of a circle.
+    """Decode a jpg or png file to RGB, turned as the file says, by quarters of a circle.
 
     Raises:
         ClipError: If it is missing, empty, neither jpg nor png, damaged or too large.
     """
-    return torch.from_numpy(np.ascontiguousarray(rgb(_decode(path)).transpose(2, 0, 1)))
+    return to_tensor(rgb(_decode(path)))
 
 
 def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
-    """Decode a picture file that marks pixels.
+    """Decode a picture file that marks pixels to class numbers, 0 for background.
 
     Args:
         path: The file.
-        binary: Whether any colour but black marks the one class there is; otherwise the file has
-            one channel, grey values or places in a palette, which are the class numbers.
-
-    Returns:
-        Class numbers, 0 for background.
+        binary: Whether any color but black marks the one class there is; otherwise the file has
+            one channel, gray values or places in a palette, which are the class numbers.
 
     Raises:
-        ClipError: As ``decode_picture``, and if class numbers are wanted of a coloured picture.
+        ClipError: As ``decode_picture``, and if class numbers are wanted of a colored picture.
     """
     frame = _decode(path)
     if binary:
@@ -71,16 +63,25 @@ def _decode(path: str) -> av.VideoFrame:
             f"a picture of {width}x{height} is empty, or over the {MAX_PIXELS:,} pixels or the "
             f"side of {_MAX_SIDE:,} allowed",
         )
-    codec = VideoCodecContext.create("png" if data.startswith(_PNG) else "mjpeg", "r")
-    codec.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}
-    codec.thread_count = 1
     try:
-        # A decoder may hold its only frame back until it is told that there are no more.
-        frames = [*codec.decode(av.Packet(data)), *codec.decode(None)]
+        return decode_bytes(data, "png" if data.startswith(_PNG) else "mjpeg", most=MAX_PIXELS)
     except FFmpegError as error:
         raise ClipError(path, f"cannot be decoded ({error.strerror})") from error
+
+
+def decode_bytes(data: bytes, kind: Literal["png", "mjpeg"], *, most: int) -> av.VideoFrame:
+    """Decode the only picture of a file, of so many pixels at most.
+
+    Raises:
+        FFmpegError: If it is damaged.
+    """
+    codec = VideoCodecContext.create(kind, "r")
+    codec.options = {"max_pixels": str(most), "err_detect": "explode"}
+    codec.thread_count = 1
+    # A decoder may hold its only frame back until it is told that there are no more.
+    frames = [*codec.decode(av.Packet(data)), *codec.decode(None)]
     if not frames:
-        raise ClipError(path, "holds no picture")
+        raise FFmpegError(0, "holds no picture")
     return frames[0]
 
 
@@ -104,13 +105,23 @@ def _size(path: str, data: bytes) -> tuple[int, int]:
         raise ClipError(path, "neither a jpg nor a png picture")
     if b"\xff\xd9" not in data[-_TAIL:]:  # FFmpeg fills a missing end with grey
         raise ClipError(path, "cannot be decoded (the jpg is cut short)")
+    size = jpeg_size(data)
+    if size is None:
+        raise ClipError(path, "cannot be decoded (the jpg has no size)")
+    return size
+
+
+def jpeg_size(
+    data: bytes | bytearray, *, kinds: Container[int] = _FRAMES
+) -> tuple[int, int] | None:
+    """Find height and width in a jpg by the first start-of-frame marker of some kinds, if any."""
     place = 2
     while place + 9 <= len(data) and data[place] == 0xFF:
         kind = data[place + 1]
-        if kind in _FRAMES:
+        if kind in kinds:
             sizes = data[place + 5 : place + 9]
             return int.from_bytes(sizes[:2], "big"), int.from_bytes(sizes[2:], "big")
         # A marker may be preceded by any number of 0xFF.
         length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
         place += 1 if kind == 0xFF else 2 if kind in _BARE else length
-    raise ClipError(path, "cannot be decoded (the jpg has no size)")
+    return None

@@ -36,15 +36,7 @@ _HEADER_ALONE = {"skip_frame": "all", "probesize": "4096"}
 
 @dataclass(frozen=True)
 class Media:
-    """An open file with one video and one audio stream.
-
-    Attributes:
-        path: The file.
-        container: Its demuxer.
-        video: First video stream.
-        audio: First audio stream.
-        probed: Whether more than its header was looked at.
-    """
+    """An open file and its first video and audio streams; ``probed`` if they were looked into."""
 
     path: str
     container: InputContainer
@@ -55,13 +47,7 @@ class Media:
 
 @dataclass(frozen=True)
 class Sound:
-    """An open file with an audio stream, of which nothing else matters.
-
-    Attributes:
-        path: The file.
-        container: Its demuxer.
-        audio: First audio stream.
-    """
+    """An open file and its first audio stream; nothing else of it matters."""
 
     path: str
     container: InputContainer
@@ -74,19 +60,15 @@ def open_media(path: str, *, probe: bool = True) -> Iterator[Media]:
 
     Args:
         path: The file.
-        probe: Whether to look into the streams first. If not, the file is open in a sixth of the
-            time, what its header says is believed, and headers that do not say enough are errors:
-            whoever meets one opens the file again.
-
-    Yields:
-        The open file.
+        probe: Whether to look into the streams first. Without, opening takes a sixth of the time,
+            the header is trusted, and one that does not say enough is an error: open it again.
 
     Raises:
         ClipError: If it is missing, empty, no mp4, mov, mkv, webm or avi, damaged, without picture
             or sound, or out of bounds.
     """
-    more = {} if probe else _HEADER_ALONE
-    with _opened(path, formats=_VIDEOS, named="mp4, mov, mkv, webm or avi", more=more) as container:
+    kinds, more = "mp4, mov, mkv, webm or avi", {} if probe else _HEADER_ALONE
+    with _opened(path, formats=_VIDEOS, named=kinds, more=more) as container:
         media = replace(_media(path, container), probed=probe)
         if not probe and not _says_enough(media):
             raise ClipError(path, NOT_ENOUGH)
@@ -97,12 +79,6 @@ def open_media(path: str, *, probe: bool = True) -> Iterator[Media]:
 def open_sound(path: str) -> Iterator[Sound]:
     """Open a sound file for as long as the block lasts, see ``open_media``.
 
-    Args:
-        path: The file.
-
-    Yields:
-        The open file.
-
     Raises:
         ClipError: If it is missing, empty, no wav or flac, damaged, without sound or out of bounds.
     """
@@ -112,14 +88,7 @@ def open_sound(path: str) -> Iterator[Sound]:
 
 @contextmanager
 def reopen(media: Media | Sound) -> Iterator[Sound]:
-    """Open a file once more, for its packets: moving in it disturbs no decoder of the first.
-
-    Args:
-        media: The file.
-
-    Yields:
-        It.
-    """
+    """Open a file once more, for its packets: moving in it disturbs no decoder of the first."""
     formats = f"{_VIDEOS},{_SOUNDS}"
     with _opened(media.path, formats=formats, named="before", more=_HEADER_ALONE) as container:
         yield Sound(path=media.path, container=container, audio=_audio(media.path, container))

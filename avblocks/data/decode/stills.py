@@ -16,17 +16,10 @@ Mask = UInt8[Tensor, "height width"]
 
 
 def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: float) -> AVClip:
-    """Read a window of sound and the pictures beside it, see ``read_clip``.
+    """Read a window of sound and the pictures beside it, without labels and boxes of the item.
 
-    Args:
-        item: A sound file with at least one picture.
-        seconds: Length of the window.
-        rate: Samples per second.
-        place: Where the window lies around the picture, or in the sound if the picture has no time.
-        frame: Which picture.
-
-    Returns:
-        The clip, without the labels and boxes that the item has.
+    Arguments are those of ``read_clip``: the window lies around the picture ``frame``, or in the
+    sound if the picture has no time.
 
     Raises:
         ClipError: If a file cannot be used.

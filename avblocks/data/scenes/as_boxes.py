@@ -18,11 +18,8 @@ _ANNOTATORS = 3
 def scenes_as_vggss(root: str | Path) -> Path:
     """Write ``vggss.json`` beside scenes: the boxes of the test scenes at their middle frame.
 
-    Args:
-        root: The folder that ``scenes`` was given.
-
     Returns:
-        The folder to give to ``vggss``.
+        The folder of the scenes, to give to ``vggss``.
 
     Raises:
         ValueError: If the folder holds no scenes.
@@ -42,10 +39,6 @@ def scenes_as_vggss(root: str | Path) -> Path:
 def scenes_as_flickr(root: str | Path, *, workers: int = 2) -> Path:
     """Write the test scenes in the layout of Flickr-SoundNet, below ``flickr`` beside them.
 
-    Args:
-        root: The folder that ``scenes`` was given.
-        workers: Threads that render.
-
     Returns:
         The folder to give to ``flickr_soundnet``.
 
@@ -55,16 +48,14 @@ def scenes_as_flickr(root: str | Path, *, workers: int = 2) -> Path:
     root = Path(root)
     base = root / "flickr"
     spec, places = stored(root)
-    places = tuple(place for place in places if place[0] == "test")
+    names = {place: scene_id(place[1], split="test") for place in places if place[0] == "test"}
     write_scenes(
-        root,
-        places,
+        {place: base / "Annotations" / f"{name}.xml" for place, name in names.items()},
         write=partial(_write_still, base=base, spec=spec),
-        done=lambda place: _notes(base, scene_id(place[1], split=place[0])),
+        spec=spec,
         workers=workers,
     )
-    rows = ([scene_id(n, split=split), 0] for split, n in places)
-    write_csv(base / "flickr_test.csv", (), rows)
+    write_csv(base / "flickr_test.csv", (), ([name, 0] for name in names.values()))
     return base
 
 
@@ -82,9 +73,5 @@ def _write_still(scene: Scene, place: Place, *, base: Path, spec: SceneSpec) -> 
                 ElementTree.SubElement(element, "name").text = str(label)
                 for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
                     ElementTree.SubElement(element, side).text = str(round(_SIDE * value))
-    with replacing(_notes(base, scene.id), durable=False) as half:
+    with replacing(base / "Annotations" / f"{scene.id}.xml", durable=False) as half:
         ElementTree.ElementTree(annotation).write(half, encoding="utf-8")
-
-
-def _notes(base: Path, name: str) -> Path:
-    return base / "Annotations" / f"{name}.xml"

@@ -70,11 +70,6 @@ def scenes_as_avsbench(
     S4 gets the solos, and MS3 trains on the duets; the even test scenes are for the test, the odd
     ones for validation. There is a picture for each whole second of a scene.
 
-    Args:
-        root: The folder that ``scenes`` was given.
-        part: Which part.
-        workers: Threads that render.
-
     Returns:
         The folder to give to ``avsbench_s4``, ``avsbench_ms3`` or ``avsbench_avss``.
 
@@ -84,15 +79,14 @@ def scenes_as_avsbench(
     root, layout = Path(root), _LAYOUTS[part]
     base = root / "avsbench"
     spec, places = stored(root)
-    places = tuple(place for place in places if _belongs(place, part))
+    fields = {place: _fields(place) for place in places if _belongs(place, part)}
     write_scenes(
-        root,
-        places,
+        {place: base / layout.sound.format(**names) for place, names in fields.items()},
         write=partial(_write, base=base, layout=layout, spec=spec),
-        done=lambda place: base / layout.sound.format(**_fields(place)),
+        spec=spec,
         workers=workers,
     )
-    rows = ([t.format(**_fields(p)) for t in layout.columns.values()] for p in places)
+    rows = ([t.format(**f) for t in layout.columns.values()] for f in fields.values())
     write_csv(base / layout.table, list(layout.columns), rows)
     names = ("background", *(_object(label) for label in range(len(CLASSES))))
     numbers = {name: number for number, name in enumerate(names, start=1)}

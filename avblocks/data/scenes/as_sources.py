@@ -14,11 +14,8 @@ from avblocks.files import write_csv, write_text
 def scenes_as_music(root: str | Path) -> Path:
     """Write MUSIC's lists of solos and duets beside scenes, the classes being the instruments.
 
-    Args:
-        root: The folder that ``scenes`` was given.
-
     Returns:
-        The folder to give to ``music``.
+        The folder of the scenes, to give to ``music``.
 
     Raises:
         ValueError: If the folder holds no scenes.
@@ -45,11 +42,8 @@ def scenes_as_pairs(root: str | Path) -> Path:
 
     A pair is easy if its two timbres differ, and hard if only looks tell the classes apart.
 
-    Args:
-        root: The folder that ``scenes`` was given.
-
     Returns:
-        The folder to give to ``vggsound_music``, with the csv for ``pairs`` in it.
+        The folder of the scenes, to give to ``vggsound_music``, with the csv for ``pairs`` in it.
 
     Raises:
         ValueError: If the folder holds no scenes.

@@ -48,13 +48,7 @@ DUETS = tuple(
 def sounding(index: int, *, split: Split) -> tuple[int, ...]:
     """Classes that sound in a scene: every fourth training scene is a duet, test scenes are solos.
 
-    Args:
-        index: Number of the scene in its split.
-        split: Which split.
-
-    Returns:
-        One or two class numbers; 48 consecutive training scenes and 12 consecutive test scenes hold
-        each class equally often.
+    48 consecutive training scenes and 12 consecutive test scenes hold each class equally often.
     """
     if split == "test":
         return (index % len(CLASSES),)
@@ -67,16 +61,7 @@ def sounding(index: int, *, split: Split) -> tuple[int, ...]:
 def silent(
     labels: tuple[int, ...], *, count: int, generator: np.random.Generator
 ) -> tuple[int, ...]:
-    """Looks of the silent objects, none of which is allowed with any timbre that sounds.
-
-    Args:
-        labels: The sounding classes.
-        count: How many, if there are as many such looks.
-        generator: Source of the choice.
-
-    Returns:
-        Look numbers, all different.
-    """
+    """Looks of up to ``count`` silent objects, none of them allowed with any timbre that sounds."""
     timbres = {PARTS[label][0] for label in labels}
     looks = [look for look, allowed in enumerate(TIMBRES_OF_LOOK) if not timbres & set(allowed)]
     chosen = generator.choice(looks, min(len(looks), count), replace=False)

@@ -1,8 +1,8 @@
 """Scenes: small audio-visual clips made here, so that everything runs without any download.
 
-Coloured shapes move over a textured background. What sounds moves in time with its sound; so do
-the silent objects, in time with a sound that nobody hears. ``_scene_cast`` says why it takes both
-ear and eye to tell the class.
+Colored shapes move over a textured background. Sounding objects move in time with their audio;
+silent objects, in time with audio that is not heard. ``classes`` says why it takes both image and
+audio to tell the class.
 """
 
 import json
@@ -32,7 +32,7 @@ def scenes(
     spec: SceneSpec | None = None,
     workers: int = 2,
 ) -> ClipSet:
-    """Make the scenes that are not on disk yet, and list them.
+    """Make the scenes that are not on disk yet, and list them as ``vggsound`` does.
 
     ``root`` gets ``vggsound.csv``, ``clips/CLASS/ID_ssssss_eeeeee.mp4`` and, by id,
     ``annotations/ID.json`` (classes, silent objects, boxes per frame), ``masks/ID.npz`` (``bits``:
@@ -45,9 +45,6 @@ def scenes(
         num_clips: How many; 240 for training and 120 for testing if not given.
         spec: Settings; the defaults if none are given.
         workers: Threads that render.
-
-    Returns:
-        The clips, as ``vggsound`` reads them.
 
     Raises:
         ValueError: If the folder holds scenes of other settings, or other files.

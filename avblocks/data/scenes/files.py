@@ -19,14 +19,7 @@ T = TypeVar("T")
 
 
 def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> None:
-    """Render a scene and write its files, unless all of them are there.
-
-    Args:
-        root: Folder of the data set.
-        index: Number of the scene in its split.
-        split: Which split.
-        spec: Settings.
-    """
+    """Render a scene and write its files, unless all of them are there."""
     name, labels = scene_id(index, split=split), sounding(index, split=split)
     notes = root / "annotations" / f"{name}.json"
     clip = _clip_path(root, name, label=labels[0], spec=spec)

@@ -41,21 +41,18 @@ class SceneCasts:
 
 
 def scene_casts(root: str | Path, clips: ClipSet) -> SceneCasts:
-    """Read who sounds and who is seen in scenes; `RandomGroups` takes it as ``fits``.
+    """Read who sounds and who is seen in the scenes of a folder, listed by ``scenes``.
 
-    Args:
-        root: The folder that ``scenes`` was given.
-        clips: What it returned.
+    `RandomGroups` takes the result as ``fits``.
 
     Raises:
         ValueError: If an annotation is missing.
     """
     root = Path(root)
     looks = [_looks(root, item) for item in clips.items]
-    return SceneCasts(
-        heard=tuple(frozenset(PARTS[label][0] for label in item.labels) for item in clips.items),
-        seen=tuple(Counter(t for look in some for t in TIMBRES_OF_LOOK[look]) for some in looks),
-    )
+    heard = tuple(frozenset(PARTS[label][0] for label in item.labels) for item in clips.items)
+    seen = tuple(Counter(t for look in some for t in TIMBRES_OF_LOOK[look]) for some in looks)
+    return SceneCasts(heard, seen)
 
 
 def _looks(root: Path, item: Item) -> list[int]:
@@ -66,17 +63,10 @@ def _looks(root: Path, item: Item) -> list[int]:
 
 
 def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
-    """Pair test scenes with others that can be told from them, the list being the same every time.
+    """Pair test scenes, listed by ``scenes``, with distinguishable ones, the same every time.
 
-    A pair is easy if no look of either picture may sound with the other's timbre, and hard if two
+    A pair is easy if no look of either image may sound with the other's timbre, and hard if two
     or more may; easy partners are preferred. Scenes that fit no other are counted as missing.
-
-    Args:
-        root: The folder that ``scenes`` was given.
-        clips: What it returned for the test split.
-
-    Returns:
-        One pair for each scene that has any, which comes first in it.
 
     Raises:
         ValueError: If an annotation is missing.
@@ -99,12 +89,9 @@ def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
 def scene_mismatched(clips: ClipSet) -> Callable[[int, int], bool]:
     """Tell whether the audio of one scene cannot come from a source in the image of another.
 
-    Args:
-        clips: Scenes in any layout that names their classes.
-
     Returns:
-        From the indices of an image's clip and an audio's clip to whether they are mismatched;
-        `mismatched_pairs` takes it as ``unlike``.
+        A function of the indices of an image's clip and an audio's clip, in any layout of scenes
+        that names their classes; `mismatched_pairs` takes it as ``unlike``.
     """
     names = [name.replace("-", " ") for name in clips.classes]
     parts = [

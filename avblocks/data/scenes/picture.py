@@ -86,16 +86,7 @@ def _coverage(track: Track, rows: slice, columns: slice, *, size: int) -> Plane:
 
 
 def background(generator: Generator, *, frames: int, size: int) -> UInt8[np.ndarray, "t h w 3"]:
-    """A smooth two-colour texture that the camera pans over by a few pixels.
-
-    Args:
-        generator: Source of colours, texture and pan.
-        frames: How many frames.
-        size: Side, pixels.
-
-    Returns:
-        Frames without objects.
-    """
+    """Frames of a smooth two-color texture that the camera pans over by a few pixels."""
     margin = size // 16
     canvas = np.zeros((size + 2 * margin,) * 2)
     for cells, strength in ((3, 0.6), (9, 0.3), (28, 0.15)):
@@ -119,17 +110,9 @@ def _smooth_noise(generator: Generator, *, cells: int, size: int) -> Plane:
 
 
 def paint(
-    canvas: UInt8[np.ndarray, "t h w 3"], tracks: tuple[Track, ...]
+    canvas: UInt8[np.ndarray, "t h w 3"], tracks: list[Track]
 ) -> tuple[UInt8[np.ndarray, "t h w 3"], Bool[np.ndarray, "t k h w"]]:
-    """Paint objects over a background, the last one on top.
-
-    Args:
-        canvas: The background; it is not changed.
-        tracks: The objects, from back to front.
-
-    Returns:
-        The frames, and the visible pixels of each object.
-    """
+    """Paint objects from back to front; return the frames and the visible pixels of each object."""
     frames = canvas.astype(np.float32)
     masks = np.zeros((len(canvas), len(tracks), *canvas.shape[1:3]), dtype=bool)
     for number, track in enumerate(tracks):
@@ -152,20 +135,9 @@ def move(
     frames: int,
     fps: float,
 ) -> Track:
-    """Let an object move in time with a voice, heard or not.
+    """Let an object move in time with a voice, heard or not, around ``home`` (shares of the side).
 
     It pulses (its size follows the envelope) or hops (it goes on along its path at each note).
-
-    Args:
-        look: Colour and shape.
-        voice: What it moves to.
-        home: Middle of its path, shares of the side.
-        generator: Source of colour, size and path.
-        frames: How many frames.
-        fps: Frames per second.
-
-    Returns:
-        The way.
     """
     clock = np.arange(frames) / fps
     pulses = generator.random() < 0.5

@@ -16,7 +16,7 @@ from avblocks.data.scenes.classes import (
     silent,
     sounding,
 )
-from avblocks.data.scenes.picture import Track, background, move, paint
+from avblocks.data.scenes.picture import background, move, paint
 from avblocks.data.scenes.sound import Voice, play
 
 
@@ -91,9 +91,6 @@ def render(index: int, *, split: Split = "train", spec: SceneSpec | None = None)
         split: Training scenes are solos and duets, test scenes solos.
         spec: Settings; the defaults if none are given.
 
-    Returns:
-        The scene.
-
     >>> scene = render(0, spec=SceneSpec(seconds=1, size=32))
     >>> scene.frames.shape, scene.sources.shape, scene.labels
     ((16, 32, 32, 3), (1, 16000), (0,))
@@ -135,8 +132,7 @@ def _film(
     ]
     order = generator.permutation(len(tracks))
     canvas = background(generator, frames=count, size=spec.size)
-    ordered: tuple[Track, ...] = tuple(tracks[i] for i in order)
-    frames, masks = paint(canvas, ordered)
+    frames, masks = paint(canvas, [tracks[i] for i in order])
     return frames, masks[:, np.argsort(order)]
 
 

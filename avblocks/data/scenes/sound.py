@@ -54,9 +54,8 @@ def _reed(time: Wave, pitch: float, generator: Generator) -> Wave:
     """Odd harmonics with vibrato."""
     order = np.arange(1, 12, 2)[:, None]
     vibrato = 0.012 * np.sin(2 * np.pi * generator.uniform(4.5, 6.5) * time)
-    return (np.sin(order * (2 * np.pi * pitch * time + vibrato * pitch / 5)) / order**0.7).sum(
-        axis=0
-    )
+    phase = order * (2 * np.pi * pitch * time + vibrato * pitch / 5)
+    return (np.sin(phase) / order**0.7).sum(axis=0)
 
 
 def _bell(time: Wave, pitch: float, generator: Generator) -> Wave:
@@ -92,14 +91,7 @@ _INSTRUMENTS = {
 def play(timbre: str, *, generator: Generator, seconds: float, rate: int) -> Voice:
     """Make up a tune with its own key, tempo, phase and accents, and play it.
 
-    Args:
-        timbre: One of the four names.
-        generator: Source of every choice.
-        seconds: Length.
-        rate: Samples per second.
-
-    Returns:
-        The voice; it sounds in practically every window of one second.
+    The voice sounds in practically every window of one second.
     """
     instrument = _INSTRUMENTS[timbre]
     root = float(np.exp(generator.uniform(*np.log(instrument.pitch))))
@@ -112,8 +104,7 @@ def play(timbre: str, *, generator: Generator, seconds: float, rate: int) -> Voi
         time = np.arange(min(length - start, round(1.5 * rate))) / rate
         pitch = root * 2 ** (float(generator.choice(_SCALE)) / 12)
         loudness = instrument.envelope(time, gap) * generator.uniform(0.7, 1.0)
-        wave[start : start + len(time)] += loudness * instrument.tone(time, pitch, generator)
-        envelope[start : start + len(time)] = np.maximum(
-            envelope[start : start + len(time)], loudness
-        )
+        note = slice(start, start + len(time))
+        wave[note] += loudness * instrument.tone(time, pitch, generator)
+        envelope[note] = np.maximum(envelope[note], loudness)
     return Voice(wave / np.abs(wave).max(), envelope, tuple(onsets.tolist()))

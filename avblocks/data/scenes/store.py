@@ -1,6 +1,6 @@
 """Scenes that are on disk already, to be written in the layouts of other data sets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from avblocks.data.datasets.annotations import read_json
@@ -14,13 +14,7 @@ Place = tuple[Split, int]
 
 
 def stored(root: Path) -> tuple[SceneSpec, tuple[Place, ...]]:
-    """Say which scenes a folder holds.
-
-    Args:
-        root: The folder that ``scenes`` was given.
-
-    Returns:
-        Their settings, and split and number of each.
+    """Return the settings of the scenes in a folder, and split and number of each.
 
     Raises:
         ValueError: If there are none.
@@ -34,29 +28,19 @@ def stored(root: Path) -> tuple[SceneSpec, tuple[Place, ...]]:
 
 
 def write_scenes(
-    root: Path,
-    places: tuple[Place, ...],
+    places: Mapping[Place, Path],
     *,
     write: Callable[[Scene, Place], None],
-    done: Callable[[Place], Path],
+    spec: SceneSpec,
     workers: int,
 ) -> None:
-    """Render scenes and write each, unless it is there.
-
-    Args:
-        root: The folder that ``scenes`` was given.
-        places: Which scenes.
-        write: Writes one, the file that ``done`` names last.
-        done: Names that file.
-        workers: Threads that render.
-    """
-    spec, _ = stored(root)
+    """Render scenes and write each, unless the file that ``write`` writes last is there."""
 
     def task(place: Place) -> None:
-        if not done(place).is_file():
+        if not places[place].is_file():
             write(render(place[1], split=place[0], spec=spec), place)
 
-    write_all(task, places, name=f"scenes in {root}", workers=workers)
+    write_all(task, list(places), name="scenes", workers=workers)
 
 
 def frame_at(scene: Scene, time: float, *, fps: float) -> int:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import decode_audio, extent
-from avblocks.data.decode.frames import Picture, decode_frames
+from avblocks.data.decode.frames import Picture, decode_frames, to_tensor
 from avblocks.data.decode.media import open_media
 from avblocks.data.resize import resize_short
 from avblocks.data.shards.flac import encode_flac
@@ -51,15 +50,7 @@ class ShardSettings:
 
 
 def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) -> list[bytes]:
-    """Decode a whole clip and encode what a shard keeps of it.
-
-    Args:
-        item: The clip.
-        classes: Names of all classes.
-        settings: What to keep.
-
-    Returns:
-        The members' bytes: notes, sound, pictures.
+    """Decode a whole clip and encode what a shard keeps of it: notes, sound, pictures.
 
     Raises:
         ClipError: If the file cannot be used, or is longer than ten minutes.
@@ -67,10 +58,8 @@ def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) 
     with open_media(item.path) as media:
         start, end = extent(media)
         if end - start > _MAX_SECONDS:
-            reason = (
-                f"{end - start:.0f} s long, over the {_MAX_SECONDS:.0f} s allowed: cut it first"
-            )
-            raise ClipError(item.path, reason)
+            limit = f"over the {_MAX_SECONDS:.0f} s allowed: cut it first"
+            raise ClipError(item.path, f"{end - start:.0f} s long, {limit}")
         seconds = end - start if end > start else _MAX_SECONDS  # where the file does not say
         sound = decode_audio(media, start=start, seconds=seconds, rate=settings.rate)
     # By the file's own account, as `read_clip` goes by, unless there is less.
@@ -109,6 +98,6 @@ def picture_times(duration: float, *, fps: float) -> tuple[float, ...]:
 def _jpeg(picture: Picture, *, settings: ShardSettings) -> bytes:
     """Shrink a picture to its short side and encode it."""
     if min(picture.shape[:2]) > settings.side:
-        image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-        picture = resize_short(image, side=settings.side).permute(1, 2, 0).numpy()
+        small = resize_short(to_tensor(picture), side=settings.side)
+        picture = small.permute(1, 2, 0).numpy()
     return encode_jpeg(np.ascontiguousarray(picture), quality=settings.quality)

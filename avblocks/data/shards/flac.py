@@ -19,15 +19,7 @@ _MAGIC = b"fLaC\x80\x00\x00\x22"
 
 
 def encode_flac(samples: Samples, *, rate: int) -> tuple[bytes, list[int]]:
-    """Encode sound without loss.
-
-    Args:
-        samples: Mono.
-        rate: Samples per second.
-
-    Returns:
-        The file, and the bytes of each of its blocks.
-    """
+    """Encode mono sound without loss; return the file, and the bytes of each of its blocks."""
     codec = av.CodecContext.create("flac", "w")
     assert isinstance(codec, av.AudioCodecContext)
     codec.layout, codec.format, codec.sample_rate = "mono", "s16", rate
@@ -42,14 +34,7 @@ def encode_flac(samples: Samples, *, rate: int) -> tuple[bytes, list[int]]:
 
 
 def flac_length(head: bytes, *, rate: int) -> int:
-    """Count the samples of a file by its first bytes.
-
-    Args:
-        head: The first ``HEAD`` bytes.
-        rate: Samples per second that it must have.
-
-    Returns:
-        The samples in the file.
+    """Count the samples of a file by its first ``HEAD`` bytes.
 
     Raises:
         ValueError: If it is not as ``encode_flac`` writes: other blocks could ask for any memory.
@@ -63,14 +48,7 @@ def flac_length(head: bytes, *, rate: int) -> int:
 
 
 def decode_flac(head: bytes, blocks: bytes) -> Samples:
-    """Decode some blocks of a file.
-
-    Args:
-        head: The first ``HEAD`` bytes of the file, of which ``flac_length`` approved.
-        blocks: Whole blocks that follow each other.
-
-    Returns:
-        Their samples.
+    """Decode whole blocks that follow each other, of a file whose ``head`` `flac_length` approved.
 
     Raises:
         ValueError: If they are damaged.

@@ -69,12 +69,6 @@ class Shard:
 def load_shard(tar: Path) -> Shard:
     """Read the index beside a tar file and hold it against the file's size.
 
-    Args:
-        tar: The tar file.
-
-    Returns:
-        The shard.
-
     Raises:
         ValueError: If either is missing, or they do not fit each other.
     """
@@ -89,11 +83,7 @@ def load_shard(tar: Path) -> Shard:
             sha256=str(facts["sha256"]),
             rows={str(clip["key"]): row for row, clip in enumerate(clips)},
             items=tuple(
-                Item(
-                    id=str(clip["id"]),
-                    path=f"{tar}/{clip['key']}",
-                    labels=tuple(map(int, clip["labels"])),
-                )
+                Item(str(clip["id"]), f"{tar}/{clip['key']}", tuple(map(int, clip["labels"])))
                 for clip in clips
             ),
             starts=tuple(np.cumsum([0, *(len(clip["members"]) for clip in clips)]).tolist()),
@@ -109,11 +99,11 @@ def load_shard(tar: Path) -> Shard:
 
 
 def _fault(shard: Shard) -> str | None:
-    found = shard.path.stat().st_size if shard.path.is_file() else None
+    if not shard.path.is_file():
+        return "no such file"
+    found = shard.path.stat().st_size
     if found != shard.size:
-        return (
-            "no such file" if found is None else f"{found:,} bytes, its index says {shard.size:,}"
-        )
+        return f"{found:,} bytes, its index says {shard.size:,}"
     if not all(map(is_key, shard.rows)) or len(shard.rows) < len(shard.items):
         return "its index has keys that no shard has"
     if any(high - low < 3 for low, high in zip(shard.starts, shard.starts[1:], strict=False)):
@@ -122,13 +112,7 @@ def _fault(shard: Shard) -> str | None:
 
 
 def load_index(root: Path) -> dict[str, Any]:
-    """Read the index of a whole folder.
-
-    Args:
-        root: The folder.
-
-    Returns:
-        It, with ``splits``, each of ``name``, ``classes``, ``missing`` and ``shards``.
+    """Read the index of a whole folder, with name, classes, missing ids and shards of each split.
 
     Raises:
         ValueError: If it is missing, unfinished or not of this version.

@@ -15,15 +15,8 @@ _EDGE = 1e-6  # seconds
 class Notes:
     """A clip's annotation, and what a reader must know to take a part of it.
 
-    Attributes:
-        id: Its name in the data set.
-        path: The file it was made from.
-        labels: Numbers of its classes.
-        classes: Their names.
-        duration: Of the sound, seconds.
-        rate: Samples per second of the sound.
-        times: When each picture is shown, seconds from the beginning of the sound.
-        blocks: Bytes of each FLAC block.
+    ``duration`` of the sound and ``times`` of the pictures in it are in seconds; ``blocks`` are the
+    bytes of each FLAC block, ``path`` is the file that the clip was made from.
     """
 
     id: str
@@ -40,15 +33,9 @@ class Notes:
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     def nearest(self, *, start: float, seconds: float, frame: float) -> int:
-        """Find the picture of a window nearest to a place in it.
+        """Find the picture of a window nearest to a place in it, ``frame``, from 0 to 1.
 
-        Args:
-            start: Where the window begins, seconds.
-            seconds: Its length.
-            frame: The place, from 0 to 1.
-
-        Returns:
-            The number of the picture; if the window has none, the nearest outside of it.
+        If the window has no picture it is the nearest outside of it.
         """
         wanted = start + frame * min(seconds, self.duration)
         low, high = start - _EDGE, start + seconds + _EDGE
@@ -56,29 +43,13 @@ class Notes:
         return min(inside or range(len(self.times)), key=lambda i: abs(self.times[i] - wanted))
 
     def part(self, first: int, last: int) -> tuple[int, int]:
-        """Find the FLAC blocks that hold some samples.
-
-        Args:
-            first: The first sample.
-            last: The sample after the last one.
-
-        Returns:
-            Where in the file these blocks begin and end.
-        """
+        """Find where the FLAC blocks that hold samples from ``first`` to ``last`` begin and end."""
         ends = list(accumulate(self.blocks, initial=HEAD))
         return ends[first // BLOCK], ends[min(-(-last // BLOCK), len(ends) - 1)]
 
 
 def parse_notes(data: bytes | bytearray, *, pictures: int, sound: int) -> Notes:
-    """Read notes from a JSON file that nobody vouches for.
-
-    Args:
-        data: The file.
-        pictures: How many pictures the clip has.
-        sound: Bytes of its FLAC file.
-
-    Returns:
-        The notes.
+    """Read notes from an untrusted JSON file, with so many pictures and bytes of sound beside it.
 
     Raises:
         ValueError: If they are incomplete, or do not fit pictures and sound.

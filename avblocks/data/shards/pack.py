@@ -23,14 +23,8 @@ from avblocks.files import replacing, sha256, sync
 class SplitWriter:
     """Writes the shards of a split that are not there yet.
 
-    Args:
-        out: Folder of the shards.
-        split: Name of the split.
-        clips: Its clips.
-        settings: What to keep of each.
-        skipped: Files that cannot be used, of all splits.
-        on_error: Whether to stop at the first of them.
-        max_skipped: Share of them beyond which to stop.
+    ``skipped`` collects the files of all splits that cannot be used. With ``on_error`` "raise" the
+    work stops at the first of them, else beyond the share ``max_skipped``.
     """
 
     def __init__(
@@ -58,15 +52,7 @@ class SplitWriter:
             self._note([Skipped(path=path, reason=reason) for _, path, reason in shard.skipped])
 
     def write(self, *, workers: int, timeout: float) -> list[dict[str, Any]]:
-        """Write what is left.
-
-        Args:
-            workers: Processes that decode and encode.
-            timeout: Seconds without a clip from them after which to stop.
-
-        Returns:
-            Name, size, checksum and number of clips of each shard.
-        """
+        """Write what is left; return name, size, checksum and number of clips of each shard."""
         order = [i for tar in self.tars if tar not in self.ready for i in self._share(tar)]
         loader = encode_clips(
             self.clips, order, settings=self.settings, workers=workers, timeout=timeout
@@ -80,14 +66,10 @@ class SplitWriter:
                 if tar not in self.ready:
                     self.ready[tar] = self._pack(tar, islice(results, len(self._share(tar))))
                     write_skipped(self.list_path, self.all_skipped)
+        shards = [self.ready[tar] for tar in self.tars]
         return [
-            {
-                "file": tar.name,
-                "bytes": self.ready[tar].size,
-                "sha256": self.ready[tar].sha256,
-                "clips": len(self.ready[tar].items),
-            }
-            for tar in self.tars
+            {"file": s.path.name, "bytes": s.size, "sha256": s.sha256, "clips": len(s.items)}
+            for s in shards
         ]
 
     def _share(self, tar: Path) -> range:

@@ -57,11 +57,7 @@ class Shards:
     def clips(self, split: str) -> ClipSet:
         """List the clips of a split, in the order of the data set they were made from.
 
-        Args:
-            split: One of ``splits``.
-
-        Returns:
-            The clips. Missing are those that were missing then or could not be used.
+        Missing are those that were missing then or could not be used.
 
         Raises:
             ValueError: If there is no such split.
@@ -93,11 +89,8 @@ class Shards:
             source: A clip of ``clips``, or its path.
             seconds: Length of the window.
             rate: Samples per second; those of the shards.
-            place: Where the window lies in the sound: 0 at the start, 0.5 centred, 1 at the end.
+            place: Where the window lies in the sound, from 0 to 1.
             frame: Where in the window the picture is taken, from 0 to 1.
-
-        Returns:
-            The clip, with fewer than ``seconds * rate`` samples if the sound is shorter.
 
         Raises:
             ClipError: If the clip is damaged.
@@ -157,14 +150,7 @@ def _reading(tar: str, path: str) -> Iterator[int]:
 
 
 def _sound(
-    handle: int,
-    name: str,
-    span: tuple[int, int],
-    *,
-    notes: Notes,
-    rate: int,
-    first: int,
-    last: int,
+    handle: int, name: str, span: tuple[int, int], *, notes: Notes, rate: int, first: int, last: int
 ) -> Float[Tensor, " s"]:
     """Decode the samples from ``first`` to ``last``, as far as there are any."""
     head = bytes(read_member(handle, name, span, first=HEAD))

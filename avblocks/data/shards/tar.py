@@ -58,12 +58,7 @@ def write_member(file: BinaryIO, name: str, data: bytes) -> tuple[int, int]:
 
 
 def span_fault(spans: Spans, *, size: int) -> str | None:
-    """Say what is wrong with the members of a whole tar file, if anything is.
-
-    Args:
-        spans: Of all members in their order.
-        size: Bytes of the file.
-    """
+    """Say what is wrong with the members of a whole tar file of some size, if anything is."""
     starts, sizes = spans[:, 0], spans[:, 1]
     if (sizes < 0).any() or (starts < 0).any() or (starts + sizes > size).any():
         return "its index points outside the file"
@@ -76,16 +71,7 @@ def span_fault(spans: Spans, *, size: int) -> str | None:
 def read_member(
     handle: int, name: str, span: tuple[int, int], *, first: int | None = None
 ) -> bytearray:
-    """Read a member, after a look at its header.
-
-    Args:
-        handle: Of the open tar file.
-        name: That the member must have.
-        span: Offset and size of its bytes.
-        first: Read only so many.
-
-    Returns:
-        The bytes.
+    """Read a member, all of it or its ``first`` bytes, after a look at its header.
 
     Raises:
         ValueError: If something else is there: a link, another name or another size; if the member
@@ -95,9 +81,8 @@ def read_member(
     limit = _LIMITS[name.rpartition(".")[2]]
     if size > limit:
         raise ValueError(f"{name} has {size:,} bytes, over the {limit:,} allowed")
-    data = read_bytes(
-        handle, start - HEADER, HEADER + (size if first is None else min(first, size))
-    )
+    length = size if first is None else min(first, size)
+    data = read_bytes(handle, start - HEADER, HEADER + length)
     if data[:HEADER] != header(name, size):
         raise ValueError(f"the tar file holds something else where its index says {name}")
     return data[HEADER:]

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,18 +59,15 @@ def make_shards(
     index = _plan(splits, settings)
     _claim(out, index)
     skipped: list[Skipped] = []
-    writers = {
-        split: SplitWriter(
-            out,
-            split,
-            clips,
-            settings=settings,
-            skipped=skipped,
-            on_error=on_error,
-            max_skipped=max_skipped,
-        )
-        for split, clips in splits.items()
-    }
+    writer = partial(
+        SplitWriter,
+        out,
+        settings=settings,
+        skipped=skipped,
+        on_error=on_error,
+        max_skipped=max_skipped,
+    )
+    writers = {split: writer(split, clips) for split, clips in splits.items()}
     for split, writer in writers.items():
         index["splits"][split]["shards"] = writer.write(workers=workers, timeout=timeout)
     write_skipped(out / "skipped.csv", skipped)
