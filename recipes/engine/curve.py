@@ -10,15 +10,7 @@ from recipes.engine.log import Row, read_rows
 
 
 def loss_curve(csv_path: Path, png_path: Path) -> None:
-    """Draw the training loss of each step and epoch, and what evaluations measured.
-
-    Args:
-        csv_path: A run's `metrics.csv`.
-        png_path: The picture to write.
-
-    Raises:
-        ValueError: If the file has no row yet.
-    """
+    """Draw the loss of each step and epoch in a `metrics.csv`, and what evaluations measured."""
     rows = read_rows(csv_path)
     if not rows:
         raise ValueError(f"{csv_path} has no row to draw")
@@ -27,11 +19,10 @@ def loss_curve(csv_path: Path, png_path: Path) -> None:
     axes = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
     _draw_loss(axes[0], [row for row in rows if "loss" in row])
     for name in scores:
-        points = [row for row in rows if name in row]
-        label = name.removeprefix("eval/")
-        axes[1].plot(
-            [p["epoch"] for p in points], [p[name] for p in points], "o-", ms=3, label=label
+        epochs, values = zip(
+            *((row["epoch"], row[name]) for row in rows if name in row), strict=True
         )
+        axes[1].plot(epochs, values, "o-", ms=3, label=name.removeprefix("eval/"))
     if scores:
         axes[1].set_ylabel("evaluation")
         axes[1].legend(loc="upper left", fontsize="small")
@@ -46,9 +37,8 @@ def _draw_loss(ax: Axes, rows: list[Row]) -> None:
     ax.plot(epochs, losses, color="tab:blue", alpha=0.25, lw=0.8, label="each step")
     ax.plot(epochs, smooth(losses), color="tab:blue", lw=1.5, label="smoothed")
     means = epoch_means(rows)
-    ax.plot(
-        [n - 0.5 for n in means], list(means.values()), "o", ms=4, color="k", label="epoch mean"
-    )
+    middles = [epoch - 0.5 for epoch in means]
+    ax.plot(middles, list(means.values()), "o", ms=4, color="k", label="epoch mean")
     ax.set_ylabel("training loss")
     if rows:
         ax.legend(loc="upper right", fontsize="small")

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
-from avblocks.files import write_text
 from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")
@@ -31,9 +30,6 @@ def locked(folder: Path) -> Iterator[None]:
 
     The system releases the lock when the process ends, however it ends. The workers and training
     processes that it started do not hold it.
-
-    Args:
-        folder: The run folder; it is made if need be.
 
     Raises:
         ValueError: If another process holds it; the message names that process.
@@ -58,14 +54,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict[str, Any]:
-    """Return what `config.json` holds of a run.
-
-    Args:
-        config: The recipe's configuration, a dataclass or a dict.
-        run: The run's settings.
-        clips: The data by what it is for, such as "train"; counts of it are kept, and the classes
-            of what it is trained on.
-    """
+    """Return what `config.json` holds of a run: configuration, classes, counts of clips by use."""
     given = {use: found for use, found in clips.items() if found is not None}
     train = given.get("train")
     return {
@@ -82,11 +71,7 @@ def find_checkpoint(
 ) -> Path | None:
     """Return the checkpoint to resume from, or None to start at step 0.
 
-    Args:
-        run: The run's settings.
-        facts: What the run's `config.json` is to hold, to be compared with what it holds.
-        free: Dotted names in the configuration that a resumed run may change.
-        report: Called with each line to print.
+    The facts are compared with those in `config.json`, except for the names in `free`.
 
     Raises:
         ValueError: If the folder holds a run and `run.resume` is off, or the other way round, or if
@@ -107,17 +92,8 @@ def find_checkpoint(
     return path
 
 
-def write_config(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write `config.json`."""
-    write_text(folder / "config.json", json.dumps(facts, indent=2) + "\n")
-
-
 def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Refuse the weights of another model.
-
-    Raises:
-        ValueError: If shapes differ; it names some of the parameters.
-    """
+    """Raise a ValueError that names some parameters if the weights are of another model."""
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     wrong = [name for name in wanted | found if wanted.get(name) != found.get(name)]

@@ -5,22 +5,20 @@ evaluated, since sharded parameters come together in `forward` alone, and in all
 """
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
-from torch.nn import Parameter
 from torch.optim import Optimizer
 
 
 def sharded_copy(
     model: nn.Module, optimizer: Optimizer, *, compiled: nn.Module | None
 ) -> nn.Module:
-    """Return a copy of a model that is sharded over all processes.
+    """Return a copy of a model that is sharded over all processes: by block, then the rest.
 
     Args:
         model: On the device, the same in all processes.
@@ -33,31 +31,15 @@ def sharded_copy(
     if compiled is not None:  # a copy is not compiled
         copied.get_submodule(places[compiled]).compile()
     device = next(model.parameters()).device
-    shard(copied, init_device_mesh(device.type, (torch.distributed.get_world_size(),)))
-    rebind(optimizer, names, copied)
-    return copied
-
-
-def shard(model: nn.Module, mesh: DeviceMesh) -> None:
-    """Shard a model's parameters over processes: each block of a list by itself, then the rest."""
-    for module in reversed(list(model.modules())):  # lists within blocks come first
-        if isinstance(module, nn.ModuleList):
-            for block in module:
-                fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
-
-
-def rebind(optimizer: Optimizer, names: Mapping[Parameter, str], model: nn.Module) -> None:
-    """Point an optimizer at a model's new parameters, by name.
-
-    Args:
-        optimizer: One that has taken no step yet.
-        names: Name of each parameter that it was built with.
-        model: Has other parameters under the same names.
-    """
-    new = dict(model.named_parameters())
+    mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
+    lists = [module for module in copied.modules() if isinstance(module, nn.ModuleList)]
+    for block in [block for blocks in reversed(lists) for block in blocks]:  # inner lists first
+        fully_shard(block, mesh=mesh)
+    fully_shard(copied, mesh=mesh)
+    new = dict(copied.named_parameters())
     for group in optimizer.param_groups:
         group["params"] = [new[names[parameter]] for parameter in group["params"]]
+    return copied
 
 
 def fill(whole: nn.Module, sharded: nn.Module) -> None:
@@ -85,12 +67,7 @@ def gathered(state: Any, *, keep: bool) -> Any:
 
 
 def scattered(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
-    """Return an optimizer's state with its tensors sharded as the parameters they belong to.
-
-    Args:
-        state: As of an optimizer of the whole model, the same in all processes.
-        optimizer: Over sharded parameters.
-    """
+    """Return the state of an optimizer of the whole model, sharded as this one's parameters are."""
     params = [p for group in optimizer.param_groups for p in group["params"]]
     parts = {
         index: {name: _as(value, params[index]) for name, value in values.items()}

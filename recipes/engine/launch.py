@@ -49,11 +49,7 @@ def build_fabric(run: Run) -> "Fabric":
 
 
 def precision_of(run: Run) -> str:
-    """Return the number format: the wanted one, or the best that the machine has.
-
-    Raises:
-        ValueError: If it needs a GPU and there is none.
-    """
+    """Return the number format: the wanted one, if it can be had, or the machine's best."""
     gpu = torch.cuda.is_available()
     if run.precision == "16-mixed" and not gpu:
         raise ValueError("run.precision 16-mixed needs a GPU; take bf16-mixed or 32-true")
@@ -62,8 +58,9 @@ def precision_of(run: Run) -> str:
     return "bf16-mixed" if gpu and torch.cuda.is_bf16_supported(False) else "32-true"
 
 
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which a model computes in a precision."""
+def autocast(run: Run, device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which a model computes in the run's precision."""
+    precision = precision_of(run)
     if precision == "32-true":
         return nullcontext()
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
@@ -72,11 +69,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 
 
 def check_compiler(run: Run) -> None:
-    """Check that there is what `run.compile` needs.
-
-    Raises:
-        ValueError: If something is missing.
-    """
+    """Raise a ValueError if something that `run.compile` needs is missing."""
     if not run.compile:
         return
     compilers = [os.environ.get("CXX", "g++"), "g++", "clang++"]

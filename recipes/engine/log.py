@@ -15,11 +15,7 @@ Row = Mapping[str, float]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a metrics file: one dict a row, without its empty cells.
-
-    Raises:
-        ValueError: If the file is damaged.
-    """
+    """Read a metrics file: one dict a row, without its empty cells."""
     return [{name: float(cell) for name, cell in row.items() if cell} for row in read_csv(path)[1]]
 
 
@@ -30,11 +26,8 @@ def _cells(row: Row) -> dict[str, str]:
 class Report:
     """All that one run tells, in its folder and on the terminal.
 
-    Args:
-        folder: The run folder.
-        plan: The run's length.
-        start: The step that the run goes on from: later rows are dropped.
-        every: Steps between TensorBoard points.
+    Rows after the step `start` that the run goes on from are dropped; TensorBoard gets a point
+    `every` so many steps.
     """
 
     def __init__(self, folder: Path, *, plan: Plan, start: int, every: int) -> None:
@@ -50,16 +43,10 @@ class Report:
         self._losses = self._epoch_so_far(rows)
         self._left_out = sum("nonfinite" in row for row in rows)
         self._since = time.monotonic()
-        self._board = SummaryWriter(
-            str(folder / "tensorboard"), purge_step=start + 1 if start else 0
-        )
-        self._bar = tqdm(
-            total=plan.stop,
-            initial=start,
-            unit="step",
-            dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
-        )
+        purge = start + 1 if start else 0
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+        look = {"unit": "step", "dynamic_ncols": True, "disable": not sys.stderr.isatty()}
+        self._bar = tqdm(total=plan.stop, initial=start, **look)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Record a training step: its losses, lr, gradient norm and samples per second."""

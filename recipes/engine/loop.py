@@ -1,26 +1,30 @@
 """`Loop`: trains a model, step by step."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from lightning.fabric import Fabric
+from torch import Tensor, distributed, nn
 from torch.amp import GradScaler
 from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
 from avblocks.checkpoint import saves as _saves
+from avblocks.data.keyed import KeyedBatches
 from avblocks.distributed import gather_lists, reduced
 from avblocks.seed import seed_all
-from recipes.engine.batches import Batches
-from recipes.engine.folder import checkpoints
+from avblocks.tasks import evaluation_mode
+from recipes.engine.folder import PREFIX, checkpoints
+from recipes.engine.fsdp import fill, gathered, scattered, sharded_copy
 from recipes.engine.launch import autocast, precision_of
 from recipes.engine.log import Report
-from recipes.engine.placement import Placement
 from recipes.engine.plan import Plan
 from recipes.engine.readings import LATE, BatchMetrics, NonFiniteGuard, StepLog, StepMetrics
 from recipes.engine.run import Run
@@ -39,49 +43,71 @@ class Loop:
     """
 
     run: Run
-    rank: int
-    device: torch.device
-    placement: Placement
-    schedule: Callable[[float], Sequence[float]]
-    plan: Plan
-    batches: Batches
+    fabric: Fabric
     signals: StopSignals
-    report: Report | None
-    """Where results go; only process 0 has one."""
-
+    plan: Plan
+    model: nn.Module
+    optimizer: Optimizer
+    loader: DataLoader[Any]
+    schedule: Callable[[float], Sequence[float]]
     evaluate: Callable[[], Mapping[str, float]] | None
     on_batch: Callable[[Any], object] | None
-    at: int
-    """Steps behind the model."""
-
-    stopped_by: int = 0
-    """The stop signal that ended the training, or 0."""
+    report: Report | None  # where results go; only process 0 has one
+    at: int  # steps behind the model
+    stopped_by: int = 0  # the stop signal that ended the training
 
     def __post_init__(self) -> None:
-        self.precision = precision_of(self.run)
-        self.scaler = GradScaler(self.device.type, enabled=self.precision == "16-mixed")
+        self.device = self.fabric.device
+        self.trained = self.called = self.model.to(self.device)
+        self.position = cast(KeyedBatches, self.loader.batch_sampler)
+        self.precision = autocast(self.run, self.device)
+        scaled = precision_of(self.run) == "16-mixed"
+        self.scaler = GradScaler(self.device.type, enabled=scaled)
+        self._batches = _epochs(self.loader)
         self._since = (0, 0.0)
+
+    def place(self, *, compiled: nn.Module | None, unused: bool) -> None:
+        """Replicate the model in all processes (DDP), or shard a copy over them (FSDP)."""
+        if self.run.strategy == "fsdp":
+            self.trained = sharded_copy(self.model, self.optimizer, compiled=compiled)
+            self.called = self.trained
+        elif distributed.is_initialized():
+            gpu = self.device.type == "cuda"  # batch statistics are shared on GPUs alone
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model) if gpu else self.model
+            ids = [self.device] if gpu else None
+            self.called = DistributedDataParallel(
+                model, device_ids=ids, find_unused_parameters=unused
+            )
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue with the optimizer and the loss scaler of a checkpoint, and empty it."""
+        if state:
+            (optimizer,) = state["optimizer_states"]
+            self.optimizer.load_state_dict(scattered(optimizer, self.optimizer))
+        if state.get(SCALER):  # a run may be resumed in another precision
+            self.scaler.load_state_dict(state[SCALER])
+        state.clear()  # it is as large as model and optimizer
 
     def train(self) -> None:
         """Take all steps that are left, or those until a stop signal."""
         if len(set(gather_lists([self.at]))) > 1:
             raise RuntimeError("processes disagree about the checkpoint to resume from")
-        skip = self.run.on_nonfinite == "skip"
-        saves = checkpoints(self.run.folder)
-        self.guard = NonFiniteGuard(self.placement.trained, skip=skip, saves=saves)
-        late = self.device.type in LATE and not skip
-        scaled = self.scaler.is_enabled()
+        skip, saves = self.run.on_nonfinite == "skip", checkpoints(self.run.folder)
+        self.guard = NonFiniteGuard(self.trained, skip=skip, saves=saves)
+        late, scaled = self.device.type in LATE and not skip, self.scaler.is_enabled()
         self.step_log = StepLog(self.report, self.guard, scaled=scaled, late=late)
         self.catch_up()
         self._speed()
-        while self.at < self.plan.stop and not self.stopped_by:
-            self.step()
-        self.placement.make_whole()  # for the test after the run
+        try:
+            while self.at < self.plan.stop and not self.stopped_by:
+                self.step()
+        finally:
+            self._batches.close()  # so that the loader's workers end now
+        self._make_whole()  # for the test after the run
 
     def step(self) -> None:
         """Take one optimizer step, then record, save and evaluate what is due."""
-        plan, run, model = self.plan, self.run, self.placement
-        optimizer = model.optimizer
+        plan, run, optimizer = self.plan, self.run, self.optimizer
         rates = self.schedule(plan.epoch(self.at))
         _set_rates(optimizer, rates)
 
@@ -90,23 +116,23 @@ class Loop:
         measured = []
         for part in range(plan.accumulate):
             batch = self._next_batch()
-            seed_all(run.seed, "train", self.at, part, self.rank)
-            with model.unshared(part + 1 < plan.accumulate):
-                with autocast(self.precision, self.device):
-                    out = model.called(batch)
-                measured.append(_batch_metrics(out, batch))
+            seed_all(run.seed, "train", self.at, part, self.fabric.global_rank)
+            with self._sharing(part + 1 == plan.accumulate):
+                with self.precision:
+                    out = self.called(batch)
+                measured.append(BatchMetrics.of(out, clips=getattr(batch, "paths", ())))
                 self.scaler.scale(out["loss"] / plan.accumulate).backward()
-            self.batches.position.advance()
+            self.position.advance()
 
         # Judge the gradient, clip it, update; metrics are read now or while the next step runs.
         self.scaler.unscale_(optimizer)
-        norm = _gradient_norm(model.trained)
+        norm = _gradient_norm(self.trained)
         metrics = StepMetrics(self.at + 1, batches=measured, norm=norm, signal=self._any_signal())
         self.step_log.add(metrics)
         if self.step_log.fault:
             self.guard.leave_out()
         elif run.clip_grad is not None:
-            clip_grads_with_norm_(model.trained.parameters(), run.clip_grad, norm)
+            clip_grads_with_norm_(self.trained.parameters(), run.clip_grad, norm)
         self.scaler.step(optimizer)
         self.scaler.update()
         optimizer.zero_grad()
@@ -130,21 +156,17 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint; the rows behind it go to disk first."""
-        state = self.placement.state(keep=self.report is not None) | {
+        weights = self.trained.state_dict()
+        state = {
+            "state_dict": {PREFIX + name: value for name, value in weights.items()},
+            "optimizer_states": [self.optimizer.state_dict()],
             SCALER: self.scaler.state_dict(),
-            "run": {"step": self.at, "data": self.batches.position.state_dict()},
+            "run": {"step": self.at, "data": self.position.state_dict()},
         }
+        state = gathered(state, keep=self.report is not None)
         if self.report is not None:
             self.report.rows.flush()
             _saves.save(state, checkpoints(self.run.folder), step=self.at)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue with the optimizer and the loss scaler of a checkpoint, and empty it."""
-        if state:
-            self.placement.load_optimizer(state)
-        if state.get(SCALER):  # a run may be resumed in another precision
-            self.scaler.load_state_dict(state[SCALER])
-        state.clear()  # it is as large as model and optimizer
 
     def catch_up(self) -> None:
         """Evaluate if the baseline, or the evaluation after the resumed step, is missing."""
@@ -155,15 +177,29 @@ class Loop:
     def _evaluate(self) -> None:
         if self.evaluate is None:
             return
-        seed_all(self.run.seed, "evaluate", self.at, self.rank)
-        self.placement.make_whole()
-        with evaluating(self.placement.model, autocast(self.precision, self.device)):
+        seed_all(self.run.seed, "evaluate", self.at, self.fabric.global_rank)
+        self._make_whole()
+        with evaluation_mode(self.model), torch.no_grad(), self.precision:
             scores = self.evaluate()
         if self.report is not None:
             self.report.evaluation(self.at, scores)
 
+    def _make_whole(self) -> None:
+        """Give the model all trained parameters, and process 0's batch statistics."""
+        if distributed.is_initialized():
+            for buffer in self.trained.buffers():
+                distributed.broadcast(buffer, 0)
+        if self.model is not self.trained:
+            fill(self.model, self.trained)
+
+    def _sharing(self, share: bool) -> AbstractContextManager[None]:
+        """Keep gradients of replicas unshared, or not; those of shards would fill memory."""
+        if share or not isinstance(self.called, DistributedDataParallel):
+            return nullcontext()
+        return self.called.no_sync()
+
     def _next_batch(self) -> Any:
-        batch = self.batches.take().to(self.device, non_blocking=True)
+        batch = next(self._batches).to(self.device, non_blocking=True)
         if self.on_batch is not None:
             self.on_batch(batch)
         return batch
@@ -171,18 +207,11 @@ class Loop:
     def _speed(self) -> float:
         """Samples per second since this was last called."""
         (consumed, since), now = self._since, time.perf_counter()
-        self._since = (self.batches.position.consumed, now)
+        self._since = (self.position.consumed, now)
         return (self._since[0] - consumed) / max(now - since, 1e-9)
 
     def _any_signal(self) -> Tensor:
         return reduced(torch.full((), float(self.signals.received), device=self.device))
-
-
-def _batch_metrics(out: Mapping[str, Tensor], batch: Any) -> BatchMetrics:
-    names = ["loss", *(n for n, x in out.items() if x.ndim == 0 and n != "loss")]
-    values = torch.stack([out[name].detach().float() for name in names])
-    clips = [str(path) for path in getattr(batch, "paths", ())]
-    return BatchMetrics(names=names, means=reduced(values, mean=True), own=values[0], clips=clips)
 
 
 def _set_rates(optimizer: Optimizer, rates: Sequence[float]) -> None:
@@ -195,14 +224,15 @@ def _gradient_norm(model: nn.Module) -> Tensor:
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
-@contextmanager
-def evaluating(model: nn.Module, precision: AbstractContextManager[object]) -> Iterator[None]:
-    """Put a model into evaluation mode, in a precision and without gradients, then back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad(), precision:
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+def _epochs(loader: DataLoader[Any]) -> Generator[Any, None, None]:
+    """Yield batches from where the batch sampler stands, epoch after epoch."""
+    while True:
+        empty = True
+        try:
+            for batch in loader:
+                empty = False
+                yield batch
+        except EOFError as error:  # one of several ways in which a worker's death is noticed
+            raise ConnectionResetError("the line to it is cut") from error
+        if empty:
+            raise RuntimeError("the loader gave no batch for a whole epoch")

@@ -1,30 +1,26 @@
 """`open_run`: a run's folder, processes and end around what a recipe does."""
 
+import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
+from avblocks.data.keyed import KeyedBatches
 from avblocks.distributed import finish_together
+from avblocks.files import write_text
 from avblocks.seed import seed_all
-from recipes.engine.batches import Batches
-from recipes.engine.folder import (
-    PREFIX,
-    check_fits,
-    checkpoints,
-    describe,
-    find_checkpoint,
-    locked,
-    write_config,
-)
+from avblocks.tasks import evaluation_mode
+from recipes.engine.folder import PREFIX, check_fits, checkpoints, describe, find_checkpoint, locked
 from recipes.engine.launch import autocast, build_fabric, check_compiler, precision_of, quiet
 from recipes.engine.log import Report
 from recipes.engine.plan import Plan
@@ -52,11 +48,11 @@ def open_run(
 
     Args:
         run: The run's settings; `run.dir` must be set.
-        config: All settings of the recipe, a dataclass or dict; kept in `config.json`. A run
-            resumed with others is refused.
+        config: All settings of the recipe, a dataclass or dict, kept in `config.json`; a resumed
+            run must have the same.
         free: Dotted names in `config` that a resumed run may change, such as `data.root`.
-        clips: The data by what it is for, as "train" and "test"; how many are listed, on disk and
-            missing is kept in `config.json`, and a run resumed on others to train on is refused.
+        clips: The data by use, as "train" and "test"; their numbers are kept in `config.json`, and
+            a resumed run must train on the same.
 
     Raises:
         ValueError: If the settings, the run folder or the checkpoint are wrong.
@@ -75,14 +71,7 @@ def open_run(
 
 
 class OpenRun:
-    """A run that `open_run` has opened.
-
-    Args:
-        run: The run's settings.
-        fabric: Launches the processes and knows their devices.
-        facts: What `config.json` is to hold.
-        free: Dotted names in the configuration that a resumed run may change.
-    """
+    """A run that `open_run` has opened; `facts` are what `config.json` is to hold."""
 
     def __init__(
         self, run: Run, fabric: "Fabric", *, facts: Mapping[str, Any], free: Collection[str]
@@ -91,10 +80,9 @@ class OpenRun:
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
-        self.checkpoint: Path | None = None
-        """The checkpoint to resume from."""
+        self.checkpoint: Path | None = None  # to resume from
         if self.first or run.resume:
-            report = print if self.first else _silent
+            report = print if self.first else lambda _: None
             self.checkpoint = find_checkpoint(run, facts, free=free, report=report)
 
     @property
@@ -165,57 +153,48 @@ class OpenRun:
         """
         from recipes.engine.curve import loss_curve
         from recipes.engine.loop import Loop
-        from recipes.engine.placement import Placement
 
         run, fabric, folder = self.settings, self.fabric, self.settings.folder
-        batches = Batches(train(fabric.global_rank, fabric.world_size))
+        loader = train(fabric.global_rank, fabric.world_size)
         plan = Plan(
-            batches=batches.per_epoch,
+            batches=len(loader),
             epochs=epochs,
             accumulate=run.accumulate,
             max_steps=run.max_steps,
             evaluate_every=evaluate_every,
         )
-        state = self._load(model, batches)
+        state = self._load(model, loader)
         start = state["run"]["step"] if state else 0
-        if run.compile:
-            compiled = compiled or model
+        compiled = (compiled or model) if run.compile else None
+        if compiled is not None:
             compiled.compile()
         report = self._open_report(model, plan, start) if self.first else None
         try:
             if start < plan.stop:
                 fabric.launch()
                 self._launched = True
-            placement = Placement(
-                model,
-                optimizer,
-                device=fabric.device,
-                sharded=self._launched and run.strategy == "fsdp",
-                compiled=compiled if run.compile else None,
-                unused=unused,
-            )
             loop = self._loop = Loop(
                 run=run,
-                rank=fabric.global_rank,
-                device=fabric.device,
-                placement=placement,
-                schedule=schedule,
-                plan=plan,
-                batches=batches,
+                fabric=fabric,
                 signals=self.signals,
-                report=report,
+                plan=plan,
+                model=model,
+                optimizer=optimizer,
+                loader=loader,
+                schedule=schedule,
                 evaluate=evaluate,
                 on_batch=on_batch,
+                report=report,
                 at=start,
             )
             if self._launched:
                 self.signals.listen()
+                loop.place(compiled=compiled, unused=unused)
                 loop.load(state)
                 loop.train()
             elif self.first:
                 loop.catch_up()
         finally:
-            batches.close()
             if report is not None:
                 report.close()
         if self.first:
@@ -225,46 +204,41 @@ class OpenRun:
 
     @contextmanager
     def testing(self, model: nn.Module) -> Iterator[None]:
-        """Test a model in the block: in evaluation mode, without gradients, in the run's precision.
-
-        Args:
-            model: The model that was trained.
-        """
-        from recipes.engine.loop import evaluating
-
+        """Test a model in the block: in evaluation mode, without gradients, in the precision."""
         run, fabric = self.settings, self.fabric
         seed_all(run.seed, "final", self.step, fabric.global_rank)
-        with evaluating(model, autocast(precision_of(run), fabric.device)):
+        with evaluation_mode(model), torch.no_grad(), autocast(run, fabric.device):
             yield
 
-    def _load(self, model: nn.Module, batches: Batches) -> dict[str, Any]:
+    def _load(self, model: nn.Module, loader: DataLoader[Any]) -> dict[str, Any]:
         """Load the weights and the position of the checkpoint, if any, and return all of it."""
         if self.checkpoint is None:
             return {}
         state = _saves.load(self.checkpoint)
         weights = {n.removeprefix(PREFIX): value for n, value in state["state_dict"].items()}
         check_fits(model, weights)
-        batches.position.load_state_dict(state["run"]["data"])
+        cast(KeyedBatches, loader.batch_sampler).load_state_dict(state["run"]["data"])
         model.load_state_dict(weights)
         return state
 
     def _open_report(self, model: nn.Module, plan: Plan, start: int) -> Report:
-        folder, every = self.settings.folder, self.settings.log_every
-        write_config(folder, self.facts)
-        report = Report(folder, plan=plan, start=start, every=every)
-        report.say(self._opening(model, plan, start))
-        return report
-
-    def _opening(self, model: nn.Module, plan: Plan, start: int) -> str:
-        if start >= plan.stop:
-            return f"nothing left to train: {self.checkpoint} is at step {start} of {plan.stop}"
+        """Write `config.json`, open the logs and print what is about to be done."""
+        folder, fabric = self.settings.folder, self.fabric
+        write_text(folder / "config.json", json.dumps(self.facts, indent=2) + "\n")
+        report = Report(folder, plan=plan, start=start, every=self.settings.log_every)
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
         where = f"going on from {self.checkpoint}" if self.checkpoint else "starting"
-        return (
-            f"{where}: {plan.stop} of {plan.total} steps, {plan.batches} batches an epoch, "
-            f"{count / 1e6:.2f} M parameters, {self.fabric.world_size} x "
-            f"{self.fabric.device.type}, {precision_of(self.settings)}"
-        )
+        if start >= plan.stop:
+            report.say(
+                f"nothing left to train: {self.checkpoint} is at step {start} of {plan.stop}"
+            )
+        else:
+            report.say(
+                f"{where}: {plan.stop} of {plan.total} steps, {plan.batches} batches an epoch, "
+                f"{count / 1e6:.2f} M parameters, {fabric.world_size} x {fabric.device.type}, "
+                f"{precision_of(self.settings)}"
+            )
+        return report
 
     def _leave(self, loop: "Loop") -> NoReturn:
         """End all processes after a stop signal."""
@@ -274,7 +248,3 @@ class OpenRun:
             print(f"{name}: saved at step {loop.at} in {self.settings.folder}; {remedy}")
         finish_together()
         sys.exit(128 + loop.stopped_by)
-
-
-def _silent(_: str) -> None:
-    pass

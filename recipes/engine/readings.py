@@ -1,8 +1,7 @@
 """What a step measures: on its way from the device, judged, and written down."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -12,59 +11,43 @@ import torch
 from torch import Tensor, nn
 
 from avblocks.checkpoint import saves as _saves
-from avblocks.distributed import gather_lists
+from avblocks.distributed import gather_lists, reduced
 from recipes.engine.log import Report
 
 LATE = {"cuda"}
 """Devices whose metrics are read one step later, when they have arrived; to read them at once would
 keep the device waiting while the host prepares its next step."""
-
 PATIENCE = 10
 """Consecutive skipped steps after which a run stops all the same."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchMetrics:
+class BatchMetrics(NamedTuple):
     """What one batch of a step measured, on the device."""
 
-    names: Sequence[str]
-    """Names of its losses, "loss" first."""
+    names: Sequence[str]  # of its losses, "loss" first
+    means: Tensor  # its losses, the means over all processes
+    own: Tensor  # the loss of this process
+    clips: Sequence[str]  # its clips in this process, to be named in errors
 
-    means: Tensor
-    """Its losses, the means over all processes."""
-
-    own: Tensor
-    """The loss of this process."""
-
-    clips: Sequence[str]
-    """Its clips in this process, to be named in errors."""
+    @classmethod
+    def of(cls, out: Mapping[str, Tensor], *, clips: Iterable[object]) -> "BatchMetrics":
+        """Take the scalars of what a model has returned."""
+        names = ["loss", *(n for n, x in out.items() if x.ndim == 0 and n != "loss")]
+        values = torch.stack([out[name].detach().float() for name in names])
+        return cls(names, reduced(values, mean=True), values[0], [str(path) for path in clips])
 
 
 class Reading(NamedTuple):
     """The numbers of a step, on the host."""
 
-    means: list[list[float]]
-    """Losses by batch and name, the means over all processes."""
-
-    own: list[float]
-    """Losses of this process by batch."""
-
-    norm: float
-    """Norm of the gradient."""
-
-    signal: float
-    """The stop signal, or 0."""
+    means: list[list[float]]  # losses by batch and name, the means over all processes
+    own: list[float]  # losses of this process by batch
+    norm: float  # of the gradient
+    signal: float  # the stop signal that any process has received, or 0
 
 
 class StepMetrics:
-    """What a step measured, copied to the host asynchronously; the first read waits for it.
-
-    Args:
-        step: The step's number, from 1.
-        batches: Metrics of its batches.
-        norm: Norm of its gradient, the same in all processes.
-        signal: The stop signal that any process has received, or 0.
-    """
+    """What a step, from 1, measured: copied to the host asynchronously; the first read waits."""
 
     def __init__(
         self, step: int, *, batches: Sequence[BatchMetrics], norm: Tensor, signal: Tensor
@@ -74,8 +57,7 @@ class StepMetrics:
         means = torch.stack([batch.means for batch in batches])
         own = torch.stack([batch.own for batch in batches])
         self._read = _home(means, own, norm, signal)
-        self.known: dict[str, float] = {}
-        """What the host knows of the step: learning rate and speed."""
+        self.known: dict[str, float] = {}  # to the host: learning rate and speed
 
     @cached_property
     def read(self) -> Reading:
@@ -112,11 +94,7 @@ class NonFiniteGuard:
 
     A skipped step leaves no trace in the model: its gradients are dropped, so that the optimizer
     passes over every parameter, and batch statistics are restored. All processes decide alike.
-
-    Args:
-        model: The model as it is trained.
-        skip: Whether to skip such steps.
-        saves: Where the checkpoints are, to name the last good one.
+    The error names the last good checkpoint in `saves`.
     """
 
     def __init__(self, model: nn.Module, *, skip: bool, saves: Path) -> None:
@@ -130,16 +108,9 @@ class NonFiniteGuard:
             self._buffers = [buffer.clone() for buffer in self.model.buffers()]
 
     def fault(self, metrics: StepMetrics, *, scaled: bool) -> str:
-        """Return what is wrong with a step.
+        """Return what is not finite, and in which clips, if the step is to be skipped; else "".
 
-        Args:
-            metrics: What it measured.
-            scaled: Whether a loss scaler is in use: it skips a gradient that is not finite itself,
-                and lowers its scale.
-
-        Returns:
-            What is not finite, and in which clips of all processes, if the step is to be skipped;
-            else "".
+        A loss scaler (`scaled`) skips a gradient that is not finite itself, and lowers its scale.
 
         Raises:
             FloatingPointError: If it is not finite and the run is to stop.
@@ -174,23 +145,14 @@ class NonFiniteGuard:
 
 
 class StepLog:
-    """Reads the metrics of each step, at once or one step later, and writes its row.
-
-    Args:
-        report: Where the rows go; only process 0 has one.
-        guard: Judges the metrics.
-        scaled: Whether a loss scaler is in use.
-        late: Whether metrics are read a step later, so that the host does not wait for them.
-    """
+    """Reads the metrics of each step, at once or (`late`) one step later, and writes its row."""
 
     def __init__(
         self, report: Report | None, guard: NonFiniteGuard, *, scaled: bool, late: bool
     ) -> None:
         self.report, self.guard, self.scaled, self.late = report, guard, scaled, late
-        self.signal = 0
-        """The stop signal that any process has received, as far as metrics have been read."""
-        self.fault = ""
-        """What is wrong with the metrics read last."""
+        self.signal = 0  # that any process has received, as far as metrics have been read
+        self.fault = ""  # of the metrics read last
         self._pending: deque[StepMetrics] = deque()
 
     def add(self, metrics: StepMetrics) -> None:

@@ -45,12 +45,7 @@ class StopSignals:
 
 
 def resume_if_requeued(run: Run, saves: Path) -> Run:
-    """Turn `resume` on if SLURM has started this job again and there is something to resume.
-
-    Args:
-        run: The run's settings.
-        saves: Where its checkpoints are.
-    """
+    """Turn `resume` on if SLURM has started this job again and there are saves to resume."""
     again = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
     return replace(run, resume=True) if again and _saves.exists(saves) else run
 
@@ -58,11 +53,7 @@ def resume_if_requeued(run: Run, saves: Path) -> Run:
 def requeue(number: int) -> str:
     """Put the job back in the queue after the signal that SLURM sends for that, which is SIGUSR1.
 
-    Args:
-        number: Number of the signal that ended the run.
-
-    Returns:
-        The outcome, in a line; empty if there is nothing to do.
+    Returns the outcome, in a line; empty if there is nothing to do.
     """
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 

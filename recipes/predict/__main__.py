@@ -92,11 +92,7 @@ def predict(
 ) -> None:
     """Run all models on a file, write the results into its folder and print a summary.
 
-    Args:
-        file: The video.
-        models: The models.
-        hops: Samples from one window to the next, for each model.
-        config: Output folder, batch size and guides.
+    Each model has its hop, samples from one window to the next.
 
     Raises:
         ClipError: If the file cannot be used.
@@ -110,11 +106,7 @@ def predict(
 
 
 def hop_of(trained: TrainedModel, seconds: float | None) -> int:
-    """Return the samples from one window to the next.
-
-    Args:
-        trained: The model.
-        seconds: The same in seconds; by default a window, or half of one for sound separation.
+    """Return the samples from one window to the next; by default a window, or half to separate.
 
     Raises:
         ValueError: If windows would leave gaps, or never advance.

@@ -21,11 +21,7 @@ def write_classes(
     batches: Iterator[WindowBatch],
     folder: Path,
 ) -> tuple[list[str], list[str]]:
-    """Write the probabilities as a table and as a figure.
-
-    Returns:
-        A summary, and the names of the files.
-    """
+    """Write the probabilities as a table and a figure; return a summary, and the files' names."""
 
     def probabilities(batch: AVBatch) -> Tensor:
         logits = model.logits(batch).mean

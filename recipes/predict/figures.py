@@ -21,10 +21,7 @@ def class_lines(
 ) -> list[str]:
     """Summarize which class is most likely when; of long videos, the most likely ones overall.
 
-    Args:
-        probabilities: Of each class in each window.
-        classes: Names.
-        edges: Times between which each window is the nearest, seconds.
+    Each window is the nearest between two of the times in `edges`, seconds.
 
     >>> probabilities = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.0, 1.0]])
     >>> class_lines(probabilities, classes=("dog", "cat"), edges=(0, 3, 6, 9))
@@ -53,11 +50,7 @@ def draw_classes(
 ) -> None:
     """Draw the probability of each class over time; of many classes, those with the highest peaks.
 
-    Args:
-        path: The figure to write.
-        probabilities: Of each class in each window.
-        classes: Names.
-        edges: Times between which each window is the nearest, seconds.
+    Each window is the nearest between two of the times in `edges`, seconds.
     """
     from matplotlib.figure import Figure
 
@@ -77,41 +70,23 @@ def draw_classes(
 def draw_spectrograms(
     path: Path, spectrograms: Mapping[str, Float[Tensor, "m t"]], *, start: float, seconds: float
 ) -> None:
-    """Draw spectrograms below each other, in the color scale of the first one.
-
-    Args:
-        path: The figure to write.
-        spectrograms: Log-mel powers by name.
-        start: Time at which they start, seconds.
-        seconds: Their length.
-    """
+    """Draw log-mel spectrograms below each other, in the color scale of the first one."""
     from matplotlib.figure import Figure
 
     low, high = next(iter(spectrograms.values())).quantile(torch.tensor([0.02, 0.995])).tolist()
     figure = Figure(figsize=(10, 0.4 + 1.6 * len(spectrograms)), layout="constrained")
     axes = figure.subplots(len(spectrograms), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (name, powers) in zip(axes, spectrograms.items(), strict=True):
-        ax.imshow(
-            powers.numpy(),
-            origin="lower",
-            aspect="auto",
-            extent=(start, start + seconds, 0, powers.shape[0]),
-            cmap="magma",
-            vmin=low,
-            vmax=high,
-        )
+        extent = (start, start + seconds, 0, powers.shape[0])
+        look = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": low, "vmax": high}
+        ax.imshow(powers.numpy(), extent=extent, **look)
         ax.set_ylabel(f"{name}, mel bin")
     axes[-1].set_xlabel("seconds")
     save_figure(figure, path)
 
 
 def draw_legend(path: Path, names: Mapping[int, str]) -> None:
-    """Draw the colors of classes in `mask_overlay`, with their names.
-
-    Args:
-        path: The figure to write.
-        names: Of the classes, by number.
-    """
+    """Draw the colors of classes in `mask_overlay`, with their names, given by number."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4, 0.3 + 0.3 * len(names)), layout="constrained")

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
-from avblocks.data import AVBatch
 from avblocks.metrics import predicted_classes
 from avblocks.tasks import Localization, Segmentation
 from avblocks.video import (
@@ -31,13 +30,10 @@ def write_localization(
 ) -> list[str]:
     """Write the video under heat maps of similarity to the audio; return the file's name."""
 
-    def maps(batch: AVBatch) -> Tensor:
-        return model.maps(batch)[:, None]
-
     def paint(maps: Tensor, images: Tensor) -> Tensor:
         return overlay(images, maps[:, 0])
 
-    outputs = (infer(model, maps, some.to_batch()) for some in batches)
+    outputs = (infer(model, model.maps, some.to_batch())[:, None] for some in batches)
     _write(windows, folder / "localization.mp4", outputs, paint)
     return ["localization.mp4"]
 

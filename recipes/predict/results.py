@@ -18,14 +18,7 @@ def write_results(
     batch: int,
     guides: Guides = "whole",
 ) -> list[str]:
-    """Run a model on all windows of a video, and write the results.
-
-    Args:
-        trained: The model.
-        windows: The windows, of the model's format.
-        folder: Where to write.
-        batch: Windows in a batch.
-        guides: Parts of the images that a separator is given.
+    """Run a model on all windows of a video, `batch` at a time, and write the results.
 
     Returns:
         Lines for the user: a summary, and the names of the files.

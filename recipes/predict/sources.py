@@ -27,17 +27,7 @@ def write_sources(
     *,
     guides: Guides,
 ) -> list[str]:
-    """Write the separated audio as wav files, and its spectrograms.
-
-    Args:
-        model: The separator.
-        windows: The windows.
-        batches: Of the windows.
-        folder: Where to write.
-        guides: Parts of the images that guide the separation.
-
-    Returns:
-        The names of the files.
+    """Write the separated audio as wav files, and its spectrograms; return the files' names.
 
     Raises:
         ClipError: If the video cannot be decoded; then there are no files.

@@ -40,17 +40,13 @@ class TrainedModel:
 
 
 def load_trained(path: Path) -> TrainedModel:
-    """Load a trained model.
-
-    Args:
-        path: A run folder, whose newest whole checkpoint is taken, a checkpoint in one, or an
-            exported folder.
+    """Load the newest whole checkpoint of a run folder, a checkpoint in one, or an exported folder.
 
     Raises:
         ValueError: If it is not of a recipe with a head, is damaged, or does not fit its own
             configuration; no weight is left at its initialization.
     """
-    trained = _load_exported(path) if (path / WEIGHTS).is_file() else _load_run(path)
+    trained = _exported(path) if (path / WEIGHTS).is_file() else _load_run(path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trained.model.to(device).eval().requires_grad_(False)
     return trained
@@ -73,20 +69,11 @@ def load_all(paths: Sequence[Path]) -> list[TrainedModel]:
 
 @torch.inference_mode()
 def infer(model: Task, function: Callable[[AVBatch], Tensor], batch: AVBatch) -> Tensor:
-    """Call a function of a model with a batch on the model's device.
-
-    Args:
-        model: The model.
-        function: Such as the model's own ``logits``.
-        batch: The batch, on any device.
-
-    Returns:
-        The result in float32, on the CPU.
-    """
+    """Call a model's function, such as its ``logits``; return the result in float32, on the CPU."""
     return function(batch.to(model.device)).float().cpu()
 
 
-def _load_exported(folder: Path) -> TrainedModel:
+def _exported(folder: Path) -> TrainedModel:
     loaded = load_task(folder)
     return TrainedModel(model=loaded.task, classes=tuple(loaded.classes), path=folder)
 

@@ -24,8 +24,6 @@ FUSIONS = {
     "factorized": ("--model.fusion", "factorized"),
 }
 SCENES = (240, 480)
-
-
 PRESETS = {"study": ("three seeds of everything", Study())}
 
 
@@ -34,29 +32,14 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
     common = ("--run.seed", str(seed), "--data.scenes", *map(str, SCENES), "--data.workers", "1")
 
     def pretrain(fusion: str) -> Task:
-        return Task(
-            recipe="paper_pretrain",
-            folder=folder / f"pretrain-{fusion}",
-            options=(*common, *FUSIONS[fusion], "--probe-every", "100", *options),
-            leaves="reconstruction.png",
-        )
+        words = (*common, *FUSIONS[fusion], "--probe-every", "100", *options)
+        place, leaves = folder / f"pretrain-{fusion}", "reconstruction.png"
+        return Task(recipe="paper_pretrain", folder=place, options=words, leaves=leaves)
 
     def classify(recipe: str, name: str, *more: str, start: str | None = None) -> Task:
         begin = folder / start if start else None
-        return Task(
-            recipe=recipe,
-            folder=folder / name,
-            options=(
-                *common,
-                "--checkpoint",
-                str(begin),
-                "--evaluate-every",
-                "100",
-                *more,
-                *options,
-            ),
-            after=begin,
-        )
+        words = (*common, "--checkpoint", str(begin), "--evaluate-every", "100", *more, *options)
+        return Task(recipe=recipe, folder=folder / name, options=words, after=begin)
 
     probe, finetune = partial(classify, "paper_linear_probe"), partial(classify, "paper_finetune")
     main = "pretrain-factorized"
@@ -83,22 +66,16 @@ def main(config: Study) -> None:
     def accuracy(name: str, given: str = "both") -> list[float]:
         return [result(folder / name)["scores"][given]["all"]["top1"] for folder in folders]
 
-    write_results(
-        config.out / "classification.json",
-        {
-            "linear_probe": {
-                "pretrained": accuracy("probe-factorized"),
-                "untrained": accuracy("probe-untrained"),
-                "image_only": accuracy("probe-image", "image"),
-                "audio_only": accuracy("probe-audio", "audio"),
-            },
-            "finetune": {
-                "pretrained": accuracy("finetune-pretrained"),
-                "scratch": accuracy("finetune-scratch"),
-            },
-            "fusion": {name: accuracy(f"probe-{name}") for name in FUSIONS},
-        },
-    )
+    probe = {
+        "pretrained": accuracy("probe-factorized"),
+        "untrained": accuracy("probe-untrained"),
+        "image_only": accuracy("probe-image", "image"),
+        "audio_only": accuracy("probe-audio", "audio"),
+    }
+    finetune = {name: accuracy(f"finetune-{name}") for name in ("pretrained", "scratch")}
+    fusion = {name: accuracy(f"probe-{name}") for name in FUSIONS}
+    found = {"linear_probe": probe, "finetune": finetune, "fusion": fusion}
+    write_results(config.out / "classification.json", found)
 
 
 if __name__ == "__main__":

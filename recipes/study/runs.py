@@ -50,19 +50,10 @@ class Task:
     """One run of a recipe."""
 
     recipe: str
-    """Its name below `recipes`."""
-
     folder: Path
-    """Its run folder."""
-
-    options: tuple[str, ...] = ()
-    """Words of its command line but the run folder."""
-
-    after: Path | None = None
-    """Folder of the run that must be finished before."""
-
-    leaves: str = "scores.json"
-    """The last file that a finished run leaves in its folder."""
+    options: tuple[str, ...] = ()  # words of its command line except the run folder
+    after: Path | None = None  # folder of the run that must be finished before
+    leaves: str = "scores.json"  # the last file that a finished run leaves in its folder
 
     @property
     def done(self) -> bool:
@@ -78,9 +69,7 @@ class Task:
 def run_all(runs: Sequence[Task], *, jobs: int) -> None:
     """Run what is not done yet, `jobs` at a time; a run that was cut off goes on.
 
-    Args:
-        runs: Each later in the list than the one it comes after.
-        jobs: How many to run at a time; each has its share of the cores.
+    Each stands later in the list than the one it comes after, and has its share of the cores.
 
     Raises:
         ValueError: If a run failed; the message names its log and gives the last line of it.
@@ -131,7 +120,6 @@ def result(folder: Path) -> dict[str, Any]:
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
     """Write a study's numbers with the versions they came from, and print mean and spread."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({**results, "versions": versions()}, indent=2) + "\n")
     for name, values in _lists(results):
         spread = f" +- {stdev(values):.2f}" if len(values) > 1 else ""

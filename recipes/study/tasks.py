@@ -15,7 +15,37 @@ from recipes.paper_localize import SCENES as LOCALIZE
 from recipes.paper_segment import SCENES as SEGMENT
 from recipes.study.runs import Study, Task, result, run_all, write_results
 
-GAIN = "si_sdr_improvement_db"
+FIXED = ("center_box", "whole_image")  # baselines without a model
+CIOU, SDR, MIOU = "ciou_adaptive", "sdr_improvement_db", "miou_no_background"
+GAINS = ("sdr", "sir", "sar", "si_sdr", "si_sdr_improvement_db")
+FIGURES = {
+    "localization": (
+        "localize",
+        {
+            CIOU: ("matched", CIOU),
+            "ciou_adaptive_auc": ("matched", "ciou_adaptive_auc"),
+            "mismatched_audio": ("mismatched", CIOU),
+            **{row: (row, CIOU) for row in ("silenced", "fusion_attention", *FIXED)},
+        },
+    ),
+    "separation": (
+        "separate",
+        {
+            **{score: ("matched", score) for score in (SDR, *GAINS)},
+            "mismatched_image": ("mismatched", SDR),
+            "blank_image": ("blank", SDR),
+        },
+    ),
+    "segmentation": (
+        "segment",
+        {
+            **{score: ("matched", score) for score in (MIOU, "fscore_avsbench")},
+            "silenced": ("silenced", MIOU),
+            "mismatched_audio": ("mismatched", MIOU),
+        },
+    ),
+}
+"""By file: the task, and each figure's row and score in its `scores.json`."""
 PRESETS = {"study": ("three seeds of everything", Study())}
 
 
@@ -23,19 +53,14 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
     """List the runs of one seed."""
     common = ("--run.seed", str(seed), "--data.workers", "1", *options)
     start = folder / "pretrain"
-    pretrain = Task(
-        recipe="paper_pretrain", folder=start, options=common, leaves="reconstruction.png"
-    )
-    tasks = [
-        Task(
-            recipe=f"paper_{name}",
-            folder=folder / name,
-            options=(*common, "--checkpoint", str(start)),
-            after=start,
-        )
-        for name in ("localize", "separate", "segment")
+    after = (*common, "--checkpoint", str(start))
+    return [
+        Task(recipe="paper_pretrain", folder=start, options=common, leaves="reconstruction.png"),
+        *(
+            Task(recipe=f"paper_{name}", folder=folder / name, options=after, after=start)
+            for name in ("localize", "separate", "segment")
+        ),
     ]
-    return [pretrain, *tasks]
 
 
 def main(config: Study) -> None:
@@ -47,42 +72,12 @@ def main(config: Study) -> None:
     # What must be done first comes first, so that nothing that runs waits for it.
     run_all([run for same in zip(*seeds, strict=True) for run in same], jobs=config.jobs)
 
-    def scores(task: str, row: str, name: str) -> list[float]:
-        return [result(folder / task)["scores"][row][name] for folder in config.folders]
-
-    def ciou(row: str) -> list[float]:
-        return scores("localize", row, "ciou_adaptive")
-
-    def sdr(row: str) -> list[float]:
-        return scores("separate", row, "sdr_improvement_db")
-
-    def miou(row: str) -> list[float]:
-        return scores("segment", row, "miou_no_background")
-
-    localization = {
-        "ciou_adaptive": ciou("matched"),
-        "ciou_adaptive_auc": scores("localize", "matched", "ciou_adaptive_auc"),
-        "mismatched_audio": ciou("mismatched"),
-        "silenced": ciou("silenced"),
-        "fusion_attention": ciou("fusion_attention"),
-        "center_box": round(ciou("center_box")[0], 1),
-        "whole_image": round(ciou("whole_image")[0], 1),
-    }
-    separation = {
-        "sdr_improvement_db": sdr("matched"),
-        **{n: scores("separate", "matched", n) for n in ("sdr", "sir", "sar", "si_sdr", GAIN)},
-        "mismatched_image": sdr("mismatched"),
-        "blank_image": sdr("blank"),
-    }
-    segmentation = {
-        "miou_no_background": miou("matched"),
-        "fscore_avsbench": scores("segment", "matched", "fscore_avsbench"),
-        "silenced": miou("silenced"),
-        "mismatched_audio": miou("mismatched"),
-    }
-    write_results(config.out / "localization.json", localization)
-    write_results(config.out / "separation.json", separation)
-    write_results(config.out / "segmentation.json", segmentation)
+    for name, (task, table) in FIGURES.items():
+        every = [result(folder / task)["scores"] for folder in config.folders]
+        figures = {key: [one[row][score] for one in every] for key, (row, score) in table.items()}
+        # A baseline without a model has one value, whatever the seed.
+        fixed = {key: round(figures[key][0], 1) for key in FIXED if key in figures}
+        write_results(config.out / f"{name}.json", figures | fixed)
 
 
 if __name__ == "__main__":
