@@ -19,6 +19,7 @@ from avblocks.metrics.localize import ciou_success as ciou_success
 from avblocks.metrics.localize import least_ciou as least_ciou
 from avblocks.metrics.localize_maps import center_box as center_box
 from avblocks.metrics.localize_maps import consensus as consensus
+from avblocks.metrics.localize_maps import consensus_maps as consensus_maps
 from avblocks.metrics.localize_maps import whole_image as whole_image
 from avblocks.metrics.localize_negatives import DetectionCurve as DetectionCurve
 from avblocks.metrics.localize_negatives import detection_curve as detection_curve

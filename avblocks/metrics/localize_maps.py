@@ -1,5 +1,6 @@
 """Ground truth of sound localization from annotators' boxes, and two trivial baselines."""
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -47,6 +48,14 @@ def consensus(
     for left, top, right, bottom in edges.clamp(min=0).tolist():
         counts[top:bottom, left:right] += 1
     return ((counts / 2 if rule == "flickr" else counts).clamp(max=1)).to(boxes.device)
+
+
+def consensus_maps(
+    boxes: Sequence[Float[Tensor, "_ 4"] | None], *, size: int | tuple[int, int], rule: Rule
+) -> Float[Tensor, "b height width"]:
+    """Consensus maps of a batch, see `consensus`; zeros for an image without annotation."""
+    each = (torch.zeros(0, 4) if some is None else some for some in boxes)
+    return torch.stack([consensus(some, size=size, rule=rule) for some in each])
 
 
 def center_box(*, size: int | tuple[int, int]) -> Float[Tensor, "height width"]:

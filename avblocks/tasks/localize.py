@@ -15,7 +15,7 @@ from avblocks.metrics import (
     ciou_auc,
     ciou_median,
     ciou_success,
-    consensus,
+    consensus_maps,
     detection_curve,
     map_confidence,
     whole_image,
@@ -116,7 +116,8 @@ class LocalizationScorer:
 
     def update(self, batch: AVBatch) -> None:
         """Score the maps of a batch."""
-        truth = boxes_to_maps(with_audio(batch, "matched"), self.rule)
+        boxes = with_audio(batch, "matched").boxes
+        truth = consensus_maps(boxes, size=SIDE, rule=self.rule)
         for name in self.names:
             maps = self._maps(batch, name).cpu().expand_as(truth)
             self.rows[name, "confidence"].append(map_confidence(maps))
@@ -163,12 +164,6 @@ def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
     return shares | {f"{name}_auc": 100 * ciou_auc(ciou) for name, ciou in rows.items()}
 
 
-def boxes_to_maps(batch: AVBatch, rule: Rule) -> Tensor:
-    """Draw the boxes of the annotators as maps, joined by a rule."""
-    boxes = [torch.zeros(0, 4) if some is None else some for some in batch.boxes]
-    return torch.stack([consensus(some, size=SIDE, rule=rule) for some in boxes])
-
-
 @torch.no_grad()
 def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> dict[str, Tensor]:
     """Return images with the edge of the truth, and with the maps of each audio over them.
@@ -178,7 +173,7 @@ def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> 
     matched = with_audio(batch, "matched")
     image = task.front_end.normalize.undo(task.front_end(matched)[0])
     image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
-    edge = boxes_to_maps(matched, rule) > 0
+    edge = consensus_maps(matched.boxes, size=SIDE, rule=rule) > 0
     columns = {"image": outline(image, edge)}
     for audio in AUDIO:
         maps = task.maps(with_audio(batch, audio))
