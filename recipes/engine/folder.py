@@ -20,6 +20,8 @@ from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")
 """The only settings of `Run` that a resumed run must keep."""
+RENAMED = {"probe_every": "evaluate_every"}
+"""Settings by the names of the release before."""
 PREFIX = "model."
 """Before the names of the weights in a checkpoint."""
 
@@ -150,7 +152,8 @@ def _check_same(
     if not path.is_file():
         raise ValueError(f"{path} is missing, so the run cannot be resumed safely")
     old = json.loads(path.read_text(encoding="utf-8"))
-    before, now = flat(old["config"]), flat(facts["config"])
+    before = {RENAMED.get(name, name): value for name, value in flat(old["config"]).items()}
+    now = flat(facts["config"])
     changed = [
         f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
         for name in sorted(before.keys() | now.keys())

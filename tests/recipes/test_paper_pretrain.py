@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,6 +67,22 @@ def test_the_global_batch_stays(root: Path, tmp_path: Path) -> None:
     paper_pretrain.main(wanted)
     with pytest.raises(ValueError, match="global batches of 4"):
         paper_pretrain.main(replace(wanted, batch=2, run=replace(wanted.run, resume=True)))
+
+
+def test_names_of_the_release_before_are_taken(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = replace(config(VGGSOUND, root, tmp_path, max_steps=1), epochs=2, warmup=1)
+    paper_pretrain.main(wanted)
+    file = tmp_path / "config.json"
+    file.write_text(file.read_text().replace('"evaluate_every"', '"probe_every"'))
+    paper_pretrain.main(replace(wanted, run=replace(wanted.run, max_steps=2, resume=True)))
+    assert '"evaluate_every": 10' in file.read_text()
+    taken: list[Any] = []
+    run_cli(taken.append, presets=paper_pretrain.PRESETS, doc="", args=["--probe-every", "3"])
+    run_cli(taken.append, presets=paper_pretrain.PRESETS, doc="", args=["--probe-every=4"])
+    assert [one.evaluate_every for one in taken] == [3, 4]
+    assert "--probe-every is called --evaluate-every now" in capsys.readouterr().err
 
 
 @pytest.mark.slow
