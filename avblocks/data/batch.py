@@ -66,7 +66,7 @@ class AVBatch:
     def __getitem__(self, rows: SupportsIndex | slice | Sequence[int] | Tensor) -> "AVBatch":
         """Return a batch of selected clips: ``batch[:6]``, ``batch[0::2]``, ``batch[[2, 0]]``.
 
-        ``rows`` is a slice, an index (of a batch of one clip), a list of indices or a boolean mask.
+        ``rows``: a slice, an index (for a batch of one clip), a list of indices or a boolean mask.
 
         Raises:
             IndexError: If there is no such clip.

@@ -151,8 +151,8 @@ class ClipDataset(Dataset[AVBatch]):
     ) -> AVBatch:
         """Read the clip at a place with the randomness of an index."""
         generator = sample_generator(self.seed, epoch, index)
-        steps = self.windows - 1
-        window, frame, flip, gain = index % self.windows / steps if steps else 0.5, 0.5, 0.0, 0.5
+        middle = index % self.windows / (self.windows - 1) if self.windows > 1 else 0.5
+        window, frame, flip, gain = middle, 0.5, 0.0, 0.5
         if self.train:
             window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
         item, size = self.clips.items[place], self.format.size

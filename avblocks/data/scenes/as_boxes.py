@@ -50,6 +50,7 @@ def scenes_as_flickr(root: str | Path, *, workers: int = 2) -> Path:
     spec, places = stored(root)
     names = {place: scene_id(place[1], split="test") for place in places if place[0] == "test"}
     write_scenes(
+        root,
         {place: base / "Annotations" / f"{name}.xml" for place, name in names.items()},
         write=partial(_write_still, base=base, spec=spec),
         spec=spec,

@@ -81,6 +81,7 @@ def scenes_as_avsbench(
     spec, places = stored(root)
     fields = {place: _fields(place) for place in places if _belongs(place, part)}
     write_scenes(
+        root,
         {place: base / layout.sound.format(**names) for place, names in fields.items()},
         write=partial(_write, base=base, layout=layout, spec=spec),
         spec=spec,

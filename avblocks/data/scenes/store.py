@@ -28,6 +28,7 @@ def stored(root: Path) -> tuple[SceneSpec, tuple[Place, ...]]:
 
 
 def write_scenes(
+    root: Path,
     places: Mapping[Place, Path],
     *,
     write: Callable[[Scene, Place], None],
@@ -40,7 +41,7 @@ def write_scenes(
         if not places[place].is_file():
             write(render(place[1], split=place[0], spec=spec), place)
 
-    write_all(task, list(places), name="scenes", workers=workers)
+    write_all(task, list(places), name=f"scenes in {root}", workers=workers)
 
 
 def frame_at(scene: Scene, time: float, *, fps: float) -> int:
