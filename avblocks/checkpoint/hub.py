@@ -5,8 +5,8 @@ from typing import Any
 
 from huggingface_hub import ModelHubMixin, snapshot_download
 
-from avblocks.checkpoint.folder import CONFIG, WEIGHTS, check_free, write
-from avblocks.checkpoint.pretrained import contents, from_pretrained
+from avblocks.checkpoint.folder import CONFIG, WEIGHTS
+from avblocks.checkpoint.pretrained import from_pretrained, save_pretrained
 from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 
@@ -23,9 +23,6 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
         encoder: the encoder, built by `av_vit`.
         front_end: makes the encoder's inputs, if it is to be saved too.
 
-    Raises:
-        ValueError: if `av_vit` builds no such encoder.
-
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from avblocks import av_vit
@@ -38,30 +35,29 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
     """
 
     def __init__(self, encoder: AVEncoder, front_end: FrontEnd | None = None) -> None:
-        contents(encoder, front_end=front_end)  # refused before the library touches a folder
         self.encoder, self.front_end = encoder, front_end
 
-    def save_pretrained(self, save_directory: str | Path, **others: Any) -> str | None:
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> str | None:
         """Save as the function `save_pretrained` does; `ModelHubMixin` has the other arguments.
 
         Raises:
             ValueError: as there.
             OSError: as there.
         """
-        # Here, since the library removes a `config.json` before its hook is called.
-        check_free(Path(save_directory))
-        contents(self.encoder, front_end=self.front_end)
-        config = Path(save_directory) / CONFIG
-        before = config.read_bytes() if config.is_file() else None
-        try:
-            return super().save_pretrained(save_directory, **others)
-        finally:
-            if before is not None and not config.exists():
-                config.write_bytes(before)
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        sections, state = contents(self.encoder, front_end=self.front_end)
-        write(save_directory, state=state, sections=sections)
+        # In place of the library's method, which removes `config.json` before it calls a hook.
+        folder = Path(save_directory)
+        save_pretrained(self.encoder, folder, front_end=self.front_end)
+        if not (folder / "README.md").exists():
+            self.generate_model_card(**(model_card_kwargs or {})).save(folder / "README.md")
+        return self.push_to_hub(repo_id or folder.name, **others) if push_to_hub else None
 
     @classmethod
     def _from_pretrained(

@@ -41,8 +41,8 @@ def read_state(path: str | Path) -> State:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        IsADirectoryError: if it is a folder without one.
-        ValueError: if it is damaged, holds more than tensors and plain types, or no tensors at all.
+        ValueError: if it is a folder without one, is damaged, holds more than tensors and plain
+            types, or no tensors at all.
     """
     path = Path(path)
     if path.is_dir():

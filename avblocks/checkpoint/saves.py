@@ -87,9 +87,7 @@ def step_of(path: Path) -> int:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files and manifests that killed saves left behind."""
-    for path in folder.glob(".step-*.tmp"):
-        path.unlink()
+    """Remove the manifests that killed saves left behind."""
     for path in folder.glob("step-*.json"):
         if not path.with_suffix(".ckpt").exists():
             path.unlink()
