@@ -14,6 +14,10 @@ from avblocks.files import fingerprint, replacing, sync
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _FORMAT, _LARGEST_CONFIG = 2, 2**20
+_REFUSED = (
+    "is missing, damaged, changed by hand, or of another save: save or download the folder again; "
+    "recipes.export makes one of a run, checkpoint.hub.HubEncoder.from_pretrained one of the Hub"
+)
 _ABOUT = ("format", "format_version", "avblocks_version", "numbers_sha256", "weights")
 
 
@@ -54,11 +58,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if facts.get("format_version", _FORMAT) not in (1, _FORMAT):
         raise ValueError(f"{path} is of a later format: install a later version of avblocks")
     if facts.get("numbers_sha256") != _digest(config):
-        raise ValueError(
-            f"{path} is missing, damaged, changed by hand, or not of save_pretrained: save or "
-            "download the folder again; python -m recipes.export makes one of a run, and models "
-            "of the Hugging Face Hub are for avblocks.checkpoint.hub.HubEncoder.from_pretrained"
-        )
+        raise ValueError(f"{path} {_REFUSED}")
     if facts["format_version"] == 1:  # its sections are named by builder
         names = {"av_vit": "encoder", "av_mae": "mae"}
         return {names[n]: {"builder": n, "arguments": config[n]} for n in names if n in config}
@@ -74,10 +74,7 @@ def weights_of(folder: Path) -> Path:
     """The file of a folder's weights, checked against the folder's `CONFIG` if that is ours."""
     path, facts = folder / WEIGHTS, _facts(folder)
     if not path.is_file() or (facts and facts.get("weights") != fingerprint(path)):
-        raise ValueError(
-            f"{path} is missing, damaged, of another save than {CONFIG}, or a pointer of git-lfs: "
-            "save or download it again"
-        )
+        raise ValueError(f"{path} {_REFUSED}")
     return path
 
 

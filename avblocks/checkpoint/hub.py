@@ -61,29 +61,10 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
 
     @classmethod
     def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        **others: Any,
-    ) -> "HubEncoder":
-        # Those of older versions, and a section of our configuration that the library passes on.
-        if unknown := others.keys() - {"proxies", "resume_download", "encoder"}:
-            raise TypeError(f"from_pretrained takes no {sorted(unknown)}")
+        cls, *, model_id: str, encoder: object = None, **where: Any
+    ) -> "HubEncoder":  # the library passes a section of our configuration on as `encoder`
         folder = Path(model_id)
         if not folder.is_dir():
-            folder = snapshot_download(
-                model_id,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-                allow_patterns=[CONFIG, WEIGHTS],
-            )
+            folder = snapshot_download(model_id, allow_patterns=[CONFIG, WEIGHTS], **where)
         found = from_pretrained(folder)
         return cls(found.encoder, front_end=found.front_end)

@@ -204,6 +204,7 @@ def _load(folder: Path) -> tuple[Mapping[str, Any], nn.Module]:
         formats = {value.dtype for value in state.values()} - {torch.int64}
         require(len(formats) == 1, "weights", formats, "of one number format")
         model = build_on_meta(config).to(formats.pop())
+        model.load_state_dict(state, assign=True)  # compares names and shapes, copies nothing
         model.load_state_dict({name: v.clone() for name, v in state.items()}, assign=True)
         return config, _with_positions(model).eval()
     except (TypeError, ValueError, RuntimeError) as error:

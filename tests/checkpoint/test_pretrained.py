@@ -354,7 +354,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
             save_pretrained(small(), tmp_path)
         assert (tmp_path / "config.json").read_text() == text
         with pytest.raises(
-            ValueError, match=r"config.json is .*, or not of save_pretrained: .*recipes.ex"
+            ValueError, match=r"config.json is missing, .*: save or .*recipes.export"
         ):
             from_pretrained(tmp_path)
     assert not (tmp_path / "model.safetensors").exists()
@@ -402,9 +402,7 @@ def test_a_kill_leaves_old_new_or_what_is_refused(tmp_path: Path, renamed: int) 
     assert len(list(tmp_path.glob(f".*.{2**22 + 1}.tmp"))) == 2 - renamed
     if renamed == 1:
         for load in (from_pretrained, read_state):
-            with pytest.raises(
-                ValueError, match=r"model.safetensors is .*of another save .* again$"
-            ):
+            with pytest.raises(ValueError, match=r"model.safetensors is .*of another save: "):
                 load(tmp_path)
     else:
         assert from_pretrained(tmp_path).encoder.depth == (1 if renamed == 2 else 2)
@@ -478,7 +476,7 @@ def test_damage_is_named(saved: Path, nothing_allocated: None) -> None:
         b"",
     ):
         weights.write_bytes(content)
-        refused(saved, r"model.safetensors is missing, damaged, .* pointer of git-lfs: save or")
+        refused(saved, r"model.safetensors is missing, damaged, .*: save or")
     weights.unlink()
     refused(saved, r"model.safetensors is missing, damaged, .*: save or")
     weights.write_bytes(whole)
@@ -488,7 +486,7 @@ def test_damage_is_named(saved: Path, nothing_allocated: None) -> None:
         config.write_text(content)
         refused(saved, r"config.json is missing, damaged, ")
     config.write_text(text + " " * 2**20)
-    refused(saved, r"config.json is .*, or not of save_pretrained")
+    refused(saved, r"config.json is missing, damaged, ")
     config.write_text(text.replace('"format_version": 2', '"format_version": 3'))
     refused(saved, r"config.json is of a later format: install a later")
 
