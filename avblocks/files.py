@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,12 +22,14 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary name in the same folder, which replaces ``path`` once it is on disk.
 
     The file is forced to disk, renamed, and the name forced to disk: after a kill or a power cut
-    the old file is there or the new one. After an error the old one is.
+    the old file is there or the new one. After an error the old one is. Temporary files that
+    killed processes left of this file, or of one with other digits in its name, are removed.
 
     Args:
         path: File to write; its folder is made if needed.
-        durable: Whether to force it to disk, which takes some milliseconds. Without, a power cut
-            may leave an empty file: for media that can be made again.
+        durable: Whether to force it to disk and to look for temporary files, which takes some
+            milliseconds. Without, a power cut may leave an empty file: for media that can be made
+            again, many in a folder.
 
     Yields:
         The temporary name.
@@ -34,6 +37,8 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if durable:
+        _sweep(path)
     try:
         yield half
         if durable:
@@ -43,6 +48,26 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
             sync(path.parent)
     finally:
         half.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files of processes that are no more, not those of running ones."""
+    name = re.sub(r"\d+", r"\\d+", re.escape(path.name))
+    for half in path.parent.glob(".*.tmp"):
+        pid = re.fullmatch(rf"\.{name}\.(\d+)\.tmp", half.name)
+        if pid and not _runs(int(pid[1])):
+            half.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process, of whatever user."""
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -37,6 +37,18 @@ class TestReplacing:
             raise KeyError
         assert path.read_text() == "old" and names(tmp_path) == ["a.txt"]
 
+    def test_what_killed_processes_left_goes(self, tmp_path: Path) -> None:
+        dead, running = 2**22 + 1, os.getppid()
+        gone = f".a-1.txt.{dead}.tmp", f".a-27.txt.{dead}.tmp", f".a-1.txt.{10**30}.tmp"
+        kept = f".a-1.txt.{running}.tmp", f".b-1.txt.{dead}.tmp", ".a-1.txt.tmp", ".a-1.txt.x.tmp"
+        for name in (*gone, *kept):
+            (tmp_path / name).touch()
+        with replacing(tmp_path / "a-1.txt", durable=False) as half:
+            half.touch()
+        assert names(tmp_path) == sorted((*gone, *kept, "a-1.txt"))
+        write_text(tmp_path / "a-1.txt", "new")
+        assert names(tmp_path) == sorted((*kept, "a-1.txt"))
+
     def test_a_file_that_was_not_written_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("old")
         with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):

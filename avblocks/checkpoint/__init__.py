@@ -1,6 +1,7 @@
 """Published weights in, a load report out."""
 
 from avblocks.checkpoint.encoder import load_encoder as load_encoder
+from avblocks.checkpoint.folder import read_config as read_config
 from avblocks.checkpoint.from_classifier import (
     from_deepavfusion_classifier as from_deepavfusion_classifier,
 )
@@ -21,7 +22,6 @@ from avblocks.checkpoint.load import load_weights as load_weights
 from avblocks.checkpoint.pretrained import Pretrained as Pretrained
 from avblocks.checkpoint.pretrained import from_pretrained as from_pretrained
 from avblocks.checkpoint.pretrained import mae_from_pretrained as mae_from_pretrained
-from avblocks.checkpoint.pretrained import read_config as read_config
 from avblocks.checkpoint.pretrained import save_pretrained as save_pretrained
 from avblocks.checkpoint.read import State as State
 from avblocks.checkpoint.read import read_state as read_state

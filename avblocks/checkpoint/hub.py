@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from avblocks.checkpoint.folder import CONFIG, WEIGHTS, check_free, write
-from avblocks.checkpoint.pretrained import contents, from_pretrained
+from avblocks.checkpoint.folder import CONFIG, WEIGHTS
+from avblocks.checkpoint.pretrained import from_pretrained, save_pretrained
 from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.extras import extra
@@ -25,9 +25,6 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
         encoder: the encoder, built by `av_vit`.
         front_end: makes the encoder's inputs, if it is to be saved too.
 
-    Raises:
-        ValueError: if `av_vit` builds no such encoder.
-
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from avblocks import av_vit
@@ -40,56 +37,36 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
     """
 
     def __init__(self, encoder: AVEncoder, front_end: FrontEnd | None = None) -> None:
-        contents(encoder, front_end=front_end)  # refused before the library touches a folder
         self.encoder, self.front_end = encoder, front_end
 
-    def save_pretrained(self, save_directory: str | Path, **others: Any) -> str | None:
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> str | None:
         """Save as the function `save_pretrained` does; `ModelHubMixin` has the other arguments.
 
         Raises:
             ValueError: as there.
             OSError: as there.
         """
-        # Here, since the library removes a `config.json` before its hook is called.
-        check_free(Path(save_directory))
-        contents(self.encoder, front_end=self.front_end)
-        config = Path(save_directory) / CONFIG
-        before = config.read_bytes() if config.is_file() else None
-        try:
-            return super().save_pretrained(save_directory, **others)
-        finally:
-            if before is not None and not config.exists():
-                config.write_bytes(before)
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        sections, state = contents(self.encoder, front_end=self.front_end)
-        write(save_directory, state=state, sections=sections)
+        # In place of the library's method, which removes `config.json` before it calls a hook.
+        folder = Path(save_directory)
+        save_pretrained(self.encoder, folder, front_end=self.front_end)
+        if not (folder / "README.md").exists():
+            self.generate_model_card(**(model_card_kwargs or {})).save(folder / "README.md")
+        return self.push_to_hub(repo_id or folder.name, **others) if push_to_hub else None
 
     @classmethod
     def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        **others: Any,
-    ) -> "HubEncoder":
-        # Those of older versions, and a section of our configuration that the library passes on.
-        if unknown := others.keys() - {"proxies", "resume_download", "encoder"}:
-            raise TypeError(f"from_pretrained takes no {sorted(unknown)}")
+        cls, *, model_id: str, encoder: object = None, **where: Any
+    ) -> "HubEncoder":  # the library passes a section of our configuration on as `encoder`
         folder = Path(model_id)
         if not folder.is_dir():
-            folder = snapshot_download(
-                model_id,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-                allow_patterns=[CONFIG, WEIGHTS],
-            )
+            folder = snapshot_download(model_id, allow_patterns=[CONFIG, WEIGHTS], **where)
         found = from_pretrained(folder)
         return cls(found.encoder, front_end=found.front_end)

@@ -42,16 +42,11 @@ class LoadReport:
 
     def prefixed(self, prefix: str) -> "LoadReport":
         """The same report with the model's names inside a larger model."""
-
-        def inside(names: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(prefix + name for name in names)
-
-        return replace(
-            self,
-            loaded=inside(self.loaded),
-            missing=inside(self.missing),
-            reshaped=inside(self.reshaped),
+        loaded, missing, reshaped = (
+            tuple(prefix + name for name in names)
+            for names in (self.loaded, self.missing, self.reshaped)
         )
+        return replace(self, loaded=loaded, missing=missing, reshaped=reshaped)
 
     def __str__(self) -> str:
         rows = {
@@ -119,17 +114,11 @@ def load_weights(
         raise ValueError("weights of another size: " + "; ".join(misfits[:4]))
     if strict and (report.missing or report.unused):
         raise ValueError(
-            f"strict: left at initialisation {_few(report.missing)}, "
-            f"unused in the file {_few(report.unused)}"
+            f"strict: left at initialisation {_summary(report.missing)}, "
+            f"unused in the file {_summary(report.unused)}"
         )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     return report
-
-
-def _few(names: tuple[str, ...]) -> str:
-    """Some names of many, and how many there are."""
-    listed = ", ".join(names[:4]) or "none"
-    return f"{listed} and {len(names) - 4} more" if len(names) > 4 else listed
 
 
 def _resize_positions(model: nn.Module, state: State) -> tuple[State, tuple[str, ...]]:

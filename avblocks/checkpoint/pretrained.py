@@ -1,7 +1,7 @@
 """Models saved to a folder of weights and JSON, and loaded from it without code of one's own."""
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -9,17 +9,24 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from avblocks.checkpoint import folder as folders
-from avblocks.checkpoint.arguments import assembled, check_sections, difference, sections_of
-from avblocks.checkpoint.read import State
-from avblocks.checkpoint.weights import load_model, state_of
+from avblocks.build import av_mae, av_vit
+from avblocks.builder import Built
+from avblocks.checkpoint.folder import read_config, write
+from avblocks.checkpoint.read import read_state
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.encoder import AVEncoder
+from avblocks.heads import Localizer, classifier, segmenter, separator
 from avblocks.mae import AVMAE
+from avblocks.nn.position import SinCosPosition
 from avblocks.shapes import require
 
-# The mel filters, frequencies by bins, are computed whatever the size of the file.
-_MOST_FILTERS = 2**24
+_BUILDERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
+    "encoder": {"av_vit": av_vit},
+    "mae": {"av_mae": av_mae},
+    "head": {f.__name__: f for f in (classifier, Localizer, segmenter, separator)},
+}
+# Modules take time to build even without memory, and positions are computed, not read.
+_MOST, _MOST_PARTS, _MOST_PATCHES = 2**20, 2**7, 2**16
 
 
 @dataclass(frozen=True)
@@ -49,160 +56,157 @@ def save_pretrained(
 ) -> None:
     """Save a model that our builders built, as ``model.safetensors`` and ``config.json``.
 
-    The arguments are those that the builders recorded (``model.built``); a model built from them is
-    compared with this one part by part. Whether the model trains, is on a GPU or saves memory by
-    checkpointing is not saved.
+    A model built from the recorded arguments (``model.built``) is compared with this one part by
+    part. Whether it trains, is on a GPU or saves memory by checkpointing is not saved.
 
     Args:
-        model: the encoder, of `av_vit`, or the autoencoder with its decoders, of `av_mae`; of one
-            number format.
+        model: the encoder, of `av_vit`, or the autoencoder with its decoders, of `av_mae`.
         folder: replaces what an earlier save left there.
         front_end: makes the encoder's inputs; its `ClipFormat` is saved.
         head: stands on the encoder: a `classifier`, `Localizer`, `segmenter` or `separator`.
         task: a few values for JSON, such as the names of the classes.
 
     Raises:
-        ValueError: if the builders do not build such a model; then, and if it cannot be written,
-            the folder is unchanged.
-        OSError: if the folder is a file, holds a ``config.json`` or weights of something else, or
-            cannot be written.
-
-    Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> from avblocks import av_vit
-        >>> encoder = av_vit(8, depth=1, num_heads=2, patch=4, image_size=8, audio_size=(8, 12))
-        >>> with TemporaryDirectory() as folder:
-        ...     save_pretrained(encoder, folder)
-        ...     again = from_pretrained(folder).encoder
-        >>> again.fusion_tokens.equal(encoder.fusion_tokens)
-        True
+        ValueError: if the builders do not build such a model, or it is of several number formats.
+        TypeError: if JSON has no such values of the task.
+        OSError: if the folder holds files of something else of these names, or cannot be written.
     """
-    folders.check_free(Path(folder))
-    sections, state = contents(model, front_end=front_end, head=head, task=task)
-    folders.write(Path(folder), state=state, sections=sections)
-
-
-def contents(
-    model: AVEncoder | AVMAE,
-    *,
-    front_end: FrontEnd | None = None,
-    head: nn.Module | None = None,
-    task: Mapping[str, Any] | None = None,
-) -> tuple[Mapping[str, Any], State]:
-    """The configuration and the weights that `save_pretrained` writes.
-
-    Raises:
-        ValueError: as in `save_pretrained`.
-    """
-    parts: dict[str, nn.Module] = {"encoder": model}
-    if isinstance(model, AVMAE):
-        require(head is None, "head", head, "None with an autoencoder: save its encoder")
-        parts = {"encoder": model.encoder, "mae": model}
-    elif head is not None:
-        parts["head"] = head
-    sections: dict[str, Any] = dict(sections_of(parts))
-    if front_end is not None:
-        _check_front_end(front_end)
-        sections["clip_format"] = front_end.format.to_dict()
-    if task is not None:
-        sections["task"] = dict(task)
+    whole = model if head is None else nn.ModuleDict({"encoder": model, "head": head})
+    mae = isinstance(model, AVMAE)
+    parts = {"encoder": model.encoder, "mae": model} if mae else {"encoder": model}
+    parts |= {"head": head} if head is not None else {}
+    config: dict[str, Any] = {}
+    for name, part in parts.items():
+        config[name] = vars(getattr(part, "built", Built(type(part).__name__, {})))
+    config |= {"clip_format": front_end.format.to_dict()} if front_end is not None else {}
+    config |= {"task": dict(task)} if task is not None else {}
     try:
-        json.dumps(sections, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"JSON has no such value of the model or its task: {error}") from error
-    _check(sections)
-    return sections, state_of(assembled(parts))
-
-
-def _check_front_end(front_end: FrontEnd) -> None:
-    twin = FrontEnd(front_end.format)
-    found = difference(front_end, twin)
-    for (name, own), theirs in zip(front_end.named_buffers(), twin.buffers(), strict=not found):
-        if not found and not torch.allclose(own.cpu(), theirs.to(own.dtype), rtol=0, atol=1e-6):
-            found = f"{name} has other values"
-    if found:
+        _require_same(whole, _with_positions(build_on_meta(config)))
+        if front_end is not None:
+            _require_same(front_end, FrontEnd(front_end.format))
+    except (ValueError, RuntimeError) as error:
         raise ValueError(
-            f"FrontEnd(format) builds no such front end: {found}; save the encoder without it"
-        )
+            f"the builders build no such model: {error}; save one that you composed by "
+            "safetensors.torch.save_file(model.state_dict(), FILE), and fill it by "
+            "load_weights(model, read_state(FILE), strict=True)"
+        ) from error
+    state = {name: value.detach().cpu().contiguous() for name, value in whole.state_dict().items()}
+    write(Path(folder), state=state, config=config)
 
 
 def from_pretrained(folder: str | Path) -> Pretrained:
     """Load what `save_pretrained` left in a folder; of an autoencoder the encoder alone.
 
-    Args:
-        folder: the folder.
-
-    Returns:
-        The encoder, and the front end, the head and the task that were saved with it. The state of
-        the random number generator is unchanged.
+    The state of the random number generator is unchanged.
 
     Raises:
-        OSError: if there is no such folder.
-        ValueError: if `save_pretrained` did not write it, or it is incomplete or damaged, or the
-            weights are not those of the builders' arguments; nothing is allocated then.
+        ValueError: if it is missing, damaged, or not of `save_pretrained`.
     """
-    folder, config = Path(folder), read_config(folder)
-    sections = {name: config[name] for name in ("encoder", "head") if name in config}
-    prefix = "encoder." if "mae" in config else ""
-    model = load_model(folder, sections=sections, prefix=prefix)
-    parts = dict(model.named_children()) if "head" in sections else {"encoder": model}
-    clip_format = config.get("clip_format")
+    config, model = _load(Path(folder))
+    clips = config.get("clip_format")
     return Pretrained(
-        encoder=cast(AVEncoder, parts["encoder"]),
-        front_end=FrontEnd(ClipFormat.from_dict(clip_format)) if clip_format else None,
-        head=parts.get("head"),
+        encoder=cast(AVEncoder, model if isinstance(model, AVEncoder) else model.encoder),
+        front_end=FrontEnd(ClipFormat.from_dict(clips)) if clips else None,
+        head=model["head"] if isinstance(model, nn.ModuleDict) else None,
         task=config.get("task", {}),
     )
 
 
 def mae_from_pretrained(folder: str | Path) -> AVMAE:
-    """Load the masked autoencoder that `save_pretrained` left in a folder.
-
-    Args:
-        folder: the folder.
+    """Load a masked autoencoder with its decoders, as `from_pretrained` does.
 
     Raises:
-        OSError: if there is no such folder.
-        ValueError: as in `from_pretrained`, or if it holds no decoders.
+        ValueError: as there, or if the folder holds no decoders.
     """
-    folder, config = Path(folder), read_config(folder)
-    if "mae" not in config:
+    _, model = _load(Path(folder))
+    if not isinstance(model, AVMAE):
         raise ValueError(f"{folder} holds an encoder without decoders: use from_pretrained")
-    sections = {name: config[name] for name in ("encoder", "mae")}
-    return cast(AVMAE, load_model(folder, sections=sections))
+    return model
 
 
-def read_config(folder: str | Path) -> Mapping[str, Any]:
-    """Read the configuration of a folder, checked.
-
-    Args:
-        folder: where `save_pretrained` left it.
-
-    Returns:
-        ``encoder``, and what else was saved of ``mae``, ``head``, ``clip_format`` and ``task``.
-        Each part of the model is a mapping of its ``builder`` and its ``arguments``.
+def build_on_meta(config: Mapping[str, Any]) -> nn.Module:
+    """Build the encoder, the autoencoder, or an ``nn.ModuleDict`` of encoder and head.
 
     Raises:
-        OSError: if there is no such folder.
-        ValueError: if `save_pretrained` did not write it, or a value is impossible.
+        ValueError: if a name is unknown, a number too large, or a builder refuses its arguments.
     """
-    config = folders.read(Path(folder))
+    parts = config.keys() - {"clip_format", "task"}
+    fits = parts in ({"encoder"}, {"encoder", "mae"}, {"encoder", "head"})
+    fits = fits and all(isinstance(section, dict) for section in config.values())
     try:
-        _check(config)
-    except ValueError as error:
-        raise ValueError(
-            f"{Path(folder) / folders.CONFIG}: {error}; it was changed by hand, or is of another "
-            "version of avblocks: save or download it again"
-        ) from error
-    return config
+        require(fits, "it", config, "an encoder with mae or head, each of named values")
+        if "clip_format" in config:
+            ClipFormat.from_dict(config["clip_format"])
+        with torch.device("meta"):
+            model = _build("encoder", config)
+            if "mae" in config:
+                return _build("mae", config, encoder=model)
+            if "head" in config:
+                return nn.ModuleDict({"encoder": model, "head": _build("head", config)})
+            return model
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"no such model: {str(error).splitlines()[0]:.200}") from error
 
 
-def _check(config: Mapping[str, Any]) -> None:
-    check_sections({n: value for n, value in config.items() if n not in ("clip_format", "task")})
-    for name in ("clip_format", "task"):
-        value = config.get(name, {})
-        require(isinstance(value, dict), name, value, "values by name")
-    if "clip_format" in config:
-        clips = ClipFormat.from_dict(config["clip_format"])
-        filters = clips.rate // 40 * clips.mels
-        require(filters <= _MOST_FILTERS, "clip_format", clips, "of fewer mel filters")
+def _build(part: str, config: Mapping[str, Any], **more: nn.Module) -> nn.Module:
+    """Build a part by the builder and the arguments of its section."""
+    name, arguments = (config[part].get(key) for key in ("builder", "arguments"))
+    fits = name in _BUILDERS[part] and isinstance(arguments, dict)
+    require(fits, part, config[part], f"arguments of {tuple(_BUILDERS[part])}")
+    for key, value in arguments.items():
+        most = _MOST_PARTS if key == "depth" else _MOST
+        values = value if isinstance(value, list | tuple) else [value]
+        fits = all(0 <= n <= most for n in values if isinstance(n, int | float))
+        fits = fits and len(values) <= _MOST_PARTS
+        require(fits, f"{name}.{key}", value, f"numbers from 0 to {most}")
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in arguments.items()}
+    return _BUILDERS[part][name](**given, **more)
+
+
+def _require_same(model: nn.Module, twin: nn.Module) -> None:
+    """Compare classes, numbers and shapes with a twin's, and the values that it has in memory."""
+    twin.to(next(value.dtype for value in (*model.parameters(), *model.buffers())))
+    own, theirs = _facts(model), _facts(twin)
+    for name in own | theirs:
+        if own.get(name) != theirs.get(name):
+            raise ValueError(f"{name} is {own.get(name)}, theirs {theirs.get(name)}")
+    for (name, value), built in zip(model.named_buffers(), twin.buffers(), strict=True):
+        if not (built.is_meta or torch.allclose(value.cpu(), built, rtol=0, atol=1e-6)):
+            raise ValueError(f"{name} has other values: rounded ones need reset_parameters()")
+
+
+def _facts(model: nn.Module) -> dict[str, Any]:
+    """The shapes, number formats, classes and plain attributes of a model by name."""
+    tensors = (*model.named_parameters(), *model.named_buffers())
+    facts: dict[str, Any] = {f"the shape of {n}": (*t.shape, t.dtype) for n, t in tensors}
+    for path, module in model.named_modules():
+        facts[path] = type(module)
+        for key, value in vars(module).items():
+            if not key.startswith("_") and key not in ("built", "training", "checkpointing"):
+                facts[f"{path}.{key}"] = repr(value)
+    return facts
+
+
+def _with_positions(model: nn.Module) -> nn.Module:
+    """The model with its fixed positions in memory, which are in no file."""
+    for name, module in model.named_modules():
+        if isinstance(module, SinCosPosition):
+            fits = math.prod(module.grid) <= _MOST_PATCHES
+            require(fits, name, module.grid, f"a grid of at most {_MOST_PATCHES} patches")
+            module.to_empty(device="cpu").reset_parameters()
+    return model
+
+
+def _load(folder: Path) -> tuple[Mapping[str, Any], nn.Module]:
+    """The configuration of a folder and its model; positions are computed if all the rest fits."""
+    config, state = read_config(folder), read_state(folder)
+    try:
+        formats = {value.dtype for value in state.values()} - {torch.int64}
+        require(len(formats) == 1, "weights", formats, "of one number format")
+        model = build_on_meta(config).to(formats.pop())
+        model.load_state_dict(state, assign=True)  # compares names and shapes, copies nothing
+        model.load_state_dict({name: v.clone() for name, v in state.items()}, assign=True)
+        return config, _with_positions(model).eval()
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = " ".join(str(error).split())
+        raise ValueError(f"{folder}: {what:.300}; save or download it again") from error

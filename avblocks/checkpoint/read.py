@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -16,17 +15,6 @@ from avblocks.checkpoint.folder import weights_of
 State = dict[str, Tensor]
 """Tensors by the names that a model or a file has for them."""
 
-# Damaged bytes are read into errors of all these kinds.
-_DAMAGED = (
-    SafetensorError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    AssertionError,
-)
 _WRAPPERS = ("model", "state_dict", "module", "teacher")
 
 
@@ -41,8 +29,8 @@ def read_state(path: str | Path) -> State:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        IsADirectoryError: if it is a folder without one.
-        ValueError: if it is damaged, holds more than tensors and plain types, or no tensors at all.
+        ValueError: if it is a folder without one, is damaged, holds more than tensors and plain
+            types, or no tensors at all.
     """
     path = Path(path)
     if path.is_dir():
@@ -53,11 +41,8 @@ def read_state(path: str | Path) -> State:
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    state = (
-        {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-        if isinstance(content, Mapping)
-        else {}
-    )
+    content = content if isinstance(content, Mapping) else {}
+    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if not state:
         raise ValueError(f"{path}: holds no tensors by name; expected a state dict")
     if all(name.startswith("module.") for name in state):
@@ -79,6 +64,8 @@ def _load(path: Path) -> object:
             f"{path}: not a PyTorch file of tensors and plain types{inside}, and code in "
             "checkpoints is never run; convert it to safetensors where you trust it"
         ) from error
-    except _DAMAGED as error:
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes are read into errors of many kinds
         reason = re.split(r"\n|\. ", str(error))[0] or type(error).__name__
         raise ValueError(f"{path}: not a readable checkpoint ({reason})") from error

@@ -36,7 +36,9 @@ def save(state: dict[str, Any], folder: Path, *, step: int, keep: int = 2) -> Pa
         TypeError: If `state` holds anything that would need code to be loaded.
         OSError: If it cannot be written; older checkpoints are untouched.
     """
-    _check_plain(state, "")
+    for name, value in _leaves(state):
+        if not isinstance(value, PLAIN):
+            raise TypeError(f"{name} is {type(value).__name__}, not a tensor or plain value")
     path = folder / f"step-{step:08d}.ckpt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,9 +89,7 @@ def step_of(path: Path) -> int:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files and manifests that killed saves left behind."""
-    for path in folder.glob(".step-*.tmp"):
-        path.unlink()
+    """Remove the manifests that killed saves left behind."""
     for path in folder.glob("step-*.json"):
         if not path.with_suffix(".ckpt").exists():
             path.unlink()
@@ -127,26 +127,18 @@ def _fault(path: Path) -> str | None:
 
 
 def _check_space(state: dict[str, Any], folder: Path) -> None:
-    need = sum(x.numel() * x.element_size() for x in _leaves(state) if isinstance(x, Tensor))
-    free = shutil.disk_usage(folder).free
+    tensors = [value for _, value in _leaves(state) if isinstance(value, Tensor)]
+    need, free = sum(x.numel() * x.element_size() for x in tensors), shutil.disk_usage(folder).free
     if free < need:
         raise OSError(f"disk full: {need / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
 
 
-def _leaves(state: Any) -> list[Any]:
+def _leaves(state: Any, name: str = "checkpoint") -> list[tuple[str, Any]]:
+    """All values in dicts, lists and tuples, with their paths."""
     if isinstance(state, dict):
-        state = list(state.values())
-    if isinstance(state, (list, tuple)):
-        return [leaf for value in state for leaf in _leaves(value)]
-    return [state]
-
-
-def _check_plain(state: Any, name: str) -> None:
-    if isinstance(state, dict):
-        for key, value in state.items():
-            _check_plain(value, f"{name}.{key}")
-    elif isinstance(state, (list, tuple)):
-        for index, value in enumerate(state):
-            _check_plain(value, f"{name}[{index}]")
-    elif not isinstance(state, PLAIN):
-        raise TypeError(f"checkpoint{name} is {type(state).__name__}, not a tensor or plain value")
+        inside = {f"{name}.{key}": value for key, value in state.items()}
+    elif isinstance(state, list | tuple):
+        inside = {f"{name}[{index}]": value for index, value in enumerate(state)}
+    else:
+        return [(name, state)]
+    return [leaf for path, value in inside.items() for leaf in _leaves(value, path)]

@@ -41,6 +41,8 @@ class ClipFormat:
         for name, least in (("rate", 1), ("size", 2), ("mels", 1), ("hop", 1)):
             value = getattr(self, name)
             require(isinstance(value, int) and value >= least, name, value, f"at least {least}")
+        filters = self.rate // 40 * self.mels  # the mel filters, frequencies by bins
+        require(filters <= 2**24, "mels", self.mels, f"fewer at a rate of {self.rate}")
         require(self.samples >= self.hop, "hop", self.hop, f"at most the {self.samples} samples")
 
     @property

@@ -71,7 +71,6 @@ def load_task(folder: str | Path) -> LoadedTask:
         folder: the folder.
 
     Raises:
-        OSError: if there is no such folder.
         ValueError: as in `from_pretrained`, or if it holds no task.
     """
     found = from_pretrained(folder)

@@ -18,8 +18,8 @@ from avblocks.checkpoint import (
     read_state,
 )
 from avblocks.checkpoint import saves as _saves
-from avblocks.checkpoint.arguments import build_on_meta
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
+from avblocks.checkpoint.pretrained import build_on_meta
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
 from recipes.common.model import Model, build_encoder

@@ -60,7 +60,7 @@ def test_a_repository_by_its_name(cache: Path) -> None:
         assert equal(found.encoder, small()) and not found.encoder.training
     with pytest.raises(FileNotFoundError):
         HubEncoder.from_pretrained("someone/else", cache_dir=cache, local_files_only=True)
-    with pytest.raises(TypeError, match=r"takes no \['strict'\]"):
+    with pytest.raises(TypeError, match="strict"):
         HubEncoder.from_pretrained(
             "someone/toy", cache_dir=cache, local_files_only=True, strict=False
         )
@@ -76,7 +76,7 @@ def test_the_front_end_goes_along(tmp_path: Path) -> None:
 def test_half_a_download_is_refused(cache: Path) -> None:
     folder = cache / "models--someone--toy" / "snapshots" / COMMIT
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"without model\.safetensors; save or download it again"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is missing, .*: save or download"):
         HubEncoder.from_pretrained("someone/toy", cache_dir=cache, local_files_only=True)
 
 

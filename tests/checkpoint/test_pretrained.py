@@ -260,7 +260,9 @@ def test_the_parts_of_av_vit_pass(tmp_path: Path) -> None:
     save_pretrained(encoder, tmp_path)
     assert same(outputs(from_pretrained(tmp_path).encoder), outputs(encoder))
     del encoder.built
-    with pytest.raises(ValueError, match=r"build no such model: none of them made the encoder"):
+    with pytest.raises(
+        ValueError, match=r"no such model: encoder must be arguments of .*'AVEncoder'"
+    ):
         save_pretrained(encoder, tmp_path)
 
 
@@ -283,7 +285,9 @@ def test_the_remedy_works(tmp_path: Path) -> None:
 
 def test_values_that_are_not_kept_are_refused(tmp_path: Path) -> None:
     encoder = small().bfloat16().float()
-    with pytest.raises(ValueError, match=r"image.pos_embed.table is not saved.*reset_parameters"):
+    with pytest.raises(
+        ValueError, match=r"image.pos_embed.table has other values.*reset_parameters"
+    ):
         save_pretrained(encoder, tmp_path)
     for module in encoder.modules():
         if isinstance(module, SinCosPosition):
@@ -291,9 +295,11 @@ def test_values_that_are_not_kept_are_refused(tmp_path: Path) -> None:
     save_pretrained(encoder, tmp_path)
     assert same(outputs(from_pretrained(tmp_path).encoder), outputs(encoder))
     encoder.image.blocks.half()
-    with pytest.raises(ValueError, match=r"one number format .*float16.*float32"):
+    with pytest.raises(
+        ValueError, match=r"image.blocks.0.\S+ is \(.*float16\), theirs \(.*float32\)"
+    ):
         save_pretrained(encoder, tmp_path)
-    with pytest.raises(ValueError, match="on the meta device"):
+    with pytest.raises(ValueError, match=r"build no such model: .*no data"):
         save_pretrained(small().to("meta"), tmp_path)
 
 
@@ -309,7 +315,9 @@ def test_weights_are_saved_however_they_lie_in_memory(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"image\.pos_embed: .* more than 65536 patches"):
+    with pytest.raises(
+        ValueError, match=r"image\.pos_embed must be a grid of at most 65536 patches"
+    ):
         save_pretrained(small(image_size=2048), tmp_path)
     with torch.device("meta"):
         deep = small(depth=130)
@@ -335,7 +343,7 @@ def test_a_later_save_replaces_an_earlier_one(tmp_path: Path) -> None:
 
 def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
-    with pytest.raises(NotADirectoryError, match=r"file: a file, not a folder"):
+    with pytest.raises(OSError, match=r"file cannot be written"):
         save_pretrained(small(), tmp_path / "file")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(FileExistsError, match=r"holds a config.json of something else"):
@@ -346,13 +354,13 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
             save_pretrained(small(), tmp_path)
         assert (tmp_path / "config.json").read_text() == text
         with pytest.raises(
-            ValueError, match=r"config.json is not of save_pretrained; .*recipes.ex"
+            ValueError, match=r"config.json is missing, .*: save or .*recipes.export"
         ):
             from_pretrained(tmp_path)
     assert not (tmp_path / "model.safetensors").exists()
-    with pytest.raises(NotADirectoryError, match=r"file: a file; give the folder"):
+    with pytest.raises(ValueError, match=r"file/config.json is missing, "):
         from_pretrained(tmp_path / "file")
-    with pytest.raises(FileNotFoundError, match=r"no such folder; .*HubEncoder.from_pretrained"):
+    with pytest.raises(ValueError, match=r"is missing, .*HubEncoder.from_pretrained"):
         from_pretrained("someone/something")
 
 
@@ -394,9 +402,7 @@ def test_a_kill_leaves_old_new_or_what_is_refused(tmp_path: Path, renamed: int) 
     assert len(list(tmp_path.glob(f".*.{2**22 + 1}.tmp"))) == 2 - renamed
     if renamed == 1:
         for load in (from_pretrained, read_state):
-            with pytest.raises(
-                ValueError, match=r"model.safetensors: other weights than .* again$"
-            ):
+            with pytest.raises(ValueError, match=r"model.safetensors is .*of another save: "):
                 load(tmp_path)
     else:
         assert from_pretrained(tmp_path).encoder.depth == (1 if renamed == 2 else 2)
@@ -435,7 +441,7 @@ def test_numbers_changed_by_hand_are_refused(tmp_path: Path, now: str) -> None:
     config = tmp_path / "config.json"
     assert '"num_heads": 2' in config.read_text()
     config.write_text(config.read_text().replace('"num_heads": 2', now))
-    with pytest.raises(ValueError, match=r"other numbers than were saved: damaged, or changed"):
+    with pytest.raises(ValueError, match=r"config.json is .*changed by hand"):
         from_pretrained(tmp_path)
 
 
@@ -470,19 +476,19 @@ def test_damage_is_named(saved: Path, nothing_allocated: None) -> None:
         b"",
     ):
         weights.write_bytes(content)
-        refused(saved, r"model.safetensors: other weights than config.json tells of")
+        refused(saved, r"model.safetensors is missing, damaged, .*: save or")
     weights.unlink()
-    refused(saved, r"half of what save_pretrained writes, without model.safetensors; save or")
+    refused(saved, r"model.safetensors is missing, damaged, .*: save or")
     weights.write_bytes(whole)
     config.unlink()
-    refused(saved, r"no config.json is in it, as save_pretrained writes it; save or")
+    refused(saved, r"config.json is missing, .*: save or")
     for content in ("", "{", text[:-9], "[" * 5000, "\x00"):
         config.write_text(content)
-        refused(saved, r"config.json is no JSON")
+        refused(saved, r"config.json is missing, damaged, ")
     config.write_text(text + " " * 2**20)
-    refused(saved, r"config.json is not of save_pretrained")
+    refused(saved, r"config.json is missing, damaged, ")
     config.write_text(text.replace('"format_version": 2', '"format_version": 3'))
-    refused(saved, r"of format 3, by avblocks .*this version reads formats 1 and 2: install")
+    refused(saved, r"config.json is of a later format: install a later")
 
 
 def rewrite(folder: Path, state: dict[str, Tensor] | None = None, **sections: object) -> None:
@@ -490,7 +496,7 @@ def rewrite(folder: Path, state: dict[str, Tensor] | None = None, **sections: ob
     old = json.loads((folder / "config.json").read_text())
     sections = {n: old[n] for n in ("encoder", "mae")} | sections
     state = load_file(folder / "model.safetensors") if state is None else state
-    folders.write(folder, state=state, sections=sections)
+    folders.write(folder, state=state, config=sections)
 
 
 HUGE = 2**20
@@ -499,41 +505,46 @@ WRONG: list[tuple[str, str, object, str]] = [
     ("av_vit", "dim", "8", r"no such model: dim must be a positive integer, got '8'"),
     ("av_vit", "dim", 8.0, r"no such model: dim must be"),
     ("av_vit", "dim", True, r"no such model: "),
-    ("av_vit", "dim", 10**30, r"av_vit.dim must be of numbers from 0 to 1048576"),
-    ("av_vit", "dim", 16, r"model.safetensors: \S+ is \(.*by the numbers of config.json"),
-    ("av_vit", "dim", HUGE, r"model.safetensors: \S+ is \(.*by the numbers of config.json"),
+    ("av_vit", "dim", 10**30, r"av_vit.dim must be numbers from 0 to 1048576"),
+    ("av_vit", "dim", 16, r"size mismatch for encoder.fusion_tokens"),
+    ("av_vit", "dim", HUGE, r"size mismatch for encoder.fusion_tokens"),
     ("av_vit", "depth", "2", r"no such model: depth must be a positive integer or 2 of them"),
     ("av_vit", "depth", [2, 2, 2], r"no such model: depth must be a positive integer or 2"),
-    ("av_vit", "depth", [3, 2], r"is missing, and \(.*by the numbers"),
-    ("av_vit", "depth", [2, 1], r"layer indices|is \(.*, and unknown by the numbers"),
-    ("av_vit", "depth", HUGE, r"av_vit.depth must be of numbers from 0 to 128"),
-    ("av_vit", "depth", [HUGE, HUGE], r"av_vit.depth must be of numbers from 0 to 128"),
+    ("av_vit", "depth", [3, 2], r'Missing key.* "encoder.image.blocks.2'),
+    ("av_vit", "depth", [2, 1], r'Unexpected key.* "encoder.audio.blocks.1'),
+    ("av_vit", "depth", HUGE, r"av_vit.depth must be numbers from 0 to 128"),
+    ("av_vit", "depth", [HUGE, HUGE], r"av_vit.depth must be numbers from 0 to 128"),
     ("av_vit", "num_heads", 3, r"no such model: num_heads"),
-    ("av_vit", "image_size", [HUGE, HUGE], r"image.pos_embed: .* more than 65536 patches"),
+    (
+        "av_vit",
+        "image_size",
+        [HUGE, HUGE],
+        r"image.pos_embed must be a grid of at most 65536 patches",
+    ),
     ("av_vit", "image_size", [9, 9], r"no such model: size"),
-    ("av_vit", "image_size", [8, None], r"av_vit.image_size must be of numbers"),
+    ("av_vit", "image_size", [8, None], r"no such model: size must be"),
     ("av_vit", "patch", HUGE, r"no such model"),
     ("av_vit", "patch", 0, r"no such model: patch must be a positive integer"),
     ("av_vit", "fusion", "sum", r"no such model: fusion must be one of"),
-    ("av_vit", "fusion", ["dense"], r"av_vit.fusion must be of numbers"),
-    ("av_vit", "fusion", "dense", r"by the numbers"),
+    ("av_vit", "fusion", ["dense"], r"no such model: fusion must be one of"),
+    ("av_vit", "fusion", "dense", r'Missing key.* "encoder.fusion_blocks'),
     ("av_vit", "fusion_layers", "some", r"fusion_layers must be 'all', 'none' or layer indices"),
     ("av_vit", "fusion_layers", [7], r"no such model: fusion_layers"),
-    ("av_vit", "fusion_layers", [False], r"fusion_layers must be of numbers"),
-    ("av_vit", "fusion_layers", [0] * 1000, r"fusion_layers must be of numbers"),
-    ("av_vit", "num_tokens", [HUGE, HUGE, HUGE], r"fusion_tokens is .* by the numbers"),
+    ("av_vit", "fusion_layers", [False], r'Unexpected key.* "encoder.fusion_blocks'),
+    ("av_vit", "fusion_layers", [0] * 1000, r"fusion_layers must be numbers"),
+    ("av_vit", "num_tokens", [HUGE, HUGE, HUGE], r"size mismatch for encoder.fusion_tokens"),
     ("av_vit", "num_tokens", [4, 0, 0], r"no such model: num_tokens must be"),
     ("av_vit", "num_tokens", 4, r"no such model: "),
-    ("av_vit", "attn_ratio", 1e300, r"attn_ratio must be of numbers from 0 to 1048576"),
-    ("av_vit", "attn_ratio", float("nan"), r"attn_ratio must be of numbers"),
+    ("av_vit", "attn_ratio", 1e300, r"attn_ratio must be numbers from 0 to 1048576"),
+    ("av_vit", "attn_ratio", float("nan"), r"attn_ratio must be numbers"),
     ("av_vit", "attn_ratio", "1", r"no such model: "),
-    ("av_vit", "mlp_ratio", 1024, r"by the numbers"),
+    ("av_vit", "mlp_ratio", 1024, r"size mismatch for encoder.fusion_blocks"),
     ("av_vit", "drop_path", 1, r"no such model: .* in \[0, 1\)"),
-    ("av_vit", "drop_path", -0.1, r"drop_path must be of numbers"),
+    ("av_vit", "drop_path", -0.1, r"drop_path must be numbers"),
     ("av_vit", "colour", 1, r"no such model: .*unexpected keyword argument 'colour'"),
-    ("av_vit", "colour", {}, r"av_vit.colour must be of numbers .*another version"),
-    ("av_mae", "dim", HUGE, r"by the numbers"),
-    ("av_mae", "depth", HUGE, r"av_mae.depth must be of numbers"),
+    ("av_vit", "colour", {}, r"no such model: .*unexpected keyword argument 'colour'"),
+    ("av_mae", "dim", HUGE, r"size mismatch for image_decoder"),
+    ("av_mae", "depth", HUGE, r"av_mae.depth must be numbers"),
     ("av_mae", "normalize_targets", 1, r"normalize_targets must be true or false"),
 ]
 
@@ -568,16 +579,25 @@ def test_sections_that_do_not_fit_are_refused(
         rewrite(saved, encoder=encoder | {"arguments": arguments})
         refused(saved, f"no such model: .*missing 1 required .*argument: '{name}'")
     for wrong, message in (
-        ({"encoder": [1]}, r"encoder must have a builder of \('av_vit',\), got \[1\]; it was ch"),
-        ({"encoder": encoder | {"builder": "eval"}}, r"encoder must have a builder of"),
-        ({"encoder": encoder | {"arguments": [1]}}, r"encoder must hold arguments, got \[1\]"),
-        ({"head": encoder}, r"head must have a builder of \('classifier', 'Localizer', "),
-        ({"heads": {}}, "unknown 'heads'"),
-        ({"task": [1]}, r"task must be values by name"),
+        (
+            {"encoder": [1]},
+            r"it must be an encoder with mae or head, each of named values, got {'encoder': \[1\]",
+        ),
+        (
+            {"encoder": encoder | {"builder": "eval"}},
+            r"encoder must be arguments of \('av_vit',\), got {.*eval",
+        ),
+        (
+            {"encoder": encoder | {"arguments": [1]}},
+            r"encoder must be arguments of \('av_vit',\), got .*\[1\]",
+        ),
+        ({"head": encoder}, r"it must be an encoder with mae or head, "),
+        ({"heads": {}}, r"it must be an encoder with mae or head, "),
+        ({"task": [1]}, r"it must be .* each of named values"),
         ({"clip_format": {"size": 8}}, r"format must be the numbers"),
-        ({"clip_format": 3}, r"clip_format must be values by name"),
-        ({"clip_format": CLIPS | {"mels": HUGE}}, r"clip_format must be of fewer mel filters"),
-        ({"clip_format": CLIPS | {"rate": 10**30}}, r"clip_format must be of fewer mel filters"),
+        ({"clip_format": 3}, r"it must be .* each of named values"),
+        ({"clip_format": CLIPS | {"mels": HUGE}}, r"mels must be fewer at a rate of"),
+        ({"clip_format": CLIPS | {"rate": 10**30}}, r"mels must be fewer at a rate of"),
         ({"clip_format": CLIPS | {"size": "8"}}, r"size must be at least 2"),
     ):
         rewrite(saved, **({"encoder": encoder} | wrong))
@@ -585,27 +605,30 @@ def test_sections_that_do_not_fit_are_refused(
     del config["encoder"], config["mae"]
     config["numbers_sha256"] = folders._digest({})
     (saved / "config.json").write_text(json.dumps(config))
-    refused(saved, "it lacks 'encoder'")
+    refused(saved, "it must be an encoder with mae or head")
 
 
 def test_weights_that_do_not_fit_are_refused(saved: Path, nothing_allocated: None) -> None:
     state = load_file(saved / "model.safetensors")
     for change, message in (
-        ({"encoder.more": torch.zeros(2)}, r"more is \(2,\), and unknown by the numbers"),
-        ({"encoder.fusion_tokens": torch.zeros(2)}, r"fusion_tokens is \(2,\), and \(1, 4, 8\) by"),
+        ({"encoder.more": torch.zeros(2)}, r'Unexpected key.* "encoder.more"'),
+        (
+            {"encoder.fusion_tokens": torch.zeros(2)},
+            r"size mismatch for encoder.fusion_tokens: .*\[2\].*\[1, 4, 8\]",
+        ),
         (
             {"encoder.fusion_tokens": torch.zeros(1, 4, 8).half()},
-            r"number formats \['F16', 'F32'\]",
+            r"weights must be of one number format, got {.*float",
         ),
     ):
         rewrite(saved, state | change)
         refused(saved, message)
     rewrite(saved, {n: v for n, v in state.items() if n != "encoder.fusion_tokens"})
-    refused(saved, r"fusion_tokens is missing, and \(1, 4, 8\) by")
+    refused(saved, r'Missing key.* "encoder.fusion_tokens"')
     rewrite(saved, {name: value.int() for name, value in state.items()})
-    refused(saved, r"number formats \['I32'\]")
+    refused(saved, r"floating point")
     rewrite(saved, {"encoder." + 50 * "x": torch.zeros(1)})
-    refused(saved, r"model.safetensors: ")
+    refused(saved, r"Missing key")
 
 
 @pytest.mark.parametrize("fusion", ["token", "dense", "factorized"])
@@ -627,7 +650,7 @@ def test_folders_are_read_as_checkpoints(
 
 def test_folders_of_others_are_read_too(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"architecture": "vit_tiny"}')
-    with pytest.raises(IsADirectoryError, match=r"not a checkpoint file, and without model.safe"):
+    with pytest.raises(ValueError, match=r"model.safetensors is missing, "):
         read_state(tmp_path)
     save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
     assert read_state(tmp_path).keys() == {"a"}
@@ -674,20 +697,20 @@ def test_an_encoder_alone_has_no_more(tmp_path: Path) -> None:
 def test_parts_of_ones_own_are_refused(tmp_path: Path) -> None:
     front_end = FrontEnd()
     front_end.normalize.mean.mul_(2)
-    with pytest.raises(ValueError, match=r"no such front end: normalize\.mean has other values"):
+    with pytest.raises(ValueError, match=r"no such model: normalize\.mean has other values"):
         save_pretrained(small(), tmp_path, front_end=front_end)
     front_end.normalize = nn.Identity()
-    with pytest.raises(ValueError, match=r"no such front end: normalize is a torch"):
+    with pytest.raises(ValueError, match=r"no such model: normalize is <class 'torch"):
         save_pretrained(small(), tmp_path, front_end=front_end)
     head = classifier(8, num_classes=3)
     head.fusion.linear = nn.Linear(8, 3, bias=False)
     with pytest.raises(ValueError, match=r"no such model: the shape of head.fusion.linear.bias is"):
         save_pretrained(small(), tmp_path, head=head)
-    with pytest.raises(ValueError, match=r"none of them made the head, a Linear"):
+    with pytest.raises(ValueError, match=r"head must be arguments of \('classifier', .*'Linear'"):
         save_pretrained(small(), tmp_path, head=nn.Linear(8, 3))
-    with pytest.raises(ValueError, match=r"head must be None with an autoencoder"):
+    with pytest.raises(ValueError, match=r"it must be an encoder with mae or head"):
         save_pretrained(small_mae(), tmp_path, head=classifier(8, num_classes=3))
-    with pytest.raises(ValueError, match=r"JSON has no such value"):
+    with pytest.raises(TypeError, match=r"PosixPath is not JSON serializable"):
         save_pretrained(small(), tmp_path, task={"path": Path("x")})
     assert not list(tmp_path.iterdir())
 
@@ -712,7 +735,7 @@ def test_folders_of_format_1_are_loaded(tmp_path: Path) -> None:
         "av_mae": {"dim": 8, "depth": 1, "num_heads": 2, "normalize_targets": True},
     }
     model = small_mae()
-    folders.write(tmp_path, state=model.state_dict(), sections=numbers)
+    folders.write(tmp_path, state=model.state_dict(), config=numbers)
     config = tmp_path / "config.json"
     config.write_text(config.read_text().replace('"format_version": 2', '"format_version": 1'))
     assert same(outputs(from_pretrained(tmp_path).encoder), outputs(model.encoder))

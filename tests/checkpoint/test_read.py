@@ -123,7 +123,7 @@ def test_broken_files_are_named_in_one_line(tmp_path: Path) -> None:
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere.pth: no such checkpoint file"):
         read_state(tmp_path / "nowhere.pth")
-    with pytest.raises(IsADirectoryError, match=r": a folder, not a checkpoint file"):
+    with pytest.raises(ValueError, match=r"model.safetensors is missing, "):
         read_state(tmp_path)
 
 

@@ -177,8 +177,11 @@ def test_finished_work_is_kept_and_damage_is_made_good(clips, whole, tmp_path):
 
 def test_only_its_own_leftovers_are_cleared_away(clips, tmp_path):
     make_shards({"train": clips}, tmp_path, settings=TWO)
-    for name in (".train-000001.tar.123.tmp", ".index.json.9.tmp", ".mine.tmp", "notes.txt"):
+    dead = 2**22 + 1  # no process has such a number
+    for name in (f".train-000001.tar.{dead}.tmp", f".index.json.{dead}.tmp", ".mine.tmp"):
         (tmp_path / name).write_text("x")
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "train-000000.tar").unlink()  # another of its tar files is written again
     make_shards({"train": clips}, tmp_path, settings=TWO)
     left = {path.name for path in tmp_path.iterdir()}
     assert left & {".mine.tmp", "notes.txt"} == {name for name in left if "tmp" in name} | {

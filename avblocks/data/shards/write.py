@@ -103,7 +103,7 @@ def _plan(splits: Mapping[str, ClipSet], settings: ShardSettings) -> dict[str, A
 
 
 def _claim(out: Path, plan: Mapping[str, Any]) -> None:
-    """Check that a folder is new or of the same plan, and clear away what a killed run left."""
+    """Check that a folder is new or of the same plan."""
     path = out / INDEX
     if not path.is_file():
         write_json(path, {**plan, "complete": False})
@@ -116,6 +116,3 @@ def _claim(out: Path, plan: Mapping[str, Any]) -> None:
             f"{out}: holds shards of other settings, or the clips on disk are others than when it "
             "was begun; name another folder or delete this one"
         )
-    for half in out.glob(".*.tmp"):
-        if re.fullmatch(r"\.(index|skipped|\w+-\d{6})\.(tar|json|csv)\.\d+\.tmp", half.name):
-            half.unlink()
