@@ -31,9 +31,6 @@ def cost(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
     The data loader is taken to keep up, and GPUs to add up. A model of other sizes is taken to run
     at as many operations a second as the one that was measured.
-
-    Args:
-        rows: What was measured on a GPU.
     """
     speeds = [
         row["samples_per_s"] * row["gflop_per_sample"]

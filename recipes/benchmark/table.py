@@ -71,11 +71,7 @@ def _line(found: list[str]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read what a file has of figures; nothing, if there is no file.
-
-    Raises:
-        ValueError: If it is a file of something else.
-    """
+    """Read the figures of a file, none if there is no file; a ValueError if it is another's."""
     if not path.exists():
         return {}
     try:
