@@ -43,8 +43,7 @@ from recipes.common.data import CACHE
 from recipes.engine.run import Folder
 
 _KEYS = {"mp4": 250, "mp4_keyframed": 16}
-Work = Callable[[random.Random], int]
-"""Does some work, and says how much it was."""
+Work = Callable[[random.Random], int]  # does some work, and says how much it was
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,11 +23,7 @@ _GPU_STEPS = 5
 
 
 def in_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
-    """Call a function in a fresh process, whose memory is its own; an error is a result too.
-
-    Returns:
-        What it returns, or its error in one line as `error`.
-    """
+    """Call a function in a fresh process, with memory of its own; return an error as `error`."""
     # Not one of `imap_unordered`, whose processes can start no workers of their own.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
@@ -47,8 +43,7 @@ def _guarded(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, A
 def measured(case: Case, seconds: float) -> dict[str, Any]:
     """Measure a case, repeated for some seconds, three times at least, after it has warmed up.
 
-    Returns:
-        Its row: medians over the repeats, and their ranges.
+    The row holds medians over the repeats, and their ranges.
     """
     about, work = where(case.device), prepare(case)
     start = time.perf_counter()

@@ -19,8 +19,7 @@ from recipes.benchmark.work import sizes
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 
-_PREFETCHED = 2
-"""Batches that each worker holds ready, `DataLoader`'s default."""
+_PREFETCHED = 2  # batches that each worker holds ready, `DataLoader`'s default
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 

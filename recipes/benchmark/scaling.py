@@ -51,11 +51,7 @@ class Point:
 
 
 def scaling(device: str, *, tiny: bool = False) -> dict[str, Any]:
-    """Measure all axes with every fusion.
-
-    Returns:
-        By fusion and axis: tokens or samples (x), ms, MB kept for the backward pass, GFLOP, lines.
-    """
+    """Measure time, memory kept for the backward pass and GFLOP of all axes with every fusion."""
     shape = {"dim": 32, "depth": 1} if tiny else {"depth": 12 if device == "cuda" else 2}
     axes = {"image_size": (32, 48, 64)} if tiny else AXES
     return {

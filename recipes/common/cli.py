@@ -38,8 +38,7 @@ class HasRun(Protocol):
 
 
 C = TypeVar("C", bound=HasRun)
-RENAMED = {"--probe-every": "--evaluate-every"}
-"""Options by the names of the release before."""
+RENAMED = {"--probe-every": "--evaluate-every"}  # options by the names of the release before
 
 
 def run_cli(

@@ -131,11 +131,7 @@ NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
 def train_test_sets(
     data: Data, *, needs: Literal["classes", "boxes", "masks", "sources"]
 ) -> tuple[ClipSet, ClipSet]:
-    """List the clips to train on and those to test on, with what a task needs of them.
-
-    Raises:
-        ValueError: If there is nothing to test on, or the data lacks what is needed.
-    """
+    """List the clips to train on and to test on; a ValueError if the data lacks what is needed."""
     if needs in NEEDS:
         words, names = NEEDS[needs]
         if data.shards is not None:

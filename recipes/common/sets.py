@@ -32,8 +32,7 @@ _AVSBench = Literal["avsbench_s4", "avsbench_ms3", "avsbench_avss"]
 DataName = Literal[_Made, _VGGSound, _AudioSet, _AVSBench]
 """What recipes train on."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
-Counts = tuple[int, int]
-"""Scenes to train and to test on."""
+Counts = tuple[int, int]  # scenes to train and to test on
 Splits = dict[str, Callable[[Path], ClipSet]]
 
 

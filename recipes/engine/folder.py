@@ -18,10 +18,8 @@ from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
 from recipes.engine.run import Run
 
-FIXED = ("run.seed", "run.accumulate", "run.clip_grad")
-"""The only settings of `Run` that a resumed run must keep."""
-PREFIX = "model."
-"""Before the names of the weights in a checkpoint."""
+FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
+PREFIX = "model."  # before the names of the weights in a checkpoint
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from tqdm import tqdm
 from avblocks.files import CsvLog, read_csv
 from recipes.engine.plan import Plan
 
-Row = Mapping[str, float]
-"""Numbers by column."""
+Row = Mapping[str, float]  # numbers by column
 
 
 def read_rows(path: Path) -> list[Row]:

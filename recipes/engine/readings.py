@@ -17,8 +17,7 @@ from recipes.engine.log import Report
 LATE = {"cuda"}
 """Devices whose metrics are read one step later, when they have arrived; to read them at once would
 keep the device waiting while the host prepares its next step."""
-PATIENCE = 10
-"""Consecutive skipped steps after which a run stops all the same."""
+PATIENCE = 10  # consecutive skipped steps after which a run stops all the same
 
 
 class BatchMetrics(NamedTuple):

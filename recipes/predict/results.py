@@ -26,8 +26,7 @@ def write_results(
 ) -> list[str]:
     """Run a model on all windows of a video, `batch` at a time, and write the results.
 
-    Returns:
-        Lines for the user: a summary, and the names of the files.
+    Returns lines for the user: a summary, and the names of the files.
 
     Raises:
         ClipError: If the video cannot be decoded; then nothing of this model is written.
