@@ -76,7 +76,8 @@ def main(config: Config) -> None:
     path = find(config.checkpoint, remedy=RUN)
     facts = read_run_config(path, remedy=RUN)
     state = _saves.load(path)
-    export = export_encoder if config.encoder_only or not has_head(facts) else export_task
+    whole = facts["recipe"] in RECIPES and not config.encoder_only
+    export = export_task if whole else export_encoder
     try:
         text = export(state, facts, config.out)
     except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
@@ -86,17 +87,8 @@ def main(config: Config) -> None:
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {config.out}")
 
 
-def has_head(facts: Mapping[str, Any]) -> bool:
-    """Whether the run is of a recipe with a head."""
-    return facts["recipe"] in RECIPES
-
-
 def export_encoder(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:
-    """Save the encoder of a run with its front end.
-
-    Returns:
-        The model card.
-    """
+    """Save the encoder of a run with its front end; return the model card."""
     sizes = rebuild_config(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
     rate = facts["config"].get("drop_path", 0.0)
     encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
@@ -108,11 +100,7 @@ def export_encoder(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path
 
 
 def export_task(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:
-    """Save encoder, front end, head and task of a run.
-
-    Returns:
-        The model card.
-    """
+    """Save encoder, front end, head and task of a run; return the model card."""
     task = rebuild_task(facts, state["state_dict"])
     about = {"task": type(task).__name__.lower(), "classes": len(facts["classes"])}
     format, step = task.front_end.format, state["run"]["step"]

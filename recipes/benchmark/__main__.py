@@ -30,11 +30,9 @@ from tyro.conf import Suppress
 
 from recipes.benchmark import table
 from recipes.benchmark.cases import Case, cases, chosen
-from recipes.benchmark.figure import draw
-from recipes.benchmark.measure import in_process, measured
-from recipes.benchmark.profile import profiled
+from recipes.benchmark.measure import in_process, measured, profiled
 from recipes.benchmark.recipe import whole
-from recipes.benchmark.scaling import scaling
+from recipes.benchmark.scaling import draw, scaling
 from recipes.common.cli import run_cli
 from recipes.engine.run import Folder
 
@@ -62,7 +60,7 @@ class Config:
     """A toy model, to see whether everything runs."""
 
     out: Path | None = None
-    """JSON file to put the figures into; a picture of the growth is put beside it."""
+    """JSON file to put the figures into; a drawing of the growth is put beside it."""
 
     run: Annotated[Folder, Suppress] = field(default_factory=Folder)
     """Of no use here."""

@@ -18,33 +18,15 @@ class Case:
     'pretrain factorized b4 float32 compiled checkpointing'
     """
 
-    task: Task
-    """Pre-training step, the same without the optimiser, encoder alone on all patches without
-    gradients, fine-tuning step, or the whole pre-training recipe on shards."""
-
+    task: Task  # see `python -m recipes.benchmark --help`
     fusion: Fusion = "factorized"
-    """How the fusion tokens meet the modalities."""
-
-    batch: int = 4
-    """Samples in a step."""
-
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the matrix products; weights are float32, as in the recipes."""
-
-    mode: Literal["eager", "compiled", "graphs"] = "eager"
-    """As it is, through `torch.compile`, or so and recorded as CUDA graphs."""
-
-    checkpointing: bool = False
-    """Whether the backward pass computes the blocks again."""
-
-    plain: bool = False
-    """Measure the model as papers write it too, in turn with this."""
-
-    tiny: bool = False
-    """A toy model in place of ViT-B."""
-
+    batch: int = 4  # samples in a step
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the matrix products, not of weights
+    mode: Literal["eager", "compiled", "graphs"] = "eager"  # graphs: compiled into CUDA graphs
+    checkpointing: bool = False  # whether the backward pass computes the blocks again
+    plain: bool = False  # measure the model as papers write it too, in turn with this
+    tiny: bool = False  # a toy model in place of ViT-B
     device: str = "cpu"
-    """Where it runs."""
 
     @property
     def name(self) -> str:
@@ -54,22 +36,13 @@ class Case:
 
 
 def cases(device: str, *, tiny: bool = False) -> list[Case]:
-    """List the cases of a device.
-
-    Args:
-        device: "cpu", where they fit twenty minutes of two cores, or "cuda".
-        tiny: A few on a toy model.
-    """
+    """List the cases of "cpu", which fit twenty minutes of two cores, or "cuda"."""
     found = _tiny() if tiny else _gpu() if device == "cuda" else _cpu()
     return [replace(case, device=device, tiny=tiny) for case in found]
 
 
 def chosen(found: list[Case], patterns: tuple[str, ...]) -> list[Case]:
-    """Take the cases whose names fit a pattern; all of them if there is none.
-
-    Raises:
-        ValueError: If a pattern fits none.
-    """
+    """Take the cases whose names fit a pattern, all without one; a pattern must fit a case."""
     for pattern in patterns:
         if not any(fnmatch(case.name, pattern) for case in found):
             names = "; ".join(case.name for case in found)
@@ -83,8 +56,7 @@ def _cpu() -> list[Case]:
         *(Case(task="backward", fusion=fusion, plain=True) for fusion in FUSIONS),
         *(Case(task="encode", fusion=fusion, plain=True) for fusion in FUSIONS),
         *(replace(step, fusion=fusion) for fusion in FUSIONS),
-        replace(step, batch=1),
-        replace(step, batch=16),
+        *(replace(step, batch=batch) for batch in (1, 16)),
         replace(step, precision="bfloat16"),
         replace(step, checkpointing=True),
         Case(task="encode", precision="bfloat16"),

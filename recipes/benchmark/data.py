@@ -43,8 +43,7 @@ from recipes.common.data import CACHE
 from recipes.engine.run import Folder
 
 _KEYS = {"mp4": 250, "mp4_keyframed": 16}
-Work = Callable[[random.Random], int]
-"""Does some work, and says how much it was."""
+Work = Callable[[random.Random], int]  # does some work, and says how much it was
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,7 @@ class Config:
     """Length of a clip."""
 
     height: int = 360
-    """Of the pictures, pixels, 16:9."""
+    """Of the images, pixels, 16:9."""
 
     rounds: int = 7
     """Rounds in which all kinds take their turn."""
@@ -125,10 +124,9 @@ def _kinds(config: Config) -> tuple[ClipSet, dict[str, Work]]:
 def _clips(root: Path, config: Config, *, keys: int) -> ClipSet:
     paths = [root / f"{number:04d}.mp4" for number in range(config.clips)]
     for number, path in enumerate(tqdm(paths, f"clips {root.name}", unit="clip")):
+        sizes = {"seconds": config.seconds, "height": config.height}
         if not path.is_file():
-            write_footage(
-                path, number=number, seconds=config.seconds, height=config.height, keys=keys
-            )
+            write_footage(path, number=number, keys=keys, **sizes)
     items = tuple(Item(id=path.stem, path=str(path)) for path in paths)
     return ClipSet(name=root.name, items=items)
 

@@ -8,23 +8,13 @@ from jaxtyping import Float, UInt8
 
 from avblocks.data import write_clip
 
-RATE = 44_100
-"""Samples a second."""
-FPS = 25
-"""Pictures a second."""
+RATE = 44_100  # samples a second
+FPS = 25  # frames a second
 _BALL = 40  # pixels, its radius at a height of 360
 
 
 def write_footage(path: Path, *, number: int, seconds: float, height: int, keys: int) -> None:
-    """Write one clip of 16:9; the same arguments give the same file.
-
-    Args:
-        path: Where to.
-        number: Which one.
-        seconds: How long.
-        height: Pixels.
-        keys: Frames from one key frame to the next.
-    """
+    """Write one clip of 16:9, with a key frame every `keys`; the same arguments, the same file."""
     rng = np.random.default_rng(number)
     count, width = round(seconds * FPS), height * 16 // 9 // 2 * 2
     frames = np.stack(list(_frames(rng, count=count, height=height, width=width)))

@@ -10,22 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from recipes.benchmark.cases import Case
 from recipes.benchmark.machine import machine
 from recipes.benchmark.work import Work, prepare
 
 _LEAST, _MOST = 3, 100
+_ROWS = 15  # of a profile
 _GPU_STEPS = 5
 """Steps between two looks at the clock, so that the host may run ahead as it does in training."""
 
 
 def in_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
-    """Call a function in a fresh process, whose memory is its own; an error is a result too.
-
-    Returns:
-        What it returns, or its error in one line as `error`.
-    """
+    """Call a function in a fresh process, with memory of its own; return an error as `error`."""
     # Not one of `imap_unordered`, whose processes can start no workers of their own.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
@@ -43,14 +41,9 @@ def _guarded(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, A
 
 
 def measured(case: Case, seconds: float) -> dict[str, Any]:
-    """Measure a case.
+    """Measure a case, repeated for some seconds, three times at least, after it has warmed up.
 
-    Args:
-        case: What to run.
-        seconds: How long to repeat it, after it has warmed up; at least three times anyway.
-
-    Returns:
-        Its row: medians over the repeats, and their range in brackets.
+    The row holds medians over the repeats, and their ranges.
     """
     about, work = where(case.device), prepare(case)
     start = time.perf_counter()
@@ -74,12 +67,7 @@ def figures(
 ) -> dict[str, Any]:
     """Say what times of a step come to: one that counts, their range, and the share of a peak.
 
-    Args:
-        case: What took these times.
-        times: Seconds of each step.
-        typical: The one that counts.
-        flops: Useful operations of a sample.
-        peak: Operations a second that the machine can do.
+    `flops` are useful operations of a sample, `peak` those a second that the machine can do.
     """
     rate = case.batch / typical
     return {
@@ -137,6 +125,26 @@ def peak_mb(device: str) -> float:
         return torch.cuda.max_memory_allocated() / 1e6
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return next(int(x.split()[1]) / 1e3 for x in status.splitlines() if x.startswith("VmHWM"))
+
+
+def profiled(case: Case) -> dict[str, Any]:
+    """Run a case a few times and list what took longest, as `table`.
+
+    On a GPU each time that the host waits for it is a row, `cudaStreamSynchronize`: the one at the
+    end is the profiler's own.
+    """
+    step = prepare(case).step
+    activities, order = [ProfilerActivity.CPU], "self_cpu_time_total"
+    if case.device == "cuda":
+        activities, order = [*activities, ProfilerActivity.CUDA], "self_cuda_time_total"
+    for _ in range(3):
+        step()
+    synchronize(case.device)
+    with profile(activities=activities) as found:
+        for _ in range(3):
+            step()
+        synchronize(case.device)
+    return {"table": found.key_averages().table(sort_by=order, row_limit=_ROWS)}
 
 
 def where(device: str) -> dict[str, Any]:

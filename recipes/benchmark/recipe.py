@@ -19,17 +19,12 @@ from recipes.benchmark.work import sizes
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 
-_PREFETCHED = 2
-"""Batches that each worker holds ready, `DataLoader`'s default."""
+_PREFETCHED = 2  # batches that each worker holds ready, `DataLoader`'s default
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 def whole(case: Case, seconds: float) -> dict[str, Any]:
     """Measure the recipe, and before and after it the step alone, each in a process of its own.
-
-    Args:
-        case: What to run; its task is "recipe".
-        seconds: How long to repeat each, three times at least.
 
     Returns:
         The recipe's row; `share_of_bare` is its speed as a share of the bare step's, which is that
@@ -58,19 +53,15 @@ def _trained(case: Case, steps: int) -> dict[str, Any]:
     from recipes import paper_pretrain  # here, so that it can be run itself while this is imported
 
     model, data = sizes(case)
+    precision, compiled = _PRECISION[case.precision], case.mode == "compiled"
+    run = Run(max_steps=steps, compile=compiled, precision=precision, devices=1)
     with TemporaryDirectory() as folder:
         make_shards({"train": _clips(case, Path(folder), steps=steps)}, Path(folder, "shards"))
         config = replace(
             paper_pretrain.VGGSOUND,
             data=replace(data, name="folder", shards=f"{folder}/shards", workers=_workers()),
             model=model,
-            run=Run(
-                dir=Path(folder, "run"),
-                max_steps=steps,
-                compile=case.mode == "compiled",
-                precision=_PRECISION[case.precision],
-                devices=1,
-            ),
+            run=replace(run, dir=Path(folder, "run")),
             batch=case.batch,
         )
         with redirect_stdout(StringIO()):  # what it says is of its own folder

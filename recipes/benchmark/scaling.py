@@ -1,9 +1,10 @@
-"""How time and memory of an encoder grow with its inputs: measured, and fitted with lines."""
+"""How time and memory of an encoder grow with its inputs: measured, fitted with lines, drawn."""
 
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ AXES: dict[str, tuple[float, ...]] = {
     "batch": (1, 2, 4, 8),
 }
 """What is varied; the rest stays at the paper's sizes, two samples at a time."""
+TITLES = dict(zip(AXES, ("image tokens", "audio tokens", "fusion tokens", "samples"), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +51,7 @@ class Point:
 
 
 def scaling(device: str, *, tiny: bool = False) -> dict[str, Any]:
-    """Measure all axes with every fusion.
-
-    Returns:
-        By fusion and axis: tokens or samples (x), ms and the MB kept for the backward pass, GFLOP,
-        and lines fitted through times and memory.
-    """
+    """Measure time, memory kept for the backward pass and GFLOP of all axes with every fusion."""
     shape = {"dim": 32, "depth": 1} if tiny else {"depth": 12 if device == "cuda" else 2}
     axes = {"image_size": (32, 48, 64)} if tiny else AXES
     return {
@@ -84,14 +81,9 @@ def _measure(point: Point) -> dict[str, float]:
     """Forward and backward pass of the encoder on whole clips."""
     count, tokens = int(point.fusion_tokens), point.tokens
     size, seconds = int(point.image_size), point.audio_seconds
-    model = Model(
-        dim=point.dim,
-        depth=point.depth,
-        heads=point.dim // 64 or 1,
-        patch=point.patch,
-        fusion=point.fusion,
-        num_tokens=(count - 2 * (count // 4), count // 4, count // 4),
-    )
+    same = {name: getattr(point, name) for name in ("dim", "depth", "patch", "fusion")}
+    split = (count - 2 * (count // 4), count // 4, count // 4)
+    model = Model(heads=point.dim // 64 or 1, num_tokens=split, **same)
     data = Data(name="vggsound", size=size, seconds=seconds)
     encoder = build_encoder(model, data).to(point.device)
     batch = int(point.batch)
@@ -140,10 +132,7 @@ def kept_bytes(loss: Callable[[], Tensor], model: nn.Module) -> int:
 
 
 def line(x: list[float], y: list[float]) -> dict[str, float]:
-    """Fit a line by least squares.
-
-    Returns:
-        Its value at 0, its growth by 1, and the share of the variance that it explains.
+    """Fit a line: its value at 0, its growth by 1, the share of the variance that it explains.
 
     >>> line([1, 2, 3], [5, 7, 9])
     {'at_0': 3.0, 'by_1': 2.0, 'r2': 1.0}
@@ -152,3 +141,25 @@ def line(x: list[float], y: list[float]) -> dict[str, float]:
     rest = [b - start - slope * a for a, b in zip(x, y, strict=True)]
     r2 = 1 - statistics.pvariance(rest) / max(statistics.pvariance(y), 1e-12)
     return {"at_0": round(start, 4), "by_1": round(slope, 4), "r2": round(r2, 4)}
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """Draw times and memory of all axes, measured as dots and fitted as lines."""
+    from matplotlib.figure import Figure
+
+    found = {fusion: axes for fusion, axes in found.items() if "error" not in axes}
+    axes = list(dict.fromkeys(axis for one in found.values() for axis in one))
+    figure = Figure(figsize=(3.2 * max(len(axes), 1), 5.5), layout="constrained")
+    grid = figure.subplots(2, max(len(axes), 1), squeeze=False)
+    for column, axis in enumerate(axes):
+        for row, (name, label) in enumerate((("ms", "ms"), ("mb", "MB kept"))):
+            ax = grid[row, column]
+            for number, (fusion, one) in enumerate(found.items()):
+                x, fit = np.array(one[axis]["x"]), one[axis][f"{name}_line"]
+                ax.plot(x, one[axis][name], "o", ms=4, color=f"C{number}", label=fusion)
+                ax.plot(x, fit["at_0"] + fit["by_1"] * x, lw=1, color=f"C{number}")
+            ax.set(xlabel=TITLES[axis], ylabel=label, ylim=(0, None))
+            ax.grid(alpha=0.3)
+    grid[0, 0].legend(loc="upper left", fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

@@ -1,12 +1,16 @@
-"""Rows as a table, and the file of all figures."""
+"""Rows as a table, the file of all figures, and what the paper's pre-trainings cost."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from avblocks.files import write_text
+from avblocks.flops import mae_flops
 from recipes.benchmark.cases import DEVICES, Case, cases
-from recipes.benchmark.cost import cost
+from recipes.common.data import Data
+from recipes.common.model import Model, build_autoencoder
 
 HEAD = ("samples/s", "ms a step", "memory, MB", "GFLOP a sample", "of the peak", "beside others")
 _WIDTHS = (53, 10, 26, 12, 16, 13, 44)
@@ -23,6 +27,15 @@ REFERENCE = {
 """Samples a second of the reference implementation on two CPU cores, of another day and machine:
 ViT-B, forward and backward pass; and its dense encoder on all patches, 16 to 21 s for four."""
 _MACHINE = ("machine", "python", "torch")
+EPOCHS, GPUS = 200, 8
+RUNS: dict[str, tuple[int, Model]] = {
+    "VGGSound": (184_000, Model()),
+    "AudioSet-2M": (2_041_789, Model(attn_ratio=1.0, mlp_ratio=4.0)),
+}
+"""Clips to train on, as published, VGGSound's rounded (some have left the web since), and sizes."""
+PAPER_SHARE, PAPER_PEAK = 0.45, 790e12
+"""Assumed on paper: this share of what an H200's bfloat16 matrix products are said to reach."""
+_MEASURED = "pretrain factorized"
 
 
 def against_reference(case: Case, row: dict[str, Any]) -> dict[str, Any]:
@@ -71,11 +84,7 @@ def _line(found: list[str]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read what a file has of figures; nothing, if there is no file.
-
-    Raises:
-        ValueError: If it is a file of something else.
-    """
+    """Read the figures of a file, none if there is no file; a ValueError if it is another's."""
     if not path.exists():
         return {}
     try:
@@ -125,4 +134,37 @@ def lines(growth: dict[str, Any]) -> dict[str, dict[str, str]]:
                 "MB for each more": f"{mb['by_1']:.3g}",
                 "R² of that line": f"{mb['r2']:.3f}",
             }
+    return found
+
+
+def gflop(model: Model) -> float:
+    """Useful GFLOP of a training step a sample, 75 % of the image and 80 % of the sound masked."""
+    with torch.device("meta"):
+        mae = build_autoencoder(model, Data(name="vggsound"))
+    return mae_flops(mae, image=(49, 147), audio=(19, 77), training=True) / 1e9
+
+
+def cost(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """GPU-hours of each run, by the fastest factorized step on a GPU if one was measured.
+
+    The data loader is taken to keep up, and GPUs to add up. A model of other sizes is taken to run
+    at as many operations a second as the one that was measured.
+    """
+    speeds = [
+        row["samples_per_s"] * row["gflop_per_sample"]
+        for name, row in rows.items()
+        if name.startswith(_MEASURED) and "checkpointing" not in name and "error" not in row
+    ]
+    found: dict[str, dict[str, Any]] = {}
+    for run, (clips, model) in RUNS.items():
+        each = gflop(model)
+        work = clips * EPOCHS * each / 3600
+        paper = work / (PAPER_SHARE * PAPER_PEAK / 1e9)
+        hours = work / max(speeds) if speeds else None
+        found[run] = {
+            "GFLOP a sample": round(each),
+            "GPU-hours on paper": round(paper, 1),
+            f"hours on {GPUS} GPUs, on paper": round(paper / GPUS, 1),
+            "GPU-hours measured": "not measured" if hours is None else round(hours, 1),
+        }
     return found

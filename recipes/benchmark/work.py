@@ -33,13 +33,8 @@ class Work:
     """A case made ready."""
 
     step: Callable[[], object]
-    """Does it once."""
-
-    plain: Callable[[], object] | None
-    """Does the same without the savings, if the case asks for it."""
-
-    flops: int
-    """Useful operations of a sample."""
+    plain: Callable[[], object] | None  # the same without the savings, if the case asks for it
+    flops: int  # useful operations of a sample
 
 
 def prepare(case: Case) -> Work:
@@ -65,11 +60,8 @@ def _pretraining(case: Case) -> Work:
     random = torch.Generator(case.device).manual_seed(0)
 
     def masks() -> dict[str, Any]:
-        drawn = {n: (maskers[n], grids[n](inputs[n])) for n in inputs}
-        return {
-            f"{name}_mask": masker(grid, batch=case.batch, generator=random)
-            for name, (masker, grid) in drawn.items()
-        }
+        options = {"batch": case.batch, "generator": random}
+        return {f"{n}_mask": maskers[n](grids[n](inputs[n]), **options) for n in inputs}
 
     def loss() -> Tensor:
         return model(**inputs, **masks()).loss
@@ -80,12 +72,9 @@ def _pretraining(case: Case) -> Work:
     shapes = {n: (m.ids_keep.shape[1], m.ids_masked.shape[1]) for n, m in masks().items()}
     told = mae_flops(model, image=shapes["image_mask"], audio=shapes["audio_mask"], training=True)
     _compile(model, case)
+    step = partial(_train, loss, model, optimizer, case)
     plain = partial(_train, lambda: plain_loss(model, **inputs, **masks()), model, None, case)
-    return Work(
-        step=partial(_train, loss, model, optimizer, case),
-        plain=plain if case.plain else None,
-        flops=told,
-    )
+    return Work(step=step, plain=plain if case.plain else None, flops=told)
 
 
 def _fine_tuning(case: Case) -> Work:

@@ -34,9 +34,6 @@ class HealthList:
     A row is on disk once it is appended. Rows of an earlier run are kept, except a last one that a
     kill cut off.
 
-    Args:
-        path: The CSV file.
-
     Raises:
         ValueError: If the file is damaged or has other columns.
     """
@@ -68,15 +65,7 @@ class HealthList:
 
 
 def summary(rows: Sequence[Row], *, seconds: float) -> str:
-    """Count what is wrong with the clips, as a table.
-
-    Args:
-        rows: Of the clips.
-        seconds: Length of the window that the sound should fill.
-
-    Returns:
-        A few lines.
-    """
+    """Count what is wrong with the clips, whose sound should fill `seconds`, as a table."""
     good = [row for row in rows if not row["reason"]]
     same = Counter(row["sha256"] for row in good)
     table = [("usable", len(good)), ("unusable", len(rows) - len(good))]
@@ -87,14 +76,11 @@ def summary(rows: Sequence[Row], *, seconds: float) -> str:
     table += [(f"  {reason}", count) for reason, count in kinds.most_common(_REASONS)]
     if len(kinds) > _REASONS:
         table.append(("  other reasons", sum(sorted(kinds.values())[:-_REASONS])))
+    short = sum(float(row["audio_seconds"] or seconds) < seconds for row in good)
+    table += [(name, sum(row[name] == "yes" for row in good)) for name in ("silent", "still")]
     table += [
-        ("silent", sum(row["silent"] == "yes" for row in good)),
-        ("still", sum(row["still"] == "yes" for row in good)),
         ("exact duplicates of another", len(good) - len(same)),
-        (
-            f"sound shorter than {seconds:g} s",
-            sum(float(r["audio_seconds"] or seconds) < seconds for r in good),
-        ),
+        (f"sound shorter than {seconds:g} s", short),
     ]
     width = max(len(name) for name, _ in table)
     return "\n".join(f"{name:{width}}  {count:>8,}" for name, count in table)

@@ -38,8 +38,7 @@ class HasRun(Protocol):
 
 
 C = TypeVar("C", bound=HasRun)
-RENAMED = {"--probe-every": "--evaluate-every"}
-"""Options by the names of the release before."""
+RENAMED = {"--probe-every": "--evaluate-every"}  # options by the names of the release before
 
 
 def run_cli(
@@ -59,7 +58,7 @@ def run_cli(
 
     Args:
         main: The recipe.
-        presets: Name of each preset, what it is in one line, and its configuration.
+        presets: What each preset is, in one line, and its configuration, by name.
         doc: The recipe's docstring, shown by `--help`.
         args: Words of the command line instead of `sys.argv[1:]`.
     """
@@ -104,14 +103,12 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
     if name not in presets:
         raise ValueError(f"no preset {name!r}; the presets are: {', '.join(presets)}")
     module = _module()
-    config = tyro.extras.overridable_config_cli(
-        {
-            preset: (_help(presets, doc=doc, module=module, chosen=preset), default)
-            for preset, (_, default) in presets.items()
-        },
-        prog=f"python -m {module}",
-        args=[name, *map(_renamed, words)],
-    )
+    offered = {
+        preset: (_help(presets, doc=doc, module=module, chosen=preset), default)
+        for preset, (_, default) in presets.items()
+    }
+    words = [name, *map(_renamed, words)]
+    config = tyro.extras.overridable_config_cli(offered, prog=f"python -m {module}", args=words)
     if config.run.dir is None:
         recipe = module.removeprefix("recipes.").replace(".", "_")
         folder = Path("runs") / f"{recipe}-{name}"
@@ -158,8 +155,7 @@ def resume_command() -> str:
 def user_line(error: BaseException) -> str | None:
     """Return a user's error as one line, or None for a bug.
 
-    A data loader's worker hands its error on with a whole traceback as the message: of that
-    only the original message is kept.
+    Of an error in a loader's worker, a whole traceback, only the original message is kept.
     """
     text = str(error)
     for pattern, remedy in _REMEDIES.items():

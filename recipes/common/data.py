@@ -36,7 +36,7 @@ class Data:
     """How many scenes to make, for training and for testing."""
 
     seconds: float = 3.0
-    """Length of the sound window."""
+    """Length of the audio window."""
 
     rate: int = 16000
     """Samples a second that sounds are resampled to."""
@@ -60,11 +60,7 @@ class Data:
     """Share of the files that may be skipped; beyond it the run stops with an error."""
 
     def check(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            ValueError: If one is out of range.
-        """
+        """Raise a ValueError if a number is out of range."""
         if not 0 < self.seconds < 3600:
             raise ValueError(f"--data.seconds must be above 0 and below 3600, got {self.seconds}")
         if not 0 <= self.max_skipped <= 1:
@@ -103,11 +99,7 @@ SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2)
 
 
 def train_set(data: Data) -> ClipSet:
-    """List the clips to train on, and say how many there are.
-
-    Raises:
-        ValueError: If the root is not given, or none of the clips is there.
-    """
+    """List the clips to train on, and print how many there are; a ValueError if there are none."""
     if data.shards is not None:
         return _reported(open_shards(data.shards).clips("train"), data.shards)
     data.check()
@@ -117,11 +109,7 @@ def train_set(data: Data) -> ClipSet:
 
 
 def test_set(data: Data) -> ClipSet | None:
-    """List the labelled clips to test on, if the data has any, and say how many there are.
-
-    Raises:
-        ValueError: If the root is not given, or none of the clips is there.
-    """
+    """List the labeled clips to test on, if the data has any, as `train_set` does."""
     if data.shards is not None:
         shards = open_shards(data.shards)
         return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
@@ -143,11 +131,7 @@ NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
 def train_test_sets(
     data: Data, *, needs: Literal["classes", "boxes", "masks", "sources"]
 ) -> tuple[ClipSet, ClipSet]:
-    """List the clips to train on and those to test on, with what a task needs of them.
-
-    Raises:
-        ValueError: If there is nothing to test on, or the data lacks what is needed.
-    """
+    """List the clips to train on and to test on; a ValueError if the data lacks what is needed."""
     if needs in NEEDS:
         words, names = NEEDS[needs]
         if data.shards is not None:

@@ -36,9 +36,8 @@ def train_loader(
 
     def loader(rank: int, world_size: int) -> DataLoader[AVBatch]:
         samples = _grouped(dataset(clips, data, train=True, seed=seed), groups)
-        batches = KeyedBatches(
-            len(samples), batch_size=batch, seed=seed, rank=rank, world_size=world_size
-        )
+        count, place = len(samples), {"rank": rank, "world_size": world_size}
+        batches = KeyedBatches(count, batch_size=batch, seed=seed, **place)
         return _loader(samples, batches, data, persistent=data.workers > 0)
 
     return loader
@@ -71,13 +70,7 @@ def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[A
 
 
 def dataset(
-    clips: ClipSet,
-    data: Data,
-    *,
-    train: bool,
-    seed: int,
-    windows: int = 1,
-    whole: bool = False,
+    clips: ClipSet, data: Data, *, train: bool, seed: int, windows: int = 1, whole: bool = False
 ) -> ClipDataset:
     """The clips as samples, drawn at random for training and from the middle for evaluation.
 
@@ -114,11 +107,7 @@ def _grouped(clips: ClipDataset, groups: Groups | None) -> ClipDataset | Mixture
 
 
 def _loader(
-    samples: Dataset[AVBatch],
-    batches: Iterable[Any],
-    data: Data,
-    *,
-    persistent: bool = False,
+    samples: Dataset[AVBatch], batches: Iterable[Any], data: Data, *, persistent: bool = False
 ) -> DataLoader[AVBatch]:
     return DataLoader(
         samples,

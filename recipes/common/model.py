@@ -21,7 +21,7 @@ class Model:
     """Attention heads of the encoder."""
 
     patch: int = 16
-    """Side of a patch, of pictures and of spectrograms."""
+    """Side of a patch, of images and of spectrograms."""
 
     fusion: Literal["token", "dense", "factorized"] = "factorized"
     """How the fusion tokens meet the two modalities."""
@@ -71,11 +71,7 @@ SMALL = Model(
 
 
 def check_sizes(model: Model, data: Data) -> None:
-    """Check that pictures and spectrograms are whole patches, in the user's own words.
-
-    Raises:
-        ValueError: If one is not.
-    """
+    """Raise a ValueError, in the user's words, unless images and spectrograms are whole patches."""
     data.check()
     mels, frames = data.audio_size
     for option, value, length in (

@@ -15,15 +15,9 @@ Schedule = Callable[[float], Sequence[float]]
 
 
 def adamw(model: HeadTask, config: FineTuneConfig, *, samples: int) -> tuple[AdamW, Schedule]:
-    """Make AdamW with layer decay over the encoder, and its schedule.
+    """Make AdamW with layer decay over the encoder, and the rates of its groups by epoch.
 
-    Args:
-        model: Encoder and head.
-        config: Batch, length and rates.
-        samples: Samples an epoch; the learning rate is that of no larger batch.
-
-    Returns:
-        The optimizer, and the learning rates of its groups by epoch.
+    The learning rate is that of a batch of no more than the `samples` of an epoch.
     """
     groups = layer_decay_groups(
         model,
@@ -39,9 +33,7 @@ def adamw(model: HeadTask, config: FineTuneConfig, *, samples: int) -> tuple[Ada
 def peak_lr(config: TrainConfig, *, samples: int) -> float:
     """Return the learning rate after the warm-up, for the samples behind one update.
 
-    Args:
-        config: Its base rate is that for 256 samples.
-        samples: Samples an epoch, which no update has more than.
+    The base rate is that for 256 samples; no update has more than the `samples` of an epoch.
     """
     update = min(config.batch * config.run.batches_per_step, samples * config.run.accumulate)
     return scaled_lr(config.base_lr, batch=update)

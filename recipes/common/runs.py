@@ -15,13 +15,8 @@ from avblocks.tasks import HeadTask
 from recipes.common.data import FREE
 from recipes.engine.folder import flat, plain
 
-RECIPES = (
-    "paper_finetune",
-    "paper_linear_probe",
-    "paper_localize",
-    "paper_separate",
-    "paper_segment",
-)
+HEADS = ("finetune", "linear_probe", "localize", "separate", "segment")
+RECIPES = tuple(f"paper_{name}" for name in HEADS)
 """Recipes that train an encoder with a head."""
 REMEDY = f"give a run folder of {', '.join(RECIPES[:-1])} or {RECIPES[-1]}"
 C = TypeVar("C")
@@ -30,12 +25,8 @@ C = TypeVar("C")
 def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
     """Read what a run folder records of a checkpoint in it: recipe, classes, configuration.
 
-    Args:
-        path: The checkpoint.
-        remedy: What to do where there is none, the end of the error message.
-
     Raises:
-        ValueError: If it is not in a run folder, or the folder does not record them.
+        ValueError: If it is not in a run folder (ends in the remedy), or that records none.
     """
     file = path.parent.parent / "config.json"
     if path.is_dir() or not file.is_file():
@@ -54,12 +45,10 @@ def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
 
 
 def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:
-    """Build a configuration from what JSON returns of it.
+    """Build a configuration, a dataclass, from what JSON returns of it.
 
-    Args:
-        kind: A frozen dataclass of plain values, paths, tuples and other such dataclasses.
-        values: Its fields by name. Fields that a resumed run may change may be missing: they do
-            not change the model, and the recipe may have got them since.
+    Fields that a resumed run may change may be missing: they do not change the model, and the
+    recipe may have got them since.
 
     Raises:
         ValueError: If a name is unknown or missing, or a value has another type.
@@ -78,15 +67,7 @@ def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:
 
 
 def rebuild_task(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> HeadTask:
-    """Build the task module of a run, and load its weights.
-
-    Args:
-        values: What the run folder records, see `read_run_config`; of one of `RECIPES`.
-        weights: Of the run's checkpoint.
-
-    Raises:
-        ValueError: If they do not fit together.
-    """
+    """Build the task module of a run of `RECIPES`, see `read_run_config`, and load its weights."""
     recipe = importlib.import_module(f"recipes.{values['recipe']}")
     task = recipe.build(rebuild_config(recipe.Config, values["config"]), classes=values["classes"])
     load_weights(task, from_run(dict(weights), part=""), strict=True)

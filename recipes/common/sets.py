@@ -25,26 +25,14 @@ from avblocks.data.datasets import (
 from avblocks.data.scenes import SceneSpec, scenes, scenes_as_avsbench, scenes_as_vggss
 from avblocks.data.scenes.dataset import VERSION
 
-DataName = Literal[
-    "scenes",
-    "scene_boxes",
-    "scene_masks",
-    "folder",
-    "class_folder",
-    "vggsound",
-    "vggsound_music",
-    "vggss",
-    "flickr",
-    "audioset",
-    "audioset_balanced",
-    "avsbench_s4",
-    "avsbench_ms3",
-    "avsbench_avss",
-]
+_Made = Literal["scenes", "scene_boxes", "scene_masks", "folder", "class_folder"]
+_VGGSound = Literal["vggsound", "vggsound_music", "vggss", "flickr"]
+_AudioSet = Literal["audioset", "audioset_balanced"]
+_AVSBench = Literal["avsbench_s4", "avsbench_ms3", "avsbench_avss"]
+DataName = Literal[_Made, _VGGSound, _AudioSet, _AVSBench]
 """What recipes train on."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
-Counts = tuple[int, int]
-"""Scenes to train and to test on."""
+Counts = tuple[int, int]  # scenes to train and to test on
 Splits = dict[str, Callable[[Path], ClipSet]]
 
 
@@ -68,28 +56,19 @@ READERS: dict[str, tuple[str, Splits]] = {
     "stills": ("pairs of wav and jpg", {"all": stills}),
 }
 TRAIN_TEST = {
-    "vggsound": ("train", "test"),
-    "vggsound_music": ("train", "test"),
+    **dict.fromkeys(("vggsound", "vggsound_music"), ("train", "test")),
+    **dict.fromkeys(("avsbench_s4", "avsbench_ms3", "avsbench_avss"), ("train", "test")),
     "audioset": ("unbalanced", "eval"),
     "audioset_balanced": ("balanced", "eval"),
-    "avsbench_s4": ("train", "test"),
-    "avsbench_ms3": ("train", "test"),
-    "avsbench_avss": ("train", "test"),
 }
 """Splits to train and to test on, of the data sets that are used as published."""
 
 
 def read_set(name: DataName, root: Path | None, *, train: bool, counts: Counts) -> ClipSet | None:
-    """List the clips that recipes train or test on.
-
-    Args:
-        name: What of.
-        root: Where it lies; scenes are kept in a cache folder unless it is given.
-        train: Whether to train, or to test on.
-        counts: Of scenes.
+    """List the clips that recipes train or test on; scenes need no root, but their counts.
 
     Returns:
-        The clips; of AVSBench, the pictures with masks; `None` to test on a folder without classes.
+        The clips; of AVSBench, the images with masks; `None` to test on a folder without classes.
 
     Raises:
         ValueError: If the root is not given, or something in it is wrong.

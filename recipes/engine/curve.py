@@ -19,10 +19,8 @@ def loss_curve(csv_path: Path, png_path: Path) -> None:
     axes = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
     _draw_loss(axes[0], [row for row in rows if "loss" in row])
     for name in scores:
-        epochs, values = zip(
-            *((row["epoch"], row[name]) for row in rows if name in row), strict=True
-        )
-        axes[1].plot(epochs, values, "o-", ms=3, label=name.removeprefix("eval/"))
+        points = [(row["epoch"], row[name]) for row in rows if name in row]
+        axes[1].plot(*zip(*points, strict=True), "o-", ms=3, label=name.removeprefix("eval/"))
     if scores:
         axes[1].set_ylabel("evaluation")
         axes[1].legend(loc="upper left", fontsize="small")

@@ -18,12 +18,9 @@ from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
 from recipes.engine.run import Run
 
-FIXED = ("run.seed", "run.accumulate", "run.clip_grad")
-"""The only settings of `Run` that a resumed run must keep."""
-RENAMED = {"probe_every": "evaluate_every"}
-"""Settings by the names of the release before."""
-PREFIX = "model."
-"""Before the names of the weights in a checkpoint."""
+FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
+RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the release before
+PREFIX = "model."  # before the names of the weights in a checkpoint
 
 
 @contextmanager
@@ -128,10 +125,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested values by their dotted names."""
     found = {}
     for key, value in values.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
+        name = f"{prefix}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return found
 
 

@@ -20,10 +20,8 @@ def sharded_copy(
 ) -> nn.Module:
     """Return a copy of a model that is sharded over all processes: by block, then the rest.
 
-    Args:
-        model: On the device, the same in all processes.
-        optimizer: Over the model's parameters, before its first step; it is bound to the copy's.
-        compiled: The part of the model that is compiled, if any; the copy's is compiled too.
+    The model is on the device, the same in all processes. The optimizer, before its first step, is
+    bound to the copy's parameters; the copy of the compiled part, if any, is compiled.
     """
     names = {parameter: name for name, parameter in model.named_parameters()}
     places = {module: name for name, module in model.named_modules()}
@@ -52,9 +50,7 @@ def fill(whole: nn.Module, sharded: nn.Module) -> None:
 def gathered(state: Any, *, keep: bool) -> Any:
     """Return a state with its sharded tensors whole and on the CPU; all processes must call it.
 
-    Args:
-        state: Tensors and plain values, in dicts and lists.
-        keep: Whether this process needs the result; the whole tensors are dropped where not.
+    With `keep` off, for processes that do not need the result, whole tensors are dropped.
     """
     if isinstance(state, dict):
         return {name: gathered(value, keep=keep) for name, value in state.items()}

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,8 +10,7 @@ from tqdm import tqdm
 from avblocks.files import CsvLog, read_csv
 from recipes.engine.plan import Plan
 
-Row = Mapping[str, float]
-"""Numbers by column."""
+Row = Mapping[str, float]  # numbers by column
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -40,7 +39,9 @@ class Report:
         cells = [_cells(row) for row in rows]
         self.rows = CsvLog(folder / "metrics.csv", ["step", "epoch"], rows=cells)
         self.evaluated = {int(row["step"]): _scores(row) for row in rows if _scores(row)}
-        self._losses = self._epoch_so_far(rows)
+        done = plan.epochs_done(start)  # only the losses of the epoch so far count
+        ours = [row for row in rows if plan.epochs_done(int(row["step"]) - 1) == done]
+        self._losses = [row["loss"] for row in ours if "loss" in row]
         self._left_out = sum("nonfinite" in row for row in rows)
         self._since = time.monotonic()
         purge = start + 1 if start else 0
@@ -103,15 +104,6 @@ class Report:
         )
         self._losses = []
         self._since = time.monotonic()
-
-    def _epoch_so_far(self, rows: Iterable[Row]) -> list[float]:
-        losses: list[float] = []
-        for row in rows:
-            if "loss" in row:
-                losses.append(row["loss"])
-            if row.keys() & {"loss", "nonfinite"} and self.plan.ends_epoch(int(row["step"])):
-                losses = []
-        return losses
 
     def _write_board(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

@@ -30,8 +30,7 @@ from recipes.engine.readings import LATE, BatchMetrics, NonFiniteGuard, StepLog,
 from recipes.engine.run import Run
 from recipes.engine.signals import StopSignals
 
-SCALER = "MixedPrecision"
-"""Name of the loss scaler's state in a checkpoint."""
+SCALER = "MixedPrecision"  # name of the loss scaler's state in a checkpoint
 
 
 @dataclass(kw_only=True, eq=False)

@@ -66,7 +66,7 @@ def open_run(
             try:
                 yield opened
             finally:
-                opened.signals.restore()
+                opened.signals.listen(restore=True)
             finish_together()
 
 

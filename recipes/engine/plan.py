@@ -16,20 +16,11 @@ class Plan:
     (8, 2.0, True, False)
     """
 
-    batches: int
-    """Batches of one process in an epoch."""
-
-    epochs: int
-    """Times that every sample is seen."""
-
-    accumulate: int = 1
-    """Batches of one process in a step."""
-
-    max_steps: int | None = None
-    """Stop early, after this many steps."""
-
-    evaluate_every: int = 1
-    """Epochs between evaluations."""
+    batches: int  # of one process in an epoch
+    epochs: int  # times that every sample is seen
+    accumulate: int = 1  # batches of one process in a step
+    max_steps: int | None = None  # stop early, after this many steps
+    evaluate_every: int = 1  # epochs between evaluations
 
     def __post_init__(self) -> None:
         for name in ("batches", "epochs", "accumulate", "evaluate_every"):

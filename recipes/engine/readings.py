@@ -17,8 +17,7 @@ from recipes.engine.log import Report
 LATE = {"cuda"}
 """Devices whose metrics are read one step later, when they have arrived; to read them at once would
 keep the device waiting while the host prepares its next step."""
-PATIENCE = 10
-"""Consecutive skipped steps after which a run stops all the same."""
+PATIENCE = 10  # consecutive skipped steps after which a run stops all the same
 
 
 class BatchMetrics(NamedTuple):
@@ -159,7 +158,7 @@ class StepLog:
         """Take a step's metrics, and read them unless that is to be late."""
         self._pending.append(metrics)
         if not self.late:
-            self._judge(metrics)
+            self.fault = self.guard.fault(metrics, scaled=self.scaled)
 
     def write(self, *, everything: bool) -> None:
         """Write the rows of the steps that are done; with `everything`, of the last one too."""
@@ -170,12 +169,9 @@ class StepLog:
                 return
             metrics = self._pending.popleft()
             if self.late:
-                self._judge(metrics)
+                self.fault = self.guard.fault(metrics, scaled=self.scaled)
             self.signal = self.signal or int(metrics.read.signal)
             if self.report is not None and self.fault:
                 self.report.left_out(metrics.step, self.fault)
             elif self.report is not None:
                 self.report.step(metrics.step, metrics.row)
-
-    def _judge(self, metrics: StepMetrics) -> None:
-        self.fault = self.guard.fault(metrics, scaled=self.scaled)

@@ -23,17 +23,11 @@ class StopSignals:
         self._process = os.getpid()
         self._before = {number: signal.getsignal(number) for number in STOPS}
 
-    def listen(self) -> None:
-        """Take over the signals; only the main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            for number in STOPS:
-                signal.signal(number, self._note)
-
-    def restore(self) -> None:
-        """Restore the handlers from before."""
+    def listen(self, *, restore: bool = False) -> None:
+        """Take over the signals, or restore the handlers from before; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():
-                signal.signal(number, handler)
+                signal.signal(number, handler if restore else self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL

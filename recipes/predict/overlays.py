@@ -21,8 +21,7 @@ from avblocks.viz import mask_overlay, overlay
 from recipes.predict.figures import draw_legend
 from recipes.predict.trained import infer
 
-Paint = Callable[[Tensor, Tensor], Tensor]
-"""Draws model outputs over images, both at the size of the video."""
+Paint = Callable[[Tensor, Tensor], Tensor]  # outputs over images, both at the video's size
 
 
 def write_localization(

@@ -19,14 +19,9 @@ from recipes.common.start import find
 class TrainedModel:
     """A model in evaluation mode, on a GPU if there is one."""
 
-    model: Task
-    """Front end, encoder and head, such as `avblocks.tasks.Classification`."""
-
-    classes: tuple[str, ...]
-    """Names of the classes, if it has any."""
-
-    path: Path
-    """Checkpoint, or exported folder."""
+    model: Task  # front end, encoder and head, such as `avblocks.tasks.Classification`
+    classes: tuple[str, ...]  # names, if it has any
+    path: Path  # checkpoint, or exported folder
 
     @property
     def format(self) -> ClipFormat:

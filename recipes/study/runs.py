@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
-from recipes.engine.folder import checkpoints, versions
+from recipes.engine.folder import checkpoints, flat, versions
 from recipes.engine.run import Folder
 
 
@@ -121,17 +121,8 @@ def result(folder: Path) -> dict[str, Any]:
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
     """Write a study's numbers with the versions they came from, and print mean and spread."""
     write_text(path, json.dumps({**results, "versions": versions()}, indent=2) + "\n")
-    for name, values in _lists(results):
+    lists = {name: values for name, values in flat(results).items() if isinstance(values, list)}
+    for name, values in lists.items():
         spread = f" +- {stdev(values):.2f}" if len(values) > 1 else ""
         print(f"{name}: {mean(values):.2f}{spread}  {[round(value, 2) for value in values]}")
     print(f"written: {path}")
-
-
-def _lists(results: Mapping[str, Any], prefix: str = "") -> list[tuple[str, list[float]]]:
-    found = []
-    for name, value in results.items():
-        if isinstance(value, Mapping):
-            found += _lists(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            found.append((prefix + name, value))
-    return found
