@@ -42,7 +42,7 @@ def save(state: dict[str, Any], folder: Path, *, step: int, keep: int = 2) -> Pa
     path = folder / f"step-{step:08d}.ckpt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+        _sweep(folder)
         _check_space(state, folder)
         _write(path, state)
     except (OSError, RuntimeError) as error:  # torch.save hides a full disk in a RuntimeError
@@ -88,7 +88,7 @@ def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step-"))
 
 
-def sweep(folder: Path) -> None:
+def _sweep(folder: Path) -> None:
     """Remove the manifests that killed saves left behind."""
     for path in folder.glob("step-*.json"):
         if not path.with_suffix(".ckpt").exists():

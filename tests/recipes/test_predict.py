@@ -280,12 +280,12 @@ def test_a_weight_too_few_or_too_many_is_named(
     path = _saves.save(state, folder / "checkpoints", step=3)
     with pytest.raises(
         ValueError,
-        match=r"initialisation head\.image\.linear\.bias, unused",
+        match=r"initialisation 1 \(head\.image\.linear\.bias\), unused",
     ):
         load_trained(path)
     state["state_dict"] |= {"model.head.image.linear.bias": value, "model.more": value}
     path = _saves.save(state, folder / "checkpoints", step=4)
-    with pytest.raises(ValueError, match=r"unused in the file more"):
+    with pytest.raises(ValueError, match=r"unused in the file 1 \(more\)"):
         load_trained(folder)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match="it is damaged"):
