@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import io
 import os
+import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +14,8 @@ from typing import IO, Any
 
 Row = Mapping[str, str]
 """The cells of a row by column."""
+# Process numbers are those of a machine, and several may write to one folder.
+_NODE = re.sub(r"\W", "", platform.node()) or "node"
 # File names are bytes: those that are not UTF-8 are written as they are.
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
 
@@ -36,7 +39,7 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    half = temporary(path, os.getpid())
     if durable:
         _sweep(path)
     try:
@@ -50,11 +53,16 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
         half.unlink(missing_ok=True)
 
 
+def temporary(path: Path, pid: int) -> Path:
+    """Return the name under which a process of this machine writes a file before it is whole."""
+    return path.with_name(f".{path.name}.{pid}-{_NODE}.tmp")
+
+
 def _sweep(path: Path) -> None:
-    """Remove the temporary files of processes that are no more, not those of running ones."""
+    """Remove the temporary files of this machine's processes that are no more."""
     name = re.sub(r"\d+", r"\\d+", re.escape(path.name))
-    for half in path.parent.glob(".*.tmp"):
-        pid = re.fullmatch(rf"\.{name}\.(\d+)\.tmp", half.name)
+    for half in path.parent.glob(f".*-{_NODE}.tmp"):
+        pid = re.fullmatch(rf"\.{name}\.(\d+)-{_NODE}\.tmp", half.name)
         if pid and not _runs(int(pid[1])):
             half.unlink(missing_ok=True)
 

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avblocks import files
-from avblocks.files import CsvLog, fingerprint, read_csv, replacing, write_csv, write_text
+from avblocks.files import (
+    CsvLog,
+    fingerprint,
+    read_csv,
+    replacing,
+    temporary,
+    write_csv,
+    write_text,
+)
 
 CELLS = st.text(st.characters(codec="utf-8") | st.sampled_from('"\r\n,'), max_size=5)
 
@@ -39,8 +47,10 @@ class TestReplacing:
 
     def test_what_killed_processes_left_goes(self, tmp_path: Path) -> None:
         dead, running = 2**22 + 1, os.getppid()
-        gone = f".a-1.txt.{dead}.tmp", f".a-27.txt.{dead}.tmp", f".a-1.txt.{10**30}.tmp"
-        kept = f".a-1.txt.{running}.tmp", f".b-1.txt.{dead}.tmp", ".a-1.txt.tmp", ".a-1.txt.x.tmp"
+        one, other = Path("a-1.txt"), Path("a-27.txt")
+        gone = [temporary(*p).name for p in ((one, dead), (other, dead), (one, 10**30))]
+        kept = [temporary(*p).name for p in ((one, running), (Path("b-1.txt"), dead))]
+        kept += [".a-1.txt.tmp", ".a-1.txt.x.tmp", f".a-1.txt.{dead}-elsewhere.tmp"]
         for name in (*gone, *kept):
             (tmp_path / name).touch()
         with replacing(tmp_path / "a-1.txt", durable=False) as half:

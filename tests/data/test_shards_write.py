@@ -23,6 +23,7 @@ from avblocks.data.shards import Shards, ShardSettings, make_shards
 from avblocks.data.shards.encode import encode_clip
 from avblocks.data.shards.jpeg import decode_jpeg, encode_jpeg
 from avblocks.data.write import write_clip
+from avblocks.files import temporary
 
 PCM = ("libx264", "pcm_s16le")
 TWO = ShardSettings(clips=2)
@@ -178,8 +179,9 @@ def test_finished_work_is_kept_and_damage_is_made_good(clips, whole, tmp_path):
 def test_only_its_own_leftovers_are_cleared_away(clips, tmp_path):
     make_shards({"train": clips}, tmp_path, settings=TWO)
     dead = 2**22 + 1  # no process has such a number
-    for name in (f".train-000001.tar.{dead}.tmp", f".index.json.{dead}.tmp", ".mine.tmp"):
-        (tmp_path / name).write_text("x")
+    for name in ("train-000001.tar", "index.json"):
+        temporary(tmp_path / name, dead).write_text("x")
+    (tmp_path / ".mine.tmp").write_text("x")
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "train-000000.tar").unlink()  # another of its tar files is written again
     make_shards({"train": clips}, tmp_path, settings=TWO)
