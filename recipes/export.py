@@ -84,7 +84,8 @@ def main(config: Config) -> None:
         raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error
     write_text(readme, text)
     print(f"{path}\n{config.out}: model.safetensors config.json README.md")
-    print(f"next: python -m recipes.paper_linear_probe --checkpoint {config.out}")
+    use = "predict FILE" if whole else "paper_linear_probe"
+    print(f"next: python -m recipes.{use} --checkpoint {config.out}")
 
 
 def export_encoder(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:

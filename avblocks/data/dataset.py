@@ -111,7 +111,7 @@ class ClipDataset(Dataset[AVBatch]):
         """Read the sample of an index, or of an epoch and index.
 
         Returns:
-            A batch of one clip, or of none if it was skipped in evaluation.
+            A batch of one clip; of none if it was skipped in evaluation, or by a plain index.
 
         Raises:
             IndexError: If there is no such sample.
@@ -123,7 +123,9 @@ class ClipDataset(Dataset[AVBatch]):
             raise IndexError(f"sample {index} of {len(self)}")
         index %= len(self)
         skipped: list[Skipped] = []
-        for step in range(len(self) if self.train else 1):
+        # By plain indices the set may be a part of another: no clip of the rest stands in.
+        stands_in = self.train and isinstance(key, tuple)
+        for step in range(len(self) if stands_in else 1):
             place = (index // self.windows + step) % len(self.clips)
             bad = self._bad.get(place)
             if bad is None:

@@ -19,9 +19,10 @@ def with_audio(batch: AVBatch, audio: str) -> AVBatch:
         audio: One of `AUDIO`; "matched" is the audio of the image's own clip.
 
     Raises:
-        ValueError: If there is no such audio.
+        ValueError: If there is no such audio, or a clip without a partner.
     """
     require(audio in AUDIO, "audio", audio, f"one of {AUDIO}")
+    require(len(batch) % 2 == 0, "batch", len(batch), "of pairs of clips")
     first = batch[0::2]
     if audio == "matched":
         return first

@@ -1,7 +1,7 @@
 """Classification: an encoder and a classifier, from a batch to its loss, logits and scores."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from avblocks.encoder import AVEncoder
 from avblocks.heads import Classifier, Logits, balanced_loss
 from avblocks.metrics import classification_scores
 from avblocks.seed import key
+from avblocks.shapes import require
 from avblocks.tasks.evaluate import HeadTask, Scores
 from avblocks.tasks.predictions import Predictions, WindowMean
 
@@ -27,13 +28,13 @@ STREAMS = ("image", "audio", "fusion")
 
 
 class Classification(HeadTask):
-    """Front end, mixup, encoder, classifier, loss.
+    """Front end, mixup, encoder, classifier, loss; a clip without a class has no part in the loss.
 
     Args:
         encoder: Encoder.
         head: Classifier.
         front_end: From batches to images and spectrograms.
-        frozen: Whether the encoder is not trained.
+        frozen: Whether to freeze the encoder (the one that is given, with its drop path as it is).
         given: Modalities given in training.
         joint: Whether the loss is that of the averaged logits, or the mean of the streams' losses.
         multilabel: Whether a clip may have several classes.
@@ -59,7 +60,8 @@ class Classification(HeadTask):
         frequency: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder.requires_grad_(not frozen)
+        require(given in get_args(Given), "given", given, f"one of {get_args(Given)}")
+        self.encoder = encoder.requires_grad_(False) if frozen else encoder
         self.head = head
         self.front_end = front_end
         self.mixup = Mixup(mixup) if mixup else None
@@ -87,7 +89,11 @@ class Classification(HeadTask):
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
         image, audio = self.front_end(batch)
-        target = batch.target if self.multilabel else batch.target / batch.target.sum(1, True)
+        target = (
+            batch.target
+            if self.multilabel
+            else batch.target / batch.target.sum(1, True).clamp(min=1)
+        )
         if self.mixup is not None:
             seeds = [torch.Generator().manual_seed(key(seed, "mixup")) for seed in batch.seeds]
             image, audio, target = self.mixup(target, image=image, audio=audio, generators=seeds)
@@ -127,8 +133,14 @@ class ClassificationScorer:
 
     def __init__(self, task: Classification, *, given: Sequence[Given] = ()) -> None:
         self.task = task
-        tested: Sequence[Given] = given or (task.given,)
-        self.windows: dict[Given, WindowMean] = {one: WindowMean() for one in tested}
+        self.tested: Sequence[Given] = given or (task.given,)
+        for one in self.tested:
+            require(one in get_args(Given), "given", one, f"one of {get_args(Given)}")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.windows: dict[Given, WindowMean] = {one: WindowMean() for one in self.tested}
         self.predictions: dict[Given, Predictions] = {}
         self.streams: dict[Given, Scores] = {}
 

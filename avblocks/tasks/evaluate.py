@@ -11,6 +11,7 @@ from tqdm import tqdm
 from avblocks.data import AVBatch, FrontEnd
 from avblocks.distributed import rank_and_world
 from avblocks.encoder import AVEncoder, AVTokens
+from avblocks.shapes import require
 
 OnBatch = Callable[[AVBatch], object]
 """Called with each batch, for instance to list skipped files."""
@@ -55,11 +56,15 @@ class HeadTask(Task):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Scores a task: `update` with each batch, `compute` once in every process."""
+    """Scores a task: `reset`, `update` with each batch, `compute` once in every process."""
 
     @property
     def task(self) -> Task:
         """The model that is scored."""
+        ...
+
+    def reset(self) -> None:
+        """Forget all batches."""
         ...
 
     def update(self, batch: AVBatch) -> None:
@@ -90,6 +95,8 @@ def evaluate(
     Returns:
         The scores of all processes together; empty if no clip can be used.
     """
+    require(isinstance(scorer, Scorer), "scorer", scorer, "a Scorer: reset, update, compute, task")
+    scorer.reset()
     hidden = None if rank_and_world()[0] == 0 else True
     with evaluation_mode(scorer.task):
         for batch in tqdm(loader, about, unit="batch", leave=False, disable=hidden):

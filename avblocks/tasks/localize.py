@@ -1,6 +1,6 @@
 """Sound localization: an encoder and a localizer, from a batch to its loss, maps and scores."""
 
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from avblocks.metrics import (
     whole_image,
 )
 from avblocks.metrics.localize_maps import Rule
+from avblocks.shapes import require
 from avblocks.tasks.evaluate import HeadTask, Scores, joined
 from avblocks.viz import outline, overlay
 
@@ -37,7 +38,7 @@ class Localization(HeadTask):
         encoder: Encoder.
         head: Localizer.
         front_end: From batches to images and spectrograms.
-        frozen: Whether the encoder is not trained.
+        frozen: Whether to freeze the encoder (the one that is given, with its drop path as it is).
         joint: Whether image and audio are encoded together. In training that gives the answer
             away: a patch that has read its audio need not show where it comes from.
         temperature: Divisor of the similarities in the loss.
@@ -54,7 +55,7 @@ class Localization(HeadTask):
         temperature: float = 0.03,
     ) -> None:
         super().__init__()
-        self.encoder, self.head = encoder.requires_grad_(not frozen), head
+        self.encoder, self.head = encoder.requires_grad_(False) if frozen else encoder, head
         self.front_end = front_end
         self.frozen, self.joint, self.temperature = frozen, joint, temperature
 
@@ -106,10 +107,15 @@ class LocalizationScorer:
 
     def __init__(self, task: Localization, *, rule: Rule, brief: bool = False) -> None:
         self.task, self.brief = task, brief
+        require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
         self.rule: Rule = rule
         looks = task.frozen and len(task.encoder.fusion_blocks) > 0
         names = (*AUDIO, *(["fusion_attention"] if looks else []), *BASELINES)
         self.names = names[:1] if brief else names
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
         self.rows: dict[tuple[str, str], list[Tensor]] = {
             (name, what): [] for name in self.names for what in (*RULES, "confidence")
         }

@@ -25,6 +25,10 @@ class ProbeScorer:
 
     def __init__(self, task: Task, *, multilabel: bool = False) -> None:
         self.task, self.multilabel = task, multilabel
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
         self.rows: dict[str, list[Tensor]] = {name: [] for name in (*STREAMS, "target")}
 
     def update(self, batch: AVBatch) -> None:

@@ -92,7 +92,12 @@ class SegmentationScorer:
 
     def __init__(self, task: Segmentation, *, brief: bool = False) -> None:
         self.task = task
-        self.rows = {audio: _Row() for audio in (AUDIO[:1] if brief else AUDIO)}
+        self.audio = AUDIO[:1] if brief else AUDIO
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.rows = {audio: _Row() for audio in self.audio}
 
     def update(self, batch: AVBatch) -> None:
         """Segment a batch with each audio, and score it."""

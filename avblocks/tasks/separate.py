@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from einops import rearrange
@@ -14,6 +14,7 @@ from avblocks.distributed import gather_lists
 from avblocks.encoder import AVEncoder
 from avblocks.heads import Separator, binary_mask, ratio_mask, separation_loss
 from avblocks.metrics import SeparationScores, join_scores, separation_scores
+from avblocks.shapes import require
 from avblocks.tasks.evaluate import HeadTask, Scores
 
 IMAGES = ("matched", "mismatched", "blank")
@@ -50,6 +51,7 @@ class Separation(HeadTask):
             hop=front_end.format.hop,
             n_mels=front_end.format.mels,
         )
+        require(masks in get_args(Masks), "masks", masks, f"one of {get_args(Masks)}")
         self.masks: Masks = masks
         self.sources = sources
 
@@ -102,9 +104,12 @@ class SeparationScorer:
 
     def __init__(self, task: Separation, *, brief: bool = False) -> None:
         self.task = task
-        self.parts: dict[str, list[SeparationScores]] = {
-            image: [] for image in (IMAGES[:1] if brief else IMAGES)
-        }
+        self.images = IMAGES[:1] if brief else IMAGES
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.parts: dict[str, list[SeparationScores]] = {image: [] for image in self.images}
 
     def update(self, batch: AVBatch) -> None:
         """Separate a batch of mixtures, and score it."""

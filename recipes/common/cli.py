@@ -11,7 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import tyro
+try:
+    import tyro
+except ModuleNotFoundError as error:
+    raise SystemExit(f"error: {error}: recipes need pip install -e '.[recipes]'") from error
 
 from recipes.engine.run import Folder
 

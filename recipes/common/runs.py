@@ -18,7 +18,10 @@ from recipes.engine.folder import flat, plain
 HEADS = ("finetune", "linear_probe", "localize", "separate", "segment")
 RECIPES = tuple(f"paper_{name}" for name in HEADS)
 """Recipes that train an encoder with a head."""
-REMEDY = f"give a run folder of {', '.join(RECIPES[:-1])} or {RECIPES[-1]}"
+REMEDY = (
+    f"give a run folder of {', '.join(RECIPES[:-1])} or {RECIPES[-1]}, or a folder of "
+    "python -m recipes.export"
+)
 C = TypeVar("C")
 
 

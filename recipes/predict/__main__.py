@@ -5,7 +5,8 @@ Commands:
 
     FILE is an mp4, mov, mkv, webm or avi file with images and audio, up to a day long. RUN is the
     run folder of paper_finetune, paper_linear_probe, paper_localize, paper_separate or
-    paper_segment, or a checkpoint in one; several of different tasks may be given.
+    paper_segment, a checkpoint in one, or a folder of recipes.export; several of different tasks
+    may be given.
 
 Leaves, in a folder for each file:
     classification  classes.csv classes.png: the probability of each class in each window
@@ -52,7 +53,7 @@ class Config:
     """Videos."""
 
     checkpoint: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN...")] = ()
-    """Run folders, or checkpoints in them."""
+    """Run folders, checkpoints in them, or folders of recipes.export."""
 
     out: Path = Path("runs/predict")
     """Folder of the results; each file gets a folder of its name in it."""

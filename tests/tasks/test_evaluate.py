@@ -1,0 +1,91 @@
+"""The one evaluation loop: what scorers forget, what is refused, and modes that come back."""
+
+import pytest
+import torch
+
+from avblocks import av_vit
+from avblocks.data import AVBatch, ClipFormat, FrontEnd, collate, with_audio
+from avblocks.heads import Localizer, classifier
+from avblocks.tasks import (
+    Classification,
+    ClassificationScorer,
+    Localization,
+    LocalizationScorer,
+    ProbeScorer,
+    evaluate,
+)
+
+FORMAT = ClipFormat(seconds=0.5, size=16, mels=32)
+
+
+def clip(index: int, *, classes: int = 3) -> AVBatch:
+    random = torch.Generator().manual_seed(index)
+    return AVBatch(
+        image=torch.randint(256, (1, 3, 16, 16), dtype=torch.uint8, generator=random),
+        audio=torch.rand(1, FORMAT.samples, generator=random) - 0.5,
+        flip=torch.zeros(1, dtype=torch.bool),
+        gain=torch.zeros(1),
+        target=torch.eye(classes)[[index % classes]],
+        seeds=(index,),
+        paths=(f"{index}.mp4",),
+    )
+
+
+def encoder(**options: float):
+    return av_vit(16, depth=1, num_heads=2, patch=8, image_size=16, audio_size=(32, 32), **options)
+
+
+def task(**settings: object) -> Classification:
+    head = classifier(16, num_classes=3)
+    return Classification(encoder(), head, front_end=FrontEnd(FORMAT), **settings)
+
+
+BATCHES = [collate([clip(n) for n in range(start, start + 3)]) for start in (0, 3)]
+
+
+def test_a_scorer_used_again_forgets_the_first_time() -> None:
+    model = task()
+    for scorer in (ProbeScorer(model), ClassificationScorer(model)):
+        first = evaluate(scorer, BATCHES)
+        assert first and evaluate(scorer, BATCHES) == first
+        assert evaluate(scorer, []) == {}
+
+
+def test_modes_and_gradients_come_back() -> None:
+    model = task()
+    model.head.eval()
+    seen: list[bool] = []
+    scorer = ProbeScorer(model)
+    evaluate(scorer, BATCHES, on_batch=lambda _: seen.append(model.training))
+    assert seen == [False, False] and model.training and not model.head.training
+    assert not scorer.rows["image"][0].requires_grad
+
+
+def test_what_is_frozen_stays_frozen() -> None:
+    frozen = encoder().requires_grad_(False)
+    model = Classification(frozen, classifier(16, num_classes=3), front_end=FrontEnd(FORMAT))
+    assert not any(p.requires_grad for p in model.encoder.parameters())
+    assert not any(p.requires_grad for p in task(frozen=True).encoder.parameters())
+
+
+def test_a_clip_without_class_has_no_part_in_the_loss() -> None:
+    model, batch = task().eval(), BATCHES[0]
+    alone = model(batch[:2])["loss"]
+    batch.target[2] = 0
+    assert torch.isclose(model(batch)["loss"], alone * 2 / 3)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_misfits_are_named() -> None:
+    model = task()
+    with pytest.raises(ValueError, match="scorer must be a Scorer"):
+        evaluate(model, BATCHES)
+    with pytest.raises(ValueError, match=r"given must be one of \('both', 'image', 'audio'\)"):
+        task(given="ears")
+    with pytest.raises(ValueError, match="given must be one of"):
+        ClassificationScorer(model, given=("ears",))
+    localizer = Localization(encoder(), Localizer(16), front_end=FrontEnd(FORMAT))
+    with pytest.raises(ValueError, match="rule must be one of"):
+        LocalizationScorer(localizer, rule="mine")
+    with pytest.raises(ValueError, match="batch must be of pairs of clips, got 3"):
+        with_audio(BATCHES[0], "mismatched")
