@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import Any, cast
 
 import torch
@@ -47,7 +47,7 @@ class Loop:
     plan: Plan
     model: nn.Module
     optimizer: Optimizer
-    loader: DataLoader[Any]
+    loader: InitVar[DataLoader[Any]]
     schedule: Callable[[float], Sequence[float]]
     evaluate: Callable[[], Mapping[str, float]] | None
     on_batch: Callable[[Any], object] | None
@@ -55,14 +55,14 @@ class Loop:
     at: int  # steps behind the model
     stopped_by: int = 0  # the stop signal that ended the training
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, loader: DataLoader[Any]) -> None:
         self.device = self.fabric.device
         self.trained = self.called = self.model.to(self.device)
-        self.position = cast(KeyedBatches, self.loader.batch_sampler)
+        self.position = cast(KeyedBatches, loader.batch_sampler)
         self.precision = autocast(self.run, self.device)
         scaled = precision_of(self.run) == "16-mixed"
         self.scaler = GradScaler(self.device.type, enabled=scaled)
-        self._batches = _epochs(self.loader)
+        self._batches = _epochs(loader)  # which alone holds the loader
         self._since = (0, 0.0)
 
     def place(self, *, compiled: nn.Module | None, unused: bool) -> None:
@@ -101,7 +101,8 @@ class Loop:
             while self.at < self.plan.stop and not self.stopped_by:
                 self.step()
         finally:
-            self._batches.close()  # so that the loader's workers end now
+            # Releases the loader, so that its workers end now: the garbage collector waits 5 s each.
+            self._batches.close()
         self._make_whole()  # for the test after the run
 
     def step(self) -> None:

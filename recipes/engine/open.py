@@ -187,6 +187,7 @@ class OpenRun:
                 report=report,
                 at=start,
             )
+            del loader  # the loop releases it, and with it the workers, once it has trained
             if self._launched:
                 self.signals.listen()
                 loop.place(compiled=compiled, unused=unused)

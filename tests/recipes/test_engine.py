@@ -1,6 +1,7 @@
 """Training, stopped and resumed in every way, is the unbroken training."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -35,6 +36,12 @@ from recipes.engine.plan import Plan
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     one, two = first.state_dict(), second.state_dict()
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_workers_end_with_the_training(tmp_path: Path) -> None:
+    """Left to the garbage collector, each would take 5 s to end, at some later time."""
+    train(tmp_path, workers=2)
+    assert not multiprocessing.active_children()
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
