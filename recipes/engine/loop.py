@@ -101,7 +101,7 @@ class Loop:
             while self.at < self.plan.stop and not self.stopped_by:
                 self.step()
         finally:
-            # Releases the loader, so that its workers end now: the garbage collector waits 5 s each.
+            # Releases the loader, whose workers end now: the garbage collector waits 5 s for each.
             self._batches.close()
         self._make_whole()  # for the test after the run
 
