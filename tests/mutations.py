@@ -210,8 +210,8 @@ TABLE = (
     ),
     row(
         "decay-of-vectors",
-        "layer, decays = layers.get(name, depth + 1), parameter.ndim > 1",
-        "layer, decays = layers.get(name, depth + 1), parameter.ndim > 0",
+        "decay = weight_decay if parameter.ndim > 1 else 0.0",
+        "decay = weight_decay if parameter.ndim > 0 else 0.0",
         "optim/test_groups.py",
     ),
     # data
