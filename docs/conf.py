@@ -30,8 +30,8 @@ python_maximum_signature_line_length = 1  # one argument a line
 toc_object_entries_show_parents = "hide"
 # As a list, which is what a constructor takes, and not as one more entry each.
 napoleon_custom_sections = [("Attributes", "params_style")]
-# Types of other projects, and jaxtyping's shapes, have no page here to link to.
-nitpick_ignore_regex = [(r"py:.*", r"(?!avblocks).*")]
+# Types of other projects, jaxtyping's shapes and type variables have no page here to link to.
+nitpick_ignore_regex = [(r"py:.*", r"(?!avblocks).*"), (r"py:class", r"avblocks\..*\.[A-Z]")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "avblocks"

@@ -21,6 +21,8 @@ def clips(toy_scenes: Path) -> Path:
 # Torch looks whether files can still be opened, and leaves the ones it opened to be collected.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# A worker's death is told by a signal: within a check of shapes, that check would tell of it.
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("kind", "message", "workers"),
     [
