@@ -121,21 +121,24 @@ def test_every_page_is_in_the_index() -> None:
 @pytest.mark.filterwarnings("ignore")  # Sphinx deprecates what its own extensions use
 def test_the_build_shows_the_same_names(tmp_path: Path) -> None:
     application = pytest.importorskip("sphinx.application", reason="sphinx is not installed")
-    app = application.Sphinx(
-        srcdir=ROOT / "docs",
-        confdir=ROOT / "docs",
-        outdir=tmp_path / "out",
-        doctreedir=tmp_path / "doctrees",
-        buildername="dummy",
-        confoverrides={
-            "extensions": ["sphinx.ext.napoleon", "signatures"],
-            "root_doc": "reference/index",
-            "exclude_patterns": ["*.rst", "guide", "recipes", "results"],
-        },
-        status=None,
-        warning=None,
-    )
-    app.build()
+    from sphinx.util.docutils import docutils_namespace
+
+    with docutils_namespace():  # or what it registers stays for the next build
+        app = application.Sphinx(
+            srcdir=ROOT / "docs",
+            confdir=ROOT / "docs",
+            outdir=tmp_path / "out",
+            doctreedir=tmp_path / "doctrees",
+            buildername="dummy",
+            confoverrides={
+                "extensions": ["sphinx.ext.napoleon", "signatures"],
+                "root_doc": "reference/index",
+                "exclude_patterns": ["*.rst", "guide", "recipes", "results"],
+            },
+            status=None,
+            warning=None,
+        )
+        app.build()
     objects = app.env.domaindata["py"]["objects"]
     built = {name for name, entry in objects.items() if not entry.aliased}
     assert set(documented()) - built == set()
