@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -15,6 +16,17 @@ from avblocks.checkpoint.folder import weights_of
 State = dict[str, Tensor]
 """Tensors by the names that a model or a file has for them."""
 
+# Damaged bytes are read into errors of all these kinds.
+_DAMAGED = (
+    SafetensorError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+)
 _WRAPPERS = ("model", "state_dict", "module", "teacher")
 
 
@@ -64,8 +76,6 @@ def _load(path: Path) -> object:
             f"{path}: not a PyTorch file of tensors and plain types{inside}, and code in "
             "checkpoints is never run; convert it to safetensors where you trust it"
         ) from error
-    except OSError:
-        raise
-    except Exception as error:  # damaged bytes are read into errors of many kinds
+    except _DAMAGED as error:
         reason = re.split(r"\n|\. ", str(error))[0] or type(error).__name__
         raise ValueError(f"{path}: not a readable checkpoint ({reason})") from error

@@ -1,5 +1,6 @@
 """One loop for every evaluation: batches through a model, scores of all processes out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -19,7 +20,7 @@ Scores = Mapping[str, Mapping[str, float]]
 """Numbers by what was tested and by metric; the first row is what the task is about."""
 
 
-class Task(nn.Module):
+class Task(nn.Module, ABC):
     """A model with its losses: called with a batch, it returns the scalar ``loss`` and others.
 
     Attributes:
@@ -34,9 +35,9 @@ class Task(nn.Module):
         """The device of the model."""
         return next(self.parameters()).device
 
+    @abstractmethod
     def encode(self, batch: AVBatch) -> AVTokens:
         """Encode whole clips, image and audio together."""
-        raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values, to build it again."""
