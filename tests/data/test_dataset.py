@@ -253,3 +253,10 @@ def test_impossible_share(good):
 def test_no_clips():
     with pytest.raises(ValueError, match="got 0 clips"):
         ClipDataset(ClipSet(name="none", items=()), FORMAT, train=True)
+
+
+def test_by_a_plain_index_no_clip_of_another_subset_stands_in(flawed):
+    data = ClipDataset(flawed, train=True, on_error="skip", max_skipped=0.5, **SETTINGS)
+    alone, replaced = data[1], data[0, 1]
+    assert len(alone) == 0 and len(replaced) == 1
+    assert alone.skipped == replaced.skipped[:1] and alone.skipped[0].path == flawed.items[1].path
