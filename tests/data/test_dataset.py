@@ -256,7 +256,7 @@ def test_no_clips():
 
 
 def test_by_a_plain_index_no_clip_of_another_subset_stands_in(flawed):
-    data = ClipDataset(flawed, train=True, on_error="skip", max_skipped=0.5, **SETTINGS)
+    data = ClipDataset(flawed, FORMAT, train=True, on_error="skip", max_skipped=0.5)
     alone, replaced = data[1], data[0, 1]
     assert len(alone) == 0 and len(replaced) == 1
     assert alone.skipped == replaced.skipped[:1] and alone.skipped[0].path == flawed.items[1].path
