@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from avblocks.extras import extra
+from avblocks.files import replacing
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
 from avblocks.shapes import require
@@ -169,9 +170,9 @@ def outline(
 
 
 def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
-    """Write a figure as a PNG, and create its folder if needed."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    """Write a figure as a PNG, whole or not at all, and create its folder if needed."""
+    with replacing(path) as half:
+        figure.savefig(half, dpi=110, format="png")
 
 
 def _scale(spectrograms: list[Float[Tensor, "1 m t"]]) -> tuple[float, float]:

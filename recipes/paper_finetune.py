@@ -24,13 +24,12 @@ from avblocks.tasks import (
     Classification,
     ClassificationScorer,
     clip_frequency,
-    evaluate,
     start_biases,
 )
 from avblocks.tasks.classify import TESTED
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import test_loader, train_loader
+from recipes.common.loaders import test_loader
 from recipes.common.model import SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import brief, write_classes
@@ -80,9 +79,8 @@ SCENES = Config(
     base_lr=8e-3,
     windows=2,
 )
-AUDIOSET = replace(
-    VGGSOUND,
-    data=Data(name="audioset_balanced"),
+AUDIOSET = VGGSOUND.on(
+    "audioset_balanced",
     checkpoint=Path("runs/paper_pretrain-audioset"),
     model=Model(attn_ratio=1.0, mlp_ratio=4.0),
 )
@@ -97,12 +95,9 @@ PRESETS = {
     "scenes": ("scenes made on the spot: two minutes on two CPU cores", SCENES),
     "folder": ("your own videos, a sub-folder for each class; a fifth is held out", FOLDER),
     "vggsound": ("the paper's: 4 GPUs", VGGSOUND),
-    "vggsound_music": (
-        "49 classes of music, as vggsound",
-        replace(VGGSOUND, data=Data(name="vggsound_music")),
-    ),
+    "vggsound_music": ("49 classes of music, as vggsound", VGGSOUND.on("vggsound_music")),
     "audioset_balanced": ("AudioSet's 20,000 balanced clips", AUDIOSET),
-    "audioset": ("AudioSet-2M", replace(AUDIOSET, data=Data(name="audioset"))),
+    "audioset": ("AudioSet-2M", AUDIOSET.on("audioset")),
 }
 
 
@@ -142,26 +137,22 @@ def main(config: Config) -> None:
         start_biases(model.head, balanced_bias(model.frequency, multilabel=data.multilabel))
     optimizer, schedule = adamw(model, config, samples=len(train))
 
-    with open_training(config, train=train, test=test) as (run, skipped):
-        run.fit(
+    with open_training(config, train=train, test=test) as training:
+        training.fit(
             model,
-            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=optimizer,
             schedule=schedule,
-            epochs=config.epochs,
-            evaluate=lambda: brief(
-                evaluate(ClassificationScorer(model), loader(), on_batch=skipped)
-            ),
-            evaluate_every=config.evaluate_every,
-            on_batch=skipped,
+            scorer=ClassificationScorer(model),
+            summary=brief,
+            loader=loader,
             compiled=model.encoder,
             unused=config.given != "both",
         )
-        if run.finished:
+        if training.run.finished:
             scorer = ClassificationScorer(model, given=TESTED[config.given])
-            with run.testing(model):
-                evaluate(scorer, loader(windows=config.windows), on_batch=skipped)
-            if run.first:
+            with training.run.testing(model):
+                training.evaluate(scorer, loader(windows=config.windows))
+            if training.run.first:
                 write_classes(config.run.folder, scorer, test=test, windows=config.windows)
 
 

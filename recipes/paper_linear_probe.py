@@ -21,11 +21,11 @@ from pathlib import Path
 from avblocks.data import FrontEnd
 from avblocks.heads import classifier
 from avblocks.optim import LARS, cosine_lr
-from avblocks.tasks import Classification, ClassificationScorer, evaluate
+from avblocks.tasks import Classification, ClassificationScorer
 from avblocks.tasks.classify import TESTED
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import test_loader, train_loader
+from recipes.common.loaders import test_loader
 from recipes.common.model import SMALL, Model
 from recipes.common.optimizer import peak_lr
 from recipes.common.scores import brief, write_classes
@@ -58,9 +58,8 @@ SCENES = replace(
     batch=32,
     base_lr=100.0,  # LARS moves a weight by 0.001 of its norm a step, and here are 420 steps only
 )
-AUDIOSET = replace(
-    VGGSOUND,
-    data=Data(name="audioset_balanced"),
+AUDIOSET = VGGSOUND.on(
+    "audioset_balanced",
     checkpoint=Path("runs/paper_pretrain-audioset"),
     model=Model(attn_ratio=1.0, mlp_ratio=4.0),
     run=Run(),
@@ -80,12 +79,9 @@ PRESETS = {
     "scenes": ("scenes made on the spot: a minute on two CPU cores", SCENES),
     "folder": ("your own videos, a sub-folder for each class; a fifth is held out", FOLDER),
     "vggsound": ("the paper's: 4 GPUs", VGGSOUND),
-    "vggsound_music": (
-        "49 classes of music, as vggsound",
-        replace(VGGSOUND, data=Data(name="vggsound_music")),
-    ),
+    "vggsound_music": ("49 classes of music, as vggsound", VGGSOUND.on("vggsound_music")),
     "audioset_balanced": ("the paper's on AudioSet's 20,000 balanced clips: 2 GPUs", AUDIOSET),
-    "audioset": ("AudioSet-2M", replace(AUDIOSET, data=Data(name="audioset"), epochs=60)),
+    "audioset": ("AudioSet-2M", AUDIOSET.on("audioset", epochs=60)),
 }
 
 
@@ -120,26 +116,22 @@ def main(config: Config) -> None:
     lr = peak_lr(config, samples=len(train))
     rate = partial(cosine_lr, lr=lr, epochs=config.epochs, warmup=config.warmup)
 
-    with open_training(config, train=train, test=test) as (run, skipped):
-        run.fit(
+    with open_training(config, train=train, test=test) as training:
+        training.fit(
             model,
-            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=LARS(model.head.parameters(), lr=lr, weight_decay=0.0),
             schedule=lambda epoch: [rate(epoch)],
-            epochs=config.epochs,
-            evaluate=lambda: brief(
-                evaluate(ClassificationScorer(model), loader(), on_batch=skipped)
-            ),
-            evaluate_every=config.evaluate_every,
-            on_batch=skipped,
+            scorer=ClassificationScorer(model),
+            summary=brief,
+            loader=loader,
             compiled=model.encoder,
             unused=config.given != "both",
         )
-        if run.finished:
+        if training.run.finished:
             scorer = ClassificationScorer(model, given=TESTED[config.given])
-            with run.testing(model):
-                evaluate(scorer, loader(windows=config.windows), on_batch=skipped)
-            if run.first:
+            with training.run.testing(model):
+                training.evaluate(scorer, loader(windows=config.windows))
+            if training.run.first:
                 write_classes(config.run.folder, scorer, test=test, windows=config.windows)
 
 

@@ -22,19 +22,11 @@ from pathlib import Path
 
 from avblocks.data import FrontEnd
 from avblocks.heads import Localizer
-from avblocks.tasks import (
-    Localization,
-    LocalizationScorer,
-    Scores,
-    evaluate,
-    first_batch,
-    first_row,
-    localization_examples,
-)
+from avblocks.tasks import Localization, LocalizationScorer, localization_examples
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import mismatched_loader, train_loader
+from recipes.common.loaders import mismatched_loader
 from recipes.common.model import SMALL
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
@@ -85,7 +77,7 @@ PRESETS = {
     "vggss": ("train on VGGSound, test on VGG-SS", VGGSS),
     "flickr": (
         "Flickr-SoundNet: wav and jpg below DIR/train, its annotated test in DIR/test",
-        replace(VGGSS, data=Data(name="flickr")),
+        VGGSS.on("flickr"),
     ),
 }
 
@@ -111,37 +103,29 @@ def main(config: Config) -> None:
         raise ValueError("--batch must be at least 2: clips are told from others of their batch")
     data, rule = config.data, "flickr" if config.data.name == "flickr" else "vggss"
     train, test = train_test_sets(data, needs="boxes")
-    loader = partial(mismatched_loader, test, data)
+    loader = partial(mismatched_loader, test, data, batch=config.batch)
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     optimizer, schedule = adamw(model, config, samples=len(train))
 
-    with open_training(config, train=train, test=test) as (run, skipped):
-
-        def score(*, brief: bool) -> Scores:
-            scorer = LocalizationScorer(model, rule=rule, brief=brief)
-            return evaluate(scorer, loader(batch=config.batch), on_batch=skipped)
-
-        run.fit(
+    with open_training(config, train=train, test=test) as training:
+        training.fit(
             model,
-            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=optimizer,
             schedule=schedule,
-            epochs=config.epochs,
-            evaluate=lambda: first_row(score(brief=True)),
-            evaluate_every=config.evaluate_every,
-            on_batch=skipped,
+            scorer=LocalizationScorer(model, rule=rule, brief=True),
+            loader=loader,
             compiled=model.encoder,
             unused=True,
         )
-        if run.finished:
-            with run.testing(model):
-                scores, batch = score(brief=False), first_batch(loader(batch=6), model)
-                if run.first and batch is not None:
-                    figure = panel(localization_examples(model, batch, rule=rule))
-                    save_figure(figure, config.run.folder / "maps.png")
-            if run.first:
+        if training.run.finished:
+            with training.run.testing(model):
+                scores = training.evaluate(LocalizationScorer(model, rule=rule), loader())
+                if batch := training.examples(model, loader(batch=6)):
+                    maps = localization_examples(model, batch, rule=rule)
+                    save_figure(panel(maps), config.run.folder / "maps.png")
+            if training.run.first:
                 write_scores(config.run.folder, scores, test=test, leaves="maps.png")
 
 

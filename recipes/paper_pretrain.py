@@ -28,16 +28,13 @@ from avblocks.seed import seed_all
 from avblocks.tasks import (
     Pretraining,
     ProbeScorer,
-    evaluate,
     evaluation_mode,
-    first_batch,
-    first_row,
     reconstruction_examples,
 )
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, test_set, train_set
-from recipes.common.loaders import test_loader, train_loader
+from recipes.common.loaders import test_loader
 from recipes.common.model import SMALL, Model, build_autoencoder
 from recipes.common.optimizer import fused, peak_lr
 from recipes.common.settings import TrainConfig
@@ -77,11 +74,8 @@ SCENES = replace(
     base_lr=8e-3,
     evaluate_every=25,
 )
-AUDIOSET = replace(
-    VGGSOUND,
-    data=Data(name="audioset"),
-    model=Model(attn_ratio=1.0, mlp_ratio=4.0),
-    run=Run(accumulate=4),
+AUDIOSET = VGGSOUND.on(
+    "audioset", model=Model(attn_ratio=1.0, mlp_ratio=4.0), run=Run(accumulate=4)
 )
 FOLDER = replace(
     VGGSOUND,
@@ -121,32 +115,22 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
     optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=fused(config.run))
     schedule = partial(group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
 
+    loader = partial(test_loader, test or train, data, batch=config.batch)
     own = "python -m recipes.paper_pretrain folder --data.root DIR (your own videos)"
-    with open_training(config, train=train, test=test, following=own) as (run, skipped):
-
-        def probe() -> dict[str, float]:
-            scorer = ProbeScorer(model, multilabel=data.multilabel)
-            loader = test_loader(test or train, data, batch=config.batch)
-            return first_row(evaluate(scorer, loader, on_batch=skipped, about="probe"))
-
-        run.fit(
+    with open_training(config, train=train, test=test, following=own) as training:
+        training.fit(
             model,
-            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=optimizer,
             schedule=schedule,
-            epochs=config.epochs,
-            evaluate=probe if test else None,
-            evaluate_every=config.evaluate_every,
-            on_batch=skipped,
+            scorer=ProbeScorer(model, multilabel=data.multilabel) if test else None,
+            loader=loader,
             compiled=model.mae,
         )
-        if run.first:
-            loader = test_loader(test or train, replace(data, on_error="skip"), batch=4)
-            batch = first_batch(loader, model)
-            if batch is not None:
-                with evaluation_mode(model):
-                    figure = panel(reconstruction_examples(model, batch))
-                save_figure(figure, config.run.folder / "reconstruction.png")
+        few = test_loader(test or train, replace(data, on_error="skip"), batch=4)
+        if batch := training.examples(model, few):
+            with evaluation_mode(model):
+                figure = panel(reconstruction_examples(model, batch))
+            save_figure(figure, config.run.folder / "reconstruction.png")
             print(f"figures: {config.run.folder}/loss.png {config.run.folder}/reconstruction.png")
 
 

@@ -23,19 +23,11 @@ from pathlib import Path
 
 from avblocks.data import FrontEnd
 from avblocks.heads import segmenter
-from avblocks.tasks import (
-    Scores,
-    Segmentation,
-    SegmentationScorer,
-    evaluate,
-    first_batch,
-    first_row,
-    segmentation_examples,
-)
+from avblocks.tasks import Segmentation, SegmentationScorer, segmentation_examples
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import mismatched_loader, train_loader
+from recipes.common.loaders import mismatched_loader
 from recipes.common.model import SMALL
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
@@ -77,11 +69,8 @@ SCENES = replace(
 PRESETS = {
     "scenes": ("scenes made on the spot: minutes on two CPU cores", SCENES),
     "avsbench_s4": ("the paper's, one source", S4),
-    "avsbench_ms3": ("the paper's, several sources", replace(S4, data=Data(name="avsbench_ms3"))),
-    "avsbench_avss": (
-        "the paper's, 71 classes",
-        replace(S4, data=Data(name="avsbench_avss"), semantic=True),
-    ),
+    "avsbench_ms3": ("the paper's, several sources", S4.on("avsbench_ms3")),
+    "avsbench_avss": ("the paper's, 71 classes", S4.on("avsbench_avss", semantic=True)),
 }
 
 
@@ -106,36 +95,28 @@ def main(config: Config) -> None:
     if config.semantic and data.name in ("avsbench_s4", "avsbench_ms3"):
         raise ValueError(f"the masks of {data.name} are binary: leave --semantic out")
     train, test = train_test_sets(data, needs="masks")
-    loader = partial(mismatched_loader, test, data)
+    loader = partial(mismatched_loader, test, data, batch=config.batch)
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     optimizer, schedule = adamw(model, config, samples=len(train))
 
-    with open_training(config, train=train, test=test) as (run, skipped):
-
-        def score(*, brief: bool) -> Scores:
-            scorer = SegmentationScorer(model, brief=brief)
-            return evaluate(scorer, loader(batch=config.batch), on_batch=skipped)
-
-        run.fit(
+    with open_training(config, train=train, test=test) as training:
+        training.fit(
             model,
-            train=train_loader(train, data, batch=config.batch, seed=config.run.seed),
             optimizer=optimizer,
             schedule=schedule,
-            epochs=config.epochs,
-            evaluate=lambda: first_row(score(brief=True)),
-            evaluate_every=config.evaluate_every,
-            on_batch=skipped,
+            scorer=SegmentationScorer(model, brief=True),
+            loader=loader,
             unused=True,
         )
-        if run.finished:
-            with run.testing(model):
-                scores, batch = score(brief=False), first_batch(loader(batch=6), model)
-                if run.first and batch is not None:
-                    figure = panel(segmentation_examples(model, batch))
-                    save_figure(figure, config.run.folder / "segmentation.png")
-            if run.first:
+        if training.run.finished:
+            with training.run.testing(model):
+                scores = training.evaluate(SegmentationScorer(model), loader())
+                if batch := training.examples(model, loader(batch=6)):
+                    masks = segmentation_examples(model, batch)
+                    save_figure(panel(masks), config.run.folder / "segmentation.png")
+            if training.run.first:
                 write_scores(config.run.folder, scores, test=test, leaves="segmentation.png")
 
 

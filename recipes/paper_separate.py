@@ -22,23 +22,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd, write_wave
+from avblocks.data import FrontEnd
 from avblocks.heads import separator
-from avblocks.tasks import (
-    Scores,
-    Separation,
-    SeparationExamples,
-    SeparationScorer,
-    evaluate,
-    first_batch,
-    first_row,
-    separation_examples,
-)
+from avblocks.tasks import Separation, SeparationScorer, separation_examples
 from avblocks.tasks.separate import Masks
-from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import test_loader, train_loader
+from recipes.common.loaders import test_loader
 from recipes.common.mixtures import mixtures
 from recipes.common.model import SMALL, Model
 from recipes.common.optimizer import adamw
@@ -109,47 +99,32 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
 def main(config: Config) -> None:
     """Train encoder and head; leave scores, spectrograms and audio files."""
     config.check(compiles=False)
-    data, seed = config.data, config.run.seed
+    data = config.data
     train, test = train_test_sets(data, needs="sources")
-    groups, fixed = mixtures(data, train, test, sources=config.sources, seed=seed)
-    loader = partial(test_loader, test, data, groups=fixed)
+    groups, fixed = mixtures(data, train, test, sources=config.sources, seed=config.run.seed)
+    loader = partial(test_loader, test, data, batch=config.batch, groups=fixed)
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
     optimizer, schedule = adamw(model, config, samples=len(train))
 
-    with open_training(config, train=train, test=test) as (run, skipped):
-
-        def score(*, brief: bool) -> Scores:
-            scorer = SeparationScorer(model, brief=brief)
-            return evaluate(scorer, loader(batch=config.batch), on_batch=skipped)
-
-        run.fit(
+    with open_training(config, train=train, test=test) as training:
+        training.fit(
             model,
-            train=train_loader(train, data, batch=config.batch, seed=seed, groups=groups),
             optimizer=optimizer,
             schedule=schedule,
-            epochs=config.epochs,
-            evaluate=lambda: first_row(score(brief=True)),
-            evaluate_every=config.evaluate_every,
-            on_batch=skipped,
+            scorer=SeparationScorer(model, brief=True),
+            loader=loader,
+            groups=groups,
             unused=True,
         )
-        if run.finished:
-            with run.testing(model):
-                scores, batch = score(brief=False), first_batch(loader(batch=3), model)
-                if run.first and batch is not None:
-                    write_examples(separation_examples(model, batch), config.run.folder)
-            if run.first:
+        if training.run.finished:
+            with training.run.testing(model):
+                scores = training.evaluate(SeparationScorer(model), loader())
+                if batch := training.examples(model, loader(batch=3)):
+                    separation_examples(model, batch).write(config.run.folder)
+            if training.run.first:
                 write_scores(config.run.folder, scores, test=test, leaves="separation.png wavs")
-
-
-def write_examples(examples: SeparationExamples, folder: Path) -> None:
-    """Write mixtures and what was separated from them, as spectrograms and wav files."""
-    save_figure(panel(examples.columns()), folder / "separation.png")
-    for name, audio in examples.audio.items():
-        for row, samples in enumerate(audio):
-            write_wave(folder / "wavs" / f"{row}-{name}.wav", samples, rate=examples.rate)
 
 
 if __name__ == "__main__":

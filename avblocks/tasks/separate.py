@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -9,13 +10,14 @@ from einops import rearrange
 from torch import Tensor
 
 from avblocks.audio import MelMasking
-from avblocks.data import AVBatch, FrontEnd, mix, swap
+from avblocks.data import AVBatch, FrontEnd, mix, swap, write_wave
 from avblocks.distributed import gather_lists
 from avblocks.encoder import AVEncoder
 from avblocks.heads import Separator, binary_mask, ratio_mask, separation_loss
 from avblocks.metrics import SeparationScores, join_scores, separation_scores
 from avblocks.shapes import require
 from avblocks.tasks.evaluate import HeadTask, Scores
+from avblocks.viz import panel, save_figure
 
 IMAGES = ("matched", "mismatched", "blank")
 """The image that guides: that of the audio, that of the next clip in the mixture, a black one."""
@@ -150,6 +152,13 @@ class SeparationExamples:
         titles = {image: f"separated, {image} image" for image in IMAGES}
         columns = {titles.get(name, name): x for name, x in self.spectrograms.items()}
         return {"image": self.image, **columns}
+
+    def write(self, folder: Path) -> None:
+        """Write `separation.png` and `wavs/ROW-NAME.wav`; needs the extra `avblocks[viz]`."""
+        save_figure(panel(self.columns()), folder / "separation.png")
+        for name, audio in self.audio.items():
+            for row, samples in enumerate(audio):
+                write_wave(folder / "wavs" / f"{row}-{name}.wav", samples, rate=self.rate)
 
 
 @torch.no_grad()

@@ -1,12 +1,13 @@
 """The settings of every recipe that trains, and of those that train a head on an encoder."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from avblocks.tasks.classify import Given
 from recipes.common.data import Data
 from recipes.common.model import Model, check_sizes
+from recipes.common.sets import DataName
 from recipes.engine.run import Run
 
 
@@ -37,6 +38,10 @@ class TrainConfig:
 
     evaluate_every: int = 10
     """Epochs between evaluations on the test clips."""
+
+    def on(self, name: DataName, **changes: Any) -> Self:
+        """Return these settings for another data set at the usual sizes, and with other changes."""
+        return replace(self, data=Data(name=name), **changes)
 
     def check(self, *, compiles: bool = True) -> None:
         """Check that the settings fit together, in the user's own words.

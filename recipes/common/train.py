@@ -1,20 +1,92 @@
-"""`open_training`: the run folder of a recipe, with the list of the files that it had to skip."""
+"""`open_training`: a recipe's run with its clips, its evaluations and the files it had to skip."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from avblocks.data import SkippedFiles
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from avblocks.data import AVBatch, Groups, SkippedFiles
 from avblocks.data.datasets import ClipSet
+from avblocks.tasks import Scorer, Scores, Task, evaluate, first_batch, first_row
 from recipes.common.cli import resume_command
 from recipes.common.data import FREE
+from recipes.common.loaders import train_loader
+from recipes.common.optimizer import Schedule
 from recipes.common.settings import TrainConfig
 from recipes.engine import OpenRun, open_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A recipe's open run, with its settings, its training clips and the list of skipped files."""
+
+    config: TrainConfig
+    run: OpenRun
+    clips: ClipSet
+    skipped: SkippedFiles
+
+    def fit(
+        self,
+        model: Task,
+        *,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        scorer: Scorer | None,
+        loader: Callable[[], DataLoader[AVBatch]],
+        summary: Callable[[Scores], Mapping[str, float]] = first_row,
+        groups: Groups | None = None,
+        compiled: nn.Module | None = None,
+        unused: bool = False,
+    ) -> None:
+        """Train a model on the clips, scoring it on the way.
+
+        Args:
+            model: The task module.
+            optimizer: Over the model's parameters.
+            schedule: From the epochs done to the learning rate of each group.
+            scorer: What an evaluation measures; `None` for no evaluations.
+            loader: Makes the loader of an evaluation.
+            summary: From the scores of an evaluation to the numbers that are logged.
+            groups: Clips that make one sample together, such as a mixture.
+            compiled: The part of the model that `--run.compile` compiles.
+            unused: Whether some parameters have no part in the loss.
+        """
+        config = self.config
+        self.run.fit(
+            model,
+            train=train_loader(
+                self.clips, config.data, batch=config.batch, seed=config.run.seed, groups=groups
+            ),
+            optimizer=optimizer,
+            schedule=schedule,
+            epochs=config.epochs,
+            evaluate=(lambda: summary(self.evaluate(scorer, loader(), about="evaluation")))
+            if scorer
+            else None,
+            evaluate_every=config.evaluate_every,
+            on_batch=self.skipped,
+            compiled=compiled,
+            unused=unused,
+        )
+
+    def evaluate(
+        self, scorer: Scorer, loader: DataLoader[AVBatch], *, about: str = "test"
+    ) -> Scores:
+        """Score a model in all processes, listing what is skipped; `about` labels the progress."""
+        return evaluate(scorer, loader, on_batch=self.skipped, about=about)
+
+    def examples(self, model: Task, loader: DataLoader[AVBatch]) -> AVBatch | None:
+        """Return the first batch to make figures of, in process 0; `None` elsewhere."""
+        return first_batch(loader, model) if self.run.first else None
 
 
 @contextmanager
 def open_training(
     config: TrainConfig, *, train: ClipSet, test: ClipSet | None, following: str = ""
-) -> Iterator[tuple[OpenRun, SkippedFiles]]:
+) -> Iterator[Training]:
     """Open a recipe's run folder; in the end, print what was skipped and how to resume.
 
     Args:
@@ -23,9 +95,6 @@ def open_training(
         test: The clips to test on, if there are any.
         following: The command to suggest once the run is finished.
 
-    Yields:
-        The run, and the list of skipped files, to be called with each batch.
-
     Raises:
         ValueError: If the folder holds another run, or none to resume.
     """
@@ -33,7 +102,7 @@ def open_training(
     skipped = SkippedFiles(config.run.folder, total=total, max_skipped=config.data.max_skipped)
     clips = {"train": train, "test": test}
     with open_run(config.run, config=config, free=FREE, clips=clips) as run:
-        yield run, skipped
+        yield Training(config=config, run=run, clips=train, skipped=skipped)
         if run.first:
             print(skipped.summary())
             if command := following if run.finished else resume_command():
