@@ -1,6 +1,6 @@
 """Batches of clips, as they leave the workers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, SupportsIndex
 
@@ -42,6 +42,9 @@ class AVBatch:
         mask: Class numbers of the pictures' pixels, 0 for background, if the clips have masks.
         boxes: Of each picture the boxes of what sounds, see ``AVClip``; on the host, in shares of
             the whole picture, whatever is cropped out of it.
+        features: What a frozen encoder made of the clips, by name, in place of image and audio,
+            which are empty then; `avblocks.tasks.encode_once` makes such batches.
+        group: Clips that belong together and stand in a row, such as those of a mixture or pair.
     """
 
     image: UInt8[Tensor, "b 3 height width"]
@@ -56,6 +59,8 @@ class AVBatch:
     size: int = 0
     mask: UInt8[Tensor, "b height width"] | None = None
     boxes: tuple[Float[Tensor, "_ 4"] | None, ...] = ()
+    features: Mapping[str, Tensor] | None = None
+    group: int = 1
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -65,6 +70,8 @@ class AVBatch:
 
     def __getitem__(self, rows: SupportsIndex | slice | Sequence[int] | Tensor) -> "AVBatch":
         """Return a batch of selected clips: ``batch[:6]``, ``batch[0::2]``, ``batch[[2, 0]]``.
+
+        The clips stay in groups if whole groups are selected.
 
         ``rows``: a slice, an index (for a batch of one clip), a list of indices or a boolean mask.
 
@@ -84,6 +91,7 @@ class AVBatch:
             seeds=tuple(self.seeds[i] for i in indices),
             paths=tuple(self.paths[i] for i in indices),
             boxes=tuple(self.boxes[i] for i in indices) if self.boxes else (),
+            group=self.group if _in_groups(indices, self.group) else 1,
         )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "AVBatch":
@@ -97,7 +105,10 @@ class AVBatch:
     def map(self, function: Callable[[Tensor], Tensor]) -> "AVBatch":
         """Apply a function to each tensor, such as one that takes some rows of it."""
         tensors = {name: x for name in _TENSORS if (x := getattr(self, name)) is not None}
-        return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
+        changed: dict[str, Any] = {name: function(tensor) for name, tensor in tensors.items()}
+        if self.features is not None:
+            changed["features"] = {name: function(x) for name, x in self.features.items()}
+        return replace(self, **changed)
 
 
 def collate(batches: Sequence[AVBatch]) -> AVBatch:
@@ -106,6 +117,7 @@ def collate(batches: Sequence[AVBatch]) -> AVBatch:
     sides = [max(lengths) for lengths in zip(*sizes, strict=True)]
     crops = [batch.crop for batch in batches if batch.crop is not None]
     masks = [_filled(batch.mask, *sides) for batch in batches if batch.mask is not None]
+    features = [batch.features for batch in batches if batch.features is not None]
     return AVBatch(
         image=torch.cat([_filled(batch.image, *sides) for batch in batches]),
         audio=torch.cat([batch.audio for batch in batches]),
@@ -119,11 +131,21 @@ def collate(batches: Sequence[AVBatch]) -> AVBatch:
         size=batches[0].size,
         mask=torch.cat(masks) if masks else None,
         boxes=sum((batch.boxes for batch in batches), ()),
+        features={name: torch.cat([one[name] for one in features]) for name in features[0]}
+        if features
+        else None,
+        group=batches[0].group,
     )
 
 
 # So that a plain `DataLoader` joins samples.
 default_collate_fn_map[AVBatch] = lambda batches, **_: collate(batches)
+
+
+def _in_groups(indices: Sequence[int], size: int) -> bool:
+    """Return whether the clips of an index are whole groups, each in a row."""
+    groups = (indices[start : start + size] for start in range(0, len(indices), size))
+    return all(g[0] % size == 0 and g == list(range(g[0], g[0] + size)) for g in groups)
 
 
 def _filled(

@@ -60,6 +60,16 @@ class ClipFormat:
         """Mel bins and frames of a spectrogram."""
         return self.mels, self.samples // self.hop
 
+    @property
+    def mel_settings(self) -> dict[str, int]:
+        """Arguments of `LogMel` and `MelMasking` for the format, with windows of 50 ms."""
+        return {
+            "rate": self.rate,
+            "n_fft": max(self.rate // 20, 1),
+            "hop": self.hop,
+            "n_mels": self.mels,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers by name, for JSON."""
         return asdict(self)

@@ -15,10 +15,14 @@ class FrontEnd(nn.Module):
     """Crop, flip and normalize the images, apply the gains, take the log-mel spectrograms.
 
     It computes in float32 whatever the precision around it: half a precision is too little for
-    the power of a quiet sound. Windows of the spectrogram are 50 ms long.
+    the power of quiet audio.
 
     Args:
         format: Rate, mel bins and hop of the clips; the paper's if not given.
+        log_mel: From waveforms (b, s) to spectrograms (b, 1, m, t) with the format's mel bins;
+            `avblocks.audio.LogMel` with windows of 50 ms if not given.
+        normalize: From images with values from 0 to 255 to what the encoder reads; it may have a
+            method `undo`, which figures need. `Normalize` with ImageNet's statistics if not given.
 
     Example:
         >>> from avblocks.data.batch import AVBatch
@@ -32,31 +36,65 @@ class FrontEnd(nn.Module):
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 1, 128, 192]))
     """
 
-    def __init__(self, format: ClipFormat | None = None) -> None:
+    def __init__(
+        self,
+        format: ClipFormat | None = None,
+        *,
+        log_mel: nn.Module | None = None,
+        normalize: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.format = format or ClipFormat()
-        self.normalize = Normalize()
-        self.log_mel = LogMel(
-            rate=self.format.rate,
-            n_fft=self.format.rate // 20,
-            hop=self.format.hop,
-            n_mels=self.format.mels,
-        )
+        self.normalize = Normalize() if normalize is None else normalize
+        self.log_mel = LogMel(**self.format.mel_settings) if log_mel is None else log_mel
 
     def forward(
         self, batch: AVBatch
     ) -> tuple[Float[Tensor, "b 3 height width"], Float[Tensor, "b 1 m t"]]:
-        """Pictures and spectrograms of a batch."""
+        """Images and spectrograms of a batch.
+
+        Raises:
+            ValueError: if a part given returns other shapes than those.
+        """
         with torch.autocast(batch.image.device.type, enabled=False):
             image = batch.image
             if batch.crop is not None:
                 image = crop_images(image, batch.crop, size=batch.size)
             image = self.normalize(flip_images(image, batch.flip))
-            audio = self.log_mel(apply_gain(batch.audio, batch.gain))
+            audio = self.spectrogram(apply_gain(batch.audio, batch.gain))
+        b, channels = batch.image.shape[:2]
+        if image.shape[:2] != (b, channels) or image.ndim != batch.image.ndim:
+            got = tuple(image.shape)
+            raise ValueError(f"normalize returned {got} for images {tuple(batch.image.shape)}")
         return image, audio
 
+    def spectrogram(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
+        """Spectrograms of waveforms.
+
+        Raises:
+            ValueError: if `log_mel` returns another shape than (b, 1, m, t).
+        """
+        mel = self.log_mel(audio)
+        if mel.ndim != 4 or mel.shape[:3] != (len(audio), 1, self.format.mels):
+            raise ValueError(
+                f"log_mel returned {tuple(mel.shape)} for waveforms {tuple(audio.shape)}; it must "
+                f"return (b, 1, {self.format.mels}, t): set the mels of the ClipFormat to its bins"
+            )
+        return mel
+
+    def to_rgb(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b 3 height width"]:
+        """Undo the normalization: RGB values in [0, 1], for figures.
+
+        Raises:
+            ValueError: if the `normalize` given has no method `undo`.
+        """
+        undo = getattr(self.normalize, "undo", None)
+        if undo is None:
+            raise ValueError(f"figures need {type(self.normalize).__name__}.undo: give it one")
+        return undo(image)
+
     def masks(self, batch: AVBatch) -> UInt8[Tensor, "b height width"]:
-        """Masks of a batch, cropped and flipped as its pictures are.
+        """Masks of a batch, cropped and flipped as its images are.
 
         Raises:
             ValueError: if the clips have no masks.

@@ -1,6 +1,6 @@
 """Mixtures: several clips sound at once, and each clip's picture asks for its own sound."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index as as_index
 from typing import SupportsIndex
 
@@ -45,7 +45,7 @@ class MixtureDataset(Dataset[AVBatch]):
         index %= len(self)
         places = self.groups(epoch, index)
         batch = collate([self.clips[epoch, place] for place in places])
-        return batch if len(batch) == len(places) else batch[:0]
+        return replace(batch if len(batch) == len(places) else batch[:0], group=len(places))
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> 
     Their titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
     """
     matched = with_audio(batch, "matched")
-    image = task.front_end.normalize.undo(task.front_end(matched)[0])
+    image = task.front_end.to_rgb(task.front_end(matched)[0])
     image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
     edge = consensus_maps(matched.boxes, size=SIDE, rule=rule) > 0
     columns = {"image": outline(image, edge)}

@@ -84,7 +84,7 @@ def reconstruction_examples(task: Pretraining, batch: AVBatch) -> dict[str, Tens
         )
         views = {"": x, ", masked": parts.masked, ", reconstructed": parts.reconstructed}
         columns |= {
-            name + title: view if name == "audio" else task.front_end.normalize.undo(view)
+            name + title: view if name == "audio" else task.front_end.to_rgb(view)
             for title, view in views.items()
         }
     return columns

@@ -124,7 +124,7 @@ def segmentation_examples(task: Segmentation, batch: AVBatch) -> dict[str, Tenso
     Their titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
     """
     matched = with_audio(batch, "matched")
-    image = task.front_end.normalize.undo(task.front_end(matched)[0])
+    image = task.front_end.to_rgb(task.front_end(matched)[0])
     truth = task.truth(matched)
     columns = {"image": image.cpu(), "truth": outline(mask_overlay(image, truth), truth > 0)}
     for audio in AUDIO:

@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
-from avblocks.audio import MelMasking
+from avblocks.audio import LogMel, MelMasking
 from avblocks.data import AVBatch, FrontEnd, mix, swap, write_wave
 from avblocks.distributed import gather_lists
 from avblocks.encoder import AVEncoder
@@ -33,6 +33,11 @@ class Separation(HeadTask):
         front_end: From batches to images and spectrograms.
         masks: Target of each bin: the share of the image's audio, or whether it is the louder one.
         sources: Clips in a mixture.
+        masking: From a waveform and a mask over the bins of its spectrogram to what the mask lets
+            through; `MelMasking` of the format if not given.
+
+    Raises:
+        ValueError: If the front end has a `log_mel` of one's own and no `masking` is given.
     """
 
     def __init__(
@@ -43,16 +48,16 @@ class Separation(HeadTask):
         front_end: FrontEnd,
         masks: Masks = "ratio",
         sources: int = 2,
+        masking: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
         self.front_end = front_end
-        self.masking = MelMasking(
-            rate=front_end.format.rate,
-            n_fft=front_end.format.rate // 20,
-            hop=front_end.format.hop,
-            n_mels=front_end.format.mels,
-        )
+        if masking is None:
+            matched = isinstance(front_end.log_mel, LogMel)
+            require(matched, "masking", masking, "given, as the front end has its own log_mel")
+            masking = MelMasking(**front_end.format.mel_settings)
+        self.masking = masking
         require(masks in get_args(Masks), "masks", masks, f"one of {get_args(Masks)}")
         self.masks: Masks = masks
         self.sources = sources
@@ -64,7 +69,7 @@ class Separation(HeadTask):
     def logits(self, batch: AVBatch) -> Tensor:
         """Logits of the mask over the mel bins of ``batch.audio``, which is the mixture."""
         image, _ = self.front_end(batch)
-        audio = self.front_end.log_mel(batch.audio)
+        audio = self.front_end.spectrogram(batch.audio)
         layers = self.encoder.intermediates(image=image, audio=audio)
         return self.head(layers, grid=self.encoder.audio.grid(audio)).float()
 
@@ -78,7 +83,7 @@ class Separation(HeadTask):
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Mix a batch and return its loss."""
         mixed = mix(batch, size=self.sources)
-        mixture, source = (self.front_end.log_mel(x) for x in (mixed.audio, mixed.sources))
+        mixture, source = (self.front_end.spectrogram(x) for x in (mixed.audio, mixed.sources))
         target = ratio_mask if self.masks == "ratio" else binary_mask
         logits = self.logits(replace(batch, audio=mixed.audio))
         return {"loss": separation_loss(logits, target(mixture, source), mixture=mixture)}
@@ -167,10 +172,10 @@ def separation_examples(task: Separation, batch: AVBatch) -> SeparationExamples:
     mixed = mix(batch, size=task.sources)
     audio = {"mixture": mixed.audio, "truth": mixed.sources}
     audio |= {image: task.guided(batch, image) for image in IMAGES}
-    image = task.front_end.normalize.undo(task.front_end(batch)[0])
+    image = task.front_end.to_rgb(task.front_end(batch)[0])
     return SeparationExamples(
         image=image.cpu(),
         audio={name: samples.cpu() for name, samples in audio.items()},
-        spectrograms={name: task.front_end.log_mel(x).cpu() for name, x in audio.items()},
+        spectrograms={name: task.front_end.spectrogram(x).cpu() for name, x in audio.items()},
         rate=task.front_end.format.rate,
     )

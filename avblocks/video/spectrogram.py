@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.audio import pad_repeat
-from avblocks.data import ClipFormat, FrontEnd
+from avblocks.audio import LogMel, pad_repeat
+from avblocks.data import ClipFormat
 from avblocks.shapes import require
 
 _COLUMNS = 1000  # of a spectrogram, at most
@@ -27,7 +27,7 @@ class SpectrogramStrip:
     """
 
     def __init__(self, format: ClipFormat, *, num_samples: int) -> None:
-        self.log_mel = FrontEnd(format).log_mel
+        self.log_mel = LogMel(**format.mel_settings)
         self.pool = max(ceil(num_samples / self.log_mel.hop / _COLUMNS), 1)
         self.block = max(_BLOCK // self.pool, 1) * self.pool * self.log_mel.hop
         self.buffer: Float[Tensor, "c s"] | None = None

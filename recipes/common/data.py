@@ -39,13 +39,16 @@ class Data:
     """Length of the audio window."""
 
     rate: int = 16000
-    """Samples a second that sounds are resampled to."""
+    """Sampling rate, in Hz, that audio is resampled to."""
+
+    hop: int | None = None
+    """Samples from one frame of the spectrogram to the next; 64 frames a second if not given."""
 
     size: int = 224
     """Side of the square picture, pixels."""
 
     mels: int = 128
-    """Mel bins of the spectrogram, 64 frames a second."""
+    """Mel bins of the spectrogram."""
 
     workers: int = 8
     """Processes that read clips, for each process that trains."""
@@ -65,8 +68,11 @@ class Data:
             raise ValueError(f"--data.seconds must be above 0 and below 3600, got {self.seconds}")
         if not 0 <= self.max_skipped <= 1:
             raise ValueError(f"--data.max-skipped is a share in [0, 1], got {self.max_skipped}")
-        if self.rate < 64 or self.rate % 64:
-            raise ValueError(f"--data.rate must be a multiple of 64, got {self.rate}")
+        if self.rate < 64:
+            raise ValueError(f"--data.rate must be at least 64, got {self.rate}")
+        samples = round(self.seconds * self.rate)
+        if self.hop is not None and not 1 <= self.hop <= samples:
+            raise ValueError(f"--data.hop must be from 1 to {samples}, got {self.hop}")
         if self.workers < 0:
             raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
         if not self.timeout > 0:
@@ -85,7 +91,7 @@ class Data:
             rate=self.rate,
             size=self.size,
             mels=self.mels,
-            hop=self.rate // 64,
+            hop=self.rate // 64 if self.hop is None else self.hop,
         )
 
     @property

@@ -82,7 +82,7 @@ def check_sizes(model: Model, data: Data) -> None:
         if length < 1 or model.patch < 2 or length % model.patch:
             raise ValueError(
                 f"{option} {value} makes a side of {length}, not a multiple of --model.patch "
-                f"{model.patch} (which is at least 2; there are 64 frames a second)"
+                f"{model.patch}, which is at least 2"
             )
 
 

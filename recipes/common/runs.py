@@ -51,7 +51,7 @@ def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:
     """Build a configuration, a dataclass, from what JSON returns of it.
 
     Fields that a resumed run may change may be missing: they do not change the model, and the
-    recipe may have got them since.
+    recipe may have got them since; so may those that are None, which means as before.
 
     Raises:
         ValueError: If a name is unknown or missing, or a value has another type.
@@ -62,7 +62,8 @@ def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:
         raise ValueError(
             f"config.json does not fit this version's {kind.__module__}: {error}"
         ) from error
-    names = flat(plain(config)).keys() - flat(values).keys() - set(FREE)
+    given = {name for name, value in flat(plain(config)).items() if value is not None}
+    names = given - flat(values).keys() - set(FREE)
     missing = sorted(name for name in names if not name.startswith("run."))
     if missing:
         raise ValueError(f"config.json lacks {', '.join(missing)}")

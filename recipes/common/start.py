@@ -1,7 +1,7 @@
 """Where a recipe's encoder starts: a run, an exported encoder, or a published file."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.pretrained import build_on_meta
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
+from recipes.common.data import Data
 from recipes.common.model import Model, build_encoder
 from recipes.common.settings import TrainConfig
 from recipes.engine.folder import checkpoints
@@ -121,8 +122,9 @@ def _origin(path: Path) -> _Origin | None:
     """Read what the run or the export says that a checkpoint lies in, if it lies in one."""
     if config := run_config(path):
         data = config["data"]
-        audio = data["mels"], round(data["seconds"] * 64)
-        return _Origin(config["model"], _clip_sizes((data["size"],) * 2, audio))
+        names = ("seconds", "rate", "hop", "size", "mels")
+        clips = Data(name="folder", **{name: data.get(name) for name in names}).format
+        return _Origin(config["model"], str(clips))
     folder = path.parent if path.name == WEIGHTS else path
     if not folder.is_dir() or not is_ours(folder):
         return None
@@ -136,10 +138,6 @@ def _sizes(encoder: AVEncoder) -> str:
     """The clips that an encoder was built for."""
     grids = ((vit.pos_embed.grid, vit.patch) for vit in (encoder.image, encoder.audio))
     image, audio = (tuple(n * p for n, p in zip(*pair, strict=True)) for pair in grids)
-    return _clip_sizes(image, audio)
-
-
-def _clip_sizes(image: Sequence[int], audio: Sequence[int]) -> str:
     pixels, bins = (" x ".join(map(str, lengths)) for lengths in (image, audio))
     return f"{pixels} pixels and {bins} mel bins and frames"
 

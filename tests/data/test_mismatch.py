@@ -1,5 +1,7 @@
 """Mismatched pairs, and the audio that is played to an image."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -53,6 +55,7 @@ def batch() -> AVBatch:
         seeds=(0, 1, 2, 3),
         paths=tuple("abcd"),
         boxes=tuple(torch.full((1, 4), float(row)) for row in range(4)),
+        group=2,
     )
 
 
@@ -72,3 +75,16 @@ def test_images_are_those_of_the_first_clips(batch: AVBatch, audio: str, played:
 def test_another_audio_is_refused(batch: AVBatch) -> None:
     with pytest.raises(ValueError, match=r"audio must be one of .*'silenced'.*, got 'own'"):
         with_audio(batch, "own")
+
+
+def test_clips_without_partners_have_their_audio_and_silence(batch: AVBatch) -> None:
+    single = replace(batch, group=1)
+    assert with_audio(single, "matched").audio[:, 0].tolist() == [1, 2, 3, 4]
+    assert not with_audio(single, "silenced").audio.any()
+    with pytest.raises(ValueError, match="got 4 clips in groups of 1: read mismatched_pairs"):
+        with_audio(single, "mismatched")
+
+
+def test_selected_groups_stay_groups(batch: AVBatch) -> None:
+    assert batch[:2].group == batch[2:].group == batch[[2, 3, 0, 1]].group == batch[:0].group == 2
+    assert batch[1:].group == batch[[1, 0]].group == batch[0::2].group == 1

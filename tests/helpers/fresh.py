@@ -77,5 +77,6 @@ class Fresh:
         """End the process."""
         assert self._server.stdin is not None and self._server.stdout is not None
         self._server.stdin.close()
+        self._server.terminate()  # a process forked since may hold the other end of its input
         self._server.wait()
         self._server.stdout.close()

@@ -87,5 +87,5 @@ def test_misfits_are_named() -> None:
     localizer = Localization(encoder(), Localizer(16), front_end=FrontEnd(FORMAT))
     with pytest.raises(ValueError, match="rule must be one of"):
         LocalizationScorer(localizer, rule="mine")
-    with pytest.raises(ValueError, match="batch must be of pairs of clips, got 3"):
+    with pytest.raises(ValueError, match=r"mismatched audio needs .* got 3 clips in groups of 1"):
         with_audio(BATCHES[0], "mismatched")
