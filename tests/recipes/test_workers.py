@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -63,9 +62,6 @@ def test_the_run_ends_soon_and_says_why(
             doc="",
             args=[str(word) for name, value in words.items() for word in (f"--{name}", value)],
         )
-    seconds = time.monotonic() - start
-    for process in active_children():  # the program would end here, and end them
-        process.kill()
-    assert seconds < 40
+    assert time.monotonic() - start < 40
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert left.value.code == 2 and message in line
