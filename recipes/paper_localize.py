@@ -26,7 +26,7 @@ from avblocks.tasks import Localization, LocalizationScorer, localization_exampl
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import mismatched_loader
+from recipes.common.loaders import mismatched_loader, test_loader
 from recipes.common.model import SMALL
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
@@ -115,7 +115,7 @@ def main(config: Config) -> None:
             optimizer=optimizer,
             schedule=schedule,
             scorer=LocalizationScorer(model, rule=rule, brief=True),
-            loader=loader,
+            loader=partial(test_loader, test, data, batch=config.batch, whole=True),
             compiled=model.encoder,
             unused=True,
         )

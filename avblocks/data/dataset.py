@@ -59,6 +59,8 @@ class ClipDataset(Dataset[AVBatch]):
             the last, each with its middle frame (paper: 10 over the 10 s of a clip).
         whole: Whether evaluation looks at whole pictures, squeezed into the square, and not at
             their middle; as the field does where masks and boxes are scored.
+        augment: Whether training draws anything; without, it takes the middle of everything, the
+            same in every epoch.
 
     Raises:
         ValueError: If there is no clip or a number is out of range.
@@ -76,6 +78,7 @@ class ClipDataset(Dataset[AVBatch]):
         read: ReadClip = read_clip,
         windows: int = 1,
         whole: bool = False,
+        augment: bool = True,
     ) -> None:
         if not len(clips) or not 0 <= max_skipped <= 1:
             given = f"{len(clips)} clips of {clips.name} and {max_skipped}"
@@ -90,6 +93,7 @@ class ClipDataset(Dataset[AVBatch]):
         self.max_skipped = max_skipped
         self.read = read
         self.windows = windows
+        self.augments = train and augment
         self.whole = whole and not train
         self._bad: dict[int, Skipped] = {}
         # Shared, so that workers that persist hear of the next epoch too.
@@ -155,13 +159,13 @@ class ClipDataset(Dataset[AVBatch]):
         generator = sample_generator(self.seed, epoch, index)
         middle = index % self.windows / (self.windows - 1) if self.windows > 1 else 0.5
         window, frame, flip, gain = middle, 0.5, 0.0, 0.5
-        if self.train:
+        if self.augments:
             window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
         item, size = self.clips.items[place], self.format.size
         clip = self.read(
             item, seconds=self.format.seconds, rate=self.format.rate, place=window, frame=frame
         )
-        if self.train:
+        if self.augments:
             image, crop = random_part(clip.image, size=size, generator=generator)
         else:
             image, crop = (whole_picture if self.whole else middle_part)(clip.image, size=size)

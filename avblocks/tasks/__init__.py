@@ -4,6 +4,8 @@ Each task has a module (`Pretraining`, `Classification`, `Localization`, `Separa
 `Segmentation`) that returns a batch's losses, and a scorer that `evaluate` feeds with test batches.
 """
 
+from avblocks.tasks.cache import FeatureDataset as FeatureDataset
+from avblocks.tasks.cache import encode_once as encode_once
 from avblocks.tasks.classify import Classification as Classification
 from avblocks.tasks.classify import ClassificationScorer as ClassificationScorer
 from avblocks.tasks.classify import clip_frequency as clip_frequency

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avblocks.data import AVBatch, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
-from avblocks.encoder import AVEncoder
+from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.heads import Classifier, Logits, balanced_loss
 from avblocks.metrics import classification_scores
 from avblocks.seed import key
@@ -82,35 +82,57 @@ class Classification(HeadTask):
         }
 
     def logits(self, batch: AVBatch, *, given: Given | None = None) -> Logits:
-        """Classify clips, from one modality alone if that is given."""
+        """Classify clips, from one modality alone if that is given.
+
+        Raises:
+            ValueError: If the batch holds features of other modalities.
+        """
+        given = given or self.given
+        if batch.features is not None:
+            require(given == self.given, "given", given, f"{self.given}, as the features were")
+            image, audio = batch.features.get("image"), batch.features.get("audio")
+            return self.head(AVTokens(image=image, audio=audio, fusion=batch.features["fusion"]))
         image, audio = self.front_end(batch)
-        return self._logits(image, audio, given or self.given)
+        return self._logits(image, audio, given)
+
+    def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
+        """Return the tokens that the head reads."""
+        if batch.features is not None:
+            return batch.features
+        require(self.mixup is None, "mixup", self.mixup, "0: features of clips cannot be mixed")
+        image, audio = self.front_end(batch)
+        streams = vars(self._tokens(image, audio, self.given))
+        return {name: value for name, value in streams.items() if value is not None}
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
-        image, audio = self.front_end(batch)
         target = (
             batch.target
             if self.multilabel
             else batch.target / batch.target.sum(1, True).clamp(min=1)
         )
-        if self.mixup is not None:
+        if self.mixup is None:
+            logits = self.logits(batch)
+        else:
+            image, audio = self.front_end(batch)
             seeds = [torch.Generator().manual_seed(key(seed, "mixup")) for seed in batch.seeds]
             image, audio, target = self.mixup(target, image=image, audio=audio, generators=seeds)
+            logits = self._logits(image, audio, self.given)
         target = smooth(target, smoothing=self.smoothing)
-        logits = self._logits(image, audio, self.given)
         streams = [logits.image, logits.audio, logits.fusion]
         scored = [logits.mean] if self.joint else [x for x in streams if x is not None]
         losses = [self._loss(scores, target) for scores in scored]
         return {"loss": torch.stack(losses).mean()}
 
     def _logits(self, image: Tensor | None, audio: Tensor | None, given: Given) -> Logits:
+        return self.head(self._tokens(image, audio, given))
+
+    def _tokens(self, image: Tensor | None, audio: Tensor | None, given: Given) -> AVTokens:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            tokens = self.encoder(
+            return self.encoder(
                 image=None if given == "audio" else image,
                 audio=None if given == "image" else audio,
             )
-        return self.head(tokens)
 
     def _loss(self, scores: Tensor, target: Tensor) -> Tensor:
         return balanced_loss(

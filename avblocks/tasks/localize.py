@@ -1,5 +1,6 @@
 """Sound localization: an encoder and a localizer, from a batch to its loss, maps and scores."""
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import torch
@@ -63,22 +64,30 @@ class Localization(HeadTask):
         """Return the arguments of the constructor that are plain values."""
         return {"frozen": self.frozen, "joint": self.joint, "temperature": self.temperature}
 
-    def tokens(self, batch: AVBatch) -> dict[str, Any]:
+    def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
         """Image and audio tokens, encoded together or each alone."""
+        if batch.features is not None:
+            return batch.features
         if self.joint:
             both = self.encode(batch)
-            return {"image": both.image, "audio": both.audio}
-        image, audio = self.front_end(batch)
-        return {
-            "image": self.encoder(image=image, audio=None).image,
-            "audio": self.encoder(image=None, audio=audio).audio,
-        }
+            tokens = {"image": both.image, "audio": both.audio}
+        else:
+            image, audio = self.front_end(batch)
+            tokens = {
+                "image": self.encoder(image=image, audio=None).image,
+                "audio": self.encoder(image=None, audio=audio).audio,
+            }
+        return {name: value for name, value in tokens.items() if value is not None}
 
     def maps(self, batch: AVBatch) -> Tensor:
         """Similarity of each pixel to the audio that is given with the image."""
-        image, _ = self.front_end(batch)
-        grid = self.encoder.image.grid(image)
-        return to_frame(self.head(**self.tokens(batch)).float(), grid=grid, size=SIDE)
+        similarity = self.head(**self.features(batch)).float()
+        return to_frame(similarity, grid=self._grid(batch), size=SIDE)
+
+    def _grid(self, batch: AVBatch) -> tuple[int, ...]:
+        """Patches down and across of the images that the encoder reads, or has read."""
+        sides = (batch.size, batch.size) if batch.size else batch.image.shape[2:]
+        return self.encoder.image.grid(torch.empty(1, 3, *sides, device="meta"))
 
     def attention(self, batch: AVBatch) -> Tensor:
         """Attention of the last fusion to each pixel: a map that needs no training."""
@@ -89,7 +98,7 @@ class Localization(HeadTask):
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
-        similarity = self.head.pairs(**self.tokens(batch))
+        similarity = self.head.pairs(**self.features(batch))
         return {"loss": localization_loss(similarity, temperature=self.temperature)}
 
 
@@ -100,7 +109,8 @@ class LocalizationScorer:
     nothing sounds, are the negatives.
 
     Args:
-        task: Localizer; its batches are pairs of clips, the second lending its audio.
+        task: Localizer; its batches are pairs of clips, the second lending its audio, or with
+            `brief` clips without partners.
         rule: How the boxes of several annotators are joined.
         brief: Whether to score matched audio alone.
     """

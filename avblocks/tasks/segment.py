@@ -86,7 +86,8 @@ class SegmentationScorer:
     """mIoU and F under the metrics' own names, by the audio given; F with binary masks only.
 
     Args:
-        task: Segmenter; its batches are pairs of clips, the second lending its audio.
+        task: Segmenter; its batches are pairs of clips, the second lending its audio, or with
+            `brief` clips without partners.
         brief: Whether to score matched audio alone.
     """
 

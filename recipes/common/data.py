@@ -50,6 +50,10 @@ class Data:
     mels: int = 128
     """Mel bins of the spectrogram."""
 
+    augment: bool = True
+    """Draw window, frame, crop, flip and gain of training clips; without, each clip is the same in
+    every epoch, and a frozen encoder encodes it once."""
+
     workers: int = 8
     """Processes that read clips, for each process that trains."""
 

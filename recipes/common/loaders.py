@@ -33,14 +33,17 @@ def train_loader(
 
     With `groups`, `batch` counts these; the clips of one stand in a row.
     """
+    samples = _grouped(dataset(clips, data, train=True, seed=seed), groups)
+    return partial(keyed_loader, samples, data, batch, seed)
 
-    def loader(rank: int, world_size: int) -> DataLoader[AVBatch]:
-        samples = _grouped(dataset(clips, data, train=True, seed=seed), groups)
-        count, place = len(samples), {"rank": rank, "world_size": world_size}
-        batches = KeyedBatches(count, batch_size=batch, seed=seed, **place)
-        return _loader(samples, batches, data, persistent=data.workers > 0)
 
-    return loader
+def keyed_loader(
+    samples: Any, data: Data, batch: int, seed: int, rank: int, world_size: int
+) -> DataLoader[AVBatch]:
+    """Make the loader of samples in an order that follows from the seed, for one process."""
+    place = {"rank": rank, "world_size": world_size}
+    batches = KeyedBatches(len(samples), batch_size=batch, seed=seed, **place)
+    return _loader(samples, batches, data, persistent=data.workers > 0)
 
 
 def test_loader(
@@ -57,7 +60,12 @@ def test_loader(
     With `groups`, it is each of these once, and `batch` counts them.
     """
     clipwise = dataset(clips, data, train=False, seed=0, windows=windows, whole=whole)
-    samples, (rank, world) = _grouped(clipwise, groups), rank_and_world()
+    return sharing_loader(_grouped(clipwise, groups), data, batch=batch)
+
+
+def sharing_loader(samples: Any, data: Data, *, batch: int) -> DataLoader[AVBatch]:
+    """Make the loader of each sample once, in order, shared out among the processes."""
+    rank, world = rank_and_world()
     keys = [(0, index) for index in range(rank, len(samples), world)]
     return _loader(samples, [keys[i : i + batch] for i in range(0, len(keys), batch)], data)
 
@@ -86,6 +94,7 @@ def dataset(
         read=_reader(data),
         windows=windows,
         whole=whole,
+        augment=data.augment,
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from avblocks.checkpoint import from_run, load_weights
 from avblocks.tasks import HeadTask
 from recipes.common.data import FREE
-from recipes.engine.folder import flat, plain
+from recipes.engine.folder import ADDED, flat, plain
 
 HEADS = ("finetune", "linear_probe", "localize", "separate", "segment")
 RECIPES = tuple(f"paper_{name}" for name in HEADS)
@@ -51,7 +51,7 @@ def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:
     """Build a configuration, a dataclass, from what JSON returns of it.
 
     Fields that a resumed run may change may be missing: they do not change the model, and the
-    recipe may have got them since; so may those that are None, which means as before.
+    recipe may have got them since; so may those of `ADDED`.
 
     Raises:
         ValueError: If a name is unknown or missing, or a value has another type.
@@ -62,8 +62,7 @@ def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:
         raise ValueError(
             f"config.json does not fit this version's {kind.__module__}: {error}"
         ) from error
-    given = {name for name, value in flat(plain(config)).items() if value is not None}
-    names = given - flat(values).keys() - set(FREE)
+    names = flat(plain(config)).keys() - flat(values).keys() - {*FREE, *ADDED}
     missing = sorted(name for name in names if not name.startswith("run."))
     if missing:
         raise ValueError(f"config.json lacks {', '.join(missing)}")

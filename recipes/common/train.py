@@ -12,7 +12,8 @@ from avblocks.data import AVBatch, Groups, SkippedFiles
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Scorer, Scores, Task, evaluate, first_batch, first_row
 from recipes.common.cli import resume_command
-from recipes.common.data import FREE
+from recipes.common.data import FREE, Data
+from recipes.common.features import Features
 from recipes.common.loaders import train_loader
 from recipes.common.optimizer import Schedule
 from recipes.common.settings import TrainConfig
@@ -54,23 +55,28 @@ class Training:
             compiled: The part of the model that `--run.compile` compiles.
             unused: Whether some parameters have no part in the loss.
         """
-        config = self.config
-        self.run.fit(
-            model,
-            train=train_loader(
-                self.clips, config.data, batch=config.batch, seed=config.run.seed, groups=groups
-            ),
-            optimizer=optimizer,
-            schedule=schedule,
-            epochs=config.epochs,
-            evaluate=(lambda: summary(self.evaluate(scorer, loader(), about="evaluation")))
-            if scorer
-            else None,
-            evaluate_every=config.evaluate_every,
-            on_batch=self.skipped,
-            compiled=compiled,
-            unused=unused,
-        )
+        config, data = self.config, self.config.data
+        order = {"batch": config.batch, "seed": config.run.seed}
+        with Features(self.run, model, data, on_batch=self.skipped) as features:
+            if encodes_once(model, data):
+                train = features.train_loader(self.clips, **order)
+                loader = features.test_loader(loader(), batch=config.batch)
+            else:
+                train = train_loader(self.clips, data, groups=groups, **order)
+            self.run.fit(
+                model,
+                train=train,
+                optimizer=optimizer,
+                schedule=schedule,
+                epochs=config.epochs,
+                evaluate=(lambda: summary(self.evaluate(scorer, loader(), about="evaluation")))
+                if scorer
+                else None,
+                evaluate_every=config.evaluate_every,
+                on_batch=self.skipped,
+                compiled=compiled,
+                unused=unused,
+            )
 
     def evaluate(
         self, scorer: Scorer, loader: DataLoader[AVBatch], *, about: str = "test"
@@ -81,6 +87,11 @@ class Training:
     def examples(self, model: Task, loader: DataLoader[AVBatch]) -> AVBatch | None:
         """Return the first batch to make figures of, in process 0; `None` elsewhere."""
         return first_batch(loader, model) if self.run.first else None
+
+
+def encodes_once(model: Task, data: Data) -> bool:
+    """Return whether what the head reads of a clip is the same in every epoch."""
+    return getattr(model, "frozen", False) and not data.augment
 
 
 @contextmanager

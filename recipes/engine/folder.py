@@ -20,6 +20,8 @@ from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
 RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the release before
+ADDED: dict[str, Any] = {"data.hop": None, "data.augment": True}
+"""Settings newer than some runs, and what held in these."""
 PREFIX = "model."  # before the names of the weights in a checkpoint
 
 
@@ -147,7 +149,7 @@ def _check_same(
     if not path.is_file():
         raise ValueError(f"{path} is missing, so the run cannot be resumed safely")
     old = json.loads(path.read_text(encoding="utf-8"))
-    before = {RENAMED.get(name, name): value for name, value in flat(old["config"]).items()}
+    before = ADDED | {RENAMED.get(n, n): value for n, value in flat(old["config"]).items()}
     now = flat(facts["config"])
     changed = [
         f"{name} was {before.get(name)!r}, now {now.get(name)!r}"

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -206,10 +206,13 @@ class OpenRun:
     @contextmanager
     def testing(self, model: nn.Module) -> Iterator[None]:
         """Test a model in the block: in evaluation mode, without gradients, in the precision."""
-        run, fabric = self.settings, self.fabric
-        seed_all(run.seed, "final", self.step, fabric.global_rank)
-        with evaluation_mode(model), torch.no_grad(), autocast(run, fabric.device):
+        seed_all(self.settings.seed, "final", self.step, self.fabric.global_rank)
+        with evaluation_mode(model), torch.no_grad(), self.precision():
             yield
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Return a context in which a model computes in the run's precision."""
+        return autocast(self.settings, self.fabric.device)
 
     def _load(self, model: nn.Module, loader: DataLoader[Any]) -> dict[str, Any]:
         """Load the weights and the position of the checkpoint, if any, and return all of it."""

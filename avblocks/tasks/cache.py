@@ -1,0 +1,137 @@
+"""`encode_once`: clips through a frozen encoder once, for all epochs of a head's training."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, Protocol, SupportsIndex, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from avblocks.data import AVBatch, ClipDataset, collate
+from avblocks.seed import sample_seed
+from avblocks.tasks.evaluate import Task, evaluation_mode
+
+
+@runtime_checkable
+class FeatureTask(Protocol):
+    """A `Task` whose head reads features of a frozen encoder, see `encode_once`."""
+
+    frozen: bool
+
+    def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
+        """Return what the head reads of each clip, by name; `batch.features` if it has them."""
+        ...
+
+
+class FeatureDataset(Dataset[AVBatch]):
+    """Clips as what a frozen encoder made of them: batches with `AVBatch.features` only.
+
+    Where a clip could not be used, the next usable one stands in, as in training on the files.
+
+    Args:
+        table: All usable clips in one batch.
+        rows: The row of each clip of the set in it.
+        seed: Of the run.
+    """
+
+    def __init__(self, table: AVBatch, rows: Sequence[int], *, seed: int) -> None:
+        self.table, self.rows, self.seed = table, rows, seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: SupportsIndex | tuple[int, int]) -> AVBatch:
+        """Return the clip of an index, or of an epoch and index, as a batch of one."""
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: Sequence[SupportsIndex | tuple[int, int]]) -> list[AVBatch]:
+        """Return several clips as one batch, which `DataLoader` then has to join with no other."""
+        pairs = [key if isinstance(key, tuple) else (0, int(key)) for key in keys]
+        part = self.table[[self.rows[index] for _, index in pairs]]
+        return [replace(part, seeds=tuple(sample_seed(self.seed, *pair) for pair in pairs))]
+
+
+@torch.no_grad()
+def encode_once(
+    task: Task,
+    loader: DataLoader[AVBatch],
+    *,
+    folder: Path,
+    on_batch: Callable[[AVBatch], object] | None = None,
+) -> FeatureDataset:
+    """Encode each clip of a loader once, in evaluation mode, and keep the features on disk.
+
+    Args:
+        task: A task with a frozen encoder.
+        loader: Each clip of a `ClipDataset` that does not augment, once.
+        folder: Gets a file for each feature, which must stay as long as the result is used. What
+            fits into memory is read from there.
+        on_batch: Called with each batch before it is encoded.
+
+    Raises:
+        ValueError: If the encoder trains, clips are drawn at random, or no clip can be used.
+        OSError: If the features cannot be written.
+    """
+    clips = loader.dataset
+    if not isinstance(task, FeatureTask) or not task.frozen:
+        raise ValueError(f"{type(task).__name__} trains its encoder: its features change")
+    if not isinstance(clips, ClipDataset) or clips.augments:
+        raise ValueError("the clips are drawn at random: give a ClipDataset with augment=False")
+    indices = {sample_seed(clips.seed, 0, index): index for index in range(len(clips))}
+    batches, found = [], []
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack, evaluation_mode(task):
+        writer = _Writer(folder, stack)
+        for batch in tqdm(loader, "encoding", unit="batch", leave=False, disable=None):
+            if on_batch is not None:
+                on_batch(batch)
+            if len(batch):
+                writer.add(task.features(batch.to(task.device)))
+                found += [indices[seed] for seed in batch.seeds]
+                batches.append(_emptied(batch))
+    if not batches:
+        raise ValueError("none of the clips can be used")
+    table = replace(collate(batches), features=writer.features(len(found)))
+    rows = {index: row for row, index in enumerate(found)}
+    count = len(clips)
+    order = [
+        next(i % count for i in range(n, n + count) if i % count in rows) for n in range(count)
+    ]
+    return FeatureDataset(table, [rows[index] for index in order], seed=clips.seed)
+
+
+class _Writer:
+    """Appends features to files, which a full disk ends in an error and not in a crash."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder, self.stack = folder, stack
+        self.files: dict[str, IO[bytes]] = {}
+        self.kinds: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {}
+
+    def add(self, features: Mapping[str, Tensor]) -> None:
+        """Append a batch."""
+        for name, value in features.items():
+            if name not in self.files:
+                self.files[name] = self.stack.enter_context((self.folder / name).open("wb"))
+                self.kinds[name] = value.dtype, tuple(value.shape[1:])
+            rows = value.cpu().contiguous().flatten().view(torch.uint8)
+            self.files[name].write(rows.numpy().data)
+
+    def features(self, count: int) -> dict[str, Tensor]:
+        """Map the files, which are closed now, into memory."""
+        mapped = {}
+        for name, (dtype, shape) in self.kinds.items():
+            size = count * torch.Size(shape).numel()
+            flat = torch.from_file(str(self.folder / name), shared=False, size=size, dtype=dtype)
+            mapped[name] = flat.view(count, *shape)
+        return mapped
+
+
+def _emptied(batch: AVBatch) -> AVBatch:
+    """The batch without images and waveforms."""
+    empty: dict[str, Any] = {"image": batch.image[..., :0, :0], "audio": batch.audio[:, :0]}
+    return replace(batch, **empty, crop=None, skipped=())
