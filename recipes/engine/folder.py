@@ -149,8 +149,9 @@ def _check_same(
     if not path.is_file():
         raise ValueError(f"{path} is missing, so the run cannot be resumed safely")
     old = json.loads(path.read_text(encoding="utf-8"))
-    before = ADDED | {RENAMED.get(n, n): value for n, value in flat(old["config"]).items()}
     now = flat(facts["config"])
+    before = {name: value for name, value in ADDED.items() if name in now}
+    before |= {RENAMED.get(name, name): value for name, value in flat(old["config"]).items()}
     changed = [
         f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
         for name in sorted(before.keys() | now.keys())

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import harmonic_mean  # of steps of one size: samples over seconds
 
 from tqdm import tqdm
 
@@ -42,6 +43,7 @@ class Report:
         done = plan.epochs_done(start)  # only the losses of the epoch so far count
         ours = [row for row in rows if plan.epochs_done(int(row["step"]) - 1) == done]
         self._losses = [row["loss"] for row in ours if "loss" in row]
+        self._rates = [row["samples_per_s"] for row in ours if "samples_per_s" in row]
         self._left_out = sum("nonfinite" in row for row in rows)
         self._since = time.monotonic()
         purge = start + 1 if start else 0
@@ -53,6 +55,7 @@ class Report:
         """Record a training step: its losses, lr, gradient norm and samples per second."""
         self._append(step, values)
         self._losses.append(values["loss"])
+        self._rates.append(values["samples_per_s"])
         self._bar.update()
         if step % self.every == 0 or step == self.plan.stop:
             shown = {name: f"{values[name]:.3g}" for name in ("loss", "lr", "samples_per_s")}
@@ -69,7 +72,7 @@ class Report:
         self._write_board(step, {"train/nonfinite": self._left_out})
         self.say(f"{fault}; step left out, {self._left_out} so far")
         if self.plan.ends_epoch(step):
-            self._losses = []
+            self._losses, self._rates = [], []
 
     def evaluation(self, step: int, scores: Mapping[str, float]) -> None:
         """Record and print the result of an evaluation."""
@@ -100,9 +103,9 @@ class Report:
         self.say(
             f"epoch {min(plan.epoch(step), plan.epochs):.4g}/{plan.epochs}  step {step}  "
             f"loss {sum(losses) / len(losses):.4g}  lr {values['lr']:.3g}  "
-            f"{values['samples_per_s']:.3g} samples/s  {time.monotonic() - self._since:.0f} s"
+            f"{harmonic_mean(self._rates):.3g} samples/s  {time.monotonic() - self._since:.0f} s"
         )
-        self._losses = []
+        self._losses, self._rates = [], []
         self._since = time.monotonic()
 
     def _write_board(self, step: int, values: Mapping[str, float]) -> None:
