@@ -4,7 +4,9 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, distributed
+from torch.autograd import Function
 
 T = TypeVar("T")
 
@@ -57,3 +59,30 @@ def gather_rows(rows: Tensor) -> Tensor:
     parts = gather(rows)
     places = [rank + len(parts) * torch.arange(len(part)) for rank, part in enumerate(parts)]
     return torch.cat(parts)[torch.cat(places).argsort()]
+
+
+def gather_with_grad(rows: Float[Tensor, "b ..."]) -> Float[Tensor, "all_b ..."]:
+    """Join the rows of all processes, as many in each; gradients flow back to each process's own.
+
+    A loss over the joined rows that DistributedDataParallel averages over the processes has the
+    gradient of the loss over the whole batch in one process.
+    """
+    _, world = rank_and_world()
+    return rows if world == 1 else _GatherWithGrad.apply(rows)
+
+
+class _GatherWithGrad(Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        rank, world = rank_and_world()
+        ctx.start, ctx.count = rank * len(rows), len(rows)
+        parts = [torch.empty_like(rows) for _ in range(world)]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (grad,) = grads
+        grad = grad.contiguous()
+        distributed.all_reduce(grad)
+        return grad[ctx.start : ctx.start + ctx.count]

@@ -7,6 +7,9 @@ from avblocks.heads.classify import Classifier as Classifier
 from avblocks.heads.classify import Logits as Logits
 from avblocks.heads.classify import StreamHead as StreamHead
 from avblocks.heads.classify import classifier as classifier
+from avblocks.heads.contrast import contrast_loss as contrast_loss
+from avblocks.heads.contrast import info_nce as info_nce
+from avblocks.heads.contrast import max_mean_similarity as max_mean_similarity
 from avblocks.heads.fusion_map import fusion_map as fusion_map
 from avblocks.heads.localize import Localizer as Localizer
 from avblocks.heads.localize import localization_loss as localization_loss

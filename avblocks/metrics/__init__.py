@@ -25,6 +25,8 @@ from avblocks.metrics.localize_negatives import DetectionCurve as DetectionCurve
 from avblocks.metrics.localize_negatives import detection_curve as detection_curve
 from avblocks.metrics.localize_negatives import map_confidence as map_confidence
 from avblocks.metrics.neighbor import leave_one_out as leave_one_out
+from avblocks.metrics.retrieval import match_ranks as match_ranks
+from avblocks.metrics.retrieval import retrieval_scores as retrieval_scores
 from avblocks.metrics.segment import ClassScores as ClassScores
 from avblocks.metrics.segment import class_scores as class_scores
 from avblocks.metrics.segment import fscore_avsbench as fscore_avsbench

@@ -1,0 +1,112 @@
+"""Contrastive losses between the image and the audio of each clip."""
+
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from avblocks.distributed import gather_with_grad, rank_and_world
+from avblocks.shapes import expect, require, require_above_zero
+
+Direction = Literal["both", "image_to_audio", "audio_to_image"]
+"""What is classified: the audio of an image, the image of an audio, or the mean of both losses."""
+
+
+def info_nce(
+    image: Float[Tensor, "b d"],
+    audio: Float[Tensor, "b d"],
+    *,
+    temperature: float = 0.05,
+    direction: Direction = "both",
+) -> Float[Tensor, ""]:
+    r"""InfoNCE over the clips of a batch, of all processes together.
+
+    With :math:`s_{ij}` the cosine similarity of image i and audio j over the temperature, image to
+    audio is the mean over i of
+
+    .. math:: -\log \frac{e^{s_{ii}}}{\sum_j e^{s_{ij}}}
+
+    and audio to image the same over the columns.
+
+    Args:
+        image: a feature for each image of this process, of any norm.
+        audio: those of the audio, in the same order; as many in every process.
+        temperature: divisor of the similarities.
+        direction: one direction, or the mean of both.
+
+    Returns:
+        The loss of this process's clips against those of all processes; the mean over the
+        processes is that of the whole batch.
+
+    Raises:
+        ValueError: if the shapes differ, the temperature is not above zero, or there is no such
+            direction.
+
+    Source: CAV-MAE (ICLR 2023) with ``direction="image_to_audio"`` and temperature 0.05.
+
+    Example:
+        >>> info_nce(torch.eye(2), torch.eye(2), temperature=1.0)
+        tensor(0.3133)
+    """
+    require_above_zero(temperature=temperature)
+    expect(image=(image, "b d"), audio=(audio, "b d"))
+    image, audio = (F.normalize(x.float(), dim=1) for x in (image, audio))
+    return contrast_loss(
+        image @ gather_with_grad(audio).T / temperature,
+        audio @ gather_with_grad(image).T / temperature,
+        direction=direction,
+    )
+
+
+def contrast_loss(
+    to_audio: Float[Tensor, "b all_b"],
+    to_image: Float[Tensor, "b all_b"],
+    *,
+    direction: Direction = "both",
+) -> Float[Tensor, ""]:
+    """Cross-entropy of each clip's match among the clips of all processes.
+
+    Args:
+        to_audio: logits of each image of this process against all audio.
+        to_image: logits of each audio of this process against all images.
+        direction: as in `info_nce`.
+
+    Raises:
+        ValueError: if there is no such direction.
+
+    Example:
+        >>> contrast_loss(torch.zeros(2, 2), torch.zeros(2, 2))
+        tensor(0.6931)
+    """
+    require(direction in get_args(Direction), "direction", direction, f"{get_args(Direction)}")
+    rank, _ = rank_and_world()
+    match_ = rank * len(to_audio) + torch.arange(len(to_audio), device=to_audio.device)
+    losses = {"image_to_audio": to_audio, "audio_to_image": to_image}
+    named = losses if direction == "both" else {direction: losses[direction]}
+    return torch.stack([F.cross_entropy(logits, match_) for logits in named.values()]).mean()
+
+
+def max_mean_similarity(
+    image: Float[Tensor, "i n_v d"], audio: Float[Tensor, "j n_a d"]
+) -> Float[Tensor, "i j"]:
+    """Local similarity: over the audio tokens, the mean of the best image patch's cosine.
+
+    Args:
+        image: patches of some images.
+        audio: tokens of some audio.
+
+    Returns:
+        The similarity, in [-1, 1], of each image and each audio. Memory grows with j n_v n_a.
+
+    Source: DenseAV's and CAV-MAE Sync's max-mean aggregation.
+
+    Example:
+        >>> max_mean_similarity(torch.eye(2)[None], torch.eye(2)[None, :1])
+        tensor([[1.]])
+    """
+    expect(image=(image, "i n_v d"), audio=(audio, "j n_a d"))
+    image, audio = (F.normalize(x.float(), dim=-1) for x in (image, audio))
+    rows = [torch.einsum("vd,jad->jav", one, audio).amax(dim=-1).mean(dim=-1) for one in image]
+    return torch.stack(rows)

@@ -1,0 +1,68 @@
+"""Retrieval between images and audio: recall at k and median rank, in both directions."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from avblocks.shapes import expect, require
+
+
+def match_ranks(similarity: Float[Tensor, "n n"]) -> Float[Tensor, " n"]:
+    """Rank, from 1, of each query's match among all candidates.
+
+    A candidate as similar as the match counts half, so that constant similarities give the middle
+    rank to every query, and each query has one rank. CAV-MAE's script takes a rank from every
+    place in the sorted row that equals the match, and so counts a query with a tie several times.
+
+    Args:
+        similarity: of query i and candidate j at ``[i, j]``; the match of query i is candidate i.
+
+    Raises:
+        ValueError: if there is no query, the numbers differ, or a similarity is NaN.
+
+    Example:
+        >>> import torch
+        >>> match_ranks(torch.tensor([[0.9, 0.1, 0.5], [0.7, 0.2, 0.2], [0.0, 0.5, 0.4]]))
+        tensor([1.0000, 2.5000, 2.0000])
+    """
+    count = len(similarity)
+    require(count > 0, "similarity", tuple(similarity.shape), "of at least one query")
+    expect(similarity=(similarity, "n n"))
+    require(not bool(similarity.isnan().any()), "similarity", "NaN", "numbers")
+    match_ = similarity.diagonal()[:, None]
+    greater = (similarity > match_).sum(1)
+    ties = (similarity == match_).sum(1) - 1
+    return 1 + greater + ties / 2
+
+
+def retrieval_scores(
+    similarity: Float[Tensor, "n n"], *, at: Sequence[int] = (1, 5, 10)
+) -> dict[str, dict[str, float]]:
+    """Recall at k, in percent, and the median rank, from images to audio and back.
+
+    Args:
+        similarity: of image i and audio j at ``[i, j]``.
+        at: the numbers k of best candidates among which the match has to be.
+
+    Returns:
+        Scores by direction, ``image_to_audio`` and ``audio_to_image``, and name, ``r1`` and so on
+        and ``median_rank``.
+
+    Raises:
+        ValueError: as in `match_ranks`, or if a k is not positive.
+
+    Example:
+        >>> import torch
+        >>> retrieval_scores(torch.eye(4), at=(1,))["image_to_audio"]
+        {'r1': 100.0, 'median_rank': 1.0}
+    """
+    require(all(k > 0 for k in at), "at", at, "positive numbers")
+    return {
+        name: {f"r{k}": 100 * float((ranks <= k).float().mean()) for k in at}
+        | {"median_rank": float(ranks.quantile(0.5))}
+        for name, ranks in (
+            ("image_to_audio", match_ranks(similarity)),
+            ("audio_to_image", match_ranks(similarity.T)),
+        )
+    }

@@ -1,0 +1,93 @@
+"""Contrastive losses against their formulas, in one process and in two."""
+
+import math
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, distributed
+from torch.testing import assert_close
+
+from avblocks.heads import contrast_loss, info_nce, max_mean_similarity
+
+DIRECTIONS = {"image_to_audio": (1.0, 0.0), "audio_to_image": (0.0, 1.0), "both": (0.5, 0.5)}
+
+
+def by_the_formula(image: Tensor, audio: Tensor, temperature: float, weights: Any) -> float:
+    """The loss of plain numbers, pair by pair."""
+    count = len(image)
+
+    def similar(i: int, j: int) -> float:
+        x, y = image[i].double(), audio[j].double()
+        return float(x @ y / x.norm() / y.norm()) / temperature
+
+    total = 0.0
+    for i in range(count):
+        row = math.log(sum(math.exp(similar(i, j)) for j in range(count)))
+        column = math.log(sum(math.exp(similar(j, i)) for j in range(count)))
+        total += weights[0] * (row - similar(i, i)) + weights[1] * (column - similar(i, i))
+    return total / count
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_is_the_formula(direction: Any) -> None:
+    image, audio = torch.randn(5, 7), 3 * torch.randn(5, 7)
+    loss = info_nce(image, audio, temperature=0.2, direction=direction)
+    assert_close(
+        float(loss), by_the_formula(image, audio, 0.2, DIRECTIONS[direction]), rtol=1e-5, atol=0
+    )
+
+
+def _one_of_two(rank: int, folder: Path, image: Tensor, audio: Tensor) -> None:
+    store = distributed.FileStore(str(folder / "store"), 2)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    mine = [x[2 * rank : 2 * rank + 2].clone().requires_grad_() for x in (image, audio)]
+    loss = info_nce(mine[0], mine[1], temperature=0.5)
+    loss.backward()
+    grads = torch.stack([x.grad for x in mine if x.grad is not None])
+    torch.save((loss.detach(), grads), folder / f"{rank}.pt")
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_loss_and_gradient_of_one(tmp_path: Path) -> None:
+    image, audio = torch.randn(4, 6, requires_grad=True), torch.randn(4, 6, requires_grad=True)
+    whole = info_nce(image, audio, temperature=0.5)
+    whole.backward()
+    context = get_context("fork")
+    halves = [x.detach() for x in (image, audio)]
+    jobs = [context.Process(target=_one_of_two, args=(r, tmp_path, *halves)) for r in range(2)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(60)
+        assert job.exitcode == 0
+    losses, grads = zip(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)), strict=True)
+    assert_close(torch.stack(losses).mean(), whole.detach())
+    # DistributedDataParallel takes the mean over the processes.
+    assert image.grad is not None and audio.grad is not None
+    assert_close(torch.cat(grads, dim=1) / 2, torch.stack([image.grad, audio.grad]))
+
+
+def test_local_similarity_is_the_formula() -> None:
+    image, audio = torch.randn(3, 5, 4), torch.randn(2, 6, 4)
+    for i, patches in enumerate(image):
+        for j, sounds in enumerate(audio):
+            best = [
+                max(float(torch.cosine_similarity(p, s, dim=0)) for p in patches) for s in sounds
+            ]
+            found = max_mean_similarity(image, audio)[i, j]
+            assert_close(float(found), sum(best) / len(best), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_misfits_are_refused() -> None:
+    rows = torch.randn(3, 4)
+    with pytest.raises(ValueError, match="temperature must be"):
+        info_nce(rows, rows, temperature=0.0)
+    with pytest.raises(ValueError, match=r"direction must be .*, got 'sideways'"):
+        contrast_loss(rows[:, :3], rows[:, :3], direction="sideways")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"audio must have shape"):
+        info_nce(rows, rows[:2])
