@@ -43,8 +43,8 @@ def read_state(path: str | Path) -> State:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is a folder without one, is damaged or not of its checksum, holds more than tensors and plain
-            types, or no tensors at all.
+        ValueError: if it is a folder without one, is damaged or not of its checksum, holds more
+            than tensors and plain types, or no tensors at all.
     """
     path = Path(path)
     if path.is_dir():
