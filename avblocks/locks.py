@@ -21,13 +21,18 @@ class FolderLock:
     def __init__(self, path: Path, handle: int) -> None:
         self.path, self._handle = path, handle
 
+    @property
+    def lost(self) -> bool:
+        """Whether the folder is no longer the one that was locked."""
+        return not _is_same(self.path, self._handle)
+
     def check(self) -> None:
         """Compare the folder with the one that was locked.
 
         Raises:
             FileNotFoundError: If it was removed since, and perhaps made anew by another process.
         """
-        if not _is_same(self.path, self._handle):
+        if self.lost:
             raise FileNotFoundError(
                 f"{self.path.parent} was removed or replaced while this process worked in it, "
                 "which therefore ends: start again in a folder of its own"

@@ -1,17 +1,14 @@
 """The run folder: one run at a time in it, what it holds, and which run may resume it."""
 
 import json
-import os
 import platform
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from avblocks.checkpoint import saves as _saves
@@ -20,36 +17,9 @@ from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
 RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the release before
+NOTHING = "nothing to resume in {}: it holds no whole checkpoint"
 PREFIX = "model."  # before the names of the weights in a checkpoint
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep every other run out of a folder for as long as the block lasts.
-
-    The system releases the lock when the process ends, however it ends. The workers and training
-    processes that it started do not hold it.
-
-    Raises:
-        ValueError: If another process holds it; the message names that process.
-        OSError: If nothing can be written there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "lock"
-    lock = FileLock(path, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        holder = path.read_text(encoding="utf-8").strip() or "a process"
-        raise ValueError(
-            f"another run is at work in {folder} ({holder}): wait for its end, or pass another "
-            "--run.dir"
-        ) from None
-    try:
-        path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
-        yield
-    finally:
-        lock.release()
+REMEDY = "wait for its end, or pass another --run.dir"  # where another run is at work
 
 
 def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict[str, Any]:
@@ -86,7 +56,7 @@ def find_checkpoint(
         return None
     path = _saves.latest(saves, report=report)
     if path is None:
-        raise ValueError(f"nothing to resume in {run.folder}: it holds no whole checkpoint")
+        raise ValueError(NOTHING.format(run.folder))
     _check_same(run.folder / "config.json", facts, free, report)
     return path
 

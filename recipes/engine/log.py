@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from avblocks.files import CsvLog, read_csv
+from avblocks.locks import FolderLock
 from recipes.engine.plan import Plan
 
 Row = Mapping[str, float]  # numbers by column
@@ -29,10 +30,13 @@ class Report:
     `every` so many steps.
     """
 
-    def __init__(self, folder: Path, *, plan: Plan, start: int, every: int) -> None:
+    def __init__(
+        self, folder: Path, *, lock: FolderLock | None, plan: Plan, start: int, every: int
+    ) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self.plan = plan
+        self.lock = lock
         self.every = every
         rows = read_rows(folder / "metrics.csv") if start else []
         rows = [row for row in rows if row["step"] <= start]
@@ -89,7 +93,8 @@ class Report:
     def close(self) -> None:
         """Write out everything."""
         self.rows.close()
-        self._board.close()
+        if self.lock is None or not self.lock.lost:
+            self._board.close()
         self._bar.close()
 
     def _append(self, step: int, values: Row) -> None:
@@ -106,6 +111,8 @@ class Report:
         self._since = time.monotonic()
 
     def _write_board(self, step: int, values: Mapping[str, float]) -> None:
+        if self.lock is not None:
+            self.lock.check()  # TensorBoard's thread opens the file anew for all that it writes
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
