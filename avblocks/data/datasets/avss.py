@@ -5,6 +5,7 @@ from typing import Literal
 
 from avblocks.data.datasets.annotations import class_numbers, read_json
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.disk import plain_name
 from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
 
 _COUNTS = {"v1s": 5, "v1m": 5, "v2": 10}
@@ -36,6 +37,7 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
     wanted, counts = {}, {}
     for line, row in split_rows(table, columns=("uid", "a_obj", "label")):
         labels = _labels(table, line, row, number=number)
+        plain_name(row["uid"], where=f"{table}, line {line}")
         if row["split"] == split:
             counts[row["uid"]] = _COUNTS[row["label"]]
             wanted[row["uid"]] = _item(root / row["label"] / row["uid"], row, labels=labels)
