@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-Shape = type | tuple["Shape", ...] | list["Shape"] | dict[str, "Shape"]
+Shape = type | tuple[Any, ...] | list[Any] | dict[str, Any]
 """A kind, several, those of a list's items, or of an object's values by key."""
 
 

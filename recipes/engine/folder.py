@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
+from avblocks.jsonfile import Shape, read_json, shape_fault
 from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
 RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the release before
 NOTHING = "nothing to resume in {}: it holds no whole checkpoint"
+_CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
 PREFIX = "model."  # before the names of the weights in a checkpoint
 REMEDY = "wait for its end, or pass another --run.dir"  # where another run is at work
 
@@ -114,9 +116,10 @@ def versions() -> dict[str, str]:
 def _check_same(
     path: Path, facts: Mapping[str, Any], free: Collection[str], report: Callable[[str], object]
 ) -> None:
-    if not path.is_file():
-        raise ValueError(f"{path} is missing, so the run cannot be resumed safely")
-    old = json.loads(path.read_text(encoding="utf-8"))
+    remedy = "without it the run cannot be resumed safely; start a new one"
+    old = {"clips": {}, **read_json(path, {"config": dict}, remedy=remedy)}
+    if (fault := shape_fault(old, {"clips": {"*": _CLIPS}})) is not None:
+        raise ValueError(f"{path}: {fault}; {remedy}")
     before = {RENAMED.get(name, name): value for name, value in flat(old["config"]).items()}
     now = flat(facts["config"])
     changed = [
@@ -128,7 +131,7 @@ def _check_same(
         raise ValueError(
             f"the run in {path.parent} had another configuration: {'; '.join(changed)}"
         )
-    _check_clips(old.get("clips", {}), facts["clips"], report)
+    _check_clips(old["clips"], facts["clips"], report)
 
 
 def _check_clips(

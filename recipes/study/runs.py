@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
+from avblocks.jsonfile import read_json
 from recipes.engine.folder import checkpoints, flat, versions
 from recipes.engine.run import Folder
 
@@ -115,7 +116,7 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
 
 def result(folder: Path) -> dict[str, Any]:
     """Return what a run left in `scores.json`."""
-    return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    return read_json(folder / "scores.json", dict, remedy="delete the folder and start again")
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:

@@ -76,9 +76,9 @@ def test_wrong_lines_are_named(tmp_path, old, new, message):
     ("labels", "message"),
     [
         ('{"dog": 1', r"label2idx\.json, line 1: broken JSON"),
-        ("[]", r"label2idx\.json: expected \{"),
+        ("[]", r"label2idx\.json: the content is \[\], expected an object"),
         ('{"dog": 1, "cat": 3}', r"label2idx\.json: expected numbers from 0 or 1 on without gap"),
-        ('{"dog": "1"}', r"label2idx\.json: expected numbers"),
+        ('{"dog": "1"}', r"label2idx\.json: .dog. is .1., expected int"),
     ],
 )
 def test_wrong_class_numbers_are_named(tmp_path, labels, message):
