@@ -63,6 +63,14 @@ def find_checkpoint(
     return path
 
 
+def check_name(folder: Path) -> None:
+    """Raise a ValueError if the name of a run folder is not UTF-8, as TensorBoard needs it."""
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{folder}: not a name in UTF-8, pass another --run.dir") from error
+
+
 def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Raise a ValueError that names some parameters if the weights are of another model."""
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}

@@ -26,6 +26,7 @@ from recipes.engine.folder import (
     PREFIX,
     REMEDY,
     check_fits,
+    check_name,
     checkpoints,
     describe,
     find_checkpoint,
@@ -68,6 +69,7 @@ def open_run(
     """
     run = resume_if_requeued(run, checkpoints(run.folder))
     check_compiler(run)
+    check_name(run.folder)
     if run.resume and not _saves.exists(checkpoints(run.folder)):
         raise ValueError(NOTHING.format(run.folder))  # before a folder is made
     with quiet():

@@ -97,7 +97,7 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
         raise ValueError(f"{run.folder} holds a run of other settings, see {command}: delete it")
     if run.done:
         return
-    command.write_text(run.command, encoding="utf-8")
+    write_text(command, run.command)
     resume = ["--run.resume"] if exists(checkpoints(run.folder)) else []
     words = [*run.options, "--run.dir", str(run.folder), *resume]
     log = run.folder / "log.txt"
