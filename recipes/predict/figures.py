@@ -62,8 +62,6 @@ def draw_classes(
     mesh = ax.pcolormesh(edges, borders, values, vmin=0, vmax=1, cmap="magma")
     names = [plain_label(classes[int(row)]) for row in rows]
     ax.set_yticks(range(len(names)), names, fontsize="small")
-        range(len(rows)), [plain_label(classes[int(row)]) for row in rows], fontsize="small"
-    )
     ax.invert_yaxis()
     ax.set_xlabel("seconds")
     figure.colorbar(mesh, ax=ax, label="probability", pad=0.01)
