@@ -14,6 +14,7 @@ from typing import IO, Any
 
 Row = Mapping[str, str]
 """The cells of a row by column."""
+_MEND = "mend or delete the file"
 # Process numbers are those of a machine, and several may write to one folder.
 _NODE = re.sub(r"\W", "", platform.node()) or "node"
 # File names are bytes: those that are not UTF-8 are written as they are.
@@ -110,29 +111,46 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[
         file.writelines(map(_line, [columns, *rows] if columns else rows))
 
 
-def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+def read_csv(path: Path, *, needs: Sequence[str] = ()) -> tuple[list[str], list[dict[str, str]]]:
     """Read the columns and rows of a CSV file, except a last row that a kill cut off.
 
+    Args:
+        path: The file.
+        needs: Columns that it must have, among others.
+
     Returns:
-        Columns and rows, both empty if there is no such file.
+        Columns and rows, both empty if there is no such file, or nothing in it.
 
     Raises:
-        ValueError: If a row has more or fewer cells than there are columns.
+        ValueError: If a column is missing, or a row has more or fewer cells than there are columns.
     """
     if not path.is_file():
         return [], []
     data = path.read_bytes()
     text = data[: _whole(data)].decode(encoding="utf-8", errors="surrogateescape")
-    reader = csv.reader(io.StringIO(text, newline=""))
-    columns, rows = next(reader, []), []
-    for cells in reader:
-        if len(cells) != len(columns):
-            raise ValueError(
-                f"{path}, line {reader.line_num}: {len(cells)} cells, expected {len(columns)}: "
-                "mend or delete the file"
-            )
-        rows.append(dict(zip(columns, cells, strict=True)))
+    columns, rows = list[str](), []
+    for line, cells in _cells(path, io.StringIO(text, newline="")):
+        if not columns:
+            columns = cells
+            lacking = [name for name in needs if name not in columns]
+            if lacking:
+                raise ValueError(f"{path}: no column {lacking[0]!r}: {_MEND}")
+        elif len(cells) != len(columns):
+            counts = f"{len(cells)} cells, expected {len(columns)}"
+            raise ValueError(f"{path}, line {line}: {counts}: {_MEND}")
+        else:
+            rows.append(dict(zip(columns, cells, strict=True)))
     return columns, rows
+
+
+def _cells(path: Path, file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield line numbers and cells of each row of an open CSV file."""
+    reader = csv.reader(file)
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}: {_MEND}") from error
 
 
 def _line(cells: Sequence[object]) -> str:
@@ -187,7 +205,7 @@ class CsvLog:
         self._open()
         self._file.truncate(_whole(path.read_bytes()))
         with path.open(**_TEXT) as file:
-            self.columns = next(csv.reader(file), [])
+            self.columns = next((cells for _, cells in _cells(path, file)), [])
         self._extend(columns)
 
     def __enter__(self) -> "CsvLog":

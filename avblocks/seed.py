@@ -53,5 +53,5 @@ def seed_all(*parts: int | str) -> None:
 
 
 def _hash(text: str, *, order: str = "little") -> int:
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big" if order == "big" else "little")

@@ -52,10 +52,22 @@ def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotl
     axes = figure.subplots(rows, len(columns), squeeze=False)
     scales = [_scale([b[row] for b in batches if b.shape[1] == 1]) for row in range(rows)]
     for column, (title, batch) in enumerate(columns.items()):
-        axes[0, column].set_title(title, fontsize=9)
+        axes[0, column].set_title(plain_label(title), fontsize=9)
         for row in range(rows):
             _draw(axes[row, column], batch[row].detach().float().cpu(), scale=scales[row])
     return figure
+
+
+def plain_label(name: str) -> str:
+    r"""Return a name as matplotlib draws it literally: it would take what ``$`` enclose for math.
+
+    Bytes of file names that are not UTF-8 become question marks.
+
+    >>> plain_label("$1_000 quiz$")
+    '\\$1_000 quiz\\$'
+    """
+    name = name.encode(errors="surrogateescape").decode(errors="replace")
+    return name.replace("$", r"\$")
 
 
 def hide(

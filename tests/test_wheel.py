@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 OPTIONAL = {
     "viz": {"matplotlib"},
     "hub": {"huggingface_hub"},
-    "recipes": {"lightning", "tyro", "dacite", "tensorboard", "filelock", "recipes"},
+    "recipes": {"lightning", "tyro", "dacite", "tensorboard", "recipes"},
     "tests": {"torchmetrics", "torchvision", "mir_eval", "hypothesis", "scipy"},
 }
 """What the wheel has to do without, by what would install it."""

@@ -72,22 +72,30 @@ def is_ours(folder: Path) -> bool:
 
 def weights_of(folder: Path) -> Path:
     """The file of a folder's weights, checked against the folder's `CONFIG` if that is ours."""
-    path, facts = folder / WEIGHTS, _facts(folder)
-    if not path.is_file() or (facts and facts.get("weights") != fingerprint(path)):
+    path, config = folder / WEIGHTS, _config(folder)
+    damaged = config is None and (folder / CONFIG).is_file()
+    facts = _facts(folder)
+    if damaged or not path.is_file() or (facts and facts.get("weights") != fingerprint(path)):
         raise ValueError(f"{path} {_REFUSED}")
     return path
 
 
 def _facts(folder: Path) -> dict[str, Any]:
     """All that stands in a folder's `CONFIG`; nothing if it is not readable, or not ours."""
+    facts = _config(folder)
+    return facts if facts is not None and facts.get("format") == "avblocks" else {}
+
+
+def _config(folder: Path) -> dict[str, Any] | None:
+    """The object in a folder's `CONFIG`, whoever wrote it; nothing if it is not readable."""
     path = folder / CONFIG
     if not path.is_file() or path.stat().st_size > _LARGEST_CONFIG:
-        return {}
+        return None
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) and facts.get("format") == "avblocks" else {}
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _digest(config: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from avblocks.checkpoint.folder import weights_of
+from avblocks.checkpoint.folder import WEIGHTS, weights_of
+from avblocks.checkpoint.saves import check_manifest
 
 State = dict[str, Tensor]
 """Tensors by the names that a model or a file has for them."""
@@ -34,21 +35,25 @@ def read_state(path: str | Path) -> State:
     """Read a state dict from a ``.safetensors`` file or a PyTorch file (``weights_only=True``).
 
     Published files often wrap it: ``{"model": ...}`` and ``{"state_dict": ...}`` are unwrapped, and
-    a ``module.`` that data parallelism left before every name is taken off.
+    a ``module.`` that data parallelism left before every name is taken off. Where a checksum lies
+    beside it, as a run and `save_pretrained` leave one, the file is compared with it.
 
     Args:
         path: the file, or a folder with a ``model.safetensors``, such as `save_pretrained` makes.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is a folder without one, is damaged, holds more than tensors and plain
-            types, or no tensors at all.
+        ValueError: if it is a folder without one, is damaged or not of its checksum, holds more
+            than tensors and plain types, or no tensors at all.
     """
     path = Path(path)
     if path.is_dir():
         path = weights_of(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
+    check_manifest(path)
+    if path.name == WEIGHTS:
+        weights_of(path.parent)
     content = _load(path)
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):

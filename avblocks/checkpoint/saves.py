@@ -7,6 +7,7 @@ Older checkpoints are removed only once the new one is complete.
 
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 from avblocks.files import fingerprint, replacing, write_text
 
 PLAIN = (Tensor, str, int, float, bool, bytes, type(None))
+_KEYS = {"bytes", "sha256"}  # of a manifest
 
 
 def save(state: dict[str, Any], folder: Path, *, step: int, keep: int = 2) -> Path:
@@ -83,6 +85,18 @@ def load(path: Path) -> dict[str, Any]:
         raise ValueError(f"checkpoint {path} refused: it holds more than tensors") from error
 
 
+def check_manifest(path: Path) -> None:
+    """Compare a file with the manifest beside it, if one of ours is there.
+
+    Raises:
+        ValueError: If it is not the file that was written.
+    """
+    manifest = _manifest(path)
+    ours = re.fullmatch(r"step-\d+\.ckpt", path.name) or _wanted(manifest).keys() == _KEYS
+    if ours and manifest.is_file() and (fault := _fault(path)) is not None:
+        raise ValueError(f"{path} refused: {fault}; take another checkpoint, or copy it again")
+
+
 def step_of(path: Path) -> int:
     """Return the optimizer steps behind a checkpoint."""
     return int(path.stem.removeprefix("step-"))
@@ -119,11 +133,19 @@ def _fault(path: Path) -> str | None:
     manifest = _manifest(path)
     if not manifest.is_file():
         return f"its manifest {manifest.name} is missing"
-    try:
-        wanted = json.loads(manifest.read_text(encoding="utf-8"))
-    except ValueError:
-        return f"its manifest {manifest.name} is not JSON"
+    wanted = _wanted(manifest)
+    if wanted.keys() != _KEYS:
+        return f"its manifest {manifest.name} is damaged"
     return None if wanted == fingerprint(path) else "it is damaged (size or sha256 differs)"
+
+
+def _wanted(manifest: Path) -> dict[str, Any]:
+    """Return the content of a manifest; nothing if it is missing or damaged."""
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _check_space(state: dict[str, Any], folder: Path) -> None:

@@ -54,7 +54,7 @@ class SkippedFiles:
         return f"skipped {count} of {self.total} clips" + (f": {self.path}" if count else "")
 
     def _read(self) -> dict[str, str]:
-        return {row["path"]: row["reason"] for row in read_csv(self.path)[1]}
+        return {row["path"]: row["reason"] for row in read_csv(self.path, needs=COLUMNS)[1]}
 
 
 def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from avblocks.files import write_text
 from avblocks.flops import mae_flops
+from avblocks.jsonfile import read_json, shape_fault
 from recipes.benchmark.cases import DEVICES, Case, cases
 from recipes.common.data import Data
 from recipes.common.model import Model, build_autoencoder
@@ -87,13 +88,10 @@ def read(path: Path) -> dict[str, Any]:
     """Read the figures of a file, none if there is no file; a ValueError if it is another's."""
     if not path.exists():
         return {}
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(known, dict) and isinstance(known.get("cases", {}), dict):
-            return known
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a file of figures ({error}); give --out another") from error
-    raise ValueError(f"{path}: not a file of figures; give --out another")
+    known = read_json(path, dict, remedy="not a file of figures: give --out another")
+    if shape_fault(known.get("cases", {}), {"*": {"*": dict}}) is not None:
+        raise ValueError(f"{path}: not a file of figures; give --out another")
+    return known
 
 
 def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: Any) -> None:

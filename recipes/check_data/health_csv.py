@@ -46,6 +46,11 @@ class HealthList:
                 f"{path}: its columns are {','.join(columns)}, expected {','.join(COLUMNS)}; "
                 "delete it or name another --run.dir"
             )
+        wrong = [row for row in rows if not re.fullmatch(r"[\d.e+-]*", row["audio_seconds"])]
+        if wrong:
+            raise ValueError(
+                f"{path}: {wrong[0]['audio_seconds']!r} is no number of seconds; delete the file"
+            )
         self.rows: dict[str, Row] = {row["path"]: row for row in rows}
         self.unusable = sum(bool(row["reason"]) for row in self.rows.values())
 

@@ -1,5 +1,6 @@
 """`run_cli`: presets as sub-commands, and a user's mistake as one line."""
 
+import io
 import os
 import re
 import select
@@ -72,6 +73,8 @@ def run_cli(
 @contextmanager
 def users_errors() -> Iterator[None]:
     """End the program with one line for what a user can cause and mend, see `run_cli`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
     except KeyboardInterrupt:

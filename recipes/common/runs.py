@@ -1,7 +1,6 @@
 """What a run folder records of the run in it, and the task module rebuilt from that."""
 
 import importlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from dacite import DaciteError, from_dict
 from torch import Tensor
 
 from avblocks.checkpoint import from_run, load_weights
+from avblocks.jsonfile import read_json, shape_fault
 from avblocks.tasks import HeadTask
 from recipes.common.data import FREE
 from recipes.engine.folder import ADDED, flat, plain
@@ -34,12 +34,8 @@ def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
     file = path.parent.parent / "config.json"
     if path.is_dir() or not file.is_file():
         raise ValueError(f"{path} lies in no run folder: {remedy}")
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
-    recipe = values.get("recipe") if isinstance(values, dict) else None
-    if recipe is None or not {"classes", "config"} <= values.keys():
+    values = read_json(file, dict, remedy=remedy)
+    if shape_fault(values, {"recipe": str, "classes": [str], "config": dict}) is not None:
         raise ValueError(
             f"{file} does not say which recipe and classes it is of: give that run's command once "
             "more, with --run.resume, which adds them"

@@ -13,7 +13,7 @@ from avblocks.data.datasets import ClipSet
 from avblocks.files import write_csv, write_text
 from avblocks.metrics import average_precision, class_accuracy, confusion_matrix
 from avblocks.tasks import ClassificationScorer, Predictions, Scores
-from avblocks.viz import save_figure
+from avblocks.viz import plain_label, save_figure
 
 
 def write_scores(
@@ -128,8 +128,9 @@ def confusion_figure(path: Path, found: Predictions, *, classes: Sequence[str]) 
     ax = figure.subplots()
     image = ax.imshow(shares.numpy(), vmin=0, vmax=1, cmap="Blues")
     if len(classes) <= 60:
-        ax.set_xticks(range(len(classes)), classes, rotation=90, fontsize="small")
-        ax.set_yticks(range(len(classes)), classes, fontsize="small")
+        names = [plain_label(name) for name in classes]
+        ax.set_xticks(range(len(names)), names, rotation=90, fontsize="small")
+        ax.set_yticks(range(len(names)), names, fontsize="small")
     ax.set_xlabel("found")
     ax.set_ylabel("true")
     figure.colorbar(image, ax=ax, shrink=0.7, label="share of the class's clips")
@@ -149,7 +150,8 @@ def class_bars(path: Path, values: Tensor, *, classes: Sequence[str], label: str
         order = torch.cat([order[:30], order[-30:]])
     figure = Figure(figsize=(7, 1 + 0.22 * len(order)), layout="constrained")
     ax = figure.subplots()
-    ax.barh([classes[i] for i in order.tolist()], values[order].tolist(), color="tab:blue")
+    ax.barh(range(len(order)), values[order].tolist(), color="tab:blue")
+    ax.set_yticks(range(len(order)), [plain_label(classes[int(i)]) for i in order])
     ax.invert_yaxis()
     ax.set_xlabel(label)
     ax.tick_params(axis="y", labelsize="small")

@@ -1,6 +1,5 @@
 """Where a recipe's encoder starts: a run, an exported encoder, or a published file."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +19,7 @@ from avblocks.checkpoint import (
 from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.pretrained import build_on_meta
+from avblocks.jsonfile import Shape, read_json
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
 from recipes.common.data import Data
@@ -78,6 +78,15 @@ def start_encoder(
     return report
 
 
+_SIZES: Shape = {
+    "data": {"size": int, "mels": int, "seconds": (int, float)},
+    "model": {
+        "depth": (int, [int]),
+        "fusion_layers": (str, [int]),
+        "*": (int, float, str, [int]),
+    },
+}
+"""What a run's configuration says of its encoder."""
 PRETRAIN = (
     "pre-train first (python -m recipes.paper_pretrain), give a file, or pass --checkpoint None to "
     "start at random"
@@ -104,7 +113,7 @@ def run_config(path: Path) -> dict[str, Any] | None:
     config = path.parent.parent / "config.json"
     if path.suffix != ".ckpt" or not config.is_file():
         return None
-    return json.loads(config.read_text(encoding="utf-8"))["config"]
+    return read_json(config, {"config": _SIZES}, remedy="give another --checkpoint")["config"]
 
 
 @dataclass(frozen=True)

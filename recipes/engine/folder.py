@@ -1,57 +1,29 @@
 """The run folder: one run at a time in it, what it holds, and which run may resume it."""
 
 import json
-import os
 import platform
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
+from avblocks.jsonfile import Shape, read_json, shape_fault
 from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
 RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the release before
 ADDED: dict[str, Any] = {"data.hop": None, "data.augment": True}
 """Settings newer than some runs, and what held in these."""
+NOTHING = "nothing to resume in {}: it holds no whole checkpoint"
+_CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
 PREFIX = "model."  # before the names of the weights in a checkpoint
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep every other run out of a folder for as long as the block lasts.
-
-    The system releases the lock when the process ends, however it ends. The workers and training
-    processes that it started do not hold it.
-
-    Raises:
-        ValueError: If another process holds it; the message names that process.
-        OSError: If nothing can be written there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "lock"
-    lock = FileLock(path, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        holder = path.read_text(encoding="utf-8").strip() or "a process"
-        raise ValueError(
-            f"another run is at work in {folder} ({holder}): wait for its end, or pass another "
-            "--run.dir"
-        ) from None
-    try:
-        path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
-        yield
-    finally:
-        lock.release()
+REMEDY = "wait for its end, or pass another --run.dir"  # where another run is at work
 
 
 def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict[str, Any]:
@@ -88,9 +60,17 @@ def find_checkpoint(
         return None
     path = _saves.latest(saves, report=report)
     if path is None:
-        raise ValueError(f"nothing to resume in {run.folder}: it holds no whole checkpoint")
+        raise ValueError(NOTHING.format(run.folder))
     _check_same(run.folder / "config.json", facts, free, report)
     return path
+
+
+def check_name(folder: Path) -> None:
+    """Raise a ValueError if the name of a run folder is not UTF-8, as TensorBoard needs it."""
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{folder}: not a name in UTF-8, pass another --run.dir") from error
 
 
 def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -146,9 +126,10 @@ def versions() -> dict[str, str]:
 def _check_same(
     path: Path, facts: Mapping[str, Any], free: Collection[str], report: Callable[[str], object]
 ) -> None:
-    if not path.is_file():
-        raise ValueError(f"{path} is missing, so the run cannot be resumed safely")
-    old = json.loads(path.read_text(encoding="utf-8"))
+    remedy = "without it the run cannot be resumed safely; start a new one"
+    old = {"clips": {}, **read_json(path, {"config": dict}, remedy=remedy)}
+    if (fault := shape_fault(old, {"clips": {"*": _CLIPS}})) is not None:
+        raise ValueError(f"{path}: {fault}; {remedy}")
     now = flat(facts["config"])
     before = {name: value for name, value in ADDED.items() if name in now}
     before |= {RENAMED.get(name, name): value for name, value in flat(old["config"]).items()}
@@ -161,7 +142,7 @@ def _check_same(
         raise ValueError(
             f"the run in {path.parent} had another configuration: {'; '.join(changed)}"
         )
-    _check_clips(old.get("clips", {}), facts["clips"], report)
+    _check_clips(old["clips"], facts["clips"], report)
 
 
 def _check_clips(

@@ -9,14 +9,30 @@ from statistics import harmonic_mean  # of steps of one size: samples over secon
 from tqdm import tqdm
 
 from avblocks.files import CsvLog, read_csv
+from avblocks.locks import FolderLock
 from recipes.engine.plan import Plan
 
 Row = Mapping[str, float]  # numbers by column
+_KEYS = ("step", "epoch")  # what every row has
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a metrics file: one dict a row, without its empty cells."""
-    return [{name: float(cell) for name, cell in row.items() if cell} for row in read_csv(path)[1]]
+    """Read a metrics file: one dict a row, without its empty cells.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    _, rows = read_csv(path, needs=_KEYS)
+    try:
+        return [_numbers(row) for row in rows]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}: mend or delete the file") from error
+
+
+def _numbers(row: Mapping[str, str]) -> Row:
+    if not all(row[name] for name in _KEYS):
+        raise ValueError("a row without step or epoch")
+    return {name: float(cell) for name, cell in row.items() if cell}
 
 
 def _cells(row: Row) -> dict[str, str]:
@@ -30,15 +46,18 @@ class Report:
     `every` so many steps.
     """
 
-    def __init__(self, folder: Path, *, plan: Plan, start: int, every: int) -> None:
+    def __init__(
+        self, folder: Path, *, lock: FolderLock | None, plan: Plan, start: int, every: int
+    ) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self.plan = plan
+        self.lock = lock
         self.every = every
         rows = read_rows(folder / "metrics.csv") if start else []
         rows = [row for row in rows if row["step"] <= start]
         cells = [_cells(row) for row in rows]
-        self.rows = CsvLog(folder / "metrics.csv", ["step", "epoch"], rows=cells)
+        self.rows = CsvLog(folder / "metrics.csv", _KEYS, rows=cells)
         self.evaluated = {int(row["step"]): _scores(row) for row in rows if _scores(row)}
         done = plan.epochs_done(start)  # only the losses of the epoch so far count
         ours = [row for row in rows if plan.epochs_done(int(row["step"]) - 1) == done]
@@ -92,7 +111,8 @@ class Report:
     def close(self) -> None:
         """Write out everything."""
         self.rows.close()
-        self._board.close()
+        if self.lock is None or not self.lock.lost:
+            self._board.close()
         self._bar.close()
 
     def _append(self, step: int, values: Row) -> None:
@@ -109,6 +129,8 @@ class Report:
         self._since = time.monotonic()
 
     def _write_board(self, step: int, values: Mapping[str, float]) -> None:
+        if self.lock is not None:
+            self.lock.check()  # TensorBoard's thread opens the file anew for all that it writes
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.keyed import KeyedBatches
 from avblocks.distributed import gather_lists, reduced
+from avblocks.locks import FolderLock
 from avblocks.seed import seed_all
 from avblocks.tasks import evaluation_mode
 from recipes.engine.folder import PREFIX, checkpoints
@@ -52,6 +53,7 @@ class Loop:
     evaluate: Callable[[], Mapping[str, float]] | None
     on_batch: Callable[[Any], object] | None
     report: Report | None  # where results go; only process 0 has one
+    lock: FolderLock | None  # of the run folder; only process 0 has it
     at: int  # steps behind the model
     stopped_by: int = 0  # the stop signal that ended the training
 
@@ -99,6 +101,7 @@ class Loop:
         self._speed()
         try:
             while self.at < self.plan.stop and not self.stopped_by:
+                self._check_folder()
                 self.step()
         finally:
             # Releases the loader, whose workers end now: the garbage collector waits 5 s for each.
@@ -164,6 +167,7 @@ class Loop:
             "run": {"step": self.at, "data": self.position.state_dict()},
         }
         state = gathered(state, keep=self.report is not None)
+        self._check_folder()
         if self.report is not None:
             self.report.rows.flush()
             _saves.save(state, checkpoints(self.run.folder), step=self.at)
@@ -183,6 +187,11 @@ class Loop:
             scores = self.evaluate()
         if self.report is not None:
             self.report.evaluation(self.at, scores)
+
+    def _check_folder(self) -> None:
+        """End the run if its folder is no longer the one that it began in."""
+        if self.lock is not None:
+            self.lock.check()
 
     def _make_whole(self) -> None:
         """Give the model all trained parameters, and process 0's batch statistics."""

@@ -18,9 +18,19 @@ from avblocks.data.datasets import ClipSet
 from avblocks.data.keyed import KeyedBatches
 from avblocks.distributed import finish_together
 from avblocks.files import write_text
+from avblocks.locks import FolderLock, locked
 from avblocks.seed import seed_all
 from avblocks.tasks import evaluation_mode
-from recipes.engine.folder import PREFIX, check_fits, checkpoints, describe, find_checkpoint, locked
+from recipes.engine.folder import (
+    NOTHING,
+    PREFIX,
+    REMEDY,
+    check_fits,
+    check_name,
+    checkpoints,
+    describe,
+    find_checkpoint,
+)
 from recipes.engine.launch import autocast, build_fabric, check_compiler, precision_of, quiet
 from recipes.engine.log import Report
 from recipes.engine.plan import Plan
@@ -59,10 +69,14 @@ def open_run(
     """
     run = resume_if_requeued(run, checkpoints(run.folder))
     check_compiler(run)
+    check_name(run.folder)
+    if run.resume and not _saves.exists(checkpoints(run.folder)):
+        raise ValueError(NOTHING.format(run.folder))  # before a folder is made
     with quiet():
         fabric = build_fabric(run)
-        with locked(run.folder) if fabric.is_global_zero else nullcontext():
-            opened = OpenRun(run, fabric, facts=describe(config, run, clips or {}), free=free)
+        first = fabric.is_global_zero
+        with locked(run.folder, remedy=REMEDY) if first else nullcontext() as lock:
+            opened = OpenRun(run, fabric, lock, facts=describe(config, run, clips or {}), free=free)
             try:
                 yield opened
             finally:
@@ -74,9 +88,15 @@ class OpenRun:
     """A run that `open_run` has opened; `facts` are what `config.json` is to hold."""
 
     def __init__(
-        self, run: Run, fabric: "Fabric", *, facts: Mapping[str, Any], free: Collection[str]
+        self,
+        run: Run,
+        fabric: "Fabric",
+        lock: FolderLock | None,
+        *,
+        facts: Mapping[str, Any],
+        free: Collection[str],
     ) -> None:
-        self.settings, self.fabric, self.facts = run, fabric, facts
+        self.settings, self.fabric, self.facts, self.lock = run, fabric, facts, lock
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
@@ -147,7 +167,7 @@ class OpenRun:
 
         Raises:
             ValueError: If the settings or the checkpoint are wrong.
-            OSError: If a checkpoint cannot be written.
+            OSError: If a checkpoint cannot be written, or the run folder was removed.
             FloatingPointError: If the loss or the gradient is not finite.
             SystemExit: With 128 + the signal's number, after SIGTERM, SIGINT or SIGUSR1 and a save.
         """
@@ -185,6 +205,7 @@ class OpenRun:
                 evaluate=evaluate,
                 on_batch=on_batch,
                 report=report,
+                lock=self.lock,
                 at=start,
             )
             del loader  # the loop releases it, and with it the workers, once it has trained
@@ -209,6 +230,8 @@ class OpenRun:
         seed_all(self.settings.seed, "final", self.step, self.fabric.global_rank)
         with evaluation_mode(model), torch.no_grad(), self.precision():
             yield
+        if self.lock is not None:
+            self.lock.check()  # before the scores are written
 
     def precision(self) -> AbstractContextManager[object]:
         """Return a context in which a model computes in the run's precision."""
@@ -229,7 +252,8 @@ class OpenRun:
         """Write `config.json`, open the logs and print what is about to be done."""
         folder, fabric = self.settings.folder, self.fabric
         write_text(folder / "config.json", json.dumps(self.facts, indent=2) + "\n")
-        report = Report(folder, plan=plan, start=start, every=self.settings.log_every)
+        every = self.settings.log_every
+        report = Report(folder, lock=self.lock, plan=plan, start=start, every=every)
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
         where = f"going on from {self.checkpoint}" if self.checkpoint else "starting"
         if start >= plan.stop:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.viz import mask_overlay, save_figure
+from avblocks.viz import mask_overlay, plain_label, save_figure
 
 _MOST = 20  # classes in a figure, or lines of a summary
 
@@ -60,7 +60,8 @@ def draw_classes(
     borders = np.arange(len(rows) + 1) - 0.5
     values = probabilities[:, rows].T.numpy()
     mesh = ax.pcolormesh(edges, borders, values, vmin=0, vmax=1, cmap="magma")
-    ax.set_yticks(range(len(rows)), [classes[int(row)] for row in rows], fontsize="small")
+    names = [plain_label(classes[int(row)]) for row in rows]
+    ax.set_yticks(range(len(names)), names, fontsize="small")
     ax.invert_yaxis()
     ax.set_xlabel("seconds")
     figure.colorbar(mesh, ax=ax, label="probability", pad=0.01)
@@ -80,7 +81,7 @@ def draw_spectrograms(
         extent = (start, start + seconds, 0, powers.shape[0])
         look = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": low, "vmax": high}
         ax.imshow(powers.numpy(), extent=extent, **look)
-        ax.set_ylabel(f"{name}, mel bin")
+        ax.set_ylabel(f"{plain_label(name)}, mel bin")
     axes[-1].set_xlabel("seconds")
     save_figure(figure, path)
 
@@ -96,7 +97,7 @@ def draw_legend(path: Path, names: Mapping[int, str]) -> None:
         mask = torch.full((1, 1, 1), number)
         color = mask_overlay(torch.zeros(1, 3, 1, 1), mask, strength=1.0).flatten().tolist()
         ax.barh(row, 1, color=color)
-        ax.text(1.2, row, name, verticalalignment="center")
+        ax.text(1.2, row, plain_label(name), verticalalignment="center")
     ax.set_xlim(0, 8)
     ax.invert_yaxis()
     save_figure(figure, path)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
+from avblocks.jsonfile import read_json
 from recipes.engine.folder import checkpoints, flat, versions
 from recipes.engine.run import Folder
 
@@ -96,7 +97,7 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
         raise ValueError(f"{run.folder} holds a run of other settings, see {command}: delete it")
     if run.done:
         return
-    command.write_text(run.command, encoding="utf-8")
+    write_text(command, run.command)
     resume = ["--run.resume"] if exists(checkpoints(run.folder)) else []
     words = [*run.options, "--run.dir", str(run.folder), *resume]
     log = run.folder / "log.txt"
@@ -115,7 +116,7 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
 
 def result(folder: Path) -> dict[str, Any]:
     """Return what a run left in `scores.json`."""
-    return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    return read_json(folder / "scores.json", dict, remedy="delete the folder and start again")
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:

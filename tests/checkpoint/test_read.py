@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avblocks.checkpoint import read_state
+from avblocks import av_vit
+from avblocks.checkpoint import read_state, save_pretrained, saves
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
 
@@ -152,3 +153,40 @@ def test_what_may_not_be_opened_is_not_called_damaged(
     monkeypatch.setattr(torch, "load", closed)
     with pytest.raises(PermissionError):
         read_state(path)
+
+
+def flipped(path: Path) -> None:
+    """Change a bit in the middle of a file, where the tensors are."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 16
+    path.write_bytes(data)
+
+
+def test_a_checkpoint_of_a_run_is_compared_with_its_manifest(tmp_path: Path) -> None:
+    path = saves.save({"state_dict": {"a": torch.zeros(20_000)}}, tmp_path, step=3)
+    assert read_state(path)["a"].shape == (20_000,)
+    flipped(path)
+    assert torch.load(path)["state_dict"]["a"].any(), "the format itself noticed"
+    with pytest.raises(ValueError, match=r"step-00000003.ckpt refused: it is damaged"):
+        read_state(path)
+    renamed = path.rename(tmp_path / "best.ckpt")
+    path.with_suffix(".json").rename(tmp_path / "best.json")
+    with pytest.raises(ValueError, match=r"best.ckpt refused: it is damaged"):
+        read_state(renamed)
+    (tmp_path / "best.json").write_text('{"lr": 0.1}')  # no manifest, but somebody's settings
+    read_state(renamed)
+    renamed.rename(path).with_suffix(".json").write_text("{")
+    with pytest.raises(ValueError, match=r"refused: its manifest step-00000003.json is damaged"):
+        read_state(path)
+
+
+def test_weights_by_their_file_are_compared_with_the_configuration(tmp_path: Path) -> None:
+    encoder = av_vit(8, depth=1, num_heads=2, patch=4, image_size=8, audio_size=(8, 12))
+    save_pretrained(encoder, tmp_path)
+    path = tmp_path / "model.safetensors"
+    read_state(path)
+    flipped(path)
+    with pytest.raises(ValueError, match=r"model.safetensors is missing, damaged, changed"):
+        read_state(path)
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')  # another library's
+    assert same(read_state(path), read_state(path.rename(tmp_path / "weights.safetensors")))

@@ -5,7 +5,6 @@ import pytest
 from avblocks.data.datasets.annotations import (
     checked_box,
     has_area,
-    read_json,
     read_table,
     read_xml,
 )
@@ -32,20 +31,6 @@ def test_wrong_tables_are_named(tmp_path, text, message):
         list(read_table(tmp_path / "x.csv", columns=("a", "b")))
 
 
-def test_json_with_a_byte_order_mark_is_read_and_broken_json_named(tmp_path):
-    path = tmp_path / "x.json"
-    path.write_bytes(b"\xef\xbb\xbf[1, 2]\r\n")
-    assert read_json(path) == [1, 2]
-    path.write_text('{"a": 1,\n "b": [2,')
-    with pytest.raises(ValueError, match=r"x\.json, line 2: broken JSON .*; get the file again"):
-        read_json(path)
-    path.write_bytes(b'["\xff"]')
-    with pytest.raises(ValueError, match=r"x\.json: no JSON in UTF-8"):
-        read_json(path)
-    with pytest.raises(ValueError, match=r"y\.json: no such file"):
-        read_json(tmp_path / "y.json")
-
-
 def test_broken_xml_is_named(tmp_path):
     path = tmp_path / "x.xml"
     path.write_bytes(b"\xef\xbb\xbf<a>\r\n<b/></a>")
@@ -53,6 +38,27 @@ def test_broken_xml_is_named(tmp_path):
     path.write_text("<a>\n<b>\n</a>")
     with pytest.raises(ValueError, match=r"x\.xml, line 3: broken XML .*; get the file again"):
         read_xml(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        ('<?xml version="1.0" encoding="x-none"?>', "unknown encoding"),
+        ('<?xml version="1.0" encoding="utf-7"?>', "encoding"),
+        ('<!DOCTYPE a [<!ENTITY e "eee">]>', "it declares the entity 'e'"),
+        ('<!DOCTYPE a [<!ENTITY % e SYSTEM "file:///etc/hostname">]>', "the entity 'e'"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_xml_of_other_kinds_is_refused(tmp_path, head, reason, encoding):
+    path = tmp_path / "x.xml"
+    path.write_text(f"{head}<a><b/></a>", encoding=encoding)
+    with pytest.raises(
+        ValueError, match=rf"x\.xml.* XML.*({reason}|encoding).*; get the file again"
+    ):
+        read_xml(path)
+    path.write_text("<!DOCTYPE a><a>&lt;&#65;<b/></a>", encoding=encoding)
+    assert read_xml(path).text == "<A"
 
 
 def test_boxes_lie_in_the_picture():
@@ -70,6 +76,7 @@ def test_boxes_lie_in_the_picture():
         ([0, 0, 1, None], "x: expected left, top, right and bottom of a box"),
         ([0, 0, 1.1, 1], r"x: the box \[0, 0, 1.1, 1\] reaches outside the picture"),
         ([0, -0.1, 1, 1], "x: the box .* reaches outside"),
+        ([0, 0, 10**400, 1], "x: the box .* reaches outside"),
         ([0, 0, math.nan, 1], "x: the box .* reaches outside"),
         ([0.6, 0, 0.5, 1], "x: left, top, right, bottom are not in order"),
     ],

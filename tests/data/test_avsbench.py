@@ -159,3 +159,20 @@ def test_the_published_list_of_frames_is_understood(tmp_path, annotations):
     assert listed.report().startswith(
         "avsbench-s4 val, by frame, avsbench_val: 3700 clips listed, 5 on disk, 3695 missing"
     )
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc", "a/../../b", "..", ".", "a\\b", ""])
+@pytest.mark.parametrize("column", ["name", "category"])
+def test_s4_reads_nothing_outside_of_its_folder(tmp_path, name, column):
+    row = {"name": "abc", "category": "dog"} | {column: name}
+    table = f"name,start,category,split\nx,0,ant,val\n{row['name']},0,{row['category']},train\n"
+    with pytest.raises(ValueError, match=r"s4_meta_data.csv, line 3: .* is no plain name"):
+        avsbench_s4(make_s4(tmp_path, table=table), split="train")
+
+
+def test_ms3_reads_nothing_outside_of_its_folder(tmp_path):
+    path = tmp_path / "Multi-sources" / "ms3_meta_data.csv"
+    path.parent.mkdir()
+    path.write_text(MS3.replace("xyz", "../../../xyz"))
+    with pytest.raises(ValueError, match=r"line 3: '../../../xyz' is no plain name"):
+        avsbench_ms3(tmp_path, split="train")

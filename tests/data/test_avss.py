@@ -76,9 +76,9 @@ def test_wrong_lines_are_named(tmp_path, old, new, message):
     ("labels", "message"),
     [
         ('{"dog": 1', r"label2idx\.json, line 1: broken JSON"),
-        ("[]", r"label2idx\.json: expected \{"),
+        ("[]", r"label2idx\.json: the content is \[\], expected an object"),
         ('{"dog": 1, "cat": 3}', r"label2idx\.json: expected numbers from 0 or 1 on without gap"),
-        ('{"dog": "1"}', r"label2idx\.json: expected numbers"),
+        ('{"dog": "1"}', r"label2idx\.json: .dog. is .1., expected int"),
     ],
 )
 def test_wrong_class_numbers_are_named(tmp_path, labels, message):
@@ -109,3 +109,10 @@ def test_scenes_are_read_back(scene_root):
         frames = scene.frames[[8, 24]].transpose(0, 3, 1, 2).astype(int)
         assert np.abs(clip.frames.image.numpy().astype(int) - frames).mean() < 4
     assert len(avsbench_avss(root, split="val")) == len(avsbench_avss(root, split="test")) == 3
+
+
+@pytest.mark.parametrize("name", ["../v1s/a_0_5", "/tmp/a_0_5", ".."])
+def test_nothing_outside_of_the_folder_is_read(tmp_path, name):
+    make(tmp_path, table=TABLE.replace("a_0_5", name))
+    with pytest.raises(ValueError, match=r"metadata.csv, line 2: .* is no plain name"):
+        avsbench_avss(tmp_path, split="train")

@@ -64,7 +64,7 @@ def test_wrong_annotations_are_named(tmp_path):
     with pytest.raises(ValueError, match=message):
         music(tmp_path, part="duet")
     make(tmp_path, solo={"violin": "aaaaaaaaaaa"})
-    with pytest.raises(ValueError, match=r'MUSIC_solo_videos\.json: expected \{"videos"'):
+    with pytest.raises(ValueError, match="'violin' is 'aaaaaaaaaaa', expected a list"):
         music(tmp_path, part="solo")
     (tmp_path / "MUSIC_solo_videos.json").write_text('{"videos": {')
     with pytest.raises(ValueError, match=r"MUSIC_solo_videos\.json, line 1: broken JSON"):

@@ -131,7 +131,7 @@ def test_every_window_has_a_picture(duration, fps, place, frame, more):
     assert duration / 2 in times and all(0 <= time <= duration for time in times)
     seconds = more / fps
     start = place * max(duration - seconds, 0)
-    notes = Notes("", "", (), (), duration, 16000, times, (1,))
+    notes = Notes("", "", (), (), duration, 16000, times, (1,), (0, 0))
     shown = times[notes.nearest(start=start, seconds=seconds, frame=frame)]
     assert start - 1e-6 <= shown <= start + seconds + 1e-6
     assert abs(shown - start - frame * min(seconds, duration)) <= 1 / fps + 1e-6

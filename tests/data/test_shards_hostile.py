@@ -27,9 +27,13 @@ JSON, FLAC, JPEG = 0, 1, 2
 def made(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     paths = [encode(folder / f"{i}.mp4", frames=20, seconds=1) for i in range(3)]
-    items = tuple(Item(id=path.stem, path=str(path)) for path in paths)
+    items = tuple(Item(id=path.stem, path=str(path), labels=(0,)) for path in paths)
     out = tmp_path_factory.mktemp("made")
-    make_shards({"train": ClipSet(name="three", items=items)}, out, settings=ShardSettings(fps=2))
+    make_shards(
+        {"train": ClipSet(name="three", items=items, classes=("any",))},
+        out,
+        settings=ShardSettings(fps=2),
+    )
     return out
 
 
@@ -48,7 +52,22 @@ def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 def member(folder: Path, number: int) -> tuple[int, int]:
     """Offset and size of a member of the first clip."""
     facts = json.loads((folder / TAR).with_suffix(".json").read_text())
-    return tuple(facts["clips"][0]["members"][number])
+    return tuple(facts["clips"][0]["members"][number][:2])
+
+
+def seal(folder: Path) -> None:
+    """Make all checksums fit what the files hold now, except those of members."""
+    tar, index = folder / TAR, (folder / TAR).with_suffix(".json")
+    facts = {"bytes": tar.stat().st_size, "sha256": hashlib.sha256(tar.read_bytes()).hexdigest()}
+    change(index, lambda found: found.update(facts))
+    facts["index_sha256"] = hashlib.sha256(index.read_bytes()).hexdigest()
+
+    def update(found: dict[str, Any]) -> None:
+        found["splits"]["train"]["shards"][0].update(facts)
+        text = json.dumps(found | {"sha256": ""}, sort_keys=True)
+        found["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+
+    change(folder / "index.json", update)
 
 
 def poke(folder: Path, place: int, data: bytes) -> None:
@@ -62,15 +81,14 @@ def forge(folder: Path, number: int, data: bytes) -> None:
     """Give the first clip another member, with everything beside it to match."""
     tar, index = folder / TAR, (folder / TAR).with_suffix(".json")
     (clip, *_), old = json.loads(index.read_text())["clips"], tar.read_bytes()
-    members = [old[start : start + size] for start, size in clip["members"]]
+    members = [old[start : start + size] for start, size, _ in clip["members"]]
     members[number] = data
     names = [f"{KEY}.json", f"{KEY}.flac", *(f"{KEY}.{i:04d}.jpg" for i in range(len(members) - 2))]
     with tar.open("wb") as file:
         clip["members"] = [write_member(file, *pair) for pair in zip(names, members, strict=True)]
         file.write(END)
-    facts = {"bytes": tar.stat().st_size, "sha256": hashlib.sha256(tar.read_bytes()).hexdigest()}
-    change(index, lambda found: found.update(facts, clips=[clip]))
-    change(folder / "index.json", lambda found: found["splits"]["train"]["shards"][0].update(facts))
+    change(index, lambda found: found.update(clips=[clip]))
+    seal(folder)
 
 
 def content(folder: Path, number: int) -> bytes:
@@ -110,11 +128,7 @@ def test_only_the_plain_member_of_the_index_is_read(folder, place, data):
         read(folder)
     with pytest.raises(ValueError, match="its sha256 is not that"):
         Shards(folder, verify=True)
-    digest = {"sha256": hashlib.sha256((folder / TAR).read_bytes()).hexdigest()}
-    change((folder / TAR).with_suffix(".json"), lambda found: found.update(digest))
-    change(
-        folder / "index.json", lambda found: found["splits"]["train"]["shards"][0].update(digest)
-    )
+    seal(folder)
     with pytest.raises(ValueError, match=r"says 00000000_0\.json where it is not"):
         Shards(folder, verify=True)
 
@@ -126,19 +140,22 @@ def first(edit: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]]
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (first(lambda c: c["members"].__setitem__(0, [10**12, 10])), "points outside the file"),
-        (first(lambda c: c["members"].__setitem__(0, [512, 10**12])), "points outside the file"),
-        (first(lambda c: c["members"].__setitem__(0, [-512, 10])), "points outside the file"),
-        (first(lambda c: c["members"].__setitem__(0, [512, 2**70])), "not the index of a shard"),
+        (first(lambda c: c["members"].__setitem__(0, [10**12, 10, 0])), "points outside the file"),
+        (first(lambda c: c["members"].__setitem__(0, [512, 10**12, 0])), "points outside the file"),
+        (first(lambda c: c["members"].__setitem__(0, [-512, 10, 0])), "points outside the file"),
+        (first(lambda c: c["members"].__setitem__(0, [512, 2**70, 0])), "not the index of a shard"),
         (first(lambda c: c["members"].__setitem__(1, c["members"][0])), "from member to member"),
         (first(lambda c: c["members"].pop()), "from member to member"),
         (first(lambda c: c.update(members=c["members"][:2])), "without notes, sound or picture"),
-        (first(lambda c: c.update(members=7)), "not the index of a shard"),
+        (first(lambda c: c.update(members=7)), "'clips', 0, 'members' is 7, expected list"),
         (first(lambda c: c.update(key="../a")), "keys that no shard has"),
         (first(lambda c: c.update(key="00000001_1")), "keys that no shard has"),
-        (lambda facts: facts.pop("clips"), "not the index of a shard"),
+        (lambda facts: facts.pop("clips"), "the content lacks the key 'clips'"),
+        (first(lambda c: c.update(labels=[1])), "a label outside of the 1 classes"),
+        (first(lambda c: c.update(labels=[-1])), "a label outside of the 1 classes"),
+        (first(lambda c: c.update(labels=["0"])), "'labels', 0 is '0', expected int"),
         (lambda facts: facts.update(bytes=5), "bytes, its index says 5"),
-        (lambda facts: facts.update(sha256="0"), "its index is not that of"),
+        (lambda facts: facts.update(sha256="0"), "damaged, not the one that"),
     ],
 )
 def test_a_wrong_index_is_refused_at_once(folder, edit, message):
@@ -150,7 +167,7 @@ def test_a_wrong_index_is_refused_at_once(folder, edit, message):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda facts: facts.update(version=9), "not of version 1"),
+        (lambda facts: facts.update(version=9), "not of version 2"),
         (lambda facts: facts.update(complete=False), "unfinished"),
         (
             lambda facts: facts["splits"]["train"]["shards"][0].update(file="../x.tar"),
@@ -160,6 +177,8 @@ def test_a_wrong_index_is_refused_at_once(folder, edit, message):
 )
 def test_a_wrong_index_of_the_folder_is_refused(folder, edit, message):
     change(folder / "index.json", edit)
+    if message != "unfinished":
+        seal(folder)
     with pytest.raises(ValueError, match=message):
         Shards(folder)
 
@@ -167,7 +186,9 @@ def test_a_wrong_index_of_the_folder_is_refused(folder, edit, message):
 @pytest.mark.parametrize("text", ["", "[]", "{", "\0" * 20])
 def test_an_index_must_be_json(folder, text):
     (folder / TAR).with_suffix(".json").write_text(text)
-    with pytest.raises(ValueError, match=r"train-000000\.json: (not JSON|no JSON object)"):
+    with pytest.raises(
+        ValueError, match=r"train-000000\.json(, line 1)?: (broken JSON|the content is \[\])"
+    ):
         Shards(folder)
 
 
@@ -277,4 +298,48 @@ def test_a_damaged_clip_is_skipped_like_a_damaged_file(folder):
     sample = data[0, 0]
     assert sample.paths == (f"{folder}/{TAR}/00000001_1",)
     assert [skip.path for skip in sample.skipped] == [f"{folder}/{TAR}/{KEY}"]
-    assert "json file is damaged" in sample.skipped[0].reason
+    assert "json is damaged: its checksum differs" in sample.skipped[0].reason
+
+
+def test_a_changed_label_or_class_is_found_without_reading_a_tar(folder):
+    index = (folder / TAR).with_suffix(".json")
+    whole = index.read_text()
+    index.write_text(whole.replace('"labels":[0]', '"labels":[0,0]', 1))
+    with pytest.raises(ValueError, match=r"train-000000.json: damaged, not the one that"):
+        Shards(folder)
+    index.write_text(whole)
+    Shards(folder)
+    change(folder / "index.json", lambda found: found["splits"]["train"].update(classes=["other"]))
+    with pytest.raises(ValueError, match=r"index.json: damaged, its sha256 is another"):
+        Shards(folder)
+
+
+def test_each_flipped_byte_of_a_clip_is_found_when_it_is_read(folder):
+    """All members are compared, of sound the blocks that are read; the padding has no meaning."""
+    shards = Shards(folder)
+    item = shards.clips("train").items[0]
+    frames = [0.0, 0.5, 1.0]
+    before = [shards.read(item, seconds=1.0, frame=frame) for frame in frames]
+    whole = (folder / TAR).read_bytes()
+    spans = [member(folder, number) for number in (JSON, FLAC, JPEG)]
+    for place in [p for start, size in spans for p in range(start, start + size, size // 25)]:
+        poke(folder, place, bytes([whole[place] ^ 32]))
+        with pytest.raises(ClipError, match=r"damaged|no mono FLAC"):
+            for frame in frames:
+                shards.read(item, seconds=1.0, frame=frame)
+        poke(folder, place, whole[place : place + 1])
+    after = [shards.read(item, seconds=1.0, frame=frame) for frame in frames]
+    assert all(one.audio.equal(two.audio) for one, two in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("kind", [".tar", ".json"])
+def test_a_link_out_of_the_folder_is_refused(folder, tmp_path, kind):
+    path = (folder / TAR).with_suffix(kind)
+    path.rename(tmp_path / path.name)
+    path.symlink_to(tmp_path / path.name)
+    with pytest.raises(ValueError, match=rf"train-000000\{kind}: leads out of its folder"):
+        Shards(folder)
+    path.unlink()
+    (tmp_path / path.name).rename(folder / f"kept{kind}")
+    path.symlink_to(f"kept{kind}")
+    Shards(folder)

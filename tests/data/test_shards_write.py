@@ -305,3 +305,32 @@ def test_jpeg_keeps_the_picture(size):
     data = encode_jpeg(picture, quality=2)
     assert data == encode_jpeg(picture.copy(), quality=2)
     assert np.abs(decode_jpeg(data).astype(int) - picture).mean() < 3
+
+
+def test_two_at_work_in_one_folder_do_not_disturb_each_other(clips, tmp_path, monkeypatch):
+    def encode_or_start_another(item, **settings):
+        if item.id == "3":
+            with pytest.raises(ValueError, match=rf"another run .*process {os.getpid()} on .*wait"):
+                make_shards({"train": clips}, tmp_path, settings=TWO)
+        return encode_clip(item, **settings)
+
+    monkeypatch.setattr("avblocks.data.shards.pool.encode_clip", encode_or_start_another)
+    made = make_shards({"train": clips}, tmp_path, settings=TWO)
+    assert len(made.clips("train")) == 5 and not (tmp_path / "lock").exists()
+
+
+def test_who_lost_the_folder_ends_and_leaves_the_next_alone(clips, whole, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    names = {name: data for name, data in whole.items() if name.startswith("train")}
+
+    def encode_or_remove(item, **settings):
+        if item.id == "3":
+            monkeypatch.undo()
+            out.rename(tmp_path / "old")
+            make_shards({"train": clips}, out, settings=TWO)
+        return encode_clip(item, **settings)
+
+    monkeypatch.setattr("avblocks.data.shards.pool.encode_clip", encode_or_remove)
+    with pytest.raises(FileNotFoundError, match="was removed or replaced while this process"):
+        make_shards({"train": clips}, out, settings=TWO)
+    assert names.items() <= contents(out).items() and Shards(out, verify=True)

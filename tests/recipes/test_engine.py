@@ -178,7 +178,7 @@ def test_run_folder(unbroken: dict[int, Any]) -> None:
     assert (folder / "loss.png").stat().st_size > 1000
     assert list((folder / "tensorboard").iterdir())
     assert sorted(epoch_means(rows)) == [1, 2, 3]
-    names = {"checkpoints", "config.json", "lock", "loss.png", "metrics.csv", "tensorboard"}
+    names = {"checkpoints", "config.json", "loss.png", "metrics.csv", "tensorboard"}
     assert {path.name for path in folder.iterdir()} == names
 
 

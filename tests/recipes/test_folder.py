@@ -1,12 +1,17 @@
 """What the run folder says of the data, and which changes of it a resumed run accepts."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from engine_toy import train
 
+from avblocks.checkpoint import saves as _saves
+from avblocks.data import SkippedFiles
 from avblocks.data.datasets import ClipSet, Item
+from recipes.common.runs import read_run_config
+from recipes.common.start import run_config
 
 
 def clips(*ids: str, missing: tuple[str, ...] = ()) -> ClipSet:
@@ -53,3 +58,52 @@ def test_runs_of_before_there_were_counts_go_on(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(facts))
     fitted, _ = train(tmp_path, max_steps=2, resume=True, clips={"train": clips("a")})
     assert fitted.step == 2
+
+
+WRONG = [
+    "{}",
+    "[]",
+    "7",
+    "[" * 200_000,
+    '{"config": 3}',
+    '{"config": {}, "clips": {"train": {}}}',
+    "\udcff",
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
+    train(tmp_path, max_steps=1)
+    (tmp_path / "config.json").write_text(text, errors="surrogateescape")
+    with pytest.raises(ValueError, match=r"config.json.*: .*; without it the run cannot be"):
+        train(tmp_path, max_steps=2, resume=True, clips={"train": clips("a")})
+    path = _saves.latest(tmp_path / "checkpoints")
+    assert path is not None
+    with pytest.raises(ValueError, match=r"config.json.*: .*; give another --checkpoint"):
+        run_config(path)
+    with pytest.raises(ValueError, match=r"config.json.*"):
+        read_run_config(path, remedy="give another")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text + "2,0.2,1,1,1,1,1,1,1,1,1,1\n",
+        lambda text: text + "x" * 200_000 + "\n",
+        lambda text: text.replace("step", "stop"),
+        lambda text: text.replace("\n1,", "\none,"),
+        lambda text: text.replace("\n1,", "\n,"),
+    ],
+)
+def test_damaged_metrics_are_named(tmp_path: Path, edit: Callable[[str], str]) -> None:
+    train(tmp_path, max_steps=1)
+    path = tmp_path / "metrics.csv"
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(ValueError, match=r"metrics.csv.*: mend or delete the file"):
+        train(tmp_path, max_steps=2, resume=True)
+
+
+def test_a_list_of_skipped_files_of_other_columns_is_named(tmp_path: Path) -> None:
+    (tmp_path / "skipped.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"skipped.csv: no column 'path': mend or delete the file"):
+        SkippedFiles(tmp_path, total=1, max_skipped=1.0).summary()

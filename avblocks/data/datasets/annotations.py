@@ -1,14 +1,15 @@
 """Annotation files: tables with a header, JSON and XML, and the boxes in them."""
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from avblocks.data.datasets.clipset import Box
 from avblocks.data.datasets.disk import read_rows
+
+AGAIN = "get the file again"
 
 
 def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -35,36 +36,27 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
             )
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file, with or without byte order mark.
-
-    Raises:
-        ValueError: If the file is missing or broken.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; the data set's annotation belongs there")
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}, line {error.lineno}: broken JSON ({error.msg}); get the file again"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no JSON in UTF-8 ({error}); get the file again") from error
-
-
 def read_xml(path: Path) -> ElementTree.Element:
-    """Return the root element of an XML file.
+    """Return the root element of an XML file, which may declare no entities.
 
     Raises:
-        ValueError: If the file is broken.
+        ValueError: If the file is broken, or declares one.
     """
+    builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = _refuse_entity
     try:
-        return ElementTree.fromstring(path.read_bytes())
-    except ElementTree.ParseError as error:
-        raise ValueError(
-            f"{path}, line {error.position[0]}: broken XML ({error}); get the file again"
-        ) from error
+        parser.Parse(path.read_bytes(), True)
+        return builder.close()
+    except expat.ExpatError as error:
+        raise ValueError(f"{path}, line {error.lineno}: broken XML ({error}); {AGAIN}") from error
+    except (ValueError, LookupError) as error:  # of an encoding, or our own
+        raise ValueError(f"{path}: XML that is not read ({error}); {AGAIN}") from error
+
+
+def _refuse_entity(name: str, *_: object) -> None:
+    raise ValueError(f"it declares the entity {name!r}")
 
 
 def checked_box(values: Any, *, where: str, slack: float = 0.0) -> Box:
@@ -81,8 +73,9 @@ def checked_box(values: Any, *, where: str, slack: float = 0.0) -> Box:
     numbers = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
     if not numbers or len(values) != 4:
         raise ValueError(f"{where}: expected left, top, right and bottom of a box, got {values}")
-    if not all(math.isfinite(v) and -slack <= v <= 1 + slack for v in values):
-        raise ValueError(f"{where}: the box {values} reaches outside the picture; correct it")
+    if not all(-slack <= v <= 1 + slack for v in values):  # NaN is not, nor is 10 ** 400
+        shown = f"the box {values!s:.80}"
+        raise ValueError(f"{where}: {shown} reaches outside the picture; correct it")
     left, top, right, bottom = (min(max(float(v), 0.0), 1.0) for v in values)
     if left > right or top > bottom:
         raise ValueError(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.disk import plain_name
 from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
 
 _NUMBERS = range(1, 6)
@@ -80,7 +81,13 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
 
 def _rows(table: Path, *, columns: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
     """Lines of a csv by id, which is in the first column under one name or another."""
-    return {next(iter(row.values())): row for _, row in split_rows(table, columns=columns)}
+    rows = {}
+    for line, row in split_rows(table, columns=columns):
+        key = next(iter(row.values()))
+        for name in (key, *(row[column] for column in columns)):
+            plain_name(name, where=f"{table}, line {line}")
+        rows[key] = row
+    return rows
 
 
 def _item(

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets.annotations import class_numbers, read_json
+from avblocks.data.datasets.annotations import AGAIN, class_numbers
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.disk import plain_name
 from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
+from avblocks.jsonfile import read_json
 
 _COUNTS = {"v1s": 5, "v1m": 5, "v2": 10}
 _LATER = 0.5  # numbered from 0; the paper's code takes a picture for the middle of its second
@@ -36,6 +38,7 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
     wanted, counts = {}, {}
     for line, row in split_rows(table, columns=("uid", "a_obj", "label")):
         labels = _labels(table, line, row, number=number)
+        plain_name(row["uid"], where=f"{table}, line {line}")
         if row["split"] == split:
             counts[row["uid"]] = _COUNTS[row["label"]]
             wanted[row["uid"]] = _item(root / row["label"] / row["uid"], row, labels=labels)
@@ -44,12 +47,11 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
 
 def _classes(path: Path) -> tuple[str, ...]:
     """Class names by their numbers, which were published from 1 on; the masks count from 0."""
-    content = read_json(path)
-    if not isinstance(content, dict) or not content:
+    content = read_json(path, {"*": int}, remedy=AGAIN)
+    if not content:
         raise ValueError(f'{path}: expected {{"class": number}}')
     numbers, count = list(content.values()), len(content)
-    whole = all(isinstance(number, int) for number in numbers)
-    if not whole or sorted(numbers) not in (list(range(count)), list(range(1, count + 1))):
+    if sorted(numbers) not in (list(range(count)), list(range(1, count + 1))):
         raise ValueError(f"{path}: expected numbers from 0 or 1 on without gap, got {numbers}")
     return tuple(sorted(content, key=content.__getitem__))
 

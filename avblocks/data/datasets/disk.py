@@ -47,6 +47,19 @@ def read_ids(path: Path) -> dict[str, None]:
     return dict.fromkeys(row[0] for _, row in read_rows(path, columns=None))
 
 
+def plain_name(text: str, *, where: str) -> str:
+    """Return the name of a file or folder that a table gives, after a check that it is only that.
+
+    Raises:
+        ValueError: If it leads elsewhere, such as an absolute path or one with ``..``.
+    """
+    if not text or text in (".", "..") or re.search(r"[/\\\0]", text):
+        raise ValueError(
+            f"{where}: {text!r} is no plain name, and would lead elsewhere; correct it"
+        )
+    return text
+
+
 def media_files(
     root: Path, *, suffixes: frozenset[str] = EXTENSIONS, kind: str = "video"
 ) -> list[Path]:

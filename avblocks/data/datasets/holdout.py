@@ -35,7 +35,7 @@ def hold_out(clips: ClipSet, *, share: float = 0.2) -> tuple[ClipSet, ClipSet]:
                 f"class {clips.classes[number]!r} has {len(items)} clips, too few to test on one: "
                 "add clips or remove the class"
             )
-        items = sorted(items, key=lambda item: hashlib.sha256(item.id.encode()).digest())
+        items = sorted(items, key=_hash)
         held = min(max(round(share * len(items)), 1), len(items) - 1)
         test += items[:held]
         train += items[held:]
@@ -43,3 +43,7 @@ def hold_out(clips: ClipSet, *, share: float = 0.2) -> tuple[ClipSet, ClipSet]:
         replace(clips, name=f"{clips.name} train", items=tuple(train)),
         replace(clips, name=f"{clips.name} test", items=tuple(test)),
     )
+
+
+def _hash(item: Item) -> bytes:
+    return hashlib.sha256(item.id.encode(errors="surrogateescape")).digest()

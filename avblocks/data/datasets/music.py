@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets.annotations import class_numbers, read_json
+from avblocks.data.datasets.annotations import AGAIN, class_numbers
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.disk import files_by_id, read_rows
+from avblocks.jsonfile import read_json
 
 _TABLES = {
     "solo": "MUSIC_solo_videos.json",
@@ -50,11 +51,7 @@ def music(
 
 def _groups(table: Path) -> dict[str, list[str]]:
     """Read the ids of each instrument, or two instruments."""
-    content = read_json(table)
-    groups = content.get("videos") if isinstance(content, dict) else None
-    if not isinstance(groups, dict) or not all(isinstance(ids, list) for ids in groups.values()):
-        raise ValueError(f'{table}: expected {{"videos": {{"instrument": [ids]}}}}')
-    return groups
+    return read_json(table, {"videos": {"*": [str]}}, remedy=AGAIN)["videos"]
 
 
 def _labels(
@@ -71,7 +68,7 @@ def _labels(
             kind="instruments",
             remedy=f"the solos have {', '.join(classes)}",
         )
-        labels |= dict.fromkeys(map(str, keys), numbers)
+        labels |= dict.fromkeys(keys, numbers)
     return labels
 
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from avblocks.data.datasets.annotations import checked_box, has_area, read_json
+from avblocks.data.datasets.annotations import AGAIN, checked_box, has_area
 from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
 from avblocks.data.datasets.stills import still_items
 from avblocks.data.datasets.vggsound import vggsound_files
+from avblocks.jsonfile import read_json
 
 # What the published file has in place of some right or bottom edges: the least 64-bit number,
 # divided by the width of 320 pixels.
@@ -47,9 +48,7 @@ def vggss(root: str | Path) -> ClipSet:
 
 def _entries(table: Path) -> Iterator[tuple[str, str, tuple[Box, ...]]]:
     """Read id, class and boxes of each entry."""
-    entries = read_json(table)
-    if not isinstance(entries, list):
-        raise ValueError(f"{table}: expected a list of entries, got {type(entries).__name__}")
+    entries = read_json(table, [object], remedy=AGAIN)
     for entry in entries:
         fields = entry if isinstance(entry, dict) else {}
         key, name, boxes = (fields.get(field) for field in ("file", "class", "bbox"))

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from avblocks.data.datasets.annotations import read_json
+from avblocks.data.scenes.files import read_notes
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_picture, write_wave
@@ -28,7 +28,7 @@ def scenes_as_vggss(root: str | Path) -> Path:
     spec, places = stored(root)
     entries = []
     for name in (scene_id(n, split=split) for split, n in places if split == "test"):
-        notes = read_json(root / "annotations" / f"{name}.json")
+        notes = read_notes(root / "annotations" / f"{name}.json")
         middle = notes["boxes"][int(spec.seconds / 2 * spec.fps)]
         boxes = [box for box in middle if any(box)]
         entries.append({"file": f"{name}_000000", "class": notes["class"][0], "bbox": boxes})

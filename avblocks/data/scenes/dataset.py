@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.datasets.vggsound import vggsound
@@ -16,6 +17,7 @@ from avblocks.data.scenes.classes import CLASSES, Split, sounding
 from avblocks.data.scenes.files import write_all, write_scene
 from avblocks.data.scenes.render import SceneSpec, scene_id
 from avblocks.files import write_csv, write_text
+from avblocks.jsonfile import Shape, read_json
 
 VERSION = 1
 """Raised whenever the same settings give other scenes."""
@@ -74,7 +76,7 @@ def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
             )
         _publish(root, counts=counts, spec=spec)
         return counts
-    found = json.loads(manifest.read_text(encoding="utf-8"))
+    found = read_manifest(root)
     # A folder written before a setting was added has scenes of its default.
     if _settings(SceneSpec()) | found["settings"] != _settings(spec):
         raise ValueError(
@@ -82,6 +84,21 @@ def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
             f"{_settings(spec)}); name another folder or delete this one"
         )
     return counts | found["counts"]
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """Read settings and counts of the scenes in a folder.
+
+    Raises:
+        ValueError: If the file is missing or wrong.
+    """
+    path, remedy = root / MANIFEST, "delete the folder, and make the scenes anew"
+    counts: Shape = {"train": int, "test": int}
+    found = read_json(path, {"settings": {"*": (int, float)}, "counts": counts}, remedy=remedy)
+    unknown = found["settings"].keys() - _settings(SceneSpec()).keys()
+    if unknown:
+        raise ValueError(f"{path}: no such setting: {min(unknown)!r}; {remedy}")
+    return found
 
 
 def _publish(root: Path, *, counts: dict[Split, int], spec: SceneSpec) -> None:

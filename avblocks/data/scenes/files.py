@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -14,8 +14,15 @@ from avblocks.data.scenes.classes import CLASSES, Split, sounding
 from avblocks.data.scenes.render import Scene, SceneSpec, render, scene_id
 from avblocks.data.write import write_clip, write_wave
 from avblocks.files import replacing
+from avblocks.jsonfile import Shape, read_json
 
 T = TypeVar("T")
+_NOTES: Shape = {
+    "class": [str],
+    "boxes": [[[(int, float)]]],
+    "silent": [str],
+    "bytes": int,
+}
 
 
 def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> None:
@@ -61,9 +68,18 @@ def _is_whole(clip: Path, notes: Path) -> bool:
     if not clip.is_file() or not notes.is_file():
         return False
     try:
-        return json.loads(notes.read_text(encoding="utf-8"))["bytes"] == clip.stat().st_size
-    except (ValueError, KeyError):
+        return read_notes(notes)["bytes"] == clip.stat().st_size
+    except ValueError:
         return False
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """Read the annotation of a scene.
+
+    Raises:
+        ValueError: If it is missing or wrong.
+    """
+    return read_json(path, _NOTES, remedy="delete the folder, and make the scenes anew")
 
 
 def _notes(scene: Scene, clip: Path, *, spec: SceneSpec) -> dict[str, object]:

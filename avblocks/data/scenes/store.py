@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from avblocks.data.datasets.annotations import read_json
 from avblocks.data.scenes.classes import Split
-from avblocks.data.scenes.dataset import MANIFEST
+from avblocks.data.scenes.dataset import MANIFEST, read_manifest
 from avblocks.data.scenes.files import write_all
 from avblocks.data.scenes.render import Scene, SceneSpec, render
 
@@ -21,7 +20,7 @@ def stored(root: Path) -> tuple[SceneSpec, tuple[Place, ...]]:
     """
     if not (root / MANIFEST).is_file():
         raise ValueError(f"{root}: holds no scenes; make them there first, with scenes(...)")
-    found = read_json(root / MANIFEST)
+    found = read_manifest(root)
     spec = SceneSpec(**{k: v for k, v in found["settings"].items() if k != "version"})
     splits: tuple[Split, ...] = ("train", "test")
     return spec, tuple((split, n) for split in splits for n in range(found["counts"][split]))

@@ -12,7 +12,7 @@ from avblocks.data.decode.audio import decode_audio, extent
 from avblocks.data.decode.frames import Picture, decode_frames, to_tensor
 from avblocks.data.decode.media import open_media
 from avblocks.data.resize import resize_short
-from avblocks.data.shards.flac import encode_flac
+from avblocks.data.shards.flac import checksums, encode_flac
 from avblocks.data.shards.jpeg import encode_jpeg
 from avblocks.data.shards.notes import Notes
 
@@ -80,6 +80,7 @@ def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) 
         rate=settings.rate,
         times=times,
         blocks=tuple(blocks),
+        checks=checksums(flac, blocks),
     )
     return [notes.to_json(), flac, *pictures]
 

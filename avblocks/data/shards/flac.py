@@ -1,6 +1,9 @@
 """Sound of 16 bits as FLAC in blocks of known places, so that a part is decoded alone."""
 
+from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate, pairwise
+from zlib import crc32
 
 import av
 import numpy as np
@@ -31,6 +34,12 @@ def encode_flac(samples: Samples, *, rate: int) -> tuple[bytes, list[int]]:
     packets = [bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None))]
     blocks = [packet for packet in packets if packet]
     return _MAGIC + bytes(codec.extradata or b"") + b"".join(blocks), [len(b) for b in blocks]
+
+
+def checksums(flac: bytes, blocks: Sequence[int]) -> tuple[int, ...]:
+    """Return the CRC-32 of a file's head and of each of the blocks behind it, of so many bytes."""
+    ends = accumulate(blocks, initial=HEAD)
+    return crc32(flac[:HEAD]), *(crc32(flac[low:high]) for low, high in pairwise(ends))
 
 
 def flac_length(head: bytes, *, rate: int) -> int:

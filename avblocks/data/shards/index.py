@@ -1,7 +1,10 @@
 """What lies beside the tar files: one index for each of them, and one of the whole folder."""
 
+import hashlib
+import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,32 @@ from typing import Any
 import numpy as np
 
 from avblocks.data.datasets.clipset import Item
-from avblocks.data.shards.files import AGAIN, read_json
-from avblocks.data.shards.tar import Spans, header, is_key, member_names, read_bytes, span_fault
+from avblocks.data.shards.files import AGAIN
+from avblocks.data.shards.tar import (
+    Span,
+    Spans,
+    header,
+    is_key,
+    member_names,
+    read_bytes,
+    span_fault,
+)
 from avblocks.files import sha256
+from avblocks.jsonfile import Shape, read_json, shape_fault
 
 INDEX = "index.json"
-VERSION = 1
+VERSION = 2
+"""Of the layout; shards of version 1 have no checksums of indices and members."""
+_CLIP: Shape = {"key": str, "id": str, "labels": [int], "members": list}
+_SHARD: Shape = {"bytes": int, "sha256": str, "clips": [_CLIP], "skipped": [[str]]}
+_SPLIT: Shape = {
+    "name": str,
+    "classes": [str],
+    "remarks": [str],
+    "missing": [str],
+    "shards": [{"file": str, "sha256": str, "index_sha256": str}],
+}
+_INDEX: Shape = {"settings": {"rate": int}, "splits": {"*": _SPLIT}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +48,7 @@ class Shard:
         path: The tar file.
         size: Its bytes.
         sha256: Its checksum.
+        index_sha256: The checksum of its index.
         rows: The clips' keys and numbers, in their order.
         items: The same clips, as a data set lists them.
         starts: Where the members of each clip begin among ``spans``, and where the last ones end.
@@ -35,16 +59,19 @@ class Shard:
     path: Path
     size: int
     sha256: str
+    index_sha256: str
     rows: dict[str, int]
     items: tuple[Item, ...]
     starts: tuple[int, ...]
     spans: Spans
     skipped: tuple[tuple[str, str, str], ...]
 
-    def members(self, key: str) -> list[tuple[int, int]]:
-        """Give offset and size of a clip's members: notes, sound, pictures."""
+    def members(self, key: str) -> list[Span]:
+        """Give the places of a clip's members: notes, sound, pictures."""
         row = self.rows[key]
-        return list(map(tuple, self.spans[self.starts[row] : self.starts[row + 1]].tolist()))
+        return [
+            Span(*span) for span in self.spans[self.starts[row] : self.starts[row + 1]].tolist()
+        ]
 
     def verify(self) -> None:
         """Read the whole file and compare its checksum, and each header with the index.
@@ -58,47 +85,54 @@ class Shard:
         try:
             for key in self.rows:
                 spans = self.members(key)
-                for name, (start, size) in zip(member_names(key, len(spans)), spans, strict=True):
-                    wanted = header(name, size)
-                    if read_bytes(handle, start - len(wanted), len(wanted)) != wanted:
+                for name, span in zip(member_names(key, len(spans)), spans, strict=True):
+                    wanted = header(name, span.size)
+                    if read_bytes(handle, span.start - len(wanted), len(wanted)) != wanted:
                         raise ValueError(f"{self.path}: its index says {name} where it is not")
         finally:
             os.close(handle)
 
 
-def load_shard(tar: Path) -> Shard:
+def load_shard(tar: Path, *, classes: int) -> Shard:
     """Read the index beside a tar file and hold it against the file's size.
 
+    Args:
+        tar: The tar file.
+        classes: How many classes there are, which bounds the labels.
+
     Raises:
-        ValueError: If either is missing, or they do not fit each other.
+        ValueError: If either is missing or a link out of the folder, or they do not fit each other.
     """
+    for name in (tar, tar.with_suffix(".json")):
+        if name.resolve().parent != tar.parent.resolve():
+            raise ValueError(f"{name}: leads out of its folder; copy the file itself there")
     path = tar.with_suffix(".json")
-    facts = read_json(path)
+    facts = read_json(path, _SHARD, remedy=AGAIN)
     try:
         clips = facts["clips"]
         spans = [span for clip in clips for span in clip["members"]]
         shard = Shard(
             path=tar,
-            size=int(facts["bytes"]),
-            sha256=str(facts["sha256"]),
-            rows={str(clip["key"]): row for row, clip in enumerate(clips)},
+            size=facts["bytes"],
+            sha256=facts["sha256"],
+            index_sha256=sha256(path),
+            rows={clip["key"]: row for row, clip in enumerate(clips)},
             items=tuple(
-                Item(str(clip["id"]), f"{tar}/{clip['key']}", tuple(map(int, clip["labels"])))
-                for clip in clips
+                Item(clip["id"], f"{tar}/{clip['key']}", tuple(clip["labels"])) for clip in clips
             ),
             starts=tuple(np.cumsum([0, *(len(clip["members"]) for clip in clips)]).tolist()),
-            spans=np.array(spans, dtype=np.int64).reshape(-1, 2),
-            skipped=tuple((str(i), str(p), str(r)) for i, p, r in facts["skipped"]),
+            spans=np.array(spans, dtype=np.int64).reshape(-1, 3),
+            skipped=tuple((i, p, r) for i, p, r in facts["skipped"]),
         )
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: not the index of a shard ({error!r}); {AGAIN}") from error
-    fault = _fault(shard)
+    fault = _fault(shard, classes)
     if fault is not None:
         raise ValueError(f"{tar}: {fault}; {AGAIN}")
     return shard
 
 
-def _fault(shard: Shard) -> str | None:
+def _fault(shard: Shard, classes: int) -> str | None:
     if not shard.path.is_file():
         return "no such file"
     found = shard.path.stat().st_size
@@ -106,24 +140,37 @@ def _fault(shard: Shard) -> str | None:
         return f"{found:,} bytes, its index says {shard.size:,}"
     if not all(map(is_key, shard.rows)) or len(shard.rows) < len(shard.items):
         return "its index has keys that no shard has"
+    if not all(0 <= label < classes for item in shard.items for label in item.labels):
+        return f"its index has a label outside of the {classes} classes"
     if any(high - low < 3 for low, high in zip(shard.starts, shard.starts[1:], strict=False)):
         return "its index has a clip without notes, sound or picture"
     return span_fault(shard.spans, size=shard.size)
+
+
+def sealed(index: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the checksum of all else to the index of a folder."""
+    text = json.dumps({**index, "sha256": ""}, sort_keys=True)
+    return {**index, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def load_index(root: Path) -> dict[str, Any]:
     """Read the index of a whole folder, with name, classes, missing ids and shards of each split.
 
     Raises:
-        ValueError: If it is missing, unfinished or not of this version.
+        ValueError: If it is missing, damaged, unfinished or not of this version.
     """
-    index = read_json(root / INDEX)
-    if index.get("version") != VERSION:
-        raise ValueError(f"{root / INDEX}: not of version {VERSION}; {AGAIN}")
+    path = root / INDEX
+    index = read_json(path, remedy=AGAIN)
+    if shape_fault(index, {"version": object}) or index["version"] != VERSION:
+        raise ValueError(f"{path}: not of version {VERSION}, which has checksums; {AGAIN}")
     if index.get("complete") is not True:
         raise ValueError(f"{root}: the shards are unfinished; start the same recipes.make_shards")
-    for facts in index["splits"].values():
-        for shard in facts["shards"]:
-            if not re.fullmatch(r"[A-Za-z0-9_-]+\.tar", shard["file"]):
-                raise ValueError(f"{root / INDEX}: {shard['file']!r} is no name of a shard")
+    if index != sealed(index):
+        raise ValueError(f"{path}: damaged, its sha256 is another; {AGAIN}")
+    if (fault := shape_fault(index, _INDEX)) is not None:
+        raise ValueError(f"{path}: {fault}; {AGAIN}")
+    files = [shard["file"] for facts in index["splits"].values() for shard in facts["shards"]]
+    wrong = [file for file in files if not re.fullmatch(r"[A-Za-z0-9_-]+\.tar", file)]
+    if wrong:
+        raise ValueError(f"{path}: {wrong[0]!r} is no name of a shard")
     return index

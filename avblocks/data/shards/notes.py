@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any
 
-from avblocks.data.shards.flac import BLOCK, HEAD, LARGEST
+from avblocks.data.shards.flac import BLOCK, HEAD, LARGEST, checksums
 
 _EDGE = 1e-6  # seconds
 
@@ -16,7 +16,8 @@ class Notes:
     """A clip's annotation, and what a reader must know to take a part of it.
 
     ``duration`` of the sound and ``times`` of the pictures in it are in seconds; ``blocks`` are the
-    bytes of each FLAC block, ``path`` is the file that the clip was made from.
+    bytes of each FLAC block, ``checks`` the CRC-32 of what comes before them and of each of them,
+    ``path`` is the file that the clip was made from.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Notes:
     rate: int
     times: tuple[float, ...]
     blocks: tuple[int, ...]
+    checks: tuple[int, ...]
 
     def to_json(self) -> bytes:
         """Give the notes as the bytes of a JSON file."""
@@ -47,6 +49,17 @@ class Notes:
         ends = list(accumulate(self.blocks, initial=HEAD))
         return ends[first // BLOCK], ends[min(-(-last // BLOCK), len(ends) - 1)]
 
+    def check(self, first: int, last: int, *, head: bytes, blocks: bytes) -> None:
+        """Compare the head, and the blocks of samples from ``first`` to ``last``.
+
+        Raises:
+            ValueError: If the checksum of any differs.
+        """
+        rows = slice(first // BLOCK, -(-last // BLOCK))
+        wanted = self.checks[0], *self.checks[1:][rows]
+        if checksums(head + blocks, self.blocks[rows]) != wanted:
+            raise ValueError("the sound is damaged: its checksum differs")
+
 
 def parse_notes(data: bytes | bytearray, *, pictures: int, sound: int) -> Notes:
     """Read notes from an untrusted JSON file, with so many pictures and bytes of sound beside it.
@@ -65,10 +78,12 @@ def parse_notes(data: bytes | bytearray, *, pictures: int, sound: int) -> Notes:
             rate=int(found["rate"]),
             times=tuple(map(float, found["times"])),
             blocks=tuple(map(int, found["blocks"])),
+            checks=tuple(map(int, found["checks"])),
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(f"its json file is damaged ({error!r})") from error
     fits = len(notes.times) == pictures and HEAD + sum(notes.blocks) == sound
+    fits = fits and len(notes.checks) == 1 + len(notes.blocks)
     bounded = all(0 < size <= LARGEST for size in notes.blocks)
     finite = all(map(math.isfinite, (notes.duration, *notes.times)))
     if not fits or not bounded or not finite or notes.duration < 0 or not notes.blocks:

@@ -1,6 +1,6 @@
 """Clips of one split into tar files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -24,7 +24,8 @@ class SplitWriter:
     """Writes the shards of a split that are not there yet.
 
     ``skipped`` collects the files of all splits that cannot be used. With ``on_error`` "raise" the
-    work stops at the first of them, else beyond the share ``max_skipped``.
+    work stops at the first of them, else beyond the share ``max_skipped``. ``check`` raises if the
+    folder is no longer the one that the work began in.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class SplitWriter:
         skipped: list[Skipped],
         on_error: Literal["raise", "skip"],
         max_skipped: float,
+        check: Callable[[], object],
     ) -> None:
         self.split = split
         self.clips = clips
@@ -44,9 +46,10 @@ class SplitWriter:
         self.all_skipped, self.list_path = skipped, out / "skipped.csv"
         self.on_error = on_error
         self.max_skipped = max_skipped
+        self.check = check
         count = -(-len(clips) // settings.clips)
         self.tars = [out / f"{split}-{number:06d}.tar" for number in range(count)]
-        self.ready = {tar: shard for tar in self.tars if (shard := _ready(tar)) is not None}
+        self.ready = {tar: shard for tar in self.tars if (shard := self._ready(tar)) is not None}
         self.skipped = 0
         for shard in self.ready.values():
             self._note([Skipped(path=path, reason=reason) for _, path, reason in shard.skipped])
@@ -68,7 +71,13 @@ class SplitWriter:
                     write_skipped(self.list_path, self.all_skipped)
         shards = [self.ready[tar] for tar in self.tars]
         return [
-            {"file": s.path.name, "bytes": s.size, "sha256": s.sha256, "clips": len(s.items)}
+            {
+                "file": s.path.name,
+                "bytes": s.size,
+                "sha256": s.sha256,
+                "index_sha256": s.index_sha256,
+                "clips": len(s.items),
+            }
             for s in shards
         ]
 
@@ -99,6 +108,7 @@ class SplitWriter:
 
     def _pack(self, tar: Path, results: Iterator[Result]) -> Shard:
         """Write one shard: tar file under another name, index, then the name."""
+        self.check()
         try:
             with replacing(tar) as half:
                 with half.open("wb") as file:
@@ -107,9 +117,10 @@ class SplitWriter:
                 facts |= {"bytes": half.stat().st_size, "sha256": sha256(half)}
                 write_json(tar.with_suffix(".json"), facts)
         except OSError as error:
+            self.check()
             reason = f"cannot be written ({error}); start again when it can, and it goes on"
             raise OSError(f"{tar}: {reason}") from error
-        return load_shard(tar)
+        return load_shard(tar, classes=len(self.clips.classes))
 
     def _write(self, file: BinaryIO, results: Iterator[Result]) -> dict[str, Any]:
         clips, skipped = [], []
@@ -125,12 +136,11 @@ class SplitWriter:
         file.write(END)
         return {"clips": clips, "skipped": skipped}
 
-
-def _ready(tar: Path) -> Shard | None:
-    """A shard that is there and, as far as its size tells, whole."""
-    if not tar.is_file():
-        return None
-    try:
-        return load_shard(tar)
-    except ValueError:
-        return None
+    def _ready(self, tar: Path) -> Shard | None:
+        """A shard that is there and, as far as its size tells, whole."""
+        if not tar.is_file():
+            return None
+        try:
+            return load_shard(tar, classes=len(self.clips.classes))
+        except ValueError:
+            return None

@@ -13,17 +13,19 @@ from tqdm import tqdm
 
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.shards.files import AGAIN
 from avblocks.data.shards.flac import BLOCK, HEAD, decode_flac, flac_length
-from avblocks.data.shards.index import Shard, load_index, load_shard
+from avblocks.data.shards.index import INDEX, Shard, load_index, load_shard
 from avblocks.data.shards.jpeg import decode_jpeg
 from avblocks.data.shards.notes import Notes, parse_notes
-from avblocks.data.shards.tar import member_names, read_bytes, read_member
+from avblocks.data.shards.tar import Span, member_names, read_bytes, read_member
 
 
 class Shards:
     """The shards of a folder: ``ClipDataset(shards.clips("train"), read=shards.read, ...)``.
 
-    Nothing is ever extracted, and nothing but JPEG, FLAC and JSON is read.
+    Nothing is ever extracted, and nothing but JPEG, FLAC and JSON is read. Each member is compared
+    with its checksum when it is read, of sound the blocks that are.
 
     Args:
         root: The folder, as a path or a file:// address.
@@ -41,9 +43,13 @@ class Shards:
         self._shards: dict[str, Shard] = {}
         for facts in self._splits.values():
             for listed in facts["shards"]:
-                shard = load_shard(self.root / listed["file"])
-                if shard.sha256 != listed["sha256"]:
-                    raise ValueError(f"{shard.path}: its index is not that of {self.root}'s index")
+                shard = load_shard(self.root / listed["file"], classes=len(facts["classes"]))
+                found = {"sha256": shard.sha256, "index_sha256": shard.index_sha256}
+                if any(found[name] != listed[name] for name in found):
+                    raise ValueError(
+                        f"{shard.path.with_suffix('.json')}: damaged, not the one that "
+                        f"{self.root / INDEX} names; {AGAIN}"
+                    )
                 self._shards[str(shard.path)] = shard
         if verify:
             for shard in tqdm(self._shards.values(), "verify", unit="shard"):
@@ -110,7 +116,7 @@ class Shards:
         named = list(zip(member_names(key, len(members)), members, strict=True))
         with _reading(tar, path) as handle:
             data = read_member(handle, *named[0])
-            notes = parse_notes(data, pictures=len(named) - 2, sound=members[1][1])
+            notes = parse_notes(data, pictures=len(named) - 2, sound=members[1].size)
             start = place * max(notes.duration - seconds, 0)
             shown = notes.nearest(start=start, seconds=seconds, frame=frame)
             first, last = round(start * rate), round(start * rate) + round(seconds * rate)
@@ -150,7 +156,7 @@ def _reading(tar: str, path: str) -> Iterator[int]:
 
 
 def _sound(
-    handle: int, name: str, span: tuple[int, int], *, notes: Notes, rate: int, first: int, last: int
+    handle: int, name: str, span: Span, *, notes: Notes, rate: int, first: int, last: int
 ) -> Float[Tensor, " s"]:
     """Decode the samples from ``first`` to ``last``, as far as there are any."""
     head = bytes(read_member(handle, name, span, first=HEAD))
@@ -159,7 +165,9 @@ def _sound(
     if first >= last or len(notes.blocks) != -(-length // BLOCK):
         raise ValueError(f"no sound from {first / rate:.2f} s to {last / rate:.2f} s")
     low, high = notes.part(first, last)
-    samples = decode_flac(head, bytes(read_bytes(handle, span[0] + low, high - low)))
+    blocks = bytes(read_bytes(handle, span.start + low, high - low))
+    notes.check(first, last, head=head, blocks=blocks)
+    samples = decode_flac(head, blocks)
     samples = samples[first % BLOCK :][: last - first]
     if len(samples) < last - first:
         raise ValueError("the sound is damaged: its blocks are shorter than they say")

@@ -3,13 +3,23 @@
 import os
 import re
 import tarfile
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
+from zlib import crc32
 
 import numpy as np
 from jaxtyping import Int64
 
-Spans = Int64[np.ndarray, "members 2"]
-"""Offset and size of each member's bytes."""
+Spans = Int64[np.ndarray, "members 3"]
+"""Offset, size and CRC-32 of each member's bytes."""
+
+
+class Span(NamedTuple):
+    """Place of a member's bytes in a tar file, and their CRC-32."""
+
+    start: int
+    size: int
+    crc: int
+
 
 HEADER = 512
 END = bytes(2 * HEADER)
@@ -49,17 +59,17 @@ def next_header(end: int) -> int:
     return -(-end // HEADER) * HEADER
 
 
-def write_member(file: BinaryIO, name: str, data: bytes) -> tuple[int, int]:
-    """Append a member and give its offset and size."""
+def write_member(file: BinaryIO, name: str, data: bytes) -> Span:
+    """Append a member and give its place and checksum."""
     file.write(header(name, len(data)))
     start = file.tell()
     file.write(data + bytes(next_header(len(data)) - len(data)))
-    return start, len(data)
+    return Span(start, len(data), crc32(data))
 
 
 def span_fault(spans: Spans, *, size: int) -> str | None:
     """Say what is wrong with the members of a whole tar file of some size, if anything is."""
-    starts, sizes = spans[:, 0], spans[:, 1]
+    starts, sizes, _ = spans.T
     if (sizes < 0).any() or (starts < 0).any() or (starts + sizes > size).any():
         return "its index points outside the file"
     ends = np.concatenate([[0], -(-(starts + sizes) // HEADER) * HEADER])
@@ -68,16 +78,15 @@ def span_fault(spans: Spans, *, size: int) -> str | None:
     return None
 
 
-def read_member(
-    handle: int, name: str, span: tuple[int, int], *, first: int | None = None
-) -> bytearray:
+def read_member(handle: int, name: str, span: Span, *, first: int | None = None) -> bytearray:
     """Read a member, all of it or its ``first`` bytes, after a look at its header.
 
     Raises:
         ValueError: If something else is there: a link, another name or another size; if the member
-            is too large; or if the file ends before it does.
+            is too large; if all of it is read and its checksum is another; or if the file ends
+            before it does.
     """
-    start, size = span
+    start, size, crc = span
     limit = _LIMITS[name.rpartition(".")[2]]
     if size > limit:
         raise ValueError(f"{name} has {size:,} bytes, over the {limit:,} allowed")
@@ -85,7 +94,10 @@ def read_member(
     data = read_bytes(handle, start - HEADER, HEADER + length)
     if data[:HEADER] != header(name, size):
         raise ValueError(f"the tar file holds something else where its index says {name}")
-    return data[HEADER:]
+    data = data[HEADER:]
+    if first is None and crc32(data) != crc:
+        raise ValueError(f"{name} is damaged: its checksum differs")
+    return data
 
 
 def read_bytes(handle: int, start: int, size: int) -> bytearray:

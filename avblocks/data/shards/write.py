@@ -16,11 +16,13 @@ from typing import Any, Literal
 from avblocks.data.batch import Skipped
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.shards.encode import ShardSettings
-from avblocks.data.shards.files import read_json, write_json
-from avblocks.data.shards.index import INDEX, VERSION
+from avblocks.data.shards.files import AGAIN, write_json
+from avblocks.data.shards.index import INDEX, VERSION, sealed
 from avblocks.data.shards.pack import SplitWriter
 from avblocks.data.shards.read import Shards
 from avblocks.data.skipped import write_skipped
+from avblocks.jsonfile import read_json
+from avblocks.locks import locked
 
 
 def make_shards(
@@ -53,25 +55,29 @@ def make_shards(
     Raises:
         ClipError: If a file cannot be used and ``on_error`` is "raise".
         TooManySkippedError: If more files were skipped than allowed.
-        ValueError: If the folder holds shards of other settings or other clips.
+        ValueError: If the folder holds shards of other settings or other clips, or another
+            process is at work in it.
+        FileNotFoundError: If the folder is removed meanwhile.
     """
     out, settings = Path(out), settings or ShardSettings()
     index = _plan(splits, settings)
-    _claim(out, index)
-    skipped: list[Skipped] = []
-    writer = partial(
-        SplitWriter,
-        out,
-        settings=settings,
-        skipped=skipped,
-        on_error=on_error,
-        max_skipped=max_skipped,
-    )
-    writers = {split: writer(split, clips) for split, clips in splits.items()}
-    for split, writer in writers.items():
-        index["splits"][split]["shards"] = writer.write(workers=workers, timeout=timeout)
-    write_skipped(out / "skipped.csv", skipped)
-    write_json(out / INDEX, index | {"complete": True})
+    with locked(out, remedy="wait for its end, or name another folder") as lock:
+        _claim(out, index)
+        skipped: list[Skipped] = []
+        writer = partial(
+            SplitWriter,
+            out,
+            settings=settings,
+            skipped=skipped,
+            on_error=on_error,
+            max_skipped=max_skipped,
+            check=lock.check,
+        )
+        writers = {split: writer(split, clips) for split, clips in splits.items()}
+        for split, writer in writers.items():
+            index["splits"][split]["shards"] = writer.write(workers=workers, timeout=timeout)
+        write_skipped(out / "skipped.csv", skipped)
+        write_json(out / INDEX, sealed(index | {"complete": True}))
     return Shards(out)
 
 
@@ -107,10 +113,11 @@ def _claim(out: Path, plan: Mapping[str, Any]) -> None:
     path = out / INDEX
     if not path.is_file():
         write_json(path, {**plan, "complete": False})
-    found = read_json(path)
-    for facts in found.get("splits", {}).values():
+    found = read_json(path, {"splits": {"*": dict}}, remedy=AGAIN)
+    for facts in found["splits"].values():
         facts.pop("shards", None)
-    found.pop("complete", None)
+    for name in ("complete", "sha256"):
+        found.pop(name, None)
     if found != plan:
         raise ValueError(
             f"{out}: holds shards of other settings, or the clips on disk are others than when it "
