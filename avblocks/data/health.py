@@ -34,7 +34,7 @@ class ClipHealth:
         audio_seconds: Duration of the sound, likewise.
         frame_rate: Pictures a second.
         sample_rate: Samples a second.
-        width: Of the pictures, pixels, before they are turned as the file says; so is ``height``.
+        width: Of the pictures as they are shown, upright and with square pixels; so is ``height``.
         silent: Whether no sample reaches ``SILENCE``.
         still: Whether the pictures, one a second of them, stay the same within ``STILLNESS``.
         sha256: Of the file's bytes: equal for exact duplicates.
@@ -121,8 +121,8 @@ def _with_pictures(health: ClipHealth, media: Media) -> ClipHealth:
         reason=(health.reason or lost) if seen.count else "no video frame can be decoded",
         video_seconds=max(told, found) if cut else found,
         frame_rate=seen.rate if seen.count else None,
-        width=media.video.codec_context.width,
-        height=media.video.codec_context.height,
+        width=seen.size[1] if seen.count else media.video.codec_context.width,
+        height=seen.size[0] if seen.count else media.video.codec_context.height,
         still=seen.still,
     )
 

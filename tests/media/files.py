@@ -1,7 +1,7 @@
 """`Kind`: small media files whose audio is a chirp and whose images carry their number in bars."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -49,12 +49,14 @@ class Kind:
     muxer: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_kind(folder: Path, kind: Kind, name: str = "a") -> Path:
-    """Write a file of a kind."""
+def write_kind(
+    folder: Path, kind: Kind, name: str = "a", *, images: Callable[[int], np.ndarray] = counter
+) -> Path:
+    """Write a file of a kind, with the images that a function gives by their numbers."""
     path = folder / f"{name}{kind.suffix}"
     with av.open(str(path), "w", options=dict(kind.muxer)) as container:
-        images, audio = _video_stream(container, kind), _audio_stream(container, kind)
-        packets = [*_images(images, kind), *_audio(audio, kind)]
+        video, audio = _video_stream(container, kind), _audio_stream(container, kind)
+        packets = [*_images(video, kind, images), *_audio(audio, kind)]
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             container.mux(packet)
     return path
@@ -79,10 +81,10 @@ def _audio_stream(container, kind: Kind):
     return container.add_stream(kind.codecs[1], rate=kind.rate, layout=kind.layout, options=options)
 
 
-def _images(stream, kind: Kind) -> Sequence[av.Packet]:
+def _images(stream, kind: Kind, images: Callable[[int], np.ndarray]) -> Sequence[av.Packet]:
     packets, clock = [], stream.codec_context.time_base
     for number in range(round(kind.shown * FPS)):
-        frame = av.VideoFrame.from_ndarray(counter(number), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(images(number), format="rgb24")
         frame.pts, frame.time_base = round(number / FPS / clock), clock
         packets += stream.encode(frame)
     packets += stream.encode(None)

@@ -8,7 +8,8 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import Float
 
 from avblocks.data.clip import ClipError
-from avblocks.data.decode.frames import period
+from avblocks.data.decode.frames import period, shown_size
+from avblocks.data.decode.geometry import Size
 from avblocks.data.decode.media import Media
 from avblocks.data.decode.packets import lasting
 
@@ -21,7 +22,8 @@ class PassingPictures:
     """What is seen of the pictures while they pass."""
 
     def __init__(self, media: Media) -> None:
-        self.period = period(media)
+        self.media, self.period = media, period(media)
+        self.size: Size = (0, 0)  # as they are shown
         self.count, self.first, self.last = 0, 0.0, 0.0
         self.still, self.seconds, self.lasting = True, 0.0, self.period
         self._small: np.ndarray | None = None
@@ -29,6 +31,7 @@ class PassingPictures:
     def add(self, frame: av.VideoFrame) -> None:
         """Look at a picture, closely once a second."""
         stamp = self.last + self.period if frame.time is None else frame.time
+        self.size = self.size if self.count else shown_size(frame, self.media)
         self.first = min(self.first, stamp) if self.count else stamp
         self.last = max(self.last, stamp) if self.count else stamp
         if frame.duration and stamp == self.last:  # of a held last picture it is long
