@@ -3,15 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.disk import PICTURES, SOUNDS
+from avblocks.data.decode.audio import extent, placed_sounds
 from avblocks.data.decode.image import decode_picture
 from avblocks.data.decode.media import Media, Sound, open_media, open_sound
-from avblocks.data.decode.packets import packets, sounds
+from avblocks.data.decode.packets import pictures, take_only
 from avblocks.data.decode.survey import STILLNESS as STILLNESS
 from avblocks.data.decode.survey import PassingPictures, PassingSound
 from avblocks.files import sha256
@@ -34,7 +34,7 @@ class ClipHealth:
         audio_seconds: Duration of the sound, likewise.
         frame_rate: Pictures a second.
         sample_rate: Samples a second.
-        width: Of the pictures, pixels, before they are turned as the file says; so is ``height``.
+        width: Of the pictures as they are shown, upright and with square pixels; so is ``height``.
         silent: Whether no sample reaches ``SILENCE``.
         still: Whether the pictures, one a second of them, stay the same within ``STILLNESS``.
         sha256: Of the file's bytes: equal for exact duplicates.
@@ -78,67 +78,58 @@ def _decoded(health: ClipHealth) -> ClipHealth:
         return replace(health, width=width, height=height)
     if kind in SOUNDS:
         with open_sound(health.path) as media:
-            return _decode_sound(media, health)
+            return _with_sound(health, media)
+    # One after the other, so that each is read as clips are.
     with open_media(health.path) as media:
-        return _decode_all(media, health)
+        health = _with_sound(health, media)
+    with open_media(health.path) as media:
+        return _with_pictures(health, media)
 
 
-def _decode_sound(media: Sound, health: ClipHealth) -> ClipHealth:
-    """Decode a sound file and put together what was found."""
-    sound, cut = PassingSound(media), False
-    for frame in sounds(media):
-        sound.add(frame)
-        cut = sound.seconds > LONGEST
-        if cut:
+def _with_sound(health: ClipHealth, media: Media | Sound) -> ClipHealth:
+    """Decode the sound and add what was found of it, all of it or what comes before a cut."""
+    rate, sound = media.audio.codec_context.sample_rate, PassingSound(media.path)
+    for place, samples in placed_sounds(media, start=extent(media)[0]):
+        sound.add(place, samples)
+        if sound.length > LONGEST * rate:
             break
-    return _with_sound(health, media, sound, cut=cut)
-
-
-def _with_sound(
-    health: ClipHealth, media: Media | Sound, sound: PassingSound, *, cut: bool
-) -> ClipHealth:
-    """Add what was found of the sound, all of it or what comes before a cut."""
-    told, found = _told(media.audio), sound.seconds
+    told, found = _told(media.audio), sound.length / rate
+    cut = found > LONGEST
     reason = "" if cut else _lost("sound", told, found)
     return replace(
         health,
         reason=reason if sound.samples else "no sound can be decoded",
         audio_seconds=max(told, found) if cut else found,
-        sample_rate=sound.rate,
+        sample_rate=rate,
         silent=sound.peak < SILENCE,
+    )
+
+
+def _with_pictures(health: ClipHealth, media: Media) -> ClipHealth:
+    """Decode the pictures and add what was found of them, likewise."""
+    take_only(media, media.video)
+    seen, cut = PassingPictures(media), False
+    for frame in pictures(media):
+        seen.add(frame)
+        cut = seen.seconds > LONGEST or seen.count > _MOST
+        if cut:
+            break
+    told, found = _told(media.video), seen.seconds
+    lost = "" if cut else _lost("picture", told, found)
+    return replace(
+        health,
+        reason=(health.reason or lost) if seen.count else "no video frame can be decoded",
+        video_seconds=max(told, found) if cut else found,
+        frame_rate=seen.rate if seen.count else None,
+        width=seen.size[1] if seen.count else media.video.codec_context.width,
+        height=seen.size[0] if seen.count else media.video.codec_context.height,
+        still=seen.still,
     )
 
 
 def _told(stream: AudioStream | VideoStream) -> float:
     """Seconds of a stream by the file's own account."""
     return float((stream.duration or 0) * (stream.time_base or 0))
-
-
-def _decode_all(media: Media, health: ClipHealth) -> ClipHealth:
-    """Decode both streams side by side and put together what was found."""
-    pictures, sound = PassingPictures(media), PassingSound(media)
-    cut = False
-    for packet in packets(media, media.video, media.audio):
-        for frame in packet.decode():
-            if isinstance(frame, av.VideoFrame):
-                pictures.add(frame)
-            elif isinstance(frame, av.AudioFrame):
-                sound.add(frame)
-        cut = max(pictures.seconds, sound.seconds) > LONGEST or pictures.count > _MOST
-        if cut:
-            break
-    health = _with_sound(health, media, sound, cut=cut)
-    told, found = _told(media.video), pictures.seconds
-    lost = _lost("picture", told, found) if sound.samples and not cut else ""
-    return replace(
-        health,
-        reason=lost or health.reason if pictures.count else "no video frame can be decoded",
-        video_seconds=max(told, found) if cut else found,
-        frame_rate=pictures.rate if pictures.count else None,
-        width=media.video.codec_context.width,
-        height=media.video.codec_context.height,
-        still=pictures.still,
-    )
 
 
 def _lost(kind: str, told: float, found: float) -> str:

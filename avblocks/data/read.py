@@ -70,7 +70,7 @@ def _window(media: Media, *, seconds: float, rate: int, place: float, frame: flo
     """Read both from an open file."""
     start, end = extent(media)
     start += place * max(end - start - seconds, 0)
-    audio = decode_audio(media, start=start, seconds=seconds, rate=rate)
+    audio = decode_audio(media, start=start, seconds=seconds, rate=rate, end=end)
     time = frame * min(seconds, max(end - start, 0))
     image = decode_frame(media, time=start + time)
     return AVClip(

@@ -13,6 +13,7 @@ from avblocks.audio import pad_repeat
 from avblocks.data import ClipError, ClipFormat
 from avblocks.data.decode.audio import Wave, extent, placed_sounds
 from avblocks.data.decode.media import Media, open_media
+from avblocks.data.decode.timeline import without_gaps
 
 _TOLERANCE = 0.5  # seconds by which audio may be shorter than its header says
 
@@ -62,7 +63,9 @@ def _resample(media: Media, *, rate: int) -> Iterator[Wave]:
     """Decode all audio in pieces; equal to ``decode_audio`` except for samples at the ends."""
     native = media.audio.codec_context.sample_rate
     resampler, position = av.AudioResampler(format="fltp", layout="mono", rate=rate), 0
-    for samples in _decode(media, native=native):
+    begin = extent(media)[0]
+    pieces = placed_sounds(media, start=begin)
+    for samples in without_gaps(pieces, start=round(begin * native), longest=native):
         if not np.isfinite(samples).all():
             raise ClipError(media.path, "the sound holds values that are not numbers")
         if native == rate:
@@ -74,18 +77,3 @@ def _resample(media: Media, *, rate: int) -> Iterator[Wave]:
         yield from (np.clip(part.to_ndarray()[0], -1, 1) for part in resampler.resample(frame))
     if position:
         yield from (np.clip(part.to_ndarray()[0], -1, 1) for part in resampler.resample(None))
-
-
-def _decode(media: Media, *, native: int) -> Iterator[Wave]:
-    """Decode the audio at its native rate, with silence in its gaps, a second at a time."""
-    begin = extent(media)[0]
-    position = round(begin * native)
-    for start, samples in placed_sounds(media, start=begin, native=native):
-        while position < start:
-            gap = min(start - position, native)
-            position += gap
-            yield np.zeros(gap, np.float32)
-        fresh = samples[position - start :]
-        position += len(fresh)
-        if len(fresh):
-            yield np.ascontiguousarray(fresh)

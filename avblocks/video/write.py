@@ -6,13 +6,10 @@ from math import inf
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import OutputContainer
-from av.video.reformatter import VideoReformatter
-from jaxtyping import UInt8
 
 from avblocks.data import ClipError
-from avblocks.data.decode.frames import period
+from avblocks.data.decode.frames import period, rgb, shown_size
 from avblocks.data.decode.media import Media, open_media
 from avblocks.data.decode.packets import packets, pictures
 from avblocks.files import replacing
@@ -27,16 +24,16 @@ _SHORT_SIDE = 480  # pixels, at most
 def video_size(path: str | Path) -> Size:
     """Return the height and width at which a video is drawn, in pixels.
 
-    They are upright and even, the short side at most 480.
+    It is upright, with square pixels and even sides, the short one at most 480.
 
     Raises:
         ClipError: If the video cannot be decoded.
     """
     with open_media(str(path)) as media:
         frame = next(pictures(media), None)
-    if frame is None:
+        sides = None if frame is None else shown_size(frame, media)
+    if sides is None:
         raise ClipError(str(path), "no video frame can be decoded")
-    sides = _turn((frame.height, frame.width), frame.rotation)
     scale = min(1.0, _SHORT_SIDE / min(sides))
     height, width = (max(2 * round(side * scale / 2), 2) for side in sides)
     return height, width
@@ -82,7 +79,7 @@ class _ImageEncoder:
     def __init__(
         self, container: OutputContainer, media: Media, overlays: Iterable[tuple[float, Overlay]]
     ) -> None:
-        self.overlays = iter(overlays)
+        self.media, self.overlays = media, iter(overlays)
         first = next(self.overlays, None)
         if first is None:
             raise ValueError(f"{media.path}: expected at least one overlay, got none")
@@ -101,18 +98,7 @@ class _ImageEncoder:
         self.tick = tick
         while tick >= self.until * CLOCK:
             self.until, self.overlay = next(self.overlays, (inf, self.overlay))
-        image = self.overlay.draw(_to_rgb(frame, self.size))
+        image = self.overlay.draw(rgb(frame, self.media, self.size))
         result = av.VideoFrame.from_ndarray(image, format="rgb24")
         result.pts, result.time_base = tick, Fraction(1, CLOCK)
         return self.stream.encode(result)
-
-
-def _to_rgb(frame: av.VideoFrame, size: Size) -> UInt8[np.ndarray, "height width 3"]:
-    """Resize a frame, and turn it by quarter turns as the file says."""
-    height, width = _turn(size, frame.rotation)
-    small = VideoReformatter().reformat(frame, width, height, "rgb24", threads=1)
-    return np.rot90(small.to_ndarray(), round(frame.rotation / 90))
-
-
-def _turn(size: Size, rotation: int) -> Size:
-    return (size[1], size[0]) if round(rotation / 90) % 2 else size

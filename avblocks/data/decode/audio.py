@@ -1,6 +1,6 @@
 """From an open file to one stretch of sound. All times are absolute, in seconds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import ceil, gcd, inf
 
 import av
@@ -8,15 +8,20 @@ import numpy as np
 from jaxtyping import Float
 
 from avblocks.data.clip import ClipError
+from avblocks.data.decode.channels import mono
 from avblocks.data.decode.media import Media, Sound, reopen
-from avblocks.data.decode.packets import packets, seek, sounds, take_only
+from avblocks.data.decode.packets import lasting, packets, seek, sounds, take_only
+from avblocks.data.decode.timeline import Placed, Samples, Stamped, in_a_row
 
 Wave = Float[np.ndarray, " s"]
+Mix = Callable[[av.AudioFrame], Samples]
+"""Takes the samples out of a decoded piece, in [-1, 1]: ``mono`` or ``stereo``."""
 
 _PREROLL = 0.5  # seconds; a lossy decoder needs a few packets before its output is right
+_EARLIER = (_PREROLL, 10.0, inf)  # seconds; some containers go to just after the wanted time
 _TAIL = 5.0  # seconds before the end in which a sound's last packets are looked for
+_TRIMMED = 0.1  # seconds at the end of the last packet that a decoder may leave out, as Opus does
 _MARGIN = 512  # output samples on both sides for the resampling filter to settle
-_JUMP = 0.02  # seconds; Matroska rounds times to 1 ms, so smaller gaps are not gaps
 
 
 def extent(media: Media | Sound) -> tuple[float, float]:
@@ -52,8 +57,13 @@ def _end(media: Media | Sound) -> float:
     return told
 
 
-def decode_audio(media: Media | Sound, *, start: float, seconds: float, rate: int) -> Wave:
+def decode_audio(
+    media: Media | Sound, *, start: float, seconds: float, rate: int, end: float = -inf
+) -> Wave:
     """Decode a window of sound, cut at the file's own rate and then resampled.
+
+    Gaps are silent, and so is what little may be missing before ``end``, where the sound ends by
+    the file's own account.
 
     Returns:
         Mono samples in [-1, 1]: as much of the window as the file has.
@@ -66,59 +76,80 @@ def decode_audio(media: Media | Sound, *, start: float, seconds: float, rate: in
     margin = unit * ceil(_MARGIN / unit)  # so many output samples are a whole number of input ones
     lead = margin * native // rate
     first, length = round(start * native) - lead, round(seconds * native) + 2 * lead
-    line, begin, end = _gather(media, first=first, length=length, native=native)
-    begin, end = max(begin, lead), min(end, length - lead)
-    if begin >= end:
+    line, until = _gather(media, first=first, length=length, native=native)
+    if 0 < end * native - first - until <= _TRIMMED * native:
+        until = round(end * native) - first
+    until = min(until, length - lead)
+    if until <= lead:
         raise ClipError(media.path, f"no sound from {start:.2f} s to {start + seconds:.2f} s")
     if not np.isfinite(line).all():
         raise ClipError(media.path, "the sound holds values that are not numbers")
-    low, high = (margin + round((edge - lead) * rate / native) for edge in (begin, end))
-    return np.clip(_resample(line, native, rate)[low:high], -1, 1)
+    last = margin + round((until - lead) * rate / native)
+    return np.clip(_resample(line, native, rate)[margin:last], -1, 1)
 
 
-def _gather(media: Media | Sound, *, first: int, length: int, native: int) -> tuple[Wave, int, int]:
-    """Decode the samples from a place on; silence where there are none, and the span found."""
-    line, begin, end = np.zeros(length, dtype=np.float32), length, 0
-    for place, samples in placed_sounds(media, start=first / native, native=native):
-        if place >= first + length:
-            break
+def _gather(media: Media | Sound, *, first: int, length: int, native: int) -> tuple[Wave, int]:
+    """Decode the samples from a place on; silence where there are none; and how far they reach."""
+    line, until = np.zeros(length, dtype=np.float32), 0
+    for place, samples in placed_sounds(media, start=first / native):
         low, high = max(place - first, 0), min(place - first + len(samples), length)
         if low < high:
             line[low:high] = samples[low + first - place : high + first - place]
-            begin, end = min(begin, low), max(end, high)
-    return line, begin, end
+        until = min(place - first + len(samples), length)
+        if until == length:
+            break
+    return line, until
 
 
-def placed_sounds(media: Media | Sound, *, start: float, native: int) -> Iterator[tuple[int, Wave]]:
-    """Decode mono samples from somewhere before a time on, each piece with its place."""
+def placed_sounds(media: Media | Sound, *, start: float, mix: Mix = mono) -> Iterator[Placed]:
+    """Decode samples from somewhere before a time on, each piece with its place.
+
+    Raises:
+        ClipError: If the rate changes on the way.
+    """
+    take_only(media, media.audio)
+    yield from in_a_row(
+        stamped(_sounds_from(media, start), media, mix=mix),
+        rate=media.audio.codec_context.sample_rate,
+    )
+
+
+def stamped(
+    frames: Iterator[av.AudioFrame], media: Media | Sound, *, mix: Mix
+) -> Iterator[Stamped]:
+    """Take samples and stamps out of pieces of sound; the last one, empty, is where they end.
+
+    Raises:
+        ClipError: If the rate changes on the way.
+    """
+    rate, end = media.audio.codec_context.sample_rate, None
+    for frame in frames:
+        if frame.sample_rate != rate:
+            raise ClipError(media.path, f"the rate changes from {rate} to {frame.sample_rate} Hz")
+        samples, stamp = mix(frame), None if frame.time is None else round(frame.time * rate)
+        # In mp4, a packet before a gap lasts as long as the gap.
+        end = None if stamp is None else (stamp + round(lasting(frame) * rate), samples[..., :0])
+        yield stamp, samples
+    if end is not None:
+        yield end
+
+
+def _sounds_from(media: Media | Sound, start: float) -> Iterator[av.AudioFrame]:
+    """Decode from somewhere before a time on, if there is any sound before it."""
+    begins = _beginning(media)
     # Right after opening, the packet that primes the decoder comes first; after a seek to the start
     # it is left out, and the first samples are wrong.
-    if start - _PREROLL > _beginning(media):
-        seek(media, media.audio, start - _PREROLL)
-    place: int | None = None
-    take_only(media, media.audio)
-    for frame in sounds(media):
-        if frame.sample_rate != native:
-            raise ClipError(media.path, f"the rate changes from {native} to {frame.sample_rate} Hz")
-        stamp = None if frame.time is None else round(frame.time * native)
-        if place is None or (stamp is not None and abs(stamp - place) > _JUMP * native):
-            place = stamp or 0
-        samples = _mono(frame)
-        yield place, samples
-        place += len(samples)
-
-
-def _mono(frame: av.AudioFrame) -> Wave:
-    """Mean over the channels, integers scaled to [-1, 1]."""
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype == np.uint8:
-        samples = (samples.astype(np.float32) - 128) / 128
-    elif samples.dtype.kind == "i":
-        samples = samples / -float(np.iinfo(samples.dtype.name).min)
-    alone = len(samples) == 1 and samples.dtype == np.float32
-    return samples[0] if alone else samples.mean(axis=0, dtype=np.float32)
+    if start - _PREROLL <= begins:
+        yield from sounds(media)
+        return
+    for earlier in _EARLIER:
+        seek(media, media.audio, start - earlier)
+        frames = sounds(media)
+        first = next(frames, None)
+        if first is not None and (first.time is None or first.time <= start or earlier == inf):
+            yield first
+            yield from frames
+            return
 
 
 def _resample(line: Wave, native: int, rate: int) -> Float[np.ndarray, " resampled"]:

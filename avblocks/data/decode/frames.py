@@ -8,15 +8,14 @@ from math import inf
 import av
 import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from torch import Tensor
 
 from avblocks.data.clip import ClipError
-from avblocks.data.decode.media import NOT_ENOUGH, Media
+from avblocks.data.decode.geometry import Size, orientation, pixel_aspect, square_size
+from avblocks.data.decode.media import MAX_PIXELS, NOT_ENOUGH, Media
 from avblocks.data.decode.packets import TIE, packets, pictures, seek, take_only
-
-Picture = UInt8[np.ndarray, "height width 3"]
+from avblocks.data.decode.pixels import Picture, to_rgb
 
 # Decoders that may leave out some frames; dav1d, for one, then gives others the wrong stamps.
 _SKIPPING = frozenset({"h264", "hevc", "mpeg4"})
@@ -26,7 +25,7 @@ def decode_frame(media: Media, *, time: float) -> Picture:
     """Decode the picture that is shown at a time; the first or last one outside the video.
 
     Returns:
-        RGB, turned as the file says.
+        RGB as a player shows it: turned, mirrored, with square pixels.
 
     Raises:
         ClipError: If there is no picture.
@@ -42,13 +41,13 @@ def decode_frame(media: Media, *, time: float) -> Picture:
             frame = _shown(media, time=time, first=earlier == inf)
     if frame is None:
         raise ClipError(media.path, "no video frame can be decoded")
-    return rgb(frame)
+    return rgb(frame, media)
 
 
 def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
     """Decode the pictures shown at rising times in one pass, where ``decode_frame`` seeks for each.
 
-    The file must be just opened. Pictures are RGB, turned as the file says.
+    The file must be just opened. Pictures are as in ``decode_frame``.
 
     Raises:
         ClipError: If there is no picture.
@@ -58,21 +57,33 @@ def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
         stamp = stamp + period(media) if frame.time is None else frame.time
         while shown is not None and wanted and stamp > wanted[0] + TIE:
             wanted.popleft()
-            yield rgb(shown)
+            yield rgb(shown, media)
         if not wanted:
             return
         shown = frame
     if shown is None:
         raise ClipError(media.path, "no video frame can be decoded")
     for _ in wanted:
-        yield rgb(shown)
+        yield rgb(shown, media)
 
 
-def rgb(frame: av.VideoFrame) -> Picture:
-    """Convert a picture to RGB, turned by quarters of a circle as the file says."""
-    # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
-    picture = VideoReformatter().reformat(frame, format="rgb24", threads=1)
-    return np.rot90(picture.to_ndarray(), round(frame.rotation / 90))
+def shown_size(frame: av.VideoFrame, media: Media) -> Size:
+    """Return height and width of a picture as it is shown: upright, with square pixels.
+
+    Raises:
+        ClipError: If that is more than a frame may have.
+    """
+    size = square_size((frame.height, frame.width), pixel_aspect(media.video))
+    if size[0] * size[1] > MAX_PIXELS:
+        sides = f"{size[1]}x{size[0]}"
+        raise ClipError(media.path, f"shown as {sides}, over the {MAX_PIXELS:,} pixels allowed")
+    return orientation(frame).size(size)
+
+
+def rgb(frame: av.VideoFrame, media: Media, size: Size | None = None) -> Picture:
+    """Convert a picture to RGB as it is shown, of another height and width if given."""
+    turn = orientation(frame)
+    return turn.apply(to_rgb(frame, turn.size(size or shown_size(frame, media))))
 
 
 def to_tensor(picture: Picture) -> UInt8[Tensor, "3 height width"]:

@@ -1,10 +1,10 @@
 """Picture files, with sizes bounded before anything is decoded."""
 
-from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
 import av
+import numpy as np
 import torch
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
@@ -12,29 +12,33 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from avblocks.data.clip import ClipError
-from avblocks.data.decode.frames import rgb, to_tensor
+from avblocks.data.decode.frames import to_tensor
+from avblocks.data.decode.geometry import Orientation, of_exif
+from avblocks.data.decode.jpeg import jpeg_end, jpeg_orientation, jpeg_size, png_orientation
 from avblocks.data.decode.media import MAX_PIXELS, file_size
+from avblocks.data.decode.pixels import to_rgb
 
 _MAX_SIDE = 16_384
 _MAX_BYTES = 64 << 20
-_TAIL = 4096  # bytes at the end of a jpg, where others may follow its end marker
 _PNG = b"\x89PNG\r\n\x1a\n"
-# Start-of-frame markers of JPEG, which hold the size; C4, C8 and CC are something else.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 
 
 def decode_picture(path: str) -> UInt8[Tensor, "3 height width"]:
-    """Decode a jpg or png file to RGB, turned as the file says, by quarters of a circle.
+    """Decode a jpg or png file to RGB, turned and mirrored as its EXIF data say.
+
+    Pixels are square, as image viewers show them, whatever density the file gives.
 
     Raises:
         ClipError: If it is missing, empty, neither jpg nor png, damaged or too large.
     """
-    return to_tensor(rgb(_decode(path)))
+    frame, shown = _decode(path)
+    return to_tensor(shown.apply(to_rgb(frame)))
 
 
 def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
     """Decode a picture file that marks pixels to class numbers, 0 for background.
+
+    It is turned and mirrored as ``decode_picture`` does.
 
     Args:
         path: The file.
@@ -44,17 +48,18 @@ def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
     Raises:
         ClipError: As ``decode_picture``, and if class numbers are wanted of a colored picture.
     """
-    frame = _decode(path)
+    frame, shown = _decode(path)
     if binary:
-        return torch.from_numpy(rgb(frame).max(axis=2)).clamp(max=1)
+        return torch.from_numpy(shown.apply(to_rgb(frame)).max(axis=2)).clamp(max=1)
     if frame.format.name not in ("gray", "pal8"):
         raise ClipError(path, f"pixels are {frame.format.name}; class numbers need 8 bits of grey")
     places = frame.to_ndarray()
-    return torch.from_numpy(places[0] if isinstance(places, tuple) else places)
+    places = shown.apply(places[0] if isinstance(places, tuple) else places)
+    return torch.from_numpy(np.ascontiguousarray(places))
 
 
-def _decode(path: str) -> av.VideoFrame:
-    """Decode a file of a size that a picture may have."""
+def _decode(path: str) -> tuple[av.VideoFrame, Orientation]:
+    """Decode a file of a size that a picture may have, and say how it is shown."""
     data = _bytes(path)
     height, width = _size(path, data)
     if max(height, width) > _MAX_SIDE or not 0 < height * width <= MAX_PIXELS:
@@ -63,8 +68,11 @@ def _decode(path: str) -> av.VideoFrame:
             f"a picture of {width}x{height} is empty, or over the {MAX_PIXELS:,} pixels or the "
             f"side of {_MAX_SIDE:,} allowed",
         )
+    png = data.startswith(_PNG)
+    shown = of_exif((png_orientation if png else jpeg_orientation)(data))
+    data = data if png else data[: jpeg_end(data)]
     try:
-        return decode_bytes(data, "png" if data.startswith(_PNG) else "mjpeg", most=MAX_PIXELS)
+        return decode_bytes(data, "png" if png else "mjpeg", most=MAX_PIXELS), shown
     except FFmpegError as error:
         raise ClipError(path, f"cannot be decoded ({error.strerror})") from error
 
@@ -103,25 +111,9 @@ def _size(path: str, data: bytes) -> tuple[int, int]:
         return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
     if not data.startswith(b"\xff\xd8"):
         raise ClipError(path, "neither a jpg nor a png picture")
-    if b"\xff\xd9" not in data[-_TAIL:]:  # FFmpeg fills a missing end with grey
+    if jpeg_end(data) is None:  # FFmpeg fills a missing end with grey
         raise ClipError(path, "cannot be decoded (the jpg is cut short)")
     size = jpeg_size(data)
     if size is None:
         raise ClipError(path, "cannot be decoded (the jpg has no size)")
     return size
-
-
-def jpeg_size(
-    data: bytes | bytearray, *, kinds: Container[int] = _FRAMES
-) -> tuple[int, int] | None:
-    """Find height and width in a jpg by the first start-of-frame marker of some kinds, if any."""
-    place = 2
-    while place + 9 <= len(data) and data[place] == 0xFF:
-        kind = data[place + 1]
-        if kind in kinds:
-            sizes = data[place + 5 : place + 9]
-            return int.from_bytes(sizes[:2], "big"), int.from_bytes(sizes[2:], "big")
-        # A marker may be preceded by any number of 0xFF.
-        length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        place += 1 if kind == 0xFF else 2 if kind in _BARE else length
-    return None

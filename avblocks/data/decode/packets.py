@@ -47,3 +47,8 @@ def sounds(media: Media | Sound) -> Iterator[av.AudioFrame]:
     """Decode the pieces of sound from where the file stands."""
     for packet in packets(media, media.audio):
         yield from cast(list[av.AudioFrame], packet.decode())
+
+
+def lasting(frame: av.AudioFrame | av.VideoFrame) -> float:
+    """Seconds that a decoded piece lasts by the file's own account; 0 if it does not say."""
+    return float(frame.duration * (frame.time_base or 0))

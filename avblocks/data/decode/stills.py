@@ -33,7 +33,7 @@ def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: f
         start = first + place * room
         if shown is not None:
             start = first + min(max(shown - seconds * (1 - place), 0), room)
-        audio = decode_audio(sound, start=start, seconds=seconds, rate=rate)
+        audio = decode_audio(sound, start=start, seconds=seconds, rate=rate, end=end)
     decoded = [_decoded(picture) for picture in pictures]
     frames = _frames(pictures, decoded, start=start - first) if len(pictures) > 1 else None
     image, mask = decoded[number]

@@ -61,7 +61,7 @@ def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) 
             limit = f"over the {_MAX_SECONDS:.0f} s allowed: cut it first"
             raise ClipError(item.path, f"{end - start:.0f} s long, {limit}")
         seconds = end - start if end > start else _MAX_SECONDS  # where the file does not say
-        sound = decode_audio(media, start=start, seconds=seconds, rate=settings.rate)
+        sound = decode_audio(media, start=start, seconds=seconds, rate=settings.rate, end=end)
     # By the file's own account, as `read_clip` goes by, unless there is less.
     told = 0 < (end - start) * settings.rate <= len(sound) + 1
     duration = end - start if told else len(sound) / settings.rate

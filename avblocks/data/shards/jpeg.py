@@ -2,14 +2,14 @@
 
 from fractions import Fraction
 
-import av
 import numpy as np
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
-from avblocks.data.decode.image import decode_bytes, jpeg_size
+from avblocks.data.decode.image import decode_bytes
+from avblocks.data.decode.jpeg import jpeg_size
+from avblocks.data.decode.pixels import from_rgb, to_rgb
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
@@ -22,9 +22,7 @@ def encode_jpeg(picture: Picture, *, quality: int) -> bytes:
 
     ``quality`` is on FFmpeg's scale, from 2, the best, to 31.
     """
-    # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
-    rgb = av.VideoFrame.from_ndarray(picture, format="rgb24")
-    frame = VideoReformatter().reformat(rgb, format="yuvj420p", threads=1)
+    frame = from_rgb(picture, format="yuvj420p")
     codec = VideoCodecContext.create("mjpeg", "w")
     codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, "yuvj420p"
     codec.time_base, codec.thread_count, frame.pts = Fraction(1), 1, 0
@@ -50,4 +48,4 @@ def decode_jpeg(data: bytes | bytearray) -> Picture:
     except FFmpegError as error:
         raise ValueError(f"the picture cannot be decoded ({error.strerror})") from error
     # Straight to planes, FFmpeg 8.1 leaves the last columns of odd widths unwritten.
-    return VideoReformatter().reformat(frame, format="rgb24", threads=1).to_ndarray()
+    return to_rgb(frame)

@@ -1,0 +1,74 @@
+"""Channels mixed to stereo and mono: surround as ITU-R BS.775 does, never over full scale."""
+
+from functools import lru_cache
+
+import av
+import numpy as np
+from jaxtyping import Float
+
+_HALF = 0.5**0.5  # of the power: -3 dB
+# How much of each channel goes to the left; the right is its mirror image. The LFE has no weight.
+_LEFT = {
+    **dict.fromkeys(("FL", "DL", "WL", "FLC"), 1.0),
+    **dict.fromkeys(("FC", "BL", "SL", "TFL", "TSL", "TBL", "BFL"), _HALF),
+    **dict.fromkeys(("BC", "TC", "TFC", "TBC", "BFC"), 0.5),
+}
+_MIRROR = str.maketrans("LR", "RL")
+# What a number of channels without names stands for, as FFmpeg takes it.
+_USUAL = {3: "2.1", 4: "4.0", 5: "5.0(back)", 6: "5.1", 7: "6.1(back)", 8: "7.1"}
+
+
+def mono(frame: av.AudioFrame) -> Float[np.ndarray, " s"]:
+    """Mix the channels of decoded audio to one: the mean of left and right."""
+    samples = _samples(frame)
+    if len(samples) == 1 and samples.dtype == np.float32:
+        return samples[0]
+    if len(samples) <= 2:
+        return samples.mean(axis=0, dtype=np.float32)
+    return _weights(frame).mean(axis=0) @ samples.astype(np.float32, copy=False)
+
+
+def stereo(frame: av.AudioFrame) -> Float[np.ndarray, "2 s"]:
+    """Mix the channels of decoded audio to left and right; mono goes to both."""
+    samples = _samples(frame).astype(np.float32, copy=False)
+    if len(samples) <= 2:
+        return np.broadcast_to(samples, (2, samples.shape[1]))
+    return _weights(frame) @ samples
+
+
+def _samples(frame: av.AudioFrame) -> Float[np.ndarray, "c s"]:
+    """Scale integers to [-1, 1]."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128) / 128
+    if samples.dtype.kind == "i":
+        return samples / -float(np.iinfo(samples.dtype.name).min)
+    return samples
+
+
+def _weights(frame: av.AudioFrame) -> Float[np.ndarray, "2 c"]:
+    return downmix(tuple(channel.name for channel in frame.layout.channels))
+
+
+@lru_cache
+def downmix(channels: tuple[str, ...]) -> Float[np.ndarray, "2 c"]:
+    """Weigh channels, by FFmpeg's names, for left and right, as ITU-R BS.775-3, table 2, does.
+
+    Each row is divided by its sum, so that no mixture is over full scale. Channels that are no
+    places of loudspeakers all weigh the same.
+
+    >>> downmix(("FL", "FR", "FC", "LFE", "SL", "SR")).round(3)
+    array([[0.414, 0.   , 0.293, 0.   , 0.293, 0.   ],
+           [0.   , 0.414, 0.293, 0.   , 0.   , 0.293]], dtype=float32)
+    """
+    if set(channels) == {"NONE"} and len(channels) in _USUAL:
+        usual = av.AudioLayout(_USUAL[len(channels)])
+        channels = tuple(channel.name for channel in usual.channels)
+    left = [_LEFT.get(name, 0.0) for name in channels]
+    right = [_LEFT.get(name.translate(_MIRROR), 0.0) for name in channels]
+    rows = np.array([left, right], np.float32)
+    if not rows.any(axis=1).all():
+        rows = np.ones_like(rows)
+    return rows / rows.sum(axis=1, keepdims=True)

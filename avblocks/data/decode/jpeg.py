@@ -1,0 +1,92 @@
+"""The structure of JPEG files: size, end, and the EXIF orientation of JPEG and PNG files."""
+
+import re
+import struct
+from collections.abc import Container, Iterator
+
+# Start-of-frame markers, which hold the size; C4, C8 and CC are something else.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+_SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
+# In compressed data 0xFF is followed by a zero, or is one of the markers of a restart.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_ORIENTATION = 0x112
+_FORMATS = {3: "H", 4: "I"}  # SHORT, as EXIF has it, and LONG, as some write it
+
+Bytes = bytes | bytearray
+
+
+def segments(data: Bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the kind of each segment, where its content begins and where it ends.
+
+    The content of a scan has the compressed data behind it; the last segment may be the end marker.
+    """
+    place = 2
+    while place + 2 <= len(data) and data[place] == 0xFF:
+        kind = data[place + 1]
+        if kind == 0xFF:  # any number of them may precede a marker
+            place += 1
+            continue
+        begin = place + 2
+        length = 0 if kind in _BARE or kind == _END else int.from_bytes(data[begin : begin + 2])
+        yield kind, min(begin + 2, begin + length), begin + length
+        if kind == _END:
+            return
+        place = begin + length
+        if kind == _SCAN:
+            found = _MARKER.search(data, place)
+            place = found.start() if found else len(data)
+
+
+def jpeg_size(data: Bytes, *, kinds: Container[int] = _FRAMES) -> tuple[int, int] | None:
+    """Find height and width by the first start-of-frame marker of some kinds, if any."""
+    for kind, begin, _ in segments(data):
+        if kind in kinds and begin + 5 <= len(data):
+            sizes = data[begin + 1 : begin + 5]
+            return int.from_bytes(sizes[:2]), int.from_bytes(sizes[2:])
+        if kind == _SCAN:
+            break
+    return None
+
+
+def jpeg_end(data: Bytes) -> int | None:
+    """Find the place behind the end marker: phones append videos there. None if there is none."""
+    return next((end for kind, _, end in segments(data) if kind == _END), None)
+
+
+def jpeg_orientation(data: Bytes) -> int:
+    """Return the number that the EXIF segment gives for the orientation, 1 if there is none."""
+    for kind, begin, end in segments(data):
+        if kind == _APP1 and data[begin : begin + 6] == b"Exif\0\0":
+            return exif_orientation(data[begin + 6 : end])
+        if kind == _SCAN:
+            break
+    return 1
+
+
+def png_orientation(data: Bytes) -> int:
+    """Return the number that the eXIf chunk of a PNG file gives, 1 if there is none."""
+    place = 8
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        if kind == b"eXIf":
+            return exif_orientation(data[place + 8 : place + 8 + length])
+        place += 12 + length
+    return 1
+
+
+def exif_orientation(tiff: Bytes) -> int:
+    """Return the orientation in EXIF data, which are a TIFF header: 1 if they have none."""
+    order = {b"II": "<", b"MM": ">"}.get(bytes(tiff[:2]))
+    if order is None:
+        return 1
+    try:
+        (place,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, place)
+        for entry in range(place + 2, place + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
+            if tag == _ORIENTATION and kind in _FORMATS:
+                return struct.unpack_from(order + _FORMATS[kind], tiff, entry + 8)[0]
+    except struct.error:  # it ends too early
+        pass
+    return 1
