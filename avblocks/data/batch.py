@@ -28,7 +28,8 @@ class AVBatch:
     """Clips with what was drawn for them; crops, flips and gains are for the device to carry out.
 
     Attributes:
-        image: Pictures, filled up with black on the right and below to be of one size.
+        image: Images, or videos of ``t`` frames, filled up with black on the right and below to be
+            of one size.
         audio: Windows of sound in [-1, 1].
         flip: Which pictures to mirror.
         gain: How much louder to make the sounds, dB.
@@ -47,7 +48,7 @@ class AVBatch:
         group: Clips that belong together and stand in a row, such as those of a mixture or pair.
     """
 
-    image: UInt8[Tensor, "b 3 height width"]
+    image: UInt8[Tensor, "b 3 *t height width"]
     audio: Float[Tensor, "b s"]
     flip: Bool[Tensor, " b"]
     gain: Float[Tensor, " b"]
@@ -113,7 +114,7 @@ class AVBatch:
 
 def collate(batches: Sequence[AVBatch]) -> AVBatch:
     """Join batches, of one clip or none each, in their order."""
-    sizes = (batch.image.shape[2:] for batch in batches)
+    sizes = (batch.image.shape[-2:] for batch in batches)
     sides = [max(lengths) for lengths in zip(*sizes, strict=True)]
     crops = [batch.crop for batch in batches if batch.crop is not None]
     masks = [_filled(batch.mask, *sides) for batch in batches if batch.mask is not None]

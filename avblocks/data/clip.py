@@ -45,12 +45,12 @@ class AVClip:
     """One picture and the sound around it, and what is known of them.
 
     Attributes:
-        image: RGB frame.
+        image: RGB frame, or ``t`` frames if several were wanted.
         audio: Mono samples in [-1, 1].
         rate: Samples per second.
         path: Where it came from.
         labels: Numbers of its classes.
-        time: When the picture is shown, seconds from the beginning of ``audio``, if that is known.
+        time: When the first picture is shown, seconds from the beginning of ``audio``, if known.
         boxes: Left, top, right, bottom of what sounds, in shares of the sides, of all annotators;
             none in a picture without visible source, ``None`` without annotation.
         mask: Class numbers of the pixels, 0 for background; 0 and 1 where classes are not told
@@ -58,7 +58,7 @@ class AVClip:
         frames: All pictures, where there are several; ``image`` is one of them.
     """
 
-    image: UInt8[Tensor, "3 height width"]
+    image: UInt8[Tensor, "3 *t height width"]
     audio: Float[Tensor, " s"]
     rate: int
     path: str

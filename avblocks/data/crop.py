@@ -20,13 +20,14 @@ _ASPECT = (3 / 4, 4 / 3)
 _TRIES = 10
 _LONGEST = 3  # times the short side; all crops of longer pictures lie within the middle of them
 
-Image = UInt8[Tensor, "3 height width"]
+Image = UInt8[Tensor, "c height width"]
+"""A picture, or the channels of several of one size."""
 Box = Float[Tensor, "4"]
 
 
 def random_part(
     image: Image, *, size: int, scale: tuple[float, float] = (0.5, 1.0), generator: torch.Generator
-) -> tuple[UInt8[Tensor, "3 h w"], Box]:
+) -> tuple[UInt8[Tensor, "c h w"], Box]:
     """Draw a random part of a picture, as torchvision's ``RandomResizedCrop`` does.
 
     Args:
@@ -69,7 +70,7 @@ def _draw_box(
 
 def middle_part(
     image: Image, *, size: int, ratio: float = 0.875
-) -> tuple[UInt8[Tensor, "3 h w"], Box]:
+) -> tuple[UInt8[Tensor, "c h w"], Box]:
     """Resize an image for evaluation, and say where its middle, ``size`` pixels a side, is.
 
     Returns:
@@ -80,7 +81,7 @@ def middle_part(
     return small, torch.tensor([left, top, left + size, top + size], dtype=torch.float32)
 
 
-def whole_picture(image: Image, *, size: int) -> tuple[UInt8[Tensor, "3 {size} {size}"], Box]:
+def whole_picture(image: Image, *, size: int) -> tuple[UInt8[Tensor, "c {size} {size}"], Box]:
     """Squeeze a whole image into a square, for evaluation with boxes or masks.
 
     Returns:
@@ -91,7 +92,7 @@ def whole_picture(image: Image, *, size: int) -> tuple[UInt8[Tensor, "3 {size} {
 
 
 def mask_like(
-    mask: UInt8[Tensor, "height width"], *, image: UInt8[Tensor, "3 h w"], whole: bool
+    mask: UInt8[Tensor, "height width"], *, image: UInt8[Tensor, "c h w"], whole: bool
 ) -> UInt8[Tensor, "h w"]:
     """Resize a mask to what became of its image, each pixel taking the nearest class.
 

@@ -1,7 +1,7 @@
 """From a list of clips to samples, with randomness keyed by (seed, epoch, index)."""
 
 from operator import index as as_index
-from typing import Literal, Protocol, SupportsIndex, runtime_checkable
+from typing import Any, Literal, Protocol, SupportsIndex, runtime_checkable
 
 import torch
 from torch.utils.data import Dataset
@@ -29,7 +29,7 @@ class ReadClip(Protocol):
     def __call__(
         self, item: Item, /, *, seconds: float, rate: int, place: float, frame: float
     ) -> AVClip:
-        """Read a window of sound and one frame of it."""
+        """Read a window of audio and one frame of it; or several, if called with ``frames`` too."""
         ...
 
 
@@ -162,20 +162,28 @@ class ClipDataset(Dataset[AVBatch]):
         if self.augments:
             window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
         item, size = self.clips.items[place], self.format.size
+        several: dict[str, Any] = {"frames": self.format.frames} if self.format.frames > 1 else {}
         clip = self.read(
-            item, seconds=self.format.seconds, rate=self.format.rate, place=window, frame=frame
+            item,
+            seconds=self.format.seconds,
+            rate=self.format.rate,
+            place=window,
+            frame=frame,
+            **several,
         )
+        channels = clip.image.shape[:-2]
+        flat = clip.image.flatten(0, -3)
         if self.augments:
-            image, crop = random_part(clip.image, size=size, generator=generator)
+            image, crop = random_part(flat, size=size, generator=generator)
         else:
-            image, crop = (whole_picture if self.whole else middle_part)(clip.image, size=size)
+            image, crop = (whole_picture if self.whole else middle_part)(flat, size=size)
         mask = clip.mask
         if mask is not None:
             mask = mask_like(mask, image=image, whole=self.whole)[None]
         target = torch.zeros(1, len(self.clips.classes))
         target[0, list(item.labels)] = 1
         return AVBatch(
-            image=image[None],
+            image=image.unflatten(0, channels)[None],
             audio=pad_repeat(clip.audio, self.format.samples)[None],
             flip=torch.tensor([flip >= 0.5]),
             gain=torch.tensor([_GAIN * (2 * gain - 1)]),
@@ -193,7 +201,7 @@ class ClipDataset(Dataset[AVBatch]):
         """Give a batch of no clip."""
         size = self.format.size
         return AVBatch(
-            image=torch.zeros(0, 3, size, size, dtype=torch.uint8),
+            image=torch.zeros(0, 3, *self.format.image_size, dtype=torch.uint8),
             audio=torch.zeros(0, self.format.samples),
             flip=torch.zeros(0, dtype=torch.bool),
             gain=torch.zeros(0),

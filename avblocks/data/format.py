@@ -21,6 +21,7 @@ class ClipFormat:
         size: Side of the square image, pixels.
         mels: Mel bins of the spectrogram.
         hop: Samples from one frame of the spectrogram to the next; 250 at 16 kHz are 64 a second.
+        frames: Images of a clip, evenly spaced over the window; with several, they are a video.
 
     Raises:
         ValueError: If a number is impossible, or a window holds no frame.
@@ -34,11 +35,12 @@ class ClipFormat:
     size: int = 224
     mels: int = 128
     hop: int = 250
+    frames: int = 1
 
     def __post_init__(self) -> None:
         fits = isinstance(self.seconds, int | float) and isfinite(self.seconds) and self.seconds > 0
         require(fits, "seconds", self.seconds, "a number above 0")
-        for name, least in (("rate", 1), ("size", 2), ("mels", 1), ("hop", 1)):
+        for name, least in (("rate", 1), ("size", 2), ("mels", 1), ("hop", 1), ("frames", 1)):
             value = getattr(self, name)
             require(isinstance(value, int) and value >= least, name, value, f"at least {least}")
         filters = self.rate // 40 * self.mels  # the mel filters, frequencies by bins
@@ -51,9 +53,9 @@ class ClipFormat:
         return round(self.seconds * self.rate)
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of an image."""
-        return self.size, self.size
+    def image_size(self) -> tuple[int, ...]:
+        """Height and width of an image; of a video frames, height and width."""
+        return (self.size, self.size) if self.frames == 1 else (self.frames, self.size, self.size)
 
     @property
     def audio_size(self) -> tuple[int, int]:
@@ -82,6 +84,7 @@ class ClipFormat:
             ValueError: If a name is missing or unknown, or a number impossible.
         """
         names = set(cls.__dataclass_fields__)
+        values = {"frames": 1, **values}  # older than they are
         require(set(values) == names, "format", sorted(values), f"the numbers {sorted(names)}")
         return cls(**values)
 

@@ -1,6 +1,7 @@
 """From a batch of bytes and samples to what the encoder reads, on the device."""
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
@@ -50,23 +51,33 @@ class FrontEnd(nn.Module):
 
     def forward(
         self, batch: AVBatch
-    ) -> tuple[Float[Tensor, "b 3 height width"], Float[Tensor, "b 1 m t"]]:
-        """Images and spectrograms of a batch.
+    ) -> tuple[Float[Tensor, "b 3 *t height width"], Float[Tensor, "b 1 m frames"]]:
+        """Images, or videos, and spectrograms of a batch.
 
         Raises:
             ValueError: if a part given returns other shapes than those.
         """
         with torch.autocast(batch.image.device.type, enabled=False):
-            image = batch.image
-            if batch.crop is not None:
-                image = crop_images(image, batch.crop, size=batch.size)
-            image = self.normalize(flip_images(image, batch.flip))
+            image = self._images(batch)
             audio = self.spectrogram(apply_gain(batch.audio, batch.gain))
-        b, channels = batch.image.shape[:2]
-        if image.shape[:2] != (b, channels) or image.ndim != batch.image.ndim:
-            got = tuple(image.shape)
-            raise ValueError(f"normalize returned {got} for images {tuple(batch.image.shape)}")
         return image, audio
+
+    def _images(self, batch: AVBatch) -> Float[Tensor, "b 3 *t height width"]:
+        """Crop, flip and normalize images, and of videos each frame as the others."""
+        image, crop, flip = batch.image, batch.crop, batch.flip
+        frames = image.shape[2] if image.ndim == 5 else 1
+        if frames > 1:
+            image = rearrange(image, "b c t h w -> (b t) c h w")
+            flip = flip.repeat_interleave(frames)
+            crop = None if crop is None else crop.repeat_interleave(frames, dim=0)
+        if crop is not None:
+            image = crop_images(image, crop, size=batch.size)
+        given = flip_images(image, flip)
+        image = self.normalize(given)
+        if image.shape[:2] != given.shape[:2] or image.ndim != 4:
+            got, wanted = tuple(image.shape), tuple(given.shape)
+            raise ValueError(f"normalize returned {got} for images {wanted}")
+        return rearrange(image, "(b t) c h w -> b c t h w", t=frames) if frames > 1 else image
 
     def spectrogram(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
         """Spectrograms of waveforms.
@@ -91,7 +102,7 @@ class FrontEnd(nn.Module):
         undo = getattr(self.normalize, "undo", None)
         if undo is None:
             raise ValueError(f"figures need {type(self.normalize).__name__}.undo: give it one")
-        return undo(image)
+        return undo(image[:, :, image.shape[2] // 2] if image.ndim == 5 else image)
 
     def masks(self, batch: AVBatch) -> UInt8[Tensor, "b height width"]:
         """Masks of a batch, cropped and flipped as its images are.

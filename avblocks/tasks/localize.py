@@ -86,8 +86,9 @@ class Localization(HeadTask):
 
     def _grid(self, batch: AVBatch) -> tuple[int, ...]:
         """Patches down and across of the images that the encoder reads, or has read."""
-        sides = (batch.size, batch.size) if batch.size else batch.image.shape[2:]
-        return self.encoder.image.grid(torch.empty(1, 3, *sides, device="meta"))
+        sides = (batch.size, batch.size) if batch.size else batch.image.shape[-2:]
+        shape = (1, *batch.image.shape[1:-2], *sides)
+        return self.encoder.image.grid(torch.empty(shape, device="meta"))
 
     def attention(self, batch: AVBatch) -> Tensor:
         """Attention of the last fusion to each pixel: a map that needs no training."""

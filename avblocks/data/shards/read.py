@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.read import places
 from avblocks.data.shards.files import AGAIN
 from avblocks.data.shards.flac import BLOCK, HEAD, decode_flac, flac_length
 from avblocks.data.shards.index import INDEX, Shard, load_index, load_shard
@@ -88,8 +89,9 @@ class Shards:
         rate: int = 16000,
         place: float = 0.5,
         frame: float = 0.5,
+        frames: int = 1,
     ) -> AVClip:
-        """Read a window of sound and the picture in it nearest to a moment, as ``read_clip`` does.
+        """Read a window of audio and the images in it nearest to some moments, as ``read_clip``.
 
         Args:
             source: A clip of ``clips``, or its path.
@@ -97,12 +99,19 @@ class Shards:
             rate: Samples per second; those of the shards.
             place: Where the window lies in the sound, from 0 to 1.
             frame: Where in the window the picture is taken, from 0 to 1.
+            frames: How many images to read; where the shards have fewer, one stands for several.
 
         Raises:
             ClipError: If the clip is damaged.
             ValueError: If the shards have no such clip, or another rate.
         """
-        if seconds <= 0 or rate != self.rate or not 0 <= place <= 1 or not 0 <= frame <= 1:
+        if (
+            seconds <= 0
+            or rate != self.rate
+            or not 0 <= place <= 1
+            or not 0 <= frame <= 1
+            or frames < 1
+        ):
             raise ValueError(
                 f"the shards of {self.root} take seconds > 0, rate = {self.rate}, and place and "
                 f"frame in [0, 1], got {seconds}, {rate}, {place} and {frame}"
@@ -118,17 +127,19 @@ class Shards:
             data = read_member(handle, *named[0])
             notes = parse_notes(data, pictures=len(named) - 2, sound=members[1].size)
             start = place * max(notes.duration - seconds, 0)
-            shown = notes.nearest(start=start, seconds=seconds, frame=frame)
+            where = places(frames, frame)
+            shown = [notes.nearest(start=start, seconds=seconds, frame=place) for place in where]
             first, last = round(start * rate), round(start * rate) + round(seconds * rate)
             audio = _sound(handle, *named[1], notes=notes, rate=rate, first=first, last=last)
-            picture = decode_jpeg(read_member(handle, *named[2 + shown]))
+            decoded = {i: decode_jpeg(read_member(handle, *named[2 + i])) for i in set(shown)}
+        images = [torch.from_numpy(decoded[index]).permute(2, 0, 1) for index in shown]
         return AVClip(
-            image=torch.from_numpy(picture).permute(2, 0, 1),
+            image=images[0] if frames == 1 else torch.stack(images, dim=1),
             audio=audio,
             rate=rate,
             path=path,
             labels=shard.items[shard.rows[key]].labels,
-            time=notes.times[shown] - start,
+            time=notes.times[shown[0]] - start,
         )
 
 

@@ -1,0 +1,103 @@
+"""Several frames of a clip: read, drawn, cropped together, and from shards."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clip_files import count, encode
+from still_files import write_mask, write_number, write_sound
+from torch.testing import assert_close
+from torch.utils.data import DataLoader
+
+from avblocks.data import (
+    AVBatch,
+    ClipDataset,
+    ClipFormat,
+    FrontEnd,
+    read_clip,
+)
+from avblocks.data.datasets import ClipSet, Item
+from avblocks.data.datasets.clipset import Picture
+from avblocks.data.shards import Shards, ShardSettings, make_shards
+
+FORMAT = ClipFormat(seconds=1.0, size=32, frames=4)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of 20 numbered images a second."""
+    return encode(tmp_path_factory.mktemp("clip") / "a.mp4", frames=60, seconds=3.0)
+
+
+@pytest.fixture(scope="module")
+def clips(path: Path) -> ClipSet:
+    return ClipSet(name="one", items=(Item(id="a", path=str(path)),))
+
+
+def test_each_part_of_the_window_gives_one(path: Path) -> None:
+    clip = read_clip(str(path), seconds=2.0, place=0.0, frame=0.5, frames=4)
+    assert clip.image.shape[:2] == (3, 4)
+    # At 0.25, 0.75, 1.25 and 1.75 s.
+    assert [count(image.numpy()) for image in clip.image.unbind(1)] == [5, 15, 25, 35]
+    assert clip.time == 0.25
+    alone = read_clip(str(path), seconds=2.0, place=0.0, frame=0.125)
+    assert torch.equal(clip.image[:, 0], alone.image)
+    with pytest.raises(ValueError, match="frames >= 1"):
+        read_clip(str(path), frames=0)
+
+
+def test_batches_are_videos_whose_frames_are_cropped_and_flipped_alike(clips: ClipSet) -> None:
+    video = ClipDataset(clips, FORMAT, train=True)
+    still = ClipDataset(clips, replace(FORMAT, frames=1), train=True)
+    front_end = FrontEnd(FORMAT)
+    for epoch in range(4):
+        batch, alone = video[epoch, 0], still[epoch, 0]
+        assert batch.image.shape[:3] == (1, 3, 4)
+        assert_close(batch.crop, alone.crop)
+        image, _ = front_end(batch)
+        assert image.shape == (1, 3, *FORMAT.image_size)
+        for number in range(4):
+            frame = replace(batch, image=batch.image[:, :, number])
+            assert_close(image[:, :, number], front_end(frame)[0])
+    (joined,) = DataLoader(video, batch_size=1)
+    assert isinstance(joined, AVBatch) and joined.image.ndim == 5
+
+
+def test_shards_give_the_nearest(clips: ClipSet, tmp_path: Path) -> None:
+    make_shards({"train": clips}, tmp_path, settings=ShardSettings(fps=10.0))
+    shards = Shards(tmp_path)
+    (item,) = shards.clips("train").items
+    packed = shards.read(item, seconds=2.0, place=0.0, frames=4)
+    # The shards' images are at 0.0, 0.1 and so on, as one is at 1.5 s.
+    numbers = [count(image.numpy()) for image in packed.image.unbind(1)]
+    assert packed.image.shape[:2] == (3, 4)
+    assert all(abs(n - wanted) <= 1 for n, wanted in zip(numbers, (5, 15, 25, 35), strict=True))
+    data = ClipDataset(shards.clips("train"), FORMAT, train=False, read=shards.read)
+    assert data[0].image.shape[:3] == (1, 3, 4)
+
+
+def test_picture_files_stand_for_frames(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "a.wav", seconds=1.0)
+    files = [Picture(str(write_number(tmp_path / f"{number}.png", number))) for number in (3, 5, 9)]
+
+    def numbers(*pictures: Picture, frames: int) -> list[int]:
+        item = Item(id="a", path=str(sound), pictures=pictures)
+        image = read_clip(item, seconds=1.0, frames=frames).image
+        return [count(frame.numpy()) for frame in image.unbind(1)]
+
+    assert numbers(*files, frames=3) == [3, 5, 9]
+    assert numbers(*files, frames=2) == [3, 9]
+    assert numbers(files[0], frames=2) == [3, 3]
+    mask = write_mask(tmp_path / "mask.png", np.zeros((48, 64), np.uint8))
+    with pytest.raises(ValueError, match=r"has masks, which go with one frame: give frames=1"):
+        numbers(replace(files[0], mask=str(mask)), frames=2)
+
+
+def test_formats_of_before_have_one_frame() -> None:
+    old = {name: value for name, value in ClipFormat().to_dict().items() if name != "frames"}
+    assert ClipFormat.from_dict(old) == ClipFormat()
+    assert FORMAT.image_size == (4, 32, 32)
+    with pytest.raises(ValueError, match="frames must be at least 1"):
+        ClipFormat(frames=0)
