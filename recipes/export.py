@@ -28,17 +28,14 @@ from typing import Any
 
 import tyro
 
-from avblocks.checkpoint import from_run, load_weights, save_pretrained
+from avblocks.checkpoint import save_pretrained
 from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.card import card
 from avblocks.checkpoint.folder import is_ours
-from avblocks.data import FrontEnd
 from avblocks.files import write_text
 from avblocks.tasks import save_task
 from recipes.common.cli import users_errors
-from recipes.common.data import Data
-from recipes.common.model import Model, build_encoder
-from recipes.common.runs import RECIPES, read_run_config, rebuild_config, rebuild_task
+from recipes.common.runs import RECIPES, read_run_config, rebuild_encoder, rebuild_task
 from recipes.common.start import find
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
@@ -56,14 +53,6 @@ class Config:
 
     encoder_only: bool = False
     """Leave out the head and the task of a run that has them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """The part of a run's configuration that an encoder is built from."""
-
-    data: Data
-    model: Model
 
 
 def main(config: Config) -> None:
@@ -90,11 +79,7 @@ def main(config: Config) -> None:
 
 def export_encoder(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:
     """Save the encoder of a run with its front end; return the model card."""
-    sizes = rebuild_config(Sizes, {name: facts["config"].get(name) for name in ("data", "model")})
-    rate = facts["config"].get("drop_path", 0.0)
-    encoder = build_encoder(sizes.model, sizes.data, drop_path=rate)
-    load_weights(encoder, from_run(state["state_dict"]), strict=True)
-    front_end = FrontEnd(sizes.data.format)
+    encoder, front_end = rebuild_encoder(facts, state["state_dict"])
     text = card(encoder, facts, format=front_end.format, step=state["run"]["step"])
     save_pretrained(encoder, out, front_end=front_end)
     return text

@@ -10,6 +10,7 @@ from avblocks.tasks.classify import Classification as Classification
 from avblocks.tasks.classify import ClassificationScorer as ClassificationScorer
 from avblocks.tasks.classify import clip_frequency as clip_frequency
 from avblocks.tasks.classify import start_biases as start_biases
+from avblocks.tasks.embed import Embedding as Embedding
 from avblocks.tasks.evaluate import HeadTask as HeadTask
 from avblocks.tasks.evaluate import Scorer as Scorer
 from avblocks.tasks.evaluate import Scores as Scores

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,10 +10,15 @@ from dacite import Config as Rules
 from dacite import DaciteError, from_dict
 from torch import Tensor
 
-from avblocks.checkpoint import from_run, load_weights
+from avblocks import AVEncoder
+from avblocks.checkpoint import from_pretrained, from_run, load_weights, saves
+from avblocks.checkpoint.folder import WEIGHTS
+from avblocks.data import FrontEnd
 from avblocks.jsonfile import read_json, shape_fault
 from avblocks.tasks import HeadTask
-from recipes.common.data import FREE
+from recipes.common.data import FREE, Data
+from recipes.common.model import Model, build_encoder
+from recipes.common.start import find
 from recipes.engine.folder import ADDED, flat, plain
 
 HEADS = ("finetune", "linear_probe", "localize", "separate", "segment")
@@ -22,6 +28,7 @@ REMEDY = (
     f"give a run folder of {', '.join(RECIPES[:-1])} or {RECIPES[-1]}, or a folder of "
     "python -m recipes.export"
 )
+ENCODERS = "give the run folder of a recipe that trains, or a folder of python -m recipes.export"
 C = TypeVar("C")
 
 
@@ -71,3 +78,45 @@ def rebuild_task(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> He
     task = recipe.build(rebuild_config(recipe.Config, values["config"]), classes=values["classes"])
     load_weights(task, from_run(dict(weights), part=""), strict=True)
     return task
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sizes:
+    """The part of a run's configuration that an encoder is built from."""
+
+    data: Data
+    model: Model
+
+
+def rebuild_encoder(
+    values: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> tuple[AVEncoder, FrontEnd]:
+    """Build the encoder of a run, see `read_run_config`, and load its weights; and its front end.
+
+    Raises:
+        ValueError: If the configuration or the weights do not fit.
+    """
+    config = values["config"]
+    sizes = rebuild_config(_Sizes, {name: config.get(name) for name in ("data", "model")})
+    encoder = build_encoder(sizes.model, sizes.data, drop_path=config.get("drop_path", 0.0))
+    load_weights(encoder, from_run(dict(weights)), strict=True)
+    return encoder, FrontEnd(sizes.data.format)
+
+
+def load_encoder_run(path: Path) -> tuple[AVEncoder, FrontEnd]:
+    """Load encoder and front end from a run folder, a checkpoint in one, or an exported folder.
+
+    Raises:
+        ValueError: If it is none of these, or damaged.
+    """
+    if (path / WEIGHTS).is_file():
+        found = from_pretrained(path)
+        if found.front_end is None:
+            raise ValueError(f"{path} holds an encoder without its front end: export it again")
+        return found.encoder, found.front_end
+    checkpoint = find(path, remedy=ENCODERS)
+    values = read_run_config(checkpoint, remedy=ENCODERS)
+    try:
+        return rebuild_encoder(values, saves.load(checkpoint)["state_dict"])
+    except ValueError as error:
+        raise ValueError(f"{checkpoint} cannot be used: {error}") from error

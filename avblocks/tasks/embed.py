@@ -1,0 +1,61 @@
+"""Embeddings: what an encoder makes of clips, to keep and to compare."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from avblocks.data import AVBatch, FrontEnd
+from avblocks.encoder import AVEncoder
+from avblocks.shapes import require
+from avblocks.tasks.evaluate import HeadTask
+
+Pooling = Literal["mean", "tokens"]
+"""The mean of a stream's tokens, or all of them."""
+
+
+class Embedding(HeadTask):
+    """Front end and frozen encoder: features of image, audio and fusion of each clip.
+
+    Args:
+        encoder: Encoder.
+        front_end: From batches to images and spectrograms.
+        pooling: What is kept of a stream's tokens.
+        apart: Whether image and audio are encoded each alone, as cross-modal retrieval needs:
+            encoded together, the tokens of one modality have read the other. Fusion tokens are
+            those of both in any case.
+
+    Raises:
+        ValueError: If there is no such pooling.
+    """
+
+    frozen = True
+
+    def __init__(
+        self,
+        encoder: AVEncoder,
+        *,
+        front_end: FrontEnd,
+        pooling: Pooling = "mean",
+        apart: bool = False,
+    ) -> None:
+        super().__init__()
+        require(pooling in get_args(Pooling), "pooling", pooling, f"one of {get_args(Pooling)}")
+        self.encoder = encoder.requires_grad_(False)
+        self.front_end = front_end
+        self.pooling, self.apart = pooling, apart
+
+    @torch.no_grad()
+    def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
+        """Return the features of each clip by stream, (b, d) or (b, n, d)."""
+        image, audio = self.front_end(batch)
+        both = self.encoder(image=image, audio=audio)
+        streams = {"image": both.image, "audio": both.audio, "fusion": both.fusion}
+        if self.apart:
+            streams["image"] = self.encoder(image=image, audio=None).image
+            streams["audio"] = self.encoder(image=None, audio=audio).audio
+        kept = {name: tokens for name, tokens in streams.items() if tokens is not None}
+        if self.pooling == "tokens":
+            return kept
+        return {name: tokens.mean(dim=1) for name, tokens in kept.items()}

@@ -1,0 +1,97 @@
+"""A folder of embeddings: safetensors files in order, and an index with a row for each window."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from avblocks.files import CsvLog, read_csv, replacing
+
+INDEX = "index.csv"
+COLUMNS = ("file", "row", "path", "id", "window", "start", "end", "classes")
+Row = Mapping[str, str]
+
+
+class EmbeddingWriter:
+    """Appends windows to a folder; a clip is in the index once its embeddings are on disk.
+
+    Args:
+        folder: Of embeddings alone.
+        part: Name of this process's part, where several write to the folder.
+        rows: Windows in a file.
+    """
+
+    def __init__(self, folder: Path, *, part: str = "", rows: int = 1024) -> None:
+        self.folder, self.part, self.rows = folder, part, rows
+        self.log = CsvLog(folder / f"{part}{INDEX}", COLUMNS)
+        _, written = read_csv(self.log.path)
+        self.done = {row["id"] for row in written}
+        self.number = len({row["file"] for row in written})
+        self.clip: list[tuple[Mapping[str, Tensor], list[dict[str, str]]]] = []
+        self.pending: list[tuple[Mapping[str, Tensor], list[dict[str, str]]]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is kept, unless there was an error, and close the index."""
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self.log.close()
+
+    def add(self, features: Mapping[str, Tensor], rows: list[dict[str, str]]) -> None:
+        """Take some windows of the clip, or of the clips, at hand."""
+        self.clip.append(({name: value.cpu() for name, value in features.items()}, rows))
+
+    def end_clip(self, *, keep: bool = True) -> None:
+        """Keep the windows since the last end, or forget them; write a file if there are enough."""
+        self.pending += self.clip if keep else []
+        self.clip = []
+        if sum(len(rows) for _, rows in self.pending) >= self.rows:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the windows that are kept."""
+        if not self.pending:
+            return
+        streams = self.pending[0][0]
+        joined = {name: torch.cat([part[name] for part, _ in self.pending]) for name in streams}
+        file = f"{self.part}{self.number:05}.safetensors"
+        with replacing(self.folder / file) as half:
+            save_file({name: value.contiguous() for name, value in joined.items()}, half)
+        for row, about in enumerate(about for _, rows in self.pending for about in rows):
+            self.log.append({"file": file, "row": str(row), **about})
+        self.log.flush()
+        self.number += 1
+        self.pending = []
+
+
+def load_embeddings(folder: Path) -> tuple[dict[str, Tensor], list[dict[str, str]]]:
+    """Load all embeddings of a folder: features by stream, a row a window, and their index.
+
+    Raises:
+        ValueError: If it holds none, or they are damaged.
+    """
+    rows = [row for path in sorted(folder.glob(f"*{INDEX}")) for row in read_csv(path)[1]]
+    if not rows:
+        raise ValueError(f"{folder} holds no embeddings: make them by python -m recipes.embed")
+    files: dict[str, dict[str, Tensor]] = {}
+    for name in dict.fromkeys(row["file"] for row in rows):
+        try:
+            files[name] = load_file(folder / name)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"{folder / name}: {error}; embed again to {folder}") from error
+    places = {name: [int(row["row"]) for row in rows if row["file"] == name] for name in files}
+    if any(max(places[name]) >= len(next(iter(f.values()))) for name, f in files.items()):
+        raise ValueError(f"{folder}: its index does not fit its files; embed again")
+    streams = next(iter(files.values()))
+    return {
+        stream: torch.cat([files[name][stream][places[name]] for name in files])
+        for stream in streams
+    }, sorted(rows, key=lambda row: list(files).index(row["file"]))

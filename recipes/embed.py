@@ -1,0 +1,198 @@
+r"""Embeddings of videos or of a data set: features of image, audio and fusion for each window.
+
+Commands:
+    python -m recipes.embed FILE... --checkpoint RUN --out DIR
+    python -m recipes.embed --name vggsound --root DIR --split test --checkpoint RUN --out DIR
+
+    RUN is the run folder of a recipe that trains, a checkpoint in one, or a folder of
+    recipes.export. A data set may also be given as shards (`--shards DIR`).
+
+Leaves, in DIR:
+    00000.safetensors ...   `image`, `audio` and `fusion`, a row a window: the mean of each stream's
+                            tokens, or all of them (`--pooling tokens`)
+    index.csv               file and row of each window, its clip, its number in it, its start and
+                            end in seconds (of FILEs), and the clip's classes
+
+The same command resumes where it was stopped. `--part 0 4` embeds the first of four parts: several
+processes or machines may write to one folder. `recipes.common.embeddings.load_embeddings(DIR)`
+returns all of it.
+
+Try:
+    --apart      (each modality alone, for retrieval: python -m recipes.retrieve --embeddings)
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from avblocks.data import ClipError, ClipFormat
+from avblocks.files import read_csv
+from avblocks.seed import sample_seed
+from avblocks.tasks import Embedding
+from avblocks.tasks.embed import Pooling
+from avblocks.video import open_windows
+from recipes.common.cli import users_errors
+from recipes.common.data import Data, test_set, train_set
+from recipes.common.embeddings import EmbeddingWriter
+from recipes.common.loaders import test_loader
+from recipes.common.runs import load_encoder_run
+from recipes.common.sets import DataName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to embed, by which encoder."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")] = ()
+    """Videos; none for a data set."""
+
+    checkpoint: Path | None = None
+    """A run folder, a checkpoint in one, or a folder of recipes.export."""
+
+    out: Path | None = None
+    """Folder of the embeddings."""
+
+    name: DataName | None = None
+    """Layout of the data set, in place of FILEs."""
+
+    root: Path | None = None
+    """Where the data set lies."""
+
+    shards: str | None = None
+    """Folder of its shards, in place of the clips."""
+
+    split: Literal["train", "test"] = "test"
+    """Part of the data set."""
+
+    windows: int = 1
+    """Windows of each clip of a data set, evenly spread."""
+
+    hop: float | None = None
+    """Seconds from one window of a FILE to the next; a window if not given."""
+
+    pooling: Pooling = "mean"
+    """The mean of a stream's tokens, or all of them."""
+
+    apart: bool = False
+    """Encode image and audio each alone."""
+
+    batch: int = 16
+    """Windows in a batch."""
+
+    workers: int = 2
+    """Processes that read the clips of a data set."""
+
+    part: tuple[int, int] = (0, 1)
+    """This process's number and how many there are, each of which embeds its share."""
+
+
+def main(config: Config) -> None:
+    """Embed window by window; what is in the index already is left out."""
+    if config.checkpoint is None or config.out is None or bool(config.files) == bool(config.name):
+        raise ValueError("give a --checkpoint RUN, an --out DIR, and FILEs or a data set's --name")
+    number, count = config.part
+    if not 0 <= number < count or config.batch < 1 or config.windows < 1:
+        raise ValueError("--part NUMBER COUNT counts from 0; --batch and --windows are at least 1")
+    encoder, front_end = load_encoder_run(config.checkpoint)
+    model = Embedding(encoder, front_end=front_end, pooling=config.pooling, apart=config.apart)
+    model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    embed = _embed_files if config.files else _embed_set
+    part = f"{number}-of-{count}-" if count > 1 else ""
+    with EmbeddingWriter(config.out, part=part) as writer:
+        errors = embed(config, model, writer)
+    windows = len(read_csv(writer.log.path)[1])
+    print(f"{config.out}: {windows} windows in {writer.log.path.name}")
+    if errors:
+        sys.exit(1)
+
+
+def _embed_files(config: Config, model: Embedding, writer: EmbeddingWriter) -> int:
+    """Embed videos window by window; return how many cannot be used."""
+    format, errors = model.front_end.format, 0
+    number, count = config.part
+    hop = None if config.hop is None else round(config.hop * format.rate)
+    for path in map(str, dict.fromkeys(config.files[number::count])):
+        if path in writer.done:
+            continue
+        try:
+            windows = open_windows(path, format, hop=hop)
+            spans = enumerate(windows.spans)
+            for batch in windows.batches(config.batch, progress=path):
+                about = {"path": path, "id": path}
+                rows = [
+                    about | {"window": str(n), "start": f"{start:.3f}", "end": f"{end:.3f}"}
+                    for n, (start, end) in islice(spans, len(batch))
+                ]
+                writer.add(model.features(batch.to_batch().to(model.device)), rows)
+            writer.end_clip()
+        except ClipError as error:
+            errors += 1
+            writer.end_clip(keep=False)
+            print(f"error: {error}", file=sys.stderr, flush=True)
+    return errors
+
+
+def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int:
+    """Embed the clips of a data set; return how many cannot be used."""
+    data, number, count = _data(config, model.front_end.format), *config.part
+    clips = train_set(data) if config.split == "train" else test_set(data)
+    if clips is None:
+        raise ValueError(f"{data.name} has no test clips: give --split train")
+    items = [item for item in clips.items[number::count] if item.id not in writer.done]
+    if not items:
+        return 0
+    clips, windows = replace(clips, items=tuple(items)), config.windows
+    batch = max(config.batch // windows, 1) * windows  # whole clips
+    loader = test_loader(clips, data, batch=batch, windows=windows)
+    place = {sample_seed(0, 0, index): index for index in range(len(items) * windows)}
+    skipped: set[str] = set()
+    for one in tqdm(loader, "embedding", unit="batch", leave=False, disable=None):
+        skipped |= {skip.path for skip in one.skipped}
+        found = [divmod(place[seed], windows) for seed in one.seeds]
+        rows = [
+            {
+                "path": items[clip].path,
+                "id": items[clip].id,
+                "window": str(window),
+                "classes": "|".join(clips.classes[label] for label in items[clip].labels),
+            }
+            for clip, window in found
+        ]
+        if rows:
+            writer.add(model.features(one.to(model.device)), rows)
+            writer.end_clip()
+    for path in sorted(skipped):
+        print(f"error: {path} cannot be used", file=sys.stderr)
+    return len(skipped)
+
+
+def _data(config: Config, format: ClipFormat) -> Data:
+    assert config.name is not None
+    sizes = {"seconds": format.seconds, "rate": format.rate, "hop": format.hop}
+    sizes |= {"size": format.size, "mels": format.mels}
+    return Data(
+        name=config.name,
+        root=config.root,
+        shards=config.shards,
+        workers=config.workers,
+        on_error="skip",
+        max_skipped=1.0,
+        **sizes,
+    )
+
+
+def cli(args: Sequence[str] | None = None) -> None:
+    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    with users_errors():
+        main(tyro.cli(Config, prog="python -m recipes.embed", description=__doc__, args=args))
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,92 @@
+r"""Retrieval between images and audio: R@1, R@5, R@10 and the median rank, both ways.
+
+Commands:
+    python -m recipes.retrieve --embeddings DIR
+    python -m recipes.retrieve --embeddings DIR --list FILE         (the clips of a published list)
+
+    DIR is of `python -m recipes.embed --apart`: with image and audio encoded together, each
+    has read the other, and retrieval is no test.
+
+Prints a table, and leaves retrieval.json in DIR. Several windows of a clip are averaged. Each clip
+has one rank among all clips, a tie counting half; CAV-MAE's script counts a clip with a tie more
+than once.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import tyro
+from torch import Tensor
+
+from avblocks.files import write_text
+from avblocks.metrics import retrieval_scores
+from recipes.common.cli import users_errors
+from recipes.common.embeddings import load_embeddings
+from recipes.common.scores import score_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to compare."""
+
+    embeddings: Path | None = None
+    """Folder of recipes.embed."""
+
+    list: Path | None = None
+    """File with the ids of the clips to compare, a line each; all if not given."""
+
+
+def main(config: Config) -> None:
+    """Compare each image with all audio and each audio with all images."""
+    if config.embeddings is None:
+        raise ValueError("give --embeddings DIR, a folder of python -m recipes.embed --apart")
+    features, rows = load_embeddings(config.embeddings)
+    if any(features[name].ndim != 2 for name in ("image", "audio")):
+        raise ValueError(f"{config.embeddings} holds all tokens: embed with --pooling mean")
+    ids = [row["id"] for row in rows]
+    wanted = list(dict.fromkeys(ids if config.list is None else _listed(config.list)))
+    lost = sorted(set(wanted) - set(ids))
+    if lost:
+        raise ValueError(f"{config.list}: {len(lost)} clips are not embedded, such as {lost[0]}")
+    image, audio = (clip_means(features[name], ids, wanted) for name in ("image", "audio"))
+    scores = retrieval_scores(F.normalize(image, dim=1) @ F.normalize(audio, dim=1).T)
+    content = {"clips": len(wanted), "scores": scores}
+    write_text(config.embeddings / "retrieval.json", json.dumps(content, indent=2) + "\n")
+    print(score_table(scores))
+    print(f"in {config.embeddings}: retrieval.json, of {len(wanted)} clips")
+
+
+def clip_means(features: Tensor, ids: Sequence[str], wanted: Sequence[str]) -> Tensor:
+    """Return the mean over the windows of each wanted clip.
+
+    >>> clip_means(torch.tensor([[1.0], [3.0], [5.0]]), ["a", "a", "b"], ["b", "a"])
+    tensor([[5.],
+            [2.]])
+    """
+    place = {name: number for number, name in enumerate(wanted)}
+    chosen = [row for row, name in enumerate(ids) if name in place]
+    target = torch.tensor([place[ids[row]] for row in chosen])
+    total = torch.zeros(len(wanted), features.shape[1]).index_add_(
+        0, target, features[chosen].float()
+    )
+    return total / torch.bincount(target, minlength=len(wanted))[:, None]
+
+
+def _listed(path: Path) -> list[str]:
+    if not path.is_file():
+        raise ValueError(f"--list {path} does not exist")
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def cli(args: Sequence[str] | None = None) -> None:
+    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    with users_errors():
+        main(tyro.cli(Config, prog="python -m recipes.retrieve", description=__doc__, args=args))
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,122 @@
+"""Embeddings: of files and data sets, resumed, in parts, and retrieval on them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+from toy_runs import ToyRun
+
+from avblocks.data import ClipDataset, collate
+from avblocks.tasks import Embedding
+from recipes.common import data as _data
+from recipes.common.embeddings import EmbeddingWriter, load_embeddings
+from recipes.common.runs import load_encoder_run
+from recipes.embed import cli as embed
+from recipes.retrieve import cli as retrieve
+
+
+@pytest.fixture(scope="module")
+def run(toy_run: Callable[[str], ToyRun]) -> Path:
+    return toy_run("pretrain").folder
+
+
+def words(run: Path, root: Path, out: Path, *more: str) -> list[str]:
+    data = ["--name", "vggsound", "--root", str(root), "--workers", "0"]
+    return ["--checkpoint", str(run), "--out", str(out), *data, *more]
+
+
+def test_of_a_data_set(run: Path, toy_scenes: Path, tmp_path: Path) -> None:
+    embed(words(run, toy_scenes, tmp_path, "--batch", "3", "--windows", "2", "--apart"))
+    features, rows = load_embeddings(tmp_path)
+    assert len(rows) == 16 and {row["window"] for row in rows} == {"0", "1"}
+    encoder, front_end = load_encoder_run(run)
+    model = Embedding(encoder.eval(), front_end=front_end, apart=True)
+    clips = _data.test_set(_data.Data(name="vggsound", root=toy_scenes))
+    assert clips is not None
+    samples = ClipDataset(clips, front_end.format, train=False, windows=2)
+    wanted = model.features(collate([samples[index] for index in range(16)]))
+    assert [row["path"] for row in rows[::2]] == [item.path for item in clips.items]
+    for name, value in wanted.items():
+        assert_close(features[name], value, rtol=1e-4, atol=1e-5)
+
+    retrieve(["--embeddings", str(tmp_path)])
+    scores = json.loads((tmp_path / "retrieval.json").read_text())
+    assert scores["clips"] == 8 and scores["scores"]["image_to_audio"]["r10"] == 100
+    (tmp_path / "list.txt").write_text(f"{rows[0]['id']}\n{rows[2]['id']}\n")
+    retrieve(["--embeddings", str(tmp_path), "--list", str(tmp_path / "list.txt")])
+    assert json.loads((tmp_path / "retrieval.json").read_text())["clips"] == 2
+
+
+def test_parts_and_resumed_runs_make_the_same(run: Path, toy_scenes: Path, tmp_path: Path) -> None:
+    embed(words(run, toy_scenes, tmp_path / "whole"))
+    for number in ("0", "1"):
+        embed(words(run, toy_scenes, tmp_path / "parts", "--part", number, "2"))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("parts/*.safetensors")}
+    assert len(before) == 2
+    embed(words(run, toy_scenes, tmp_path / "parts", "--part", "0", "2"))
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+    index = tmp_path / "whole/index.csv"
+    lines = index.read_text().splitlines(keepends=True)
+    index.write_text("".join(lines[:1]))  # as killed before its first rows were written
+    embed(words(run, toy_scenes, tmp_path / "whole"))
+    whole, rows = load_embeddings(tmp_path / "whole")
+    parts, others = load_embeddings(tmp_path / "parts")
+    order = [[row["id"] for row in others].index(row["id"]) for row in rows]
+    for name, value in whole.items():
+        assert_close(parts[name][order], value, rtol=1e-4, atol=1e-5)
+
+
+def test_of_files(run: Path, toy_scenes: Path, tmp_path: Path) -> None:
+    videos = sorted(str(path) for path in toy_scenes.rglob("*.mp4"))[:2]
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"nothing")
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as left:
+        embed([*videos, str(bad), "--checkpoint", str(run), "--out", str(out), "--hop", "0.25"])
+    assert left.value.code == 1
+    features, rows = load_embeddings(out)
+    assert list(dict.fromkeys(row["path"] for row in rows)) == videos
+    assert [row["start"] for row in rows[:3]] == ["0.000", "0.250", "0.500"]
+    assert len(features["fusion"]) == len(rows) == 6
+
+
+def test_a_full_file_is_written_while_clips_come(tmp_path: Path) -> None:
+    with EmbeddingWriter(tmp_path, rows=2) as writer:
+        for number in range(5):
+            writer.add({"image": torch.full((1, 2), float(number))}, [{"id": str(number)}])
+            writer.end_clip(keep=number != 1)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    features, rows = load_embeddings(tmp_path)
+    assert features["image"][:, 0].tolist() == [0, 2, 3, 4]
+    assert [row["id"] for row in rows] == ["0", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give a --checkpoint RUN"),
+        (["a.mp4", "--checkpoint", "runs/none", "--out", "x"], "runs/none does not exist"),
+        (["--checkpoint", "r", "--out", "x", "--name", "scenes", "--part", "2", "2"], "--part"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        embed(arguments)
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert left.value.code == 2 and message in line
+
+
+def test_retrieval_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        ([], "--embeddings DIR"),
+        (["--embeddings", str(tmp_path)], "holds no"),
+    ):
+        with pytest.raises(SystemExit):
+            retrieve(arguments)
+        assert message in capsys.readouterr().err
