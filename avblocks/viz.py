@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from avblocks.extras import extra
+from avblocks.files import naming
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
 from avblocks.shapes import require
@@ -182,8 +183,10 @@ def outline(
 
 def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
     """Write a figure as a PNG, and create its folder if needed."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path):
+        figure.savefig(path, dpi=110)
 
 
 def _scale(spectrograms: list[Float[Tensor, "1 m t"]]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from avblocks.flops import encoder_flops
+from avblocks.viz import save_figure
 from recipes.benchmark.cases import FUSIONS, Fusion
 from recipes.benchmark.measure import in_process, synchronize
 from recipes.common.data import Data
@@ -162,4 +163,4 @@ def draw(found: dict[str, Any], path: Path) -> None:
             ax.grid(alpha=0.3)
     grid[0, 0].legend(loc="upper left", fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)

@@ -13,7 +13,7 @@ from avblocks.data.datasets import ClipSet
 from avblocks.files import write_csv, write_text
 from avblocks.metrics import average_precision, class_accuracy, confusion_matrix
 from avblocks.tasks import ClassificationScorer, Predictions, Scores
-from avblocks.viz import plain_label
+from avblocks.viz import plain_label, save_figure
 
 
 def write_scores(
@@ -134,7 +134,7 @@ def confusion_figure(path: Path, found: Predictions, *, classes: Sequence[str]) 
     ax.set_xlabel("found")
     ax.set_ylabel("true")
     figure.colorbar(image, ax=ax, shrink=0.7, label="share of the class's clips")
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def class_bars(path: Path, values: Tensor, *, classes: Sequence[str], label: str) -> None:
@@ -156,4 +156,4 @@ def class_bars(path: Path, values: Tensor, *, classes: Sequence[str], label: str
     ax.set_xlabel(label)
     ax.tick_params(axis="y", labelsize="small")
     ax.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from avblocks.viz import save_figure
 from recipes.engine.log import Row, read_rows
 
 
@@ -27,7 +28,7 @@ def loss_curve(csv_path: Path, png_path: Path) -> None:
     axes[-1].set_xlabel("epoch")
     for ax in axes:
         ax.grid(alpha=0.3)
-    figure.savefig(png_path, dpi=120)
+    save_figure(figure, png_path)
 
 
 def _draw_loss(ax: Axes, rows: list[Row]) -> None:

@@ -4,7 +4,10 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -36,6 +39,25 @@ class StopSignals:
             self.received = number
         elif number == signal.SIGTERM:  # a loader's worker inherits the handler, and must end
             os.kill(os.getpid(), number)
+
+
+@contextmanager
+def leaving_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as an error does, which removes temporary files."""
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    for number in numbers:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def resume_if_requeued(run: Run, saves: Path) -> Run:
