@@ -15,7 +15,7 @@ from types import FrameType
 from avblocks.checkpoint import saves as _saves
 from recipes.engine.run import Run
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopSignals:
@@ -25,6 +25,9 @@ class StopSignals:
         self.received = 0
         self._process = os.getpid()
         self._before = {number: signal.getsignal(number) for number in STOPS}
+        if self._before[signal.SIGHUP] == signal.SIG_IGN:  # by nohup: the run is to go on
+            del self._before[signal.SIGHUP]
+        self._terminals = [stream for stream in (1, 2) if os.isatty(stream)]
 
     def listen(self, *, restore: bool = False) -> None:
         """Take over the signals, or restore the handlers from before; only the main thread can."""
@@ -34,11 +37,21 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        if number == signal.SIGHUP:
+            default = signal.SIG_IGN  # a closed terminal sends it twice, by its shell too
+            self._drop_terminals()
         signal.signal(number, default)
         if os.getpid() == self._process:
             self.received = number
         elif number == signal.SIGTERM:  # a loader's worker inherits the handler, and must end
             os.kill(os.getpid(), number)
+
+    def _drop_terminals(self) -> None:
+        """Print nowhere from now on: to write to a closed terminal is an error."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in self._terminals:
+            os.dup2(nowhere, stream)
+        os.close(nowhere)
 
 
 @contextmanager
