@@ -15,6 +15,8 @@ from avblocks.checkpoint import from_pretrained, read_state, save_pretrained, sa
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.files import fingerprint
 from recipes import paper_finetune, paper_linear_probe, paper_separate
+from recipes.common.data import Data
+from recipes.common.data import test_set as clips_to_test_on
 from recipes.common.mixtures import check_mixable
 from recipes.engine.run import Run
 from recipes.export import Config as Export
@@ -95,3 +97,16 @@ def test_weights_of_a_folder_must_be_finite(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"weights that are not finite: 1 \(fusion_tokens\)"):
         save_pretrained(encoder, tmp_path)
     assert read_state(tmp_path) and from_pretrained(tmp_path).encoder is not None
+
+
+def test_the_reference_scores_on_val(toy_scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = Data(name="avsbench_avss", root=toy_scenes / "avsbench", split="val")
+    with pytest.raises(
+        ValueError, match="none of the clips that avsbench-avss val, by frame lists"
+    ):
+        clips_to_test_on(data)  # the scenes have no such split
+    assert clips_to_test_on(replace(data, split="test")) is not None
+    with pytest.raises(
+        ValueError, match="vggsound has no split to validate on: leave --data.split"
+    ):
+        clips_to_test_on(Data(name="vggsound", root=toy_scenes, split="val"))
