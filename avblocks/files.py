@@ -1,6 +1,7 @@
 """One atomic, durable writer of files; checksums; CSV files that rows are appended to."""
 
 import csv
+import errno
 import fcntl
 import hashlib
 import io
@@ -14,6 +15,7 @@ from typing import IO, Any
 
 Row = Mapping[str, str]
 """The cells of a row by column."""
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _MEND = "mend or delete the file"
 # Process numbers are those of a machine, and several may write to one folder.
 _NODE = re.sub(r"\W", "", platform.node()) or "node"
@@ -42,16 +44,37 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     half = temporary(path, os.getpid())
     if durable:
-        _sweep(path)
+        sweep(path.parent, re.sub(r"\d+", r"\\d+", re.escape(path.name)))
     try:
-        yield half
-        if durable:
-            sync(half)
-        half.replace(path)
-        if durable:
-            sync(path.parent)
+        with naming(path, half):
+            yield half
+            if durable:
+                sync(half)
+            half.replace(path)
+            if durable:
+                sync(path.parent)
     finally:
         half.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, half: Path | None = None) -> Iterator[None]:
+    """Name the file that is written in errors of a full or broken disk, which mostly name none.
+
+    Args:
+        path: The file.
+        half: The temporary name that it is written under, if any.
+
+    Raises:
+        OSError: Of the same number, with the file's name.
+    """
+    try:
+        yield
+    except Exception as error:
+        number, name = (getattr(error, key, None) for key in ("errno", "filename"))
+        if number not in _DISK or name not in (None, str(half)):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def temporary(path: Path, pid: int) -> Path:
@@ -59,10 +82,14 @@ def temporary(path: Path, pid: int) -> Path:
     return path.with_name(f".{path.name}.{pid}-{_NODE}.tmp")
 
 
-def _sweep(path: Path) -> None:
-    """Remove the temporary files of this machine's processes that are no more."""
-    name = re.sub(r"\d+", r"\\d+", re.escape(path.name))
-    for half in path.parent.glob(f".*-{_NODE}.tmp"):
+def sweep(folder: Path, name: str = ".*") -> None:
+    """Remove temporary files that killed processes of this machine left in a folder.
+
+    Args:
+        folder: The folder.
+        name: A pattern of the names of the files that were to be written.
+    """
+    for half in folder.glob(f".*-{_NODE}.tmp"):
         pid = re.fullmatch(rf"\.{name}\.(\d+)-{_NODE}\.tmp", half.name)
         if pid and not _runs(int(pid[1])):
             half.unlink(missing_ok=True)
@@ -217,13 +244,15 @@ class CsvLog:
     def append(self, row: Row) -> None:
         """Add a row; columns that it lacks are empty."""
         self._extend(row)
-        self._file.write(_line([row.get(name, "") for name in self.columns]))
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(_line([row.get(name, "") for name in self.columns]))
+            self._file.flush()
 
     def flush(self) -> None:
         """Force all rows to disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Force all rows to disk, and close the file."""

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from avblocks.files import naming
+
 NAME = "lock"
 """The file in a folder that is locked, and names the process at work there."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
@@ -60,8 +62,9 @@ def locked(folder: Path, *, remedy: str) -> Iterator[FolderLock]:
     handle = _acquire(path, remedy)
     _held.add(handle)
     try:
-        os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
+        with naming(path):
+            os.ftruncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
         yield FolderLock(path, handle)
     finally:
         if handle in _held:  # not in a forked process

@@ -8,6 +8,11 @@ Commands:
     python -m recipes.paper_segment             (after python -m recipes.paper_pretrain: minutes)
     python -m recipes.paper_segment avsbench_s4 --data.root DIR --checkpoint deepavfusion.pth
 
+    The reference, and so the paper, scores on val (--data.split val), all means over classes and
+    images, F as the mean of the best of each image (fscore_per_image). AVSBench's published numbers
+    are of test: miou_avsbench, and fscore_avsbench_20, the batches of its test.sh (fscore_avsbench:
+    those of its test.py). Those of AVSS are miou_avss and fscore_avss.
+
 Scores:
     mIoU and F under the names of what they average, with matched audio, with mismatched audio (of
     another clip) and with silence.

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from fresh import Fresh
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from avblocks.files import (
     fingerprint,
     read_csv,
     replacing,
+    sweep,
     temporary,
     write_csv,
     write_text,
@@ -97,6 +99,58 @@ class TestReplacing:
         with pytest.raises(OSError, match="No space left"):
             write_text(path, "new")
         assert path.read_text() == "old" and names(tmp_path) == ["a.txt"]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import torch
+from avblocks.data.write import write_clip, write_wave
+from avblocks.files import CsvLog, write_text
+from avblocks.viz import panel, save_figure
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+folder = Path(sys.argv[1])
+noise = torch.randint(0, 255, (30, 64, 64, 3), dtype=torch.uint8)
+sound = torch.rand(16000)
+log = CsvLog(folder / "log.csv", ["a"])
+for name, write in {
+    "clip.mp4": lambda path: write_clip(path, frames=noise, audio=sound, fps=9, rate=16000),
+    "sound.wav": lambda path: write_wave(path, sound, rate=16000),
+    "text.txt": lambda path: write_text(path, "x" * 9000),
+    "log.csv": lambda path: log.append({"a": "x" * 9000}),
+    "picture.png": lambda path: save_figure(panel({"x": torch.rand(1, 3, 99, 99)}), path),
+}.items():
+    try:
+        write(folder / name)
+    except OSError as error:
+        print(name, "|", error)
+log._file.detach()
+"""
+
+
+def test_a_full_disk_is_told_with_the_file(fresh: Fresh, tmp_path: Path) -> None:
+    done = fresh(FULL, str(tmp_path))
+    said = dict(line.split(" | ") for line in done.stdout.splitlines())
+    assert len(said) == 5, done
+    for name, error in said.items():
+        assert error == f"[Errno 27] File too large: '{tmp_path / name}'"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_other_errors_keep_their_file(tmp_path: Path) -> None:
+    for error in (OSError(28, "full", "other"), FileNotFoundError(2, "none"), ValueError("x")):
+        with pytest.raises(type(error)) as raised, replacing(tmp_path / "a.txt"):
+            raise error
+        assert raised.value is error
+
+
+def test_what_killed_processes_left_in_a_folder_goes(tmp_path: Path) -> None:
+    dead = temporary(tmp_path / "localization.mp4", 2**22 + 1)
+    mine = temporary(tmp_path / "other.wav", os.getpid())
+    for path in (dead, mine, tmp_path / ".hidden.tmp"):
+        path.touch()
+    sweep(tmp_path)
+    assert names(tmp_path) == sorted([mine.name, ".hidden.tmp"])
 
 
 def test_text_is_written_as_it_is(tmp_path: Path) -> None:

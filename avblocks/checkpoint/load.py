@@ -80,8 +80,8 @@ def load_weights(
         The report. Learned positions of another grid are interpolated and listed as reshaped.
 
     Raises:
-        ValueError: if nothing fits, if a shape differs, or in ``strict`` if there is any surprise;
-            the model is then unchanged.
+        ValueError: if nothing fits, if a shape differs, if a value is not finite, or in ``strict``
+            if there is any surprise; the model is then unchanged.
 
     Example:
         >>> import torch
@@ -112,6 +112,7 @@ def load_weights(
     ]
     if misfits:
         raise ValueError("weights of another size: " + "; ".join(misfits[:4]))
+    check_finite({name: state[name] for name in report.loaded})
     if strict and (report.missing or report.unused):
         raise ValueError(
             f"strict: left at initialisation {_summary(report.missing)}, "
@@ -119,6 +120,16 @@ def load_weights(
         )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     return report
+
+
+def check_finite(state: State) -> None:
+    """Raise a ValueError that names some weights if there are any with infinities or NaN."""
+    wrong = tuple(n for n, x in state.items() if x.is_floating_point() and not x.isfinite().all())
+    if wrong:
+        raise ValueError(
+            f"weights that are not finite: {_summary(wrong)}; take a checkpoint of before the "
+            "training diverged"
+        )
 
 
 def _resize_positions(model: nn.Module, state: State) -> tuple[State, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from torch import nn
 from avblocks.build import av_mae, av_vit
 from avblocks.builder import Built
 from avblocks.checkpoint.folder import read_config, write
+from avblocks.checkpoint.load import check_finite
 from avblocks.checkpoint.read import read_state
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.encoder import AVEncoder
@@ -67,7 +68,8 @@ def save_pretrained(
         task: a few values for JSON, such as the names of the classes.
 
     Raises:
-        ValueError: if the builders do not build such a model, or it is of several number formats.
+        ValueError: if the builders do not build such a model, it is of several number formats, or
+            a weight is not finite.
         TypeError: if JSON has no such values of the task.
         OSError: if the folder holds files of something else of these names, or cannot be written.
     """
@@ -91,6 +93,7 @@ def save_pretrained(
             "load_weights(model, read_state(FILE), strict=True)"
         ) from error
     state = {name: value.detach().cpu().contiguous() for name, value in whole.state_dict().items()}
+    check_finite(state)
     write(Path(folder), state=state, config=config)
 
 
@@ -203,6 +206,7 @@ def _load(folder: Path) -> tuple[Mapping[str, Any], nn.Module]:
     try:
         formats = {value.dtype for value in state.values()} - {torch.int64}
         require(len(formats) == 1, "weights", formats, "of one number format")
+        check_finite(state)
         model = build_on_meta(config).to(formats.pop())
         model.load_state_dict(state, assign=True)  # compares names and shapes, copies nothing
         model.load_state_dict({name: v.clone() for name, v in state.items()}, assign=True)

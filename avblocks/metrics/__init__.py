@@ -33,6 +33,7 @@ from avblocks.metrics.segment import fscore_avsbench as fscore_avsbench
 from avblocks.metrics.segment import fscore_curves as fscore_curves
 from avblocks.metrics.segment import fscore_per_image as fscore_per_image
 from avblocks.metrics.segment import iou_avsbench as iou_avsbench
+from avblocks.metrics.segment import mean_avss as mean_avss
 from avblocks.metrics.segment import mean_over_classes as mean_over_classes
 from avblocks.metrics.segment import miou_no_background as miou_no_background
 from avblocks.metrics.segment import miou_with_background as miou_with_background

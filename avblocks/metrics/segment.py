@@ -16,6 +16,7 @@ from avblocks.shapes import expect, require, require_positive
 
 Classes = Bool[Tensor, "b height width"] | Integer[Tensor, "b height width"]
 
+_FRAMES = 5  # of a clip of AVSBench S4 and MS3
 _BETA2 = 0.3  # of F, in AVSBench and in the reference alike: precision counts more than recall
 
 
@@ -187,30 +188,66 @@ def fscore_curves(
 
 
 def fscore_avsbench(
-    curves: Float64[Tensor, "b thresholds"], *, batch: int = 5
+    curves: Float64[Tensor, "b thresholds"],
+    *,
+    batch: int = 5,
+    clips: Integer[Tensor, " b"] | None = None,
 ) -> Float64[Tensor, ""]:
     """AVSBench's F: the maximum of the mean curve of each batch, averaged over the batches.
 
-    It therefore falls as batches grow. AVSBench tests one clip of five frames at a time
-    (``avs_s4/test.py``); frames with an empty target are left out, and a batch of such frames alone
-    scores 0.
+    It therefore falls as batches grow. AVSBench's batches are of whole clips of five frames: one
+    clip by the defaults of ``avs_s4/test.py``, four by its ``test.sh``, which is ``batch=20``.
+    Frames with an empty target are left out, and a batch of such frames alone scores 0.
 
     Args:
         curves: of `fscore_curves`, frames in the order of the test set.
         batch: frames a batch; the last may have fewer.
+        clips: number of each frame's clip. Then a batch is of ``batch / 5`` clips, and where a clip
+            lacks a frame the others stay together.
 
     Raises:
-        ValueError: if ``batch`` is not positive or there is no frame.
+        ValueError: if ``batch`` is not positive, or with ``clips`` no multiple of 5, or there is no
+            frame.
 
     Example:
         >>> curves = torch.tensor([[0.2, 0.8], [0.6, 0.4]]).double()
         >>> fscore_avsbench(curves, batch=1), fscore_avsbench(curves)
         (tensor(0.7000, dtype=torch.float64), tensor(0.6000, dtype=torch.float64))
+        >>> fscore_avsbench(curves, clips=torch.tensor([7, 3]))
+        tensor(0.7000, dtype=torch.float64)
     """
     require_positive(batch=batch)
     require(len(curves) > 0, "curves", len(curves), "at least one frame")
-    best = [part.nanmean(dim=0).nan_to_num(0.0).amax() for part in curves.split(batch)]
+    if clips is None:
+        parts = list(curves.split(batch))
+    else:
+        expect(clips=(clips, "b"), b=len(curves))
+        require(batch % _FRAMES == 0, "batch", batch, f"a multiple of {_FRAMES}, frames of a clip")
+        keys = list(dict.fromkeys(clips.tolist()))
+        size = batch // _FRAMES
+        groups = [torch.tensor(keys[n : n + size]) for n in range(0, len(keys), size)]
+        parts = [curves[torch.isin(clips.cpu(), group)] for group in groups]
+    best = [part.nanmean(dim=0).nan_to_num(0.0).amax() for part in parts]
     return torch.stack(best).mean()
+
+
+def mean_avss(score: Float64[Tensor, "b classes"], *, last: bool) -> Float64[Tensor, ""]:
+    """AVSBench's mean for AVSS: that over all classes, those that are nowhere being 0.
+
+    As in ``avss/test.py``, where ``miou_noBg`` leaves the last class out, and not the background,
+    which is the first. It scores every clip as ten frames, the missing ones black and without
+    target: give those too, of `class_scores` with ``skip_empty=False``.
+
+    Args:
+        score: one of the `ClassScores`.
+        last: whether the last class counts.
+
+    Example:
+        >>> mean_avss(torch.tensor([[0.8, 0.4, torch.nan]]).double(), last=True)
+        tensor(0.4000, dtype=torch.float64)
+    """
+    each = score.nanmean(dim=0).nan_to_num(0.0)
+    return (each if last else each[:-1]).mean()
 
 
 def fscore_per_image(curves: Float64[Tensor, "b thresholds"]) -> Float64[Tensor, ""]:

@@ -16,12 +16,17 @@ from avblocks.metrics import (
     fscore_curves,
     fscore_per_image,
     iou_avsbench,
+    mean_avss,
+    mean_over_classes,
     miou_no_background,
     miou_with_background,
     predicted_classes,
 )
+from avblocks.seed import key
 from avblocks.tasks.evaluate import HeadTask, Scores, joined
 from avblocks.viz import mask_overlay, outline
+
+_CLIP = 10  # frames of a clip of AVSS; the older half of the clips has five
 
 
 class Segmentation(HeadTask):
@@ -63,23 +68,44 @@ class _Row:
     iou: list[Tensor] = field(default_factory=list)
     curves: list[Tensor] = field(default_factory=list)
     classes: list[ClassScores] = field(default_factory=list)
+    counted: list[ClassScores] = field(default_factory=list)  # with images without truth
+    clips: list[Tensor] = field(default_factory=list)  # a number of each image's clip
 
-    def scores(self) -> dict[str, float]:
-        """Score the images of all processes."""
+    def scores(self, padding: ClassScores | None = None) -> dict[str, float]:
+        """Score the images of all processes; `padding` is of one that AVSS fills clips with."""
         classes = gather_lists(self.classes)
         iou, curves = (gather_rows(joined(rows)) for rows in (self.iou, self.curves))
         if not classes:
             return {}
-        whole = ClassScores.join(classes)
+        whole, none = ClassScores.join(classes), torch.zeros(0, dtype=torch.int64)
+        clips = gather_rows(torch.cat([none, *self.clips]))
         named = {
             "miou_no_background": miou_no_background(whole),
             "miou_with_background": miou_with_background(whole),
             "miou_avsbench": iou.mean(),
         }
         if len(curves):
-            named["fscore_avsbench"] = fscore_avsbench(curves)
+            named["fscore_avsbench"] = fscore_avsbench(curves, clips=clips)
+            named["fscore_avsbench_20"] = fscore_avsbench(curves, clips=clips, batch=20)
             named["fscore_per_image"] = fscore_per_image(curves)
+        if counted := gather_lists(self.counted):
+            named |= _avss(ClassScores.join(counted), clips, padding)
         return {name: float(value) for name, value in named.items()}
+
+
+def _avss(scores: ClassScores, clips: Tensor, padding: ClassScores | None) -> dict[str, Tensor]:
+    """Mean IoU and F over classes, and AVSBench's own means of AVSS."""
+    named = {
+        "fscore_no_background": mean_over_classes(scores.fscore, background=False),
+        "fscore_with_background": mean_over_classes(scores.fscore, background=True),
+    }
+    short = int((clips.unique(return_counts=True)[1] <= _CLIP // 2).sum())
+    if padding is not None and short:
+        scores = ClassScores.join([scores, *[padding] * (short * _CLIP // 2)])
+    for name, score in (("miou", scores.iou), ("fscore", scores.fscore)):
+        named[f"{name}_avss"] = mean_avss(score, last=True)
+        named[f"{name}_avss_without_last"] = mean_avss(score, last=False)
+    return named
 
 
 class SegmentationScorer:
@@ -99,6 +125,7 @@ class SegmentationScorer:
     def reset(self) -> None:
         """Forget all batches."""
         self.rows = {audio: _Row() for audio in self.audio}
+        self._padding: ClassScores | None = None
 
     def update(self, batch: AVBatch) -> None:
         """Segment a batch with each audio, and score it."""
@@ -108,14 +135,32 @@ class SegmentationScorer:
             logits, truth = task.logits(one).float(), task.truth(one)
             pred = predicted_classes(logits)
             row.iou.append(iou_avsbench(pred, truth).cpu())
-            row.classes.append(class_scores(pred.cpu(), truth.cpu(), num_classes=task.num_classes))
+            pred, truth, count = pred.cpu(), truth.cpu(), task.num_classes
+            row.classes.append(class_scores(pred, truth, num_classes=count))
+            row.clips.append(torch.tensor([key(path) for path in one.paths]))
             if task.binary:
-                row.curves.append(fscore_curves(logits[:, 0].sigmoid(), truth).cpu())
+                row.curves.append(
+                    fscore_curves(logits[:, 0].sigmoid(), truth.to(logits.device)).cpu()
+                )
+            else:
+                row.counted.append(class_scores(pred, truth, num_classes=count, skip_empty=False))
+        if self._padding is None and not task.binary:
+            self._padding = self._score_padding(batch)
 
     def compute(self) -> Scores:
         """Return the scores with each audio."""
-        scores = {audio: row.scores() for audio, row in self.rows.items()}
+        scores = {audio: row.scores(self._padding) for audio, row in self.rows.items()}
         return {audio: row for audio, row in scores.items() if row}
+
+    def _score_padding(self, batch: AVBatch) -> ClassScores:
+        """Score an image of zeros with silence, against background alone."""
+        task, one = self.task, with_audio(batch[:2], "silenced")
+        image, audio = task.front_end(one)
+        layers = task.encoder.intermediates(image=torch.zeros_like(image), audio=audio)
+        logits = task.head(layers, grid=task.encoder.image.grid(image))
+        pred = predicted_classes(logits.float()).cpu()
+        truth = torch.zeros_like(pred)
+        return class_scores(pred, truth, num_classes=task.num_classes, skip_empty=False)
 
 
 @torch.no_grad()

@@ -24,9 +24,12 @@ USER_ERRORS = (ValueError, OSError, FloatingPointError)
 # What torch says when a process of a loader dies, or only its line is found cut, or none answers.
 _DIED = r"DataLoader worker \(.*|.*ancdata|the line to it is cut|\[Errno \d+\] Connection .*"
 _HANGS = r"DataLoader timed out after .*"
+# What the backends of torch.distributed say when another process of the run is gone.
+_GONE = r"(?s).*(Connection closed by peer|gloo/transport|ncclRemoteError|ncclSystemError).*"
 _REMEDIES = {
     _DIED: "a process that reads clips died ({}), mostly for want of memory: go on with fewer "
     "--data.workers (a training run with --run.resume)",
+    _GONE: "another process of the run died or cannot be reached: go on with --run.resume",
     _HANGS: "nothing came from the processes that read clips ({}): see that the disk answers, then "
     "go on, with more --data.timeout if it is slow (a training run with --run.resume)",
 }

@@ -13,7 +13,8 @@ from recipes.common.sets import CACHE, DataName, read_set
 FREE = (
     "checkpoint",  # a resumed run has its weights from itself
     "batch",  # times processes and accumulation it may not change: the position in the data says
-    *(f"data.{n}" for n in ("root", "shards", "workers", "timeout", "on_error", "max_skipped")),
+    *(f"data.{n}" for n in ("root", "shards", "split", "workers", "timeout", "on_error")),
+    "data.max_skipped",
     "model.checkpointing",
 )
 """Settings that a resumed run may change: none of them changes what it trains on."""
@@ -31,6 +32,9 @@ class Data:
 
     shards: str | None = None
     """Folder, or file:// address, of shards to read in place of the clips."""
+
+    split: Literal["test", "val"] = "test"
+    """Clips to test on; only AVSBench has val, which the reference scores on."""
 
     scenes: tuple[int, int] = (240, 120)
     """How many scenes to make, for training and for testing."""
@@ -123,7 +127,7 @@ def test_set(data: Data) -> ClipSet | None:
     if data.shards is not None:
         shards = open_shards(data.shards)
         return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
-    clips = read_set(data.name, data.root, train=False, counts=data.scenes)
+    clips = read_set(data.name, data.root, train=False, counts=data.scenes, val=data.split == "val")
     return None if clips is None else _reported(clips, data.root or CACHE)
 
 

@@ -1,9 +1,10 @@
 """The clips that are mixed with each other, in training and in tests."""
 
 from dataclasses import replace
+from itertools import chain
 
 from avblocks.data import FixedGroups, RandomGroups, paired
-from avblocks.data.datasets import ClipSet, pairs
+from avblocks.data.datasets import ClipSet, Item, pairs
 from avblocks.data.datasets.vggsound_music import PAIRS
 from avblocks.data.groups import unlike_classes
 from avblocks.data.scenes import scene_casts, scene_pairs
@@ -26,6 +27,8 @@ def mixtures(
     Raises:
         ValueError: If there are too few clips, or none of the pairs is on disk.
     """
+    for clips in (train, test):
+        check_mixable(clips, sources)
     root, scenes = data.root or scenes_root(data.name), data.name == "scenes"
 
     def random(clips: ClipSet) -> RandomGroups:
@@ -35,8 +38,30 @@ def mixtures(
     if sources == 2 and data.name in ("scenes", "vggsound_music"):
         listed = scene_pairs(root, test) if scenes else pairs(test, root / PAIRS)
         print(listed.report(), flush=True)
+        if not len(listed):
+            raise ValueError(f"{test.name}: of none of the pairs to test on both clips are on disk")
         return random(train), paired(test, listed)
     groups = (replace(random(test), seed=0)(0, index) for index in range(len(test)))
     # A clip that fits no other is replaced by the next one, which opens a mixture itself.
     fixed = tuple(group for index, group in enumerate(groups) if group[0] == index)
     return random(train), FixedGroups(fixed)
+
+
+def check_mixable(clips: ClipSet, sources: int) -> None:
+    """Raise a ValueError unless some clips can be mixed: so many, no two of which share a class."""
+    if len(clips) < sources:
+        few = f"{len(clips)} clips, too few to mix {sources} of them"
+        raise ValueError(f"{clips.name} has {few}: add clips")
+    alike: dict[tuple[int, ...], list[Item]] = {}
+    for item in clips.items:
+        same = alike.setdefault(item.labels, [])
+        if len(same) < sources:  # as many of a kind as can matter
+            same.append(item)
+    some = replace(clips, items=tuple(chain.from_iterable(alike.values())))
+    try:
+        RandomGroups(len(some), size=sources, fits=unlike_classes(some))(0, 0)
+    except ValueError as error:
+        raise ValueError(
+            f"{clips.name} has no {sources} clips without a class in common, to mix and to "
+            "separate: add clips of other classes"
+        ) from error

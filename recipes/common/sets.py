@@ -64,7 +64,9 @@ TRAIN_TEST = {
 """Splits to train and to test on, of the data sets that are used as published."""
 
 
-def read_set(name: DataName, root: Path | None, *, train: bool, counts: Counts) -> ClipSet | None:
+def read_set(
+    name: DataName, root: Path | None, *, train: bool, counts: Counts, val: bool = False
+) -> ClipSet | None:
     """List the clips that recipes train or test on; scenes need no root, but their counts.
 
     Returns:
@@ -76,8 +78,11 @@ def read_set(name: DataName, root: Path | None, *, train: bool, counts: Counts) 
     if root is None and not name.startswith("scene"):
         raise ValueError(f"the {name} preset needs --data.root DIR, the folder of its clips")
     root = root or scenes_root(name)
+    if val and not name.startswith("avsbench"):
+        raise ValueError(f"{name} has no split to validate on: leave --data.split out")
     if name in TRAIN_TEST:
-        reader = READERS[name.removesuffix("_balanced")][1][TRAIN_TEST[name][not train]]
+        split = "val" if val and not train else TRAIN_TEST[name][not train]
+        reader = READERS[name.removesuffix("_balanced")][1][split]
         return reader(root).per_frame() if name.startswith("avsbench") else reader(root)
     match name:
         case "folder":

@@ -8,7 +8,7 @@ from statistics import harmonic_mean  # of steps of one size: samples over secon
 
 from tqdm import tqdm
 
-from avblocks.files import CsvLog, read_csv
+from avblocks.files import CsvLog, naming, read_csv
 from avblocks.locks import FolderLock
 from recipes.engine.plan import Plan
 
@@ -53,6 +53,7 @@ class Report:
 
         self.plan = plan
         self.lock = lock
+        self.folder = folder
         self.every = every
         rows = read_rows(folder / "metrics.csv") if start else []
         rows = [row for row in rows if row["step"] <= start]
@@ -112,7 +113,8 @@ class Report:
         """Write out everything."""
         self.rows.close()
         if self.lock is None or not self.lock.lost:
-            self._board.close()
+            with naming(self.folder / "tensorboard"):
+                self._board.close()
         self._bar.close()
 
     def _append(self, step: int, values: Row) -> None:
@@ -131,8 +133,9 @@ class Report:
     def _write_board(self, step: int, values: Mapping[str, float]) -> None:
         if self.lock is not None:
             self.lock.check()  # TensorBoard's thread opens the file anew for all that it writes
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        with naming(self.folder / "tensorboard"):
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
 
 
 def _scores(row: Row) -> Row:

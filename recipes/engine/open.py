@@ -33,6 +33,7 @@ from recipes.engine.folder import (
 )
 from recipes.engine.launch import autocast, build_fabric, check_compiler, precision_of, quiet
 from recipes.engine.log import Report
+from recipes.engine.peers import Peers
 from recipes.engine.plan import Plan
 from recipes.engine.run import Run
 from recipes.engine.signals import StopSignals, requeue, resume_if_requeued
@@ -79,8 +80,13 @@ def open_run(
             opened = OpenRun(run, fabric, lock, facts=describe(config, run, clips or {}), free=free)
             try:
                 yield opened
+            except BaseException as error:
+                opened.end_peers(error)
+                raise
             finally:
                 opened.signals.listen(restore=True)
+            if opened.peers is not None:
+                opened.peers.release()
             finish_together()
 
 
@@ -100,6 +106,7 @@ class OpenRun:
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
+        self.peers: Peers | None = None  # once there are any
         self.checkpoint: Path | None = None  # to resume from
         if self.first or run.resume:
             report = print if self.first else lambda _: None
@@ -193,6 +200,7 @@ class OpenRun:
             if start < plan.stop:
                 fabric.launch()
                 self._launched = True
+                self.peers = Peers(fabric)
             loop = self._loop = Loop(
                 run=run,
                 fabric=fabric,
@@ -223,6 +231,14 @@ class OpenRun:
             loss_curve(folder / "metrics.csv", folder / "loss.png")
         if loop.stopped_by:
             self._leave(loop)
+
+    def end_peers(self, error: BaseException) -> None:
+        """End the other processes after an error in this one, unless it came from one of them."""
+        if self.peers is None or isinstance(error, SystemExit):
+            return
+        if isinstance(error, RuntimeError):
+            self.peers.settle()
+        self.peers.end()
 
     @contextmanager
     def testing(self, model: nn.Module) -> Iterator[None]:
@@ -274,5 +290,7 @@ class OpenRun:
             name, outcome = Signals(loop.stopped_by).name, requeue(loop.stopped_by)
             remedy = outcome or "go on with --run.resume"
             print(f"{name}: saved at step {loop.at} in {self.settings.folder}; {remedy}")
+        if self.peers is not None:
+            self.peers.release()
         finish_together()
         sys.exit(128 + loop.stopped_by)

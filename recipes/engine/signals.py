@@ -4,7 +4,10 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -12,7 +15,7 @@ from types import FrameType
 from avblocks.checkpoint import saves as _saves
 from recipes.engine.run import Run
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopSignals:
@@ -22,6 +25,9 @@ class StopSignals:
         self.received = 0
         self._process = os.getpid()
         self._before = {number: signal.getsignal(number) for number in STOPS}
+        if self._before[signal.SIGHUP] == signal.SIG_IGN:  # by nohup: the run is to go on
+            del self._before[signal.SIGHUP]
+        self._terminals = [stream for stream in (1, 2) if os.isatty(stream)]
 
     def listen(self, *, restore: bool = False) -> None:
         """Take over the signals, or restore the handlers from before; only the main thread can."""
@@ -31,11 +37,40 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        if number == signal.SIGHUP:
+            default = signal.SIG_IGN  # a closed terminal sends it twice, by its shell too
+            self._drop_terminals()
         signal.signal(number, default)
         if os.getpid() == self._process:
             self.received = number
         elif number == signal.SIGTERM:  # a loader's worker inherits the handler, and must end
             os.kill(os.getpid(), number)
+
+    def _drop_terminals(self) -> None:
+        """Print nowhere from now on: to write to a closed terminal is an error."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in self._terminals:
+            os.dup2(nowhere, stream)
+        os.close(nowhere)
+
+
+@contextmanager
+def leaving_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as an error does, which removes temporary files."""
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    for number in numbers:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def resume_if_requeued(run: Run, saves: Path) -> Run:

@@ -37,9 +37,11 @@ from typing import Annotated
 import tyro
 
 from avblocks.data import ClipError
+from avblocks.files import sweep, write_text
 from avblocks.tasks import Separation
 from avblocks.video import open_windows
 from recipes.common.cli import users_errors
+from recipes.engine.signals import leaving_in_order
 from recipes.predict.results import write_results
 from recipes.predict.sources import Guides
 from recipes.predict.trained import TrainedModel, load_all
@@ -131,15 +133,16 @@ def folder_of(file: Path, out: Path) -> Path:
         mark, path = folder / "file.txt", str(file.resolve())
         if not folder.exists():
             folder.mkdir(parents=True)
-            mark.write_text(path, encoding="utf-8", errors="surrogateescape")
+            write_text(mark, path)
         if mark.is_file() and mark.read_text(encoding="utf-8", errors="surrogateescape") == path:
+            sweep(folder)  # a killed run may have left gigabytes
             return folder
     raise AssertionError("unreachable")
 
 
 def cli(args: Sequence[str] | None = None) -> None:
     """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
-    with users_errors():
+    with users_errors(), leaving_in_order():
         main(tyro.cli(Config, prog="python -m recipes.predict", description=__doc__, args=args))
 
 

@@ -12,10 +12,10 @@ from avblocks.data.datasets.annotations import (
 
 @pytest.mark.parametrize(("encoding", "end"), [("utf-8", "\n"), ("utf-8-sig", "\r\n")])
 def test_tables_name_their_columns(tmp_path, encoding, end):
-    text = end.join(["b,a,ü", '1,"2, 3",4', "", "# no", " 5 ,6,7"])
+    text = end.join(["# no", "", "b,a,ü", '1,"2, 3",4', "", "#5 ,6,7"])
     (tmp_path / "x.csv").write_bytes(text.encode(encoding))
     rows = list(read_table(tmp_path / "x.csv", columns=("a", "b")))
-    assert rows == [(2, {"b": "1", "a": "2, 3", "ü": "4"}), (5, {"b": "5", "a": "6", "ü": "7"})]
+    assert rows == [(4, {"b": "1", "a": "2, 3", "ü": "4"}), (6, {"b": "#5", "a": "6", "ü": "7"})]
 
 
 @pytest.mark.parametrize(

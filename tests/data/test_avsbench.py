@@ -176,3 +176,9 @@ def test_ms3_reads_nothing_outside_of_its_folder(tmp_path):
     path.write_text(MS3.replace("xyz", "../../../xyz"))
     with pytest.raises(ValueError, match=r"line 3: '../../../xyz' is no plain name"):
         avsbench_ms3(tmp_path, split="train")
+
+
+def test_an_id_in_two_lines_is_refused(tmp_path):
+    table = "name,category,split\nabc,dog,train\nabc,cat,val\n"
+    with pytest.raises(ValueError, match=r"line 3: abc is in line 2 too; delete one"):
+        avsbench_s4(make_s4(tmp_path, table=table), split="train")

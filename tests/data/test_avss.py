@@ -116,3 +116,9 @@ def test_nothing_outside_of_the_folder_is_read(tmp_path, name):
     make(tmp_path, table=TABLE.replace("a_0_5", name))
     with pytest.raises(ValueError, match=r"metadata.csv, line 2: .* is no plain name"):
         avsbench_avss(tmp_path, split="train")
+
+
+def test_an_id_in_two_lines_is_refused(tmp_path):
+    make(tmp_path, table=TABLE.replace("b_0_5", "a_0_5"))
+    with pytest.raises(ValueError, match=r"line 3: a_0_5 is in line 2 too; delete one"):
+        avsbench_avss(tmp_path, split="train")

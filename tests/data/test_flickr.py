@@ -91,3 +91,13 @@ def test_the_published_list_is_understood(tmp_path, annotations):
     clips = flickr_soundnet(tmp_path)
     assert [item.id for item in clips.items] == [keys[7]]
     assert clips.missing == (*keys[:7], *keys[8:]) and len(set(keys)) == 250
+
+
+def test_nothing_on_disk_has_a_reason(tmp_path):
+    root = make(tmp_path, table="7\n8\n")
+    assert flickr_soundnet(root).remarks == (
+        "2 pairs fit no listed clip, such as 10",
+        f"looked for names such as audio/7.wav and frames/7.jpg in {root}",
+    )
+    (root / "flickr_test.csv").write_text("11\n")
+    assert flickr_soundnet(root).remarks == ("looked for annotations such as Annotations/11.xml",)

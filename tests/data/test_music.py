@@ -30,7 +30,8 @@ def test_solos(tmp_path):
             ("ccccccccccc", (0,)),
         ]
         assert clips.report() == (
-            f"music {part}: 3 clips listed, 2 on disk, 1 missing (aaaaaaaaaaa)"
+            f"music {part}: 3 clips listed, 2 on disk, 1 missing (aaaaaaaaaaa); "
+            "1 files fit no listed clip, such as x.mp4; looked for names such as aaaaaaaaaaa.mp4"
         )
 
 
@@ -92,3 +93,10 @@ def test_the_published_pieces_are_understood(tmp_path, annotations):
     clips = music(tmp_path, part="duet", pieces=table)
     assert {item.id for item in clips.items} == set(lines[::100])
     assert len(clips) + len(clips.missing) == 1020 and len(ids) == 6
+
+
+def test_a_video_that_two_instruments_list_has_both(tmp_path):
+    root = make(
+        tmp_path, "aaaaaaaaaaa.mp4", solo={"violin": ["aaaaaaaaaaa"], "tuba": ["aaaaaaaaaaa"]}
+    )
+    assert [item.labels for item in music(root, part="solo").items] == [(1, 0)]

@@ -1,4 +1,5 @@
 import csv
+import re
 
 import pytest
 
@@ -40,9 +41,12 @@ def test_folders_of_classes_and_flat_copies(tmp_path, encoding, end):
     assert train.items[1].path == str(tmp_path / "abc_0000012_000007.mp4")
     assert train.missing == ("gone_gone_g_000000",)
     assert train.report() == (
-        "vggsound train: 3 clips listed, 2 on disk, 1 missing (gone_gone_g_000000)"
+        "vggsound train: 3 clips listed, 2 on disk, 1 missing (gone_gone_g_000000); "
+        "2 files fit no listed clip, such as zzzzzzzzzzz_000000_000010.mp4; looked for names such "
+        "as gone_gone_g_0_10.mp4, gone_gone_g_000000.mp4, gone_gone_g.mp4"
     )
     assert [item.labels for item in test.items] == [(2,)]
+    assert test.report() == "vggsound test: 1 clips listed, 1 on disk"
 
 
 def test_lines_of_one_clip_are_its_labels(tmp_path):
@@ -86,3 +90,21 @@ def test_published_ids_are_understood(tmp_path, annotations):
     wanted = {key for key, _ in published[::500]} | {"---g-f_I2yQ_000001"}
     assert wanted <= {item.id for item in clips.items}
     assert len(clips.classes) == len({label for _, label in published})
+
+
+@pytest.mark.parametrize("name", ["#NAME?", "#ERROR!", "=abc", "0"])
+def test_ids_that_a_spreadsheet_damaged_are_refused(tmp_path, name):
+    make(tmp_path, [*ROWS, (name, 1, "cow lowing", "train")])
+    with pytest.raises(ValueError, match=rf"vggsound.csv, line 5: '{re.escape(name)}' is no id"):
+        vggsound(tmp_path, split="test")
+
+
+def test_the_usual_names_of_files(tmp_path):
+    rows = [("---g-f_I2yQ", 30, "a", "test"), ("---g-f_I2yQ", 50, "b", "train")]
+    (tmp_path / "vggsound.csv").write_text("".join(f"{','.join(map(str, r))}\n" for r in rows))
+    for name in ("---g-f_I2yQ_30_40.mp4", "---g-f_I2yQ_50000_60000.mp4", "---g-f_I2yQ.mp4"):
+        (tmp_path / name).touch()
+    for split, name in (("test", "---g-f_I2yQ_30_40"), ("train", "---g-f_I2yQ_50000_60000")):
+        assert [i.path for i in vggsound(tmp_path, split=split).items] == [
+            str(tmp_path / f"{name}.mp4")
+        ]

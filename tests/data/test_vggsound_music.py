@@ -40,6 +40,8 @@ def test_test_clips_are_the_sources_of_the_pairs(tmp_path):
     ]
     assert clips.report() == (
         "vggsound-music test: 3 clips listed, 2 on disk, 1 missing (ccccccccccc_000003)"
+        "; 3 files fit no listed clip, such as ddddddddddd_000004.mp4; looked for names such as "
+        "ccccccccccc_3_13.mp4, ccccccccccc_000003.mp4, ccccccccccc.mp4"
     )
     found = pairs(clips, tmp_path / "vggmusic_eval_ss.csv")
     assert found.report() == (
@@ -57,6 +59,8 @@ def test_training_clips_are_vggsounds_of_these_classes(tmp_path):
     ]
     assert clips.report() == (
         "vggsound-music train: 3 clips listed, 2 on disk, 1 missing (ggggggggggg_000007)"
+        "; 1 files fit no listed clip, such as eeeeeeeeeee_000005.mp4; looked for names such as "
+        "ggggggggggg_7_17.mp4, ggggggggggg_000007.mp4, ggggggggggg.mp4"
     )
 
 

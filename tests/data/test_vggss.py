@@ -114,3 +114,11 @@ def test_a_published_box_lies_over_its_clip(tmp_path, annotations, real_clips):
     left, top, right, bottom = clip.boxes[0]
     assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
     assert folder(tmp_path).items[0].boxes is None and torch.isfinite(clip.audio).all()
+
+
+def test_two_entries_of_one_clip_are_refused(tmp_path):
+    (tmp_path / "aaaaaaaaaaa_000000.mp4").touch()
+    entry = '{"file": "aaaaaaaaaaa_000000", "class": "a", "bbox": [[0, 0, 1, 1]]}'
+    (tmp_path / "vggss.json").write_text(f"[{entry}, {entry}]")
+    with pytest.raises(ValueError, match=r"vggss.json: two entries for 'aaaaaaaaaaa_000000'"):
+        vggss(tmp_path)

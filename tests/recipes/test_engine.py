@@ -92,6 +92,7 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         (signal.SIGTERM, 143, "late"),
         (signal.SIGINT, 130, "at once"),
         (signal.SIGUSR1, 138, "late"),
+        (signal.SIGHUP, 129, "at once"),
     ],
     indirect=["reading"],
 )

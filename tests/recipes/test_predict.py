@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +14,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from av.container import OutputContainer
+from av.packet import Packet
 from torch import Tensor, nn
 from toy_runs import DATA, RECIPES
 from toy_runs import ToyRun as TrainedRun
@@ -20,6 +24,7 @@ from video_files import samples as read_samples
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data import AVBatch, write_clip
+from avblocks.files import temporary
 from avblocks.tasks import Separation
 from avblocks.video import open_windows
 from recipes import (
@@ -179,6 +184,27 @@ def test_sounds_fade_and_else_windows_stand_side_by_side(
     assert hop_of(separator, 0.25) == 4000
 
 
+def test_stopped_it_leaves_no_half_files_and_killed_the_next_removes_them(
+    run: Callable[[str], TrainedRun], video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [str(video), "--checkpoint", str(run("localize").folder), "--out", str(tmp_path)]
+
+    def stop(container: OutputContainer, packets: list[Packet], out: Path) -> None:
+        container.mux(packets)
+        if list(out.parent.glob(".localization.mp4.*.tmp")):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr("avblocks.video.write.write_packets", stop)
+        cli(words)
+    assert ended.value.code == 143 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert [path.name for path in (tmp_path / "street").iterdir()] == ["file.txt"]
+    half = temporary(tmp_path / "street" / "localization.mp4", 2**22 + 1)
+    half.touch()
+    cli(words)
+    assert {p.name for p in (tmp_path / "street").iterdir()} == {"file.txt", "localization.mp4"}
+
+
 def test_many_turns_are_summed_up() -> None:
     shares = torch.eye(2).repeat(15, 1)
     assert class_lines(shares, classes=("dog", "cat"), edges=range(31)) == [
@@ -254,7 +280,7 @@ def test_what_a_run_says_of_itself_must_fit(
     file.write_text(json.dumps(whole | {"config": config | {"run": older}}))
     load_trained(folder)
     file.write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+    with pytest.raises(ValueError, match=r"config\.json, line 1: broken JSON"):
         load_trained(folder)
 
 

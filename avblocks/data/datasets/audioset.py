@@ -1,27 +1,28 @@
 """AudioSet: ten-second clips with one or more of 527 labels, as its csv files are published."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from avblocks.data.datasets.annotations import class_numbers
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
-from avblocks.data.datasets.disk import files_by_id, read_rows
+from avblocks.data.datasets.disk import read_rows
+from avblocks.data.datasets.segments import Segment, find_files, numbered, youtube_id
 
 _TABLES = {
     "balanced": "balanced_train_segments.csv",
     "unbalanced": "unbalanced_train_segments.csv",
     "eval": "eval_segments.csv",
 }
-# ID, then possibly its start (and end) in seconds or milliseconds; a leading Y keeps ids from "-".
-_STEM = re.compile(r"Y?(?P<id>.{11})(?:_\d+(?:\.\d+)?){0,2}")
 
 
 def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval"]) -> ClipSet:
     """List one split of AudioSet.
 
     ``root`` holds ``class_labels_indices.csv`` and the split's segments csv, as published, and
-    anywhere below it the clips: ``ID.mp4``, ``YID.mp4``, ``ID_START.mp4`` or ``ID_START_END.mp4``.
+    anywhere below it the clips: ``ID.mp4``, ``YID.mp4``, ``ID_START.mp4`` or ``ID_START_END.mp4``,
+    in seconds or milliseconds. Segments of one video are clips of their own, called ``ID_START``.
 
     Returns:
         The clips in the order of the csv, with the published class numbers and display names.
@@ -35,17 +36,41 @@ def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval
     root = Path(root)
     numbers, classes = _classes(root / "class_labels_indices.csv")
     table = root / _TABLES[split]
-    labels = {
-        key: class_numbers(
+    listed = _segments(table, numbers)
+    names = numbered(listed)
+    known = {name: segment for segment, name in names.items()}
+    labels, files = {names[s]: found for s, found in listed.items()}, find_files(root, known)
+    return labeled_set(
+        f"audioset {split}",
+        labels,
+        files.paths,
+        classes=classes,
+        remarks=files.remarks(known),
+    )
+
+
+def _segments(table: Path, numbers: Mapping[str, int]) -> dict[Segment, tuple[int, ...]]:
+    """Read the segments of a split and their class numbers."""
+    listed: dict[Segment, tuple[int, ...]] = {}
+    for line, (video, start, _, names) in read_rows(table, columns=4):
+        where = f"{table}, line {line}"
+        labels = class_numbers(
             names.split(","),
             numbers,
-            where=f"{table}, line {line}",
+            where=where,
             kind="labels",
             remedy="class_labels_indices.csv beside it does not list them",
         )
-        for line, (key, _, _, names) in read_rows(table, columns=4)
-    }
-    return labeled_set(f"audioset {split}", labels, files_by_id(root, _STEM), classes=classes)
+        segment = Segment(youtube_id(video, where=where), _seconds(start, where=where))
+        if listed.setdefault(segment, labels) != labels:
+            raise ValueError(f"{where}: {video} from {start} s has other labels before; delete one")
+    return listed
+
+
+def _seconds(text: str, *, where: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise ValueError(f"{where}: expected the second at which it starts, got {text!r}")
+    return float(text)
 
 
 def _classes(table: Path) -> tuple[dict[str, int], tuple[str, ...]]:

@@ -36,7 +36,7 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
     classes = _classes(root / "label2idx.json")
     number = {name: index for index, name in enumerate(classes)}
     wanted, counts = {}, {}
-    for line, row in split_rows(table, columns=("uid", "a_obj", "label")):
+    for line, row in split_rows(table, columns=("uid", "a_obj", "label"), id="uid"):
         labels = _labels(table, line, row, number=number)
         plain_name(row["uid"], where=f"{table}, line {line}")
         if row["split"] == split:

@@ -128,13 +128,14 @@ def labeled_set(
     paths: Mapping[str, str],
     *,
     classes: tuple[str, ...],
+    remarks: tuple[str, ...] = (),
 ) -> ClipSet:
     """Build the set of clips with labels by id, in their order; those without a path miss."""
     items = {
         key: Item(id=key, path=paths[key], labels=numbers) if key in paths else None
         for key, numbers in labels.items()
     }
-    return listed_set(name, items, classes=classes)
+    return listed_set(name, items, classes=classes, remarks=remarks)
 
 
 def count_line(name: str, things: str, *, found: int, missing: tuple[str, ...]) -> str:

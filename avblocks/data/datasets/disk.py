@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 EXTENSIONS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
@@ -14,7 +14,8 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers, from 1, and stripped fields of a csv file, with any line ends.
 
-    A byte order mark, blank lines and lines that start with ``#`` are left out.
+    A byte order mark, blank lines and, before the first row, lines that start with ``#`` are left
+    out.
 
     Args:
         path: The file.
@@ -27,11 +28,12 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
         raise ValueError(f"{path}: no such file; the data set's csv belongs there")
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, skipinitialspace=True)
+        begun = False
         try:
             for row in reader:
-                if not row or row[0].startswith("#"):
+                if not row or (not begun and row[0].startswith("#")):
                     continue
-                columns = columns or len(row)
+                begun, columns = True, columns or len(row)
                 if len(row) != columns:
                     raise ValueError(
                         f"{path}, line {reader.line_num}: {len(row)} columns, expected {columns}: "
@@ -43,8 +45,17 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
 
 
 def read_ids(path: Path) -> dict[str, None]:
-    """Read the first column of a csv file, each id once, in their order, see ``read_rows``."""
-    return dict.fromkeys(row[0] for _, row in read_rows(path, columns=None))
+    """Read the first column of a csv file, each id once, in their order, see ``read_rows``.
+
+    Raises:
+        ValueError: As there, or if a spreadsheet program has damaged an id.
+    """
+    ids: dict[str, None] = {}
+    for line, row in read_rows(path, columns=None):
+        if re.fullmatch(r"#[A-Z/0]+[?!]?", row[0]):
+            raise ValueError(f"{path}, line {line}: {row[0]!r} is no id; get the file again")
+        ids[row[0]] = None
+    return ids
 
 
 def plain_name(text: str, *, where: str) -> str:
@@ -92,10 +103,26 @@ def media_files(
     return sorted(found)
 
 
-def files_by_id(root: Path, stem: re.Pattern[str]) -> dict[str, str]:
-    """Map ids, the group ``id`` of a pattern of stems, to the video files under a folder."""
-    matches = ((stem.fullmatch(path.stem), path) for path in media_files(root))
-    return {match["id"]: str(path) for match, path in matches if match}
+def files_by_id(
+    root: Path, stem: re.Pattern[str], wanted: Collection[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Map ids, the group ``id`` of a pattern of stems, to the video files under a folder.
+
+    Returns:
+        The files, and what a report should add if some of the wanted ids have none.
+    """
+    paths, unfit = dict[str, str](), list[Path]()
+    for path in media_files(root):
+        match = stem.fullmatch(path.stem)
+        if match and match["id"] in wanted:
+            paths[match["id"]] = str(path)
+        else:
+            unfit.append(path)
+    missing = next((key for key in wanted if key not in paths), None)
+    if missing is None or not unfit:
+        return paths, ()
+    fit = f"{len(unfit)} files fit no listed clip, such as {unfit[0].name}"
+    return paths, (fit, f"looked for names such as {missing}.mp4")
 
 
 def _is_new(folder: Path, seen: set[str]) -> bool:

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 from avblocks.data.datasets.annotations import checked_box, read_xml
 from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
 from avblocks.data.datasets.disk import read_ids
-from avblocks.data.datasets.stills import still_items
+from avblocks.data.datasets.stills import still_items, still_remarks
 
 _SIDE = 256  # pixels of the pictures that the annotators saw
 
@@ -32,7 +32,11 @@ def flickr_soundnet(root: str | Path) -> ClipSet:
     root = Path(root)
     wanted, items = read_ids(root / "flickr_test.csv"), still_items(root)
     found = {key: _annotated(items.get(key), root / "Annotations" / f"{key}.xml") for key in wanted}
-    return listed_set("flickr-soundnet test", found)
+    remarks = still_remarks(root, items, wanted)
+    unmarked = next((key for key in wanted if items.get(key) and found[key] is None), None)
+    if unmarked is not None and not any(found.values()):
+        remarks = (*remarks, f"looked for annotations such as Annotations/{unmarked}.xml")
+    return listed_set("flickr-soundnet test", found, remarks=remarks)
 
 
 def _annotated(item: Item | None, notes: Path) -> Item | None:

@@ -45,8 +45,8 @@ def music(
     labels = _labels(root / _TABLES[part], groups, classes)
     if pieces is not None:
         labels = _pieces(Path(pieces), labels)
-    paths = files_by_id(root, _WHOLE if pieces is None else _PIECE)
-    return labeled_set(f"music {part}", labels, paths, classes=classes)
+    paths, remarks = files_by_id(root, _WHOLE if pieces is None else _PIECE, labels)
+    return labeled_set(f"music {part}", labels, paths, classes=classes, remarks=remarks)
 
 
 def _groups(table: Path) -> dict[str, list[str]]:
@@ -57,9 +57,9 @@ def _groups(table: Path) -> dict[str, list[str]]:
 def _labels(
     table: Path, groups: dict[str, list[str]], classes: tuple[str, ...]
 ) -> dict[str, tuple[int, ...]]:
-    """Class numbers of each video."""
+    """Class numbers of each video; one that several groups list has those of all."""
     number = {name: index for index, name in enumerate(classes)}
-    labels = {}
+    labels: dict[str, tuple[int, ...]] = {}
     for group, keys in groups.items():
         numbers = class_numbers(
             group.split(),
@@ -68,7 +68,8 @@ def _labels(
             kind="instruments",
             remedy=f"the solos have {', '.join(classes)}",
         )
-        labels |= dict.fromkeys(keys, numbers)
+        for key in keys:
+            labels[key] = tuple(dict.fromkeys((*labels.get(key, ()), *numbers)))
     return labels
 
 

@@ -9,13 +9,20 @@ from avblocks.data.datasets.clipset import ClipSet, Item, Picture, listed_set
 SPLITS = ("train", "val", "test")
 
 
-def split_rows(table: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def split_rows(
+    table: Path, *, columns: tuple[str, ...], id: str | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Read a csv file that also has a column ``split``, see ``read_table``.
 
     Raises:
-        ValueError: If the file is missing or wrong, or a line is of no split there is.
+        ValueError: If the file is missing or wrong, a line is of no split there is, or two lines
+            have one id, which is in the column ``id`` or the first one.
     """
+    seen: dict[str, int] = {}
     for line, row in read_table(table, columns=(*columns, "split")):
+        key = row[id] if id else next(iter(row.values()))
+        if seen.setdefault(key, line) != line:
+            raise ValueError(f"{table}, line {line}: {key} is in line {seen[key]} too; delete one")
         if row["split"] not in SPLITS:
             raise ValueError(
                 f"{table}, line {line}: unknown split {row['split']!r}; expected one of "
@@ -37,6 +44,8 @@ def segmented(
     }
     few = sum(len(item.pictures) < counts[key] for key, item in whole.items() if item is not None)
     remarks = (f"{few} clips have fewer pictures than published",) if few else ()
+    if wanted and not any(whole.values()):
+        remarks = (f"looked for files such as {next(iter(wanted.values())).path}",)
     return listed_set(name, whole, classes=classes, remarks=remarks)
 
 

@@ -1,5 +1,6 @@
 """Sounds with one picture each, as localization data sets are kept: wav + jpg."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from avblocks.data.datasets.clipset import ClipSet, Item, Picture, listed_set
@@ -34,6 +35,20 @@ def still_items(root: Path) -> dict[str, Item | None]:
         else None
         for key, (sound, picture) in pairs.items()
     }
+
+
+def still_remarks(
+    root: Path, items: Mapping[str, Item | None], wanted: Collection[str]
+) -> tuple[str, ...]:
+    """Say what a report should add if none of the wanted pairs is there."""
+    missing = next((key for key in wanted if items.get(key) is None), None)
+    if missing is None or any(items.get(key) for key in wanted):
+        return ()
+    looked = f"looked for names such as audio/{missing}.wav and frames/{missing}.jpg in {root}"
+    others = [key for key in items if key not in wanted]
+    if not others:
+        return (looked,)
+    return f"{len(others)} pairs fit no listed clip, such as {others[0]}", looked
 
 
 def _named(base: Path, *, suffixes: frozenset[str], kind: str) -> dict[str, str]:

@@ -1,21 +1,22 @@
 """VGGSound: ten-second clips of 309 classes, as its csv and the usual folders hold them."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
-from avblocks.data.datasets.disk import files_by_id, read_rows
-
-_STEM = re.compile(r"(?P<id>.{11}_\d{6})(?:_\d{6})?")
+from avblocks.data.datasets.disk import read_rows
+from avblocks.data.datasets.segments import FoundFiles, Segment, find_files, youtube_id
 
 
 def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     """List one split of VGGSound.
 
     ``root/vggsound.csv`` has lines ``youtube id, start second, label, split``; the clips are
-    anywhere below ``root`` as ``ID_ssssss_eeeeee.mp4`` or ``ID_ssssss.mp4``, in folders of classes
-    or flat. Lines that share id and start second are one clip of several labels.
+    anywhere below ``root`` as ``ID_ssssss_eeeeee.mp4``, ``ID_ssssss.mp4`` or one of the other names
+    that `find_files` knows, in folders of classes or flat. Lines that share id and start second are
+    one clip of several labels.
 
     Returns:
         The clips in the order of the csv; classes in alphabetical order, from both splits.
@@ -26,23 +27,28 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     Source: Chen et al., "VGGSound: a large-scale audio-visual dataset" (ICASSP 2020).
     """
     root = Path(root)
-    names, wanted = vggsound_labels(root / "vggsound.csv", split=split)
+    names, wanted, others = vggsound_labels(root / "vggsound.csv", split=split)
     classes = tuple(sorted(names))
     number = {label: index for index, label in enumerate(classes)}
     labels = {key: tuple(number[name] for name in names) for key, names in wanted.items()}
-    return labeled_set(f"vggsound {split}", labels, vggsound_files(root), classes=classes)
+    files = vggsound_files(root, (*wanted, *others))
+    remarks = files.remarks(segments(wanted))
+    return labeled_set(f"vggsound {split}", labels, files.paths, classes=classes, remarks=remarks)
 
 
 def vggsound_labels(
     table: Path, *, split: Literal["train", "test"]
-) -> tuple[set[str], dict[str, list[str]]]:
-    """Read the labels of both splits, and those of each ``ID_ssssss`` of one, from the csv.
+) -> tuple[set[str], dict[str, list[str]], list[str]]:
+    """Read the csv.
+
+    Returns:
+        The labels of both splits, those of each ``ID_ssssss`` of one, and the others' names.
 
     Raises:
         ValueError: If the csv is missing, or a line is wrong.
     """
     wanted: dict[str, list[str]] = {}
-    names = set()
+    names, others = set(), []
     for line, (youtube, start, label, part) in read_rows(table, columns=4):
         if not start.isdecimal() or part not in ("train", "test"):
             raise ValueError(
@@ -50,11 +56,20 @@ def vggsound_labels(
                 f"got {start!r} and {part!r}"
             )
         names.add(label)
+        key = f"{youtube_id(youtube, where=f'{table}, line {line}')}_{int(start):06d}"
         if part == split:
-            wanted.setdefault(f"{youtube}_{int(start):06d}", []).append(label)
-    return names, wanted
+            wanted.setdefault(key, []).append(label)
+        else:
+            others.append(key)
+    return names, wanted, others
 
 
-def vggsound_files(root: Path) -> dict[str, str]:
-    """Map ``ID_ssssss`` to the file of that clip, anywhere below a folder."""
-    return files_by_id(root, _STEM)
+def vggsound_files(root: Path, keys: Iterable[str]) -> FoundFiles:
+    """Find the files of clips that are called ``ID_ssssss``, anywhere below a folder."""
+    return find_files(root, segments(keys))
+
+
+def segments(keys: Iterable[str]) -> dict[str, Segment]:
+    """Read the ids and starts in names of the form ``ID_ssssss``; others are left out."""
+    named = (re.fullmatch(r"(.{11})_(\d{6})", key) for key in keys)
+    return {match[0]: Segment(match[1], float(match[2])) for match in named if match}

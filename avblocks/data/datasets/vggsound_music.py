@@ -6,7 +6,7 @@ from typing import Literal
 from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.pairs import COLUMNS, class_key
-from avblocks.data.datasets.vggsound import vggsound_files, vggsound_labels
+from avblocks.data.datasets.vggsound import segments, vggsound_files, vggsound_labels
 
 PAIRS = "vggmusic_eval_ss.csv"
 
@@ -36,8 +36,11 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
         labels = _training_labels(root / "vggsound.csv", number)
     else:
         labels = {key: (number[class_key(name)],) for key, name in sources.items()}
-    paths = vggsound_files(root)
-    return labeled_set(f"vggsound-music {split}", labels, paths, classes=classes)
+    files = vggsound_files(root, {**labels, **sources})
+    remarks = files.remarks(segments(labels))
+    return labeled_set(
+        f"vggsound-music {split}", labels, files.paths, classes=classes, remarks=remarks
+    )
 
 
 def _sources(table: Path) -> dict[str, str]:
@@ -55,7 +58,7 @@ def _sources(table: Path) -> dict[str, str]:
 
 def _training_labels(table: Path, number: dict[str, int]) -> dict[str, tuple[int, ...]]:
     """Class numbers of the training clips that have one of the classes."""
-    _, listed = vggsound_labels(table, split="train")
+    _, listed, _ = vggsound_labels(table, split="train")
     keys = {clip: map(class_key, names) for clip, names in listed.items()}
     labels = {clip: tuple(number[k] for k in names if k in number) for clip, names in keys.items()}
     return {clip: numbers for clip, numbers in labels.items() if numbers}

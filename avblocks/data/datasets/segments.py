@@ -1,0 +1,137 @@
+"""Segments of YouTube videos: their ids checked, and their files found by the usual names."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from avblocks.data.datasets.disk import media_files
+
+_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_TIMES = re.compile(r"(?:[ _-]+\[?(?P<start>\d+(?:\.\d+)?)(?:[ _-]+\d+(?:\.\d+)?)?\]?)?")
+_UNITS = (1, 1000)  # in a second
+_NEAR = 0.5  # seconds that a name may be off, where it is rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a video: its id and where the part begins, in seconds."""
+
+    video: str
+    start: float
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files of a list of segments.
+
+    Attributes:
+        paths: File by the key of the segment.
+        unfit: Files that fit no segment, or more than one.
+        doubled: Further files of segments that have one.
+    """
+
+    paths: Mapping[str, str]
+    unfit: tuple[str, ...] = ()
+    doubled: tuple[str, ...] = ()
+
+    def remarks(self, wanted: Mapping[str, Segment]) -> tuple[str, ...]:
+        """Say what a report should add if some of the wanted segments have no file."""
+        remarks: tuple[str, ...] = ()
+        if self.doubled:
+            more = f"{len(self.doubled)} files of clips that have another, such as"
+            remarks = (f"{more} {Path(self.doubled[0]).name}, are left out",)
+        missing = next((s for key, s in wanted.items() if key not in self.paths), None)
+        if missing is None:
+            return remarks
+        looked = f"looked for names such as {', '.join(usual_names(missing))}"
+        if not self.unfit:
+            return (*remarks, looked) if not self.paths.keys() & wanted.keys() else remarks
+        fit = f"{len(self.unfit)} files fit no listed clip, such as {Path(self.unfit[0]).name}"
+        return (*remarks, fit, looked)
+
+
+def youtube_id(text: str, *, where: str) -> str:
+    """Return the id of a video that a table gives.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not _ID.fullmatch(text):
+        raise ValueError(
+            f"{where}: {text!r} is no id of a video; spreadsheet programs turn those that begin "
+            "with '-' or '=' into others, such as '#NAME?': get the file again"
+        )
+    return text
+
+
+def usual_names(segment: Segment) -> tuple[str, ...]:
+    """Return some of the names under which the file of a segment is found.
+
+    >>> usual_names(Segment("00W1lcxW-WU", 30.0))
+    ('00W1lcxW-WU_30_40.mp4', '00W1lcxW-WU_000030.mp4', '00W1lcxW-WU.mp4')
+    """
+    video, start = segment.video, round(segment.start)
+    return f"{video}_{start}_{start + 10}.mp4", f"{video}_{start:06d}.mp4", f"{video}.mp4"
+
+
+def find_files(root: Path, known: Mapping[str, Segment]) -> FoundFiles:
+    """Find the video files of segments under a folder, by id and start.
+
+    A name is the id, perhaps with a Y before it, alone or with the start, and perhaps the end, in
+    seconds or milliseconds: ``ID_30_40``, ``ID-30``, ``ID_000030_000040``, ``ID_30000_40000``,
+    ``ID_30.000_40.000``, ``ID [30]``. The id alone stands for a segment if it is the only one of
+    its video. A file with the start in its name is preferred.
+
+    Args:
+        root: The folder.
+        known: All segments there may be, by key.
+
+    Raises:
+        ValueError: If the folder is missing or holds no video.
+    """
+    segments: dict[str, dict[str, Segment]] = {}
+    for key, segment in known.items():
+        segments.setdefault(segment.video, {})[key] = segment
+    timed, plain, unfit = dict[str, list[str]](), dict[str, list[str]](), list[str]()
+    for path in media_files(root):
+        key, has_start = next(_fitting(path.stem, segments), (None, False))
+        if key is None:
+            unfit.append(str(path))
+        else:
+            (timed if has_start else plain).setdefault(key, []).append(str(path))
+    files = {key: timed.get(key, []) + plain.get(key, []) for key in (timed | plain)}
+    doubled = tuple(path for paths in files.values() for path in paths[1:])
+    return FoundFiles({key: paths[0] for key, paths in files.items()}, tuple(unfit), doubled)
+
+
+def _fitting(
+    stem: str, segments: Mapping[str, Mapping[str, Segment]]
+) -> Iterator[tuple[str, bool]]:
+    """Yield the segment that a name stands for, and whether the name has its start."""
+    for begin in (0, 1) if stem.startswith("Y") else (0,):
+        video, times = stem[begin : begin + 11], _TIMES.fullmatch(stem[begin + 11 :])
+        listed = segments.get(video, {})
+        if times is None or not listed:
+            continue
+        if times["start"] is None:
+            yield from ((key, False) for key in listed if len(listed) == 1)
+            continue
+        near = {
+            abs(float(times["start"]) / unit - segment.start): key
+            for key, segment in listed.items()
+            for unit in _UNITS
+        }
+        if near and min(near) < _NEAR:
+            yield near[min(near)], True
+
+
+def numbered(segments: Collection[Segment]) -> dict[Segment, str]:
+    """Name segments by the id of their video, with the start where it has several.
+
+    >>> numbered([Segment("a", 0.0), Segment("b", 5.0), Segment("b", 30.0)]).values()
+    dict_values(['a', 'b_5', 'b_30'])
+    """
+    count = Counter(segment.video for segment in segments)
+    return {s: f"{s.video}_{s.start:g}" if count[s.video] > 1 else s.video for s in segments}
