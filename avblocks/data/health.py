@@ -11,6 +11,7 @@ from avblocks.data.datasets.disk import PICTURES, SOUNDS
 from avblocks.data.decode.audio import extent, placed_sounds
 from avblocks.data.decode.image import decode_picture
 from avblocks.data.decode.media import Media, Sound, open_media, open_sound
+from avblocks.data.decode.order import untimed
 from avblocks.data.decode.packets import pictures, take_only
 from avblocks.data.decode.survey import STILLNESS as STILLNESS
 from avblocks.data.decode.survey import PassingPictures, PassingSound
@@ -115,7 +116,9 @@ def _with_pictures(health: ClipHealth, media: Media) -> ClipHealth:
         if cut:
             break
     told, found = _told(media.video), seen.seconds
-    lost = "" if cut else _lost("picture", told, found)
+    # Avi has pictures and sound by turns: pictures that end before a whole sound are held.
+    held = untimed(media) and not health.reason
+    lost = "" if cut or held else _lost("picture", told, found)
     return replace(
         health,
         reason=(health.reason or lost) if seen.count else "no video frame can be decoded",
