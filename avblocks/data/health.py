@@ -39,6 +39,7 @@ class ClipHealth:
         silent: Whether no sample reaches ``SILENCE``.
         still: Whether the pictures, one a second of them, stay the same within ``STILLNESS``.
         sha256: Of the file's bytes: equal for exact duplicates.
+        remark: What else is worth knowing of a file that can be used.
     """
 
     path: str
@@ -52,6 +53,7 @@ class ClipHealth:
     silent: bool | None = None
     still: bool | None = None
     sha256: str | None = None
+    remark: str = ""
 
 
 def check_file(path: str | Path) -> ClipHealth:
@@ -102,6 +104,7 @@ def _with_sound(health: ClipHealth, media: Media | Sound) -> ClipHealth:
         reason=reason if sound.samples else "no sound can be decoded",
         audio_seconds=max(told, found) if cut else found,
         sample_rate=rate,
+        remark=media.remark,
         silent=sound.peak < SILENCE,
     )
 
