@@ -11,6 +11,7 @@ from avblocks.data.datasets.disk import PICTURES, SOUNDS
 from avblocks.data.decode.audio import extent, placed_sounds
 from avblocks.data.decode.image import decode_picture
 from avblocks.data.decode.media import Media, Sound, open_media, open_sound
+from avblocks.data.decode.order import untimed
 from avblocks.data.decode.packets import pictures, take_only
 from avblocks.data.decode.survey import STILLNESS as STILLNESS
 from avblocks.data.decode.survey import PassingPictures, PassingSound
@@ -38,6 +39,7 @@ class ClipHealth:
         silent: Whether no sample reaches ``SILENCE``.
         still: Whether the pictures, one a second of them, stay the same within ``STILLNESS``.
         sha256: Of the file's bytes: equal for exact duplicates.
+        remark: What else is worth knowing of a file that can be used.
     """
 
     path: str
@@ -51,6 +53,7 @@ class ClipHealth:
     silent: bool | None = None
     still: bool | None = None
     sha256: str | None = None
+    remark: str = ""
 
 
 def check_file(path: str | Path) -> ClipHealth:
@@ -101,6 +104,7 @@ def _with_sound(health: ClipHealth, media: Media | Sound) -> ClipHealth:
         reason=reason if sound.samples else "no sound can be decoded",
         audio_seconds=max(told, found) if cut else found,
         sample_rate=rate,
+        remark=media.remark,
         silent=sound.peak < SILENCE,
     )
 
@@ -115,7 +119,9 @@ def _with_pictures(health: ClipHealth, media: Media) -> ClipHealth:
         if cut:
             break
     told, found = _told(media.video), seen.seconds
-    lost = "" if cut else _lost("picture", told, found)
+    # Avi has pictures and sound by turns: pictures that end before a whole sound are held.
+    held = untimed(media) and not health.reason
+    lost = "" if cut or held else _lost("picture", told, found)
     return replace(
         health,
         reason=(health.reason or lost) if seen.count else "no video frame can be decoded",

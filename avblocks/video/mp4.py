@@ -1,17 +1,22 @@
 """Streams of an mp4 file that copies another video."""
 
+from collections.abc import Iterator
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from avblocks.data import ClipError
+from avblocks.data.decode.audio import extent, placed_sounds
+from avblocks.data.decode.channels import mono, stereo
 from avblocks.data.decode.frames import period
 from avblocks.data.decode.media import Media
+from avblocks.data.decode.timeline import without_gaps
 from avblocks.video.overlay import Size
 
 CLOCK = 90_000
@@ -22,7 +27,8 @@ _RATES = (48_000, 96_000, 88_200, 64_000, 44_100, 32_000, 24_000, 22_050, 16_000
 def image_stream(container: OutputContainer, media: Media, size: Size) -> VideoStream:
     """Add an H.264 stream of a size for the frames of a video, which keep their times."""
     rate = Fraction(1 / period(media)).limit_denominator(1001)
-    options = {"preset": "superfast", "crf": "20", "g": str(max(round(rate), 1))}
+    # Without B-frames the packet that is decoded last is shown last, whose length mp4 keeps.
+    options = {"preset": "superfast", "crf": "20", "g": str(max(round(rate), 1)), "bf": "0"}
     stream = container.add_stream("libx264", rate, options=options)
     stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
     stream.codec_context.time_base = Fraction(1, CLOCK)
@@ -30,7 +36,10 @@ def image_stream(container: OutputContainer, media: Media, size: Size) -> VideoS
 
 
 def audio_stream(container: OutputContainer, media: Media) -> AudioStream:
-    """Add an AAC stream, with the rate of a video's audio if AAC has it, mono or stereo."""
+    """Add an AAC stream, with the rate of a video's audio if AAC has it, mono or stereo.
+
+    Of surround, it has the mixture of left and right, see `avblocks.data.decode.channels`.
+    """
     source = media.audio.codec_context
     rate = source.sample_rate if source.sample_rate in _RATES else _RATES[0]
     layout = "mono" if source.layout.nb_channels == 1 else "stereo"
@@ -39,20 +48,27 @@ def audio_stream(container: OutputContainer, media: Media) -> AudioStream:
 
 
 def encode_audio(
-    stream: AudioStream, frame: av.AudioFrame, *, start: float, path: str
-) -> list[av.Packet]:
-    """Encode a piece of audio, with time stamps that count from ``start``, in seconds.
+    stream: AudioStream, media: Media, *, start: float
+) -> Iterator[tuple[float, list[av.Packet]]]:
+    """Decode and encode all audio, with silence in its gaps, and yield times and packets.
+
+    Time stamps count from ``start``, in seconds.
 
     Raises:
-        ClipError: If the format of the audio in ``path`` changes on the way.
+        ClipError: If the audio cannot be decoded.
     """
-    if frame.time is not None:
-        frame.pts = round((frame.time - start) * frame.sample_rate)
-        frame.time_base = Fraction(1, frame.sample_rate)
-    try:
-        return stream.encode(frame)
-    except ValueError as error:  # such as another number of channels from here on
-        raise ClipError(path, f"its audio cannot be re-encoded ({error})") from error
+    rate, begin = media.audio.codec_context.sample_rate, extent(media)[0]
+    layout = stream.codec_context.layout.name
+    pieces = placed_sounds(media, start=begin, mix=mono if layout == "mono" else stereo)
+    position = round(begin * rate)
+    offset = position - round((begin - start) * rate)
+    for samples in without_gaps(pieces, start=position, longest=rate):
+        planes = np.ascontiguousarray(np.atleast_2d(samples))
+        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, position - offset, Fraction(1, rate)
+        position += planes.shape[1]
+        yield position / rate, stream.encode(frame)
+    yield inf, stream.encode(None)
 
 
 def write_packets(container: OutputContainer, packets: list[av.Packet], out: Path) -> None:

@@ -35,6 +35,7 @@ class VideoWindows:
         audio_start: Time stamp at which the audio starts, seconds.
         num_samples: Length of the audio at the rate of the format.
         starts: First sample of each window.
+        remark: What is worth knowing of the file, if anything.
     """
 
     path: str
@@ -43,6 +44,7 @@ class VideoWindows:
     audio_start: float
     num_samples: int
     starts: tuple[int, ...]
+    remark: str = ""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -134,7 +136,7 @@ def open_windows(
     hop = format.samples if hop is None else hop
     require(1 <= hop <= format.samples, "hop", hop, f"1 to the {format.samples} of a window")
     with open_media(path) as media:
-        (begin, end), file_start = extent(media), start_time(media)
+        (begin, end), file_start, remark = extent(media), start_time(media), media.remark
     num_samples = round((end - begin) * format.rate)
     if not 0 < num_samples <= MAX_HOURS * 3600 * format.rate:
         reason = f"its audio lasts {end - begin:g} s, not between 0 and {MAX_HOURS} hours"
@@ -146,6 +148,7 @@ def open_windows(
         audio_start=begin,
         num_samples=num_samples,
         starts=window_starts(num_samples, length=format.samples, hop=hop),
+        remark=remark,
     )
 
 

@@ -1,7 +1,8 @@
 """Videos with an overlay on each frame, written while they are read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from heapq import merge
 from math import inf
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import av
 from av.container import OutputContainer
 
 from avblocks.data import ClipError
+from avblocks.data.decode.audio import extent
 from avblocks.data.decode.frames import period, rgb, shown_size
 from avblocks.data.decode.media import Media, open_media
-from avblocks.data.decode.packets import packets, pictures
+from avblocks.data.decode.packets import lasting, pictures, take_only
+from avblocks.data.decode.pixels import Picture
 from avblocks.files import replacing
 from avblocks.shapes import require
 from avblocks.video.mp4 import CLOCK, audio_stream, encode_audio, image_stream, write_packets
@@ -19,6 +22,7 @@ from avblocks.video.overlay import Overlay, Size
 from avblocks.video.windows import start_time
 
 _SHORT_SIDE = 480  # pixels, at most
+_LONG = 0.1  # seconds after which an image is held, at the latest
 
 
 def video_size(path: str | Path) -> Size:
@@ -44,7 +48,8 @@ def write_overlay(
 ) -> None:
     """Write a copy of a video as mp4 (H.264, AAC) with overlays on its frames, whole or not at all.
 
-    Frames keep their times and the audio is kept. One frame and one overlay are in memory. Each
+    Frames keep their times, and the audio is kept. A frame that is held while overlays change, as
+    the last one is until the audio ends, is repeated. One frame and one overlay are in memory. Each
     overlay comes with the time up to which it is drawn, in seconds as a player shows them; the last
     one stays to the end. All are of one size, with even sides, such as `video_size`.
 
@@ -58,19 +63,14 @@ def write_overlay(
         replacing(out, durable=False) as temporary,
         av.open(str(temporary), "w", format="mp4") as container,
         open_media(path) as media,
+        open_media(path) as heard,  # each stream is decoded at its own pace
     ):
         start = start_time(media)
         images = _ImageEncoder(container, media, overlays)
         audio = audio_stream(container, media)
-        for packet in packets(media, media.video, media.audio):
-            for frame in packet.decode():
-                if isinstance(frame, av.VideoFrame):
-                    write_packets(container, images.encode(frame, start=start), out)
-                elif isinstance(frame, av.AudioFrame):
-                    encoded = encode_audio(audio, frame, start=start, path=path)
-                    write_packets(container, encoded, out)
-        for stream in (images.stream, audio):
-            write_packets(container, stream.encode(None), out)
+        encoded = (images.encode(start=start), encode_audio(audio, heard, start=start))
+        for _, ready in merge(*encoded, key=lambda each: each[0]):
+            write_packets(container, ready, out)
 
 
 class _ImageEncoder:
@@ -86,19 +86,48 @@ class _ImageEncoder:
         self.until, self.overlay = first
         self.size = self.overlay.size
         require(not any(side % 2 for side in self.size), "size", self.size, "even sides for H.264")
-        self.stream, self.period = image_stream(container, media, self.size), period(media)
+        self.stream = image_stream(container, media, self.size)
+        self.period = round(min(period(media), _LONG) * CLOCK)
         self.tick = -1
+        self.image: Picture | None = None
 
-    def encode(self, frame: av.VideoFrame, *, start: float) -> list[av.Packet]:
-        """Return the packets that are ready; a frame out of order is dropped."""
-        after = self.tick + round(self.period * CLOCK)
-        tick = after if frame.time is None else round((frame.time - start) * CLOCK)
-        if tick <= self.tick:
-            return []
-        self.tick = tick
+    def encode(self, *, start: float) -> Iterator[tuple[float, list[av.Packet]]]:
+        """Decode all frames and yield times and packets; a frame out of order is dropped.
+
+        Times count from ``start``, in seconds.
+        """
+        take_only(self.media, self.media.video)
+        end = 0.0
+        for frame in pictures(self.media):
+            time = None if frame.time is None else frame.time - start
+            tick = self.tick + self.period if time is None else round(time * CLOCK)
+            if tick <= self.tick:
+                continue
+            yield from self._hold(tick)
+            self.image, end = rgb(frame, self.media, self.size), tick + lasting(frame) * CLOCK
+            yield self._draw(tick)
+        end = round(max(end, (extent(self.media)[1] - start) * CLOCK))
+        yield from self._hold(end)
+        if self.image is not None and end - self.period >= self.tick + self.period / 2:
+            yield self._draw(end - self.period)
+        rest = self.stream.encode(None)
+        if rest:  # by itself, the last frame lasts as long as the average one
+            rest[-1].duration = round(
+                (max(end, self.tick + 1) - self.tick) / CLOCK / rest[-1].time_base
+            )
+        yield inf, rest
+
+    def _hold(self, tick: int) -> Iterator[tuple[float, list[av.Packet]]]:
+        """Go on to the overlay of a tick, and draw on the last image those that come before it."""
         while tick >= self.until * CLOCK:
+            begin = round(self.until * CLOCK)
             self.until, self.overlay = next(self.overlays, (inf, self.overlay))
-        image = self.overlay.draw(rgb(frame, self.media, self.size))
-        result = av.VideoFrame.from_ndarray(image, format="rgb24")
-        result.pts, result.time_base = tick, Fraction(1, CLOCK)
-        return self.stream.encode(result)
+            if self.tick < begin <= tick - self.period and self.image is not None:
+                yield self._draw(begin)
+
+    def _draw(self, tick: int) -> tuple[float, list[av.Packet]]:
+        """Draw the overlay on the image and encode both."""
+        assert self.image is not None
+        frame = av.VideoFrame.from_ndarray(self.overlay.draw(self.image), format="rgb24")
+        frame.pts, frame.time_base, self.tick = tick, Fraction(1, CLOCK), tick
+        return tick / CLOCK, self.stream.encode(frame)

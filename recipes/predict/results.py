@@ -44,7 +44,8 @@ def write_results(
             files = write_sources(model, windows, batches, folder, guides=guides)
         case _:
             raise TypeError(f"{trained.path}: no predictions for the task {trained.task}")
-    return [*summary, f"in {folder}: {' '.join(files)}"]
+    remarks = [f"remark: {windows.remark}"] if windows.remark else []
+    return [*remarks, *summary, f"in {folder}: {' '.join(files)}"]
 
 
 def _write_classes(

@@ -30,7 +30,8 @@ def test_what_is_left_half_way_is_closed(
     read: Callable[..., Iterator[object]], taken: int, unchecked: None
 ) -> None:
     found = Demuxed()
-    media = SimpleNamespace(container=SimpleNamespace(demux=lambda *_: found), video=0, audio=1)
+    container = SimpleNamespace(demux=lambda *_: found, format=SimpleNamespace(name="mp4"))
+    media = SimpleNamespace(container=container, video=0, audio=1)
     stream = read(media)
     for _ in range(taken):
         next(stream)

@@ -25,6 +25,7 @@ class Kind:
         codecs: Of video and audio.
         rate: Audio samples a second.
         layout: Audio channels, all of which hear the chirp.
+        loud: Its peak.
         gaps: First and last second of audio whose packets are missing.
         wobble: Seconds, peak to peak, by which the time stamps of audio packets are off.
         shown: Seconds after which the last image is held.
@@ -39,6 +40,7 @@ class Kind:
     codecs: tuple[str, str] = ("libx264", "aac")
     rate: int = 48000
     layout: str = "mono"
+    loud: float = 0.5
     gaps: tuple[tuple[float, float], ...] = ()
     wobble: float = 0.0
     shown: float = SECONDS
@@ -96,11 +98,10 @@ def _images(stream, kind: Kind, images: Callable[[int], np.ndarray]) -> Sequence
 
 def _audio(stream, kind: Kind) -> Sequence[av.Packet]:
     rng = random.Random(0)
-    wave = chirp(np.arange(round(SECONDS * kind.rate)) / kind.rate).astype(np.float32)
-    channels = av.AudioLayout(kind.layout).nb_channels
-    frame = av.AudioFrame.from_ndarray(
-        np.repeat(wave[None], channels, axis=0), format="fltp", layout=kind.layout
-    )
+    wave = 2 * kind.loud * chirp(np.arange(round(SECONDS * kind.rate)) / kind.rate)
+    # Packed: PyAV 18 and 19 see a ninth plane where there are eight.
+    packed = np.repeat(wave, av.AudioLayout(kind.layout).nb_channels)[None].astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=kind.layout)
     frame.sample_rate, frame.pts, frame.time_base = kind.rate, 0, Fraction(1, kind.rate)
     kept = []
     for packet in (*stream.encode(frame), *stream.encode(None)):

@@ -122,16 +122,15 @@ def stamped(
     Raises:
         ClipError: If the rate changes on the way.
     """
-    rate, end = media.audio.codec_context.sample_rate, None
+    rate, frame, stamp, samples = media.audio.codec_context.sample_rate, None, None, None
     for frame in frames:
         if frame.sample_rate != rate:
             raise ClipError(media.path, f"the rate changes from {rate} to {frame.sample_rate} Hz")
         samples, stamp = mix(frame), None if frame.time is None else round(frame.time * rate)
-        # In mp4, a packet before a gap lasts as long as the gap.
-        end = None if stamp is None else (stamp + round(lasting(frame) * rate), samples[..., :0])
         yield stamp, samples
-    if end is not None:
-        yield end
+    if frame is not None and stamp is not None and samples is not None:
+        # In mp4, a packet before a gap lasts as long as the gap.
+        yield stamp + round(lasting(frame) * rate), samples[..., :0]
 
 
 def _sounds_from(media: Media | Sound, start: float) -> Iterator[av.AudioFrame]:

@@ -13,6 +13,8 @@ _LEFT = {
     **dict.fromkeys(("FC", "BL", "SL", "TFL", "TSL", "TBL", "BFL"), _HALF),
     **dict.fromkeys(("BC", "TC", "TFC", "TBC", "BFC"), 0.5),
 }
+# From so many planes on PyAV 18 and 19 read beyond the last one, which ends the process.
+_PLANES = 8
 _MIRROR = str.maketrans("LR", "RL")
 # What a number of channels without names stands for, as FFmpeg takes it.
 _USUAL = {3: "2.1", 4: "4.0", 5: "5.0(back)", 6: "5.1", 7: "6.1(back)", 8: "7.1"}
@@ -38,14 +40,25 @@ def stereo(frame: av.AudioFrame) -> Float[np.ndarray, "2 s"]:
 
 def _samples(frame: av.AudioFrame) -> Float[np.ndarray, "c s"]:
     """Scale integers to [-1, 1]."""
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    count = frame.layout.nb_channels
+    packed = _packed(frame) if frame.format.is_planar and count >= _PLANES else frame
+    samples = packed.to_ndarray()
+    if not packed.format.is_planar:
+        samples = samples.reshape(-1, count).T
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128) / 128
     if samples.dtype.kind == "i":
         return samples / -float(np.iinfo(samples.dtype.name).min)
     return samples
+
+
+def _packed(frame: av.AudioFrame) -> av.AudioFrame:
+    """Interleave the channels of a piece of audio."""
+    kind = {"format": frame.format.packed.name, "layout": frame.layout, "rate": frame.sample_rate}
+    resampler = av.AudioResampler(**kind)
+    packed, *more = [*resampler.resample(frame), *resampler.resample(None)]
+    assert not more and packed.samples == frame.samples
+    return packed
 
 
 def _weights(frame: av.AudioFrame) -> Float[np.ndarray, "2 c"]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.geometry import Size, orientation, pixel_aspect, square_size
 from avblocks.data.decode.media import MAX_PIXELS, NOT_ENOUGH, Media
+from avblocks.data.decode.order import SETTLES, needs_order, untimed
 from avblocks.data.decode.packets import TIE, packets, pictures, seek, take_only
 from avblocks.data.decode.pixels import Picture, to_rgb
 
@@ -31,13 +32,14 @@ def decode_frame(media: Media, *, time: float) -> Picture:
         ClipError: If there is no picture.
     """
     take_only(media, media.video)
-    frame = _picked(media, time=time)
+    counted = needs_order(media)
+    frame = None if counted else _picked(media, time=time)
     if frame is None and not media.probed:
         raise ClipError(media.path, NOT_ENOUGH)  # how many frames to hold back, for one
     # Some containers seek to just after the wanted time, or to the end for a time past it.
     for earlier in (0.0, 10.0, inf):
         if frame is None:
-            seek(media, media.video, time - earlier)
+            seek(media, media.video, time - earlier - SETTLES * counted)
             frame = _shown(media, time=time, first=earlier == inf)
     if frame is None:
         raise ClipError(media.path, "no video frame can be decoded")
@@ -143,4 +145,6 @@ def _shown(media: Media, *, time: float, first: bool) -> av.VideoFrame | None:
 
 def period(media: Media) -> float:
     """Seconds from one frame to the next, about."""
-    return float(1 / media.video.average_rate) if media.video.average_rate else 0.04
+    # The average is of all slots of an avi file, of which few may hold a picture.
+    rate = media.video.guessed_rate if untimed(media) else media.video.average_rate
+    return float(1 / rate) if rate else 0.04

@@ -12,10 +12,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from avblocks.data.clip import ClipError
+from avblocks.data.decode.container import file_size
 from avblocks.data.decode.frames import to_tensor
 from avblocks.data.decode.geometry import Orientation, of_exif
 from avblocks.data.decode.jpeg import jpeg_end, jpeg_orientation, jpeg_size, png_orientation
-from avblocks.data.decode.media import MAX_PIXELS, file_size
+from avblocks.data.decode.media import MAX_PIXELS
 from avblocks.data.decode.pixels import to_rgb
 
 _MAX_SIDE = 16_384

@@ -6,9 +6,10 @@ from collections.abc import Container, Iterator
 
 # Start-of-frame markers, which hold the size; C4, C8 and CC are something else.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
-# In compressed data 0xFF is followed by a zero, or is one of the markers of a restart.
+_BARE = frozenset({0x01, 0xD8, _END})  # markers without a length
+# In compressed data 0xFF is followed by a zero, or is part of a restart marker; before a marker
+# there may be any number of them.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _ORIENTATION = 0x112
 _FORMATS = {3: "H", 4: "I"}  # SHORT, as EXIF has it, and LONG, as some write it
@@ -22,20 +23,15 @@ def segments(data: Bytes) -> Iterator[tuple[int, int, int]]:
     The content of a scan has the compressed data behind it; the last segment may be the end marker.
     """
     place = 2
-    while place + 2 <= len(data) and data[place] == 0xFF:
-        kind = data[place + 1]
-        if kind == 0xFF:  # any number of them may precede a marker
-            place += 1
-            continue
-        begin = place + 2
-        length = 0 if kind in _BARE or kind == _END else int.from_bytes(data[begin : begin + 2])
+    while found := _MARKER.search(data, place):
+        kind, begin = data[found.start() + 1], found.end()
+        length = 0 if kind in _BARE else int.from_bytes(data[begin : begin + 2])
+        if length < 2 and kind not in _BARE:
+            return
         yield kind, min(begin + 2, begin + length), begin + length
         if kind == _END:
             return
         place = begin + length
-        if kind == _SCAN:
-            found = _MARKER.search(data, place)
-            place = found.start() if found else len(data)
 
 
 def jpeg_size(data: Bytes, *, kinds: Container[int] = _FRAMES) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from av.stream import Discard
 from av.video.stream import VideoStream
 
 from avblocks.data.decode.media import Media, Sound
+from avblocks.data.decode.order import in_order, needs_order
 
 TIE = 1e-6
 """Seconds by which times may differ that are the same."""
@@ -38,7 +39,10 @@ def packets(media: Media | Sound, *streams: AudioStream | VideoStream) -> Iterat
 
 
 def pictures(media: Media) -> Iterator[av.VideoFrame]:
-    """Decode the pictures from where the file stands."""
+    """Decode the pictures from where the file stands, in the order in which they are shown."""
+    if needs_order(media):
+        yield from in_order(packets(media, media.video), media)
+        return
     for packet in packets(media, media.video):
         yield from cast(list[av.VideoFrame], packet.decode())
 
