@@ -1,40 +1,48 @@
 """Builders: numbers in, models out, with the paper's values as defaults."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
-from avblocks.builder import builder
+import torch
+from torch import nn
+
+from avblocks.builder import accepted, builder, options_of
 from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
 from avblocks.fusion.block import FusionBlock
 from avblocks.fusion.dense import DenseFusion
 from avblocks.fusion.factorized import FactorizedFusion, require_num_tokens
+from avblocks.fusion.layer import FusionLayer
 from avblocks.fusion.token import TokenFusion
 from avblocks.mae import AVMAE
-from avblocks.nn.vit import ViT, vit
+from avblocks.nn.stream import require_stream
+from avblocks.nn.vit import vit
 from avblocks.shapes import require, sides
 
 FusionName = Literal["token", "dense", "factorized"]
 FusionLayers = Literal["all", "none"] | Collection[int]
+FusionKind = FusionName | Callable[..., nn.Module]
+"""One of the three fusions, or your class, called with ``dim`` and what else of `fusion_block`'s
+numbers it takes (``num_heads``, ``num_tokens``, ``attn_ratio``, ``mlp_ratio``, ``drop_path``)."""
 
 
 def fusion_block(
     dim: int,
     *,
-    fusion: FusionName = "factorized",
+    fusion: FusionKind = "factorized",
     num_heads: int = 12,
-    num_tokens: tuple[int, int, int] = (16, 8, 8),
+    num_tokens: tuple[int, ...] = (16, 8, 8),
     attn_ratio: float = 0.25,
     mlp_ratio: float = 1.0,
     drop_path: float = 0.0,
 ) -> FusionBlock:
-    """A fusion block around the fusion of that name.
+    """A fusion block around the fusion of that name, or around yours.
 
     Args:
         dim: width of a token.
-        fusion: which of the three interactions.
+        fusion: which of the three interactions, or a class of your own.
         num_heads: heads of the interaction.
         num_tokens: fusion and aggregation tokens; only the factorized fusion tells them apart.
         attn_ratio: width of the interaction's attention as a share of ``dim``.
@@ -45,19 +53,23 @@ def fusion_block(
         ValueError: if the name is unknown or a number impossible.
     """
     _require_fusion(fusion, num_tokens)
-    if fusion == "factorized":
-        interaction = FactorizedFusion(
-            dim, num_heads=num_heads, num_tokens=num_tokens, attn_ratio=attn_ratio
-        )
-    else:
-        plain = TokenFusion if fusion == "token" else DenseFusion
-        interaction = plain(dim, num_heads=num_heads, attn_ratio=attn_ratio)
+    kind = _KINDS[fusion] if isinstance(fusion, str) else fusion
+    numbers = {"num_heads": num_heads, "num_tokens": num_tokens, "attn_ratio": attn_ratio}
+    interaction = kind(dim, **accepted(kind, **numbers))
     return FusionBlock(dim, interaction=interaction, mlp_ratio=mlp_ratio, drop_path=drop_path)
 
 
-def _require_fusion(fusion: str, num_tokens: tuple[int, int, int]) -> None:
-    require(fusion in get_args(FusionName), "fusion", fusion, f"one of {get_args(FusionName)}")
-    require_num_tokens(num_tokens)
+_KINDS = {"token": TokenFusion, "dense": DenseFusion, "factorized": FactorizedFusion}
+
+
+def _require_fusion(fusion: FusionKind, num_tokens: tuple[int, ...]) -> None:
+    fits = fusion in _KINDS if isinstance(fusion, str) else callable(fusion)
+    require(fits, "fusion", fusion, f"one of {get_args(FusionName)} or a class")
+    if isinstance(fusion, str):
+        require_num_tokens(num_tokens)
+    else:
+        fits = all(isinstance(count, int) and count >= 0 for count in num_tokens)
+        require(fits, "num_tokens", num_tokens, "integers, 0 or more")
 
 
 @builder
@@ -68,13 +80,15 @@ def av_vit(
     num_heads: int,
     image_size: int | tuple[int, ...] = 224,
     audio_size: tuple[int, int] = (128, 192),
-    patch: int = 16,
-    fusion: FusionName = "factorized",
+    patch: int | tuple[int, ...] = 16,
+    fusion: FusionKind = "factorized",
     fusion_layers: FusionLayers = "all",
-    num_tokens: tuple[int, int, int] = (16, 8, 8),
+    num_tokens: tuple[int, ...] = (16, 8, 8),
     attn_ratio: float = 0.25,
     mlp_ratio: float = 1.0,
     drop_path: float = 0.0,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> AVEncoder:
     """An early-fusion encoder of two ViTs of one width.
 
@@ -82,15 +96,20 @@ def av_vit(
         dim: width of a token.
         depth: blocks of both ViTs, or of the image's and of the audio's.
         num_heads: heads of each block and of the fusion.
-        image_size: usual side of the image, or (height, width).
+        image_size: usual side of the image, (height, width), or (frames, height, width) of a video.
         audio_size: usual (mel bins, frames) of the spectrogram.
-        patch: side of a patch of either.
-        fusion: which of the three interactions.
+        patch: side of a patch of either, or its sides; with three, (frames, height, width), the
+            image is a video, and the spectrogram's are the last two.
+        fusion: which of the three interactions, or a class of your own: an interaction, or a
+            `FusionLayer`. It is called with ``dim`` and what else it takes of ``num_heads``,
+            ``num_tokens``, ``attn_ratio``, ``mlp_ratio`` and ``drop_path``.
         fusion_layers: ``"all"``, ``"none"``, or the indices of the layers with fusion.
-        num_tokens: fusion, image aggregation and audio aggregation tokens.
+        num_tokens: fusion, image aggregation and audio aggregation tokens; any counts for a class.
         attn_ratio: width of the interaction's attention as a share of ``dim`` (AudioSet: 1.0).
         mlp_ratio: hidden width of the fusion blocks' MLPs as a multiple of ``dim`` (AudioSet: 4.0).
         drop_path: stochastic depth of all blocks.
+        device: where it is built.
+        dtype: number format of its weights.
 
     Raises:
         ValueError: if a number is impossible, a size no multiple of the patch, a layer not there.
@@ -103,23 +122,27 @@ def av_vit(
     _require_fusion(fusion, num_tokens)
     image_depth, audio_depth = sides(depth, axes=2, name="depth")
     layers = _layers(fusion_layers, depth=max(image_depth, audio_depth))
-    stream = partial(vit, dim, num_heads=num_heads, patch=patch, drop_path=drop_path)
-    block = partial(
-        fusion_block,
-        dim,
-        fusion=fusion,
-        num_heads=num_heads,
-        num_tokens=num_tokens,
-        attn_ratio=attn_ratio,
-        mlp_ratio=mlp_ratio,
-        drop_path=drop_path,
-    )
+    stream = partial(vit, dim, num_heads=num_heads, drop_path=drop_path)
+    numbers = {
+        "num_heads": num_heads,
+        "num_tokens": num_tokens,
+        "attn_ratio": attn_ratio,
+        "mlp_ratio": mlp_ratio,
+        "drop_path": drop_path,
+    }
+    audio_patch = patch if isinstance(patch, int) else patch[-2:]
     return AVEncoder(
-        image=stream(depth=image_depth, size=image_size, channels=3),
-        audio=stream(depth=audio_depth, size=audio_size, channels=1),
-        fusion=[block() if fused else None for fused in layers],
+        image=stream(depth=image_depth, size=image_size, patch=patch, channels=3),
+        audio=stream(depth=audio_depth, size=audio_size, patch=audio_patch, channels=1),
+        fusion=[_fusion(dim, fusion, numbers) if fused else None for fused in layers],
         num_tokens=sum(num_tokens),
     )
+
+
+def _fusion(dim: int, fusion: FusionKind, numbers: dict[str, Any]) -> nn.Module:
+    if isinstance(fusion, type) and issubclass(fusion, FusionLayer):
+        return fusion(dim, **accepted(fusion, **numbers))
+    return fusion_block(dim, fusion=fusion, **numbers)
 
 
 def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
@@ -141,6 +164,8 @@ def av_mae(
     depth: int = 8,
     num_heads: int = 16,
     normalize_targets: bool = True,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> AVMAE:
     """A masked autoencoder around an encoder, with a decoder for each modality.
 
@@ -150,18 +175,23 @@ def av_mae(
         depth: blocks of each decoder.
         num_heads: heads of each decoder block.
         normalize_targets: normalize each target patch.
+        device: where the decoders are built.
+        dtype: number format of all weights.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is impossible, or a stream has no ``patch``, ``channels`` or
+            ``usual_grid``.
     """
+    require_stream("image", encoder.image, patches=True)
+    require_stream("audio", encoder.audio, patches=True)
     takes = "true or false"
     require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
 
-    def decoder(stream: ViT) -> Decoder:
+    def decoder(stream: Any) -> Decoder:
         return Decoder(
-            encoder.image.dim,
-            grid=stream.pos_embed.grid,
-            patch_values=math.prod(stream.patch) * stream.patch_embed.channels,
+            encoder.dim,
+            grid=stream.usual_grid,
+            patch_values=math.prod(stream.patch) * stream.channels,
             dim=dim,
             depth=depth,
             num_heads=num_heads,
@@ -175,17 +205,67 @@ def av_mae(
     )
 
 
-av_vit_tiny = partial(av_vit, 192, depth=12, num_heads=3)
-"""Two ViT-Ti/16; takes the other arguments of `av_vit`."""
+class _Options(TypedDict, total=False):
+    image_size: int | tuple[int, ...]
+    fusion: FusionKind
+    fusion_layers: FusionLayers
+    num_tokens: tuple[int, ...]
+    attn_ratio: float
+    mlp_ratio: float
+    drop_path: float
+    device: torch.device | str | None
+    dtype: torch.dtype | None
 
-av_vit_small = partial(av_vit, 384, depth=12, num_heads=6)
-"""Two ViT-S/16; takes the other arguments of `av_vit`."""
 
-av_vit_base = partial(av_vit, 768, depth=12, num_heads=12)
-"""Two ViT-B/16, the paper's encoder; takes the other arguments of `av_vit`."""
+class _PatchOptions(_Options, total=False):
+    audio_size: tuple[int, int]
+    patch: int | tuple[int, ...]
 
-av_vit_large = partial(av_vit, 1024, depth=24, num_heads=16)
-"""Two ViT-L/16; takes the other arguments of `av_vit`."""
 
-av_vit_huge = partial(av_vit, 1280, depth=32, num_heads=16, patch=14, audio_size=(126, 196))
-"""Two ViT-H/14 over spectrograms of (126, 196); takes the other arguments of `av_vit`."""
+Depth = int | tuple[int, int]
+
+
+@options_of(av_vit)
+def av_vit_tiny(
+    *, depth: Depth = 12, num_heads: int = 3, **options: Unpack[_PatchOptions]
+) -> AVEncoder:
+    """Two ViT-Ti/16; takes the other arguments of `av_vit`."""
+    return av_vit(192, depth=depth, num_heads=num_heads, **options)
+
+
+@options_of(av_vit)
+def av_vit_small(
+    *, depth: Depth = 12, num_heads: int = 6, **options: Unpack[_PatchOptions]
+) -> AVEncoder:
+    """Two ViT-S/16; takes the other arguments of `av_vit`."""
+    return av_vit(384, depth=depth, num_heads=num_heads, **options)
+
+
+@options_of(av_vit)
+def av_vit_base(
+    *, depth: Depth = 12, num_heads: int = 12, **options: Unpack[_PatchOptions]
+) -> AVEncoder:
+    """Two ViT-B/16, the paper's encoder; takes the other arguments of `av_vit`."""
+    return av_vit(768, depth=depth, num_heads=num_heads, **options)
+
+
+@options_of(av_vit)
+def av_vit_large(
+    *, depth: Depth = 24, num_heads: int = 16, **options: Unpack[_PatchOptions]
+) -> AVEncoder:
+    """Two ViT-L/16; takes the other arguments of `av_vit`."""
+    return av_vit(1024, depth=depth, num_heads=num_heads, **options)
+
+
+@options_of(av_vit)
+def av_vit_huge(
+    *,
+    depth: Depth = 32,
+    num_heads: int = 16,
+    patch: int | tuple[int, ...] = 14,
+    audio_size: tuple[int, int] = (126, 196),
+    **options: Unpack[_Options],
+) -> AVEncoder:
+    """Two ViT-H/14 over spectrograms of (126, 196); takes the other arguments of `av_vit`."""
+    numbers = {"depth": depth, "num_heads": num_heads, "patch": patch, "audio_size": audio_size}
+    return av_vit(1280, **numbers, **options)

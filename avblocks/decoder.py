@@ -1,7 +1,8 @@
 """The decoder of a masked autoencoder."""
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -9,7 +10,7 @@ from avblocks.nn.block import Block
 from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
-from avblocks.nn.position import SinCosPosition
+from avblocks.nn.position import SinCosPosition, place_positions
 from avblocks.shapes import expect, require, require_positive
 
 
@@ -55,6 +56,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(encoder_dim=encoder_dim, patch_values=patch_values, dim=dim, depth=depth)
+        self.encoder_dim, self.patch_values = encoder_dim, patch_values
         self.checkpointing = checkpointing
         self.embed = nn.Linear(encoder_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
@@ -65,6 +67,7 @@ class Decoder(nn.Module):
         self.norm = layer_norm(dim, norm_eps=norm_eps)
         self.pred = nn.Linear(dim, patch_values)
         self.reset_parameters()
+        self.register_load_state_dict_pre_hook(place_positions)
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
@@ -78,14 +81,22 @@ class Decoder(nn.Module):
         fusion: Float[Tensor, "b n_f d"],
         mask: Mask,
         grid: tuple[int, ...],
+        valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b u v"]:
         """Predict the masked patches, in the order of ``mask.ids_masked``.
+
+        Args:
+            kept: the encoder's tokens of the kept patches.
+            fusion: the fusion tokens.
+            mask: mask over the patches.
+            grid: patches along each axis.
+            valid: False at patches that are padding, which are not attended to.
 
         Raises:
             ValueError: if the tokens are not those the mask keeps.
         """
         b, k = mask.ids_keep.shape
-        d = self.embed.in_features
+        d = self.encoder_dim
         expect(kept=(kept, "b k d"), fusion=(fusion, "b n_f d"), b=b, k=k, d=d)
         position = self.pos_embed(grid)
         n = position.shape[0]
@@ -93,11 +104,16 @@ class Decoder(nn.Module):
         masked = self.mask_token + position[mask.ids_masked]
         seen = torch.cat((self.embed(fusion), self.embed(kept) + position[mask.ids_keep]), dim=1)
         tokens = torch.cat((seen, masked), dim=1)
+        keys = None if valid is None else _in_order(valid, mask, fusion.shape[1])
         *blocks, last = self.blocks
         for block in blocks:
-            tokens = self._run(block, tokens)
-        seen, masked = tokens.split((seen.shape[1], masked.shape[1]), dim=1)
-        return self.pred(self.norm(self._run(last, masked, context=seen)))
+            tokens = self._run(block, tokens, valid=keys)
+        if keys is not None:  # a context has no padding
+            tokens = self._run(last, tokens, valid=keys)[:, -masked.shape[1] :]
+        else:
+            seen, masked = tokens.split((seen.shape[1], masked.shape[1]), dim=1)
+            tokens = self._run(last, masked, context=seen)
+        return self.pred(self.norm(tokens))
 
     def _run(
         self,
@@ -105,7 +121,14 @@ class Decoder(nn.Module):
         tokens: Float[Tensor, "b n d"],
         *,
         context: Float[Tensor, "b n_c d"] | None = None,
+        valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         if not self.checkpointing:
-            return block(tokens, context=context)
-        return checkpoint(block, tokens, context=context, use_reentrant=False)
+            return block(tokens, context=context, valid=valid)
+        return checkpoint(block, tokens, context=context, valid=valid, use_reentrant=False)
+
+
+def _in_order(valid: Bool[Tensor, "b n"], mask: Mask, num_fusion: int) -> Bool[Tensor, "b n_all"]:
+    """The valid ones of ``[fusion; kept; masked]``."""
+    patches = (valid.gather(1, mask.ids_keep), valid.gather(1, mask.ids_masked))
+    return F.pad(torch.cat(patches, dim=1), (num_fusion, 0), value=True)

@@ -1,31 +1,27 @@
-"""The audio-visual early-fusion encoder: two ViTs and the fusion blocks between them."""
+"""The audio-visual early-fusion encoder: two streams and the fusion blocks between them."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from avblocks.fusion.block import FusionBlock
+from avblocks.fusion.layer import FusionLayer
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
-from avblocks.nn.vit import ViT
-from avblocks.shapes import require, require_positive
+from avblocks.nn.stream import Stream, layers_of, prefix_of, require_stream, require_width
+from avblocks.shapes import as_dtype, expect, require
+from avblocks.tokens import AVTokens as AVTokens
+from avblocks.tokens import padding, with_prefix, without_prefix
 
-
-@dataclass(frozen=True)
-class AVTokens:
-    """Tokens of the two modalities, ``None`` where one is missing, and of their fusion."""
-
-    image: Float[Tensor, "b n_v d"] | None
-    audio: Float[Tensor, "b n_a d"] | None
-    fusion: Float[Tensor, "b n_f d"]
-
-
-torch.export.register_dataclass(AVTokens)
+Image = Float[Tensor, "b c *image_size"] | None
+Audio = Float[Tensor, "b *audio_size"] | None
+ValidPatches = Bool[Tensor, " b"] | Bool[Tensor, "b n"] | None
 
 
 class AVEncoder(nn.Module):
@@ -39,18 +35,21 @@ class AVEncoder(nn.Module):
 
     A missing modality (``None``, for the whole batch) contributes nothing: its stream is ``None``
     in the output, its mask is not looked at, and the fusion tokens attend to the other one alone.
+    Neither does padding contribute: patches that ``image_valid`` or ``audio_valid`` says not to be
+    valid, and all those of samples that lack the modality, where it has one boolean a sample.
 
     Args:
-        image: ViT of the image.
-        audio: ViT of the spectrogram.
-        fusion: for each layer up to the greater depth, a fusion block or ``None``.
-        num_tokens: number of fusion tokens, aggregation tokens included.
+        image: ViT of the image or the video, or another `Stream`.
+        audio: ViT of the spectrogram, or another `Stream`.
+        fusion: for each layer up to the greater depth a `FusionBlock`, a `FusionLayer` or ``None``.
+        num_tokens: number of fusion tokens, aggregation tokens included; 0 for fusions without.
         norm_eps: epsilon of the fusion tokens' final norm (reference: 1e-5).
         checkpointing: keep only the tokens between layers for the backward pass, which computes
             each layer again: the same gradients, less memory, about a third more work.
 
     Raises:
-        ValueError: if the widths differ or ``fusion`` has not one entry a layer.
+        ValueError: if the widths differ, ``fusion`` has not one entry a layer, or a stream lacks a
+            part.
 
     Example:
         >>> from avblocks import av_vit
@@ -60,90 +59,130 @@ class AVEncoder(nn.Module):
         (torch.Size([2, 4, 64]), torch.Size([2, 6, 64]), torch.Size([2, 32, 64]))
     """
 
+    image: Any  # a module that is a Stream, which Python's types cannot say
+    audio: Any
+
     def __init__(
         self,
         *,
-        image: ViT,
-        audio: ViT,
-        fusion: Sequence[FusionBlock | None],
+        image: Stream,
+        audio: Stream,
+        fusion: Sequence[nn.Module | None],
         num_tokens: int,
         norm_eps: float = 1e-5,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        require_positive(num_tokens=num_tokens)
-        require(image.dim == audio.dim, "audio", audio.dim, f"as wide as the image's {image.dim}")
-        self.depth = max(len(image.blocks), len(audio.blocks))
-        self.checkpointing = checkpointing
-        require(len(fusion) == self.depth, "fusion", len(fusion), f"{self.depth} entries")
-        for layer, block in enumerate(fusion):
-            if block is not None:
-                fits = isinstance(block, FusionBlock)
-                require(fits, f"fusion[{layer}]", type(block).__name__, "a FusionBlock or None")
-                width = block.norm_fusion.normalized_shape[0]
-                takes = f"as wide as the other parts' {image.dim}"
-                require(width == image.dim, f"fusion[{layer}]", width, takes)
+        fits = isinstance(num_tokens, int) and num_tokens >= 0
+        require(fits, "num_tokens", num_tokens, "an integer, 0 or more")
+        for name, stream in (("image", image), ("audio", audio)):
+            require_stream(name, stream)
+        self.dim, self.checkpointing = image.dim, checkpointing
+        require(audio.dim == self.dim, "audio", audio.dim, f"as wide as the image's {self.dim}")
+        self.depth = max(len(list(stream.blocks)) for stream in (image, audio))
         self.image, self.audio = image, audio
+        _require_fusion(fusion, depth=self.depth, dim=self.dim)
         self.fusion_blocks = nn.ModuleDict(
             {str(layer): block for layer, block in enumerate(fusion) if block is not None}
         )
-        self.fusion_tokens = nn.Parameter(torch.empty(1, num_tokens, image.dim))
-        self.fusion_norm = layer_norm(image.dim, norm_eps=norm_eps)
+        self.fusion_tokens = nn.Parameter(torch.empty(1, num_tokens, self.dim))
+        self.fusion_norm = layer_norm(self.dim, norm_eps=norm_eps)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Fusion tokens start normal with a deviation of 0.02."""
         nn.init.normal_(self.fusion_tokens, std=0.02)
 
+    def param_layers(self) -> dict[str, int]:
+        """Layer of each parameter by its name, which layer-wise learning rates follow.
+
+        0 holds embeddings, prefix and fusion tokens, i + 1 block i of both streams and of the
+        fusion, ``depth + 1`` the final norms.
+        """
+        top = self.depth + 1
+        layers = layers_of(self.image, top=top) | layers_of(self.audio, top=top)
+        for layer, block in self.fusion_blocks.items():
+            layers |= {id(p): int(layer) + 1 for p in block.parameters()}
+        layers |= {id(p): top for p in self.fusion_norm.parameters()}
+        return {name: layers.get(id(p), 0) for name, p in self.named_parameters()}
+
     def embed(
         self,
         *,
-        image: Float[Tensor, "b c *size"] | None,
-        audio: Float[Tensor, "b 1 m t"] | None,
+        image: Image,
+        audio: Audio,
         image_mask: Mask | None = None,
         audio_mask: Mask | None = None,
+        image_valid: ValidPatches = None,
+        audio_valid: ValidPatches = None,
     ) -> AVTokens:
         """Tokens before the first layer; with a mask, those of the kept patches alone.
 
         Raises:
-            ValueError: if both modalities are missing or their batches differ.
+            ValueError: if both modalities are missing, their batches differ, or one is not in the
+                number format of the weights.
         """
         given = [x for x in (image, audio) if x is not None]
         require(len(given) > 0, "image and audio", None, "not both missing")
         batch = given[0].shape[0]
         other = given[-1].shape[0]
         require(other == batch, "audio", other, "a batch of {}", batch)
-        return AVTokens(
+        dtype = self.fusion_tokens.dtype
+        image = None if image is None else as_dtype(dtype, image=image)
+        audio = None if audio is None else as_dtype(dtype, audio=audio)
+        whole = AVTokens(
             image=_embed(self.image, image, image_mask),
             audio=_embed(self.audio, audio, audio_mask),
             fusion=self.fusion_tokens.expand(batch, -1, -1),
+            image_valid=_kept_valid(self.image, image, image_mask, image_valid),
+            audio_valid=_kept_valid(self.audio, audio, audio_mask, audio_valid),
         )
+        return without_prefix(whole, **self._prefixes)
 
     def layer(self, tokens: AVTokens, layer: int) -> AVTokens:
         """Tokens after one layer."""
+        tokens = with_prefix(tokens)
+        image, audio = _block(self.image, layer), _block(self.audio, layer)
         fusion, context = tokens.fusion, None
         if str(layer) in self.fusion_blocks:
             fuse, context = self.fusion_blocks[str(layer)], tokens.fusion
-            fusion = fuse(tokens.fusion, image=tokens.image, audio=tokens.audio)
-        return AVTokens(
-            image=_advance(self.image, layer, tokens.image, context),
-            audio=_advance(self.audio, layer, tokens.audio, context),
+            if isinstance(fuse, FusionLayer):
+                out = fuse(tokens, image=image, audio=audio)
+                return without_prefix(out, **self._prefixes)
+            valid = padding(tokens)
+            fusion = fuse(tokens.fusion, image=tokens.image, audio=tokens.audio, **valid)
+        out = replace(
+            tokens,
+            image=_advance(image, tokens.image, context, tokens.image_valid),
+            audio=_advance(audio, tokens.audio, context, tokens.audio_valid),
             fusion=fusion,
         )
+        return without_prefix(out, **self._prefixes)
 
     def normalize(self, tokens: AVTokens) -> AVTokens:
         """The final norm of each stream."""
-        return AVTokens(
+        tokens = with_prefix(tokens)
+        out = replace(
+            tokens,
             image=None if tokens.image is None else self.image.norm(tokens.image),
             audio=None if tokens.audio is None else self.audio.norm(tokens.audio),
             fusion=self.fusion_norm(tokens.fusion),
         )
+        return without_prefix(out, **self._prefixes)
 
     def intermediates(
-        self, *, image: Float[Tensor, "b c *size"] | None, audio: Float[Tensor, "b 1 m t"] | None
+        self,
+        *,
+        image: Image,
+        audio: Audio,
+        image_valid: ValidPatches = None,
+        audio_valid: ValidPatches = None,
     ) -> tuple[AVTokens, ...]:
         """Tokens after every layer, before the final norms."""
-        tokens, outputs = self.embed(image=image, audio=audio), []
+        tokens = self.embed(
+            image=image, audio=audio, image_valid=image_valid, audio_valid=audio_valid
+        )
+        outputs = []
         for layer in range(self.depth):
             tokens = self._run(tokens, layer)
             outputs.append(tokens)
@@ -152,20 +191,41 @@ class AVEncoder(nn.Module):
     def forward(
         self,
         *,
-        image: Float[Tensor, "b c *size"] | None,
-        audio: Float[Tensor, "b 1 m t"] | None,
+        image: Image,
+        audio: Audio,
         image_mask: Mask | None = None,
         audio_mask: Mask | None = None,
+        image_valid: ValidPatches = None,
+        audio_valid: ValidPatches = None,
     ) -> AVTokens:
         """Encode a batch; with masks, the kept patches alone.
+
+        Args:
+            image: images or videos, ``None`` where the batch has none.
+            audio: spectrograms, ``None`` where the batch has none.
+            image_mask: mask of the image patches.
+            audio_mask: mask of the audio patches.
+            image_valid: False at samples without an image, or at image patches that are padding.
+            audio_valid: False at samples without audio, or at audio patches that are padding.
 
         Raises:
             ValueError: if both modalities are missing, batches differ or a size does not fit.
         """
-        tokens = self.embed(image=image, audio=audio, image_mask=image_mask, audio_mask=audio_mask)
+        tokens = self.embed(
+            image=image,
+            audio=audio,
+            image_mask=image_mask,
+            audio_mask=audio_mask,
+            image_valid=image_valid,
+            audio_valid=audio_valid,
+        )
         for layer in range(self.depth):
             tokens = self._run(tokens, layer)
         return self.normalize(tokens)
+
+    @property
+    def _prefixes(self) -> dict[str, int]:
+        return {"image": prefix_of(self.image), "audio": prefix_of(self.audio)}
 
     def _run(self, tokens: AVTokens, layer: int) -> AVTokens:
         if not self.checkpointing:
@@ -173,24 +233,52 @@ class AVEncoder(nn.Module):
         return checkpoint(self.layer, tokens, layer, use_reentrant=False)
 
 
+def _require_fusion(fusion: Sequence[nn.Module | None], *, depth: int, dim: int) -> None:
+    require(len(fusion) == depth, "fusion", len(fusion), f"{depth} entries")
+    for layer, block in enumerate(fusion):
+        if block is not None:
+            fits = isinstance(block, FusionBlock | FusionLayer)
+            takes = "a FusionBlock (around an interaction), a FusionLayer or None"
+            require(fits, f"fusion[{layer}]", type(block).__name__, takes)
+            require_width(f"fusion[{layer}]", block, dim)
+
+
 def _embed(
-    vit: ViT, x: Float[Tensor, "b c *size"] | None, mask: Mask | None
+    stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None
 ) -> Float[Tensor, "b n d"] | None:
     if x is None:
         return None
     if mask is None:
-        return vit.embed(x)
-    n = math.prod(vit.grid(x))
+        return stream.embed(x)
+    n = math.prod(stream.grid(x))
     require(mask.num_tokens == n, "mask", mask.num_tokens, "over the input's {} patches", n)
-    return vit.embed(x, ids_keep=mask.ids_keep)
+    return stream.embed(x, ids_keep=mask.ids_keep)
+
+
+def _kept_valid(
+    stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None, valid: ValidPatches
+) -> Bool[Tensor, "b n"] | None:
+    """Which of a stream's tokens are valid, prefix tokens included."""
+    if x is None or valid is None:
+        return None
+    b, n, prefix = x.shape[0], math.prod(stream.grid(x)), prefix_of(stream)
+    whole = valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
+    expect(valid=(whole, "b n"), b=b, n=n)
+    kept = whole if mask is None else whole.gather(1, mask.ids_keep)
+    return nn.functional.pad(kept, (prefix, 0), value=True)
+
+
+def _block(stream: Stream, layer: int) -> nn.Module | None:
+    blocks = list(stream.blocks)
+    return blocks[layer] if layer < len(blocks) else None
 
 
 def _advance(
-    vit: ViT,
-    layer: int,
+    block: nn.Module | None,
     tokens: Float[Tensor, "b n d"] | None,
     context: Float[Tensor, "b n_f d"] | None,
+    valid: Bool[Tensor, "b n"] | None,
 ) -> Float[Tensor, "b n d"] | None:
-    if tokens is None or layer >= len(vit.blocks):
+    if tokens is None or block is None:
         return tokens
-    return vit.blocks[layer](tokens, context=context)
+    return block(tokens, context=context, **({} if valid is None else {"valid": valid}))

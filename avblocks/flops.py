@@ -11,18 +11,19 @@ memory-efficient attention) is not counted. The backward pass costs twice the fo
 for the gradient of the pixels, which is not needed.
 """
 
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
 from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
-from avblocks.fusion import DenseFusion, FactorizedFusion, FusionBlock, TokenFusion
+from avblocks.fusion import DenseFusion, FactorizedFusion, FusionBlock, FusionLayer, TokenFusion
 from avblocks.mae import AVMAE
-from avblocks.nn.attention import CrossAttention
+from avblocks.nn.attention import Attention, CrossAttention
 from avblocks.nn.block import Block
-from avblocks.nn.mlp import Mlp
-from avblocks.nn.vit import ViT
+from avblocks.nn.mlp import Mlp, SwiGLU
+from avblocks.nn.patch import PatchEmbed
+from avblocks.nn.stream import prefix_of
 
 
 def encoder_flops(encoder: AVEncoder, *, image: int, audio: int, training: bool = False) -> int:
@@ -35,7 +36,7 @@ def encoder_flops(encoder: AVEncoder, *, image: int, audio: int, training: bool 
         training: count the backward pass too.
 
     Raises:
-        ValueError: if a fusion is none of the three of the package.
+        ValueError: if a part is none of the package's and has no method ``flops``.
 
     Example:
         >>> import torch
@@ -45,19 +46,28 @@ def encoder_flops(encoder: AVEncoder, *, image: int, audio: int, training: bool 
         >>> round(encoder_flops(encoder, image=196, audio=96) / 1e9)
         64
     """
-    n_f = encoder.fusion_tokens.shape[1]
+    counts = {
+        "fusion": encoder.fusion_tokens.shape[1],
+        "image": image + prefix_of(encoder.image) if image else 0,
+        "audio": audio + prefix_of(encoder.audio) if audio else 0,
+    }
     embed = _embed(encoder.image, image) + _embed(encoder.audio, audio)
-    layers = 0
-    for layer in range(encoder.depth):
-        fused = str(layer) in encoder.fusion_blocks
-        if fused:
-            fuse = cast(FusionBlock, encoder.fusion_blocks[str(layer)])
-            layers += fusion_flops(fuse, fusion=n_f, image=image, audio=audio)
-        for vit, n in ((encoder.image, image), (encoder.audio, audio)):
-            if n and layer < len(vit.blocks):
-                block = cast(Block, vit.blocks[layer])
-                layers += block_flops(block, n, context=n_f if fused else 0)
+    layers = sum(_layer(encoder, layer, counts) for layer in range(encoder.depth))
     return 2 * embed + 3 * layers if training else embed + layers
+
+
+def _layer(encoder: AVEncoder, layer: int, counts: dict[str, int]) -> int:
+    fuse = dict(encoder.fusion_blocks.items()).get(str(layer))
+    blocks = {
+        name: list(stream.blocks)[layer]
+        for name, stream in (("image", encoder.image), ("audio", encoder.audio))
+        if counts[name] and layer < len(list(stream.blocks))
+    }
+    if isinstance(fuse, FusionLayer):
+        return _own_count(fuse, **counts, blocks=blocks)
+    context = 0 if fuse is None else counts["fusion"]
+    streams = sum(block_flops(block, counts[n], context=context) for n, block in blocks.items())
+    return streams + (fusion_flops(fuse, **counts) if isinstance(fuse, FusionBlock) else 0)
 
 
 def mae_flops(
@@ -86,22 +96,41 @@ def mae_flops(
     return encoder + (3 if training else 1) * decoders
 
 
-def block_flops(block: Block, n: int, *, context: int = 0) -> int:
-    """Operations of a block's forward pass over ``n`` tokens with ``context`` further keys."""
-    attn = block.attn
-    own = linear_flops(attn.qkv, n) + linear_flops(attn.proj, n)
-    keys_and_values = 2 * linear_flops(attn.qkv, context) // 3
-    seen = attention_flops(n, n + context, widths=2 * attn.dim)
-    return own + keys_and_values + seen + _mlp(block.mlp, n)
+def block_flops(block: nn.Module, n: int, *, context: int = 0) -> int:
+    """Operations of a block's forward pass over ``n`` tokens with ``context`` further keys.
+
+    Raises:
+        ValueError: if it, its attention or its MLP is none of ours and has no method ``flops``.
+    """
+    if not isinstance(block, Block):
+        return _own_count(block, n, context=context)
+    attn, mlp = block.attn, block.mlp
+    if isinstance(attn, Attention):
+        own = linear_flops(attn.q, n) + linear_flops(attn.proj, n)
+        keys_and_values = linear_flops(attn.kv, n + context)
+        read = own + keys_and_values + attention_flops(n, n + context, widths=2 * attn.dim)
+    else:
+        read = _own_count(attn, n, context=context)
+    return read + _mlp(mlp, n)
 
 
 def fusion_flops(block: FusionBlock, *, fusion: int, image: int, audio: int) -> int:
     """Operations of a fusion block's forward pass, 0 tokens being a missing modality.
 
     Raises:
-        ValueError: if its interaction is none of the package's three.
+        ValueError: if its interaction is none of the package's three and has no method ``flops``.
     """
     return _interaction(block.interaction, fusion, image, audio) + _mlp(block.mlp, fusion)
+
+
+def _own_count(module: nn.Module, *args: Any, **kwargs: Any) -> int:
+    """What a part that is not ours says by its method ``flops``."""
+    count = getattr(module, "flops", None)
+    if count is None:
+        given = ", ".join([*("n" for _ in args), *kwargs])
+        name = type(module).__name__
+        raise ValueError(f"{name} is none of ours: to be counted it needs a method flops({given})")
+    return count(*args, **kwargs)
 
 
 def linear_flops(layer: nn.Linear, n: int) -> int:
@@ -125,7 +154,7 @@ def _interaction(module: nn.Module, fusion: int, image: int, audio: int) -> int:
         read += _cross(module.audio_aggregator.attn, of_audio, audio)
         pairs = of_image if image else 0, of_audio if audio else 0
         return read + _dense(module.pairs, own, *pairs)
-    raise ValueError(f"{type(module).__name__} is none of the three fusions that can be counted")
+    return _own_count(module, fusion=fusion, image=image, audio=audio)
 
 
 def _cross(attn: CrossAttention, n: int, source: int) -> int:
@@ -137,9 +166,9 @@ def _cross(attn: CrossAttention, n: int, source: int) -> int:
 
 
 def _dense(dense: DenseFusion, n: int, image: int, audio: int) -> int:
-    # A pair's halves: each token of a modality meets half of the columns.
-    halves = (linear_flops(dense.k, image + audio) + linear_flops(dense.v, image + audio)) // 2
-    widths = dense.k.out_features + dense.v.out_features
+    halves = linear_flops(dense.k_image, image) + linear_flops(dense.v_image, image)
+    halves += linear_flops(dense.k_audio, audio) + linear_flops(dense.v_audio, audio)
+    widths = dense.k_image.out_features + dense.v_image.out_features
     seen = attention_flops(n, image + audio, widths=widths)
     return linear_flops(dense.q, n) + halves + seen + linear_flops(dense.proj, n)
 
@@ -152,9 +181,14 @@ def _decoder(decoder: Decoder, fusion: int, kept: int, masked: int) -> int:
     return before + block_flops(last, masked, context=seen) + linear_flops(decoder.pred, masked)
 
 
-def _mlp(mlp: Mlp, n: int) -> int:
-    return linear_flops(mlp.fc1, n) + linear_flops(mlp.fc2, n)
+def _mlp(mlp: nn.Module, n: int) -> int:
+    if not isinstance(mlp, Mlp | SwiGLU):
+        return _own_count(mlp, n)
+    return sum(linear_flops(layer, n) for layer in mlp.children() if isinstance(layer, nn.Linear))
 
 
-def _embed(vit: ViT, n: int) -> int:
-    return 2 * n * vit.patch_embed.proj.weight.numel()
+def _embed(stream: Any, n: int) -> int:
+    embed = getattr(stream, "patch_embed", stream)
+    if not isinstance(embed, PatchEmbed):
+        return _own_count(embed, n)
+    return 2 * n * embed.proj.weight.numel()

@@ -2,31 +2,38 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.decoder import Decoder
-from avblocks.encoder import AVEncoder
+from avblocks.encoder import Audio, AVEncoder, Image, ValidPatches
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
+from avblocks.nn.stream import require_stream
 from avblocks.shapes import expect, require
+from avblocks.tokens import Record
 
 
 @dataclass(frozen=True)
-class MAEOutput:
-    """Losses, and predictions of the masked patches in the order of their mask's ``ids_masked``."""
+class MAEOutput(Record):
+    """Losses, and predictions of the masked patches in the order of their mask's ``ids_masked``.
 
-    loss_image: Float[Tensor, ""]
-    loss_audio: Float[Tensor, ""]
-    pred_image: Float[Tensor, "b u_v v_v"]
-    pred_audio: Float[Tensor, "b u_a v_a"]
+    Those of a missing modality are ``None``.
+    """
+
+    loss_image: Float[Tensor, ""] | None
+    loss_audio: Float[Tensor, ""] | None
+    pred_image: Float[Tensor, "b u_v v_v"] | None
+    pred_audio: Float[Tensor, "b u_a v_a"] | None
 
     @property
     def loss(self) -> Float[Tensor, ""]:
-        """What training minimizes: image plus audio."""
-        return self.loss_image + self.loss_audio
+        """What training minimizes: image plus audio, or the one that is given."""
+        losses = [loss for loss in (self.loss_image, self.loss_audio) if loss is not None]
+        return sum(losses[1:], start=losses[0])
 
 
 torch.export.register_dataclass(MAEOutput)
@@ -47,9 +54,19 @@ def normalize_patches(
 
 
 def masked_mse(
-    pred: Float[Tensor, "b u v"], target: Float[Tensor, "b u v"], *, normalize: bool = True
+    pred: Float[Tensor, "b u v"],
+    target: Float[Tensor, "b u v"],
+    *,
+    normalize: bool = True,
+    valid: Bool[Tensor, "b u"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean square over the masked patches, against targets normalized per patch or not.
+
+    Args:
+        pred: predictions.
+        target: values of the patches.
+        normalize: normalize each target patch.
+        valid: False at patches that are left out of the mean; where none is valid, it is zero.
 
     Raises:
         ValueError: if the shapes differ.
@@ -57,7 +74,10 @@ def masked_mse(
     expect(target=(target, "b u v"), pred=(pred, "b u v"))
     if normalize:
         target, _, _ = normalize_patches(target)
-    return (pred - target).square().mean()
+    errors = (pred - target).square()
+    if valid is None:
+        return errors.mean()
+    return torch.where(valid, errors.mean(dim=-1), 0.0).sum() / valid.sum().clamp(min=1)
 
 
 class AVMAE(nn.Module):
@@ -94,15 +114,8 @@ class AVMAE(nn.Module):
         normalize_targets: bool = True,
     ) -> None:
         super().__init__()
-        for name, vit, decoder in (
-            ("image_decoder", encoder.image, image_decoder),
-            ("audio_decoder", encoder.audio, audio_decoder),
-        ):
-            axes, values = len(vit.patch), math.prod(vit.patch) * vit.patch_embed.channels
-            embed, pred, grid = decoder.embed, decoder.pred, decoder.pos_embed.grid
-            got = embed.in_features, pred.out_features, len(grid)
-            takes = f"of width {vit.dim}, {values} values of a patch and {axes} axes of the grid"
-            require(got == (vit.dim, values, axes), name, got, takes)
+        _require_decoder("image", encoder.image, image_decoder)
+        _require_decoder("audio", encoder.audio, audio_decoder)
         self.encoder = encoder
         self.image_decoder, self.audio_decoder = image_decoder, audio_decoder
         self.normalize_targets = normalize_targets
@@ -110,41 +123,90 @@ class AVMAE(nn.Module):
     def forward(
         self,
         *,
-        image: Float[Tensor, "b c *size"],
-        audio: Float[Tensor, "b 1 m t"],
-        image_mask: Mask,
-        audio_mask: Mask,
+        image: Image,
+        audio: Audio,
+        image_mask: Mask | None = None,
+        audio_mask: Mask | None = None,
+        image_valid: ValidPatches = None,
+        audio_valid: ValidPatches = None,
     ) -> MAEOutput:
         """Losses and predictions of a batch.
+
+        Args:
+            image: images, ``None`` where the batch has none: it then has no image loss.
+            audio: spectrograms, ``None`` where the batch has none: it then has no audio loss.
+            image_mask: mask of the image patches.
+            audio_mask: mask of the audio patches.
+            image_valid: False at samples without an image, or at image patches that are padding;
+                they are neither seen nor predicted for the loss. Their values must be finite.
+            audio_valid: the same of the audio.
 
         Raises:
             ValueError: if an input or a mask does not fit.
         """
         tokens = self.encoder(
-            image=image, audio=audio, image_mask=image_mask, audio_mask=audio_mask
+            image=image,
+            audio=audio,
+            image_mask=image_mask,
+            audio_mask=audio_mask,
+            image_valid=image_valid,
+            audio_valid=audio_valid,
         )
-        pred_image = self.image_decoder(
-            tokens.image, fusion=tokens.fusion, mask=image_mask, grid=self.encoder.image.grid(image)
+        loss_image, pred_image = self._predicted(
+            self.image_decoder, tokens.image, tokens.fusion, image, image_mask, image_valid
         )
-        pred_audio = self.audio_decoder(
-            tokens.audio, fusion=tokens.fusion, mask=audio_mask, grid=self.encoder.audio.grid(audio)
+        loss_audio, pred_audio = self._predicted(
+            self.audio_decoder, tokens.audio, tokens.fusion, audio, audio_mask, audio_valid
         )
         return MAEOutput(
-            loss_image=self._loss(pred_image, image, image_mask, self.encoder.image.patch),
-            loss_audio=self._loss(pred_audio, audio, audio_mask, self.encoder.audio.patch),
+            loss_image=loss_image,
+            loss_audio=loss_audio,
             pred_image=pred_image,
             pred_audio=pred_audio,
         )
 
-    def _loss(
+    def _predicted(
         self,
-        pred: Float[Tensor, "b u v"],
-        x: Float[Tensor, "b c *size"],
-        mask: Mask,
-        patch: tuple[int, ...],
-    ) -> Float[Tensor, ""]:
-        target = mask.masked(patchify(x, patch=patch))
-        return masked_mse(pred, target, normalize=self.normalize_targets)
+        decoder: nn.Module,
+        kept: Float[Tensor, "b k d"] | None,
+        fusion: Float[Tensor, "b n_f d"],
+        x: Float[Tensor, "b ..."] | None,
+        mask: Mask | None,
+        valid: ValidPatches,
+    ) -> tuple[Float[Tensor, ""] | None, Float[Tensor, "b u v"] | None]:
+        """Loss and prediction of a modality."""
+        if x is None or kept is None:
+            return None, None
+        is_image = decoder is self.image_decoder
+        if mask is None:
+            raise ValueError(
+                f"{'image' if is_image else 'audio'}_mask must be given to predict with"
+            )
+        stream = self.encoder.image if is_image else self.encoder.audio
+        grid = stream.grid(x)
+        whole = None if valid is None else _whole(valid, math.prod(grid))
+        pred = decoder(kept, fusion=fusion, mask=mask, grid=grid, valid=whole)
+        target = mask.masked(patchify(x, patch=stream.patch))
+        counted = None if whole is None else whole.gather(1, mask.ids_masked)
+        loss = masked_mse(pred, target, normalize=self.normalize_targets, valid=counted)
+        return loss, pred
+
+
+def _whole(valid: Bool[Tensor, "..."], n: int) -> Bool[Tensor, "b n"]:
+    """A boolean for each patch, of one for each patch or each sample."""
+    return valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
+
+
+def _require_decoder(name: str, stream: Any, decoder: Decoder) -> None:
+    """Raise a ``ValueError`` unless a stream's patches can be predicted by a decoder."""
+    require_stream(name, stream, patches=True)
+    patch = tuple(stream.patch)
+    stride = tuple(getattr(stream, "stride", patch))
+    require(stride == patch, f"{name} stride", stride, f"its patch {patch}: patches do not overlap")
+    axes, values = len(patch), math.prod(patch) * stream.channels
+    got = decoder.encoder_dim, decoder.patch_values, len(decoder.pos_embed.grid)
+    takes = f"of width {stream.dim}, {values} values of a patch and {axes} axes of the grid"
+    require(got == (stream.dim, values, axes), f"{name}_decoder", got, takes)
 
 
 @dataclass(frozen=True)

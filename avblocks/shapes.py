@@ -18,6 +18,7 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 
@@ -140,3 +141,47 @@ def grid_of(size: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...]:
     )
     require(fits, "size", size, "a multiple of the patch {} along each axis", patch)
     return tuple(s // p for s, p in zip(size, patch, strict=True))
+
+
+def strided_grid(
+    size: tuple[int, ...], patch: tuple[int, ...], *, stride: tuple[int, ...]
+) -> tuple[int, ...]:
+    """`grid_of` for patches that overlap: as many along each axis as fit.
+
+    Raises:
+        ValueError: if a side is smaller than the patch's, or, without overlap, no multiple of it.
+
+    Example:
+        >>> strided_grid((128, 1024), (16, 16), stride=(10, 10))
+        (12, 101)
+    """
+    if stride == patch:
+        return grid_of(size, patch)
+    fits = len(size) == len(patch) and all(s >= p for s, p in zip(size, patch, strict=True))
+    require(fits, "size", size, "at least the patch {} along each axis", patch)
+    return tuple((s - p) // step + 1 for s, p, step in zip(size, patch, stride, strict=True))
+
+
+def as_dtype(dtype: torch.dtype, **given: Tensor) -> Tensor:
+    """A tensor from outside in the number format of the weights, if that keeps its values.
+
+    Under autocast, which converts by itself, the tensor is left as it is.
+
+    Raises:
+        ValueError: naming the tensor and both formats, if it is not of floats or would be rounded.
+
+    Example:
+        >>> as_dtype(torch.bfloat16, image=torch.zeros(1))
+        Traceback (most recent call last):
+        ValueError: image is torch.float32 and the weights are torch.bfloat16: convert one of them
+    """
+    ((name, x),) = given.items()
+    if x.dtype == dtype or (x.is_floating_point() and torch.is_autocast_enabled(x.device.type)):
+        return x
+    if not x.is_floating_point():
+        remedy = "scale and normalize its values first, as FrontEnd does"
+    elif torch.promote_types(x.dtype, dtype) != dtype:
+        remedy = "convert one of them"
+    else:
+        return x.to(dtype)
+    raise ValueError(f"{name} is {x.dtype} and the weights are {dtype}: {remedy}")

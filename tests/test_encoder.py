@@ -161,8 +161,8 @@ def test_parts_that_do_not_fit() -> None:
         AVEncoder(image=image, audio=audio, fusion=[block], num_tokens=4)
     with pytest.raises(ValueError, match="fusion must be 1 entries, got 2"):
         AVEncoder(image=image, audio=audio, fusion=[None, None], num_tokens=4)
-    with pytest.raises(ValueError, match="num_tokens must be a positive integer, got 0"):
-        AVEncoder(image=image, audio=audio, fusion=[None], num_tokens=0)
+    with pytest.raises(ValueError, match="num_tokens must be an integer, 0 or more, got -1"):
+        AVEncoder(image=image, audio=audio, fusion=[None], num_tokens=-1)
 
 
 def test_fusion_tokens_of_another_number() -> None:

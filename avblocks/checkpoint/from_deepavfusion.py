@@ -8,6 +8,7 @@ from torch import Tensor
 
 from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.nn.older import split_pairs, split_qkv
 
 _COMMON = {"norm1_mm.": "norm_fusion.", "norm2.": "norm_mlp."}
 _STRAIGHT = {"norm1_img.": "norm_image.", "norm1_aud.": "norm_audio."}
@@ -56,7 +57,7 @@ def from_deepavfusion(state: State) -> Converted:
             kept |= {block[1] + name: v for name, v in _in_block(fusion, block[4], value).items()}
         else:
             kept[_DECODER.sub(r"\1_decoder.\2", key)] = value
-    return Converted(kept, tuple(dropped))
+    return Converted(split_qkv(kept), tuple(dropped))
 
 
 def _fusion(state: State) -> str:
@@ -88,10 +89,11 @@ def _in_block(fusion: str, name: str, value: Tensor) -> State:
     if fusion == "dense" and ".kv." in name:
         k, v = value.chunk(2)
         return {
-            name.replace(".kv.", ".k."): _image_first(k),
-            name.replace(".kv.", ".v."): _image_first(v),
+            **split_pairs(name.replace(".kv.", ".k."), _image_first(k)),
+            **split_pairs(name.replace(".kv.", ".v."), _image_first(v)),
         }
-    return {name: value}
+    pairs = name.startswith(("interaction.pairs.k.", "interaction.pairs.v."))
+    return split_pairs(name, value) if pairs else {name: value}
 
 
 def _image_first(half: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

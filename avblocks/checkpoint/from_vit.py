@@ -1,4 +1,4 @@
-"""Published ViT weights: MAE's, AudioMAE's and timm's, whose names are already ours."""
+"""Published ViT weights: MAE's, AudioMAE's and timm's, whose names are nearly ours."""
 
 import math
 
@@ -6,6 +6,7 @@ import torch
 
 from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.nn.older import split_qkv
 from avblocks.shapes import require
 
 _ANCHOR = "patch_embed.proj.weight"
@@ -68,7 +69,7 @@ def _vit(state: State, *, prefix: str | None, learned_position: bool) -> Convert
             kept["pos_embed.table"] = _patch_positions(state, prefix, value)
         else:
             dropped.append(key)
-    return Converted(kept, tuple(dropped))
+    return Converted(split_qkv(kept), tuple(dropped))
 
 
 def _find_prefix(state: State, wanted: str | None) -> str:

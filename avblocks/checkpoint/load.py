@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from avblocks.checkpoint.read import State
+from avblocks.nn.older import renamed
 from avblocks.nn.position import LearnedPosition, resize_position
 
 
@@ -73,7 +74,8 @@ def load_weights(
 
     Args:
         model: the model, or a part of one.
-        weights: a state dict in avblocks' names, or what one of the ``from_...`` functions made.
+        weights: a state dict in avblocks' names, today's or those of earlier versions, or what one
+            of the ``from_...`` functions made.
         strict: refuse weights that leave a parameter at initialisation or a tensor unused.
 
     Returns:
@@ -95,7 +97,7 @@ def load_weights(
     """
     converted = weights if isinstance(weights, Converted) else Converted(weights)
     own = model.state_dict()
-    state, reshaped = _resize_positions(model, converted.state)
+    state, reshaped = _resize_positions(model, renamed(model, converted.state))
     report = LoadReport(
         loaded=tuple(name for name in own if name in state),
         missing=tuple(name for name in own if name not in state),

@@ -14,7 +14,9 @@ from avblocks.builder import Built
 from avblocks.checkpoint.folder import read_config, write
 from avblocks.checkpoint.load import check_finite
 from avblocks.checkpoint.read import read_state
+from avblocks.checkpoint.whole import class_of, is_sharded, unwrapped, whole
 from avblocks.data import ClipFormat, FrontEnd
+from avblocks.distributed import rank_and_world
 from avblocks.encoder import AVEncoder
 from avblocks.heads import Localizer, classifier, segmenter, separator
 from avblocks.mae import AVMAE
@@ -48,7 +50,7 @@ class Pretrained:
 
 
 def save_pretrained(
-    model: AVEncoder | AVMAE,
+    model: nn.Module,
     folder: str | Path,
     *,
     front_end: FrontEnd | None = None,
@@ -61,7 +63,9 @@ def save_pretrained(
     part. Whether it trains, is on a GPU or saves memory by checkpointing is not saved.
 
     Args:
-        model: the encoder, of `av_vit`, or the autoencoder with its decoders, of `av_mae`.
+        model: the encoder, of `av_vit`, or the autoencoder with its decoders, of `av_mae`; also
+            wrapped by ``torch.compile`` or DDP, or sharded by ``fully_shard``: then all processes
+            must call this, and process 0 writes.
         folder: replaces what an earlier save left there.
         front_end: makes the encoder's inputs; its `ClipFormat` is saved.
         head: stands on the encoder: a `classifier`, `Localizer`, `segmenter` or `separator`.
@@ -73,17 +77,19 @@ def save_pretrained(
         TypeError: if JSON has no such values of the task.
         OSError: if the folder holds files of something else of these names, or cannot be written.
     """
-    whole = model if head is None else nn.ModuleDict({"encoder": model, "head": head})
+    model, head = unwrapped(model), None if head is None else unwrapped(head)
+    both = model if head is None else nn.ModuleDict({"encoder": model, "head": head})
     mae = isinstance(model, AVMAE)
     parts = {"encoder": model.encoder, "mae": model} if mae else {"encoder": model}
     parts |= {"head": head} if head is not None else {}
     config: dict[str, Any] = {}
     for name, part in parts.items():
         config[name] = vars(getattr(part, "built", Built(type(part).__name__, {})))
+    _require_no_class(config)
     config |= {"clip_format": front_end.format.to_dict()} if front_end is not None else {}
     config |= {"task": dict(task)} if task is not None else {}
     try:
-        _require_same(whole, _with_positions(build_on_meta(config)))
+        _require_same(both, _with_positions(build_on_meta(config)))
         if front_end is not None:
             _require_same(front_end, FrontEnd(front_end.format))
     except (ValueError, RuntimeError) as error:
@@ -92,9 +98,11 @@ def save_pretrained(
             "safetensors.torch.save_file(model.state_dict(), FILE), and fill it by "
             "load_weights(model, read_state(FILE), strict=True)"
         ) from error
-    state = {name: value.detach().cpu().contiguous() for name, value in whole.state_dict().items()}
+    sharded, tensors = is_sharded(both.parameters()), both.state_dict().items()
+    state = {name: whole(value.detach()).cpu().contiguous() for name, value in tensors}
     check_finite(state)
-    write(Path(folder), state=state, config=config)
+    if not sharded or rank_and_world()[0] == 0:
+        write(Path(folder), state=state, config=config)
 
 
 def from_pretrained(folder: str | Path) -> Pretrained:
@@ -143,10 +151,11 @@ def build_on_meta(config: Mapping[str, Any]) -> nn.Module:
         with torch.device("meta"):
             model = _build("encoder", config)
             if "mae" in config:
-                return _build("mae", config, encoder=model)
+                model = _build("mae", config, encoder=model)
             if "head" in config:
-                return nn.ModuleDict({"encoder": model, "head": _build("head", config)})
-            return model
+                model = nn.ModuleDict({"encoder": model, "head": _build("head", config)})
+        _require_grids(model)
+        return model
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"no such model: {str(error).splitlines()[0]:.200}") from error
 
@@ -183,25 +192,43 @@ def _facts(model: nn.Module) -> dict[str, Any]:
     tensors = (*model.named_parameters(), *model.named_buffers())
     facts: dict[str, Any] = {f"the shape of {n}": (*t.shape, t.dtype) for n, t in tensors}
     for path, module in model.named_modules():
-        facts[path] = type(module)
+        facts[path] = class_of(module)
         for key, value in vars(module).items():
             if not key.startswith("_") and key not in ("built", "training", "checkpointing"):
                 facts[f"{path}.{key}"] = repr(value)
     return facts
 
 
-def _with_positions(model: nn.Module) -> nn.Module:
-    """The model with its fixed positions in memory, which are in no file."""
+def _require_grids(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, SinCosPosition):
             fits = math.prod(module.grid) <= _MOST_PATCHES
             require(fits, name, module.grid, f"a grid of at most {_MOST_PATCHES} patches")
+
+
+def _require_no_class(config: Mapping[str, Any]) -> None:
+    """Refuse parts of other people's classes, which nobody could build by name."""
+    for section in config.values():
+        for name, value in section["arguments"].items():
+            if callable(value):
+                raise ValueError(
+                    f"{name}={getattr(value, '__name__', value)} is not a class of avblocks, so "
+                    "from_pretrained could not build it: save the weights by "
+                    "safetensors.torch.save_file(model.state_dict(), FILE), and fill a model that "
+                    "you build by load_weights(model, read_state(FILE), strict=True)"
+                )
+
+
+def _with_positions(model: nn.Module) -> nn.Module:
+    """The model with its fixed positions in memory, which are in no file."""
+    for module in model.modules():
+        if isinstance(module, SinCosPosition):
             module.to_empty(device="cpu").reset_parameters()
     return model
 
 
 def _load(folder: Path) -> tuple[Mapping[str, Any], nn.Module]:
-    """The configuration of a folder and its model; positions are computed if all the rest fits."""
+    """The configuration of a folder and its model."""
     config, state = read_config(folder), read_state(folder)
     try:
         formats = {value.dtype for value in state.values()} - {torch.int64}
@@ -210,7 +237,7 @@ def _load(folder: Path) -> tuple[Mapping[str, Any], nn.Module]:
         model = build_on_meta(config).to(formats.pop())
         model.load_state_dict(state, assign=True)  # compares names and shapes, copies nothing
         model.load_state_dict({name: v.clone() for name, v in state.items()}, assign=True)
-        return config, _with_positions(model).eval()
+        return config, model.eval()
     except (TypeError, ValueError, RuntimeError) as error:
         what = " ".join(str(error).split())
         raise ValueError(f"{folder}: {what:.300}; save or download it again") from error

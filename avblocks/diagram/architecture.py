@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
@@ -13,7 +13,9 @@ from avblocks.diagram.drawing import Drawing, Lines
 from avblocks.encoder import AVEncoder
 from avblocks.fusion import DenseFusion, FactorizedFusion, FusionBlock, TokenFusion
 from avblocks.mae import AVMAE
+from avblocks.nn.attention import Attention
 from avblocks.nn.block import Block
+from avblocks.nn.mlp import Mlp
 from avblocks.nn.vit import ViT
 
 
@@ -56,8 +58,8 @@ def architecture(model: AVEncoder | AVMAE) -> str:
 
 def _inputs(encoder: AVEncoder) -> dict[str, Lines]:
     _, n_f, dim = encoder.fusion_tokens.shape
-    blocks = cast("list[FusionBlock]", list(encoder.fusion_blocks.values()))
-    fusions = [block.interaction for block in blocks]
+    blocks = encoder.fusion_blocks.values()
+    fusions = [block.interaction for block in blocks if isinstance(block, FusionBlock)]
     splits = {fuse.num_tokens for fuse in fusions if isinstance(fuse, FactorizedFusion)}
     parts = [f"{n} fusion + {v} image + {a} audio" for n, v, a in splits if len(splits) == 1]
     return {
@@ -67,10 +69,13 @@ def _inputs(encoder: AVEncoder) -> dict[str, Lines]:
     }
 
 
-def _input(vit: ViT) -> Lines:
-    sides = [side * p for side, p in zip(vit.pos_embed.grid, vit.patch, strict=True)]
-    size = _times(vit.patch_embed.channels, *sides)
-    return size, f"{_patches(vit)} patches of {_times(*vit.patch)}"
+def _input(stream: Any) -> Lines:
+    if not isinstance(stream, ViT):
+        return (type(stream).__name__,)
+    sides = [side * p for side, p in zip(stream.usual_grid, stream.patch, strict=True)]
+    prefix = f", {stream.num_prefix} prefix tokens" if stream.num_prefix else ""
+    size = _times(stream.channels, *sides)
+    return size, f"{_patches(stream)} patches of {_times(*stream.patch)}{prefix}"
 
 
 def _alike(encoder: AVEncoder) -> Iterator[tuple[list[int], dict[str, Lines]]]:
@@ -81,19 +86,30 @@ def _alike(encoder: AVEncoder) -> Iterator[tuple[list[int], dict[str, Lines]]]:
 
 def _layer(encoder: AVEncoder, layer: int) -> dict[str, Lines]:
     boxes: dict[str, Lines] = {}
-    for stream, vit in (("image", encoder.image), ("audio", encoder.audio)):
-        if layer < len(vit.blocks):
-            block = cast(Block, vit.blocks[layer])
-            built = f"{block.attn.num_heads} heads, MLP of {block.mlp.fc1.out_features:,}"
-            boxes[stream] = (f"{stream} block", built, _size(block))
-    if str(layer) in encoder.fusion_blocks:
-        fuse = cast(FusionBlock, encoder.fusion_blocks[str(layer)])
+    for name, stream in (("image", encoder.image), ("audio", encoder.audio)):
+        blocks = list(stream.blocks)
+        if layer < len(blocks):
+            boxes[name] = (f"{name} block", _built(blocks[layer]), _size(blocks[layer]))
+    fuse = dict(encoder.fusion_blocks.items()).get(str(layer))
+    if isinstance(fuse, FusionBlock):
         reads = _reads(fuse.interaction, _patches(encoder.image), _patches(encoder.audio))
         boxes["fusion"] = (type(fuse.interaction).__name__, reads, _size(fuse))
+    elif fuse is not None:
+        boxes["fusion"] = (type(fuse).__name__, "exchanges tokens with both", _size(fuse))
     return boxes
 
 
-def _reads(interaction: nn.Module, n_v: int, n_a: int) -> str:
+def _built(block: nn.Module) -> str:
+    """What a block of ours is built of, or the name of another's class."""
+    match block:
+        case Block(attn=Attention() as attn, mlp=Mlp() as mlp):
+            return f"{attn.num_heads} heads, MLP of {mlp.fc1.out_features:,}"
+        case Block(attn=attn, mlp=mlp):
+            return f"{type(attn).__name__}, {type(mlp).__name__}"
+    return type(block).__name__
+
+
+def _reads(interaction: nn.Module, n_v: int | str, n_a: int | str) -> str:
     match interaction:
         case FactorizedFusion(num_tokens=(_, v, a)):
             return f"reads {v} x {a} aggregate pairs"
@@ -107,9 +123,7 @@ def _reads(interaction: nn.Module, n_v: int, n_a: int) -> str:
 def _norms(encoder: AVEncoder, *, masked: bool) -> dict[str, Lines]:
     image, audio = ("kept" if masked else _patches(vit) for vit in (encoder.image, encoder.audio))
     tokens = {"image": image, "fusion": encoder.fusion_tokens.shape[1], "audio": audio}
-    return {
-        name: ("norm", f"{n} tokens of width {encoder.image.dim:,}") for name, n in tokens.items()
-    }
+    return {name: ("norm", f"{n} tokens of width {encoder.dim:,}") for name, n in tokens.items()}
 
 
 def _decoder(stream: str, decoder: Decoder) -> Lines:
@@ -133,8 +147,8 @@ def _caption(model: AVEncoder | AVMAE, encoder: AVEncoder) -> str:
     return f"{type(model).__name__}, {_size(model)}: {parts}"
 
 
-def _patches(vit: ViT) -> int:
-    return math.prod(vit.pos_embed.grid)
+def _patches(stream: Any) -> int | str:
+    return math.prod(stream.usual_grid) if hasattr(stream, "usual_grid") else "its"
 
 
 def _count(module: nn.Module) -> int:

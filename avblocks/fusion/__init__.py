@@ -7,4 +7,5 @@ from avblocks.fusion.block import Fusion as Fusion
 from avblocks.fusion.block import FusionBlock as FusionBlock
 from avblocks.fusion.dense import DenseFusion as DenseFusion
 from avblocks.fusion.factorized import FactorizedFusion as FactorizedFusion
+from avblocks.fusion.layer import FusionLayer as FusionLayer
 from avblocks.fusion.token import TokenFusion as TokenFusion

@@ -1,7 +1,7 @@
 """Fusion-token aggregators: a few tokens that summarize one modality."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.nn.attention import CrossAttention
@@ -29,13 +29,24 @@ class Aggregator(nn.Module):
         self.attn = CrossAttention(dim, num_heads=num_heads)
 
     def forward(
-        self, tokens: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"] | None
+        self,
+        tokens: Float[Tensor, "b n d"],
+        source: Float[Tensor, "b n_s d"] | None,
+        *,
+        valid: Bool[Tensor, "b n_s"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Attention of the tokens to ``source``; there is no residual."""
-        return torch.zeros_like(tokens) if source is None else self.attn(tokens, source)
+        """Attention of the tokens to the ``valid`` ones of ``source``; there is no residual."""
+        if source is None:
+            return torch.zeros_like(tokens)
+        read = self.attn(tokens, source, valid=valid)
+        return read if valid is None else read * valid.any(dim=1)[:, None, None]
 
     def attention(
-        self, tokens: Float[Tensor, "b n d"], source: Float[Tensor, "b n_s d"]
+        self,
+        tokens: Float[Tensor, "b n d"],
+        source: Float[Tensor, "b n_s d"],
+        *,
+        valid: Bool[Tensor, "b n_s"] | None = None,
     ) -> Float[Tensor, "b h n n_s"]:
         """Attention weights of each token over ``source``, which sum to 1."""
-        return self.attn.attention(tokens, source)
+        return self.attn.attention(tokens, source, valid=valid)

@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from avblocks.tokens import AudioTokens, FusionTokens, ImageTokens
+
 
 @dataclass(frozen=True)
 class FusionAttention:
@@ -25,11 +27,7 @@ class Attends(Protocol):
     """Protocol of a fusion with attention maps, as all three of the package have."""
 
     def attention(
-        self,
-        fusion: Float[Tensor, "b n_f d"],
-        *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens
     ) -> FusionAttention:
         """Attention weights of the fusion tokens over the tokens of both modalities."""
         ...

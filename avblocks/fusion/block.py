@@ -2,29 +2,26 @@
 
 from typing import Protocol
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from avblocks.fusion.attention import Attends, FusionAttention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
 from avblocks.shapes import expect
+from avblocks.tokens import ALL_VALID, AudioTokens, FusionTokens, ImageTokens, Valid
 
 
 class Fusion(Protocol):
     """Protocol of a fusion of fusion tokens with two modalities, either of them optional.
 
-    The modalities are keyword-only, so that they cannot be swapped by position.
+    The modalities are keyword-only, so that they cannot be swapped by position. A fusion that is to
+    take batches with padding has one more argument, ``valid: Valid``.
     """
 
     def __call__(
-        self,
-        fusion: Float[Tensor, "b n_f d"],
-        *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
-    ) -> Float[Tensor, "b n_f d"]:
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens
+    ) -> FusionTokens:
         """The update of the fusion tokens, without a residual."""
         ...
 
@@ -64,6 +61,7 @@ class FusionBlock(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        self.dim = dim
         self.norm_fusion = layer_norm(dim, norm_eps=norm_eps)
         self.norm_image = layer_norm(dim, norm_eps=norm_eps)
         self.norm_audio = layer_norm(dim, norm_eps=norm_eps)
@@ -74,17 +72,19 @@ class FusionBlock(nn.Module):
 
     def forward(
         self,
-        fusion: Float[Tensor, "b n_f d"],
+        fusion: FusionTokens,
         *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
-    ) -> Float[Tensor, "b n_f d"]:
+        image: ImageTokens,
+        audio: AudioTokens,
+        valid: Valid = ALL_VALID,
+    ) -> FusionTokens:
         """The fusion tokens after the block."""
         fusion = self.norm_fusion(fusion)
         read = self.interaction(
             fusion,
             image=None if image is None else self.norm_image(image),
             audio=None if audio is None else self.norm_audio(audio),
+            **({} if valid is ALL_VALID else {"valid": valid}),
         )
         expect(fusion=(fusion, "b n_f d"), read=(read, "b n_f d"))
         fusion = fusion + self.drop_path(read)
@@ -92,10 +92,11 @@ class FusionBlock(nn.Module):
 
     def attention(
         self,
-        fusion: Float[Tensor, "b n_f d"],
+        fusion: FusionTokens,
         *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
+        image: ImageTokens,
+        audio: AudioTokens,
+        valid: Valid = ALL_VALID,
     ) -> FusionAttention:
         """Attention weights of the fusion tokens over the tokens of both modalities.
 
@@ -109,4 +110,5 @@ class FusionBlock(nn.Module):
             self.norm_fusion(fusion),
             image=None if image is None else self.norm_image(image),
             audio=None if audio is None else self.norm_audio(audio),
+            **({} if valid is ALL_VALID else {"valid": valid}),
         )

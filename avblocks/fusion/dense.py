@@ -1,14 +1,16 @@
 """Dense fusion: the fusion tokens attend to every pair of an image and an audio token."""
 
+from collections.abc import MutableMapping
+
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.fusion.attention import FusionAttention
 from avblocks.nn.attention import attend, attention_weights
-from avblocks.nn.init import xavier
+from avblocks.nn.init import xavier, xavier_joint
+from avblocks.nn.older import accept_older, split_pairs
 from avblocks.shapes import require_heads, share_of
+from avblocks.tokens import ALL_VALID, AudioTokens, FusionTokens, ImageTokens, Valid
 
 
 class DenseFusion(nn.Module):
@@ -56,61 +58,69 @@ class DenseFusion(nn.Module):
         self.dim, self.num_heads = dim, num_heads
         self.scale = (dim // num_heads) ** -0.5
         self.q = nn.Linear(dim, attn_dim)
-        # Columns: the image half of a pair, then the audio half.
-        self.k = nn.Linear(2 * dim, attn_dim)
-        self.v = nn.Linear(2 * dim, value_dim)
+        # The key's bias cancels in the softmax; the value's enters once, whichever half is there.
+        self.k_image = nn.Linear(dim, attn_dim)
+        self.k_audio = nn.Linear(dim, attn_dim, bias=False)
+        self.v_image = nn.Linear(dim, value_dim, bias=False)
+        self.v_audio = nn.Linear(dim, value_dim, bias=False)
+        # Random as a layer's would be: the weights that follow from a seed are those of 0.1.
+        self.v_bias = nn.Parameter(torch.rand(value_dim))
         self.proj = nn.Linear(value_dim, dim)
         self.reset_parameters()
+        accept_older(self)
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform weights, zero biases."""
-        xavier(self.q, self.k, self.v, self.proj)
+        """Xavier-uniform weights, those of a pair's halves as one matrix; zero biases."""
+        xavier(self.q)
+        xavier_joint(self.k_image, self.k_audio, dim=1)
+        xavier_joint(self.v_image, self.v_audio, dim=1)
+        nn.init.zeros_(self.v_bias)
+        xavier(self.proj)
+
+    def rename_older(self, state: MutableMapping[str, Tensor], prefix: str) -> None:
+        """Take ``k`` and ``v`` of pairs ``[image; audio]``, our names until 0.1, apart."""
+        for name in (f"{prefix}{layer}.{kind}" for layer in "kv" for kind in ("weight", "bias")):
+            if name in state:
+                state.update(split_pairs(name, state.pop(name)))
 
     def forward(
         self,
-        fusion: Float[Tensor, "b n_f d"],
+        fusion: FusionTokens,
         *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
-    ) -> Float[Tensor, "b n_f d"]:
+        image: ImageTokens,
+        audio: AudioTokens,
+        valid: Valid = ALL_VALID,
+    ) -> FusionTokens:
         """Attention of the fusion tokens to all pairs; there is no residual."""
-        q = self.q(fusion)
-        halves = self.k.weight.chunk(2, dim=1), self.v.weight.chunk(2, dim=1)
-        parts = []
-        for tokens, k, v in zip((image, audio), *halves, strict=True):
-            if tokens is None:
-                continue
-            # The biases enter once, with the first half: the key's cancels in the softmax.
-            k_bias, v_bias = (None, None) if parts else (self.k.bias, self.v.bias)
-            k, v = F.linear(tokens, k, k_bias), F.linear(tokens, v, v_bias)
-            parts.append(attend(q, k, v, num_heads=self.num_heads, scale=self.scale))
-        return self.proj(sum(parts[1:], start=parts[0])) if parts else torch.zeros_like(fusion)
+        q, read = self.q(fusion), []
+        for tokens, own, k, v in (
+            (image, valid.image, self.k_image, self.v_image),
+            (audio, valid.audio, self.k_audio, self.v_audio),
+        ):
+            if tokens is not None:
+                heads = {"num_heads": self.num_heads, "scale": self.scale}
+                read.append(attend(q, k(tokens), v(tokens), **heads, valid=own))
+        return self.proj(sum(read, start=self.v_bias)) if read else torch.zeros_like(fusion)
 
     def attention(
         self,
-        fusion: Float[Tensor, "b n_f d"],
+        fusion: FusionTokens,
         *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
+        image: ImageTokens,
+        audio: AudioTokens,
+        valid: Valid = ALL_VALID,
     ) -> FusionAttention:
         """The two softmaxes, which are the marginals of the softmax over all pairs; each sums to 1.
 
         Within this layer, the weights of a modality do not depend on the other one.
         """
         q = self.q(fusion)
-        k_image, k_audio = self.k.weight.chunk(2, dim=1)
-        return FusionAttention(
-            image=self._marginal(q, k_image, image),
-            audio=self._marginal(q, k_audio, audio),
+        heads = {"num_heads": self.num_heads, "scale": self.scale}
+        to_image, to_audio = (
+            None if tokens is None else attention_weights(q, k(tokens), **heads, valid=own)
+            for tokens, own, k in (
+                (image, valid.image, self.k_image),
+                (audio, valid.audio, self.k_audio),
+            )
         )
-
-    def _marginal(
-        self,
-        q: Float[Tensor, "b n_f d_k"],
-        k: Float[Tensor, "d_k d"],
-        tokens: Float[Tensor, "b n d"] | None,
-    ) -> Float[Tensor, "b h n_f n"] | None:
-        if tokens is None:
-            return None
-        # The key's bias cancels.
-        return attention_weights(q, F.linear(tokens, k), num_heads=self.num_heads, scale=self.scale)
+        return FusionAttention(image=to_image, audio=to_audio)

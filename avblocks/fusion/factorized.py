@@ -11,9 +11,17 @@ from avblocks.fusion.aggregate import Aggregator
 from avblocks.fusion.attention import FusionAttention
 from avblocks.fusion.dense import DenseFusion
 from avblocks.shapes import expect, require
+from avblocks.tokens import (
+    ALL_VALID,
+    AudioTokens,
+    FusionTokens,
+    ImageTokens,
+    Valid,
+    valid_samples,
+)
 
 
-def require_num_tokens(num_tokens: tuple[int, int, int]) -> None:
+def require_num_tokens(num_tokens: Sequence[int]) -> None:
     """Raise a ``ValueError`` unless there are three counts, each above zero."""
     fits = isinstance(num_tokens, Sequence) and len(num_tokens) == 3
     fits = fits and all(isinstance(count, int) and count > 0 for count in num_tokens)
@@ -62,28 +70,31 @@ class FactorizedFusion(nn.Module):
 
     def forward(
         self,
-        fusion: Float[Tensor, "b n_f d"],
+        fusion: FusionTokens,
         *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
-    ) -> Float[Tensor, "b n_f d"]:
+        image: ImageTokens,
+        audio: AudioTokens,
+        valid: Valid = ALL_VALID,
+    ) -> FusionTokens:
         """Updates of fusion and aggregation tokens; there is no residual."""
         tokens, of_image, of_audio = self._split(fusion)
-        of_image = self.image_aggregator(of_image, image)
-        of_audio = self.audio_aggregator(of_audio, audio)
+        of_image = self.image_aggregator(of_image, image, valid=valid.image)
+        of_audio = self.audio_aggregator(of_audio, audio, valid=valid.audio)
         tokens = self.pairs(
             tokens,
             image=None if image is None else of_image,
             audio=None if audio is None else of_audio,
+            valid=self._of_aggregates(valid),
         )
         return torch.cat((tokens, of_image, of_audio), dim=1)
 
     def attention(
         self,
-        fusion: Float[Tensor, "b n_f d"],
+        fusion: FusionTokens,
         *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
+        image: ImageTokens,
+        audio: AudioTokens,
+        valid: Valid = ALL_VALID,
     ) -> FusionAttention:
         """Attention weights over the tokens of the modalities, which sum to 1.
 
@@ -92,22 +103,31 @@ class FactorizedFusion(nn.Module):
         aggregates' weights, averaged over the heads of the aggregation, which its projection mixes.
         """
         tokens, of_image, of_audio = self._split(fusion)
+        read_image = self.image_aggregator(of_image, image, valid=valid.image)
+        read_audio = self.audio_aggregator(of_audio, audio, valid=valid.audio)
         pairs = self.pairs.attention(
             tokens,
-            image=None if image is None else self.image_aggregator(of_image, image),
-            audio=None if audio is None else self.audio_aggregator(of_audio, audio),
+            image=None if image is None else read_image,
+            audio=None if audio is None else read_audio,
+            valid=self._of_aggregates(valid),
         )
         _, n_image, n_audio = self.num_tokens
         to_image = to_audio = None
         if image is not None and pairs.image is not None:
-            own = self.image_aggregator.attention(of_image, image)
+            own = self.image_aggregator.attention(of_image, image, valid=valid.image)
             to_image = _through(pairs.image, own, above=0, below=n_audio)
         if audio is not None and pairs.audio is not None:
-            own = self.audio_aggregator.attention(of_audio, audio)
+            own = self.audio_aggregator.attention(of_audio, audio, valid=valid.audio)
             to_audio = _through(pairs.audio, own, above=n_image, below=0)
         return FusionAttention(image=to_image, audio=to_audio)
 
-    def _split(self, fusion: Float[Tensor, "b n_f d"]) -> Sequence[Float[Tensor, "b _ d"]]:
+    def _of_aggregates(self, valid: Valid) -> Valid:
+        _, n_image, n_audio = self.num_tokens
+        return Valid(
+            image=valid_samples(valid.image, n_image), audio=valid_samples(valid.audio, n_audio)
+        )
+
+    def _split(self, fusion: FusionTokens) -> Sequence[Float[Tensor, "b _ d"]]:
         expect(fusion=(fusion, "b n_f d"), n_f=sum(self.num_tokens))
         return fusion.split(self.num_tokens, dim=1)
 

@@ -1,11 +1,11 @@
 """Token fusion: the fusion tokens attend to the tokens of both modalities."""
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from avblocks.fusion.attention import FusionAttention
 from avblocks.nn.attention import CrossAttention
+from avblocks.tokens import ALL_VALID, AudioTokens, FusionTokens, ImageTokens, Valid, joined_valid
 
 
 class TokenFusion(nn.Module):
@@ -36,27 +36,33 @@ class TokenFusion(nn.Module):
 
     def forward(
         self,
-        fusion: Float[Tensor, "b n_f d"],
+        fusion: FusionTokens,
         *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
-    ) -> Float[Tensor, "b n_f d"]:
+        image: ImageTokens,
+        audio: AudioTokens,
+        valid: Valid = ALL_VALID,
+    ) -> FusionTokens:
         """Attention of the fusion tokens to both modalities; there is no residual."""
         sources = [tokens for tokens in (image, audio) if tokens is not None]
-        return self.attn(fusion, torch.cat(sources, dim=1)) if sources else torch.zeros_like(fusion)
+        if not sources:
+            return torch.zeros_like(fusion)
+        keys = joined_valid(valid, image=image, audio=audio)
+        return self.attn(fusion, torch.cat(sources, dim=1), valid=keys)
 
     def attention(
         self,
-        fusion: Float[Tensor, "b n_f d"],
+        fusion: FusionTokens,
         *,
-        image: Float[Tensor, "b n_v d"] | None,
-        audio: Float[Tensor, "b n_a d"] | None,
+        image: ImageTokens,
+        audio: AudioTokens,
+        valid: Valid = ALL_VALID,
     ) -> FusionAttention:
         """Attention weights of the fusion tokens, which sum to 1 over both modalities."""
         sources = [tokens for tokens in (image, audio) if tokens is not None]
         if not sources:
             return FusionAttention(image=None, audio=None)
-        weights = self.attn.attention(fusion, torch.cat(sources, dim=1))
+        keys = joined_valid(valid, image=image, audio=audio)
+        weights = self.attn.attention(fusion, torch.cat(sources, dim=1), valid=keys)
         parts = iter(weights.split([source.shape[1] for source in sources], dim=-1))
         return FusionAttention(
             image=None if image is None else next(parts),

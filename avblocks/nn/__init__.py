@@ -14,6 +14,7 @@ from avblocks.nn.maskers import Masker as Masker
 from avblocks.nn.maskers import RandomMask as RandomMask
 from avblocks.nn.maskers import TubeMask as TubeMask
 from avblocks.nn.mlp import Mlp as Mlp
+from avblocks.nn.mlp import SwiGLU as SwiGLU
 from avblocks.nn.patch import PatchEmbed as PatchEmbed
 from avblocks.nn.patch import patchify as patchify
 from avblocks.nn.patch import unpatchify as unpatchify
@@ -21,6 +22,8 @@ from avblocks.nn.position import LearnedPosition as LearnedPosition
 from avblocks.nn.position import SinCosPosition as SinCosPosition
 from avblocks.nn.position import resize_position as resize_position
 from avblocks.nn.position import sincos_position as sincos_position
+from avblocks.nn.scale import LayerScale as LayerScale
+from avblocks.nn.stream import Stream as Stream
 from avblocks.nn.vit import ViT as ViT
 from avblocks.nn.vit import vit as vit
 from avblocks.nn.vit import vit_base as vit_base

@@ -1,31 +1,42 @@
-"""The pre-norm transformer block."""
+"""The transformer block."""
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.nn.attention import Attention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
+from avblocks.shapes import require
 
 
 class Block(nn.Module):
-    """Pre-norm attention and MLP, each with a residual; early fusion enters through ``context``.
+    """Attention and MLP, each with norm and residual; early fusion enters through ``context``.
+
+    The usual parts, those of MAE's ViT, are built where none is given. A part may be shared by
+    several blocks.
 
     Args:
         dim: width of a token.
-        num_heads: number of heads, a divisor of ``dim``.
-        mlp_ratio: hidden width of the MLP as a multiple of ``dim``.
-        qkv_bias: whether queries, keys and values have a bias.
+        num_heads: heads of the usual attention, a divisor of ``dim``.
+        mlp_ratio: hidden width of the usual MLP as a multiple of ``dim``.
+        qkv_bias: whether queries, keys and values of the usual attention have a bias.
         drop_path: share of the samples whose residual branches are dropped in training.
-        norm_eps: epsilon of the norms (MAE's ViT: 1e-6).
+        norm_eps: epsilon of the usual norms (MAE's ViT: 1e-6).
+        norm1: norm of the attention.
+        attn: attention, called as `Attention` is.
+        norm2: norm of the MLP.
+        mlp: MLP, such as `SwiGLU`.
+        ls1: layer scale of the attention's branch, such as `LayerScale`.
+        ls2: layer scale of the MLP's branch.
+        post_norm: normalize after each residual (BERT, data2vec 2) and not in each branch.
 
     Raises:
         ValueError: if a number is impossible.
 
     Example:
         >>> import torch
-        >>> block = Block(64, num_heads=4)
+        >>> block = Block(64, num_heads=4, norm1=nn.RMSNorm(64), norm2=nn.RMSNorm(64))
         >>> block(torch.zeros(2, 10, 64), context=torch.zeros(2, 32, 64)).shape
         torch.Size([2, 10, 64])
     """
@@ -34,23 +45,48 @@ class Block(nn.Module):
         self,
         dim: int,
         *,
-        num_heads: int,
+        num_heads: int | None = None,
         mlp_ratio: float = 4.0,
         qkv_bias: bool = True,
         drop_path: float = 0.0,
         norm_eps: float = 1e-6,
+        norm1: nn.Module | None = None,
+        attn: nn.Module | None = None,
+        norm2: nn.Module | None = None,
+        mlp: nn.Module | None = None,
+        ls1: nn.Module | None = None,
+        ls2: nn.Module | None = None,
+        post_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.norm1 = layer_norm(dim, norm_eps=norm_eps)
-        self.attn = Attention(dim, num_heads=num_heads, qkv_bias=qkv_bias)
-        self.norm2 = layer_norm(dim, norm_eps=norm_eps)
-        self.mlp = Mlp(dim, ratio=mlp_ratio)
+        self.dim, self.post_norm = dim, post_norm
+        if attn is None:
+            require(num_heads is not None, "num_heads", num_heads, "given where no attn is")
+            attn = Attention(dim, num_heads=num_heads or 0, qkv_bias=qkv_bias)
+        self.norm1 = layer_norm(dim, norm_eps=norm_eps) if norm1 is None else norm1
+        self.attn = attn
+        self.ls1 = nn.Identity() if ls1 is None else ls1
+        self.norm2 = layer_norm(dim, norm_eps=norm_eps) if norm2 is None else norm2
+        self.mlp = Mlp(dim, ratio=mlp_ratio) if mlp is None else mlp
+        self.ls2 = nn.Identity() if ls2 is None else ls2
         self.drop_path = DropPath(drop_path)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], *, context: Float[Tensor, "b n_c d"] | None = None
+        self,
+        x: Float[Tensor, "b n d"],
+        *,
+        context: Float[Tensor, "b n_c d"] | None = None,
+        valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Attend over ``[context; x]`` and update ``x`` alone."""
+        """Attend over ``[context; x]``, less tokens of ``x`` not ``valid``, and update ``x``."""
+        padding = {} if valid is None else {"valid": valid}
+        if self.post_norm:
+            x = self.norm1(x + self._branch(self.ls1, self.attn(x, context=context, **padding)))
+            return self.norm2(x + self._branch(self.ls2, self.mlp(x)))
         normed = None if context is None else self.norm1(context)
-        x = x + self.drop_path(self.attn(self.norm1(x), context=normed))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        read = self.attn(self.norm1(x), context=normed, **padding)
+        x = x + self._branch(self.ls1, read)
+        return x + self._branch(self.ls2, self.mlp(self.norm2(x)))
+
+    def _branch(self, scale: nn.Module, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        return self.drop_path(scale(x))

@@ -2,13 +2,19 @@
 
 from typing import Any
 
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from avblocks.nn.mask import gather_tokens
-from avblocks.shapes import expect, grid_of, require, require_positive
+from avblocks.shapes import (
+    expect,
+    grid_of,
+    require,
+    require_positive,
+    sides,
+    strided_grid,
+)
 
 
 def _require_patch(patch: tuple[int, ...]) -> None:
@@ -76,9 +82,12 @@ class PatchEmbed(nn.Module):
         dim: width of a token.
         patch: sides of a patch; two numbers make a 2-D, three a 3-D embedder.
         channels: channels of the input.
+        stride: steps from patch to patch; ``None`` means ``patch``. Smaller ones overlap (AST: 10),
+            and what a last patch does not reach is left out.
 
     Raises:
-        ValueError: if a number is not positive or ``patch`` has not two or three sides.
+        ValueError: if a number is not positive, ``patch`` has not two or three sides, or ``stride``
+            not as many.
 
     Example:
         >>> import torch
@@ -86,14 +95,24 @@ class PatchEmbed(nn.Module):
         torch.Size([2, 96, 64])
     """
 
-    def __init__(self, dim: int, *, patch: tuple[int, ...] = (16, 16), channels: int = 3) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        patch: tuple[int, ...] = (16, 16),
+        channels: int = 3,
+        stride: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
         require_positive(dim=dim, channels=channels)
         _require_patch(patch)
-        self.patch, self.channels = tuple(patch), channels
+        self.dim, self.patch, self.channels = dim, tuple(patch), channels
+        steps = patch if stride is None else stride
+        self.stride = sides(steps, axes=len(patch), name="stride")
         conv = nn.Conv2d if len(patch) == 2 else nn.Conv3d
         kernel: Any = self.patch  # two or three sides, as the convolution has axes
-        self.proj = conv(channels, dim, kernel_size=kernel, stride=kernel)
+        step: Any = self.stride
+        self.proj = conv(channels, dim, kernel_size=kernel, stride=step)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -110,7 +129,7 @@ class PatchEmbed(nn.Module):
         """
         axes = "b c height width" if len(self.patch) == 2 else "b c t height width"
         expect(input=(x, axes), c=self.channels)
-        return grid_of(tuple(x.shape[2:]), self.patch)
+        return strided_grid(tuple(x.shape[2:]), self.patch, stride=self.stride)
 
     def forward(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
@@ -124,8 +143,15 @@ class PatchEmbed(nn.Module):
             ValueError: if the input does not fit the patches or ``ids_keep`` the input.
         """
         self.grid(x)
-        patches = patchify(x, patch=self.patch)
-        if ids_keep is not None:
-            patches = gather_tokens(patches, ids_keep)
-        weight = rearrange(self.proj.weight, "d c ... -> d (...) c").flatten(1)
-        return F.linear(patches, weight, self.proj.bias)
+        if ids_keep is not None and self.stride == self.patch:
+            x = _side_by_side(gather_tokens(patchify(x, patch=self.patch), ids_keep), self.patch)
+            ids_keep = None
+        tokens = self.proj(x).flatten(2).transpose(1, 2)
+        return tokens if ids_keep is None else gather_tokens(tokens, ids_keep)
+
+
+def _side_by_side(
+    patches: Float[Tensor, "b n v"], patch: tuple[int, ...]
+) -> Float[Tensor, "b c *size"]:
+    """An input of one row of patches."""
+    return unpatchify(patches, patch=patch, grid=(1,) * (len(patch) - 1) + (patches.shape[1],))

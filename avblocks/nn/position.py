@@ -1,6 +1,7 @@
 """Positions of patches: fixed sine-cosine tables, learned tables, and both at other sizes."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +89,7 @@ class SinCosPosition(nn.Module):
         super().__init__()
         self.dim, self.grid = dim, tuple(grid)
         self.register_buffer("table", sincos_position(dim, self.grid), persistent=False)
+        self.register_load_state_dict_pre_hook(_fill)
 
     def reset_parameters(self) -> None:
         """Fill the table again, for a model that was built on the meta device."""
@@ -98,6 +100,23 @@ class SinCosPosition(nn.Module):
         if tuple(grid) == self.grid:
             return self.table
         return sincos_position(self.dim, grid).to(self.table)
+
+
+def _fill(module: nn.Module, *_: object) -> None:
+    """Compute the table where weights are loaded: it is in no file, and may be empty memory."""
+    assert isinstance(module, SinCosPosition)
+    if module.table.is_meta:
+        module.table = torch.empty_like(module.table, device="cpu")
+    module.reset_parameters()
+
+
+def place_positions(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Hook for modules with fixed positions on "meta": their tables go where the weights are."""
+    floats = [x for n, x in state.items() if n.startswith(prefix) and x.is_floating_point()]
+    for position in module.children():
+        if isinstance(position, SinCosPosition) and position.table.is_meta and floats:
+            like = {"device": floats[0].device, "dtype": floats[0].dtype}
+            position.table = torch.empty_like(position.table, **like)
 
 
 class LearnedPosition(nn.Module):
@@ -116,7 +135,7 @@ class LearnedPosition(nn.Module):
         super().__init__()
         require_positive(dim=dim)
         _require_grid(grid=grid)
-        self.grid = tuple(grid)
+        self.dim, self.grid = dim, tuple(grid)
         self.table = nn.Parameter(torch.empty(math.prod(grid), dim))
         self.reset_parameters()
 

@@ -1,29 +1,37 @@
 """Vision transformers over patches of images, spectrograms or video, and their usual sizes."""
 
 from collections.abc import Sequence
-from functools import partial
+from typing import Any, TypedDict, Unpack, cast
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from avblocks.builder import builder, options_of
 from avblocks.nn.block import Block
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
-from avblocks.nn.position import LearnedPosition, SinCosPosition
+from avblocks.nn.position import LearnedPosition, SinCosPosition, place_positions
+from avblocks.nn.stream import layers_of, require_width
 from avblocks.shapes import grid_of, require, require_positive, sides
 
 
 class ViT(nn.Module):
-    """Patch embedding, positions, blocks and a final norm; no class token.
+    """Patch embedding, positions, prefix tokens, blocks and a final norm: a `Stream`.
+
+    Prefix tokens, such as a class token and registers, go through the blocks before the patches.
+    Masks keep them, and they belong to no grid and no map.
 
     Args:
-        patch_embed: patches to tokens.
+        patch_embed: patches to tokens: a `PatchEmbed`, or a module with its ``dim``, ``patch``,
+            ``channels`` and ``grid``.
         pos_embed: grid to positions.
         blocks: transformer blocks of one width.
         norm: final norm.
+        prefix_tokens: number of prefix tokens.
 
     Raises:
-        ValueError: if there is no block or a part is of another width.
+        ValueError: if there is no block, or a part is of another width or lacks something.
 
     Example:
         >>> import torch
@@ -34,50 +42,77 @@ class ViT(nn.Module):
     def __init__(
         self,
         *,
-        patch_embed: PatchEmbed,
-        pos_embed: SinCosPosition | LearnedPosition,
-        blocks: Sequence[Block],
-        norm: nn.LayerNorm,
+        patch_embed: nn.Module,
+        pos_embed: nn.Module,
+        blocks: Sequence[nn.Module],
+        norm: nn.Module,
+        prefix_tokens: int = 0,
     ) -> None:
         super().__init__()
         require(len(blocks) > 0, "blocks", len(blocks), "at least one block")
-        dim = patch_embed.proj.out_channels
-        axes = len(patch_embed.patch)
-        require(len(pos_embed.grid) == axes, "pos_embed", pos_embed.grid, f"a grid of {axes} axes")
-        widths = {f"blocks[{number}]": block.attn.dim for number, block in enumerate(blocks)}
-        widths |= {"pos_embed": pos_embed.table.shape[-1], "norm": norm.normalized_shape[0]}
-        for name, width in widths.items():
-            require(width == dim, name, width, f"as wide as the other parts' {dim}")
+        for part in ("dim", "patch", "channels", "grid"):
+            has = type(patch_embed).__name__
+            require(hasattr(patch_embed, part), "patch_embed", has, f"a module with `{part}`")
+        self.dim, self.patch, self.channels = _sizes(patch_embed)
+        axes, usual = len(self.patch), getattr(pos_embed, "grid", None)
+        fits = isinstance(usual, tuple) and len(usual) == axes
+        require(fits, "pos_embed", usual, f"a grid of {axes} axes")
+        parts = {f"blocks[{number}]": block for number, block in enumerate(blocks)}
+        for name, part in (parts | {"pos_embed": pos_embed, "norm": norm}).items():
+            require_width(name, part, self.dim)
+        require(prefix_tokens >= 0, "prefix_tokens", prefix_tokens, "0 or more")
+        self.stride = getattr(patch_embed, "stride", self.patch)
+        self.num_prefix = prefix_tokens
         self.patch_embed, self.pos_embed = patch_embed, pos_embed
         self.blocks = nn.ModuleList(blocks)
         self.norm = norm
+        self.prefix_tokens = (
+            nn.Parameter(torch.empty(1, prefix_tokens, self.dim)) if prefix_tokens else None
+        )
+        self.reset_parameters()
+        self.register_load_state_dict_pre_hook(place_positions)
+
+    def reset_parameters(self) -> None:
+        """Prefix tokens start normal with a standard deviation of 0.02, positions included."""
+        if self.prefix_tokens is not None:
+            nn.init.normal_(self.prefix_tokens, std=0.02)
 
     @property
-    def dim(self) -> int:
-        """Width of a token."""
-        return self.patch_embed.proj.out_channels
+    def depth(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
+
+    def param_layers(self) -> dict[str, int]:
+        """Layer of each parameter by its name, which layer-wise learning rates follow."""
+        layers = layers_of(self, top=self.depth + 1)
+        return {name: layers[id(p)] for name, p in self.named_parameters()}
 
     @property
-    def patch(self) -> tuple[int, ...]:
-        """Sides of a patch."""
-        return self.patch_embed.patch
+    def usual_grid(self) -> tuple[int, ...]:
+        """Patches along each axis of an input of the usual size."""
+        return cast(Any, self.pos_embed).grid
 
     def grid(self, x: Float[Tensor, "b c *size"]) -> tuple[int, ...]:
         """Patches along each axis of an input."""
-        return self.patch_embed.grid(x)
+        return cast(Any, self.patch_embed).grid(x)
 
     def embed(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Tokens of all patches, or of those in ``ids_keep`` alone, with their positions."""
+        """Prefix tokens, then all patches or those in ``ids_keep`` alone, with their positions."""
         position = self.pos_embed(self.grid(x))
-        tokens = self.patch_embed(x, ids_keep=ids_keep)
-        return tokens + (position if ids_keep is None else position[ids_keep])
+        if ids_keep is None:
+            tokens = self.patch_embed(x) + position
+        else:
+            tokens = self.patch_embed(x, ids_keep=ids_keep) + position[ids_keep]
+        if self.prefix_tokens is None:
+            return tokens
+        return torch.cat((self.prefix_tokens.expand(len(tokens), -1, -1), tokens), dim=1)
 
     def forward(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Tokens after all blocks and the final norm.
+        """Tokens after all blocks and the final norm, the prefix tokens first.
 
         Raises:
             ValueError: if a side of the input is not a multiple of the patch's.
@@ -88,6 +123,27 @@ class ViT(nn.Module):
         return self.norm(tokens)
 
 
+def _sizes(patch_embed: Any) -> tuple[int, tuple[int, ...], int]:
+    return patch_embed.dim, tuple(patch_embed.patch), patch_embed.channels
+
+
+class _Options(TypedDict, total=False):
+    size: int | tuple[int, ...]
+    channels: int
+    mlp_ratio: float
+    drop_path: float
+    norm_eps: float
+    learned_position: bool
+    prefix_tokens: int
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+
+
+class _PatchOptions(_Options, total=False):
+    patch: int | tuple[int, ...]
+
+
+@builder
 def vit(
     dim: int,
     *,
@@ -100,6 +156,9 @@ def vit(
     drop_path: float = 0.0,
     norm_eps: float = 1e-6,
     learned_position: bool = False,
+    prefix_tokens: int = 0,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> ViT:
     """A ViT of any size, with MAE's initialization.
 
@@ -114,6 +173,9 @@ def vit(
         drop_path: stochastic depth, the same rate in each block as in the reference.
         norm_eps: epsilon of the norms.
         learned_position: a learned table instead of fixed sine-cosine positions.
+        prefix_tokens: class token, registers and the like before the patches.
+        device: where it is built.
+        dtype: number format of its weights.
 
     Raises:
         ValueError: if a number is impossible or the size not a multiple of the patch.
@@ -138,20 +200,41 @@ def vit(
         pos_embed=position(dim, grid=grid),
         blocks=blocks,
         norm=layer_norm(dim, norm_eps=norm_eps),
+        prefix_tokens=prefix_tokens,
     )
 
 
-vit_tiny = partial(vit, 192, depth=12, num_heads=3)
-"""ViT-Ti/16 (DeiT): width 192, 12 blocks, 3 heads; takes the other arguments of `vit`."""
+@options_of(vit)
+def vit_tiny(*, depth: int = 12, num_heads: int = 3, **options: Unpack[_PatchOptions]) -> ViT:
+    """ViT-Ti/16 (DeiT): width 192, 12 blocks, 3 heads; takes the other arguments of `vit`."""
+    return vit(192, depth=depth, num_heads=num_heads, **options)
 
-vit_small = partial(vit, 384, depth=12, num_heads=6)
-"""ViT-S/16 (DeiT): width 384, 12 blocks, 6 heads; takes the other arguments of `vit`."""
 
-vit_base = partial(vit, 768, depth=12, num_heads=12)
-"""ViT-B/16, the paper's: width 768, 12 blocks, 12 heads; takes the other arguments of `vit`."""
+@options_of(vit)
+def vit_small(*, depth: int = 12, num_heads: int = 6, **options: Unpack[_PatchOptions]) -> ViT:
+    """ViT-S/16 (DeiT): width 384, 12 blocks, 6 heads; takes the other arguments of `vit`."""
+    return vit(384, depth=depth, num_heads=num_heads, **options)
 
-vit_large = partial(vit, 1024, depth=24, num_heads=16)
-"""ViT-L/16 (MAE): width 1024, 24 blocks, 16 heads; takes the other arguments of `vit`."""
 
-vit_huge = partial(vit, 1280, depth=32, num_heads=16, patch=14)
-"""ViT-H/14 (MAE): width 1280, 32 blocks, 16 heads; takes the other arguments of `vit`."""
+@options_of(vit)
+def vit_base(*, depth: int = 12, num_heads: int = 12, **options: Unpack[_PatchOptions]) -> ViT:
+    """ViT-B/16, the paper's: width 768, 12 blocks, 12 heads; takes the other arguments of `vit`."""
+    return vit(768, depth=depth, num_heads=num_heads, **options)
+
+
+@options_of(vit)
+def vit_large(*, depth: int = 24, num_heads: int = 16, **options: Unpack[_PatchOptions]) -> ViT:
+    """ViT-L/16 (MAE): width 1024, 24 blocks, 16 heads; takes the other arguments of `vit`."""
+    return vit(1024, depth=depth, num_heads=num_heads, **options)
+
+
+@options_of(vit)
+def vit_huge(
+    *,
+    depth: int = 32,
+    num_heads: int = 16,
+    patch: int | tuple[int, ...] = 14,
+    **options: Unpack[_Options],
+) -> ViT:
+    """ViT-H/14 (MAE): width 1280, 32 blocks, 16 heads; takes the other arguments of `vit`."""
+    return vit(1280, depth=depth, num_heads=num_heads, patch=patch, **options)

@@ -1,16 +1,26 @@
 """Parameter groups: weight decay, pre-trained parameters, layer-wise learning rates."""
 
-import re
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from avblocks.shapes import require
 
-_BLOCK = re.compile(r"(?:.*\.)?(?:fusion_)?blocks\.(\d+)\..*")
-_BOTTOM = re.compile(r"(?:.*\.)?(?:patch_embed\.|pos_embed\.|fusion_tokens$).*")
-_TOP = re.compile(r"(?:.*\.)?(?:fusion_)?norm\..*")
+
+@runtime_checkable
+class HasLayers(Protocol):
+    """Protocol of an encoder that knows the layers of its parameters, as `AVEncoder` and `ViT`.
+
+    Attributes:
+        depth: number of layers.
+    """
+
+    depth: int
+
+    def param_layers(self) -> Mapping[str, int]:
+        """Layer of each parameter by its name, from 0, the embeddings, to ``depth + 1``."""
+        ...
 
 
 def param_groups(
@@ -40,22 +50,21 @@ def param_groups(
 def layer_decay_groups(
     model: nn.Module,
     *,
-    depth: int,
-    encoder: str = "encoder.",
+    encoder: str = "encoder",
     lr_decay: float = 0.75,
     weight_decay: float = 0.05,
 ) -> list[dict[str, Any]]:
     """Groups for fine-tuning with layer-wise learning rate decay (BEiT).
 
-    Layer 0 holds patch embeddings, positions and fusion tokens, layer i + 1 block i of both ViTs
-    and of the fusion, layer ``depth + 1`` the final norms and all parameters outside the encoder.
+    The encoder says which layer a parameter is in (`AVEncoder.param_layers`): 0 for embeddings and
+    fusion tokens, i + 1 for block i of both streams and of the fusion, ``depth + 1`` for the final
+    norms, where all parameters outside the encoder are too.
     The rate of a layer is scaled by ``lr_decay ** (depth + 1 - layer)``. As in the reference, the
     fusion tokens are in layer 0 and decay, being a matrix; vectors (biases and norms) do not decay.
 
     Args:
         model: the encoder and its head in one module; parameters without a gradient are left out.
-        depth: blocks of the deeper ViT, `AVEncoder.depth`.
-        encoder: prefix of the encoder's parameter names.
+        encoder: name of the encoder in the model, empty if it is the model itself.
         lr_decay: factor on the learning rate from a layer to the one below (paper: 0.75).
         weight_decay: weight decay of the matrices.
 
@@ -63,24 +72,23 @@ def layer_decay_groups(
         Groups with ``params``, ``weight_decay`` and ``lr_scale``.
 
     Raises:
-        ValueError: if a number is impossible, no name starts with ``encoder``, the encoder has
-            another depth, or one of its parameters belongs to no layer.
+        ValueError: if a number is impossible, or the encoder is not in the model or does not know
+            its layers.
 
     Example:
         >>> from avblocks import av_vit
         >>> sizes = {"image_size": 32, "audio_size": (32, 32)}
         >>> model = nn.ModuleDict({"encoder": av_vit(16, depth=2, num_heads=4, **sizes)})
         >>> model["head"] = nn.Linear(16, 5)
-        >>> groups = layer_decay_groups(model, depth=2, lr_decay=0.5)
+        >>> groups = layer_decay_groups(model, lr_decay=0.5)
         >>> sorted({group["lr_scale"] for group in groups})
         [0.125, 0.25, 0.5, 1.0]
     """
     require(0.0 < lr_decay <= 1.0, "lr_decay", lr_decay, "in (0, 1]")
-    layers = _layers(model, encoder=encoder, depth=depth)
+    layers, depth = _layers(model, encoder=encoder)
+    top = depth + 1
     return _grouped(
-        model,
-        weight_decay,
-        lambda name: {"lr_scale": lr_decay ** (depth + 1 - layers.get(name, depth + 1))},
+        model, weight_decay, lambda name: {"lr_scale": lr_decay ** (top - layers.get(name, top))}
     )
 
 
@@ -99,20 +107,14 @@ def _grouped(
     return list(groups.values())
 
 
-def _layers(model: nn.Module, *, encoder: str, depth: int) -> dict[str, int]:
-    """The layer of each of the encoder's parameters."""
-    names = [name for name, _ in model.named_parameters() if name.startswith(encoder)]
-    require(len(names) > 0, "encoder", encoder, "what the encoder's names start with")
-    layers = {name: _layer(name.removeprefix(encoder), top=depth + 1) for name in names}
-    blocks = max((layers[name] for name in names if _BLOCK.fullmatch(name)), default=0)
-    require(blocks == depth, "depth", depth, f"the {blocks} blocks that the encoder has")
-    return layers
-
-
-def _layer(name: str, *, top: int) -> int:
-    block = _BLOCK.fullmatch(name)
-    if block:
-        return int(block[1]) + 1
-    known = _BOTTOM.fullmatch(name) or _TOP.fullmatch(name)
-    require(known is not None, "encoder", name, "made of blocks, embeddings and final norms")
-    return 0 if _BOTTOM.fullmatch(name) else top
+def _layers(model: nn.Module, *, encoder: str) -> tuple[dict[str, int], int]:
+    """The layer of each of the encoder's parameters, and the number of its layers."""
+    try:
+        found = model.get_submodule(encoder.removesuffix("."))
+    except AttributeError as error:
+        raise ValueError(f"encoder must be the name of a module, got {encoder!r}") from error
+    if not isinstance(found, HasLayers):
+        kind = type(found).__name__
+        raise ValueError(f"encoder must have `depth` and `param_layers`, as AVEncoder, got {kind}")
+    prefix = f"{encoder.removesuffix('.')}." if encoder else ""
+    return {prefix + name: layer for name, layer in found.param_layers().items()}, found.depth

@@ -58,6 +58,7 @@ class Pretraining(Task):
         """Return the losses of a batch."""
         image, audio = self.front_end(batch)
         out = self.mae(image=image, audio=audio, **self.masks(batch, image=image, audio=audio))
+        assert out.loss_image is not None and out.loss_audio is not None  # both are given
         return {"loss": out.loss, "loss_image": out.loss_image, "loss_audio": out.loss_audio}
 
 

@@ -111,7 +111,13 @@ def _all_pairs(dense: DenseFusion, fusion: Tensor, image: Tensor, audio: Tensor)
     left = image[:, :, None].expand(-1, -1, n_a, -1)
     right = audio[:, None].expand(-1, n_v, -1, -1)
     pairs = torch.cat((left, right), dim=-1).flatten(1, 2)
-    k, v = (F.linear(pairs, half.weight, half.bias) for half in (dense.k, dense.v))
+    k, v = (
+        F.linear(pairs, torch.cat((image_half.weight, audio_half.weight), dim=1), bias)
+        for image_half, audio_half, bias in (
+            (dense.k_image, dense.k_audio, dense.k_image.bias),
+            (dense.v_image, dense.v_audio, dense.v_bias),
+        )
+    )
     read = attend(dense.q(fusion), k, v, num_heads=dense.num_heads, scale=dense.scale)
     return dense.proj(read)
 

@@ -83,7 +83,7 @@ def _fine_tuning(case: Case) -> Work:
     encoder = build_encoder(numbers, data, drop_path=0.2)
     head = classifier(numbers.dim, num_classes=_CLASSES, batch_norm=False)
     model = nn.ModuleDict({"encoder": encoder, "head": head}).to(case.device)
-    groups = layer_decay_groups(model, depth=encoder.depth)
+    groups = layer_decay_groups(model)
     optimizer = AdamW(groups, lr=1e-4, fused=True)
     inputs = _inputs(case)
     target = torch.full((case.batch, _CLASSES), 1 / _CLASSES, device=case.device)

@@ -21,7 +21,6 @@ def adamw(model: HeadTask, config: FineTuneConfig, *, samples: int) -> tuple[Ada
     """
     groups = layer_decay_groups(
         model,
-        depth=model.encoder.depth,
         lr_decay=config.layer_decay,
         weight_decay=config.weight_decay,
     )

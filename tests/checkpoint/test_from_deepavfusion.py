@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from joint import joint
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -48,7 +49,7 @@ def renamed(name: str, fusion: str) -> str:
 def in_reference(model: AVMAE, fusion: str) -> dict[str, Tensor]:
     """The state dict that the reference would have, its two swaps included."""
     state: dict[str, Tensor] = {}
-    for key, value in model.state_dict().items():
+    for key, value in joint(model.state_dict()).items():
         *block, name = key.split(".", maxsplit=3)
         if "fusion_blocks" in block:
             name = renamed(name, fusion)

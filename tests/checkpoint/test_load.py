@@ -32,7 +32,7 @@ def test_report(model: Block) -> None:
     assert report.unused == ("head.weight",)
     assert report.dropped == ("cls_token",)
     assert set(report.loaded) == set(model.state_dict()) - {"norm2.bias"}
-    assert torch.equal(model.norm2.bias, before) and bool((model.attn.qkv.weight == 1).all())
+    assert torch.equal(model.norm2.bias, before) and bool((model.attn.kv.weight == 1).all())
     inside = report.prefixed("encoder.")
     assert inside.missing == ("encoder.norm2.bias",) and inside.unused == report.unused
 
@@ -87,7 +87,7 @@ def test_a_size_that_would_broadcast_is_refused(model: Block) -> None:
 def test_nothing_fits(model: Block, state: dict[str, Tensor]) -> None:
     with pytest.raises(ValueError, match="no weight of the file fits the model") as info:
         load_weights(model, state)
-    assert "left at initialisation: 12" in str(info.value)
+    assert "left at initialisation: 14" in str(info.value)
 
 
 def test_other_precisions_are_cast(model: Block) -> None:

@@ -39,7 +39,11 @@ def test_fusion_is_aggregation_then_all_pairs(
 
 def test_widths_of_the_pairs() -> None:
     pairs = FactorizedFusion(16, num_heads=2).pairs
-    assert (pairs.q.out_features, pairs.k.out_features, pairs.v.out_features) == (4, 4, 16)
+    assert (pairs.q.out_features, pairs.k_image.out_features, pairs.v_audio.out_features) == (
+        4,
+        4,
+        16,
+    )
 
 
 @pytest.mark.parametrize("missing", ["image", "audio"])

@@ -39,7 +39,7 @@ def mlp(layers: nn.Module, x: Tensor) -> Tensor:
 
 def self_attention(attn: nn.Module, x: Tensor) -> Tensor:
     """Ordinary self-attention over all of ``x``."""
-    q, k, v = linear(attn.qkv, x).chunk(3, dim=-1)
+    q, (k, v) = linear(attn.q, x), linear(attn.kv, x).chunk(2, dim=-1)
     scale = (x.shape[-1] / attn.num_heads) ** -0.5
     return linear(attn.proj, attention(q, k, v, heads=attn.num_heads, scale=scale))
 
@@ -64,7 +64,11 @@ def all_pairs(dense: nn.Module, fusion: Tensor, image: Tensor, audio: Tensor) ->
     left = image[:, :, None].expand(b, n_v, n_a, d)
     right = audio[:, None].expand(b, n_v, n_a, d)
     pairs = torch.cat((left, right), dim=-1).reshape(b, n_v * n_a, 2 * d)
-    q, k, v = linear(dense.q, fusion), linear(dense.k, pairs), linear(dense.v, pairs)
+    k_weight = torch.cat((dense.k_image.weight, dense.k_audio.weight), dim=1)
+    v_weight = torch.cat((dense.v_image.weight, dense.v_audio.weight), dim=1)
+    q = linear(dense.q, fusion)
+    k = torch.einsum("bpi,oi->bpo", pairs, k_weight) + dense.k_image.bias
+    v = torch.einsum("bpi,oi->bpo", pairs, v_weight) + dense.v_bias
     scale = (d / dense.num_heads) ** -0.5
     return linear(dense.proj, attention(q, k, v, heads=dense.num_heads, scale=scale))
 

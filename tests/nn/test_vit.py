@@ -108,7 +108,7 @@ def test_named_sizes_on_the_meta_device(build: type[ViT], millions: float) -> No
 
 
 def test_names_are_timms() -> None:
-    parts = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+    parts = ("norm1", "attn.q", "attn.kv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
     names = [
         "patch_embed.proj",
         *(f"blocks.{i}.{part}" for i in range(2) for part in parts),

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from avblocks import Decoder, av_mae, av_vit
+from avblocks import Decoder, av_mae, av_vit, vit
 from avblocks.heads import classifier
 from avblocks.optim import layer_decay_groups, param_groups
 
@@ -80,7 +80,7 @@ def test_the_scale_falls_by_one_factor_a_layer(decay: float) -> None:
     encoder = av_vit(8, depth=DEPTH, num_heads=2, fusion_layers=[0, 2], **sizes)
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(8, 3)})
     found = set()
-    for group in layer_decay_groups(model, depth=DEPTH, lr_decay=decay, weight_decay=0.3):
+    for group in layer_decay_groups(model, lr_decay=decay, weight_decay=0.3):
         for name in names(model, group):
             assert group["lr_scale"] == pytest.approx(decay ** (DEPTH + 1 - slow_layer(name))), name
             vector = name.endswith("bias") or "norm" in name
@@ -90,7 +90,7 @@ def test_the_scale_falls_by_one_factor_a_layer(decay: float) -> None:
 
 
 def test_layer_decay_has_every_parameter_once(tuned: nn.Module) -> None:
-    groups = layer_decay_groups(tuned, depth=DEPTH)
+    groups = layer_decay_groups(tuned)
     listed = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(listed) == sorted(id(parameter) for parameter in tuned.parameters())
     assert len(groups) == len({(g["lr_scale"], g["weight_decay"]) for g in groups})
@@ -99,16 +99,16 @@ def test_layer_decay_has_every_parameter_once(tuned: nn.Module) -> None:
 
 def test_layer_decay_leaves_the_frozen_out(tuned: nn.Module) -> None:
     tuned["encoder"].image.requires_grad_(False)
-    groups = layer_decay_groups(tuned, depth=DEPTH)
+    groups = layer_decay_groups(tuned)
     listed = set().union(*(names(tuned, group) for group in groups))
     everything = {n for n, _ in tuned.named_parameters()}
     assert listed == {n for n in everything if not n.startswith("encoder.image.")}
 
 
 def test_layer_decay_of_an_encoder_alone(tuned: nn.Module) -> None:
-    inside = layer_decay_groups(tuned["encoder"], depth=DEPTH, encoder="")
+    inside = layer_decay_groups(tuned["encoder"], encoder="")
     scales = {id(p): g["lr_scale"] for g in inside for p in g["params"]}
-    for group in layer_decay_groups(tuned, depth=DEPTH):
+    for group in layer_decay_groups(tuned):
         for p in group["params"]:
             assert scales.get(id(p), 1.0) == group["lr_scale"]
 
@@ -116,26 +116,37 @@ def test_layer_decay_of_an_encoder_alone(tuned: nn.Module) -> None:
 def test_a_stream_shallower_than_the_other() -> None:
     sizes = {"image_size": 32, "audio_size": (32, 32)}
     encoder = av_vit(8, depth=(3, 2), num_heads=2, **sizes)
-    groups = layer_decay_groups(encoder, depth=3, encoder="", lr_decay=0.5)
+    groups = layer_decay_groups(encoder, encoder="", lr_decay=0.5)
     scale = {n: g["lr_scale"] for g in groups for n in names(encoder, g)}
-    assert scale["audio.blocks.1.attn.qkv.weight"] == scale["image.blocks.1.attn.qkv.weight"]
+    assert scale["audio.blocks.1.attn.kv.weight"] == scale["image.blocks.1.attn.kv.weight"]
     assert scale["audio.norm.weight"] == scale["image.norm.weight"] == 1.0
 
 
 def test_layer_decay_refuses_what_it_does_not_know(tuned: nn.Module) -> None:
-    for depth in (DEPTH - 1, DEPTH + 1):
-        with pytest.raises(ValueError, match=f"depth must be the {DEPTH} blocks"):
-            layer_decay_groups(tuned, depth=depth)
-    with pytest.raises(ValueError, match="encoder must be what the encoder's names"):
-        layer_decay_groups(tuned, depth=DEPTH, encoder="model.")
-    tuned["encoder"].add_module("stem", nn.Linear(2, 2))
-    with pytest.raises(ValueError, match=r"'stem\.weight'"):
-        layer_decay_groups(tuned, depth=DEPTH)
+    with pytest.raises(ValueError, match="encoder must be the name of a module, got 'model'"):
+        layer_decay_groups(tuned, encoder="model")
+    with pytest.raises(ValueError, match=r"`depth` and `param_layers`.*, got Classifier"):
+        layer_decay_groups(tuned, encoder="head")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"lr_decay": 0.0}, {"lr_decay": 1.1}, {"weight_decay": -1.0}, {"depth": 0}]
-)
+def test_layers_are_those_of_the_modules_whatever_their_names(tuned: nn.Module) -> None:
+    """A stem is below the blocks, and a block of another class is the layer that it is in."""
+    tuned["encoder"].image.add_module("stem", nn.Linear(2, 2))
+    tuned["encoder"].image.blocks[1] = nn.Linear(16, 16)
+    scales = {n: g["lr_scale"] for g in layer_decay_groups(tuned) for n in names(tuned, g)}
+    assert scales["encoder.image.stem.weight"] == 0.75 ** (DEPTH + 1)
+    assert scales["encoder.image.blocks.1.weight"] == 0.75 ** (DEPTH - 1)
+
+
+def test_a_vit_knows_its_layers() -> None:
+    model = vit(8, depth=2, num_heads=2, size=8, patch=4)
+    groups = layer_decay_groups(model, encoder="", lr_decay=0.5)
+    scale = {n: g["lr_scale"] for g in groups for n in names(model, g)}
+    wanted = {"patch_embed.proj.bias": 0.125, "blocks.0.norm1.bias": 0.25, "norm.weight": 1.0}
+    assert {name: scale[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("wrong", [{"lr_decay": 0.0}, {"lr_decay": 1.1}, {"weight_decay": -1.0}])
 def test_layer_decay_of_impossible_numbers(tuned: nn.Module, wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
-        layer_decay_groups(tuned, **({"depth": DEPTH} | wrong))
+        layer_decay_groups(tuned, **wrong)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from golden import FUSIONS, assert_near, fusion_layers, golden_files, part, read
+from joint import joint
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -86,7 +87,7 @@ def test_a_probe_of_the_names(file: Path) -> None:
     tensors, _ = read(file)
     state = part(tensors, "cls.state.")
     converted = from_deepavfusion_classifier(state)
-    assert len(converted.state) + len(converted.dropped) == len(state)
+    assert len(joint(converted.state)) + len(converted.dropped) == len(state)
     assert {name.split(".")[0] for name in converted.state} == {"encoder", "head"}
     heads = part(converted.state, "head.")
     own = classifier(state["image_head.weight"].shape[1], num_classes=len(state["image_head.bias"]))

@@ -1,0 +1,76 @@
+"""Names that parts have in older checkpoints of ours and in published files."""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class HasOlderNames(Protocol):
+    """Protocol of a module whose parameters once had other names or were joined."""
+
+    def rename_older(self, state: MutableMapping[str, Tensor], prefix: str) -> None:
+        """Replace the older names of this module in a state dict by its own, in place."""
+        ...
+
+
+def accept_older(module: nn.Module) -> None:
+    """Let ``load_state_dict`` of a module, or of one around it, take older names."""
+    module.register_load_state_dict_pre_hook(_rename)
+
+
+def renamed(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict with the model's own names in place of older ones.
+
+    Example:
+        >>> import torch
+        >>> from avblocks.nn import Attention
+        >>> joint = {"qkv.weight": torch.zeros(24, 8), "proj.bias": torch.zeros(8)}
+        >>> sorted(renamed(Attention(8, num_heads=2), joint))
+        ['kv.weight', 'proj.bias', 'q.weight']
+    """
+    state = dict(state)
+    for path, module in model.named_modules():
+        if isinstance(module, HasOlderNames):
+            module.rename_older(state, f"{path}." if path else "")
+    return state
+
+
+def split_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``qkv``, the joint layer of timm, MAE and our versions until 0.1, as ``q`` and ``kv``.
+
+    Example:
+        >>> import torch
+        >>> sorted(split_qkv({"blocks.0.attn.qkv.bias": torch.zeros(24)}))
+        ['blocks.0.attn.kv.bias', 'blocks.0.attn.q.bias']
+    """
+    parts = {}
+    for name, value in state.items():
+        stem, joint, kind = name.rpartition("qkv.")
+        if joint and kind in ("weight", "bias") and not stem.rpartition(".")[2]:
+            third = value.shape[0] // 3
+            parts[f"{stem}q.{kind}"] = value[:third].clone()
+            parts[f"{stem}kv.{kind}"] = value[third:].clone()
+        else:
+            parts[name] = value
+    return parts
+
+
+def split_pairs(name: str, value: Tensor) -> dict[str, Tensor]:
+    """Layer over pairs ``[image; audio]``, ours until 0.1, as an image half and an audio half.
+
+    Args:
+        name: name that ends in ``k.weight``, ``k.bias``, ``v.weight`` or ``v.bias``.
+        value: weight or bias.
+    """
+    stem, kind = name.rsplit(".", 1)
+    if kind == "bias":  # It enters once: that of the keys cancels, and that of the values is apart.
+        return {f"{stem}_image.bias" if stem.endswith("k") else f"{stem}_bias": value}
+    image, audio = value.chunk(2, dim=1)
+    return {f"{stem}_image.weight": image.clone(), f"{stem}_audio.weight": audio.clone()}
+
+
+def _rename(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    if isinstance(module, HasOlderNames):
+        module.rename_older(state, prefix)

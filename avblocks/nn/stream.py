@@ -1,0 +1,82 @@
+"""`Stream`: what an encoder of one modality must have to be one of two in `AVEncoder`."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from avblocks.shapes import require
+
+_PARTS = ("dim", "grid", "embed", "blocks", "norm")
+_PATCH_PARTS = ("patch", "channels", "usual_grid")
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """Protocol of an encoder of one modality: `ViT`, or any module with these parts.
+
+    Each of ``blocks`` is called as `Block` is: ``block(tokens, context=...)``, which attends over
+    ``[context; tokens]`` and returns the tokens; with padding in a batch, also ``valid=...``.
+
+    What embeds class tokens or registers before the patches says how many in ``num_prefix``. What
+    is to be pre-trained by `av_mae` also has the sides of a ``patch``, its ``channels`` and the
+    ``usual_grid`` of patches.
+    """
+
+    norm: nn.Module
+
+    @property
+    def dim(self) -> int:
+        """Width of a token."""
+        ...
+
+    @property
+    def blocks(self) -> Iterable[nn.Module]:
+        """Blocks, one for each layer, which layer-wise learning rates follow."""
+        ...
+
+    def grid(self, x: Float[Tensor, "b c *size"]) -> tuple[int, ...]:
+        """Patches along each axis of an input."""
+        ...
+
+    def embed(
+        self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Tokens of all patches, or of those in ``ids_keep`` alone, with their positions."""
+        ...
+
+
+def require_stream(name: str, stream: Any, *, patches: bool = False) -> None:
+    """Raise a ``ValueError`` for the first part that a stream lacks.
+
+    Args:
+        name: name of the stream.
+        stream: the module.
+        patches: whether its patches are to be predicted.
+    """
+    for part in _PARTS + (_PATCH_PARTS if patches else ()):
+        if not hasattr(stream, part):
+            needed = ", ".join(_PARTS + (_PATCH_PARTS if patches else ()))
+            why = "predict its patches" if patches else "be a stream"
+            raise ValueError(f"{name}: {type(stream).__name__} has no `{part}`; to {why}: {needed}")
+
+
+def prefix_of(stream: Any) -> int:
+    """Number of tokens that a stream embeds before its patches."""
+    return getattr(stream, "num_prefix", 0)
+
+
+def layers_of(stream: Any, *, top: int) -> dict[int, int]:
+    """Layer of a stream's parameters by their ``id``: 0 for embeddings, ``top`` for the norm."""
+    layers = {id(p): 0 for p in stream.parameters()}
+    for number, block in enumerate(stream.blocks, 1):
+        layers |= {id(p): number for p in block.parameters()}
+    return layers | {id(p): top for p in stream.norm.parameters()}
+
+
+def require_width(name: str, part: Any, dim: int) -> None:
+    """Raise a ``ValueError`` if a part is known to be of another width than ``dim``."""
+    shape = getattr(part, "normalized_shape", None)  # of PyTorch's norms
+    width = shape[0] if shape else getattr(part, "dim", dim)
+    require(width == dim, name, width, f"as wide as the other parts' {dim}")

@@ -1,0 +1,198 @@
+"""Tokens of image, audio and fusion: their axes, which of them are valid, and all of a layer's."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+FusionTokens = Float[Tensor, "b n_f d"]
+"""Fusion tokens, aggregation tokens included."""
+
+ImageTokens = Float[Tensor, "b n_v d"] | None
+"""Image tokens, ``None`` where the image is missing."""
+
+AudioTokens = Float[Tensor, "b n_a d"] | None
+"""Audio tokens, ``None`` where the audio is missing."""
+
+
+R = TypeVar("R", bound="Record")
+
+
+class _FieldName(str):
+    """Name of a field. ``DataParallel`` would take a plain string apart without end."""
+
+    __slots__ = ()
+
+    def __new__(cls, name: object) -> "_FieldName":
+        return super().__new__(cls, name if isinstance(name, str) else "")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+
+class Record:
+    """What frozen dataclasses of tensors have in common: moves, pairs, gathering.
+
+    ``torch.nn.DataParallel`` gathers what has a named tuple's ``_fields`` and ``_make``.
+    """
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        return tuple(str(name) for name, _ in self)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Name and value of each field."""
+        return ((_FieldName(f.name), getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
+
+    def _asdict(self) -> dict[str, Any]:
+        return dict(self)
+
+    @classmethod
+    def _make(cls: type[R], pairs: Iterable[tuple[str, Any]]) -> R:
+        return cls(*(value for _, value in pairs))
+
+    def map(self: R, function: Callable[[Tensor], Tensor]) -> R:
+        """The same record with a function applied to each of its tensors."""
+        changed = {str(n): function(x) for n, x in self if isinstance(x, Tensor)}
+        return replace(self, **changed)  # type: ignore[type-var]
+
+    def to(self: R, *args: Any, **kwargs: Any) -> R:
+        """``Tensor.to`` of each tensor; as in modules, a number format is for floats alone."""
+
+        def moved(x: Tensor) -> Tensor:
+            there = x.to(*args, **kwargs)
+            return there if x.is_floating_point() else there.to(x.dtype)
+
+        return self.map(moved)
+
+    def detach(self: R) -> R:
+        """The same tensors outside the graph of gradients."""
+        return self.map(Tensor.detach)
+
+    def cpu(self: R) -> R:
+        """The same tensors in the memory of the host."""
+        return self.map(Tensor.cpu)
+
+
+@dataclass(frozen=True)
+class Valid(Record):
+    """False at the tokens of each modality that are padding; ``None`` where all are valid.
+
+    A sample without one valid token lacks the modality.
+    """
+
+    image: Bool[Tensor, "b n_v"] | None = None
+    audio: Bool[Tensor, "b n_a"] | None = None
+
+
+ALL_VALID = Valid()
+
+
+@dataclass(frozen=True)
+class AVTokens(Record):
+    """Tokens of the two modalities, ``None`` where one is missing, and of their fusion.
+
+    Attributes:
+        image: tokens of the image patches.
+        audio: tokens of the spectrogram patches.
+        fusion: fusion tokens.
+        image_prefix: class token, registers and the like of the image stream, if it has any.
+        audio_prefix: those of the audio stream.
+        image_valid: False at image patches that are padding; ``None`` where all are valid.
+        audio_valid: the same of the audio patches.
+    """
+
+    image: Float[Tensor, "b n_v d"] | None
+    audio: Float[Tensor, "b n_a d"] | None
+    fusion: Float[Tensor, "b n_f d"]
+    image_prefix: Float[Tensor, "b p_v d"] | None = None
+    audio_prefix: Float[Tensor, "b p_a d"] | None = None
+    image_valid: Bool[Tensor, "b n_v"] | None = None
+    audio_valid: Bool[Tensor, "b n_a"] | None = None
+
+
+torch.export.register_dataclass(Valid)
+torch.export.register_dataclass(AVTokens)
+
+
+# Functions rather than methods: `torch.compile` cannot trace a checked method of a new object.
+def padding(tokens: AVTokens) -> dict[str, Valid]:
+    """The argument ``valid`` of a fusion if there is padding; fusions need not take it without."""
+    if tokens.image_valid is None and tokens.audio_valid is None:
+        return {}
+    return {"valid": Valid(image=tokens.image_valid, audio=tokens.audio_valid)}
+
+
+def joined_valid(
+    valid: Valid, *, image: ImageTokens, audio: AudioTokens
+) -> Bool[Tensor, "b n"] | None:
+    """The valid tokens of ``[image; audio]``, ``None`` where all are."""
+    if valid.image is None and valid.audio is None:
+        return None
+    parts = [
+        torch.ones_like(tokens[..., 0], dtype=torch.bool) if own is None else own
+        for tokens, own in ((image, valid.image), (audio, valid.audio))
+        if tokens is not None
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def valid_samples(valid: Bool[Tensor, "b n"] | None, count: int) -> Bool[Tensor, "b k"] | None:
+    """Which samples have a modality, for the ``count`` tokens that summarize it."""
+    return None if valid is None else valid.any(dim=1, keepdim=True).expand(-1, count)
+
+
+def with_prefix(tokens: AVTokens) -> AVTokens:
+    """The same tokens with those of the prefixes in front of their streams."""
+    if tokens.image_prefix is None and tokens.audio_prefix is None:
+        return tokens
+    image, image_valid = _front(tokens.image_prefix, tokens.image, tokens.image_valid)
+    audio, audio_valid = _front(tokens.audio_prefix, tokens.audio, tokens.audio_valid)
+    return AVTokens(
+        image=image,
+        audio=audio,
+        fusion=tokens.fusion,
+        image_valid=image_valid,
+        audio_valid=audio_valid,
+    )
+
+
+def without_prefix(tokens: AVTokens, *, image: int, audio: int) -> AVTokens:
+    """The inverse of `with_prefix`, for prefixes of so many tokens."""
+    if image == audio == 0:
+        return tokens
+    image_prefix, image_patches, image_valid = _apart(tokens.image, tokens.image_valid, image)
+    audio_prefix, audio_patches, audio_valid = _apart(tokens.audio, tokens.audio_valid, audio)
+    return AVTokens(
+        image=image_patches,
+        audio=audio_patches,
+        fusion=tokens.fusion,
+        image_prefix=image_prefix,
+        audio_prefix=audio_prefix,
+        image_valid=image_valid,
+        audio_valid=audio_valid,
+    )
+
+
+def _front(
+    prefix: Float[Tensor, "b p d"] | None,
+    tokens: Float[Tensor, "b n d"] | None,
+    valid: Bool[Tensor, "b n"] | None,
+) -> tuple[Float[Tensor, "b pn d"] | None, Bool[Tensor, "b pn"] | None]:
+    if prefix is None or tokens is None:
+        return tokens, valid
+    if valid is not None:
+        valid = F.pad(valid, (prefix.shape[1], 0), value=True)
+    return torch.cat((prefix, tokens), dim=1), valid
+
+
+def _apart(
+    tokens: Float[Tensor, "b pn d"] | None, valid: Bool[Tensor, "b pn"] | None, count: int
+) -> tuple[Any, Any, Any]:
+    if tokens is None or count == 0:
+        return None, tokens, valid
+    return tokens[:, :count], tokens[:, count:], None if valid is None else valid[:, count:]
