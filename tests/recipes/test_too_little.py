@@ -107,6 +107,6 @@ def test_the_reference_scores_on_val(toy_scenes: Path, capsys: pytest.CaptureFix
         clips_to_test_on(data)  # the scenes have no such split
     assert clips_to_test_on(replace(data, split="test")) is not None
     with pytest.raises(
-        ValueError, match="vggsound has no split to validate on: leave --data.split"
+        ValueError, match=r"vggsound has no split to validate on: leave --data.split"
     ):
         clips_to_test_on(Data(name="vggsound", root=toy_scenes, split="val"))
