@@ -21,7 +21,7 @@ from pathlib import Path
 
 from torch.optim import AdamW
 
-from avblocks import AVMAE, RandomMask
+from avblocks import AVMAE
 from avblocks.data import FrontEnd
 from avblocks.optim import group_rates, param_groups
 from avblocks.seed import seed_all
@@ -35,7 +35,7 @@ from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, test_set, train_set
 from recipes.common.loaders import test_loader
-from recipes.common.model import SMALL, Model, build_autoencoder
+from recipes.common.model import SMALL, MaskName, Model, build_autoencoder, maskers
 from recipes.common.optimizer import fused, peak_lr
 from recipes.common.settings import TrainConfig
 from recipes.common.start import load_pretrained
@@ -55,6 +55,10 @@ class Config(TrainConfig):
 
     audio_mask: float = 0.8
     """Share of the spectrogram patches that is masked."""
+
+    mask: MaskName = "random"
+    """Mask each patch by itself, blocks of them, tubes (the same patches in all frames of a video),
+    or bands of time or frequency (of the spectrogram; of the image each patch by itself)."""
 
     image_weights: Path | None = None
     """Weights the image ViT starts from: a published MAE file."""
@@ -102,12 +106,15 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
     data = config.data
     train, test = train_set(data), test_set(data)
 
+    if config.mask == "tube" and data.frames == 1:
+        raise ValueError("--mask tube is for videos: give --data.frames 8, for instance")
+    image_mask, audio_mask = maskers(config.mask, image=config.image_mask, audio=config.audio_mask)
     seed_all(config.run.seed, "weights")
     model = Pretraining(
         build(config.model, data),
         front_end=FrontEnd(data.format),
-        image_mask=RandomMask(config.image_mask),
-        audio_mask=RandomMask(config.audio_mask),
+        image_mask=image_mask,
+        audio_mask=audio_mask,
     )
     pretrained = load_pretrained(model, image=config.image_weights, audio=config.audio_weights)
     lr = peak_lr(config, samples=len(train))

@@ -93,8 +93,10 @@ class FrontEnd(nn.Module):
             )
         return mel
 
-    def to_rgb(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b 3 height width"]:
-        """Undo the normalization: RGB values in [0, 1], for figures.
+    def to_rgb(
+        self, image: Float[Tensor, "b 3 *t height width"]
+    ) -> Float[Tensor, "b 3 height width"]:
+        """Undo the normalization: RGB values in [0, 1], of videos the middle frame, for figures.
 
         Raises:
             ValueError: if the `normalize` given has no method `undo`.

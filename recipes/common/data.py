@@ -51,6 +51,9 @@ class Data:
     size: int = 224
     """Side of the square picture, pixels."""
 
+    frames: int = 1
+    """Images of a clip, evenly spaced over the window; with several, the encoder reads a video."""
+
     mels: int = 128
     """Mel bins of the spectrogram."""
 
@@ -81,6 +84,8 @@ class Data:
         samples = round(self.seconds * self.rate)
         if self.hop is not None and not 1 <= self.hop <= samples:
             raise ValueError(f"--data.hop must be from 1 to {samples}, got {self.hop}")
+        if self.frames < 1:
+            raise ValueError(f"--data.frames must be at least 1, got {self.frames}")
         if self.workers < 0:
             raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
         if not self.timeout > 0:
@@ -99,6 +104,7 @@ class Data:
             rate=self.rate,
             size=self.size,
             mels=self.mels,
+            frames=self.frames,
             hop=self.rate // 64 if self.hop is None else self.hop,
         )
 
@@ -150,6 +156,8 @@ def train_test_sets(
         words, names = NEEDS[needs]
         if data.shards is not None:
             raise ValueError("this task reads clips as published: leave --data.shards out")
+        if data.frames > 1:
+            raise ValueError("this task looks at one image of a clip: leave --data.frames out")
         if data.name not in names:
             raise ValueError(f"--data.name {data.name} has no {words}: {', '.join(names)} have")
     train, test = train_set(data), test_set(data)

@@ -3,8 +3,21 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from avblocks import AVMAE, AVEncoder, av_mae, av_vit
+from avblocks import (
+    AVMAE,
+    AVEncoder,
+    BandMask,
+    BlockMask,
+    Masker,
+    RandomMask,
+    TubeMask,
+    av_mae,
+    av_vit,
+)
 from recipes.common.data import Data
+
+MaskName = Literal["random", "block", "tube", "time", "frequency"]
+"""How patches are masked: see `--mask` of `paper_pretrain`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +35,9 @@ class Model:
 
     patch: int = 16
     """Side of a patch, of images and of spectrograms."""
+
+    tubelet: int = 2
+    """Frames of a patch of a video."""
 
     fusion: Literal["token", "dense", "factorized"] = "factorized"
     """How the fusion tokens meet the two modalities."""
@@ -74,6 +90,10 @@ def check_sizes(model: Model, data: Data) -> None:
     """Raise a ValueError, in the user's words, unless images and spectrograms are whole patches."""
     data.check()
     mels, frames = data.audio_size
+    if data.frames > 1 and (model.tubelet < 1 or data.frames % model.tubelet):
+        raise ValueError(
+            f"--data.frames {data.frames} is not a multiple of --model.tubelet {model.tubelet}"
+        )
     for option, value, length in (
         ("--data.size", data.size, data.size),
         ("--data.mels", data.mels, mels),
@@ -86,15 +106,28 @@ def check_sizes(model: Model, data: Data) -> None:
             )
 
 
+def maskers(kind: MaskName, *, image: float, audio: float) -> tuple[Masker, Masker]:
+    """Make the maskers of images and spectrograms that mask these shares."""
+    match kind:
+        case "block":
+            return BlockMask(image), BlockMask(audio)
+        case "tube":
+            return TubeMask(RandomMask(image)), RandomMask(audio)
+        case "time" | "frequency":
+            return RandomMask(image), BandMask(audio, axis=kind)
+        case "random":
+            return RandomMask(image), RandomMask(audio)
+
+
 def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEncoder:
     """Build the encoder for the clips' sizes."""
     encoder = av_vit(
         model.dim,
         depth=model.depth,
         num_heads=model.heads,
-        image_size=data.size,
+        image_size=data.format.image_size,
         audio_size=data.audio_size,
-        patch=model.patch,
+        patch=model.patch if data.frames == 1 else (model.tubelet, model.patch, model.patch),
         fusion=model.fusion,
         fusion_layers=model.fusion_layers,
         num_tokens=model.num_tokens,

@@ -131,15 +131,18 @@ def _origin(path: Path) -> _Origin | None:
     """Read what the run or the export says that a checkpoint lies in, if it lies in one."""
     if config := run_config(path):
         data = config["data"]
-        names = ("seconds", "rate", "hop", "size", "mels")
-        clips = Data(name="folder", **{name: data.get(name) for name in names}).format
+        names = ("seconds", "rate", "hop", "size", "mels", "frames")
+        given = {name: data[name] for name in names if name in data}
+        clips = Data(name="folder", **given).format
         return _Origin(config["model"], str(clips))
     folder = path.parent if path.name == WEIGHTS else path
     if not folder.is_dir() or not is_ours(folder):
         return None
     twin = build_on_meta({"encoder": read_config(folder)["encoder"]})
     assert isinstance(twin, AVEncoder) and isinstance(twin.built, Built)
-    arguments = twin.built.arguments
+    arguments = dict(twin.built.arguments)
+    if not isinstance(patch := arguments["patch"], int):  # of a video: frames, height, width
+        arguments |= {"tubelet": patch[0], "patch": patch[-1]}
     return _Origin({**arguments, "heads": arguments["num_heads"]}, _sizes(twin))
 
 

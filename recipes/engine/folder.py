@@ -18,7 +18,13 @@ from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
 RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the release before
-ADDED: dict[str, Any] = {"data.hop": None, "data.augment": True}
+ADDED: dict[str, Any] = {
+    "data.hop": None,
+    "data.augment": True,
+    "data.frames": 1,
+    "model.tubelet": 2,
+    "mask": "random",
+}
 """Settings newer than some runs, and what held in these."""
 NOTHING = "nothing to resume in {}: it holds no whole checkpoint"
 _CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
