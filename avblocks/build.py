@@ -19,9 +19,15 @@ from avblocks.fusion.token import TokenFusion
 from avblocks.mae import AVMAE
 from avblocks.nn.stream import require_stream
 from avblocks.nn.vit import vit
+from avblocks.reading import ReadingDecoder
 from avblocks.shapes import require, sides
 
 FusionName = Literal["token", "dense", "factorized"]
+DecoderName = Literal["full", "reading"]
+_DECODERS: dict[str, type[Decoder] | type[ReadingDecoder]] = {
+    "full": Decoder,
+    "reading": ReadingDecoder,
+}
 FusionLayers = Literal["all", "none"] | Collection[int]
 FusionKind = FusionName | Callable[..., nn.Module]
 """One of the three fusions, or your class, called with ``dim`` and what else of `fusion_block`'s
@@ -164,6 +170,8 @@ def av_mae(
     depth: int = 8,
     num_heads: int = 16,
     normalize_targets: bool = True,
+    decoder: DecoderName = "full",
+    predict: float = 1.0,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> AVMAE:
@@ -175,6 +183,9 @@ def av_mae(
         depth: blocks of each decoder.
         num_heads: heads of each decoder block.
         normalize_targets: normalize each target patch.
+        decoder: ``"full"`` is the paper's, whose blocks run over all patches; in ``"reading"`` the
+            masked patches read the encoder's tokens alone.
+        predict: share of the masked patches that a reading decoder predicts in training.
         device: where the decoders are built.
         dtype: number format of all weights.
 
@@ -187,8 +198,10 @@ def av_mae(
     takes = "true or false"
     require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
 
-    def decoder(stream: Any) -> Decoder:
-        return Decoder(
+    require(decoder in _DECODERS, "decoder", decoder, f"one of {tuple(_DECODERS)}")
+
+    def decode(stream: Any) -> Decoder | ReadingDecoder:
+        return _DECODERS[decoder](
             encoder.dim,
             grid=stream.usual_grid,
             patch_values=math.prod(stream.patch) * stream.channels,
@@ -199,9 +212,10 @@ def av_mae(
 
     return AVMAE(
         encoder,
-        image_decoder=decoder(encoder.image),
-        audio_decoder=decoder(encoder.audio),
+        image_decoder=decode(encoder.image),
+        audio_decoder=decode(encoder.audio),
         normalize_targets=normalize_targets,
+        predict=predict,
     )
 
 

@@ -24,6 +24,7 @@ from avblocks.nn.block import Block
 from avblocks.nn.mlp import Mlp, SwiGLU
 from avblocks.nn.patch import PatchEmbed
 from avblocks.nn.stream import prefix_of
+from avblocks.reading import ReadingBlock, ReadingDecoder
 
 
 def encoder_flops(encoder: AVEncoder, *, image: int, audio: int, training: bool = False) -> int:
@@ -77,8 +78,8 @@ def mae_flops(
 
     Args:
         model: the masked autoencoder.
-        image: image patches kept and masked.
-        audio: audio patches kept and masked.
+        image: image patches kept and predicted, which without `AVMAE.predict` are all masked ones.
+        audio: audio patches kept and predicted.
         training: count the backward pass too.
 
     Example:
@@ -173,12 +174,25 @@ def _dense(dense: DenseFusion, n: int, image: int, audio: int) -> int:
     return linear_flops(dense.q, n) + halves + seen + linear_flops(dense.proj, n)
 
 
-def _decoder(decoder: Decoder, fusion: int, kept: int, masked: int) -> int:
+def _decoder(decoder: nn.Module, fusion: int, kept: int, masked: int) -> int:
+    """Operations of a decoder's forward pass, of which ``masked`` patches are predicted."""
+    if isinstance(decoder, ReadingDecoder):
+        reads = sum(_reading(block, masked, fusion + kept) for block in decoder.blocks)
+        return reads + linear_flops(decoder.pred, masked)
+    assert isinstance(decoder, Decoder)
     *blocks, last = cast(list[Block], decoder.blocks)
     seen = fusion + kept
     before = linear_flops(decoder.embed, seen)
     before += sum(block_flops(block, seen + masked) for block in blocks)
     return before + block_flops(last, masked, context=seen) + linear_flops(decoder.pred, masked)
+
+
+def _reading(block: nn.Module, n: int, source: int) -> int:
+    assert isinstance(block, ReadingBlock)
+    attn = block.cross_attn
+    linear = linear_flops(attn.q, n) + linear_flops(attn.kv, source) + linear_flops(attn.proj, n)
+    read = attention_flops(n, source, widths=2 * attn.q.out_features)
+    return linear + read + _mlp(block.mlp, n)
 
 
 def _mlp(mlp: nn.Module, n: int) -> int:

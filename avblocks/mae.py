@@ -13,13 +13,14 @@ from avblocks.encoder import Audio, AVEncoder, Image, ValidPatches
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
 from avblocks.nn.stream import require_stream
+from avblocks.reading import ReadingDecoder
 from avblocks.shapes import expect, require
 from avblocks.tokens import Record
 
 
 @dataclass(frozen=True)
 class MAEOutput(Record):
-    """Losses, and predictions of the masked patches in the order of their mask's ``ids_masked``.
+    """Losses, and predictions of patches in the order of their mask's ``to_predict``.
 
     Those of a missing modality are ``None``.
     """
@@ -90,9 +91,11 @@ class AVMAE(nn.Module):
         image_decoder: predicts image patches.
         audio_decoder: predicts spectrogram patches.
         normalize_targets: normalize each target patch (the paper does).
+        predict: share of the masked patches that is predicted in training, drawn at random unless
+            the masks say which (`Mask.predicting`); below 1 with a `ReadingDecoder` alone.
 
     Raises:
-        ValueError: if a decoder does not fit its stream.
+        ValueError: if a decoder does not fit its stream, or the share not the decoders.
 
     Example:
         >>> from avblocks import RandomMask, av_mae, av_vit
@@ -109,13 +112,18 @@ class AVMAE(nn.Module):
         self,
         encoder: AVEncoder,
         *,
-        image_decoder: Decoder,
-        audio_decoder: Decoder,
+        image_decoder: Decoder | ReadingDecoder,
+        audio_decoder: Decoder | ReadingDecoder,
         normalize_targets: bool = True,
+        predict: float = 1.0,
     ) -> None:
         super().__init__()
         _require_decoder("image", encoder.image, image_decoder)
         _require_decoder("audio", encoder.audio, audio_decoder)
+        reads = all(isinstance(d, ReadingDecoder) for d in (image_decoder, audio_decoder))
+        takes = "in (0, 1]" if reads else "1: the blocks of a Decoder run over all masked patches"
+        require(0 < predict <= 1 and (reads or predict == 1), "predict", predict, takes)
+        self.predict = predict
         self.encoder = encoder
         self.image_decoder, self.audio_decoder = image_decoder, audio_decoder
         self.normalize_targets = normalize_targets
@@ -184,10 +192,12 @@ class AVMAE(nn.Module):
             )
         stream = self.encoder.image if is_image else self.encoder.audio
         grid = stream.grid(x)
+        if self.training and self.predict < 1 and mask.ids_predicted is None:
+            mask = mask.predicting(self.predict)
         whole = None if valid is None else _whole(valid, math.prod(grid))
         pred = decoder(kept, fusion=fusion, mask=mask, grid=grid, valid=whole)
-        target = mask.masked(patchify(x, patch=stream.patch))
-        counted = None if whole is None else whole.gather(1, mask.ids_masked)
+        target = mask.predicted(patchify(x, patch=stream.patch))
+        counted = None if whole is None else whole.gather(1, mask.to_predict)
         loss = masked_mse(pred, target, normalize=self.normalize_targets, valid=counted)
         return loss, pred
 
@@ -197,7 +207,7 @@ def _whole(valid: Bool[Tensor, "..."], n: int) -> Bool[Tensor, "b n"]:
     return valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
 
 
-def _require_decoder(name: str, stream: Any, decoder: Decoder) -> None:
+def _require_decoder(name: str, stream: Any, decoder: Decoder | ReadingDecoder) -> None:
     """Raise a ``ValueError`` unless a stream's patches can be predicted by a decoder."""
     require_stream(name, stream, patches=True)
     patch = tuple(stream.patch)
@@ -229,7 +239,7 @@ def reconstruct(
 
     Args:
         x: the input.
-        pred: predictions in the order of ``mask.ids_masked``.
+        pred: predictions of all masked patches, in the order of ``mask.ids_masked``.
         mask: the mask they were made with.
         patch: sides of a patch.
         normalized: whether the predictions are of normalized patches; they are then given the mean

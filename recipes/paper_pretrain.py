@@ -60,6 +60,10 @@ class Config(TrainConfig):
     """Mask each patch by itself, blocks of them, tubes (the same patches in all frames of a video),
     or bands of time or frequency (of the spectrogram; of the image each patch by itself)."""
 
+    predict: float = 1.0
+    """Share of the masked patches that is predicted, drawn anew in each step; below 1 with
+    `--model.decoder reading`."""
+
     image_weights: Path | None = None
     """Weights the image ViT starts from: a published MAE file."""
 
@@ -108,6 +112,8 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
 
     if config.mask == "tube" and data.frames == 1:
         raise ValueError("--mask tube is for videos: give --data.frames 8, for instance")
+    if not 0 < config.predict <= 1 or (config.predict < 1 and config.model.decoder == "full"):
+        raise ValueError("--predict is in (0, 1], and below 1 with --model.decoder reading")
     image_mask, audio_mask = maskers(config.mask, image=config.image_mask, audio=config.audio_mask)
     seed_all(config.run.seed, "weights")
     model = Pretraining(
@@ -116,6 +122,7 @@ def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoen
         image_mask=image_mask,
         audio_mask=audio_mask,
     )
+    model.mae.predict = config.predict
     pretrained = load_pretrained(model, image=config.image_weights, audio=config.audio_weights)
     lr = peak_lr(config, samples=len(train))
     groups = param_groups(model, weight_decay=config.weight_decay, pretrained=pretrained)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
@@ -17,6 +17,7 @@ from avblocks.nn.attention import Attention
 from avblocks.nn.block import Block
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.vit import ViT
+from avblocks.reading import ReadingDecoder
 
 
 def architecture(model: AVEncoder | AVMAE) -> str:
@@ -126,12 +127,14 @@ def _norms(encoder: AVEncoder, *, masked: bool) -> dict[str, Lines]:
     return {name: ("norm", f"{n} tokens of width {encoder.dim:,}") for name, n in tokens.items()}
 
 
-def _decoder(stream: str, decoder: Decoder) -> Lines:
-    blocks = cast("list[Block]", list(decoder.blocks))
-    width, heads = decoder.mask_token.shape[-1], blocks[0].attn.num_heads
+def _decoder(stream: str, decoder: Decoder | ReadingDecoder) -> Lines:
+    blocks, width = list(decoder.blocks), decoder.mask_token.shape[-1]
+    reads = isinstance(decoder, ReadingDecoder)
+    first: Any = blocks[0].cross_attn if reads else blocks[0].attn
+    heads = first.num_heads
     return (
         f"{stream} decoder",
-        "over [fusion; kept; masked] tokens",
+        "masked patches read [fusion; kept]" if reads else "over [fusion; kept; masked] tokens",
         f"{len(blocks)} blocks of width {width:,}, {heads} heads",
         f"{decoder.pred.out_features:,} values of each masked patch",
         _size(decoder),

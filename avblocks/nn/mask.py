@@ -1,6 +1,7 @@
 """Masks: the tokens that an encoder sees, and the inverse permutation."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -28,10 +29,12 @@ class Mask:
     Attributes:
         ids_keep: indices of the kept tokens.
         ids_masked: indices of the masked tokens; with ``ids_keep`` a permutation of all of them.
+        ids_predicted: indices of the masked tokens to predict; ``None`` means all.
     """
 
     ids_keep: Int64[Tensor, "b k"]
     ids_masked: Int64[Tensor, "b u"]
+    ids_predicted: Int64[Tensor, "b u_p"] | None = None
 
     @classmethod
     def from_order(cls, order: Int64[Tensor, "b n"], *, num_kept: int) -> "Mask":
@@ -54,6 +57,36 @@ class Mask:
         """True at the masked tokens, in the original order."""
         return self.ids_restore >= self.ids_keep.shape[1]
 
+    @property
+    def to_predict(self) -> Int64[Tensor, "b u_p"]:
+        """Indices of the tokens to predict."""
+        return self.ids_masked if self.ids_predicted is None else self.ids_predicted
+
+    def predicting(
+        self, share: float, *, generator: torch.Generator | Sequence[torch.Generator] | None = None
+    ) -> "Mask":
+        """The same mask with a random share of the masked tokens to predict, one at least.
+
+        Args:
+            share: share of the masked tokens, in (0, 1].
+            generator: one generator for the batch, or one a sample, as for a masker.
+
+        Raises:
+            ValueError: if the share is not in (0, 1].
+        """
+        require(0 < share <= 1, "share", share, "in (0, 1]")
+        if share == 1:
+            return replace(self, ids_predicted=None)
+        b, u = self.ids_masked.shape
+        count = max(round(share * u), 1)
+        if isinstance(generator, Sequence):
+            noise = torch.stack([torch.rand(u, generator=g, device=g.device) for g in generator])
+        else:
+            device = self.ids_masked.device if generator is None else generator.device
+            noise = torch.rand(b, u, generator=generator, device=device)
+        chosen = noise.to(self.ids_masked.device).argsort(dim=1)[:, :count]
+        return replace(self, ids_predicted=self.ids_masked.gather(1, chosen))
+
     def kept(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b k d"]:
         """The kept tokens."""
         return gather_tokens(tokens, self.ids_keep)
@@ -61,6 +94,10 @@ class Mask:
     def masked(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b u d"]:
         """The masked tokens."""
         return gather_tokens(tokens, self.ids_masked)
+
+    def predicted(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b u_p d"]:
+        """The tokens to predict."""
+        return gather_tokens(tokens, self.to_predict)
 
     def restore(
         self, *, kept: Float[Tensor, "b k d"], masked: Float[Tensor, "b u d"]
@@ -76,14 +113,15 @@ class Mask:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Mask":
         """The same mask on another device."""
-        return Mask(
-            self.ids_keep.to(device, non_blocking=non_blocking),
-            self.ids_masked.to(device, non_blocking=non_blocking),
-        )
+        return self._map(lambda ids: ids.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Mask":
         """The same mask in pinned memory, for asynchronous copies to a GPU."""
-        return Mask(self.ids_keep.pin_memory(), self.ids_masked.pin_memory())
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Mask":
+        predicted = None if self.ids_predicted is None else function(self.ids_predicted)
+        return Mask(function(self.ids_keep), function(self.ids_masked), predicted)
 
 
 torch.export.register_dataclass(Mask)

@@ -38,13 +38,19 @@ class Pretraining(Task):
         self.audio_mask = audio_mask or RandomMask(0.8)
 
     def masks(self, batch: AVBatch, *, image: Tensor, audio: Tensor) -> dict[str, Mask]:
-        """Draw each sample's masks from its own seed, whatever batch it is in."""
+        """Draw each sample's masks from its own seed, whatever batch it is in.
+
+        In training also the share of the masked patches that the autoencoder is to predict.
+        """
         encoder, count = self.mae.encoder, len(batch)
         random = [torch.Generator().manual_seed(key(seed, "masks")) for seed in batch.seeds]
         drawn = {
             "image_mask": self.image_mask(encoder.image.grid(image), batch=count, generator=random),
             "audio_mask": self.audio_mask(encoder.audio.grid(audio), batch=count, generator=random),
         }
+        if self.training and self.mae.predict < 1:
+            share = self.mae.predict
+            drawn = {n: mask.predicting(share, generator=random) for n, mask in drawn.items()}
         if image.is_cuda:  # from other memory the host waits for each copy
             drawn = {name: mask.pin_memory() for name, mask in drawn.items()}
         return {name: mask.to(image.device, non_blocking=True) for name, mask in drawn.items()}

@@ -122,7 +122,9 @@ def _all_pairs(dense: DenseFusion, fusion: Tensor, image: Tensor, audio: Tensor)
     return dense.proj(read)
 
 
-def _decode(decoder: Decoder, kept: Tensor, fusion: Tensor, mask: Mask) -> Tensor:
+def _decode(decoder: nn.Module, kept: Tensor, fusion: Tensor, mask: Mask) -> Tensor:
+    if not isinstance(decoder, Decoder):
+        raise ValueError("the plain formula is of the paper's decoder")
     shown = decoder.embed(kept)
     blank = decoder.mask_token.to(shown.dtype).expand(len(kept), mask.ids_masked.shape[1], -1)
     patches = mask.restore(kept=shown, masked=blank) + decoder.pos_embed(decoder.pos_embed.grid)

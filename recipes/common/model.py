@@ -54,6 +54,9 @@ class Model:
     mlp_ratio: float = 1.0
     """Hidden width of the fusion blocks' MLPs as a multiple of the tokens'."""
 
+    decoder: Literal["full", "reading"] = "full"
+    """The paper's decoders, or those whose masked patches only read the encoder's tokens."""
+
     decoder_dim: int = 512
     """Width of the decoders' tokens."""
 
@@ -147,6 +150,7 @@ def build_autoencoder(model: Model, data: Data) -> AVMAE:
         depth=model.decoder_depth,
         num_heads=model.decoder_heads,
         normalize_targets=model.normalize_targets,
+        decoder=model.decoder,
     )
     for decoder in (mae.image_decoder, mae.audio_decoder):
         decoder.checkpointing = model.checkpointing

@@ -23,7 +23,9 @@ ADDED: dict[str, Any] = {
     "data.augment": True,
     "data.frames": 1,
     "model.tubelet": 2,
+    "model.decoder": "full",
     "mask": "random",
+    "predict": 1.0,
 }
 """Settings newer than some runs, and what held in these."""
 NOTHING = "nothing to resume in {}: it holds no whole checkpoint"

@@ -1,0 +1,230 @@
+"""`ReadingDecoder`: masked patches that read the encoder's tokens, and never each other."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from avblocks.nn.attention import CrossAttention
+from avblocks.nn.init import xavier
+from avblocks.nn.mask import Mask
+from avblocks.nn.mlp import Mlp
+from avblocks.nn.norm import layer_norm
+from avblocks.nn.position import SinCosPosition, place_positions
+from avblocks.shapes import expect, require, require_positive
+
+
+class ReadingBlock(nn.Module):
+    """Cross-attention to tokens of another width, and an MLP, each with norm and residual.
+
+    Args:
+        dim: width of the tokens that read.
+        source_dim: width of the tokens that are read.
+        num_heads: heads of the attention.
+        mlp_ratio: hidden width of the MLP as a multiple of ``dim``.
+        norm_eps: epsilon of the norms.
+
+    Example:
+        >>> block = ReadingBlock(32, source_dim=64, num_heads=4)
+        >>> block(torch.zeros(2, 6, 32), torch.zeros(2, 20, 64)).shape
+        torch.Size([2, 6, 32])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        source_dim: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        norm_eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.norm1 = layer_norm(dim, norm_eps=norm_eps)
+        self.cross_attn = CrossAttention(dim, num_heads=num_heads, source_dim=source_dim)
+        self.norm2 = layer_norm(dim, norm_eps=norm_eps)
+        self.mlp = Mlp(dim, ratio=mlp_ratio)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b u d"],
+        source: Float[Tensor, "b n d_s"],
+        *,
+        valid: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "b u d"]:
+        """Update ``x`` from the ``valid`` tokens of ``source``."""
+        x = x + self.cross_attn(self.norm1(x), source, valid=valid)
+        return x + self.mlp(self.norm2(x))
+
+
+class LayerMixture(nn.Module):
+    """For each reader a weighted sum of an encoder's layers, with a norm of its own.
+
+    Args:
+        num_layers: layers of the encoder, what enters the first one included.
+        readers: blocks of a decoder, each of which reads another sum.
+        dim: width of the encoder's tokens.
+        norm_eps: epsilon of the norms.
+
+    Source: CrossMAE (TMLR 2025).
+
+    Example:
+        >>> mixture = LayerMixture(3, readers=2, dim=8)
+        >>> [x.shape for x in mixture([torch.zeros(2, 5, 8)] * 3)]
+        [torch.Size([2, 5, 8]), torch.Size([2, 5, 8])]
+    """
+
+    def __init__(self, num_layers: int, *, readers: int, dim: int, norm_eps: float = 1e-6) -> None:
+        super().__init__()
+        require_positive(num_layers=num_layers, readers=readers, dim=dim)
+        self.linear = nn.Linear(num_layers, readers, bias=False)
+        self.norms = nn.ModuleList(layer_norm(dim, norm_eps=norm_eps) for _ in range(readers))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weights of the layers normal, as an average of them has on the whole the same size."""
+        nn.init.normal_(self.linear.weight, std=self.linear.in_features**-0.5)
+
+    def forward(self, layers: Sequence[Float[Tensor, "b n d"]]) -> list[Float[Tensor, "b n d"]]:
+        """The sums of the layers that the readers read.
+
+        Raises:
+            ValueError: if there is another number of layers.
+        """
+        count = self.linear.in_features
+        require(len(layers) == count, "layers", len(layers), "the mixture's {}", count)
+        sums = self.linear(torch.stack(list(layers), dim=-1)).unbind(dim=-1)
+        return [norm(x) for norm, x in zip(self.norms, sums, strict=True)]
+
+
+class ReadingDecoder(nn.Module):
+    """MAE decoder whose masked patches are queries to the encoder's tokens (CrossMAE).
+
+    Each patch to predict starts from its position and reads the fusion tokens and the kept
+    patches; as none reads another, any share of the masked patches can be predicted, at the price
+    of that share.
+
+    Args:
+        encoder_dim: width of the encoder's tokens.
+        grid: usual patches along each axis.
+        patch_values: values of a patch.
+        dim: width of the decoder.
+        depth: number of blocks.
+        num_heads: heads of each block.
+        num_layers: layers of the encoder that the blocks read mixtures of, its input included;
+            ``None`` reads its final tokens alone.
+        norm_eps: epsilon of the norms.
+        checkpointing: compute each block again in the backward pass.
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Source: CrossMAE (TMLR 2025, arXiv 2401.14391).
+
+    Example:
+        >>> from avblocks import RandomMask
+        >>> sizes = {"patch_values": 256, "dim": 32, "depth": 2, "num_heads": 4}
+        >>> decoder = ReadingDecoder(64, grid=(2, 3), **sizes)
+        >>> mask = RandomMask(0.5)((2, 3), batch=2).predicting(1 / 3)
+        >>> kept, fusion = torch.zeros(2, 3, 64), torch.zeros(2, 16, 64)
+        >>> decoder(kept, fusion=fusion, mask=mask, grid=(2, 3)).shape
+        torch.Size([2, 1, 256])
+    """
+
+    def __init__(
+        self,
+        encoder_dim: int,
+        *,
+        grid: tuple[int, ...],
+        patch_values: int,
+        dim: int = 512,
+        depth: int = 8,
+        num_heads: int = 16,
+        num_layers: int | None = None,
+        norm_eps: float = 1e-6,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        require_positive(encoder_dim=encoder_dim, patch_values=patch_values, dim=dim, depth=depth)
+        self.encoder_dim, self.patch_values = encoder_dim, patch_values
+        self.checkpointing = checkpointing
+        self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
+        self.pos_embed = SinCosPosition(dim, grid=grid)
+        numbers = {"source_dim": encoder_dim, "num_heads": num_heads, "norm_eps": norm_eps}
+        self.blocks = nn.ModuleList(ReadingBlock(dim, **numbers) for _ in range(depth))
+        self.mixture = (
+            None
+            if num_layers is None
+            else LayerMixture(num_layers, readers=depth, dim=encoder_dim, norm_eps=norm_eps)
+        )
+        self.norm = layer_norm(dim, norm_eps=norm_eps)
+        self.pred = nn.Linear(dim, patch_values)
+        self.reset_parameters()
+        self.register_load_state_dict_pre_hook(place_positions)
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
+        xavier(self.pred)
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(
+        self,
+        kept: Float[Tensor, "b k d"],
+        *,
+        fusion: Float[Tensor, "b n_f d"],
+        mask: Mask,
+        grid: tuple[int, ...],
+        layers: Sequence[Float[Tensor, "b n d"]] = (),
+        valid: Bool[Tensor, "b n_p"] | None = None,
+    ) -> Float[Tensor, "b u v"]:
+        """Predict patches, in the order of ``mask.to_predict``.
+
+        Args:
+            kept: the encoder's final tokens of the kept patches.
+            fusion: its final fusion tokens.
+            mask: mask over the patches.
+            grid: patches along each axis.
+            layers: for a mixture, ``[fusion; kept]`` of each of the encoder's layers.
+            valid: False at patches that are padding, which are not read.
+
+        Raises:
+            ValueError: if the tokens are not those the mask keeps.
+        """
+        b, k = mask.ids_keep.shape
+        expect(kept=(kept, "b k d"), fusion=(fusion, "b n_f d"), b=b, k=k, d=self.encoder_dim)
+        position = self.pos_embed(grid)
+        n = position.shape[0]
+        require(mask.num_tokens == n, "mask", mask.num_tokens, "over the grid's {} patches", n)
+        keys = None
+        if valid is not None:
+            keys = F.pad(valid.gather(1, mask.ids_keep), (fusion.shape[1], 0), value=True)
+        tokens = self.mask_token + position[mask.to_predict]
+        return self.read(tokens, self._sources(kept, fusion, layers), valid=keys)
+
+    def read(
+        self,
+        tokens: Float[Tensor, "b u d_dec"],
+        sources: Sequence[Float[Tensor, "b n d"]],
+        *,
+        valid: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "b u v"]:
+        """Predict from queries, each block reading its own source."""
+        for block, source in zip(self.blocks, sources, strict=True):
+            if self.checkpointing:
+                tokens = checkpoint(block, tokens, source, valid=valid, use_reentrant=False)
+            else:
+                tokens = block(tokens, source, valid=valid)
+        return self.pred(self.norm(tokens))
+
+    def _sources(
+        self,
+        kept: Float[Tensor, "b k d"],
+        fusion: Float[Tensor, "b n_f d"],
+        layers: Sequence[Float[Tensor, "b n d"]],
+    ) -> list[Float[Tensor, "b n d"]]:
+        if self.mixture is not None:
+            return self.mixture(layers)
+        return [torch.cat((fusion, kept), dim=1)] * len(self.blocks)
