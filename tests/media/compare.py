@@ -1,7 +1,7 @@
 """Read a file by every reader, at 15 places, and say how far off each one is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +47,15 @@ class Errors:
     silence: float
     gray: float
     missing: float
+
+
+BOUNDS = Errors(frames=1.0, level=0.1, silence=20.0, gray=3.0, missing=0.0)
+"""What a reader may be off, at most."""
+
+
+def wrong(found: Errors) -> list[str]:
+    """Name the errors that are over their bounds."""
+    return [name for name, most in asdict(BOUNDS).items() if asdict(found)[name] > most]
 
 
 def windows_of(path: Path, folder: Path) -> dict[str, list[Window]]:

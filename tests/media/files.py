@@ -15,6 +15,7 @@ from tests.data.clip_files import chirp, counter
 SECONDS, FPS = 6.0, 20
 SIZE = (48, 64)
 CLOCK = Fraction(1, 1000)
+_PIECE = 1024  # samples
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
@@ -106,12 +107,17 @@ def _images(stream, kind: Kind, images: Callable[[int], np.ndarray]) -> Sequence
 def _audio(stream, kind: Kind) -> Sequence[av.Packet]:
     rng = random.Random(0)
     wave = 2 * kind.loud * chirp(np.arange(round(SECONDS * kind.rate)) / kind.rate)
-    # Packed: PyAV 18 and 19 see a ninth plane where there are eight.
-    packed = np.repeat(wave, av.AudioLayout(kind.layout).nb_channels)[None].astype(np.float32)
-    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=kind.layout)
-    frame.sample_rate, frame.pts, frame.time_base = kind.rate, 0, Fraction(1, kind.rate)
+    channels = av.AudioLayout(kind.layout).nb_channels
+    packets = []
+    for start in range(0, len(wave), _PIECE):  # encoders of PCM make a packet of each piece
+        # Packed: PyAV 18 and 19 see a ninth plane where there are eight.
+        packed = np.repeat(wave[start : start + _PIECE], channels)[None].astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=kind.layout)
+        frame.sample_rate, frame.pts, frame.time_base = kind.rate, start, Fraction(1, kind.rate)
+        packets += stream.encode(frame)
+    packets += stream.encode(None)
     kept = []
-    for packet in (*stream.encode(frame), *stream.encode(None)):
+    for packet in packets:
         time = float(packet.pts * packet.time_base)
         if time < kind.late or any(first <= time < last for first, last in kind.gaps):
             continue

@@ -1,13 +1,13 @@
 """Measure the whole matrix of files: how far off each reader is, at most.
 
 Commands:
-    python -m tests.media.measure --out docs/results/media.json        (five minutes on one core)
+    python -m tests.media.measure --out docs/results/media.json        (two minutes on one core)
 """
 
 import argparse
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,12 +17,10 @@ from tqdm import tqdm
 
 from avblocks.data.health import check_file
 from avblocks.files import write_text
-from tests.media.compare import WINDOWS, Errors, errors, windows_of
+from tests.media.compare import WINDOWS, Errors, errors, windows_of, wrong
 from tests.media.files import write_kind
 from tests.media.matrix import CASES
 
-BOUNDS = Errors(frames=1.0, level=0.1, silence=20.0, gray=3.0, missing=0.0)
-"""What a reader may be off, at most."""
 Row = dict[str, Any]
 
 
@@ -46,11 +44,6 @@ def worst(rows: Iterable[Errors]) -> Errors:
     return Errors(
         **{part.name: max(getattr(r, part.name) for r in rows) for part in fields(Errors)}
     )
-
-
-def wrong(found: Errors) -> list[str]:
-    """Name the errors that are over their bounds."""
-    return [name for name, most in asdict(BOUNDS).items() if asdict(found)[name] > most]
 
 
 def summary(found: Mapping[str, Errors], *, part: int) -> dict[str, Row]:
