@@ -119,7 +119,9 @@ def _audio(stream, kind: Kind) -> Sequence[av.Packet]:
     kept = []
     for packet in packets:
         time = float(packet.pts * packet.time_base)
-        if time < kind.late or any(first <= time < last for first, last in kind.gaps):
+        if (kind.late and time < kind.late) or any(
+            first <= time < last for first, last in kind.gaps
+        ):
             continue
         late = round(rng.uniform(-kind.wobble / 2, kind.wobble / 2) / packet.time_base)
         packet.pts += late
