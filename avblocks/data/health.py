@@ -119,8 +119,9 @@ def _with_pictures(health: ClipHealth, media: Media) -> ClipHealth:
         if cut:
             break
     told, found = _told(media.video), seen.seconds
-    # Avi has pictures and sound by turns: pictures that end before a whole sound are held.
-    held = untimed(media) and not health.reason
+    # All pictures of the index are there, however long FFmpeg says that the last one lasts. That of
+    # avi counts empty slots, but avi has pictures and sound by turns.
+    held = not health.reason if untimed(media) else seen.count >= media.video.frames > 0
     lost = "" if cut or held else _lost("picture", told, found)
     return replace(
         health,

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 
 from tests.data.clip_files import chirp, counter
 
 SECONDS, FPS = 6.0, 20
 SIZE = (48, 64)
 CLOCK = Fraction(1, 1000)
+_PIECE = 1024  # samples
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,7 @@ class Kind:
         loud: Its peak.
         gaps: First and last second of audio whose packets are missing.
         wobble: Seconds, peak to peak, by which the time stamps of audio packets are off.
+        late: Seconds by which audio begins later; the chirp is at its place.
         shown: Seconds after which the last image is held.
         pixels: Aspect of a pixel.
         matrix: The nine numbers of a display matrix.
@@ -43,6 +47,7 @@ class Kind:
     loud: float = 0.5
     gaps: tuple[tuple[float, float], ...] = ()
     wobble: float = 0.0
+    late: float = 0.0
     shown: float = SECONDS
     pixels: Fraction = Fraction(1)
     matrix: tuple[int, ...] | None = None
@@ -88,7 +93,10 @@ def _images(stream, kind: Kind, images: Callable[[int], np.ndarray]) -> Sequence
     for number in range(round(kind.shown * FPS)):
         frame = av.VideoFrame.from_ndarray(images(number), format="rgb24")
         frame.pts, frame.time_base = round(number / FPS / clock), clock
-        packets += stream.encode(frame)
+        # PyAV's own conversion colors grays of full range.
+        packets += stream.encode(
+            frame.reformat(format=stream.pix_fmt, interpolation=EXACT, threads=1)
+        )
     packets += stream.encode(None)
     if kind.shown < SECONDS:
         last = max(packets, key=lambda packet: packet.pts)
@@ -99,14 +107,21 @@ def _images(stream, kind: Kind, images: Callable[[int], np.ndarray]) -> Sequence
 def _audio(stream, kind: Kind) -> Sequence[av.Packet]:
     rng = random.Random(0)
     wave = 2 * kind.loud * chirp(np.arange(round(SECONDS * kind.rate)) / kind.rate)
-    # Packed: PyAV 18 and 19 see a ninth plane where there are eight.
-    packed = np.repeat(wave, av.AudioLayout(kind.layout).nb_channels)[None].astype(np.float32)
-    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=kind.layout)
-    frame.sample_rate, frame.pts, frame.time_base = kind.rate, 0, Fraction(1, kind.rate)
+    channels = av.AudioLayout(kind.layout).nb_channels
+    packets = []
+    for start in range(0, len(wave), _PIECE):  # encoders of PCM make a packet of each piece
+        # Packed: PyAV 18 and 19 see a ninth plane where there are eight.
+        packed = np.repeat(wave[start : start + _PIECE], channels)[None].astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=kind.layout)
+        frame.sample_rate, frame.pts, frame.time_base = kind.rate, start, Fraction(1, kind.rate)
+        packets += stream.encode(frame)
+    packets += stream.encode(None)
     kept = []
-    for packet in (*stream.encode(frame), *stream.encode(None)):
+    for packet in packets:
         time = float(packet.pts * packet.time_base)
-        if any(first <= time < last for first, last in kind.gaps):
+        if (kind.late and time < kind.late) or any(
+            first <= time < last for first, last in kind.gaps
+        ):
             continue
         late = round(rng.uniform(-kind.wobble / 2, kind.wobble / 2) / packet.time_base)
         packet.pts += late
