@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 
 # Rooms, the lowest layer first. A module belongs to the room with the longest matching name.
 LAYERS = (
-    "avblocks.shapes avblocks.builder avblocks.files avblocks.jsonfile avblocks.locks "
+    "avblocks.shapes avblocks.builder avblocks.files avblocks.jsonfile "
     "avblocks.seed avblocks.distributed avblocks.extras",
-    "avblocks.audio avblocks.optim avblocks.nn avblocks.metrics",
+    "avblocks.locks avblocks.audio avblocks.optim avblocks.nn avblocks.metrics",
     "avblocks.data.clip avblocks.data.format avblocks.data.batch avblocks.data.resize "
     "avblocks.data.write",
     "avblocks.data.datasets",

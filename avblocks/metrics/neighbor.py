@@ -23,8 +23,8 @@ def leave_one_out(
         Index of the nearest other sample, and the similarity to it.
 
     Raises:
-        ValueError: if there are fewer than two samples, the numbers of rows differ, or a value is not
-            finite.
+        ValueError: if there are fewer than two samples, the numbers of rows differ, or a value is
+            not finite.
 
     Example:
         >>> index, similarity = leave_one_out(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]))
