@@ -141,6 +141,7 @@ def av_mae(
     depth: int = 8,
     num_heads: int = 16,
     normalize_targets: bool = True,
+    learned_position: bool = False,
 ) -> AVMAE:
     """A masked autoencoder around an encoder, with a decoder for each modality.
 
@@ -150,12 +151,14 @@ def av_mae(
         depth: blocks of each decoder.
         num_heads: heads of each decoder block.
         normalize_targets: normalize each target patch.
+        learned_position: train the decoders' positions, see `Decoder`.
 
     Raises:
         ValueError: if a number is impossible.
     """
     takes = "true or false"
     require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
+    require(isinstance(learned_position, bool), "learned_position", learned_position, takes)
 
     def decoder(stream: ViT) -> Decoder:
         return Decoder(
@@ -165,6 +168,7 @@ def av_mae(
             dim=dim,
             depth=depth,
             num_heads=num_heads,
+            learned_position=learned_position,
         )
 
     return AVMAE(
