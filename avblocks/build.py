@@ -172,6 +172,7 @@ def av_mae(
     normalize_targets: bool = True,
     decoder: DecoderName = "full",
     predict: float = 1.0,
+    learned_position: bool = False,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> AVMAE:
@@ -186,6 +187,7 @@ def av_mae(
         decoder: ``"full"`` is the paper's, whose blocks run over all patches; in ``"reading"`` the
             masked patches read the encoder's tokens alone.
         predict: share of the masked patches that a reading decoder predicts in training.
+        learned_position: train the decoders' positions, see `Decoder`.
         device: where the decoders are built.
         dtype: number format of all weights.
 
@@ -197,6 +199,7 @@ def av_mae(
     require_stream("audio", encoder.audio, patches=True)
     takes = "true or false"
     require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
+    require(isinstance(learned_position, bool), "learned_position", learned_position, takes)
 
     require(decoder in _DECODERS, "decoder", decoder, f"one of {tuple(_DECODERS)}")
 
@@ -208,6 +211,7 @@ def av_mae(
             dim=dim,
             depth=depth,
             num_heads=num_heads,
+            learned_position=learned_position,
         )
 
     return AVMAE(

@@ -10,7 +10,12 @@ from avblocks.nn.block import Block
 from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
-from avblocks.nn.position import SinCosPosition, place_positions
+from avblocks.nn.position import (
+    LearnedPosition,
+    SinCosPosition,
+    place_positions,
+    sincos_position,
+)
 from avblocks.shapes import expect, require, require_positive
 
 
@@ -28,6 +33,8 @@ class Decoder(nn.Module):
         depth: number of blocks.
         num_heads: heads of each block.
         norm_eps: epsilon of the norms (reference: 1e-5).
+        learned_position: train the table of positions, which begins as the fixed one; as the
+            reference does, whatever its comment says.
         checkpointing: keep only the tokens between blocks for the backward pass, as in `AVEncoder`.
 
     Raises:
@@ -52,6 +59,7 @@ class Decoder(nn.Module):
         depth: int = 8,
         num_heads: int = 16,
         norm_eps: float = 1e-5,
+        learned_position: bool = False,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -60,7 +68,8 @@ class Decoder(nn.Module):
         self.checkpointing = checkpointing
         self.embed = nn.Linear(encoder_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.pos_embed = SinCosPosition(dim, grid=grid)
+        position = LearnedPosition if learned_position else SinCosPosition
+        self.pos_embed = position(dim, grid=grid)
         self.blocks = nn.ModuleList(
             Block(dim, num_heads=num_heads, norm_eps=norm_eps) for _ in range(depth)
         )
@@ -71,6 +80,10 @@ class Decoder(nn.Module):
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
+        if isinstance(self.pos_embed, LearnedPosition):
+            with torch.no_grad():
+                table = sincos_position(self.mask_token.shape[-1], self.pos_embed.grid)
+                self.pos_embed.table.copy_(table)
         xavier(self.embed, self.pred)
         nn.init.normal_(self.mask_token, std=0.02)
 

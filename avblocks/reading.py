@@ -13,7 +13,7 @@ from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
-from avblocks.nn.position import SinCosPosition, place_positions
+from avblocks.nn.position import LearnedPosition, SinCosPosition, place_positions, sincos_position
 from avblocks.shapes import expect, require, require_positive
 
 
@@ -117,6 +117,7 @@ class ReadingDecoder(nn.Module):
         num_layers: layers of the encoder that the blocks read mixtures of, its input included;
             ``None`` reads its final tokens alone.
         norm_eps: epsilon of the norms.
+        learned_position: train the table of positions, which begins as the fixed one.
         checkpointing: compute each block again in the backward pass.
 
     Raises:
@@ -145,6 +146,7 @@ class ReadingDecoder(nn.Module):
         num_heads: int = 16,
         num_layers: int | None = None,
         norm_eps: float = 1e-6,
+        learned_position: bool = False,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -152,7 +154,8 @@ class ReadingDecoder(nn.Module):
         self.encoder_dim, self.patch_values = encoder_dim, patch_values
         self.checkpointing = checkpointing
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.pos_embed = SinCosPosition(dim, grid=grid)
+        position = LearnedPosition if learned_position else SinCosPosition
+        self.pos_embed = position(dim, grid=grid)
         numbers = {"source_dim": encoder_dim, "num_heads": num_heads, "norm_eps": norm_eps}
         self.blocks = nn.ModuleList(ReadingBlock(dim, **numbers) for _ in range(depth))
         self.mixture = (
@@ -167,6 +170,10 @@ class ReadingDecoder(nn.Module):
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
+        if isinstance(self.pos_embed, LearnedPosition):
+            with torch.no_grad():
+                table = sincos_position(self.mask_token.shape[-1], self.pos_embed.grid)
+                self.pos_embed.table.copy_(table)
         xavier(self.pred)
         nn.init.normal_(self.mask_token, std=0.02)
 

@@ -1,5 +1,7 @@
 """Weights for an encoder, out of whatever published file or checkpoint they are in."""
 
+from collections.abc import Collection
+
 from torch import nn
 
 from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
@@ -13,7 +15,7 @@ from avblocks.nn.position import LearnedPosition
 _CHANNELS = {3: "image", 1: "audio"}
 
 
-def load_encoder(encoder: AVEncoder, state: State) -> LoadReport:
+def load_encoder(encoder: AVEncoder, state: State, *, allow: Collection[str] = ()) -> LoadReport:
     """Fill an encoder from a file of any known kind, told by its names and shapes.
 
     A checkpoint of one of our runs, what `save_pretrained` saved, a DeepAVFusion file, or a ViT by
@@ -23,6 +25,7 @@ def load_encoder(encoder: AVEncoder, state: State) -> LoadReport:
     Args:
         encoder: the encoder.
         state: the file's state dict, from `read_state`.
+        allow: ends of names that may be left out, see `load_weights`.
 
     Returns:
         What became of every name.
@@ -32,11 +35,11 @@ def load_encoder(encoder: AVEncoder, state: State) -> LoadReport:
             unchanged.
     """
     if any(name.startswith(MODELS) for name in state):
-        return load_weights(encoder, from_run(state))
+        return load_weights(encoder, from_run(state), allow=allow)
     if any(name.removeprefix("encoder.") == "fusion_tokens" for name in state):
         converted = from_deepavfusion(state) if _is_theirs(state) else Converted(state)
-        return load_weights(encoder, _encoder_alone(converted))
-    return load_weights(encoder, _one_stream(encoder, state))
+        return load_weights(encoder, _encoder_alone(converted), allow=allow)
+    return load_weights(encoder, _one_stream(encoder, state), allow=allow)
 
 
 def _is_theirs(state: State) -> bool:

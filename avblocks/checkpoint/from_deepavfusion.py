@@ -28,7 +28,7 @@ _RENAMES = {
 }
 _BLOCK = re.compile(r"((?:encoder\.)?(image\.blocks|audio\.blocks|fusion_blocks)\.(\d+)\.)(.+)")
 _DECODER = re.compile(r"(image|audio)_decoder_(.+)")
-_FIXED = ("image.pos_embed", "audio.pos_embed", "decoder_pos_embed")
+_FIXED = ("image.pos_embed", "audio.pos_embed")
 
 
 def from_deepavfusion(state: State) -> Converted:
@@ -38,6 +38,8 @@ def from_deepavfusion(state: State) -> Converted:
     named for audio and the audio the image's; in *dense* fusion a pair is ``[audio; image]``.
     Where its ViTs differ in depth the reference runs the layers of the shallower one only; the
     blocks it never runs are dropped, so build the encoder with that depth.
+
+    The decoders' tables of positions are trained: `av_mae` takes them with ``learned_position``.
 
     Args:
         state: the file's state dict, names starting with ``encoder.`` or with ``image.``.
@@ -55,6 +57,8 @@ def from_deepavfusion(state: State) -> Converted:
             dropped.append(key)
         elif block and block[2] == "fusion_blocks":
             kept |= {block[1] + name: v for name, v in _in_block(fusion, block[4], value).items()}
+        elif key.endswith("_decoder_pos_embed"):  # trained, whatever the reference's comment says
+            kept[_DECODER.sub(r"\1_decoder.\2.table", key)] = value[0]
         else:
             kept[_DECODER.sub(r"\1_decoder.\2", key)] = value
     return Converted(split_qkv(kept), tuple(dropped))

@@ -1,13 +1,26 @@
 """Published weights in, a report of what became of each of them out."""
 
 import math
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from avblocks.checkpoint.read import State
 from avblocks.nn.older import renamed
-from avblocks.nn.position import LearnedPosition, resize_position
+from avblocks.nn.position import LearnedPosition, SinCosPosition, resize_position
+
+# Weights of a ViT that change all others' meaning: layer scales, norms of queries and keys, a norm
+# before the blocks, biases and positions in attention, further tokens. A class token is left out
+# by design, and parts of decoders and heads are not meant.
+_COMPUTES = re.compile(
+    r"(?!.*(decoder|head))(.*\.)?"
+    r"(ls\d\.gamma|ls\d|gamma_?\d|lambda_?\d|layer_scale\w*(\..+)?|[qk]_norm\..+|norm_pre\..+"
+    r"|[qv]_bias|relative_position_bias_table|rel_pos_\w+"
+    r"|dist_token|reg_token|register_tokens|storage_tokens)"
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,11 @@ def _summary(names: tuple[str, ...], *, shown: int = 4) -> str:
 
 
 def load_weights(
-    model: nn.Module, weights: Converted | State, *, strict: bool = False
+    model: nn.Module,
+    weights: Converted | State,
+    *,
+    strict: bool = False,
+    allow: Collection[str] = (),
 ) -> LoadReport:
     """Copy weights into a model and report what became of each.
 
@@ -77,13 +94,16 @@ def load_weights(
         weights: a state dict in avblocks' names, today's or those of earlier versions, or what one
             of the ``from_...`` functions made.
         strict: refuse weights that leave a parameter at initialisation or a tensor unused.
+        allow: ends of the names of weights that may be left out although the model they are of
+            computes with them, such as ``"dist_token"`` or ``"ls1.gamma"``.
 
     Returns:
         The report. Learned positions of another grid are interpolated and listed as reshaped.
 
     Raises:
-        ValueError: if nothing fits, if a shape differs, if a value is not finite, or in ``strict``
-            if there is any surprise; the model is then unchanged.
+        ValueError: if nothing fits, if a shape differs, if a value is not finite, if the model has
+            no place for layer scales, relative positions, further tokens or the like that the file
+            has, or in ``strict`` if there is any surprise; the model is then unchanged.
 
     Example:
         >>> import torch
@@ -97,16 +117,19 @@ def load_weights(
     """
     converted = weights if isinstance(weights, Converted) else Converted(weights)
     own = model.state_dict()
-    state, reshaped = _resize_positions(model, renamed(model, converted.state))
+    state = renamed(model, converted.state)
+    state, fixed = _without_fixed_positions(model, state, allow)
+    state, reshaped = _resize_positions(model, state)
     report = LoadReport(
         loaded=tuple(name for name in own if name in state),
         missing=tuple(name for name in own if name not in state),
         unused=tuple(name for name in state if name not in own),
         reshaped=reshaped,
-        dropped=converted.dropped,
+        dropped=(*converted.dropped, *fixed),
     )
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")
+    _check_lost((*report.unused, *report.dropped), allow)
     misfits = [
         f"{name}: {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model"
         for name in report.loaded
@@ -124,6 +147,16 @@ def load_weights(
     return report
 
 
+def _check_lost(names: Iterable[str], allow: Collection[str]) -> None:
+    """Refuse to leave out weights without which the others are another model."""
+    lost = tuple(n for n in names if _COMPUTES.fullmatch(n) and not n.endswith(tuple(allow)))
+    if lost:
+        raise ValueError(
+            f"the model has no place for weights that their own computes with: {_summary(lost)}; "
+            "build one that has, or allow the loss by their names (allow=...)"
+        )
+
+
 def check_finite(state: State) -> None:
     """Raise a ValueError that names some weights if there are any with infinities or NaN."""
     wrong = tuple(n for n, x in state.items() if x.is_floating_point() and not x.isfinite().all())
@@ -132,6 +165,27 @@ def check_finite(state: State) -> None:
             f"weights that are not finite: {_summary(wrong)}; take a checkpoint of before the "
             "training diverged"
         )
+
+
+def _without_fixed_positions(
+    model: nn.Module, state: State, allow: Collection[str]
+) -> tuple[State, tuple[str, ...]]:
+    """Leave out tables that the model computes, if they are the same ones."""
+    computed = {
+        f"{path}.table": module.table
+        for path, module in model.named_modules()
+        if isinstance(module, SinCosPosition) and f"{path}.table" in state
+    }
+    for name, table in computed.items():
+        if name.endswith(tuple(allow)):
+            continue
+        same = state[name].shape == table.shape
+        if not same or not torch.allclose(state[name].to(table), table, rtol=0, atol=1e-5):
+            raise ValueError(
+                f"{name}: the file's positions were trained, and the model's are fixed: build it "
+                "with learned_position=True"
+            )
+    return {name: x for name, x in state.items() if name not in computed}, tuple(computed)
 
 
 def _resize_positions(model: nn.Module, state: State) -> tuple[State, tuple[str, ...]]:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from avblocks.checkpoint.folder import WEIGHTS, weights_of
 from avblocks.checkpoint.saves import check_manifest
+from avblocks.data.datasets.disk import plain_name
+from avblocks.jsonfile import read_json
 
 State = dict[str, Tensor]
 """Tensors by the names that a model or a file has for them."""
@@ -28,48 +30,104 @@ _DAMAGED = (
     TypeError,
     AssertionError,
 )
-_WRAPPERS = ("model", "state_dict", "module", "teacher")
+_WRAPPERS = (
+    *("model", "state_dict", "module", "teacher", "student", "model_state_dict", "net", "encoder"),
+    *("model_ema", "ema", "state_dict_ema", "weights", "params"),
+)
+_INDEX = f"{WEIGHTS}.index.json"
 
 
-def read_state(path: str | Path) -> State:
-    """Read a state dict from a ``.safetensors`` file or a PyTorch file (``weights_only=True``).
+def read_state(path: str | Path, *, key: str | None = None) -> State:
+    """Read a state dict from safetensors or from a PyTorch file (``weights_only=True``).
 
-    Published files often wrap it: ``{"model": ...}`` and ``{"state_dict": ...}`` are unwrapped, and
-    a ``module.`` that data parallelism left before every name is taken off. Where a checksum lies
-    beside it, as a run and `save_pretrained` leave one, the file is compared with it.
+    Published files often wrap it: ``{"model": ...}``, ``{"state_dict": ...}`` and others are
+    unwrapped where there is one, and the ``module.`` and ``_orig_mod.`` that data parallelism and
+    the compiler left in names are taken off. Where a checksum lies beside the file, as a run and
+    `save_pretrained` leave one, the file is compared with it.
 
     Args:
-        path: the file, or a folder with a ``model.safetensors``, such as `save_pretrained` makes.
+        path: a file of either format, whatever its name ends in; the index of several,
+            ``model.safetensors.index.json``; or a folder with that or a ``model.safetensors``,
+            such as `save_pretrained` makes.
+        key: which of several state dicts in the file is meant, such as ``"teacher"``.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is a folder without one, is damaged or not of its checksum, holds more
-            than tensors and plain types, or no tensors at all.
+            than tensors and plain types, no tensors at all, or several state dicts.
     """
     path = Path(path)
     if path.is_dir():
-        path = weights_of(path)
+        index = path / _INDEX
+        whole = (path / WEIGHTS).exists() or not index.is_file()
+        path = weights_of(path) if whole else index
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     check_manifest(path)
     if path.name == WEIGHTS:
         weights_of(path.parent)
-    content = _load(path)
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    content = content if isinstance(content, Mapping) else {}
-    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    if not state:
-        raise ValueError(f"{path}: holds no tensors by name; expected a state dict")
-    if all(name.startswith("module.") for name in state):
+    content = _read_parts(path) if path.name.endswith(".index.json") else _load(path)
+    content = _unwrapped(path, content, key)
+    names = ((re.sub(r"(^|\.)_orig_mod\.", r"\1", str(name)), x) for name, x in content.items())
+    state = {name: value for name, value in names if isinstance(value, Tensor)}
+    while all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): value for name, value in state.items()}
     return state
 
 
+def _unwrapped(path: Path, content: object, key: str | None) -> Mapping[object, object]:
+    """Find the mapping that holds tensors."""
+    while isinstance(content, Mapping) and not _holds_tensors(content):
+        wrappers = _WRAPPERS if key is None else (key,)
+        found = [name for name in wrappers if isinstance(content.get(name), Mapping)]
+        if key is None:  # what may hold tensors, at any depth
+            found = [name for name in found if _holds_any(content[name])]
+        keys = ", ".join(map(str, content)) or "none"
+        if len(found) > 1:
+            raise ValueError(
+                f"{path}: holds {' and '.join(found)}: pass the key of the one that is meant, or "
+                "save it alone"
+            )
+        if not found:
+            wanted = "a state dict" if key is None else f"one under the key {key!r}"
+            reason = f"expected {wanted}, and its keys are: {keys:.200}"
+            raise ValueError(f"{path}: holds no tensors by name; {reason}")
+        content, key = content[found[0]], None
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path}: holds no tensors by name; expected a state dict")
+    return content
+
+
+def _holds_tensors(content: Mapping[object, object]) -> bool:
+    return any(isinstance(value, Tensor) for value in content.values())
+
+
+def _holds_any(content: object) -> bool:
+    if not isinstance(content, Mapping):
+        return False
+    return _holds_tensors(content) or any(map(_holds_any, content.values()))
+
+
+def _read_parts(index: Path) -> State:
+    """Read the files that an index names, which lie beside it."""
+    again = "download all files of the model again"
+    files = read_json(index, {"weight_map": {"*": str}}, remedy=again)["weight_map"]
+    state: State = {}
+    for name in dict.fromkeys(files.values()):
+        part = index.parent / plain_name(name, where=str(index))
+        if not part.is_file():
+            raise FileNotFoundError(f"{part}: no such file, which {index.name} names; {again}")
+        loaded = _load(part)
+        state |= loaded if isinstance(loaded, dict) else {}
+    lost = [name for name in files if name not in state]
+    if lost:
+        raise ValueError(f"{index}: its files hold no {lost[0]!r}; {again}")
+    return {name: state[name] for name in files}
+
+
 def _load(path: Path) -> object:
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" or _is_safetensors(path):
             return load_file(path)
         # MAE and its followers save the command line beside the weights, as a namespace.
         with torch.serialization.safe_globals([Namespace]):
@@ -84,3 +142,11 @@ def _load(path: Path) -> object:
     except _DAMAGED as error:
         reason = re.split(r"\n|\. ", str(error))[0] or type(error).__name__
         raise ValueError(f"{path}: not a readable checkpoint ({reason})") from error
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors does, whatever its name ends in."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    size = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and size < path.stat().st_size

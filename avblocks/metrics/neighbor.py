@@ -23,7 +23,8 @@ def leave_one_out(
         Index of the nearest other sample, and the similarity to it.
 
     Raises:
-        ValueError: if there are fewer than two samples or the numbers of rows differ.
+        ValueError: if there are fewer than two samples, the numbers of rows differ, or a value is
+            not finite.
 
     Example:
         >>> index, similarity = leave_one_out(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]))
@@ -33,6 +34,8 @@ def leave_one_out(
     require(len(features) > 1, "features", len(features), "at least two samples")
     views = {f"others[{number}]": (other, f"b d_{number}") for number, other in enumerate(others)}
     expect(features=(features, "b d"), **views)
+    for name, (values, _) in {**views, "features": (features, "")}.items():
+        require(bool(values.isfinite().all()), name, "NaN or infinity", "finite")
     views = [F.normalize(x.float(), dim=1) for x in (features, *others)]
     indices, scores = [], []
     for start in range(0, len(features), chunk):

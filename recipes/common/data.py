@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from avblocks.data import ClipFormat
-from avblocks.data.datasets import ClipSet
+from avblocks.data.datasets import ClipSet, subset
 from avblocks.data.shards import Shards
 from recipes.common.sets import CACHE, DataName, read_set
 
 FREE = (
     "checkpoint",  # a resumed run has its weights from itself
     "batch",  # times processes and accumulation it may not change: the position in the data says
-    *(f"data.{n}" for n in ("root", "shards", "split", "workers", "timeout", "on_error")),
+    *(f"data.{n}" for n in ("root", "shards", "split", "list", "workers", "timeout")),
+    "data.on_error",
     "data.max_skipped",
     "model.checkpointing",
 )
@@ -35,6 +36,9 @@ class Data:
 
     split: Literal["test", "val"] = "test"
     """Clips to test on; only AVSBench has val, which the reference scores on."""
+
+    list: Path | None = None
+    """Train on the clips whose ids this csv lists, such as vggss_144k; all if it is not given."""
 
     scenes: tuple[int, int] = (240, 120)
     """How many scenes to make, for training and for testing."""
@@ -125,6 +129,8 @@ def train_set(data: Data) -> ClipSet:
     data.check()
     clips = read_set(data.name, data.root, train=True, counts=data.scenes)
     assert clips is not None
+    if data.list is not None:
+        clips = subset(clips, data.list)
     return _reported(clips, data.root or CACHE)
 
 

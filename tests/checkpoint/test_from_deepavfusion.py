@@ -16,11 +16,11 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 each = pytest.mark.parametrize("fusion", FUSIONS)
 
 
-def make(fusion: str, **changes: object) -> AVMAE:
+def make(fusion: str, *, learned: bool = False, **changes: object) -> AVMAE:
     sizes = {"image_size": 8, "audio_size": (8, 12)}
     numbers = {"depth": 2, "num_heads": 2, "patch": 4, "num_tokens": (2, 1, 1), "attn_ratio": 0.5}
     encoder = av_vit(8, fusion=fusion, **sizes, **(numbers | changes))
-    return av_mae(encoder, dim=8, depth=1, num_heads=2)
+    return av_mae(encoder, dim=8, depth=1, num_heads=2, learned_position=learned)
 
 
 NORMS = {
@@ -50,6 +50,8 @@ def in_reference(model: AVMAE, fusion: str) -> dict[str, Tensor]:
     """The state dict that the reference would have, its two swaps included."""
     state: dict[str, Tensor] = {}
     for key, value in joint(model.state_dict()).items():
+        if key.endswith("_decoder.pos_embed.table"):
+            continue
         *block, name = key.split(".", maxsplit=3)
         if "fusion_blocks" in block:
             name = renamed(name, fusion)
@@ -61,7 +63,8 @@ def in_reference(model: AVMAE, fusion: str) -> dict[str, Tensor]:
         state[".".join((*block, name)).replace("_decoder.", "_decoder_")] = value
     for stream, n in (("image", 4), ("audio", 6)):
         state[f"encoder.{stream}.pos_embed"] = torch.zeros(1, n, 8)
-        state[f"{stream}_decoder_pos_embed"] = torch.zeros(1, n, 8)
+        table = model.get_submodule(f"{stream}_decoder.pos_embed").table
+        state[f"{stream}_decoder_pos_embed"] = table.detach()[None]
     return state
 
 
@@ -88,6 +91,28 @@ def test_a_whole_autoencoder(fusion: str, layers: object) -> None:
     source, model = (randomized(fusion, fusion_layers=layers) for _ in range(2))
     report = load_weights(model, from_deepavfusion(in_reference(source, fusion)), strict=True)
     assert len(report.dropped) == 4 and torch.equal(loss(model), loss(source))
+
+
+def test_trained_positions_of_the_decoders_are_loaded() -> None:
+    source, fixed = randomized("factorized", learned=True), make("factorized")
+    weights = from_deepavfusion(in_reference(source, "factorized"))
+    with pytest.raises(ValueError, match=r"image_decoder.pos_embed.table: .* were trained"):
+        load_weights(fixed, weights)
+    model = make("factorized", learned=True)
+    assert len(load_weights(model, weights, strict=True).dropped) == 2
+    assert torch.equal(model.image_decoder.pos_embed.table, source.image_decoder.pos_embed.table)
+    assert torch.equal(loss(model), loss(source))
+
+
+def test_decoders_begin_at_the_fixed_positions() -> None:
+    torch.manual_seed(0)
+    fixed = make("factorized")
+    torch.manual_seed(0)
+    learned = make("factorized", learned=True)
+    for one, other in ((fixed, learned), (learned, fixed)):
+        ours, theirs = one.audio_decoder.pos_embed.table, other.audio_decoder.pos_embed.table
+        assert torch.equal(ours, theirs)
+    assert learned.audio_decoder.pos_embed.table.requires_grad
 
 
 @each

@@ -107,3 +107,25 @@ def test_learned_positions_are_interpolated() -> None:
 def test_learned_positions_of_no_square_grid_are_refused() -> None:
     with pytest.raises(ValueError, match=r"pos_embed.table: 6 positions do not fit .*\(4, 4\)"):
         load_weights(learned((4, 4)), learned((2, 3)).state_dict())
+
+
+LOST = ["ls1.gamma", "gamma_1", "attn.relative_position_bias_table", "attn.q_norm.weight"]
+LOST += ["rel_pos_bias.relative_position_bias_table", "dist_token", "reg_token", "attn.rel_pos_h"]
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_weights_that_their_model_computes_with_are_not_lost(model: Block, name: str) -> None:
+    before = {n: value.clone() for n, value in model.state_dict().items()}
+    state = {n: torch.zeros_like(value) for n, value in before.items()}
+    for weights in (state | {name: torch.ones(1)}, Converted(state, dropped=(name,))):
+        with pytest.raises(ValueError, match=rf"no place for weights .*: 1 \({name}\); build one"):
+            load_weights(model, weights)
+    assert all(torch.equal(value, before[n]) for n, value in model.state_dict().items())
+    report = load_weights(model, state | {name: torch.ones(1)}, allow=(name,))
+    assert report.unused == (name,)
+
+
+@pytest.mark.parametrize("name", ["cls_token", "decoder_blocks.0.ls1.gamma", "head_dist.bias"])
+def test_other_parts_may_be_left_out(model: Block, name: str) -> None:
+    state = {n: torch.zeros_like(value) for n, value in model.state_dict().items()}
+    assert load_weights(model, Converted(state, dropped=(name,))).dropped == (name,)

@@ -1,4 +1,5 @@
 import argparse
+import json
 import pickle
 from pathlib import Path
 
@@ -29,8 +30,14 @@ def test_safetensors(tmp_path: Path) -> None:
     assert sorted(state) == sorted(STATE) and torch.equal(state["a.bias"], STATE["a.bias"])
 
 
-@pytest.mark.parametrize("wrapper", [None, "model", "state_dict", "module", "teacher"])
-@pytest.mark.parametrize("prefix", ["", "module."])
+WRAPPERS = ["model", "state_dict", "module", "teacher", "student", "model_state_dict", "net", "ema"]
+WRAPPERS += ["model_ema", "state_dict_ema", "weights", "params", "encoder"]
+
+
+@pytest.mark.parametrize("wrapper", [None, *WRAPPERS])
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
+)
 def test_wrappers_and_prefixes(tmp_path: Path, wrapper: str | None, prefix: str) -> None:
     state = {prefix + name: value for name, value in STATE.items()}
     more = {"epoch": 3, "optimizer": {"state": {0: torch.zeros(3)}, "lr": 1e-3}}
@@ -190,3 +197,59 @@ def test_weights_by_their_file_are_compared_with_the_configuration(tmp_path: Pat
         read_state(path)
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')  # another library's
     assert same(read_state(path), read_state(path.rename(tmp_path / "weights.safetensors")))
+
+
+def test_what_the_compiler_left_inside_of_names_is_taken_off(tmp_path: Path) -> None:
+    state = {f"encoder._orig_mod.{name}": value for name, value in STATE.items()}
+    found = read_state(saved(tmp_path / "w.pt", state))
+    assert same(found, {f"encoder.{name}": value for name, value in STATE.items()})
+
+
+def test_of_several_state_dicts_one_must_be_named(tmp_path: Path) -> None:
+    other = {name: value + 1 for name, value in STATE.items()}
+    path = saved(tmp_path / "w.pth", {"student": {"module": STATE}, "teacher": other, "epoch": 3})
+    with pytest.raises(ValueError, match=r"w.pth: holds teacher and student: pass the key of the"):
+        read_state(path)
+    assert same(read_state(path, key="student"), STATE)
+    assert same(read_state(path, key="teacher"), other)
+    with pytest.raises(ValueError, match=r"one under the key 'ema', and its keys are: student, te"):
+        read_state(path, key="ema")
+    path = saved(tmp_path / "w.pth", {"epoch": 3, "weight": {"x": 1}, "optimizer": {}})
+    with pytest.raises(ValueError, match=r"its keys are: epoch, weight, optimizer"):
+        read_state(path)
+
+
+def test_safetensors_by_another_name(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "weights.pth")
+    assert same(
+        dict(sorted(read_state(tmp_path / "weights.pth").items())), dict(sorted(STATE.items()))
+    )
+
+
+def sharded(folder: Path, **names: str) -> Path:
+    files = {"a.weight": "model-00001-of-00002.safetensors", "a.bias": "model-2.safetensors"}
+    for name, file in files.items():
+        save_file({name: STATE[name]}, folder / file)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": files | names}))
+    return index
+
+
+def test_several_files_by_their_index(tmp_path: Path) -> None:
+    index = sharded(tmp_path)
+    for path in (index, tmp_path):
+        assert same(read_state(path), STATE)
+    sharded(tmp_path, **{"b.bias": "model-2.safetensors"})
+    with pytest.raises(ValueError, match=r"index.json: its files hold no 'b.bias'; download all"):
+        read_state(index)
+    (tmp_path / "model-2.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"model-2.safetensors: no such file, which"):
+        read_state(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../x.safetensors", "/x.safetensors", ".."])
+def test_an_index_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    save_file(STATE, tmp_path / "x.safetensors")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ValueError, match=r"index.json: '.*' is no plain name"):
+        read_state(sharded(tmp_path / "in", **{"a.bias": name}))

@@ -40,7 +40,7 @@ def test_boxes_of_all_annotators(tmp_path):
     ("old", "new", "message"),
     [
         ("</annotation>", "", r"10\.xml, line 5: broken XML"),
-        ("<xmax>256", "<xmax>300", r"10\.xml, box 3: the box .* reaches outside the picture"),
+        ("<xmax>256", "<xmax>600", r"10\.xml, box 3: the box .* reaches outside the picture"),
         ("<xmax>256", "<xmax>127", r"10\.xml, box 3: left, top, right, bottom are not in order"),
         ("<ymin>0<", "<ymin>?<", r"10\.xml, box 3: expected a name and four numbers, got .*'\?'"),
         ("<id>2</id>", "", r"10\.xml, box 3: expected left, top, right and bottom"),
@@ -50,6 +50,11 @@ def test_wrong_annotations_are_named(tmp_path, old, new, message):
     root = make(tmp_path, xml=XML.replace(old, new))
     with pytest.raises(ValueError, match=message):
         flickr_soundnet(root)
+
+
+def test_what_lies_over_the_edge_is_cut_off(tmp_path):
+    clips = flickr_soundnet(make(tmp_path, xml=XML.replace("<xmax>256", "<xmax>300")))
+    assert clips.items[0].boxes[2] == (0.5, 0.0, 1.0, 0.5)
 
 
 def test_missing_table(tmp_path):

@@ -17,7 +17,19 @@ def test_the_listed_clips_in_the_order_of_the_list(tmp_path, mark, end):
     (tmp_path / "heard.csv").write_bytes((mark + text.replace("\n", end)).encode())
     clips = subset(CLIPS, tmp_path / "heard.csv")
     assert [item.id for item in clips.items] == ["c", "a"] and clips.classes == ("one",)
-    assert clips.report() == "x, heard: 4 clips listed, 2 on disk, 2 missing (d, e); odd"
+    assert clips.report() == "x, heard: 4 clips listed, 2 on disk, 2 missing (d, e)"
+
+
+def test_remarks_may_explain_why_nothing_is_found(tmp_path):
+    (tmp_path / "none.csv").write_text("d\n")
+    assert subset(CLIPS, tmp_path / "none.csv").remarks == ("odd",)
+
+
+@pytest.mark.parametrize("name", ["#NAME?", "#REF!", "#N/A"])
+def test_ids_that_a_spreadsheet_damaged_are_refused(tmp_path, name):
+    (tmp_path / "x.csv").write_text(f"a\n{name}\n")
+    with pytest.raises(ValueError, match=r"x\.csv, line 2: '#.*' is no id; get the file again"):
+        subset(CLIPS, tmp_path / "x.csv")
 
 
 def test_missing_and_broken_lists(tmp_path):

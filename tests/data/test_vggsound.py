@@ -108,3 +108,16 @@ def test_the_usual_names_of_files(tmp_path):
         assert [i.path for i in vggsound(tmp_path, split=split).items] == [
             str(tmp_path / f"{name}.mp4")
         ]
+
+
+def test_sounds_and_pictures_in_place_of_videos(tmp_path):
+    make(tmp_path)
+    for name in ("audio/-0BIyqJj9ZU_000030.wav", "frames/-0BIyqJj9ZU_000030.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    train = vggsound(tmp_path, split="train")
+    assert [(item.id, item.labels) for item in train.items] == [("-0BIyqJj9ZU_000030", (1,))]
+    assert train.items[0].path == str(tmp_path / "audio/-0BIyqJj9ZU_000030.wav")
+    assert train.items[0].pictures[0].path == str(tmp_path / "frames/-0BIyqJj9ZU_000030.jpg")
+    looked = vggsound(tmp_path, split="test").remarks
+    assert looked[0] == "1 pairs fit no listed clip, such as -0BIyqJj9ZU_000030"

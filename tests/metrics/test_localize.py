@@ -1,6 +1,7 @@
 """cIoU and what is counted from it, against plain loops over pixels."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -210,3 +211,12 @@ def test_bad_input_is_refused() -> None:
 def test_an_empty_batch_has_no_scores() -> None:
     none = torch.zeros(0, 4, 4)
     assert ciou_median(none, none).shape == ciou_adaptive(none, none).shape == (0,)
+
+
+@pytest.mark.parametrize("rule", [ciou_median, ciou_adaptive])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_maps_must_be_finite(rule: Callable[[Tensor, Tensor], Tensor], value: float) -> None:
+    maps, truth = torch.rand(2, 4, 4), torch.ones(2, 4, 4)
+    maps[1, 2, 3] = value
+    with pytest.raises(ValueError, match="maps must be finite"):
+        rule(maps, truth)

@@ -43,3 +43,11 @@ def test_bad_input_is_refused() -> None:
         leave_one_out(torch.zeros(1, 3))
     with pytest.raises(ValueError, match="others"):
         leave_one_out(torch.zeros(3, 3), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("name", ["features", "others"])
+def test_features_must_be_finite(name: str) -> None:
+    views = {"features": torch.rand(3, 2), "others": torch.rand(3, 2)}
+    views[name][0, 0] = torch.nan
+    with pytest.raises(ValueError, match=f"{name}.*finite"):
+        leave_one_out(*views.values())

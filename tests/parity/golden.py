@@ -91,6 +91,7 @@ def build(config: dict) -> AVMAE:
     )
     model = av_mae(
         encoder,
+        learned_position=True,
         dim=config["decoder_dim"],
         depth=config["decoder_depth"],
         num_heads=config["decoder_heads"],

@@ -17,6 +17,7 @@ from avblocks.files import fingerprint
 from recipes import paper_finetune, paper_linear_probe, paper_separate
 from recipes.common.data import Data
 from recipes.common.data import test_set as clips_to_test_on
+from recipes.common.data import train_set as clips_to_train_on
 from recipes.common.mixtures import check_mixable
 from recipes.engine.run import Run
 from recipes.export import Config as Export
@@ -99,14 +100,21 @@ def test_weights_of_a_folder_must_be_finite(tmp_path: Path) -> None:
     assert read_state(tmp_path) and from_pretrained(tmp_path).encoder is not None
 
 
-def test_the_reference_scores_on_val(toy_scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = Data(name="avsbench_avss", root=toy_scenes / "avsbench", split="val")
-    with pytest.raises(
-        ValueError, match="none of the clips that avsbench-avss val, by frame lists"
-    ):
-        clips_to_test_on(data)  # the scenes have no such split
-    assert clips_to_test_on(replace(data, split="test")) is not None
-    with pytest.raises(
-        ValueError, match=r"vggsound has no split to validate on: leave --data.split"
-    ):
+def test_the_reference_scores_on_val(toy_scenes: Path) -> None:
+    data = Data(name="avsbench_avss", root=toy_scenes / "avsbench")
+    for split in ("val", "test"):
+        found = clips_to_test_on(replace(data, split=split))
+        assert found is not None and found.name == f"avsbench-avss {split}, by frame"
+    told = r"vggsound has no split to validate on: leave --data\.split out"
+    with pytest.raises(ValueError, match=told):
         clips_to_test_on(Data(name="vggsound", root=toy_scenes, split="val"))
+
+
+def test_training_lists(toy_scenes: Path, tmp_path: Path) -> None:
+    data = Data(name="vggsound", root=toy_scenes)
+    ids = [item.id for item in clips_to_train_on(data).items]
+    (tmp_path / "few.txt").write_text(f"{ids[3]}\n{ids[0]}\n")
+    some = clips_to_train_on(replace(data, list=tmp_path / "few.txt"))
+    assert [item.id for item in some.items] == [ids[3], ids[0]]
+    found = clips_to_test_on(replace(data, list=tmp_path / "few.txt"))
+    assert found is not None and len(found) == len(clips_to_test_on(data) or ())

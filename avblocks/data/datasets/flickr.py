@@ -49,10 +49,10 @@ def _annotated(item: Item | None, notes: Path) -> Item | None:
 
 
 def _box(box: Element, *, where: str) -> Box:
-    """Read a name and four numbers; drawn by hand, a box may end one pixel over the edge."""
+    """Read a name and four numbers; what lies over the edge is cut off, as the field's codes do."""
     texts = [child.text or "" for child in box][1:]
     try:
         values = [float(text) / _SIDE for text in texts]
     except ValueError as error:
         raise ValueError(f"{where}: expected a name and four numbers, got {texts}") from error
-    return checked_box(values, where=where, slack=1 / _SIDE)
+    return checked_box(values, where=where, slack=1.0)

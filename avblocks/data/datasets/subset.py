@@ -9,7 +9,8 @@ from avblocks.data.datasets.disk import read_ids
 def subset(clips: ClipSet, table: str | Path) -> ClipSet:
     """Keep the clips that a csv without header lists by id in its first column, in its order.
 
-    Ids that the data set does not have are missing. VGG-SS has such lists for heard and unheard
+    Ids that the data set does not have are missing; remarks on the whole set are left out, unless
+    nothing is found, which they may explain. VGG-SS has such lists for heard and unheard
     classes; with ``per_frame`` it gives the frames that ``avsbench_val.csv`` lists.
 
     Raises:
@@ -17,9 +18,6 @@ def subset(clips: ClipSet, table: str | Path) -> ClipSet:
     """
     table = Path(table)
     items = {item.id: item for item in clips.items}
-    return listed_set(
-        f"{clips.name}, {table.stem}",
-        {key: items.get(key) for key in read_ids(table)},
-        classes=clips.classes,
-        remarks=clips.remarks,
-    )
+    kept = {key: items.get(key) for key in read_ids(table)}
+    remarks = () if any(kept.values()) else clips.remarks
+    return listed_set(f"{clips.name}, {table.stem}", kept, classes=clips.classes, remarks=remarks)

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets.clipset import ClipSet, labeled_set
+from avblocks.data.datasets.clipset import ClipSet, Item, labeled_set, listed_set
 from avblocks.data.datasets.disk import read_rows
 from avblocks.data.datasets.segments import FoundFiles, Segment, find_files, youtube_id
+from avblocks.data.datasets.stills import still_items, still_remarks
 
 
 def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
@@ -16,7 +18,8 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     ``root/vggsound.csv`` has lines ``youtube id, start second, label, split``; the clips are
     anywhere below ``root`` as ``ID_ssssss_eeeeee.mp4``, ``ID_ssssss.mp4`` or one of the other names
     that `find_files` knows, in folders of classes or flat. Lines that share id and start second are
-    one clip of several labels.
+    one clip of several labels. In place of videos there may be ``audio/ID_ssssss.wav`` and
+    ``frames/ID_ssssss.jpg``.
 
     Returns:
         The clips in the order of the csv; classes in alphabetical order, from both splits.
@@ -31,9 +34,18 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     classes = tuple(sorted(names))
     number = {label: index for index, label in enumerate(classes)}
     labels = {key: tuple(number[name] for name in names) for key, names in wanted.items()}
+    if (root / "audio").is_dir() and (root / "frames").is_dir():
+        stills = still_items(root)
+        items = {key: _labeled(stills.get(key), numbers) for key, numbers in labels.items()}
+        remarks = still_remarks(root, stills, wanted)
+        return listed_set(f"vggsound {split}", items, classes=classes, remarks=remarks)
     files = vggsound_files(root, (*wanted, *others))
     remarks = files.remarks(segments(wanted))
     return labeled_set(f"vggsound {split}", labels, files.paths, classes=classes, remarks=remarks)
+
+
+def _labeled(item: Item | None, labels: tuple[int, ...]) -> Item | None:
+    return None if item is None else replace(item, labels=labels)
 
 
 def vggsound_labels(
