@@ -11,7 +11,7 @@ from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.position import SinCosPosition, place_positions
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import expect, given, require, require_positive
 
 
 class Decoder(nn.Module):
@@ -124,8 +124,9 @@ class Decoder(nn.Module):
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         if not self.checkpointing:
-            return block(tokens, context=context, valid=valid)
-        return checkpoint(block, tokens, context=context, valid=valid, use_reentrant=False)
+            return block(tokens, **given(context=context, valid=valid))
+        more = given(context=context, valid=valid)
+        return checkpoint(block, tokens, use_reentrant=False, **more)
 
 
 def _in_order(valid: Bool[Tensor, "b n"], mask: Mask, num_fusion: int) -> Bool[Tensor, "b n_all"]:

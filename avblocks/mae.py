@@ -13,7 +13,7 @@ from avblocks.encoder import Audio, AVEncoder, Image, ValidPatches
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
 from avblocks.nn.stream import require_stream
-from avblocks.shapes import expect, require
+from avblocks.shapes import as_dtype, expect, given, require
 from avblocks.tokens import Record
 
 
@@ -144,6 +144,9 @@ class AVMAE(nn.Module):
         Raises:
             ValueError: if an input or a mask does not fit.
         """
+        dtype = self.encoder.fusion_tokens.dtype  # that of the targets too
+        image = None if image is None else as_dtype(dtype, image=image)
+        audio = None if audio is None else as_dtype(dtype, audio=audio)
         tokens = self.encoder(
             image=image,
             audio=audio,
@@ -185,7 +188,7 @@ class AVMAE(nn.Module):
         stream = self.encoder.image if is_image else self.encoder.audio
         grid = stream.grid(x)
         whole = None if valid is None else _whole(valid, math.prod(grid))
-        pred = decoder(kept, fusion=fusion, mask=mask, grid=grid, valid=whole)
+        pred = decoder(kept, fusion=fusion, mask=mask, grid=grid, **given(valid=whole))
         target = mask.masked(patchify(x, patch=stream.patch))
         counted = None if whole is None else whole.gather(1, mask.ids_masked)
         loss = masked_mse(pred, target, normalize=self.normalize_targets, valid=counted)
