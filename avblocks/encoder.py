@@ -256,7 +256,7 @@ def _embed(
 
 def _kept_valid(
     stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None, valid: ValidPatches
-) -> Bool[Tensor, "b n"] | None:
+) -> Bool[Tensor, "b n_all"] | None:
     """Which of a stream's tokens are valid, prefix tokens included."""
     if x is None or valid is None:
         return None
