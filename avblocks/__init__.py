@@ -29,6 +29,7 @@ from avblocks.fusion import DenseFusion as DenseFusion
 from avblocks.fusion import FactorizedFusion as FactorizedFusion
 from avblocks.fusion import Fusion as Fusion
 from avblocks.fusion import FusionBlock as FusionBlock
+from avblocks.fusion import FusionLayer as FusionLayer
 from avblocks.fusion import TokenFusion as TokenFusion
 from avblocks.mae import AVMAE as AVMAE
 from avblocks.mae import MAEOutput as MAEOutput
@@ -41,6 +42,7 @@ from avblocks.nn import Block as Block
 from avblocks.nn import BlockMask as BlockMask
 from avblocks.nn import CrossAttention as CrossAttention
 from avblocks.nn import DropPath as DropPath
+from avblocks.nn import LayerScale as LayerScale
 from avblocks.nn import LearnedPosition as LearnedPosition
 from avblocks.nn import Mask as Mask
 from avblocks.nn import Masker as Masker
@@ -48,17 +50,21 @@ from avblocks.nn import Mlp as Mlp
 from avblocks.nn import PatchEmbed as PatchEmbed
 from avblocks.nn import RandomMask as RandomMask
 from avblocks.nn import SinCosPosition as SinCosPosition
+from avblocks.nn import Stream as Stream
+from avblocks.nn import SwiGLU as SwiGLU
 from avblocks.nn import TubeMask as TubeMask
 from avblocks.nn import ViT as ViT
 from avblocks.nn import patchify as patchify
 from avblocks.nn import resize_position as resize_position
 from avblocks.nn import sincos_position as sincos_position
 from avblocks.nn import unpatchify as unpatchify
+from avblocks.nn import valid_until as valid_until
 from avblocks.nn import vit as vit
 from avblocks.nn import vit_base as vit_base
 from avblocks.nn import vit_huge as vit_huge
 from avblocks.nn import vit_large as vit_large
 from avblocks.nn import vit_small as vit_small
 from avblocks.nn import vit_tiny as vit_tiny
+from avblocks.tokens import Valid as Valid
 
 __version__ = "0.1.0"

@@ -16,7 +16,7 @@ from avblocks.nn.position import (
     place_positions,
     sincos_position,
 )
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import expect, given, require, require_positive
 
 
 class Decoder(nn.Module):
@@ -137,8 +137,9 @@ class Decoder(nn.Module):
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         if not self.checkpointing:
-            return block(tokens, context=context, valid=valid)
-        return checkpoint(block, tokens, context=context, valid=valid, use_reentrant=False)
+            return block(tokens, **given(context=context, valid=valid))
+        more = given(context=context, valid=valid)
+        return checkpoint(block, tokens, use_reentrant=False, **more)
 
 
 def _in_order(valid: Bool[Tensor, "b n"], mask: Mask, num_fusion: int) -> Bool[Tensor, "b n_all"]:

@@ -15,7 +15,7 @@ from avblocks.fusion.layer import FusionLayer
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.stream import Stream, layers_of, prefix_of, require_stream, require_width
-from avblocks.shapes import as_dtype, expect, require
+from avblocks.shapes import as_dtype, expect, given, require
 from avblocks.tokens import AVTokens as AVTokens
 from avblocks.tokens import padding, with_prefix, without_prefix
 
@@ -122,10 +122,9 @@ class AVEncoder(nn.Module):
             ValueError: if both modalities are missing, their batches differ, or one is not in the
                 number format of the weights.
         """
-        given = [x for x in (image, audio) if x is not None]
-        require(len(given) > 0, "image and audio", None, "not both missing")
-        batch = given[0].shape[0]
-        other = given[-1].shape[0]
+        inputs = [x for x in (image, audio) if x is not None]
+        require(len(inputs) > 0, "image and audio", None, "not both missing")
+        batch, other = inputs[0].shape[0], inputs[-1].shape[0]
         require(other == batch, "audio", other, "a batch of {}", batch)
         dtype = self.fusion_tokens.dtype
         image = None if image is None else as_dtype(dtype, image=image)
@@ -257,7 +256,7 @@ def _embed(
 
 def _kept_valid(
     stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None, valid: ValidPatches
-) -> Bool[Tensor, "b n"] | None:
+) -> Bool[Tensor, "b n_all"] | None:
     """Which of a stream's tokens are valid, prefix tokens included."""
     if x is None or valid is None:
         return None
@@ -281,4 +280,4 @@ def _advance(
 ) -> Float[Tensor, "b n d"] | None:
     if tokens is None or block is None:
         return tokens
-    return block(tokens, context=context, **({} if valid is None else {"valid": valid}))
+    return block(tokens, context=context, **given(valid=valid))

@@ -14,7 +14,7 @@ from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
 from avblocks.nn.stream import require_stream
 from avblocks.reading import ReadingDecoder
-from avblocks.shapes import expect, require
+from avblocks.shapes import as_dtype, expect, given, require
 from avblocks.tokens import Record
 
 
@@ -152,6 +152,9 @@ class AVMAE(nn.Module):
         Raises:
             ValueError: if an input or a mask does not fit.
         """
+        dtype = self.encoder.fusion_tokens.dtype  # that of the targets too
+        image = None if image is None else as_dtype(dtype, image=image)
+        audio = None if audio is None else as_dtype(dtype, audio=audio)
         tokens = self.encoder(
             image=image,
             audio=audio,
@@ -195,7 +198,7 @@ class AVMAE(nn.Module):
         if self.training and self.predict < 1 and mask.ids_predicted is None:
             mask = mask.predicting(self.predict)
         whole = None if valid is None else _whole(valid, math.prod(grid))
-        pred = decoder(kept, fusion=fusion, mask=mask, grid=grid, valid=whole)
+        pred = decoder(kept, fusion=fusion, mask=mask, grid=grid, **given(valid=whole))
         target = mask.predicted(patchify(x, patch=stream.patch))
         counted = None if whole is None else whole.gather(1, mask.to_predict)
         loss = masked_mse(pred, target, normalize=self.normalize_targets, valid=counted)

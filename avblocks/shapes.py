@@ -17,6 +17,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -160,6 +161,16 @@ def strided_grid(
     fits = len(size) == len(patch) and all(s >= p for s, p in zip(size, patch, strict=True))
     require(fits, "size", size, "at least the patch {} along each axis", patch)
     return tuple((s - p) // step + 1 for s, p, step in zip(size, patch, stride, strict=True))
+
+
+def given(**optional: Any) -> dict[str, Any]:
+    """The arguments that are not ``None``, for other people's parts, which need not take them all.
+
+    Example:
+        >>> given(valid=None, context=1)
+        {'context': 1}
+    """
+    return {name: value for name, value in optional.items() if value is not None}
 
 
 def as_dtype(dtype: torch.dtype, **given: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Tokens of image, audio and fusion: their axes, which of them are valid, and all of a layer's."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -22,42 +22,16 @@ AudioTokens = Float[Tensor, "b n_a d"] | None
 R = TypeVar("R", bound="Record")
 
 
-class _FieldName(str):
-    """Name of a field. ``DataParallel`` would take a plain string apart without end."""
-
-    __slots__ = ()
-
-    def __new__(cls, name: object) -> "_FieldName":
-        return super().__new__(cls, name if isinstance(name, str) else "")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-
 class Record:
-    """What frozen dataclasses of tensors have in common: moves, pairs, gathering.
-
-    ``torch.nn.DataParallel`` gathers what has a named tuple's ``_fields`` and ``_make``.
-    """
-
-    @property
-    def _fields(self) -> tuple[str, ...]:
-        return tuple(str(name) for name, _ in self)
+    """What frozen dataclasses of tensors have in common: they move, and iterate as pairs."""
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Name and value of each field."""
-        return ((_FieldName(f.name), getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
-
-    def _asdict(self) -> dict[str, Any]:
-        return dict(self)
-
-    @classmethod
-    def _make(cls: type[R], pairs: Iterable[tuple[str, Any]]) -> R:
-        return cls(*(value for _, value in pairs))
+        return ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
 
     def map(self: R, function: Callable[[Tensor], Tensor]) -> R:
         """The same record with a function applied to each of its tensors."""
-        changed = {str(n): function(x) for n, x in self if isinstance(x, Tensor)}
+        changed = {n: function(x) for n, x in self if isinstance(x, Tensor)}
         return replace(self, **changed)  # type: ignore[type-var]
 
     def to(self: R, *args: Any, **kwargs: Any) -> R:

@@ -97,14 +97,14 @@ TABLE = (
     # encoder, mae, decoder, build, flops
     row(
         "modalities-swapped",
-        "fusion = fuse(tokens.fusion, image=tokens.image, audio=tokens.audio)",
-        "fusion = fuse(tokens.fusion, image=tokens.audio, audio=tokens.image)",
+        "fusion = fuse(tokens.fusion, image=tokens.image, audio=tokens.audio, **valid)",
+        "fusion = fuse(tokens.fusion, image=tokens.audio, audio=tokens.image, **valid)",
         "tests/test_encoder.py",
     ),
     row(
         "mae-loss-sign",
-        "return self.loss_image + self.loss_audio",
-        "return self.loss_image - self.loss_audio",
+        "return sum(losses[1:], start=losses[0])",
+        "return sum(losses[1:], start=-losses[0])",
         "tests/test_mae.py",
     ),
     row(

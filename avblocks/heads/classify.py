@@ -4,21 +4,29 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.pool import AttentivePool, MeanPool
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import expect, given, require, require_positive
+from avblocks.tokens import Record
 
 Pooling = Literal["mean", "attentive"]
 
 
 @dataclass(frozen=True)
-class Logits:
-    """Logits of each stream, ``None`` where a modality is missing.
+class Logits(Record):
+    """Logits of each stream, ``None`` where a modality is missing, or there are no fusion tokens.
+
+    Attributes:
+        image: logits of the image tokens.
+        audio: logits of the audio tokens.
+        fusion: logits of the fusion tokens.
+        has_image: False for samples that lack the image in a batch that has it.
+        has_audio: False for samples that lack the audio in a batch that has it.
 
     Example:
         >>> fusion, audio = torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 0.0]])
@@ -28,13 +36,20 @@ class Logits:
 
     image: Float[Tensor, "b classes"] | None
     audio: Float[Tensor, "b classes"] | None
-    fusion: Float[Tensor, "b classes"]
+    fusion: Float[Tensor, "b classes"] | None
+    has_image: Bool[Tensor, " b"] | None = None
+    has_audio: Bool[Tensor, " b"] | None = None
 
     @property
     def mean(self) -> Float[Tensor, "b classes"]:
         """The average over the streams that are given: the paper's score."""
-        streams = [x for x in (self.image, self.audio, self.fusion) if x is not None]
-        return torch.stack(streams).mean(dim=0)
+        pairs = ((self.image, self.has_image), (self.audio, self.has_audio), (self.fusion, None))
+        streams = [x for x, _ in pairs if x is not None]
+        if self.has_image is None and self.has_audio is None:
+            return torch.stack(streams).mean(dim=0)
+        every = torch.ones_like(streams[0][:, 0], dtype=torch.bool)
+        has = torch.stack([every if h is None else h for x, h in pairs if x is not None])
+        return torch.where(has[..., None], torch.stack(streams), 0.0).sum(0) / has.sum(0)[:, None]
 
 
 torch.export.register_dataclass(Logits)
@@ -57,6 +72,7 @@ class StreamHead(nn.Module):
     def __init__(self, *, pool: nn.Module, norm: nn.Module, linear: nn.Linear) -> None:
         super().__init__()
         self.pool, self.norm, self.linear = pool, norm, linear
+        self.dim, self.num_classes = linear.in_features, linear.out_features
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -67,10 +83,12 @@ class StreamHead(nn.Module):
         """
         xavier(self.linear)
 
-    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b classes"]:
-        """Logits of a stream."""
-        pooled = self.pool(tokens)
-        expect(**{"pooled tokens": (pooled, "b d")}, d=self.linear.in_features)
+    def forward(
+        self, tokens: Float[Tensor, "b n d"], *, valid: Bool[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b classes"]:
+        """Logits of a stream, from its ``valid`` tokens."""
+        pooled = self.pool(tokens, **given(valid=valid))
+        expect(**{"pooled tokens": (pooled, "b d")}, d=self.dim)
         return self.linear(self.norm(pooled))
 
 
@@ -96,16 +114,19 @@ class Classifier(nn.Module):
 
     def __init__(self, *, image: StreamHead, audio: StreamHead, fusion: StreamHead) -> None:
         super().__init__()
-        classes = [head.linear.out_features for head in (image, audio, fusion)]
+        classes = [head.num_classes for head in (image, audio, fusion)]
         require(len(set(classes)) == 1, "classes", classes, "the same in each head")
         self.image, self.audio, self.fusion = image, audio, fusion
 
     def forward(self, tokens: AVTokens) -> Logits:
-        """Logits of the streams that are given."""
+        """Logits of the streams that are given, each from its valid tokens."""
+        image, audio = tokens.image_valid, tokens.audio_valid
         return Logits(
-            image=None if tokens.image is None else self.image(tokens.image),
-            audio=None if tokens.audio is None else self.audio(tokens.audio),
-            fusion=self.fusion(tokens.fusion),
+            image=None if tokens.image is None else self.image(tokens.image, **given(valid=image)),
+            audio=None if tokens.audio is None else self.audio(tokens.audio, **given(valid=audio)),
+            fusion=self.fusion(tokens.fusion) if tokens.fusion.shape[1] else None,
+            has_image=None if image is None else image.any(dim=1),
+            has_audio=None if audio is None else audio.any(dim=1),
         )
 
 

@@ -6,8 +6,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avblocks.encoder import AVEncoder
-from avblocks.fusion.block import FusionBlock
+from avblocks.fusion.attention import Attends
+from avblocks.nn.stream import prefix_of
 from avblocks.shapes import require
+from avblocks.tokens import with_prefix
 
 
 def fusion_map(
@@ -29,10 +31,11 @@ def fusion_map(
         layer: index of the layer.
 
     Returns:
-        The mean over heads and fusion tokens, aggregation tokens included.
+        The mean over heads and fusion tokens, aggregation tokens included; prefix tokens of the
+        image are left out.
 
     Raises:
-        ValueError: if that layer has no fusion, or a size does not fit.
+        ValueError: if that layer has no fusion or one without maps, or a size does not fit.
 
     Example:
         >>> import torch
@@ -44,9 +47,12 @@ def fusion_map(
     """
     fused = sorted(int(key) for key in encoder.fusion_blocks)
     require(layer in fused, "layer", layer, f"one of the layers with fusion, {fused}")
+    block = encoder.fusion_blocks[str(layer)]
+    if not isinstance(block, Attends):
+        raise ValueError(f"{type(block).__name__} has no method `attention` to compute maps with")
     tokens = encoder.embed(image=image, audio=audio)
     for before in range(layer):
         tokens = encoder.layer(tokens, before)
-    block = cast(FusionBlock, encoder.fusion_blocks[str(layer)])
-    seen = block.attention(tokens.fusion, image=tokens.image, audio=tokens.audio).image
-    return cast(Tensor, seen).mean(dim=(1, 2))
+    whole = with_prefix(tokens)
+    seen = block.attention(whole.fusion, image=whole.image, audio=whole.audio).image
+    return cast(Tensor, seen).mean(dim=(1, 2))[:, prefix_of(encoder.image) :]

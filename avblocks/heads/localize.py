@@ -2,10 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.builder import Built
+from avblocks.heads.pool import mean_tokens
 from avblocks.nn.init import xavier
 from avblocks.shapes import expect, require, require_above_zero, require_positive, sides
 
@@ -52,25 +53,36 @@ class Localizer(nn.Module):
         xavier(self.image_proj, self.audio_proj)
 
     def forward(
-        self, *, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
+        self,
+        *,
+        image: Float[Tensor, "b n_v d"],
+        audio: Float[Tensor, "b n_a d"],
+        audio_valid: Bool[Tensor, "b n_a"] | None = None,
     ) -> Float[Tensor, "b n_v"]:
         """Similarity, in [-1, 1], of each patch to the audio of its clip."""
-        patches, sounds = self._project(image, audio)
+        patches, sounds = self._project(image, audio, audio_valid)
         return torch.einsum("bnd,bd->bn", patches, sounds)
 
     def pairs(
-        self, *, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
+        self,
+        *,
+        image: Float[Tensor, "b n_v d"],
+        audio: Float[Tensor, "b n_a d"],
+        audio_valid: Bool[Tensor, "b n_a"] | None = None,
     ) -> Float[Tensor, "b b n_v"]:
         """Similarity of each patch to every audio: of image i to audio j at ``[i, j]``."""
-        patches, sounds = self._project(image, audio)
+        patches, sounds = self._project(image, audio, audio_valid)
         return torch.einsum("ind,jd->ijn", patches, sounds)
 
     def _project(
-        self, image: Float[Tensor, "b n_v d"], audio: Float[Tensor, "b n_a d"]
+        self,
+        image: Float[Tensor, "b n_v d"],
+        audio: Float[Tensor, "b n_a d"],
+        valid: Bool[Tensor, "b n_a"] | None,
     ) -> tuple[Float[Tensor, "b n_v d_out"], Float[Tensor, "b d_out"]]:
         expect(image=(image, "b n_v d"), audio=(audio, "b n_a d"), d=self.dim)
         patches = self.image_norm(image.flatten(0, 1)).unflatten(0, image.shape[:2])
-        pooled = self.audio_norm(audio.mean(dim=1))
+        pooled = self.audio_norm(mean_tokens(audio, valid))
         return (
             F.normalize(self.image_proj(patches), dim=-1),
             F.normalize(self.audio_proj(pooled), dim=-1),

@@ -1,13 +1,28 @@
 """Pooling of a stream's tokens to one vector."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.nn.attention import CrossAttention
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
 from avblocks.shapes import expect
+
+
+def mean_tokens(
+    tokens: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None
+) -> Float[Tensor, "b d"]:
+    """The mean of the tokens, or of the ``valid`` ones; zeros for samples without any.
+
+    Example:
+        >>> mean_tokens(torch.tensor([[[1.0], [9.0]]]), torch.tensor([[True, False]]))
+        tensor([[1.]])
+    """
+    if valid is None:
+        return tokens.mean(dim=1)
+    kept = torch.where(valid[..., None], tokens, 0.0)
+    return kept.sum(dim=1) / valid.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 class MeanPool(nn.Module):
@@ -18,10 +33,12 @@ class MeanPool(nn.Module):
         torch.Size([2, 64])
     """
 
-    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
-        """Average over the tokens."""
+    def forward(
+        self, tokens: Float[Tensor, "b n d"], *, valid: Bool[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b d"]:
+        """Average over the tokens, or over the ``valid`` ones."""
         expect(tokens=(tokens, "b n d"))
-        return tokens.mean(dim=1)
+        return mean_tokens(tokens, valid)
 
 
 class AttentivePool(nn.Module):
@@ -60,9 +77,11 @@ class AttentivePool(nn.Module):
         """Normal query with a standard deviation of 0.02, as for the fusion tokens."""
         nn.init.normal_(self.query, std=0.02)
 
-    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
-        """The query after attention and MLP."""
-        query = self.query.expand(len(tokens), -1, -1)
-        pooled = query + self.attn(query, self.norm1(tokens))
+    def forward(
+        self, tokens: Float[Tensor, "b n d"], *, valid: Bool[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b d"]:
+        """The query after attention to the ``valid`` tokens and MLP."""
+        query = self.query.expand(tokens.shape[0], -1, -1)
+        pooled = query + self.attn(query, self.norm1(tokens), valid=valid)
         pooled = pooled + self.mlp(self.norm2(pooled))
         return pooled[:, 0]

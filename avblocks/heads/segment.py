@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avblocks.builder import builder
 from avblocks.encoder import AVTokens
+from avblocks.heads.pool import mean_tokens
 from avblocks.heads.pyramid import Pyramid, kaiming_unbiased
 from avblocks.nn.init import xavier
 from avblocks.nn.norm import layer_norm
@@ -94,7 +95,7 @@ class Segmenter(nn.Module):
         expect(audio=(audio, "b n d"), d=self.pyramid.dim)
         maps = self._maps(layers, grid=grid, batch=audio.shape[0])
         conditions = [
-            norm(project(audio)).mean(dim=1)
+            mean_tokens(norm(project(audio)), layers[-1].audio_valid)
             for norm, project in zip(self.norm_audio, self.project_audio, strict=True)
         ]
         x = self.hidden(self.pyramid(maps, conditions=conditions))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avblocks.builder import builder
 from avblocks.encoder import AVTokens
+from avblocks.heads.pool import mean_tokens
 from avblocks.heads.unet import ConvPair, Lateral, Upscale, kaiming
 from avblocks.shapes import expect, require, require_positive
 
@@ -80,7 +81,8 @@ class Separator(nn.Module):
         require(
             len(layers) > deepest, "layers", len(layers), "more than {} for the depths", deepest
         )
-        condition = self.image_norm(_given(layers[-1].image, "image")).mean(dim=1)
+        image = self.image_norm(_given(layers[-1].image, "image"))
+        condition = mean_tokens(image, layers[-1].image_valid)
         first, *rest = [
             lateral(self._audio(layers[depth], grid), condition=condition, grid=grid)
             for depth, lateral in zip(self.depths, self.laterals, strict=True)

@@ -8,6 +8,7 @@ from avblocks.nn.block import Block as Block
 from avblocks.nn.drop import DropPath as DropPath
 from avblocks.nn.mask import Mask as Mask
 from avblocks.nn.mask import gather_tokens as gather_tokens
+from avblocks.nn.mask import valid_until as valid_until
 from avblocks.nn.maskers import BandMask as BandMask
 from avblocks.nn.maskers import BlockMask as BlockMask
 from avblocks.nn.maskers import Masker as Masker

@@ -7,7 +7,7 @@ from avblocks.nn.attention import Attention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
-from avblocks.shapes import require
+from avblocks.shapes import given, require
 
 
 class Block(nn.Module):
@@ -79,12 +79,12 @@ class Block(nn.Module):
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         """Attend over ``[context; x]``, less tokens of ``x`` not ``valid``, and update ``x``."""
-        padding = {} if valid is None else {"valid": valid}
         if self.post_norm:
-            x = self.norm1(x + self._branch(self.ls1, self.attn(x, context=context, **padding)))
+            read = self.attn(x, context=context, **given(valid=valid))
+            x = self.norm1(x + self._branch(self.ls1, read))
             return self.norm2(x + self._branch(self.ls2, self.mlp(x)))
         normed = None if context is None else self.norm1(context)
-        read = self.attn(self.norm1(x), context=normed, **padding)
+        read = self.attn(self.norm1(x), context=normed, **given(valid=valid))
         x = x + self._branch(self.ls1, read)
         return x + self._branch(self.ls2, self.mlp(self.norm2(x)))
 

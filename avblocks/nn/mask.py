@@ -1,10 +1,11 @@
 """Masks: the tokens that an encoder sees, and the inverse permutation."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
 
 from avblocks.shapes import expect, require
@@ -20,6 +21,23 @@ def gather_tokens(
     """
     expect(ids=(ids, "b k"), b=tokens.shape[0])
     return tokens.gather(1, ids.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+
+
+def valid_until(lengths: Integer[Tensor, " b"], *, grid: tuple[int, ...]) -> Bool[Tensor, "b n"]:
+    """True at the tokens before each sample's length along the last axis of a grid, such as time.
+
+    Args:
+        lengths: tokens of each sample along that axis.
+        grid: tokens along each axis, ``(n,)`` for a sequence.
+
+    Example:
+        >>> valid_until(torch.tensor([1, 3]), grid=(2, 3)).int()
+        tensor([[1, 0, 0, 1, 0, 0],
+                [1, 1, 1, 1, 1, 1]], dtype=torch.int32)
+    """
+    *others, last = grid
+    valid = torch.arange(last, device=lengths.device) < lengths[:, None]
+    return valid[:, None].expand(-1, math.prod(others), -1).flatten(1)
 
 
 @dataclass(frozen=True)

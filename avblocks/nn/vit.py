@@ -13,7 +13,7 @@ from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, place_positions
 from avblocks.nn.stream import layers_of, require_width
-from avblocks.shapes import grid_of, require, require_positive, sides
+from avblocks.shapes import as_dtype, grid_of, require, require_positive, sides
 
 
 class ViT(nn.Module):
@@ -100,6 +100,7 @@ class ViT(nn.Module):
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
         """Prefix tokens, then all patches or those in ``ids_keep`` alone, with their positions."""
+        x = as_dtype(next(self.parameters()).dtype, input=x)
         position = self.pos_embed(self.grid(x))
         if ids_keep is None:
             tokens = self.patch_embed(x) + position
@@ -107,7 +108,7 @@ class ViT(nn.Module):
             tokens = self.patch_embed(x, ids_keep=ids_keep) + position[ids_keep]
         if self.prefix_tokens is None:
             return tokens
-        return torch.cat((self.prefix_tokens.expand(len(tokens), -1, -1), tokens), dim=1)
+        return torch.cat((self.prefix_tokens.expand(tokens.shape[0], -1, -1), tokens), dim=1)
 
     def forward(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
