@@ -18,7 +18,7 @@ from avblocks.nn.position import LearnedPosition, SinCosPosition, resize_positio
 _COMPUTES = re.compile(
     r"(?!.*(decoder|head))(.*\.)?"
     r"(ls\d\.gamma|ls\d|gamma_?\d|lambda_?\d|layer_scale\w*(\..+)?|[qk]_norm\..+|norm_pre\..+"
-    r"|[qv]_bias|relative_position_bias_table|rel_pos_\w+"
+    r"|(?<=attn\.)[qv]_bias|relative_position_bias_table|rel_pos_\w+"
     r"|dist_token|reg_token|register_tokens|storage_tokens)"
 )
 
