@@ -1,0 +1,183 @@
+r"""Compare this build with that of another commit, step by step in turn on one machine.
+
+Commands:
+    python -m recipes.benchmark.against --commit 41bb066                (minutes on two CPU cores)
+    python -m recipes.benchmark.against --commit 41bb066 --out docs/results/against.json
+
+The other commit is checked out into a temporary work tree; both builds run in this environment, so
+that nothing but avblocks differs. Each case of the table is a process in either tree: the processes
+take a step in turn, and the ratio of each pair of steps counts, of which the median is printed.
+
+Try:
+    --cases 'pretrain factorized*' --threads 1
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+from avblocks.files import write_text
+from recipes.benchmark.machine import machine
+from recipes.benchmark.measure import short
+from recipes.common.cli import users_errors
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("steps.py")
+READING = {"decoder": "reading"}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "pretrain factorized": ("factorized", {}),
+    "pretrain dense": ("dense", {}),
+    "pretrain factorized, reading all": ("factorized", READING),
+    "pretrain factorized, reading a half": ("factorized", READING | {"predict": 0.5}),
+    "pretrain factorized, reading a third": ("factorized", READING | {"predict": 1 / 3}),
+}
+"""By name: the fusion, and arguments of `av_mae` that this build has and the other one has not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to compare with, and how long."""
+
+    commit: str | None = None
+    """The other build."""
+
+    cases: tuple[str, ...] = ("*",)
+    """Patterns of the cases' names."""
+
+    repeats: int = 6
+    """Pairs of steps of each case, after one to warm up."""
+
+    threads: int = torch.get_num_threads()
+    """Threads of each step."""
+
+    batch: int = 4
+    """Samples in a step."""
+
+    tiny: bool = False
+    """A toy model, to see whether everything runs."""
+
+    out: Path | None = None
+    """JSON file to put the figures into."""
+
+
+class Steps:
+    """A process that takes steps in a work tree."""
+
+    def __init__(self, tree: Path, case: dict[str, Any]) -> None:
+        env = {**os.environ, "PYTHONPATH": str(tree), "OMP_WAIT_POLICY": "PASSIVE"}
+        self.process = subprocess.Popen(
+            [sys.executable, str(SCRIPT)],
+            cwd=tree,
+            env=env,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._send(json.dumps(case))
+
+    def step(self) -> float:
+        """Take a step; return its seconds."""
+        self._send("step")
+        return self._answer()
+
+    def finish(self) -> float:
+        """End the process; return its peak memory in MB."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        peak = self._answer()
+        self.process.wait()
+        return peak
+
+    def _send(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def _answer(self) -> float:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise ValueError(f"the steps in {self.process.args} ended with an error, see above")
+        return float(line)
+
+
+@contextmanager
+def work_tree(commit: str) -> Iterator[Path]:
+    """Check a commit out into a temporary folder.
+
+    Raises:
+        ValueError: If there is no such commit here.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        git = ["git", "-C", str(ROOT), "worktree"]
+        done = subprocess.run(
+            [*git, "add", "--detach", str(tree), commit],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ValueError(f"--commit {commit}: {done.stderr.strip().splitlines()[-1]}")
+        try:
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=False)
+
+
+def compared(tree: Path, name: str, config: Config) -> dict[str, float]:
+    """Measure a case in turn in both trees."""
+    fusion, options = CASES[name]
+    common = {"fusion": fusion, "batch": config.batch, "threads": config.threads}
+    common |= {"tiny": config.tiny}
+    ours = Steps(ROOT, common | {"options": options})
+    theirs = Steps(tree, common | {"options": {}})
+    pairs = [(ours.step(), theirs.step()) for _ in range(config.repeats + 1)][1:]
+    ratios = [b / a for a, b in pairs]
+    memory = ours.finish(), theirs.finish()
+    return {
+        "seconds": short(statistics.median(a for a, _ in pairs)),
+        "seconds_before": short(statistics.median(b for _, b in pairs)),
+        "times_faster": short(statistics.median(ratios)),
+        "times_faster_least": short(min(ratios)),
+        "memory": short(memory[0] / memory[1]),
+    }
+
+
+def main(config: Config) -> None:
+    """Compare case by case, print each, and write the figures if asked to."""
+    if config.commit is None or config.repeats < 1:
+        raise ValueError("give the --commit to compare with, and --repeats of 1 or more")
+    rows = {}
+    with work_tree(config.commit) as tree:
+        for name in (n for n in CASES if any(fnmatch(n, p) for p in config.cases)):
+            rows[name] = compared(tree, name, config)
+            figures = ", ".join(f"{key} {value}" for key, value in rows[name].items())
+            print(f"{name}: {figures}", flush=True)
+    if config.out is not None:
+        about = {"commit": config.commit, "batch": config.batch, "threads": config.threads}
+        content = {"machine": machine() | {"torch": torch.__version__}, **about, "cases": rows}
+        write_text(config.out, json.dumps(content, indent=2) + "\n")
+
+
+def cli(args: Sequence[str] | None = None) -> None:
+    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    with users_errors():
+        prog = "python -m recipes.benchmark.against"
+        main(tyro.cli(Config, prog=prog, description=__doc__, args=args))
+
+
+if __name__ == "__main__":
+    cli()

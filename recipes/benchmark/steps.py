@@ -1,0 +1,61 @@
+"""Takes steps of pre-training when asked, by whichever build of avblocks it finds.
+
+Started by `recipes.benchmark.against` as a script, in the work tree of another commit too: it uses
+what all builds have. It reads a line of JSON with the case, then a line for each step to take, and
+answers each with its seconds; in the end with the peak memory of the steps after the first, in MB.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import AdamW
+
+from avblocks import RandomMask, av_mae, av_vit
+
+SMALL = {
+    "dim": 32,
+    "depth": 2,
+    "num_heads": 2,
+    "image_size": 32,
+    "audio_size": (32, 32),
+    "patch": 8,
+}
+BASE = {"dim": 768, "depth": 12, "num_heads": 12}
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    case: dict[str, Any] = json.loads(sys.stdin.readline())
+    torch.set_num_threads(case["threads"])
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = dict(SMALL if case["tiny"] else BASE)
+    encoder = av_vit(sizes.pop("dim"), fusion=case["fusion"], **sizes)
+    decoder: dict[str, Any] = {"dim": 16, "depth": 2, "num_heads": 2} if case["tiny"] else {}
+    model = av_mae(encoder, **decoder, **case["options"]).train()
+    optimizer = AdamW(model.parameters(), lr=1e-4, fused=True)
+    batch = case["batch"]
+    image = torch.randn(batch, 3, *(2 * [32] if case["tiny"] else [224, 224]))
+    audio = torch.randn(batch, 1, *([32, 32] if case["tiny"] else [128, 192]))
+    grids = (encoder.image.grid(image), encoder.audio.grid(audio))
+    for number, _ in enumerate(sys.stdin):
+        if number == 1:  # what building and warming up took is forgotten
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        start = time.perf_counter()
+        masks = [
+            RandomMask(share)(g, batch=batch) for share, g in zip((0.75, 0.8), grids, strict=True)
+        ]
+        model(image=image, audio=audio, image_mask=masks[0], audio_mask=masks[1]).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        print(json.dumps(time.perf_counter() - start), flush=True)
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = next(int(x.split()[1]) / 1e3 for x in status.splitlines() if x.startswith("VmHWM"))
+    print(json.dumps(peak), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Two builds in turn: this one against the commit before."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from recipes.benchmark.against import ROOT, cli
+
+IN_GIT = subprocess.run(
+    ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, check=False
+)
+needs_git = pytest.mark.skipif(IN_GIT.returncode != 0, reason="not in a git repository")
+
+
+@needs_git
+def test_measures_both_and_leaves_no_work_tree(tmp_path: Path) -> None:
+    before = subprocess.check_output(["git", "-C", str(ROOT), "worktree", "list"])
+    words = ["--tiny", "--repeats", "1", "--threads", "1", "--cases", "pretrain dense"]
+    cli(["--commit", "HEAD", "--out", str(tmp_path / "out.json"), *words])
+    rows = json.loads((tmp_path / "out.json").read_text())["cases"]
+    assert list(rows) == ["pretrain dense"] and rows["pretrain dense"]["seconds"] > 0
+    assert before == subprocess.check_output(["git", "-C", str(ROOT), "worktree", "list"])
+
+
+@needs_git
+def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (([], "give the --commit"), (["--commit", "nothing"], "nothing")):
+        with pytest.raises(SystemExit):
+            cli(words)
+        assert message in capsys.readouterr().err
