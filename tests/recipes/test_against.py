@@ -16,12 +16,12 @@ needs_git = pytest.mark.skipif(IN_GIT.returncode != 0, reason="not in a git repo
 
 @needs_git
 def test_measures_both_and_leaves_no_work_tree(tmp_path: Path) -> None:
-    before = subprocess.check_output(["git", "-C", str(ROOT), "worktree", "list"])
+    before = trees()
     words = ["--tiny", "--repeats", "1", "--threads", "1", "--cases", "pretrain dense"]
     cli(["--commit", "HEAD", "--out", str(tmp_path / "out.json"), *words])
     rows = json.loads((tmp_path / "out.json").read_text())["cases"]
     assert list(rows) == ["pretrain dense"] and rows["pretrain dense"]["seconds"] > 0
-    assert before == subprocess.check_output(["git", "-C", str(ROOT), "worktree", "list"])
+    assert trees() == before
 
 
 @needs_git
