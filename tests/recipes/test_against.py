@@ -8,10 +8,14 @@ import pytest
 
 from recipes.benchmark.against import ROOT, cli
 
-IN_GIT = subprocess.run(
-    ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, check=False
-)
-needs_git = pytest.mark.skipif(IN_GIT.returncode != 0, reason="not in a git repository")
+GIT = ["git", "-C", str(ROOT)]
+OUTSIDE = subprocess.run([*GIT, "rev-parse", "HEAD"], capture_output=True, check=False).returncode
+needs_git = pytest.mark.skipif(OUTSIDE != 0, reason="not in a git repository")
+
+
+def trees() -> list[str]:
+    lines = subprocess.check_output([*GIT, "worktree", "list", "--porcelain"], text=True)
+    return [line for line in lines.splitlines() if line.startswith("worktree ")]
 
 
 @needs_git
