@@ -273,7 +273,7 @@ def test_what_cannot_be_predicted_is_refused_by_its_name() -> None:
             blocks=[nn.Identity()],
             norm=nn.Identity(),
         )
-    with pytest.raises(ValueError, match=r"fusion\[0\] must be a FusionBlock .*, got 'TokenFusion'"):
+    with pytest.raises(ValueError, match=r"fusion\[0\] must be a FusionBlock .*, got 'Token"):
         with_image(stem_stream(), fusion=[TokenFusion(DIM, num_heads=2), None])
 
 

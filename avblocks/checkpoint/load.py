@@ -1,7 +1,7 @@
 """Published weights in, a report of what became of each of them out."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
@@ -17,10 +17,16 @@ class Converted:
     Attributes:
         state: tensors by avblocks' names.
         dropped: names in the file that are left out on purpose.
+        prefix_tokens: for a model that has a parameter of that name, such as ``"prefix_tokens"`` of
+            `ViT`, the tensor to fill it with; it is made of ``prefix_names``, which are ``dropped``
+            otherwise.
+        prefix_names: names in the file that the prefix tokens are made of.
     """
 
     state: State
     dropped: tuple[str, ...] = ()
+    prefix_tokens: State = field(default_factory=dict)
+    prefix_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,13 +103,14 @@ def load_weights(
     """
     converted = weights if isinstance(weights, Converted) else Converted(weights)
     own = model.state_dict()
-    state, reshaped = _resize_positions(model, renamed(model, converted.state))
+    prefix = {n: x for n, x in converted.prefix_tokens.items() if n in own}
+    state, reshaped = _resize_positions(model, renamed(model, converted.state | prefix))
     report = LoadReport(
         loaded=tuple(name for name in own if name in state),
         missing=tuple(name for name in own if name not in state),
         unused=tuple(name for name in state if name not in own),
         reshaped=reshaped,
-        dropped=converted.dropped,
+        dropped=tuple(n for n in converted.dropped if not (prefix and n in converted.prefix_names)),
     )
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")
