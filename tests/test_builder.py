@@ -33,7 +33,14 @@ def test_all_arguments_are_recorded_and_modules_are_not() -> None:
     }
     mae = av_mae(encoder, dim=8, depth=1, num_heads=2)
     assert mae.built == Built(
-        "av_mae", {"dim": 8, "depth": 1, "num_heads": 2, "normalize_targets": True}
+        "av_mae",
+        {
+            "dim": 8,
+            "depth": 1,
+            "num_heads": 2,
+            "normalize_targets": True,
+            "learned_position": False,
+        },
     )
     assert mae.encoder.built is encoder.built
 

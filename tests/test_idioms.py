@@ -136,11 +136,10 @@ def test_exports_for_any_batch(name: str) -> None:
     assert_equal(program.module()(**other), model(**other))
 
 
-@heavy
+@each
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
-)
+@pytest.mark.filterwarnings("ignore")  # of the exporter and what it imports
 def test_exports_to_onnx(name: str) -> None:
     pytest.importorskip("onnxscript", reason="needs onnxscript, of the extra `tests`")
     model, given = made(name)

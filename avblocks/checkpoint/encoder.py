@@ -1,6 +1,7 @@
 """Weights for an encoder, out of whatever published file or checkpoint they are in."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from torch import nn
 
@@ -67,5 +68,8 @@ def _one_stream(encoder: AVEncoder, state: State) -> Converted:
     vit: nn.Module = encoder.get_submodule(stream)
     learned = any(isinstance(module, LearnedPosition) for module in vit.modules())
     converted = (from_timm if learned else from_mae)(state)
-    named = {f"{stream}.{name}": value for name, value in converted.state.items()}
-    return Converted(named, converted.dropped)
+    named, prefix = (
+        {f"{stream}.{name}": value for name, value in state.items()}
+        for state in (converted.state, converted.prefix_tokens)
+    )
+    return replace(converted, state=named, prefix_tokens=prefix)

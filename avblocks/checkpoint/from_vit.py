@@ -1,4 +1,8 @@
-"""Published ViT weights: MAE's, AudioMAE's and timm's, whose names are nearly ours."""
+"""Published ViT weights: MAE's, AudioMAE's and timm's, whose names are nearly ours.
+
+Class token, distillation token and registers fill the prefix tokens of a model that has some, such
+as ``vit_base(prefix_tokens=1)``, their positions added to them; for others they are dropped.
+"""
 
 import math
 
@@ -10,8 +14,9 @@ from avblocks.nn.older import split_qkv
 from avblocks.shapes import require
 
 _ANCHOR = "patch_embed.proj.weight"
-# Not part of a ViT encoder without a class token.
-_OTHER_PARTS = ("cls_token", "mask_token", "decoder", "head", "fc_norm", "reg_token", "dist_token")
+# In the order in which they stand before the patches.
+_PREFIX_TOKENS = ("cls_token", "dist_token", "reg_token", "register_tokens")
+_OTHER_PARTS = (*_PREFIX_TOKENS, "mask_token", "decoder", "head", "fc_norm")
 
 
 def from_mae(state: State, *, prefix: str | None = None) -> Converted:
@@ -44,7 +49,7 @@ def from_audiomae(state: State, *, prefix: str | None = None) -> Converted:
 
 
 def from_timm(state: State, *, prefix: str | None = None) -> Converted:
-    """A timm ViT with learned positions; the class token's position goes with the class token.
+    """A timm ViT with learned positions; those of the class token and registers go with these.
 
     Args:
         state: the file's state dict.
@@ -66,10 +71,12 @@ def _vit(state: State, *, prefix: str | None, learned_position: bool) -> Convert
         elif name != "pos_embed":
             kept[name] = value
         elif learned_position:
-            kept["pos_embed.table"] = _patch_positions(state, prefix, value)
+            kept["pos_embed.table"] = value.flatten(0, -2)[_extra_positions(state, prefix) :]
         else:
             dropped.append(key)
-    return Converted(split_qkv(kept), tuple(dropped))
+    names = tuple(prefix + name for name in _PREFIX_TOKENS if prefix + name in state)
+    tokens = {"prefix_tokens": _prefix_tokens(state, prefix, names)} if names else {}
+    return Converted(split_qkv(kept), tuple(dropped), tokens, names)
 
 
 def _find_prefix(state: State, wanted: str | None) -> str:
@@ -85,13 +92,25 @@ def _find_prefix(state: State, wanted: str | None) -> str:
     return found[0]
 
 
-def _patch_positions(state: State, prefix: str, pos_embed: torch.Tensor) -> torch.Tensor:
-    extra = [state[k] for k in (f"{prefix}cls_token", f"{prefix}reg_token") if k in state]
-    count = sum(tokens.shape[1] for tokens in extra)
-    table = pos_embed.flatten(0, -2)
-    # timm's `no_embed_class` models have positions for the patches alone, which then fill a square.
-    patches_alone = _is_square(table.shape[0]) and not _is_square(table.shape[0] - count)
-    return table if patches_alone else table[count:]
+def _prefix_tokens(state: State, prefix: str, names: tuple[str, ...]) -> torch.Tensor:
+    """Class token, distillation token and registers, each with its position if it has one."""
+    tokens = torch.cat([state[name].flatten(0, -2) for name in names])
+    count = _extra_positions(state, prefix) if f"{prefix}pos_embed" in state else 0
+    position = torch.zeros_like(tokens)
+    if count:
+        position[:count] = state[f"{prefix}pos_embed"].flatten(0, -2)[:count]
+    return (tokens + position)[None]
+
+
+def _extra_positions(state: State, prefix: str) -> int:
+    """Rows of the positions that are of prefix tokens, before those of the patches."""
+    tokens = [state[prefix + name] for name in _PREFIX_TOKENS if prefix + name in state]
+    count, rows = sum(x.shape[-2] for x in tokens), state[f"{prefix}pos_embed"].shape[-2]
+    # timm's `no_embed_class` models have positions for the patches alone, and DINOv2's registers
+    # have none; the patches then fill a square.
+    if _is_square(rows) and not _is_square(rows - count):
+        return 0
+    return 1 if _is_square(rows - 1) and not _is_square(rows - count) else count
 
 
 def _is_square(count: int) -> bool:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -30,10 +30,16 @@ class Converted:
     Attributes:
         state: tensors by avblocks' names.
         dropped: names in the file that are left out on purpose.
+        prefix_tokens: for a model that has a parameter of that name, such as ``"prefix_tokens"`` of
+            `ViT`, the tensor to fill it with; it is made of ``prefix_names``, which are ``dropped``
+            otherwise.
+        prefix_names: names in the file that the prefix tokens are made of.
     """
 
     state: State
     dropped: tuple[str, ...] = ()
+    prefix_tokens: State = field(default_factory=dict)
+    prefix_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,8 @@ def load_weights(
     """
     converted = weights if isinstance(weights, Converted) else Converted(weights)
     own = model.state_dict()
-    state = renamed(model, converted.state)
+    prefix = {n: x for n, x in converted.prefix_tokens.items() if n in own}
+    state = renamed(model, converted.state | prefix)
     state, fixed = _without_fixed_positions(model, state, allow)
     state, reshaped = _resize_positions(model, state)
     report = LoadReport(
@@ -125,7 +132,10 @@ def load_weights(
         missing=tuple(name for name in own if name not in state),
         unused=tuple(name for name in state if name not in own),
         reshaped=reshaped,
-        dropped=(*converted.dropped, *fixed),
+        dropped=(
+            *(n for n in converted.dropped if not (prefix and n in converted.prefix_names)),
+            *fixed,
+        ),
     )
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")

@@ -9,8 +9,15 @@ from joint import joint
 from torch import Tensor
 from torch.testing import assert_close
 
-from avblocks import ViT, av_vit, resize_position, sincos_position, vit
-from avblocks.checkpoint import from_audiomae, from_mae, from_timm, load_weights, read_state
+from avblocks import AVEncoder, ViT, av_vit, resize_position, sincos_position, vit
+from avblocks.checkpoint import (
+    from_audiomae,
+    from_mae,
+    from_timm,
+    load_encoder,
+    load_weights,
+    read_state,
+)
 
 DIM = 16
 
@@ -157,3 +164,52 @@ def test_several_vits_need_a_prefix() -> None:
 def test_no_vit(convert: object) -> None:
     with pytest.raises(ValueError, match=r"expected one ViT in the file .*, found 0"):
         convert({"conv1.weight": torch.zeros(3, 3)})
+
+
+@pytest.mark.parametrize(
+    "extra", [{"cls_token": 1}, {"cls_token": 1, "reg_token": 4}, {"dist_token": 1}]
+)
+@pytest.mark.parametrize("of_patches_alone", [False, True])
+def test_prefix_tokens_are_filled(extra: dict[str, int], of_patches_alone: bool) -> None:
+    """Class token, distillation token and registers, each with its position."""
+    extra = {"cls_token": 1} | extra
+    count = sum(extra.values())
+    _, state = published(learned_position=True)
+    tokens = {name: torch.randn(1, n, DIM) for name, n in extra.items()}
+    table = torch.randn(1, 16 if of_patches_alone else 16 + count, DIM)
+    weights = from_timm(state | tokens | {"pos_embed": table})
+    whole = model(learned_position=True, prefix_tokens=count)
+    report = load_weights(whole, weights, strict=True)
+    assert not set(report.dropped) & set(extra) and "prefix_tokens" in report.loaded
+    front = torch.cat(list(tokens.values()), dim=1)
+    position = 0.0 if of_patches_alone else table[:, :count]
+    assert_close(whole.prefix_tokens, front + position)
+    assert_close(whole.pos_embed.table, table[0, -16:])
+    with pytest.raises(ValueError, match=r"prefix_tokens: \(1, \d, 16\) in the file, \(1, 9, 16\)"):
+        load_weights(model(learned_position=True, prefix_tokens=9), weights)
+
+
+def test_registers_without_positions() -> None:
+    """DINOv2: of the table's rows, the first is the class token's, the rest the patches'."""
+    _, state = published(learned_position=True)
+    tokens = {"cls_token": torch.randn(1, 1, DIM), "register_tokens": torch.randn(1, 4, DIM)}
+    table = torch.randn(1, 17, DIM)
+    whole = model(learned_position=True, prefix_tokens=5)
+    load_weights(whole, from_timm(state | tokens | {"pos_embed": table}), strict=True)
+    assert_close(whole.prefix_tokens[:, 1:], tokens["register_tokens"])
+    assert_close(whole.prefix_tokens[:, :1], tokens["cls_token"] + table[:, :1])
+
+
+def test_maes_class_token_into_one_stream_of_an_encoder(tmp_path: Path) -> None:
+    _, state = published()
+    path = mae_file(tmp_path / "mae.pth", state, (4, 4))
+    content = torch.load(path, weights_only=False)
+    content["model"]["cls_token"] = torch.randn(1, 1, DIM)
+    torch.save(content, path)
+    sizes = {"depth": 2, "num_heads": 2, "patch": 4}
+    image = vit(DIM, size=16, prefix_tokens=1, **sizes)
+    audio = vit(DIM, size=(8, 12), channels=1, **sizes)
+    encoder = AVEncoder(image=image, audio=audio, fusion=[None, None], num_tokens=1)
+    report = load_encoder(encoder, read_state(path))
+    assert "image.prefix_tokens" in report.loaded and "cls_token" not in report.dropped
+    assert_close(image.prefix_tokens, content["model"]["cls_token"])

@@ -149,7 +149,7 @@ def test_what_is_no_file_of_figures_is_refused_at_once(tmp_path: Path) -> None:
     smoke, out = benchmark.PRESETS["smoke"][1], tmp_path / "x.json"
     for text in ("{", "[]", '{"cases": null}'):
         out.write_text(text)
-        with pytest.raises(ValueError, match=r"x\.json: not a file of figures"):
+        with pytest.raises(ValueError, match=r"x\.json.*not a file of figures"):
             benchmark.main(replace(smoke, out=out))
         assert out.read_text() == text
     with pytest.raises(ValueError, match="not a file of figures"):
