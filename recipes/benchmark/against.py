@@ -94,9 +94,10 @@ class Steps:
 
     def finish(self) -> float:
         """End the process; return its peak memory in MB."""
-        assert self.process.stdin is not None
+        assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
         peak = self._answer()
+        self.process.stdout.close()
         self.process.wait()
         return peak
 
