@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from engine_toy import train
+from joint import joint
 
+from avblocks import av_vit
 from avblocks.data.datasets import ClipSet, Item
+from recipes.engine.folder import check_fits
 
 
 def clips(*ids: str, missing: tuple[str, ...] = ()) -> ClipSet:
@@ -53,3 +56,11 @@ def test_runs_of_before_there_were_counts_go_on(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(facts))
     fitted, _ = train(tmp_path, max_steps=2, resume=True, clips={"train": clips("a")})
     assert fitted.step == 2
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_in_words() -> None:
+    """Its weights would load, but its optimizer has a state for each of the joined layers."""
+    model = av_vit(8, depth=1, num_heads=2, image_size=8, audio_size=(8, 8), patch=4)
+    check_fits(model, model.state_dict())
+    with pytest.raises(ValueError, match=r"of an earlier version, .* start a new run"):
+        check_fits(model, joint(model.state_dict()))
