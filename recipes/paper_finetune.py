@@ -13,7 +13,7 @@ Try:
     --checkpoint None --layer-decay 1       (from scratch: what pre-training is worth)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -123,8 +123,13 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
     )
 
 
-def main(config: Config) -> None:
-    """Train encoder and classifier; leave scores, predictions and figures."""
+def main(config: Config, *, adapt: Callable[[Classification], object] = lambda task: None) -> None:
+    """Train encoder and classifier; leave scores, predictions and figures.
+
+    Args:
+        config: The settings.
+        adapt: Changes the model once its encoder has started from the checkpoint.
+    """
     config.check()
     data = config.data
     train, test = train_test_sets(data, needs="classes")
@@ -132,6 +137,7 @@ def main(config: Config) -> None:
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    adapt(model)
     if config.balanced:
         model.frequency = clip_frequency(train)
         start_biases(model.head, balanced_bias(model.frequency, multilabel=data.multilabel))

@@ -4,35 +4,39 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avblocks.shapes import require_positive
+from avblocks.shapes import expect, require_above_zero, require_positive
 
 
 class LayerScale(nn.Module):
-    """A learned factor on each value of a residual branch (CaiT, DINOv2).
+    """A learned factor for each channel of a residual branch, which starts small.
 
     Args:
         dim: width of a token.
-        init: initial factor.
+        start: what all factors start at.
 
     Raises:
-        ValueError: if ``dim`` is not positive.
+        ValueError: if a number is not positive.
+
+    Source: Touvron et al., "Going deeper with image transformers" (ICCV 2021).
 
     Example:
-        >>> LayerScale(4, init=0.5)(torch.ones(1, 1, 4))
-        tensor([[[0.5000, 0.5000, 0.5000, 0.5000]]], grad_fn=<MulBackward0>)
+        >>> LayerScale(64, start=0.5)(torch.ones(2, 10, 64)).sum()
+        tensor(640., grad_fn=<SumBackward0>)
     """
 
-    def __init__(self, dim: int, *, init: float = 1e-5) -> None:
+    def __init__(self, dim: int, *, start: float = 1e-5) -> None:
         super().__init__()
         require_positive(dim=dim)
-        self.init = init
+        require_above_zero(start=start)
+        self.start = start
         self.gamma = nn.Parameter(torch.empty(dim))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """All factors at ``init``."""
-        nn.init.constant_(self.gamma, self.init)
+        """All factors alike."""
+        nn.init.constant_(self.gamma, self.start)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """The branch, scaled."""
+        """Scale the branch."""
+        expect(x=(x, "b n d"), d=len(self.gamma))
         return x * self.gamma

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
 from avblocks.jsonfile import Shape, read_json, shape_fault
+from avblocks.nn.older import renamed
 from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
@@ -86,6 +87,11 @@ def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     wrong = [name for name in wanted | found if wanted.get(name) != found.get(name)]
+    if wrong and {n: tuple(x.shape) for n, x in renamed(model, weights).items()} == wanted:
+        raise ValueError(
+            "the checkpoint is of an earlier version, whose optimizer state is of other parameters "
+            "(queries, keys and values were one layer): start a new run from its weights"
+        )
     if wrong:
         listed = ", ".join(f"{n} {found.get(n)} for {wanted.get(n)}" for n in wrong[:4])
         raise ValueError(f"the checkpoint is of another model: {len(wrong)} differ: {listed}")

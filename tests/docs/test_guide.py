@@ -10,6 +10,7 @@ from pathlib import Path
 import pages
 import pytest
 import torch
+from joint import joint
 from torch import Tensor
 
 from avblocks import av_vit, av_vit_base
@@ -31,7 +32,7 @@ def released_files(folder: Path) -> None:
     file.
     """
     with torch.device("meta"):
-        paper = av_vit_base().state_dict()
+        paper = joint(av_vit_base().state_dict())
     names = {
         "interaction.image_aggregator.attn.": "attn.attn_v.",
         "interaction.audio_aggregator.attn.": "attn.attn_a.",

@@ -110,6 +110,12 @@ def test_the_block_that_is_added_passes(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(run) == 4
 
 
+def test_the_page_shows_the_files_of_the_package() -> None:
+    for block in pages.blocks("contributing.rst", text("contributing.rst")):
+        assert block.file is not None
+        assert block.code.strip() == (DOCS.parent / block.file).read_text("utf-8").strip()
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_its_tests_notice_when_it_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from engine_toy import train
+from joint import joint
 
+from avblocks import av_vit
 from avblocks.checkpoint import saves as _saves
 from avblocks.data import SkippedFiles
 from avblocks.data.datasets import ClipSet, Item
 from recipes.common.runs import read_run_config
 from recipes.common.start import run_config
+from recipes.engine.folder import check_fits
 
 
 def clips(*ids: str, missing: tuple[str, ...] = ()) -> ClipSet:
@@ -107,3 +110,11 @@ def test_a_list_of_skipped_files_of_other_columns_is_named(tmp_path: Path) -> No
     (tmp_path / "skipped.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"skipped.csv: no column 'path': mend or delete the file"):
         SkippedFiles(tmp_path, total=1, max_skipped=1.0).summary()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_in_words() -> None:
+    """Its weights would load, but its optimizer has a state for each of the joined layers."""
+    model = av_vit(8, depth=1, num_heads=2, image_size=8, audio_size=(8, 8), patch=4)
+    check_fits(model, model.state_dict())
+    with pytest.raises(ValueError, match=r"of an earlier version, .* start a new run"):
+        check_fits(model, joint(model.state_dict()))

@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from recipes.study import classification as study_classification
+from recipes.study import lora as study_lora
 from recipes.study import runs as _study
 from recipes.study import tasks as study_tasks
 from recipes.study.runs import Task, run_all
@@ -59,7 +60,11 @@ def test_a_failure_names_its_log_and_stops_what_comes_after(
 
 @pytest.mark.parametrize(
     ("study", "count"),
-    [(study_classification, 2 * len(study_classification.FUSIONS) + 5), (study_tasks, 4)],
+    [
+        (study_classification, 2 * len(study_classification.FUSIONS) + 5),
+        (study_tasks, 4),
+        (study_lora, 4),
+    ],
 )
 def test_a_seed_of_a_study_needs_only_what_stands_before(
     study: ModuleType, count: int, tmp_path: Path

@@ -1,0 +1,72 @@
+"""Fine-tuning by low-rank adapters (LoRA): the encoder frozen but for a term beside each layer.
+
+Paper:
+    "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
+
+Commands:
+    python -m recipes.finetune_lora               (after python -m recipes.paper_pretrain: minutes)
+
+Every preset and option of `paper_finetune` is there. Rank 8 is beside the linear layers of all
+blocks, fusion included; the head is trained whole. Compare with `python -m recipes.paper_finetune`
+and `python -m recipes.paper_linear_probe`.
+"""
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks import AVEncoder
+from avblocks.tasks import Classification
+from recipes.common.cli import run_cli
+from recipes.paper_finetune import PRESETS, main
+
+RANK = 8
+
+
+class LowRank(nn.Module):
+    """A frozen linear layer and a trained term of low rank, which starts at zero."""
+
+    def __init__(self, layer: nn.Linear, *, rank: int) -> None:
+        super().__init__()
+        self.layer = layer.requires_grad_(False)
+        self.down = nn.Linear(layer.in_features, rank, bias=False)
+        self.up = nn.Linear(rank, layer.out_features, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d_out"]:
+        """Both terms."""
+        return self.layer(x) + self.up(self.down(x))
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """One layer that computes the same."""
+        self.layer.weight += self.up.weight @ self.down.weight
+        return self.layer
+
+
+def adapt(encoder: AVEncoder, *, rank: int = RANK) -> None:
+    """Freeze an encoder, and put an adapter beside each linear layer."""
+    encoder.requires_grad_(False)
+    for module in list(encoder.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Linear):
+                setattr(module, name, LowRank(child, rank=rank))
+
+
+def merge(encoder: AVEncoder) -> None:
+    """Undo `adapt`, with the adapters in the weights."""
+    for module in list(encoder.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, LowRank):
+                setattr(module, name, child.merged())
+
+
+def adapt_task(task: Classification) -> None:
+    """Adapt the encoder of a task."""
+    adapt(task.encoder)
+
+
+if __name__ == "__main__":
+    run_cli(partial(main, adapt=adapt_task), presets=PRESETS, doc=__doc__)

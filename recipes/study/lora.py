@@ -1,0 +1,65 @@
+"""Study: low-rank adapters beside full fine-tuning and a linear probe, in classifying scenes.
+
+For each seed: pre-training with factorized fusion, then from it a linear probe, fine-tuning of all
+parameters, and fine-tuning of adapters alone.
+
+Command:
+    python -m recipes.study.lora          (three seeds: some forty minutes on two CPU cores)
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from avblocks.data.scenes.classes import CLASSES
+from recipes import finetune_lora, paper_finetune
+from recipes.common.cli import run_cli
+from recipes.common.data import SCENES_DATA, test_set, train_set
+from recipes.study import classification
+from recipes.study.classification import SCENES
+from recipes.study.runs import Study, Task, result, run_all, write_results
+
+PRESETS = {"study": ("three seeds of everything", Study())}
+RUNS = {"probe": "probe-factorized", "full": "finetune-pretrained", "adapters": "finetune-lora"}
+
+
+def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task]:
+    """List the runs of one seed: three of the study of classification, and the adapters."""
+    listed = classification.runs(folder, seed=seed, options=options)
+    kept = [t for t in listed if t.folder.name in ("pretrain-factorized", *RUNS.values())]
+    lora = replace(kept[-1], recipe="finetune_lora", folder=folder / RUNS["adapters"])
+    return [*kept, lora]
+
+
+def trained_parameters() -> dict[str, int]:
+    """Count what each of the three trains."""
+    task = paper_finetune.build(paper_finetune.SCENES, classes=CLASSES)
+    counts = {"full": _trained(task), "probe": _trained(task.head)}
+    finetune_lora.adapt_task(task)
+    return counts | {"adapters": _trained(task)}
+
+
+def _trained(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def main(config: Study) -> None:
+    """Run what is not done yet, then write the table."""
+    data = replace(SCENES_DATA, scenes=SCENES)
+    for make in (train_set, test_set):  # once, before several runs would
+        make(data)
+    seeds = [runs(f, seed=n, options=config.options) for n, f in enumerate(config.folders)]
+    run_all([run for listed in seeds for run in listed], jobs=config.jobs)
+    found = {
+        name: {
+            "top1": [result(f / run)["scores"]["both"]["all"]["top1"] for f in config.folders],
+            "trained": trained_parameters()[name],
+        }
+        for name, run in RUNS.items()
+    }
+    write_results(config.out / "lora.json", found)
+
+
+if __name__ == "__main__":
+    run_cli(main, presets=PRESETS, doc=__doc__)
