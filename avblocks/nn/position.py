@@ -55,9 +55,20 @@ def sincos_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
 
 
 def resize_position(
-    table: Float[Tensor, "n d"], *, grid: tuple[int, ...], new_grid: tuple[int, ...]
+    table: Float[Tensor, "n d"],
+    *,
+    grid: tuple[int, ...],
+    new_grid: tuple[int, ...],
+    antialias: bool = False,
 ) -> Float[Tensor, "n_new d"]:
     """Interpolate a learned table to another grid: bicubic in 2-D, trilinear in 3-D.
+
+    Args:
+        table: positions in row-major order of ``grid``.
+        grid: its patches along each axis.
+        new_grid: the patches along each axis that are wanted.
+        antialias: smooth what shrinks, in 2-D (DINOv2 with registers). This changes what grows too:
+            PyTorch then has another bicubic kernel, of -0.5 where it has -0.75 without.
 
     Raises:
         RuntimeError: if the table does not have the grid's size or a side is not positive.
@@ -67,7 +78,9 @@ def resize_position(
     if grid == new_grid:
         return table
     mode = "bicubic" if len(grid) == 2 else "trilinear"
-    resized = F.interpolate(volume.float(), size=new_grid, mode=mode, align_corners=False)
+    resized = F.interpolate(
+        volume.float(), size=new_grid, mode=mode, align_corners=False, antialias=antialias
+    )
     return rearrange(resized.flatten(2), "1 d n -> n d").to(table.dtype)
 
 
@@ -125,17 +138,19 @@ class LearnedPosition(nn.Module):
     Args:
         dim: width of a token.
         grid: the grid whose positions are learned.
+        antialias: how they are interpolated, as in `resize_position`.
 
     Example:
         >>> LearnedPosition(32, grid=(4, 6))((8, 12)).shape
         torch.Size([96, 32])
     """
 
-    def __init__(self, dim: int, *, grid: tuple[int, ...]) -> None:
+    def __init__(self, dim: int, *, grid: tuple[int, ...], antialias: bool = False) -> None:
         super().__init__()
         require_positive(dim=dim)
         _require_grid(grid=grid)
-        self.dim, self.grid = dim, tuple(grid)
+        require(len(grid) == 2 or not antialias, "antialias", antialias, "False in 3-D")
+        self.dim, self.grid, self.antialias = dim, tuple(grid), antialias
         self.table = nn.Parameter(torch.empty(math.prod(grid), dim))
         self.reset_parameters()
 
@@ -145,4 +160,6 @@ class LearnedPosition(nn.Module):
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         """Positions of ``grid`` in its row-major order."""
-        return resize_position(self.table, grid=self.grid, new_grid=tuple(grid))
+        return resize_position(
+            self.table, grid=self.grid, new_grid=tuple(grid), antialias=self.antialias
+        )
