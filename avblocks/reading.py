@@ -1,6 +1,7 @@
 """`ReadingDecoder`: masked patches that read the encoder's tokens, and never each other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -117,6 +118,7 @@ class ReadingDecoder(nn.Module):
         num_layers: layers of the encoder that the blocks read mixtures of, its input included;
             ``None`` reads its final tokens alone.
         norm_eps: epsilon of the norms.
+        pos_embed: positions of the patches; ``None`` means fixed sine-cosine ones of ``grid``.
         checkpointing: compute each block again in the backward pass.
 
     Raises:
@@ -145,6 +147,7 @@ class ReadingDecoder(nn.Module):
         num_heads: int = 16,
         num_layers: int | None = None,
         norm_eps: float = 1e-6,
+        pos_embed: nn.Module | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -152,7 +155,8 @@ class ReadingDecoder(nn.Module):
         self.encoder_dim, self.patch_values = encoder_dim, patch_values
         self.checkpointing = checkpointing
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.pos_embed = SinCosPosition(dim, grid=grid)
+        position = SinCosPosition(dim, grid=grid) if pos_embed is None else pos_embed
+        self.pos_embed: Any = position  # a module with a grid
         numbers = {"source_dim": encoder_dim, "num_heads": num_heads, "norm_eps": norm_eps}
         self.blocks = nn.ModuleList(ReadingBlock(dim, **numbers) for _ in range(depth))
         self.mixture = (

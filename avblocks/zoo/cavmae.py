@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed, patchify
 from avblocks.nn.vit import ViT
-from avblocks.shapes import require, sides, strided_grid
+from avblocks.shapes import grid_of, sides
 from avblocks.tokens import AVTokens, Record
 from avblocks.zoo.joint import JointLayer, JointNorm, ModalityPosition
 from avblocks.zoo.joint_decoder import JointDecoder
@@ -36,8 +37,8 @@ def tower(
     prefix_tokens: int = 0,
 ) -> ViT:
     """The blocks of one modality, without a final norm: that one follows the joint layers."""
-    grid = strided_grid(sides(size, axes=2, name="size"), (patch, patch), stride=(patch, patch))
-    numbers = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
+    grid = grid_of(sides(size, axes=2, name="size"), (patch, patch))
+    numbers: dict[str, Any] = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
     return ViT(
         patch_embed=PatchEmbed(dim, patch=(patch, patch), channels=channels),
         pos_embed=ModalityPosition(dim, grid=grid),
@@ -81,8 +82,8 @@ def cavmae_encoder(
         >>> out.image, out.audio.shape
         (None, torch.Size([2, 6, 64]))
     """
-    numbers = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
-    streams = numbers | {"depth": depth, "patch": patch}
+    numbers: dict[str, Any] = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
+    streams: dict[str, Any] = numbers | {"depth": depth, "patch": patch}
     joint: list[FusionLayer] = [JointLayer(dim, **numbers) for _ in range(joint_depth)]
     return AVEncoder(
         image=tower(dim, size=image_size, channels=3, **streams),
@@ -145,7 +146,7 @@ class CAVMAE(nn.Module):
         Alone they pass the last joint layer only, as in the published pre-training.
         """
         encoder, joint = self.encoder, first_joint(self.encoder)
-        masks = {"image_mask": image_mask, "audio_mask": audio_mask}
+        masks: dict[str, Any] = {"image_mask": image_mask, "audio_mask": audio_mask}
         towers = encoder.embed(image=image, audio=audio, **masks)
         for layer in range(joint):
             towers = encoder.layer(towers, layer)
@@ -165,10 +166,10 @@ class CAVMAE(nn.Module):
         audio_mask: Mask,
     ) -> CAVMAEOutput:
         """Losses and predictions of a batch."""
-        masks = {"image_mask": image_mask, "audio_mask": audio_mask}
+        masks: dict[str, Any] = {"image_mask": image_mask, "audio_mask": audio_mask}
         both, v, a = self.contrasted(image=image, audio=audio, **masks)
         pred_image, pred_audio = self.decoder(both, **masks)
-        contrast = {"temperature": self.temperature, "direction": "image_to_audio"}
+        contrast: dict[str, Any] = {"temperature": self.temperature, "direction": "image_to_audio"}
         return CAVMAEOutput(
             loss_image=self._loss(self.encoder.image, image, pred_image, image_mask),
             loss_audio=self._loss(self.encoder.audio, audio, pred_audio, audio_mask),
@@ -223,8 +224,9 @@ class CAVMAEClassifier(nn.Module):
         tokens = run_layers(encoder, tokens, range(joint))
         x = tokens.audio if tokens.image is None else tokens.image
         assert x is not None
-        for layer in list(encoder.fusion_blocks.values()):
-            x = layer.run(x, "both") if isinstance(layer, JointLayer) else layer.norm(x, "both")
+        for layer in encoder.fusion_blocks.values():
+            assert isinstance(layer, JointLayer | JointNorm)
+            x = layer.run(x, "both")
         return x.mean(dim=1)
 
 

@@ -14,8 +14,12 @@ from avblocks.zoo.names import depth_of, heads_of
 _MELS = 128
 
 
-def cavmae_sizes(state: State) -> dict[str, Any]:
-    """Arguments of `cavmae_encoder` for a file; heads are 64 wide in all published ones."""
+def cavmae_sizes(state: State, *, num_heads: int | None = None) -> dict[str, Any]:
+    """Arguments of `cavmae_encoder` for a file; heads are 64 wide if not given, as published.
+
+    Raises:
+        ValueError: if the heads are to be given.
+    """
     dim, _, patch, _ = state["patch_embed_a.proj.weight"].shape
     side = math.isqrt(state["pos_embed_v"].shape[1]) * patch
     columns = state["pos_embed_a"].shape[1] // (_MELS // patch)
@@ -23,7 +27,7 @@ def cavmae_sizes(state: State) -> dict[str, Any]:
         "dim": dim,
         "depth": depth_of(state, blocks="blocks_a."),
         "joint_depth": depth_of(state, blocks="blocks_u."),
-        "num_heads": dim // 64,
+        "num_heads": num_heads or heads_of(dim),
         "image_size": side,
         "audio_size": (_MELS, columns * patch),
         "patch": patch,
@@ -31,11 +35,19 @@ def cavmae_sizes(state: State) -> dict[str, Any]:
     }
 
 
-def cavmae_decoder_sizes(state: State) -> dict[str, Any]:
-    """Arguments of `cavmae` for the decoder of a file; its heads are 32 wide."""
+def cavmae_pretraining_sizes(
+    state: State, *, num_heads: int | None = None, decoder_heads: int | None = None
+) -> dict[str, Any]:
+    """Arguments of `cavmae` for a file; the decoder's heads are 32 wide if not given.
+
+    Raises:
+        ValueError: if the heads are to be given.
+    """
     dim = state["decoder_embed.weight"].shape[0]
     depth = depth_of(state, blocks="decoder_blocks.")
-    return {"decoder_dim": dim, "decoder_depth": depth, "decoder_heads": dim // 32}
+    decoder: dict[str, Any] = {"decoder_dim": dim, "decoder_depth": depth}
+    heads: dict[str, Any] = {"decoder_heads": decoder_heads or heads_of(2 * dim)}
+    return cavmae_sizes(state, num_heads=num_heads) | decoder | heads
 
 
 def cavmae(
@@ -66,8 +78,14 @@ def cavmae(
     )
     for name, parameter in [*encoder.named_parameters(), *decoder.named_parameters()]:
         parameter.requires_grad_(not name.endswith("position.table"))
-    numbers = {"contrast_weight": contrast_weight, "temperature": temperature}
+    numbers: dict[str, Any] = {"contrast_weight": contrast_weight, "temperature": temperature}
     return CAVMAE(encoder, decoder=decoder, normalize_targets=normalize_targets, **numbers)
+
+
+def cavmae_classifier_sizes(state: State, *, num_heads: int | None = None) -> dict[str, Any]:
+    """Arguments of `cavmae_classifier` for a file."""
+    classes = state["mlp_head.1.weight"].shape[0]
+    return cavmae_sizes(state, num_heads=num_heads) | {"num_classes": classes}
 
 
 def cavmae_classifier(dim: int = 768, *, num_classes: int = 527, **sizes: Any) -> CAVMAEClassifier:
@@ -91,9 +109,7 @@ def from_cavmae(state: State) -> Converted:
             return None
         if found := re.fullmatch(r"blocks_u\.(\d+)\.(.+)", name):
             inside = re.sub(r"^(norm\d)\.", r"\1.both.", found[2])
-            inside = re.sub(
-                r"^(norm\d)_([av])\.", lambda m: f"{m[1]}.{_MODALITY[m[2]]}.", inside
-            )
+            inside = re.sub(r"^(norm\d)_([av])\.", lambda m: f"{m[1]}.{_MODALITY[m[2]]}.", inside)
             return f"encoder.fusion_blocks.{towers + int(found[1])}.{inside}"
         if found := re.fullmatch(r"norm(?:_([av]))?\.(.+)", name):
             kind = _MODALITY.get(found[1], "both")

@@ -135,6 +135,10 @@ class JointNorm(FusionLayer):
         self.dim = dim
         self.norm = ModalityNorm(dim, norm_eps=norm_eps)
 
+    def run(self, x: Float[Tensor, "b n d"], kind: Kind) -> Float[Tensor, "b n d"]:
+        """Normalize tokens by one of the norms."""
+        return self.norm(x, kind)
+
     def forward(
         self, tokens: AVTokens, *, image: nn.Module | None, audio: nn.Module | None
     ) -> AVTokens:
@@ -142,6 +146,6 @@ class JointNorm(FusionLayer):
         v, a = tokens.image, tokens.audio
         return replace(
             tokens,
-            image=None if v is None else self.norm(v, "image" if a is None else "both"),
-            audio=None if a is None else self.norm(a, "audio" if v is None else "both"),
+            image=None if v is None else self.run(v, "image" if a is None else "both"),
+            audio=None if a is None else self.run(a, "audio" if v is None else "both"),
         )

@@ -1,6 +1,7 @@
 """CAV-MAE's decoder: one stack of blocks over the patches of both modalities."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -55,7 +56,11 @@ class JointDecoder(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        numbers = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
+        numbers: dict[str, Any] = {
+            "num_heads": num_heads,
+            "mlp_ratio": mlp_ratio,
+            "norm_eps": norm_eps,
+        }
         self.embed = nn.Linear(encoder_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         self.image_position = ModalityPosition(dim, grid=image_grid)

@@ -14,8 +14,8 @@ from avblocks.zoo.cavmae import nearest_share
 from avblocks.zoo.cavmae_names import (
     cavmae,
     cavmae_classifier,
-    cavmae_decoder_sizes,
-    cavmae_sizes,
+    cavmae_classifier_sizes,
+    cavmae_pretraining_sizes,
     from_cavmae,
 )
 
@@ -35,8 +35,8 @@ def compare(tensors: dict[str, Tensor], config: dict[str, Any]) -> Compared:
     given = {"image": image, "audio": audio}
     yield from pretraining(tensors, config, given)
     state = part(tensors, "finetune.state.")
-    sizes = cavmae_sizes(state) | {"num_heads": config["num_heads"]}
-    model = cavmae_classifier(**sizes, num_classes=config["label_dim"])
+    sizes = cavmae_classifier_sizes(state, num_heads=config["num_heads"])
+    model = cavmae_classifier(**sizes)
     load_weights(model, from_cavmae(state), strict=True)
     for mode, change in MODES.items():
         yield f"finetune.logits.{mode}", model(**(given | change)), 1e-4, 1e-5
@@ -58,12 +58,11 @@ def pretraining(
 ) -> Compared:
     """Losses, predictions, gradients and retrieval features of the pre-training model."""
     state = part(tensors, "pretrain.state.")
-    sizes = cavmae_sizes(state) | cavmae_decoder_sizes(state)
     heads = {"num_heads": config["num_heads"], "decoder_heads": config["decoder_num_heads"]}
     contrast = {"contrast_weight": config["contrast_loss_weight"]}
     contrast |= {"temperature": config["temperature"]}
     normalize = {"normalize_targets": config["norm_pix_loss"]}
-    model = cavmae(**(sizes | heads), **contrast, **normalize)
+    model = cavmae(**cavmae_pretraining_sizes(state, **heads), **contrast, **normalize)
     load_weights(model, from_cavmae(state), strict=True)
     out = model(**given, **masks(tensors, config))
     out.loss.backward()
@@ -82,7 +81,9 @@ def pretraining(
         if f"pretrain.gradnorm.{name}" in tensors:
             yield f"pretrain.gradnorm.{name}", norm, 1e-3, 1e-5
     with torch.no_grad():
-        alone = {name: model.encoder(**{**dict.fromkeys(given), name: given[name]}) for name in given}
+        alone = {
+            name: model.encoder(**{**dict.fromkeys(given), name: given[name]}) for name in given
+        }
         v, a = alone["image"].image, alone["audio"].audio
         yield "retrieval.image", v, 1e-4, 1e-5
         yield "retrieval.audio", a, 1e-4, 1e-5
