@@ -151,8 +151,12 @@ def retrieval_features(
     tokens = encoder(image=image, audio=audio)
     patches = tokens.audio if tokens.image is None else tokens.image
     prefix = tokens.audio_prefix if tokens.image is None else tokens.image_prefix
+    last = list(encoder.fusion_blocks.values())[-1]
+    registers = last.alone if isinstance(last, Aside) else 0
     assert patches is not None
-    return RetrievalFeatures(patches, None if prefix is None else prefix[:, -1])
+    if prefix is None or prefix.shape[1] == registers:
+        return RetrievalFeatures(patches, None)
+    return RetrievalFeatures(patches, prefix[:, registers])
 
 
 def cavmae_sync_sizes(state: State, *, num_heads: int | None = None) -> dict[str, Any]:
