@@ -25,6 +25,8 @@ _OURS = tuple(
         (r"\bintermediate\.dense\.", "mlp.fc1."),
         (r"\boutput\.dense\.", "mlp.fc2."),
         (r"\blayer_scale(\d)\.lambda1$", r"ls\1.gamma"),
+        (r"\bmlp\.(weights_in|w12)\.", "mlp.fc1."),
+        (r"\bmlp\.(weights_out|w3)\.", "mlp.fc2."),
         (r"\blayernorm\.", "norm."),
         (r"\bembeddings\.(?=\w+_tokens?$)", ""),
         (r"\bembeddings\.position_embeddings$", "pos_embed"),
@@ -74,7 +76,9 @@ def vit_encoder(
     if tokens:
         prefix = torch.cat([named[name] for name in tokens], dim=1)
         if with_position:
-            prefix = torch.cat((prefix[:, :with_position] + first, prefix[:, with_position:]), dim=1)
+            prefix = torch.cat(
+                (prefix[:, :with_position] + first, prefix[:, with_position:]), dim=1
+            )
         kept["prefix_tokens"] = prefix
     return kept
 
@@ -94,7 +98,7 @@ def vit_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> d
         "dim": dim,
         "depth": depth_of(state),
         "num_heads": heads_of(dim) if num_heads is None else num_heads,
-        "mlp_ratio": state["blocks.0.mlp.fc1.bias"].shape[0] / dim,
+        "mlp_ratio": state["blocks.0.mlp.fc2.weight"].shape[1] / dim,
         "patch": tuple(patch),
     }
 
