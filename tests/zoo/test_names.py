@@ -9,7 +9,22 @@ from slow import randomize
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from avblocks.zoo import ast, ast_sizes, dinov2, dinov2_sizes, from_ast, from_dinov2
+from avblocks import RandomMask
+from avblocks.zoo import (
+    VideoMAE,
+    ast,
+    ast_sizes,
+    dinov2,
+    dinov2_sizes,
+    from_ast,
+    from_dinov2,
+    from_videomae,
+    from_videomae_mae,
+    videomae,
+    videomae_mae,
+    videomae_mae_sizes,
+    videomae_sizes,
+)
 
 State = dict[str, Tensor]
 # The names of checkpoints on the hub, which transformers 4 has in memory too.
@@ -149,11 +164,56 @@ def test_gated_mlps_of_the_giant_model() -> None:
     )
 
 
+def small_video_mae() -> VideoMAE:
+    encoder = videomae(64, depth=2, num_heads=1, size=(4, 32, 32))
+    return randomize(videomae_mae(encoder, dim=64, depth=1, num_heads=1)).float().eval()
+
+
+def videomae_authors(state: State) -> State:
+    """As the authors' code writes it: `qkv` without bias, and biases of queries and values."""
+    file = {}
+    for name, value in joint(state).items():
+        name = name.replace("decoder.pred", "decoder.head")
+        if name.endswith("qkv.bias"):
+            q, _, v = value.chunk(3)
+            stem = name.removesuffix("qkv.bias")
+            file |= {f"{stem}q_bias": q, f"{stem}v_bias": v}
+        else:
+            file[name] = value
+    file["encoder_to_decoder.weight"] = file.pop("decoder.embed.weight")
+    return file | {"mask_token": file.pop("decoder.mask_token")}
+
+
+def test_videomae_of_its_authors_needs_no_bias_of_keys() -> None:
+    model, video = small_video_mae(), torch.randn(2, 3, 4, 32, 32)
+    mask = RandomMask(0.5)((2, 2, 2), batch=2)
+    file = videomae_authors(model.state_dict())
+    size = (4, 32, 32)
+    twin = videomae_mae(videomae(**videomae_sizes(file, size=size)), **videomae_mae_sizes(file))
+    twin.load_state_dict(from_videomae_mae(file))
+    assert not twin.encoder.blocks[0].attn.kv.bias[:64].any()
+    out, wanted = twin.eval()(video, mask=mask), model(video, mask=mask)
+    assert_close(out.pred_image, wanted.pred_image, atol=1e-4, rtol=1e-4)
+    alone = videomae(**videomae_sizes(file, size=size)).eval()
+    alone.load_state_dict(from_videomae(file))
+    assert_close(alone(video), model.encoder(video), atol=1e-4, rtol=1e-4)
+
+
+def test_fine_tuned_videomae_has_no_final_norm() -> None:
+    state = {
+        n: v for n, v in joint(small_video_mae().encoder.state_dict()).items() if "norm." not in n
+    }
+    file = state | {"fc_norm.weight": torch.zeros(64), "head.weight": torch.zeros(7, 64)}
+    sizes = videomae_sizes(file | {"blocks.1.norm1.weight": torch.zeros(64)}, size=(4, 32, 32))
+    assert sizes["final_norm"] is False
+    assert isinstance(videomae(**sizes).norm, nn.Identity)
+
+
 def test_what_a_file_does_not_say_is_asked_for() -> None:
     model = small_ast()
     file = timm(model, ("cls_token", "dist_token"), counts=(1, 1))
     with pytest.raises(ValueError, match="positions must be a multiple of the 12 rows of 128 mels"):
         ast_sizes(file)
     narrow = {n: v[:32] if n.startswith("patch_embed") else v for n, v in file.items()}
-    with pytest.raises(ValueError, match="num_heads must be given.*width of 32"):
+    with pytest.raises(ValueError, match=r"num_heads must be given.*width of 32"):
         ast_sizes(narrow, mels=48)
