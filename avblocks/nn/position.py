@@ -1,6 +1,7 @@
 """Positions of patches: fixed sine-cosine tables, learned tables, and both at other sizes."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -54,6 +55,28 @@ def sincos_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
     return torch.cat(parts, dim=1).float()
 
 
+def sequence_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
+    """Fixed sine-cosine positions along the row-major order of a grid, as if it were a sentence.
+
+    Sines and cosines take turns (Vaswani et al. 2017), as in VideoMAE.
+
+    Args:
+        dim: width.
+        grid: patches along each axis.
+
+    Example:
+        >>> sequence_position(4, (1, 2))
+        tensor([[0.0000, 1.0000, 0.0000, 1.0000],
+                [0.8415, 0.5403, 0.0100, 0.9999]])
+    """
+    require_positive(dim=dim)
+    _require_grid(grid=grid)
+    pair = torch.arange(dim) // 2
+    omega = 10000.0 ** -(2 * pair.double() / dim)
+    angle = torch.arange(math.prod(grid)).double()[:, None] * omega
+    return torch.where(torch.arange(dim) % 2 == 0, angle.sin(), angle.cos()).float()
+
+
 def resize_position(
     table: Float[Tensor, "n d"],
     *,
@@ -90,6 +113,7 @@ class SinCosPosition(nn.Module):
     Args:
         dim: width of a token.
         grid: the usual grid, whose table is precomputed.
+        formula: width and grid to positions.
 
     Example:
         >>> SinCosPosition(32, grid=(4, 6))((4, 9)).shape
@@ -98,21 +122,27 @@ class SinCosPosition(nn.Module):
 
     table: Float[Tensor, "n d"]
 
-    def __init__(self, dim: int, *, grid: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        grid: tuple[int, ...],
+        formula: Callable[[int, tuple[int, ...]], Tensor] = sincos_position,
+    ) -> None:
         super().__init__()
-        self.dim, self.grid = dim, tuple(grid)
-        self.register_buffer("table", sincos_position(dim, self.grid), persistent=False)
+        self.dim, self.grid, self.formula = dim, tuple(grid), formula
+        self.register_buffer("table", formula(dim, self.grid), persistent=False)
         self.register_load_state_dict_pre_hook(_fill)
 
     def reset_parameters(self) -> None:
         """Fill the table again, for a model that was built on the meta device."""
-        self.table.copy_(sincos_position(self.dim, self.grid))
+        self.table.copy_(self.formula(self.dim, self.grid))
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         """Positions of ``grid`` in its row-major order."""
         if tuple(grid) == self.grid:
             return self.table
-        return sincos_position(self.dim, grid).to(self.table)
+        return self.formula(self.dim, grid).to(self.table)
 
 
 def _fill(module: nn.Module, *_: object) -> None:

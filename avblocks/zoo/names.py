@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from avblocks.nn.older import split_qkv
@@ -14,7 +15,7 @@ _OURS = tuple(
     (re.compile(theirs), ours)
     for theirs, ours in (
         (r"\bembeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
-        (r"\b(encoder\.layer|layers|decoder_layers)\.(?=\d)", "blocks."),
+        (r"\b(encoder\.layer|layers?|decoder_layers)\.(?=\d)", "blocks."),
         (r"\battention\.(attention\.)?(query|q_proj)\.", "attn.q."),
         (r"\battention\.(attention\.)?(key|k_proj)\.", "attn.k."),
         (r"\battention\.(attention\.)?(value|v_proj)\.", "attn.v."),
@@ -25,6 +26,8 @@ _OURS = tuple(
         (r"\bintermediate\.dense\.", "mlp.fc1."),
         (r"\boutput\.dense\.", "mlp.fc2."),
         (r"\blayer_scale(\d)\.lambda1$", r"ls\1.gamma"),
+        (r"\bmlp\.(weights_in|w12)\.", "mlp.fc1."),
+        (r"\bmlp\.(weights_out|w3)\.", "mlp.fc2."),
         (r"\blayernorm\.", "norm."),
         (r"\bembeddings\.(?=\w+_tokens?$)", ""),
         (r"\bembeddings\.position_embeddings$", "pos_embed"),
@@ -69,12 +72,12 @@ def vit_encoder(
     """
     kept = {n: x for n, x in named.items() if n.startswith(("patch_embed.", "blocks.", "norm."))}
     if "pos_embed" in named:
-        first, patches = named["pos_embed"].tensor_split([with_position], dim=1)
-        kept["pos_embed.table"] = patches[0].clone()
+        kept["pos_embed.table"] = named["pos_embed"][0, with_position:].clone()
     if tokens:
         prefix = torch.cat([named[name] for name in tokens], dim=1)
         if with_position:
-            prefix = torch.cat((prefix[:, :with_position] + first, prefix[:, with_position:]), dim=1)
+            rest = prefix.shape[1] - with_position
+            prefix = prefix + F.pad(named["pos_embed"][:, :with_position], (0, 0, 0, rest))
         kept["prefix_tokens"] = prefix
     return kept
 
@@ -94,7 +97,7 @@ def vit_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> d
         "dim": dim,
         "depth": depth_of(state),
         "num_heads": heads_of(dim) if num_heads is None else num_heads,
-        "mlp_ratio": state["blocks.0.mlp.fc1.bias"].shape[0] / dim,
+        "mlp_ratio": state["blocks.0.mlp.fc2.weight"].shape[1] / dim,
         "patch": tuple(patch),
     }
 

@@ -11,7 +11,9 @@ from avblocks.zoo.ast import ast, ast_sizes, distilled_mean, from_ast
 TOLERANCE = (1e-4, 1e-5)
 
 
-def compare(tensors: dict[str, Tensor], config: dict[str, Any]) -> Iterator[tuple[str, Tensor, float, float]]:
+def compare(
+    tensors: dict[str, Tensor], config: dict[str, Any]
+) -> Iterator[tuple[str, Tensor, float, float]]:
     """Tokens and their pooling, of spectrograms (b, frames, mels)."""
     state = {n.removeprefix("state."): x for n, x in tensors.items() if n.startswith("state.")}
     strides = config["frequency_stride"], config["time_stride"]

@@ -1,0 +1,57 @@
+"""Encoders of one modality go wherever a `ViT` goes: masks, our fusion on top, layer decay."""
+
+import pytest
+import torch
+from slow import randomize
+from torch import nn
+from torch.testing import assert_close
+
+from avblocks import AVEncoder, RandomMask, fusion_block
+from avblocks.nn import Stream
+from avblocks.zoo import ast, dinov2
+
+AUDIO = {"ast": lambda: ast(64, depth=2, num_heads=4, size=(48, 56))}
+
+
+def image_stream() -> nn.Module:
+    return dinov2(64, depth=3, num_heads=4, size=42, registers=2)
+
+
+@pytest.mark.parametrize("name", AUDIO)
+def test_two_of_them_with_our_fusion(name: str) -> None:
+    fusion = [fusion_block(64, num_heads=4, num_tokens=(4, 2, 2)) for _ in range(3)]
+    streams = {"image": image_stream(), "audio": AUDIO[name]()}
+    assert all(isinstance(stream, Stream) for stream in streams.values())
+    model = randomize(AVEncoder(**streams, fusion=fusion, num_tokens=8)).float()
+    image, audio = torch.randn(2, 3, 56, 42), torch.randn(2, 1, 48, 64)
+    out = model(image=image, audio=audio)
+    assert out.image.shape == (2, 12, 64) and out.image_prefix.shape == (2, 3, 64)
+    assert out.audio.shape[1] == model.audio.grid(audio)[0] * model.audio.grid(audio)[1]
+    grads = torch.autograd.grad(
+        (out.image * torch.randn_like(out.image)).sum()
+        + (out.fusion * torch.randn_like(out.fusion)).sum(),
+        [model.image.prefix_tokens, model.audio.prefix_tokens, model.audio.patch_embed.proj.weight],
+    )
+    assert all(grad.abs().sum() > 0 for grad in grads)
+    assert set(model.param_layers().values()) == set(range(5))
+
+
+@pytest.mark.parametrize("name", AUDIO)
+def test_without_fusion_a_stream_is_the_model_alone(name: str) -> None:
+    model = AVEncoder(image=image_stream(), audio=AUDIO[name](), fusion=[None] * 3, num_tokens=0)
+    model = randomize(model).float().eval()
+    image, audio = torch.randn(2, 3, 42, 42), torch.randn(2, 1, 48, 64)
+    out = model(image=image, audio=audio)
+    assert_close(torch.cat((out.image_prefix, out.image), dim=1), model.image(image))
+    assert_close(torch.cat((out.audio_prefix, out.audio), dim=1), model.audio(audio))
+
+
+@pytest.mark.parametrize("name", AUDIO)
+def test_masked_patches_are_not_seen(name: str) -> None:
+    model, audio = randomize(AUDIO[name]()).float().eval(), torch.randn(2, 1, 48, 64)
+    grid = model.grid(audio)
+    mask = RandomMask(0.5)(grid, batch=2)
+    kept = model.embed(audio)[:, model.num_prefix :].gather(
+        1, mask.ids_keep[..., None].expand(-1, -1, 64)
+    )
+    assert_close(model.embed(audio, ids_keep=mask.ids_keep)[:, model.num_prefix :], kept)
