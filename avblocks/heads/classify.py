@@ -18,7 +18,7 @@ Pooling = Literal["mean", "attentive"]
 
 @dataclass(frozen=True)
 class Logits:
-    """Logits of each stream, ``None`` where a modality is missing.
+    """Logits of each stream, ``None`` where a modality is missing or there are no fusion tokens.
 
     Example:
         >>> fusion, audio = torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 0.0]])
@@ -28,7 +28,7 @@ class Logits:
 
     image: Float[Tensor, "b classes"] | None
     audio: Float[Tensor, "b classes"] | None
-    fusion: Float[Tensor, "b classes"]
+    fusion: Float[Tensor, "b classes"] | None
 
     @property
     def mean(self) -> Float[Tensor, "b classes"]:
@@ -105,7 +105,7 @@ class Classifier(nn.Module):
         return Logits(
             image=None if tokens.image is None else self.image(tokens.image),
             audio=None if tokens.audio is None else self.audio(tokens.audio),
-            fusion=self.fusion(tokens.fusion),
+            fusion=None if tokens.fusion.shape[1] == 0 else self.fusion(tokens.fusion),
         )
 
 

@@ -42,11 +42,11 @@ def fusion_map(
         >>> fusion_map(encoder, image=image, audio=audio, layer=1).shape
         torch.Size([2, 4])
     """
-    fused = sorted(int(key) for key in encoder.fusion_blocks)
+    blocks = {int(n): b for n, b in encoder.fusion_blocks.items() if isinstance(b, FusionBlock)}
+    fused = sorted(blocks)
     require(layer in fused, "layer", layer, f"one of the layers with fusion, {fused}")
     tokens = encoder.embed(image=image, audio=audio)
     for before in range(layer):
         tokens = encoder.layer(tokens, before)
-    block = cast(FusionBlock, encoder.fusion_blocks[str(layer)])
-    seen = block.attention(tokens.fusion, image=tokens.image, audio=tokens.audio).image
+    seen = blocks[layer].attention(tokens.fusion, image=tokens.image, audio=tokens.audio).image
     return cast(Tensor, seen).mean(dim=(1, 2))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from origins import part
+from published import mae_state
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
@@ -79,22 +80,6 @@ def plain_vit(state: dict[str, Tensor], x: Tensor, *, heads: int) -> Tensor:
             gelu(apply(norm(x, f"{block}.norm2"), f"{block}.mlp.fc1")), f"{block}.mlp.fc2"
         )
     return norm(x, "norm") if "norm.weight" in state else x
-
-
-def mae_state(*, channels: int, patches: int, dim: int = 16) -> dict[str, Tensor]:
-    """Random weights under the names of a pre-trained file of MAE or AudioMAE."""
-    block = {"attn.qkv": (48, 16), "attn.proj": (16, 16), "mlp.fc1": (64, 16), "mlp.fc2": (16, 64)}
-    shapes = {"patch_embed.proj.weight": (dim, channels, 16, 16), "patch_embed.proj.bias": (dim,)}
-    for number in range(2):
-        for name, shape in block.items():
-            shapes |= {f"blocks.{number}.{name}.weight": shape}
-            shapes |= {f"blocks.{number}.{name}.bias": shape[:1]}
-        for name in ("norm1", "norm2"):
-            shapes |= {f"blocks.{number}.{name}.{kind}": (dim,) for kind in ("weight", "bias")}
-    shapes |= {"norm.weight": (dim,), "norm.bias": (dim,), "cls_token": (1, 1, dim)}
-    shapes |= {"pos_embed": (1, patches + 1, dim), "mask_token": (1, 1, 8)}
-    shapes |= {"decoder_embed.weight": (8, dim), "decoder_pos_embed": (1, patches + 1, 8)}
-    return {name: 0.3 * torch.randn(shape) for name, shape in shapes.items()}
 
 
 def test_mae_is_whole(tmp_path: Path) -> None:
