@@ -7,6 +7,9 @@ from avblocks.zoo.ast import from_ast as from_ast
 from avblocks.zoo.dinov2 import dinov2 as dinov2
 from avblocks.zoo.dinov2 import dinov2_sizes as dinov2_sizes
 from avblocks.zoo.dinov2 import from_dinov2 as from_dinov2
+from avblocks.zoo.eat import eat as eat
+from avblocks.zoo.eat import eat_sizes as eat_sizes
+from avblocks.zoo.eat import from_eat as from_eat
 from avblocks.zoo.videomae import VideoMAE as VideoMAE
 from avblocks.zoo.videomae import from_videomae as from_videomae
 from avblocks.zoo.videomae import from_videomae_mae as from_videomae_mae

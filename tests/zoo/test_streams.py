@@ -8,9 +8,12 @@ from torch.testing import assert_close
 
 from avblocks import AVEncoder, RandomMask, fusion_block
 from avblocks.nn import Stream
-from avblocks.zoo import ast, dinov2
+from avblocks.zoo import ast, dinov2, eat
 
-AUDIO = {"ast": lambda: ast(64, depth=2, num_heads=4, size=(48, 56))}
+AUDIO = {
+    "ast": lambda: ast(64, depth=2, num_heads=4, size=(48, 56)),
+    "eat": lambda: eat(64, depth=2, num_heads=4, size=(48, 64)),
+}
 
 
 def image_stream() -> nn.Module:
