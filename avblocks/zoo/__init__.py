@@ -10,6 +10,11 @@ from avblocks.zoo.dinov2 import from_dinov2 as from_dinov2
 from avblocks.zoo.eat import eat as eat
 from avblocks.zoo.eat import eat_sizes as eat_sizes
 from avblocks.zoo.eat import from_eat as from_eat
+from avblocks.zoo.mbt import MBT as MBT
+from avblocks.zoo.mbt import class_mean as class_mean
+from avblocks.zoo.mbt import mbt as mbt
+from avblocks.zoo.mbt_file import from_mbt as from_mbt
+from avblocks.zoo.mbt_file import mbt_sizes as mbt_sizes
 from avblocks.zoo.videomae import VideoMAE as VideoMAE
 from avblocks.zoo.videomae import from_videomae as from_videomae
 from avblocks.zoo.videomae import from_videomae_mae as from_videomae_mae
