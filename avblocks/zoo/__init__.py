@@ -15,10 +15,10 @@ from avblocks.zoo.mbt import class_mean as class_mean
 from avblocks.zoo.mbt import mbt as mbt
 from avblocks.zoo.mbt_file import from_mbt as from_mbt
 from avblocks.zoo.mbt_file import mbt_sizes as mbt_sizes
-from avblocks.zoo.videomae import VideoMAE as VideoMAE
 from avblocks.zoo.videomae import from_videomae as from_videomae
-from avblocks.zoo.videomae import from_videomae_mae as from_videomae_mae
 from avblocks.zoo.videomae import videomae as videomae
-from avblocks.zoo.videomae import videomae_mae as videomae_mae
-from avblocks.zoo.videomae import videomae_mae_sizes as videomae_mae_sizes
 from avblocks.zoo.videomae import videomae_sizes as videomae_sizes
+from avblocks.zoo.videomae_mae import VideoMAE as VideoMAE
+from avblocks.zoo.videomae_mae import from_videomae_mae as from_videomae_mae
+from avblocks.zoo.videomae_mae import videomae_mae as videomae_mae
+from avblocks.zoo.videomae_mae import videomae_mae_sizes as videomae_mae_sizes

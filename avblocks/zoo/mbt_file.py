@@ -52,7 +52,10 @@ def from_mbt(state: Mapping[str, Tensor], *, mels: int = 128) -> dict[str, Tenso
             so many mel bins.
     """
     named = join_keys_and_values(dict(_converted(*item) for item in state.items()))
-    require(not any(n.startswith("pre_logits") for n in named), "pre_logits", "a layer", "absent")
+    before = [name for name in named if name.startswith("pre_logits")]
+    require(
+        not before, "pre_logits", before, "absent: no layer stands before our classifier"
+    )
     for stream in ("encoder.image.", "encoder.audio."):
         _place_prefix(named, stream)
         named |= {f"{stream}norm.{kind}": named[f"norm.{kind}"] for kind in ("weight", "bias")}
