@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,11 @@ def kind_of(state: State) -> Kind | None:
 def _build(kind: Kind, state: State, known: dict[str, Any]) -> tuple[nn.Module, LoadReport]:
     read = accepted(kind.sizes, **known)
     rest = {name: value for name, value in known.items() if name not in read}
+    convert = partial(kind.convert, **accepted(kind.convert, **known))
+    rest = {name: value for name, value in rest.items() if name not in convert.keywords}
     model = kind.build(**(kind.sizes(state, **read) | rest))
-    report = load_weights(model, _weights(kind.convert, state), strict=True)
-    return model, replace(report, dropped=unread(kind.convert, state))
+    report = load_weights(model, _weights(convert, state), strict=True)
+    return model, replace(report, dropped=unread(convert, state))
 
 
 def _weights(convert: Callable[[State], State | Converted], state: State) -> State:

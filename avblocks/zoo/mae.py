@@ -1,7 +1,7 @@
 """MAE and AudioMAE: their ViTs whole, with class token, norm and the file's own positions."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,13 +11,15 @@ from avblocks.builder import builder
 from avblocks.nn.block import Block
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
-from avblocks.nn.position import LearnedPosition
+from avblocks.nn.position import LearnedPosition, SinCosPosition, sincos_position
 from avblocks.nn.vit import ViT
 from avblocks.shapes import grid_of, require, sides
+from avblocks.zoo.eat import frames_first_position
 from avblocks.zoo.names import vit_encoder, vit_names, vit_sizes
 
 _PREFIXES = ("vit.",)
-_POSITIONS = "pos_embed.table"
+_POSITIONS, _KERNEL = "pos_embed.table", "patch_embed.proj.weight"
+_MELS = 128  # of AudioMAE
 
 
 @builder
@@ -31,6 +33,7 @@ def mae(
     channels: int = 3,
     mlp_ratio: float = 4.0,
     final_norm: bool = True,
+    learned_position: bool = False,
     drop_path: float = 0.0,
     norm_eps: float = 1e-6,
     device: torch.device | str | None = None,
@@ -47,6 +50,7 @@ def mae(
         channels: channels of the input.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         final_norm: whether the blocks end in a norm: fine-tuned files norm the mean instead.
+        learned_position: a learned table, as in fine-tuned files, instead of fixed positions.
         drop_path: stochastic depth.
         norm_eps: epsilon of the norms.
         device: where it is built.
@@ -64,9 +68,11 @@ def mae(
     size, patch = sides(size, axes=2, name="size"), sides(patch, axes=2, name="patch")
     numbers: dict[str, Any] = {"num_heads": num_heads, "mlp_ratio": mlp_ratio}
     numbers |= {"drop_path": drop_path, "norm_eps": norm_eps}
+    grid, formula = grid_of(size, patch), _formula(channels)
+    fixed = SinCosPosition(dim, grid=grid, formula=formula)
     return ViT(
         patch_embed=PatchEmbed(dim, patch=patch, channels=channels),
-        pos_embed=LearnedPosition(dim, grid=grid_of(size, patch)),
+        pos_embed=LearnedPosition(dim, grid=grid) if learned_position else fixed,
         blocks=[Block(dim, **numbers) for _ in range(depth)],
         norm=layer_norm(dim, norm_eps=norm_eps) if final_norm else nn.Identity(),
         prefix_tokens=1,
@@ -76,19 +82,13 @@ def mae(
 def from_mae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The encoder's tensors of a file of MAE or AudioMAE, or of a plain timm ViT, by our names.
 
-    AudioMAE's spectrograms are (frames, mel bins): patches and positions are turned to ours.
+    AudioMAE's spectrograms are (frames, mel bins): patches and positions are turned to ours. Fixed
+    positions are left out, as they are computed, for any grid.
     """
-    named = vit_encoder(vit_names(state, prefixes=_PREFIXES), "cls_token", with_position=1)
-    kernel = named["patch_embed.proj.weight"]
-    if kernel.shape[1] == 1:
-        named["patch_embed.proj.weight"] = kernel.transpose(2, 3).contiguous()
-        columns = _MELS // kernel.shape[3]
-        table = named[_POSITIONS].unflatten(0, (-1, columns))
-        named[_POSITIONS] = table.transpose(0, 1).flatten(0, 1).contiguous()
+    named = _whole(state)
+    if _is_fixed(named):
+        del named[_POSITIONS]
     return named
-
-
-_MELS = 128  # of AudioMAE
 
 
 def mae_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> dict[str, Any]:
@@ -101,11 +101,43 @@ def mae_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> d
     Raises:
         ValueError: if the image is not square.
     """
-    named = from_mae(state)
-    sizes, count = vit_sizes(named, num_heads=num_heads), named[_POSITIONS].shape[0]
-    channels = named["patch_embed.proj.weight"].shape[1]
-    p, q = sizes["patch"]
-    rows = _MELS // p if channels == 1 else math.isqrt(count)
+    named = _whole(state)
+    channels, grid = named[_KERNEL].shape[1], _grid(named)
+    sizes = vit_sizes(named, num_heads=num_heads)
+    return sizes | {
+        "size": tuple(n * p for n, p in zip(grid, sizes["patch"], strict=True)),
+        "channels": channels,
+        "final_norm": "norm.weight" in named,
+        "learned_position": not _is_fixed(named),
+    }
+
+
+def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    named = vit_encoder(vit_names(state, prefixes=_PREFIXES), "cls_token", with_position=1)
+    if named[_KERNEL].shape[1] == 1:
+        named[_KERNEL] = named[_KERNEL].transpose(2, 3).contiguous()
+        rows, columns = _grid(named)
+        table = named[_POSITIONS].unflatten(0, (columns, rows))
+        named[_POSITIONS] = table.transpose(0, 1).flatten(0, 1).contiguous()
+    return named
+
+
+def _grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Patches down and across: of a square, or of AudioMAE's 128 mel bins."""
+    count, kernel = named[_POSITIONS].shape[0], named[_KERNEL]
+    rows = _MELS // kernel.shape[2] if kernel.shape[1] == 1 else math.isqrt(count)
     require(count % rows == 0, "positions", count, "of a square image, or of 128 mel bins")
-    size = (rows * p, count // rows * q)
-    return sizes | {"size": size, "channels": channels, "final_norm": "norm.weight" in named}
+    return rows, count // rows
+
+
+def _is_fixed(named: Mapping[str, Tensor]) -> bool:
+    """Whether positions are the sine-cosine ones that MAE is pre-trained with."""
+    table, channels = named[_POSITIONS], named[_KERNEL].shape[1]
+    if table.shape[1] % 4:
+        return False
+    fixed = _formula(channels)(table.shape[1], _grid(named))
+    return torch.allclose(table.float(), fixed.to(table.device), atol=1e-3)
+
+
+def _formula(channels: int) -> Callable[[int, tuple[int, ...]], Tensor]:
+    return frames_first_position if channels == 1 else sincos_position

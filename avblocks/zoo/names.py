@@ -57,7 +57,7 @@ def vit_names(state: Mapping[str, Tensor], *, prefixes: tuple[str, ...] = ()) ->
     for name, value in state.items():
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
         named[_renamed(name.removeprefix(prefix))] = value
-    return _join_keys_and_values(split_qkv(named))
+    return join_keys_and_values(split_qkv(named))
 
 
 def vit_encoder(
@@ -129,7 +129,8 @@ def _renamed(name: str) -> str:
     return name
 
 
-def _join_keys_and_values(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def join_keys_and_values(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``k`` and ``v`` of all attentions as ``kv``; keys without a bias are given a zero one."""
     joined = {}
     for name, value in state.items():
         stem, _, kind = name.rpartition(".")

@@ -21,16 +21,17 @@ from avblocks.zoo.cavmae_names import (
 from avblocks.zoo.cavmae_sync import cavmae_sync_encoder, cavmae_sync_sizes, from_cavmae_sync
 from avblocks.zoo.crossmae import crossmae, crossmae_sizes, from_crossmae
 from avblocks.zoo.dinov2 import dinov2, dinov2_sizes, from_dinov2
+from avblocks.zoo.eat import eat, eat_sizes, from_eat
 from avblocks.zoo.mae import from_mae, mae, mae_sizes
+from avblocks.zoo.mbt import mbt
+from avblocks.zoo.mbt_file import from_mbt, mbt_sizes
 from avblocks.zoo.ours import av_vit_sizes, from_ours
 from avblocks.zoo.videomae import (
     from_videomae,
-    from_videomae_mae,
     videomae,
-    videomae_mae,
-    videomae_mae_sizes,
     videomae_sizes,
 )
+from avblocks.zoo.videomae_mae import from_videomae_mae, videomae_mae, videomae_mae_sizes
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,14 @@ KINDS = (
     ),
     Kind("crossmae", (r"^wfm\.linear\.weight$",), crossmae_sizes, crossmae, from_crossmae),
     Kind("ast", (r"\bdist(illation)?_token$",), ast_sizes, ast, from_ast),
+    Kind("mbt", (r"\bencoderblock_0_spectrogram[./]",), mbt_sizes, mbt, from_mbt),
+    Kind(
+        "eat",
+        (r"\b(modality_encoders\.IMAGE\.)?local_encoder\.proj\.weight$",),
+        eat_sizes,
+        eat,
+        from_eat,
+    ),
     Kind("dinov2", (_CLASS, _LAYER_SCALE), dinov2_sizes, dinov2, from_dinov2),
     Kind(
         "videomae_mae",

@@ -26,6 +26,7 @@ FILES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "crossmae": ("crossmae", "state.", BOTH),
     "ast": ("ast", "state.", HEADS | {"mels": 48}),
     "dinov2": ("dinov2_registers", "state.", HEADS),
+    "mbt": ("mbt", "token.bottleneck.state.", {"mels": 32, "image_size": 32, "fusion_layer": 1}),
     "videomae": ("videomae", "encoder.state.", HEADS),
     "videomae_mae": ("videomae", "pretrain.state.", BOTH),
 }

@@ -6,11 +6,14 @@ from slow import randomize
 from torch import nn
 from torch.testing import assert_close
 
-from avblocks import AVEncoder, RandomMask, fusion_block
+from avblocks import AVEncoder, RandomMask, av_mae, fusion_block
 from avblocks.nn import Stream
-from avblocks.zoo import ast, dinov2
+from avblocks.zoo import ast, dinov2, eat, mbt, videomae
 
-AUDIO = {"ast": lambda: ast(64, depth=2, num_heads=4, size=(48, 56))}
+AUDIO = {
+    "ast": lambda: ast(64, depth=2, num_heads=4, size=(48, 56)),
+    "eat": lambda: eat(64, depth=2, num_heads=4, size=(48, 64)),
+}
 
 
 def image_stream() -> nn.Module:
@@ -55,3 +58,36 @@ def test_masked_patches_are_not_seen(name: str) -> None:
         1, mask.ids_keep[..., None].expand(-1, -1, 64)
     )
     assert_close(model.embed(audio, ids_keep=mask.ids_keep)[:, model.num_prefix :], kept)
+
+
+def test_video_with_our_fusion() -> None:
+    video = videomae(64, depth=2, num_heads=4, size=(4, 32, 32), final_norm=False)
+    fusion = [fusion_block(64, num_heads=4, num_tokens=(4, 2, 2)) for _ in range(2)]
+    model = randomize(AVEncoder(image=video, audio=AUDIO["eat"](), fusion=fusion, num_tokens=8))
+    x, audio = torch.randn(2, 3, 6, 48, 32).double(), torch.randn(2, 1, 48, 64).double()
+    out = model(image=x, audio=audio)
+    assert out.image.shape == (2, 3 * 3 * 2, 64) and out.image_prefix is None
+    assert not torch.allclose(out.image, model.image(x))
+
+
+def test_masked_pre_training_of_dinov2_and_eat() -> None:
+    fusion = [fusion_block(64, num_heads=4, num_tokens=(4, 2, 2)) for _ in range(3)]
+    encoder = AVEncoder(image=image_stream(), audio=AUDIO["eat"](), fusion=fusion, num_tokens=8)
+    model = av_mae(encoder, dim=32, depth=1, num_heads=2)
+    masks = {
+        "image_mask": RandomMask(0.5)((3, 3), batch=2),
+        "audio_mask": RandomMask(0.5)((3, 4), batch=2),
+    }
+    out = model(image=torch.randn(2, 3, 42, 42), audio=torch.randn(2, 1, 48, 64), **masks)
+    assert out.pred_image.shape == (2, 5, 14 * 14 * 3) and out.loss.isfinite()
+
+
+def test_mbt_without_one_modality() -> None:
+    numbers = {"depth": 3, "num_heads": 4, "fusion_layer": 1, "num_classes": 5}
+    model = randomize(mbt(64, image_size=(2, 32, 32), audio_size=(32, 48), **numbers)).float()
+    image, audio = torch.randn(2, 3, 2, 32, 32), torch.randn(2, 1, 32, 48)
+    both, alone = model(image=image, audio=audio), model(image=image, audio=None)
+    assert both.shape == alone.shape == (2, 5)
+    tokens = model.encoder(image=image, audio=None)
+    assert_close(alone, model.head(tokens.image_prefix[:, 0]))
+    assert model.encoder.image.norm is model.encoder.audio.norm

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from avblocks import Mask
-from avblocks.zoo.videomae import (
+from avblocks.zoo import (
     from_videomae,
     from_videomae_mae,
     videomae,
