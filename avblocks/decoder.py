@@ -1,5 +1,7 @@
 """The decoder of a masked autoencoder."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -32,9 +34,13 @@ class Decoder(nn.Module):
         dim: width of the decoder.
         depth: number of blocks.
         num_heads: heads of each block.
+        mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         norm_eps: epsilon of the norms (reference: 1e-5).
         learned_position: train the table of positions, which begins as the fixed one; as the
             reference does, whatever its comment says.
+        embed: the encoder's tokens to the decoder's width; ``None`` is a linear layer.
+        pos_embed: grid to positions; ``None`` is `SinCosPosition`.
+        norm: final norm; ``None`` is a layer norm.
         checkpointing: keep only the tokens between blocks for the backward pass, as in `AVEncoder`.
 
     Raises:
@@ -58,33 +64,39 @@ class Decoder(nn.Module):
         dim: int = 512,
         depth: int = 8,
         num_heads: int = 16,
+        mlp_ratio: float = 4.0,
         norm_eps: float = 1e-5,
         learned_position: bool = False,
+        embed: nn.Module | None = None,
+        pos_embed: nn.Module | None = None,
+        norm: nn.Module | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         require_positive(encoder_dim=encoder_dim, patch_values=patch_values, dim=dim, depth=depth)
         self.encoder_dim, self.patch_values = encoder_dim, patch_values
         self.checkpointing = checkpointing
-        self.embed = nn.Linear(encoder_dim, dim)
+        self.embed = nn.Linear(encoder_dim, dim) if embed is None else embed
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        position = LearnedPosition if learned_position else SinCosPosition
-        self.pos_embed = position(dim, grid=grid)
-        self.blocks = nn.ModuleList(
-            Block(dim, num_heads=num_heads, norm_eps=norm_eps) for _ in range(depth)
-        )
-        self.norm = layer_norm(dim, norm_eps=norm_eps)
+        if pos_embed is None:
+            position = LearnedPosition if learned_position else SinCosPosition
+            pos_embed = position(dim, grid=grid)
+        self.pos_embed: Any = pos_embed  # a module with a grid
+        self.learned_position = learned_position
+        numbers = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
+        self.blocks = nn.ModuleList(Block(dim, **numbers) for _ in range(depth))
+        self.norm = layer_norm(dim, norm_eps=norm_eps) if norm is None else norm
         self.pred = nn.Linear(dim, patch_values)
         self.reset_parameters()
         self.register_load_state_dict_pre_hook(place_positions)
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
-        if isinstance(self.pos_embed, LearnedPosition):
+        if self.learned_position:
             with torch.no_grad():
                 table = sincos_position(self.mask_token.shape[-1], self.pos_embed.grid)
                 self.pos_embed.table.copy_(table)
-        xavier(self.embed, self.pred)
+        xavier(*(part for part in (self.embed, self.pred) if isinstance(part, nn.Linear)))
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(

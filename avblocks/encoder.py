@@ -25,7 +25,7 @@ ValidPatches = Bool[Tensor, " b"] | Bool[Tensor, "b n"] | None
 
 
 class AVEncoder(nn.Module):
-    """Early fusion (paper, section 3): fusion tokens travel beside the two ViTs and feed them.
+    r"""Early fusion (paper, section 3): fusion tokens travel beside the two ViTs and feed them.
 
     At a fusion layer, from the tokens before it: the image block runs over ``[fusion; image]`` and
     the audio block over ``[fusion; audio]``, each updating its own tokens alone, and the fusion
@@ -41,7 +41,8 @@ class AVEncoder(nn.Module):
     Args:
         image: ViT of the image or the video, or another `Stream`.
         audio: ViT of the spectrogram, or another `Stream`.
-        fusion: for each layer up to the greater depth a `FusionBlock`, a `FusionLayer` or ``None``.
+        fusion: for each layer up to the greater depth a `FusionBlock`, a `FusionLayer` or ``None``;
+            further layers, which no stream has a block for, are `FusionLayer`\ s.
         num_tokens: number of fusion tokens, aggregation tokens included; 0 for fusions without.
         norm_eps: epsilon of the fusion tokens' final norm (reference: 1e-5).
         checkpointing: keep only the tokens between layers for the backward pass, which computes
@@ -79,14 +80,16 @@ class AVEncoder(nn.Module):
             require_stream(name, stream)
         self.dim, self.checkpointing = image.dim, checkpointing
         require(audio.dim == self.dim, "audio", audio.dim, f"as wide as the image's {self.dim}")
-        self.depth = max(len(list(stream.blocks)) for stream in (image, audio))
+        deepest = max(len(list(stream.blocks)) for stream in (image, audio))
         self.image, self.audio = image, audio
-        _require_fusion(fusion, depth=self.depth, dim=self.dim)
+        _require_fusion(fusion, depth=deepest, dim=self.dim)
+        self.depth = len(fusion)
         self.fusion_blocks = nn.ModuleDict(
             {str(layer): block for layer, block in enumerate(fusion) if block is not None}
         )
         self.fusion_tokens = nn.Parameter(torch.empty(1, num_tokens, self.dim))
-        self.fusion_norm = layer_norm(self.dim, norm_eps=norm_eps)
+        norm = layer_norm(self.dim, norm_eps=norm_eps)
+        self.fusion_norm = norm if num_tokens > 0 else nn.Identity()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -233,7 +236,8 @@ class AVEncoder(nn.Module):
 
 
 def _require_fusion(fusion: Sequence[nn.Module | None], *, depth: int, dim: int) -> None:
-    require(len(fusion) == depth, "fusion", len(fusion), f"{depth} entries")
+    further = all(isinstance(layer, FusionLayer) for layer in fusion[depth:])
+    require(len(fusion) >= depth and further, "fusion", len(fusion), f"{depth} entries")
     for layer, block in enumerate(fusion):
         if block is not None:
             fits = isinstance(block, FusionBlock | FusionLayer)

@@ -182,7 +182,8 @@ def _decoder(decoder: nn.Module, fusion: int, kept: int, masked: int) -> int:
     assert isinstance(decoder, Decoder)
     *blocks, last = cast(list[Block], decoder.blocks)
     seen = fusion + kept
-    before = linear_flops(decoder.embed, seen)
+    embed = decoder.embed
+    before = linear_flops(embed, seen) if isinstance(embed, nn.Linear) else _own_count(embed, seen)
     before += sum(block_flops(block, seen + masked) for block in blocks)
     return before + block_flops(last, masked, context=seen) + linear_flops(decoder.pred, masked)
 

@@ -1,6 +1,7 @@
 """`ReadingDecoder`: masked patches that read the encoder's tokens, and never each other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -118,6 +119,7 @@ class ReadingDecoder(nn.Module):
             ``None`` reads its final tokens alone.
         norm_eps: epsilon of the norms.
         learned_position: train the table of positions, which begins as the fixed one.
+        pos_embed: positions of the patches; ``None`` means fixed sine-cosine ones of ``grid``.
         checkpointing: compute each block again in the backward pass.
 
     Raises:
@@ -147,6 +149,7 @@ class ReadingDecoder(nn.Module):
         num_layers: int | None = None,
         norm_eps: float = 1e-6,
         learned_position: bool = False,
+        pos_embed: nn.Module | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -154,8 +157,11 @@ class ReadingDecoder(nn.Module):
         self.encoder_dim, self.patch_values = encoder_dim, patch_values
         self.checkpointing = checkpointing
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        position = LearnedPosition if learned_position else SinCosPosition
-        self.pos_embed = position(dim, grid=grid)
+        if pos_embed is None:
+            position = LearnedPosition if learned_position else SinCosPosition
+            pos_embed = position(dim, grid=grid)
+        self.pos_embed: Any = pos_embed  # a module with a grid
+        self.learned_position = learned_position
         numbers = {"source_dim": encoder_dim, "num_heads": num_heads, "norm_eps": norm_eps}
         self.blocks = nn.ModuleList(ReadingBlock(dim, **numbers) for _ in range(depth))
         self.mixture = (
@@ -170,7 +176,7 @@ class ReadingDecoder(nn.Module):
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
-        if isinstance(self.pos_embed, LearnedPosition):
+        if self.learned_position:
             with torch.no_grad():
                 table = sincos_position(self.mask_token.shape[-1], self.pos_embed.grid)
                 self.pos_embed.table.copy_(table)

@@ -152,7 +152,7 @@ def main(config: Config, *, adapt: Callable[[Classification], object] = lambda t
             summary=brief,
             loader=loader,
             compiled=model.encoder,
-            unused=config.given != "both",
+            unused=config.given != "both" or model.encoder.fusion_tokens.numel() == 0,
         )
         if training.run.finished:
             scorer = ClassificationScorer(model, given=TESTED[config.given])

@@ -127,7 +127,7 @@ def main(config: Config) -> None:
             summary=brief,
             loader=loader,
             compiled=model.encoder,
-            unused=config.given != "both",
+            unused=config.given != "both" or model.encoder.fusion_tokens.numel() == 0,
         )
         if training.run.finished:
             scorer = ClassificationScorer(model, given=TESTED[config.given])

@@ -84,7 +84,7 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Localization:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(config)
+    encoder = seeded_encoder(config, maps=["image"])
     head = Localizer(config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen)
     return Localization(
         encoder,

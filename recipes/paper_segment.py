@@ -81,7 +81,7 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(config)
+    encoder = seeded_encoder(config, maps=["image"])
     head = segmenter(
         config.model.dim,
         num_classes=len(classes) if config.semantic else 1,

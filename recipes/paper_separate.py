@@ -85,7 +85,7 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Separation:
     """Make the model as it is before the encoder starts from a checkpoint."""
-    encoder = seeded_encoder(config)
+    encoder = seeded_encoder(config, maps=["image", "audio"])
     head = separator(config.model.dim, patch=config.model.patch, num_layers=config.model.depth)
     return Separation(
         encoder,

@@ -30,6 +30,7 @@ LAYERS = (
     "avblocks.mae avblocks.heads",
     "avblocks.build avblocks.flops avblocks.diagram",
     "avblocks.checkpoint",
+    "avblocks.zoo",
     "avblocks.tasks",
     "avblocks",
     "recipes.engine",

@@ -1,5 +1,6 @@
 """Published weights in, a load report out."""
 
+from avblocks.checkpoint.encoder import from_encoder as from_encoder
 from avblocks.checkpoint.encoder import load_encoder as load_encoder
 from avblocks.checkpoint.folder import read_config as read_config
 from avblocks.checkpoint.from_classifier import (

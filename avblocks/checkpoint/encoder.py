@@ -35,12 +35,25 @@ def load_encoder(encoder: AVEncoder, state: State, *, allow: Collection[str] = (
         ValueError: if the file is of no known kind, or nothing in it fits; the encoder is then
             unchanged.
     """
+    whole = from_encoder(state)
+    weights = _one_stream(encoder, state) if whole is None else whole
+    return load_weights(encoder, weights, allow=allow)
+
+
+def from_encoder(state: State) -> Converted | None:
+    """Weights of a whole `AVEncoder` out of a run, a saved folder or a DeepAVFusion file.
+
+    Args:
+        state: the file's state dict.
+
+    Returns:
+        The weights by our names, or ``None`` if it is a file of another kind.
+    """
     if any(name.startswith(MODELS) for name in state):
-        return load_weights(encoder, from_run(state), allow=allow)
+        return from_run(state)
     if any(name.removeprefix("encoder.") == "fusion_tokens" for name in state):
-        converted = from_deepavfusion(state) if _is_theirs(state) else Converted(state)
-        return load_weights(encoder, _encoder_alone(converted), allow=allow)
-    return load_weights(encoder, _one_stream(encoder, state), allow=allow)
+        return _encoder_alone(from_deepavfusion(state) if _is_theirs(state) else Converted(state))
+    return None
 
 
 def _is_theirs(state: State) -> bool:

@@ -32,7 +32,7 @@ def write(folder: Path, *, state: Mapping[str, Tensor], config: Mapping[str, Any
     try:
         # The configuration is renamed first: weights alone could be anyone's.
         with replacing(folder / WEIGHTS) as weights, replacing(folder / CONFIG) as half:
-            save_file(dict(state), weights)
+            save_file(_apart(state), weights)
             sync(weights)
             text = json.dumps({**about, **config, "weights": fingerprint(weights)}, indent=2)
             if len(text) >= _LARGEST_CONFIG:
@@ -41,6 +41,16 @@ def write(folder: Path, *, state: Mapping[str, Tensor], config: Mapping[str, Any
             weights.chmod(half.stat().st_mode)  # safetensors writes for its owner alone
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} cannot be written: {error}") from error
+
+
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state with copies where names share memory, which safetensors refuses: tied weights."""
+    apart, seen = {}, set[int]()
+    for name, value in state.items():
+        memory = value.untyped_storage().data_ptr()
+        apart[name] = value.clone() if memory in seen else value
+        seen.add(memory)
+    return apart
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def load_weights(
     state, reshaped = _resize_positions(model, state)
     report = LoadReport(
         loaded=tuple(name for name in own if name in state),
-        missing=tuple(name for name in own if name not in state),
+        missing=tuple(name for name, x in own.items() if name not in state and x.numel() > 0),
         unused=tuple(name for name in state if name not in own),
         reshaped=reshaped,
         dropped=(

@@ -22,6 +22,7 @@ from avblocks.nn.patch import unpatchify as unpatchify
 from avblocks.nn.position import LearnedPosition as LearnedPosition
 from avblocks.nn.position import SinCosPosition as SinCosPosition
 from avblocks.nn.position import resize_position as resize_position
+from avblocks.nn.position import sequence_position as sequence_position
 from avblocks.nn.position import sincos_position as sincos_position
 from avblocks.nn.scale import LayerScale as LayerScale
 from avblocks.nn.stream import Stream as Stream

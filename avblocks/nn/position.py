@@ -1,6 +1,7 @@
 """Positions of patches: fixed sine-cosine tables, learned tables, and both at other sizes."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -54,10 +55,43 @@ def sincos_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
     return torch.cat(parts, dim=1).float()
 
 
+def sequence_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
+    """Fixed sine-cosine positions along the row-major order of a grid, as if it were a sentence.
+
+    Sines and cosines take turns (Vaswani et al. 2017), as in VideoMAE.
+
+    Args:
+        dim: width.
+        grid: patches along each axis.
+
+    Example:
+        >>> sequence_position(4, (1, 2))
+        tensor([[0.0000, 1.0000, 0.0000, 1.0000],
+                [0.8415, 0.5403, 0.0100, 0.9999]])
+    """
+    require_positive(dim=dim)
+    _require_grid(grid=grid)
+    pair = torch.arange(dim) // 2
+    omega = 10000.0 ** -(2 * pair.double() / dim)
+    angle = torch.arange(math.prod(grid)).double()[:, None] * omega
+    return torch.where(torch.arange(dim) % 2 == 0, angle.sin(), angle.cos()).float()
+
+
 def resize_position(
-    table: Float[Tensor, "n d"], *, grid: tuple[int, ...], new_grid: tuple[int, ...]
+    table: Float[Tensor, "n d"],
+    *,
+    grid: tuple[int, ...],
+    new_grid: tuple[int, ...],
+    antialias: bool = False,
 ) -> Float[Tensor, "n_new d"]:
     """Interpolate a learned table to another grid: bicubic in 2-D, trilinear in 3-D.
+
+    Args:
+        table: positions in row-major order of ``grid``.
+        grid: its patches along each axis.
+        new_grid: the patches along each axis that are wanted.
+        antialias: smooth what shrinks, in 2-D (DINOv2 with registers). This changes what grows too:
+            PyTorch then has another bicubic kernel, of -0.5 where it has -0.75 without.
 
     Raises:
         RuntimeError: if the table does not have the grid's size or a side is not positive.
@@ -67,7 +101,9 @@ def resize_position(
     if grid == new_grid:
         return table
     mode = "bicubic" if len(grid) == 2 else "trilinear"
-    resized = F.interpolate(volume.float(), size=new_grid, mode=mode, align_corners=False)
+    resized = F.interpolate(
+        volume.float(), size=new_grid, mode=mode, align_corners=False, antialias=antialias
+    )
     return rearrange(resized.flatten(2), "1 d n -> n d").to(table.dtype)
 
 
@@ -77,6 +113,7 @@ class SinCosPosition(nn.Module):
     Args:
         dim: width of a token.
         grid: the usual grid, whose table is precomputed.
+        formula: width and grid to positions.
 
     Example:
         >>> SinCosPosition(32, grid=(4, 6))((4, 9)).shape
@@ -85,21 +122,27 @@ class SinCosPosition(nn.Module):
 
     table: Float[Tensor, "n d"]
 
-    def __init__(self, dim: int, *, grid: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        grid: tuple[int, ...],
+        formula: Callable[[int, tuple[int, ...]], Tensor] = sincos_position,
+    ) -> None:
         super().__init__()
-        self.dim, self.grid = dim, tuple(grid)
-        self.register_buffer("table", sincos_position(dim, self.grid), persistent=False)
+        self.dim, self.grid, self.formula = dim, tuple(grid), formula
+        self.register_buffer("table", formula(dim, self.grid), persistent=False)
         self.register_load_state_dict_pre_hook(_fill)
 
     def reset_parameters(self) -> None:
         """Fill the table again, for a model that was built on the meta device."""
-        self.table.copy_(sincos_position(self.dim, self.grid))
+        self.table.copy_(self.formula(self.dim, self.grid))
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         """Positions of ``grid`` in its row-major order."""
         if tuple(grid) == self.grid:
             return self.table
-        return sincos_position(self.dim, grid).to(self.table)
+        return self.formula(self.dim, grid).to(self.table)
 
 
 def _fill(module: nn.Module, *_: object) -> None:
@@ -125,17 +168,19 @@ class LearnedPosition(nn.Module):
     Args:
         dim: width of a token.
         grid: the grid whose positions are learned.
+        antialias: how they are interpolated, as in `resize_position`.
 
     Example:
         >>> LearnedPosition(32, grid=(4, 6))((8, 12)).shape
         torch.Size([96, 32])
     """
 
-    def __init__(self, dim: int, *, grid: tuple[int, ...]) -> None:
+    def __init__(self, dim: int, *, grid: tuple[int, ...], antialias: bool = False) -> None:
         super().__init__()
         require_positive(dim=dim)
         _require_grid(grid=grid)
-        self.dim, self.grid = dim, tuple(grid)
+        require(len(grid) == 2 or not antialias, "antialias", antialias, "False in 3-D")
+        self.dim, self.grid, self.antialias = dim, tuple(grid), antialias
         self.table = nn.Parameter(torch.empty(math.prod(grid), dim))
         self.reset_parameters()
 
@@ -145,4 +190,6 @@ class LearnedPosition(nn.Module):
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         """Positions of ``grid`` in its row-major order."""
-        return resize_position(self.table, grid=self.grid, new_grid=tuple(grid))
+        return resize_position(
+            self.table, grid=self.grid, new_grid=tuple(grid), antialias=self.antialias
+        )

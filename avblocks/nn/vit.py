@@ -29,6 +29,7 @@ class ViT(nn.Module):
         blocks: transformer blocks of one width.
         norm: final norm.
         prefix_tokens: number of prefix tokens.
+        norm_pre: norm before the blocks, as where they are post-norm; usually there is none.
 
     Raises:
         ValueError: if there is no block, or a part is of another width or lacks something.
@@ -47,6 +48,7 @@ class ViT(nn.Module):
         blocks: Sequence[nn.Module],
         norm: nn.Module,
         prefix_tokens: int = 0,
+        norm_pre: nn.Module | None = None,
     ) -> None:
         super().__init__()
         require(len(blocks) > 0, "blocks", len(blocks), "at least one block")
@@ -57,13 +59,15 @@ class ViT(nn.Module):
         axes, usual = len(self.patch), getattr(pos_embed, "grid", None)
         fits = isinstance(usual, tuple) and len(usual) == axes
         require(fits, "pos_embed", usual, f"a grid of {axes} axes")
-        parts = {f"blocks[{number}]": block for number, block in enumerate(blocks)}
-        for name, part in (parts | {"pos_embed": pos_embed, "norm": norm}).items():
+        parts: dict[str, Any] = {f"blocks[{i}]": block for i, block in enumerate(blocks)}
+        parts |= {"pos_embed": pos_embed, "norm": norm, "norm_pre": norm_pre}
+        for name, part in parts.items():
             require_width(name, part, self.dim)
         require(prefix_tokens >= 0, "prefix_tokens", prefix_tokens, "0 or more")
         self.stride = getattr(patch_embed, "stride", self.patch)
         self.num_prefix = prefix_tokens
         self.patch_embed, self.pos_embed = patch_embed, pos_embed
+        self.norm_pre = norm_pre
         self.blocks = nn.ModuleList(blocks)
         self.norm = norm
         self.prefix_tokens = (
@@ -106,9 +110,10 @@ class ViT(nn.Module):
             tokens = self.patch_embed(x) + position
         else:
             tokens = self.patch_embed(x, ids_keep=ids_keep) + position[ids_keep]
-        if self.prefix_tokens is None:
-            return tokens
-        return torch.cat((self.prefix_tokens.expand(tokens.shape[0], -1, -1), tokens), dim=1)
+        if self.prefix_tokens is not None:
+            prefix = self.prefix_tokens.expand(len(tokens), -1, -1)
+            tokens = torch.cat((prefix, tokens), dim=1)
+        return tokens if self.norm_pre is None else self.norm_pre(tokens)
 
     def forward(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None

@@ -91,7 +91,9 @@ class Classification(HeadTask):
         if batch.features is not None:
             require(given == self.given, "given", given, f"{self.given}, as the features were")
             image, audio = batch.features.get("image"), batch.features.get("audio")
-            return self.head(AVTokens(image=image, audio=audio, fusion=batch.features["fusion"]))
+            others = [x for x in (image, audio) if x is not None]
+            fusion = batch.features.get("fusion", others[0][:, :0])
+            return self.head(AVTokens(image=image, audio=audio, fusion=fusion))
         image, audio = self.front_end(batch)
         return self._logits(image, audio, given)
 
@@ -102,7 +104,8 @@ class Classification(HeadTask):
         require(self.mixup is None, "mixup", self.mixup, "0: features of clips cannot be mixed")
         image, audio = self.front_end(batch)
         streams = vars(self._tokens(image, audio, self.given))
-        return {name: value for name, value in streams.items() if value is not None}
+        given = {name: value for name, value in streams.items() if value is not None}
+        return {name: value for name, value in given.items() if value.shape[1] > 0}
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""

@@ -55,7 +55,8 @@ class Embedding(HeadTask):
         if self.apart:
             streams["image"] = self.encoder(image=image, audio=None).image
             streams["audio"] = self.encoder(image=None, audio=audio).audio
-        kept = {name: tokens for name, tokens in streams.items() if tokens is not None}
+        given = {name: tokens for name, tokens in streams.items() if tokens is not None}
+        kept = {name: tokens for name, tokens in given.items() if tokens.shape[1] > 0}
         if self.pooling == "tokens":
             return kept
         return {name: tokens.mean(dim=1) for name, tokens in kept.items()}

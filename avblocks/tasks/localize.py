@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from avblocks.data import AUDIO, AVBatch, FrontEnd, with_audio
 from avblocks.distributed import gather_rows
 from avblocks.encoder import AVEncoder
+from avblocks.fusion import FusionBlock
 from avblocks.heads import Localizer, fusion_map, localization_loss, to_frame
 from avblocks.metrics import (
     center_box,
@@ -120,7 +121,8 @@ class LocalizationScorer:
         self.task, self.brief = task, brief
         require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
         self.rule: Rule = rule
-        looks = task.frozen and len(task.encoder.fusion_blocks) > 0
+        fusions = task.encoder.fusion_blocks.values()
+        looks = task.frozen and any(isinstance(fusion, FusionBlock) for fusion in fusions)
         names = (*AUDIO, *(["fusion_attention"] if looks else []), *BASELINES)
         self.names = names[:1] if brief else names
         self.reset()

@@ -15,7 +15,7 @@ class ProbeScorer:
     """Leave-one-out 1-NN accuracy: each clip gets the labels of the clip most similar to it.
 
     Features are the means of a stream's tokens, compared by cosine similarity (reference:
-    `util/knn_probe.py`). `all` adds the similarities of the three streams.
+    `util/knn_probe.py`). `all` adds the similarities of the streams; one without tokens has none.
 
     Args:
         task: Anything that encodes batches.
@@ -35,13 +35,15 @@ class ProbeScorer:
         """Keep the features and the classes of a batch."""
         tokens = self.task.encode(batch)
         for name in STREAMS:
-            self.rows[name].append(getattr(tokens, name).mean(dim=1).float())
+            if (stream := getattr(tokens, name)).shape[1] > 0:
+                self.rows[name].append(stream.mean(dim=1).float())
         self.rows["target"].append(batch.target)
 
     def compute(self) -> Scores:
         """Return `nn_STREAM` of each stream in percent, if there are two clips at least."""
         whole = {name: torch.cat(gather(joined(rows))) for name, rows in self.rows.items()}
         target = whole.pop("target")
+        whole = {name: x for name, x in whole.items() if len(x) == len(target)}
         if len(target) < 2:
             return {}
         views = {name: [x] for name, x in whole.items()} | {"all": list(whole.values())}

@@ -23,16 +23,28 @@ from avblocks.jsonfile import Shape, read_json
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
 from recipes.common.data import Data
+from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign
 from recipes.common.model import Model, build_encoder
 from recipes.common.settings import TrainConfig
 from recipes.engine.folder import checkpoints
 
 
-def seeded_encoder(config: TrainConfig) -> AVEncoder:
-    """Build the encoder from the run's seed, and leave random states for the head."""
+def seeded_encoder(config: TrainConfig, *, maps: Collection[str] = ()) -> AVEncoder:
+    """Build the encoder from the run's seed, and leave random states for the head.
+
+    Args:
+        config: The recipe's settings; a file of the zoo as ``checkpoint`` decides on the encoder.
+        maps: The modalities whose patches the head makes maps of.
+
+    Raises:
+        ValueError: If the file's model cannot be this recipe's encoder.
+    """
     seed_all(config.run.seed, "weights")
     drop_path = getattr(config, "drop_path", 0.0)
     encoder = build_encoder(config.model, config.data, drop_path=drop_path)
+    checkpoint = getattr(config, "checkpoint", None)
+    if checkpoint is not None and is_foreign(checkpoint):
+        encoder = foreign_encoder(encoder, checkpoint, model=config.model, maps=maps)
     seed_all(config.run.seed, "head")
     return encoder
 
@@ -62,6 +74,10 @@ def start_encoder(
         print("no --checkpoint: the encoder starts at random", flush=True)
         return None
     path = find(checkpoint)
+    if is_foreign(path):
+        report = load_foreign(encoder, path)
+        print(f"{path}\n{report}", flush=True)
+        return report
     try:
         origin = _origin(path)
         if origin is not None:

@@ -742,3 +742,12 @@ def test_folders_of_format_1_are_loaded(tmp_path: Path) -> None:
     assert same(outputs(from_pretrained(tmp_path).encoder), outputs(model.encoder))
     save_pretrained(mae_from_pretrained(tmp_path), tmp_path / "again")
     assert same(outputs(from_pretrained(tmp_path / "again").encoder), outputs(model.encoder))
+
+
+def test_tied_weights_are_written_under_each_name(tmp_path: Path) -> None:
+    norm = torch.randn(3)
+    state = {"image.norm.weight": norm, "audio.norm.weight": norm, "other": torch.ones(2)}
+    folders.write(tmp_path / "tied", state=state, config={})
+    assert torch.equal(
+        load_file(tmp_path / "tied" / "model.safetensors")["audio.norm.weight"], norm
+    )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from avblocks import LearnedPosition, SinCosPosition, resize_position, sincos_position
+from avblocks.nn import sequence_position
 
 
 def wave(width: int, at: int) -> list[float]:
@@ -31,6 +32,31 @@ def test_sincos_is_the_formula(unit: int, grid: tuple[int, ...]) -> None:
     table = sincos_position(dim, grid)
     assert table.dtype == torch.float32
     assert_close(table, torch.tensor(rows), rtol=0, atol=1e-6)
+
+
+@given(st.integers(1, 9), st.lists(st.integers(1, 3), min_size=2, max_size=3).map(tuple))
+def test_sequence_positions_are_those_of_the_transformer(dim: int, grid: tuple[int, ...]) -> None:
+    rows = [
+        [(math.cos if i % 2 else math.sin)(at / 10000 ** ((i - i % 2) / dim)) for i in range(dim)]
+        for at in range(math.prod(grid))
+    ]
+    assert_close(sequence_position(dim, grid), torch.tensor(rows), rtol=0, atol=1e-6)
+    other = SinCosPosition(dim, grid=(5, 2), formula=sequence_position)
+    assert torch.equal(other(grid), sequence_position(dim, grid))
+    with torch.device("meta"):
+        empty = SinCosPosition(dim, grid=grid, formula=sequence_position)
+    empty.to_empty(device="cpu").reset_parameters()
+    assert torch.equal(empty(grid), sequence_position(dim, grid))
+
+
+def test_antialiasing_means_over_what_shrinks_and_is_refused_in_3_d() -> None:
+    learned = LearnedPosition(2, grid=(4, 4), antialias=True)
+    flat = learned.table.new_ones(16, 1) * learned.table.new_tensor([2.0, -1.0])
+    with torch.no_grad():
+        learned.table.copy_(flat)
+    assert_close(learned((2, 3)), flat[:6])
+    with pytest.raises(ValueError, match="antialias must be False in 3-D"):
+        LearnedPosition(2, grid=(2, 2, 2), antialias=True)
 
 
 def test_fixed_positions_are_recomputed_elsewhere() -> None:

@@ -1,0 +1,214 @@
+"""CAV-MAE Sync: CAV-MAE with a class token and registers a modality, for retrieval."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.builder import builder
+from avblocks.checkpoint.load import Converted
+from avblocks.checkpoint.read import State
+from avblocks.encoder import Audio, AVEncoder, Image
+from avblocks.fusion.layer import FusionLayer
+from avblocks.nn.block import Block
+from avblocks.nn.older import split_qkv
+from avblocks.tokens import AVTokens, with_prefix, without_prefix
+from avblocks.zoo.cavmae import tower
+from avblocks.zoo.cavmae_names import cavmae_sizes, from_cavmae
+from avblocks.zoo.joint import JointLayer, JointNorm
+from avblocks.zoo.names import depth_of
+
+
+class ContrastLayer(FusionLayer):
+    """A block for the image and one for the audio, which only a modality alone passes.
+
+    Args:
+        image: block of the image.
+        audio: block of the audio.
+    """
+
+    def __init__(self, *, image: Block, audio: Block) -> None:
+        super().__init__()
+        self.dim = image.dim
+        self.image, self.audio = image, audio
+
+    def forward(
+        self, tokens: AVTokens, *, image: nn.Module | None, audio: nn.Module | None
+    ) -> AVTokens:
+        """Update the modality that is alone."""
+        if tokens.audio is None and tokens.image is not None:
+            return replace(tokens, image=self.image(tokens.image, valid=tokens.image_valid))
+        if tokens.image is None and tokens.audio is not None:
+            return replace(tokens, audio=self.audio(tokens.audio, valid=tokens.audio_valid))
+        return tokens
+
+
+class Aside(FusionLayer):
+    """A layer from which the first prefix tokens are kept, and left as they are.
+
+    Args:
+        layer: the layer.
+        together: tokens of each modality that are kept from it where both are given.
+        alone: those where one is given.
+    """
+
+    def __init__(self, layer: FusionLayer, *, together: int, alone: int) -> None:
+        super().__init__()
+        self.layer, self.together, self.alone = layer, together, alone
+
+    def forward(
+        self, tokens: AVTokens, *, image: nn.Module | None, audio: nn.Module | None
+    ) -> AVTokens:
+        """The layer's tokens behind those that it was not given."""
+        both = tokens.image is not None and tokens.audio is not None
+        count = self.together if both else self.alone
+        inside = without_prefix(tokens, image=count, audio=count)
+        apart = {"image_prefix": inside.image_prefix, "audio_prefix": inside.audio_prefix}
+        bare = replace(inside, image_prefix=None, audio_prefix=None)
+        return with_prefix(replace(self.layer(bare, image=image, audio=audio), **apart))
+
+
+@builder
+def cavmae_sync_encoder(
+    dim: int = 768,
+    *,
+    depth: int = 11,
+    joint_depth: int = 1,
+    contrast_depth: int = 2,
+    num_heads: int = 12,
+    image_size: int | tuple[int, int] = 224,
+    audio_size: tuple[int, int] = (128, 416),
+    patch: int = 16,
+    registers: int = 8,
+    class_token: bool = True,
+    mlp_ratio: float = 4.0,
+    norm_eps: float = 1e-5,
+) -> AVEncoder:
+    """CAV-MAE Sync's encoder: prefix tokens are registers, then the class token.
+
+    Registers stop at the joint layers. A modality alone passes the last of those, with its class
+    token, and then its contrastive blocks; both together pass the joint layers without.
+
+    Args:
+        dim: width of a token.
+        depth: blocks of each tower.
+        joint_depth: joint layers after them.
+        contrast_depth: contrastive blocks of each modality.
+        num_heads: heads of each block.
+        image_size: side of the image, or (height, width).
+        audio_size: (mel bins, frames) of the spectrogram.
+        patch: side of a patch.
+        registers: registers of each modality.
+        class_token: whether each has a class token.
+        mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
+        norm_eps: epsilon of the norms.
+
+    Source: CAV-MAE Sync (CVPR 2025, arXiv 2505.01237), ``edsonroteia/cav-mae-sync``.
+    """
+    numbers: dict[str, Any] = {
+        "num_heads": num_heads,
+        "mlp_ratio": mlp_ratio,
+        "norm_eps": norm_eps,
+    }
+    prefix = registers + class_token
+    streams = numbers | {"depth": depth, "patch": patch, "prefix_tokens": prefix}
+    last = joint_depth - 1
+    joint = [JointLayer(dim, alone=i == last, **numbers) for i in range(joint_depth)]
+    contrast = [
+        ContrastLayer(image=Block(dim, **numbers), audio=Block(dim, **numbers))
+        for _ in range(contrast_depth)
+    ]
+    layers = [*joint, *contrast, JointNorm(dim, norm_eps=norm_eps)]
+    return AVEncoder(
+        image=tower(dim, size=image_size, channels=3, **streams),
+        audio=tower(dim, size=audio_size, channels=1, **streams),
+        fusion=[None] * depth + [Aside(x, together=prefix, alone=registers) for x in layers],
+        num_tokens=0,
+    )
+
+
+@dataclass(frozen=True)
+class RetrievalFeatures:
+    """Tokens of the patches and the class token of one modality; ``None`` without that token."""
+
+    local_tokens: Float[Tensor, "b n d"]
+    global_token: Float[Tensor, "b d"] | None
+
+
+def retrieval_features(
+    encoder: AVEncoder, *, image: Image = None, audio: Audio = None
+) -> RetrievalFeatures:
+    """Features of one modality, for similarities such as `max_mean_similarity`.
+
+    Args:
+        encoder: of `cavmae_sync_encoder`, with a class token, or of `cavmae_encoder`.
+        image: images, or
+        audio: spectrograms.
+    """
+    tokens = encoder(image=image, audio=audio)
+    patches = tokens.audio if tokens.image is None else tokens.image
+    prefix = tokens.audio_prefix if tokens.image is None else tokens.image_prefix
+    last = list(encoder.fusion_blocks.values())[-1]
+    registers = last.alone if isinstance(last, Aside) else 0
+    assert patches is not None
+    if prefix is None or prefix.shape[1] == registers:
+        return RetrievalFeatures(patches, None)
+    return RetrievalFeatures(patches, prefix[:, registers])
+
+
+def cavmae_sync_sizes(state: State, *, num_heads: int | None = None) -> dict[str, Any]:
+    """Arguments of `cavmae_sync_encoder` for a file; heads are 64 wide if not given."""
+    registers = state.get("register_tokens")
+    heads = "constrative_head_audio."
+    return cavmae_sizes(state, num_heads=num_heads) | {
+        "registers": 0 if registers is None else len(registers) // 2,
+        "class_token": "cls_token_a" in state,
+        "contrast_depth": depth_of(state, blocks=heads) if f"{heads}0.norm1.bias" in state else 0,
+    }
+
+
+_APART = ("register_tokens", "cls_token_", "constrative_head_")
+_HEAD = re.compile(r"constrative_head_(audio|visual)\.(\d+)\.(.+)")
+_LAYER = re.compile(r"fusion_blocks\.(\d+)\.(.+)")
+
+
+def from_cavmae_sync(state: State) -> Converted:
+    """CAV-MAE Sync's names in those of `cavmae_sync_encoder`; its decoder is dropped."""
+    base = from_cavmae({n: x for n, x in state.items() if not n.startswith(_APART)})
+    towers, joint = depth_of(state, blocks="blocks_a."), depth_of(state, blocks="blocks_u.")
+    heads = {n: found for n in state if (found := _HEAD.fullmatch(n))}
+    count = len({found[2] for found in heads.values()})
+    kept = _prefixes(state)
+    for name, value in base.state.items():
+        inside = name.removeprefix("encoder.")
+        if found := _LAYER.fullmatch(inside):
+            shift = count if int(found[1]) == towers + joint else 0
+            inside = f"fusion_blocks.{int(found[1]) + shift}.layer.{found[2]}"
+        if name.startswith("encoder."):
+            kept[inside] = value
+    dropped = [*base.dropped, *(n for n in state if n.startswith(("decoder_", "mask_token")))]
+    for name, found in heads.items():
+        if re.match(r"norm\d_", found[3]):
+            dropped.append(name)
+        else:
+            layer, modality = towers + joint + int(found[2]), _MODALITIES[found[1]]
+            kept[f"fusion_blocks.{layer}.layer.{modality}.{found[3]}"] = state[name]
+    return Converted(split_qkv(kept), tuple(dropped))
+
+
+_MODALITIES = {"audio": "audio", "visual": "image"}
+
+
+def _prefixes(state: State) -> State:
+    """Registers, of which the first half is the audio's, and the class token, of each modality."""
+    registers = state["register_tokens"] if "register_tokens" in state else torch.empty(0)
+    half, prefixes = len(registers) // 2, {}
+    for letter, name, own in (("a", "audio", registers[:half]), ("v", "image", registers[half:])):
+        parts = [own[None]] if half else []
+        parts += [state[f"cls_token_{letter}"]] if f"cls_token_{letter}" in state else []
+        if parts:
+            prefixes[f"{name}.prefix_tokens"] = torch.cat(parts, dim=1)
+    return prefixes

@@ -1,0 +1,126 @@
+"""`load`: a file of any known kind in, the model of its own sizes and a load report out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from avblocks.builder import accepted
+from avblocks.checkpoint.folder import WEIGHTS, is_ours
+from avblocks.checkpoint.load import Converted, LoadReport, load_weights
+from avblocks.checkpoint.pretrained import from_pretrained
+from avblocks.checkpoint.read import State, read_state
+from avblocks.encoder import AVEncoder
+from avblocks.nn.stream import Stream
+from avblocks.zoo.ours import run_sizes
+from avblocks.zoo.table import KINDS, Kind
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model out of a file.
+
+    Attributes:
+        kind: name of the kind of file, as in `KINDS`.
+        model: the model, in evaluation mode.
+        report: what became of every name of the file.
+    """
+
+    kind: str
+    model: nn.Module
+    report: LoadReport
+
+    @property
+    def encoder(self) -> AVEncoder | Stream:
+        """The encoder in the model: of both modalities, or a stream of one.
+
+        Raises:
+            ValueError: if it has none, as a single block.
+        """
+        found = getattr(self.model, "encoder", self.model)
+        if not isinstance(found, AVEncoder | Stream):
+            raise ValueError(f"{self.kind}: {type(found).__name__} is no encoder")
+        return found
+
+
+def load(path: str | Path, **known: Any) -> Loaded:
+    """Load a model of the zoo, of one of our runs, or of the paper.
+
+    Args:
+        path: a published file, a checkpoint of a run, or a folder that `save_pretrained` wrote.
+        **known: what no tensor shows, such as ``num_heads=4`` of a model of unusual heads; other
+            arguments of the model's builder too.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or of no known kind, or its tensors are not those of its kind.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from avblocks import av_vit
+        >>> from avblocks.checkpoint import save_pretrained
+        >>> encoder = av_vit(8, depth=1, num_heads=2, patch=4, image_size=8, audio_size=(8, 12))
+        >>> with TemporaryDirectory() as folder:
+        ...     save_pretrained(encoder, folder)
+        ...     load(folder).kind
+        'avblocks'
+    """
+    path = Path(path)
+    folder = path.parent if path.name == WEIGHTS else path
+    if folder.is_dir() and is_ours(folder):
+        encoder = from_pretrained(folder).encoder
+        return Loaded("avblocks", encoder, LoadReport(tuple(encoder.state_dict())))
+    state = read_state(path)
+    kind = kind_of(state)
+    if kind is None:
+        raise ValueError(
+            f"{path}: a file of no known kind, with names such as {sorted(state)[:3]}; known are "
+            f"{', '.join(kind.name for kind in KINDS)}"
+        )
+    try:
+        model, report = _build(kind, state, run_sizes(path) | known)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}, taken for {kind.name}: {error}") from error
+    return Loaded(kind.name, model.eval(), report)
+
+
+def kind_of(state: State) -> Kind | None:
+    """The kind of file that a state dict is from, by its names; ``None`` if it is not known."""
+    names = "\n".join(state)
+    return next((kind for kind in KINDS if kind.fits(names)), None)
+
+
+def _build(kind: Kind, state: State, known: dict[str, Any]) -> tuple[nn.Module, LoadReport]:
+    read = accepted(kind.sizes, **known)
+    rest = {name: value for name, value in known.items() if name not in read}
+    convert = partial(kind.convert, **accepted(kind.convert, **known))
+    rest = {name: value for name, value in rest.items() if name not in convert.keywords}
+    model = kind.build(**(kind.sizes(state, **read) | rest))
+    report = load_weights(model, _weights(convert, state), strict=True)
+    return model, replace(report, dropped=unread(convert, state))
+
+
+def _weights(convert: Callable[[State], State | Converted], state: State) -> State:
+    found = convert(state)
+    return found.state if isinstance(found, Converted) else found
+
+
+def unread(convert: Callable[[State], State | Converted], state: State) -> tuple[str, ...]:
+    """The names of a file that a conversion makes nothing of.
+
+    Each tensor is replaced by one number of its shape, whose derivative tells.
+
+    Example:
+        >>> unread(lambda state: {"w": state["a"] * 2}, {"a": torch.ones(2), "b": torch.ones(1)})
+        ('b',)
+    """
+    numbers = {name: torch.zeros((), requires_grad=True) for name in state}
+    spread = {name: number.expand(state[name].shape) for name, number in numbers.items()}
+    with torch.enable_grad():
+        total = torch.stack([x.sum() for x in _weights(convert, spread).values()]).sum()
+    found = torch.autograd.grad(total, list(numbers.values()), allow_unused=True)
+    return tuple(name for name, grad in zip(numbers, found, strict=True) if grad is None)

@@ -1,0 +1,143 @@
+"""MAE and AudioMAE: their ViTs whole, with class token, norm and the file's own positions."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avblocks.builder import builder
+from avblocks.nn.block import Block
+from avblocks.nn.norm import layer_norm
+from avblocks.nn.patch import PatchEmbed
+from avblocks.nn.position import LearnedPosition, SinCosPosition, sincos_position
+from avblocks.nn.vit import ViT
+from avblocks.shapes import grid_of, require, sides
+from avblocks.zoo.eat import frames_first_position
+from avblocks.zoo.names import vit_encoder, vit_names, vit_sizes
+
+_PREFIXES = ("vit.",)
+_POSITIONS, _KERNEL = "pos_embed.table", "patch_embed.proj.weight"
+_MELS = 128  # of AudioMAE
+
+
+@builder
+def mae(
+    dim: int = 768,
+    *,
+    depth: int = 12,
+    num_heads: int = 12,
+    size: int | tuple[int, ...] = 224,
+    patch: int | tuple[int, ...] = 16,
+    channels: int = 3,
+    mlp_ratio: float = 4.0,
+    final_norm: bool = True,
+    learned_position: bool = False,
+    drop_path: float = 0.0,
+    norm_eps: float = 1e-6,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> ViT:
+    """MAE's encoder with its class token; with one channel, AudioMAE's.
+
+    Args:
+        dim: width of a token.
+        depth: number of blocks.
+        num_heads: heads of each block.
+        size: usual side of the image, (height, width), or (mel bins, frames).
+        patch: side of a patch, or its sides.
+        channels: channels of the input.
+        mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
+        final_norm: whether the blocks end in a norm: fine-tuned files norm the mean instead.
+        learned_position: a learned table, as in fine-tuned files, instead of fixed positions.
+        drop_path: stochastic depth.
+        norm_eps: epsilon of the norms.
+        device: where it is built.
+        dtype: number format of its weights.
+
+    Raises:
+        ValueError: if a number is impossible.
+
+    Source: MAE (arXiv 2111.06377), AudioMAE (arXiv 2207.06405).
+
+    Example:
+        >>> mae(64, depth=1, num_heads=1, size=32)(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 5, 64])
+    """
+    size, patch = sides(size, axes=2, name="size"), sides(patch, axes=2, name="patch")
+    numbers: dict[str, Any] = {"num_heads": num_heads, "mlp_ratio": mlp_ratio}
+    numbers |= {"drop_path": drop_path, "norm_eps": norm_eps}
+    grid, formula = grid_of(size, patch), _formula(channels)
+    fixed = SinCosPosition(dim, grid=grid, formula=formula)
+    return ViT(
+        patch_embed=PatchEmbed(dim, patch=patch, channels=channels),
+        pos_embed=LearnedPosition(dim, grid=grid) if learned_position else fixed,
+        blocks=[Block(dim, **numbers) for _ in range(depth)],
+        norm=layer_norm(dim, norm_eps=norm_eps) if final_norm else nn.Identity(),
+        prefix_tokens=1,
+    )
+
+
+def from_mae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's tensors of a file of MAE or AudioMAE, or of a plain timm ViT, by our names.
+
+    AudioMAE's spectrograms are (frames, mel bins): patches and positions are turned to ours. Fixed
+    positions are left out, as they are computed, for any grid.
+    """
+    named = _whole(state)
+    if _is_fixed(named):
+        del named[_POSITIONS]
+    return named
+
+
+def mae_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> dict[str, Any]:
+    """The arguments of `mae` for a file.
+
+    Args:
+        state: the file's state dict, in its own names.
+        num_heads: heads; ``None`` means the published models' number.
+
+    Raises:
+        ValueError: if the image is not square.
+    """
+    named = _whole(state)
+    channels, grid = named[_KERNEL].shape[1], _grid(named)
+    sizes = vit_sizes(named, num_heads=num_heads)
+    return sizes | {
+        "size": tuple(n * p for n, p in zip(grid, sizes["patch"], strict=True)),
+        "channels": channels,
+        "final_norm": "norm.weight" in named,
+        "learned_position": not _is_fixed(named),
+    }
+
+
+def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    named = vit_encoder(vit_names(state, prefixes=_PREFIXES), "cls_token", with_position=1)
+    if named[_KERNEL].shape[1] == 1:
+        named[_KERNEL] = named[_KERNEL].transpose(2, 3).contiguous()
+        rows, columns = _grid(named)
+        table = named[_POSITIONS].unflatten(0, (columns, rows))
+        named[_POSITIONS] = table.transpose(0, 1).flatten(0, 1).contiguous()
+    return named
+
+
+def _grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Patches down and across: of a square, or of AudioMAE's 128 mel bins."""
+    count, kernel = named[_POSITIONS].shape[0], named[_KERNEL]
+    rows = _MELS // kernel.shape[2] if kernel.shape[1] == 1 else math.isqrt(count)
+    require(count % rows == 0, "positions", count, "of a square image, or of 128 mel bins")
+    return rows, count // rows
+
+
+def _is_fixed(named: Mapping[str, Tensor]) -> bool:
+    """Whether positions are the sine-cosine ones that MAE is pre-trained with."""
+    table, channels = named[_POSITIONS], named[_KERNEL].shape[1]
+    if table.shape[1] % 4:
+        return False
+    fixed = _formula(channels)(table.shape[1], _grid(named))
+    return torch.allclose(table.float(), fixed.to(table.device), atol=1e-3)
+
+
+def _formula(channels: int) -> Callable[[int, tuple[int, ...]], Tensor]:
+    return frames_first_position if channels == 1 else sincos_position

@@ -1,0 +1,143 @@
+"""Names and sizes of published ViTs, by the tensors of their files."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avblocks.nn.older import split_qkv
+from avblocks.shapes import require
+
+_OURS = tuple(
+    (re.compile(theirs), ours)
+    for theirs, ours in (
+        (r"\bembeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+        (r"\b(encoder\.layer|layers?|decoder_layers)\.(?=\d)", "blocks."),
+        (r"\battention\.(attention\.)?(query|q_proj)\.", "attn.q."),
+        (r"\battention\.(attention\.)?(key|k_proj)\.", "attn.k."),
+        (r"\battention\.(attention\.)?(value|v_proj)\.", "attn.v."),
+        (r"\b(attention\.attention|attn)\.([qv])_bias$", r"attn.\2.bias"),
+        (r"\battention\.(output\.dense|o_proj)\.", "attn.proj."),
+        (r"\blayernorm_before\.", "norm1."),
+        (r"\blayernorm_after\.", "norm2."),
+        (r"\bintermediate\.dense\.", "mlp.fc1."),
+        (r"\boutput\.dense\.", "mlp.fc2."),
+        (r"\blayer_scale(\d)\.lambda1$", r"ls\1.gamma"),
+        (r"\bmlp\.(weights_in|w12)\.", "mlp.fc1."),
+        (r"\bmlp\.(weights_out|w3)\.", "mlp.fc2."),
+        (r"\blayernorm\.", "norm."),
+        (r"\bembeddings\.(?=\w+_tokens?$)", ""),
+        (r"\bembeddings\.position_embeddings$", "pos_embed"),
+        (r"\bdistillation_token$", "dist_token"),
+        (r"\breg_token$", "register_tokens"),
+    )
+)
+_HEADS = {1280: 16, 640: 8}  # of ViT-H, and of VideoMAE-H's decoder: 80 wide
+
+
+def vit_names(state: Mapping[str, Tensor], *, prefixes: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """The names of a ViT in transformers, in any of its versions, or in timm, as ours.
+
+    Queries, keys and values become ``q`` and ``kv``. Keys without a bias are given a zero one: any
+    adds the same to all logits of a query and so changes nothing, in training either.
+
+    Args:
+        state: the file's state dict.
+        prefixes: what may stand before all names, the first that does being taken off.
+
+    Example:
+        >>> name = "vit.encoder.layer.0.attention.output.dense.bias"
+        >>> list(vit_names({name: torch.zeros(8)}, prefixes=("vit.",)))
+        ['blocks.0.attn.proj.bias']
+    """
+    named = {}
+    for name, value in state.items():
+        prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
+        named[_renamed(name.removeprefix(prefix))] = value
+    return join_keys_and_values(split_qkv(named))
+
+
+def vit_encoder(
+    named: Mapping[str, Tensor], *tokens: str, with_position: int = 0
+) -> dict[str, Tensor]:
+    """The tensors of a `ViT` among those of a file, in the names that `vit_names` made.
+
+    Args:
+        named: tensors by those names, of which parts other than the encoder are left out.
+        tokens: names of the prefix tokens, in their order.
+        with_position: how many prefix tokens have a position, as the first ones of the table.
+    """
+    kept = {n: x for n, x in named.items() if n.startswith(("patch_embed.", "blocks.", "norm."))}
+    if "pos_embed" in named:
+        kept["pos_embed.table"] = named["pos_embed"][0, with_position:].clone()
+    if tokens:
+        prefix = torch.cat([named[name] for name in tokens], dim=1)
+        if with_position:
+            rest = prefix.shape[1] - with_position
+            prefix = prefix + F.pad(named["pos_embed"][:, :with_position], (0, 0, 0, rest))
+        kept["prefix_tokens"] = prefix
+    return kept
+
+
+def vit_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> dict[str, Any]:
+    """The sizes of a ViT, for a builder, by its tensors in our names.
+
+    Args:
+        state: tensors by our names.
+        num_heads: heads, which no tensor shows; ``None`` means the published models' number.
+
+    Raises:
+        ValueError: if the heads are to be given.
+    """
+    dim, _, *patch = state["patch_embed.proj.weight"].shape
+    return {
+        "dim": dim,
+        "depth": depth_of(state),
+        "num_heads": heads_of(dim) if num_heads is None else num_heads,
+        "mlp_ratio": state["blocks.0.mlp.fc2.weight"].shape[1] / dim,
+        "patch": tuple(patch),
+    }
+
+
+def depth_of(state: Mapping[str, Tensor], *, blocks: str = "blocks.") -> int:
+    """The number of blocks, by the names that begin with ``blocks``."""
+    numbers = [n.removeprefix(blocks).split(".")[0] for n in state if n.startswith(blocks)]
+    return 1 + max(map(int, numbers))
+
+
+def heads_of(dim: int) -> int:
+    """The heads of published ViTs of a width: 64 wide, but 80 in ViT-H.
+
+    Raises:
+        ValueError: if no published ViT is known to be that wide.
+
+    Example:
+        >>> heads_of(768), heads_of(1280)
+        (12, 16)
+    """
+    fits = dim % 64 == 0
+    require(fits, "num_heads", None, "given: the file does not say it for a width of {}", dim)
+    return _HEADS.get(dim, dim // 64)
+
+
+def _renamed(name: str) -> str:
+    for theirs, ours in _OURS:
+        name = theirs.sub(ours, name)
+    return name
+
+
+def join_keys_and_values(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``k`` and ``v`` of all attentions as ``kv``; keys without a bias are given a zero one."""
+    joined = {}
+    for name, value in state.items():
+        stem, _, kind = name.rpartition(".")
+        if stem.endswith("attn.v"):
+            key = f"{stem[:-1]}k.{kind}"
+            keys = torch.zeros_like(value) if kind == "bias" and key not in state else state[key]
+            joined[f"{stem[:-1]}kv.{kind}"] = torch.cat((keys, value))
+        elif not stem.endswith("attn.k"):
+            joined[name] = value
+    return joined

@@ -1,0 +1,101 @@
+"""Sizes of our own encoders and of the paper's, by their tensors and what lies beside the file."""
+
+from pathlib import Path
+from typing import Any
+
+from avblocks.checkpoint.encoder import from_encoder
+from avblocks.checkpoint.load import Converted
+from avblocks.checkpoint.read import State
+from avblocks.data import ClipFormat
+from avblocks.jsonfile import Shape, read_json
+from avblocks.nn.older import split_qkv
+from avblocks.shapes import require
+from avblocks.zoo.names import depth_of, heads_of
+
+_PAPER_TOKENS = (16, 8, 8)
+# A tensor that only one of the fusions has, whose first side is the width of its attention.
+_WIDTHS = {
+    "token": "interaction.attn.q.weight",
+    "dense": "interaction.q.weight",
+    "factorized": "interaction.pairs.q.weight",
+}
+_RUN: Shape = {
+    "data": {"size": int, "mels": int, "seconds": (int, float), "rate": int, "hop": int},
+    "model": {"heads": int, "num_tokens": [int]},
+}
+
+
+def from_ours(state: State) -> Converted:
+    """The encoder of a run, of a saved folder or of a DeepAVFusion file, by the names of `av_vit`.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    found = from_encoder(state)
+    if found is None:
+        raise ValueError("no encoder of avblocks or DeepAVFusion: there are no fusion tokens")
+    return Converted(split_qkv(found.state), found.dropped)
+
+
+def av_vit_sizes(
+    state: State,
+    *,
+    num_heads: int | None = None,
+    num_tokens: tuple[int, ...] | None = None,
+    image_size: int | tuple[int, ...] = 224,
+    audio_size: tuple[int, int] = (128, 192),
+) -> dict[str, Any]:
+    """The arguments of `av_vit` for a file.
+
+    Args:
+        state: the file's state dict, in its own names.
+        num_heads: heads; ``None`` means 64 wide ones, as the paper's.
+        num_tokens: fusion and aggregation tokens; ``None`` means the paper's if they are as many.
+        image_size: usual side of the image, which the file does not say and fixed positions do not
+            depend on.
+        audio_size: usual (mel bins, frames) of the spectrogram, likewise.
+
+    Raises:
+        ValueError: if the heads or the tokens are to be given.
+    """
+    named = from_ours(state).state
+    dim, _, *patch = named["image.patch_embed.proj.weight"].shape
+    count = named["fusion_tokens"].shape[1]
+    fits = num_tokens is not None or count == sum(_PAPER_TOKENS)
+    require(fits, "num_tokens", num_tokens, f"given: how {count} tokens are split is in no file")
+    depth = tuple(depth_of(named, blocks=f"{name}.blocks.") for name in ("image", "audio"))
+    sizes = {"dim": dim, "depth": depth, "num_heads": num_heads or heads_of(dim)}
+    sizes |= {"image_size": image_size, "audio_size": audio_size, "patch": tuple(patch)}
+    return sizes | {"num_tokens": num_tokens or _PAPER_TOKENS} | _fusion_sizes(named, dim)
+
+
+def _fusion_sizes(named: State, dim: int) -> dict[str, Any]:
+    start = "fusion_blocks."
+    layers = sorted({int(n.split(".")[1]) for n in named if n.startswith(start)})
+    if not layers:
+        return {"fusion_layers": "none"}
+    first = f"{start}{layers[0]}."
+    kind = next(kind for kind, name in _WIDTHS.items() if first + name in named)
+    return {
+        "fusion": kind,
+        "fusion_layers": tuple(layers),
+        "attn_ratio": named[first + _WIDTHS[kind]].shape[0] / dim,
+        "mlp_ratio": named[f"{first}mlp.fc1.weight"].shape[0] / dim,
+    }
+
+
+def run_sizes(path: Path) -> dict[str, Any]:
+    """What the folder of a run says of the encoder in a checkpoint, and its tensors do not.
+
+    Raises:
+        ValueError: if it is a run's and does not say so.
+    """
+    file = path.parent.parent / "config.json"
+    if path.suffix != ".ckpt" or not file.is_file():
+        return {}
+    config = read_json(file, {"config": _RUN}, remedy="give another checkpoint")["config"]
+    data, model = config["data"], config["model"]
+    names = ("seconds", "rate", "hop", "size", "mels", "frames")
+    clips = ClipFormat(**{name: data[name] for name in names if name in data})
+    tokens = {"num_heads": model["heads"], "num_tokens": tuple(model["num_tokens"])}
+    return tokens | {"image_size": clips.image_size, "audio_size": clips.audio_size}

@@ -1,0 +1,138 @@
+"""The kinds of files that `load` knows: a row a model, the more special ones first."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from avblocks.build import av_vit
+from avblocks.checkpoint.load import Converted
+from avblocks.checkpoint.read import State
+from avblocks.zoo.ast import ast, ast_sizes, from_ast
+from avblocks.zoo.cavmae_names import (
+    cavmae,
+    cavmae_classifier,
+    cavmae_classifier_sizes,
+    cavmae_pretraining_sizes,
+    from_cavmae,
+)
+from avblocks.zoo.cavmae_sync import cavmae_sync_encoder, cavmae_sync_sizes, from_cavmae_sync
+from avblocks.zoo.crossmae import crossmae, crossmae_sizes, from_crossmae
+from avblocks.zoo.dinov2 import dinov2, dinov2_sizes, from_dinov2
+from avblocks.zoo.eat import eat, eat_sizes, from_eat
+from avblocks.zoo.mae import from_mae, mae, mae_sizes
+from avblocks.zoo.mbt import mbt
+from avblocks.zoo.mbt_file import from_mbt, mbt_sizes
+from avblocks.zoo.ours import av_vit_sizes, from_ours
+from avblocks.zoo.videomae import (
+    from_videomae,
+    videomae,
+    videomae_sizes,
+)
+from avblocks.zoo.videomae_mae import from_videomae_mae, videomae_mae, videomae_mae_sizes
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes:
+        name: what it is called.
+        has: patterns, each of which is found in one of its names.
+        sizes: from a state dict, and what else is known, to the builder's arguments.
+        build: the builder.
+        convert: from the file's names to the model's.
+    """
+
+    name: str
+    has: tuple[str, ...]
+    sizes: Callable[..., dict[str, Any]]
+    build: Callable[..., nn.Module]
+    convert: Callable[[State], State | Converted]
+
+    def fits(self, names: str) -> bool:
+        """Whether a file has such names, given one a line."""
+        return all(re.search(pattern, names, re.MULTILINE) for pattern in self.has)
+
+
+_TOWERS = r"^patch_embed_a\.proj\.weight$"
+_CLASS, _POSITIONS = r"\bcls_token$", r"(^|\.)(pos_embed|position_embeddings)$"
+_LAYER_SCALE = r"\b(ls1\.gamma|layer_scale1\.lambda1)$"
+_PATCHES = r"\bpatch_embed(dings\.projection|\.proj)\.weight$"
+
+
+def _videomae_mae_sizes(
+    state: State, *, num_heads: int | None = None, decoder_heads: int | None = None, **known: Any
+) -> dict[str, Any]:
+    decoder = videomae_mae_sizes(state, num_heads=decoder_heads)
+    return decoder | {"encoder": videomae_sizes(state, num_heads=num_heads, **known)}
+
+
+def _videomae_mae(encoder: dict[str, Any], **decoder: Any) -> nn.Module:
+    return videomae_mae(videomae(**encoder), **decoder)
+
+
+KINDS = (
+    Kind(
+        "avblocks",
+        (r"^(model\.(mae\.)?)?(encoder\.)?fusion_tokens$",),
+        av_vit_sizes,
+        av_vit,
+        from_ours,
+    ),
+    Kind(
+        "cavmae_sync",
+        (_TOWERS, r"^(cls_token_a|register_tokens|constrative_head_audio\.)"),
+        cavmae_sync_sizes,
+        cavmae_sync_encoder,
+        from_cavmae_sync,
+    ),
+    Kind(
+        "cavmae",
+        (_TOWERS, r"^decoder_pred_a\."),
+        cavmae_pretraining_sizes,
+        cavmae,
+        from_cavmae,
+    ),
+    Kind(
+        "cavmae_classifier",
+        (_TOWERS, r"^mlp_head\.1\."),
+        cavmae_classifier_sizes,
+        cavmae_classifier,
+        from_cavmae,
+    ),
+    Kind("crossmae", (r"^wfm\.linear\.weight$",), crossmae_sizes, crossmae, from_crossmae),
+    Kind("ast", (r"\bdist(illation)?_token$",), ast_sizes, ast, from_ast),
+    Kind("mbt", (r"\bencoderblock_0_spectrogram[./]",), mbt_sizes, mbt, from_mbt),
+    Kind(
+        "eat",
+        (r"\b(modality_encoders\.IMAGE\.)?local_encoder\.proj\.weight$",),
+        eat_sizes,
+        eat,
+        from_eat,
+    ),
+    Kind("dinov2", (_CLASS, _LAYER_SCALE), dinov2_sizes, dinov2, from_dinov2),
+    Kind(
+        "videomae_mae",
+        (r"^encoder_to_decoder\.weight$",),
+        _videomae_mae_sizes,
+        _videomae_mae,
+        from_videomae_mae,
+    ),
+    Kind(
+        "mae",
+        (_CLASS, _POSITIONS, _PATCHES),
+        mae_sizes,
+        mae,
+        from_mae,
+    ),
+    Kind(
+        "videomae",
+        (_PATCHES, r"\b(v_bias|value\.(bias|weight))$"),
+        videomae_sizes,
+        videomae,
+        from_videomae,
+    ),
+)

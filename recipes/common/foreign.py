@@ -1,0 +1,100 @@
+"""Encoders of other people's files as the encoder of a recipe (`avblocks.zoo`)."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from avblocks import AVEncoder, zoo
+from avblocks.checkpoint import LoadReport, load_weights, read_state
+from avblocks.nn import Stream
+from avblocks.zoo.door import kind_of
+from recipes.common.model import Model
+
+_OURS = "avblocks"
+_CHANNELS = {3: "image", 1: "audio"}
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is of a model of the zoo that is not our own encoder.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    if path.suffix == ".ckpt" or not path.is_file():
+        return False
+    kind = kind_of(read_state(path))
+    return kind is not None and kind.name != _OURS
+
+
+def foreign_encoder(
+    encoder: AVEncoder, path: Path, *, model: Model, maps: Collection[str]
+) -> AVEncoder:
+    """Put the encoder of a file in place of a recipe's, or of the stream of its modality.
+
+    Args:
+        encoder: The recipe's, whose other stream and fusion are kept.
+        path: A file of the zoo.
+        model: The recipe's sizes.
+        maps: The modalities whose patches the head makes maps of.
+
+    Raises:
+        ValueError: If the recipe cannot use it; the message says why.
+    """
+    loaded = zoo.load(path)
+    found: Any = loaded.encoder
+    if found.dim != model.dim:
+        raise ValueError(f"{path}: its tokens are {found.dim} wide: pass --model.dim {found.dim}")
+    if isinstance(found, AVEncoder):
+        for name in maps:
+            _require_maps(path, name, found.get_submodule(name), model)
+        return found
+    name = _CHANNELS[found.channels]
+    missing = sorted({*maps} - {name})
+    if missing:
+        raise ValueError(
+            f"{path} ({loaded.kind}) encodes {name} alone, and this recipe makes maps of the "
+            f"{missing[0]}: give a file with an encoder of the {missing[0]}"
+        )
+    if name in maps:
+        _require_maps(path, name, found, model)
+    other = "audio" if name == "image" else "image"
+    print(
+        f"note: {path} holds no {other} encoder and no fusion: both start at random, of the sizes "
+        "of --model",
+        flush=True,
+    )
+    return with_stream(encoder, name, found)
+
+
+def with_stream(encoder: AVEncoder, name: str, stream: Stream) -> AVEncoder:
+    """Put another stream in an encoder, which keeps its other one and its fusion."""
+    streams: dict[str, Any] = {"image": encoder.image, "audio": encoder.audio, name: stream}
+    blocks = dict(encoder.fusion_blocks.items())
+    depth = max(len(list(one.blocks)) for one in streams.values())
+    return AVEncoder(
+        **streams,
+        fusion=[blocks.get(str(layer)) for layer in range(max(depth, encoder.depth))],
+        num_tokens=encoder.fusion_tokens.shape[1],
+        checkpointing=encoder.checkpointing,
+    )
+
+
+def load_foreign(encoder: AVEncoder, path: Path) -> LoadReport:
+    """Fill an encoder of `foreign_encoder` from its file."""
+    loaded = zoo.load(path)
+    found: Any = loaded.encoder
+    prefix = "" if isinstance(found, AVEncoder) else f"{_CHANNELS[found.channels]}."
+    filled = load_weights(
+        encoder, {prefix + name: value for name, value in found.state_dict().items()}
+    )
+    return LoadReport(filled.loaded, missing=filled.missing, dropped=loaded.report.dropped)
+
+
+def _require_maps(path: Path, name: str, stream: Any, model: Model) -> None:
+    patch = (model.patch, model.patch)
+    if tuple(stream.patch) != patch or tuple(stream.stride) != patch:
+        raise ValueError(
+            f"{path}: its {name} patches are {tuple(stream.patch)}, {tuple(stream.stride)} apart, "
+            f"and this recipe's maps are of patches of {patch}: pass another --model.patch if one "
+            "fits, or give another file"
+        )

@@ -1,0 +1,83 @@
+"""Files of the zoo as `--checkpoint` of the recipes that train a head."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from published import cavmae_state, mae_state
+from safetensors.torch import save_file
+from torch.testing import assert_close
+from toy_runs import RECIPES, toy_config
+
+from avblocks import zoo
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A CAV-MAE and an AudioMAE of width 64 and patches of 8, under their published names."""
+    torch.manual_seed(0)
+    states = {"cavmae": cavmae_state()}
+    states["audiomae"] = mae_state(channels=1, patches=64, dim=64, patch=8)
+    folder = tmp_path_factory.mktemp("files")
+    for name, state in states.items():
+        save_file(state, folder / f"{name}.safetensors")
+    return {name: folder / f"{name}.safetensors" for name in states}
+
+
+def config_of(recipe: str, checkpoint: Path, root: Path, folder: Path) -> Any:
+    config = toy_config(recipe, root, folder, max_steps=2)
+    model = replace(config.model, dim=64, heads=1)
+    return replace(config, model=model, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("recipe", ["probe", "finetune", "localize", "segment", "separate"])
+def test_cavmae_trains_wherever_ours_does(
+    recipe: str, files: dict[str, Path], toy_scenes: Path, tmp_path: Path
+) -> None:
+    config = config_of(recipe, files["cavmae"], toy_scenes, tmp_path)
+    RECIPES[recipe][0].main(config)
+    saved = torch.load(next(tmp_path.rglob("step-*.ckpt")), weights_only=True)["state_dict"]
+    encoder = zoo.load(files["cavmae"]).encoder
+    trained = {
+        n.removeprefix("model.encoder."): x
+        for n, x in saved.items()
+        if n.startswith("model.encoder.")
+    }
+    assert trained.keys() == encoder.state_dict().keys()
+    if recipe == "probe":  # frozen: what the file holds
+        assert_close(trained, dict(encoder.state_dict()))
+
+
+def test_audiomae_is_the_audio_stream(
+    files: dict[str, Path],
+    toy_scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = config_of("probe", files["audiomae"], toy_scenes, tmp_path)
+    RECIPES["probe"][0].main(replace(config, given="audio"))
+    assert "holds no image encoder and no fusion" in capsys.readouterr().out
+    saved = torch.load(next(tmp_path.rglob("step-*.ckpt")), weights_only=True)["state_dict"]
+    stream = zoo.load(files["audiomae"]).model
+    start = "model.encoder.audio."
+    found = {n.removeprefix(start): x for n, x in saved.items() if n.startswith(start)}
+    assert_close(found, dict(stream.state_dict()))
+
+
+@pytest.mark.parametrize("recipe", ["localize", "segment"])
+def test_maps_of_images_need_an_image_encoder(
+    recipe: str, files: dict[str, Path], toy_scenes: Path, tmp_path: Path
+) -> None:
+    config = config_of(recipe, files["audiomae"], toy_scenes, tmp_path)
+    with pytest.raises(ValueError, match="encodes audio alone, and this recipe makes maps of the"):
+        RECIPES[recipe][0].build(config, classes=("a", "b"))
+
+
+def test_another_width_names_the_option(
+    files: dict[str, Path], toy_scenes: Path, tmp_path: Path
+) -> None:
+    config = toy_config("probe", toy_scenes, tmp_path, max_steps=2)
+    with pytest.raises(ValueError, match=r"pass --model\.dim 64"):
+        RECIPES["probe"][0].build(replace(config, checkpoint=files["cavmae"]), classes=("a", "b"))

@@ -1,0 +1,120 @@
+"""One door to all files: each kind is told from the others and built of the file's own sizes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from origins import part
+from published import mae_state
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+from torch.testing import assert_close
+
+from avblocks import AVEncoder, av_vit
+from avblocks.checkpoint import save_pretrained
+from avblocks.zoo import load
+
+GOLDEN = Path(__file__).parents[1] / "golden/zoo"
+HEADS = {"num_heads": 4}
+BOTH = HEADS | {"decoder_heads": 4}
+FILES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "cavmae": ("cavmae", "pretrain.state.", BOTH),
+    "cavmae_classifier": ("cavmae", "finetune.state.", HEADS),
+    "cavmae_sync": ("cavmae_sync", "state.", HEADS),
+    "crossmae": ("crossmae", "state.", BOTH),
+    "ast": ("ast", "state.", HEADS | {"mels": 48}),
+    "dinov2": ("dinov2_registers", "state.", HEADS),
+    "mbt": ("mbt", "token.bottleneck.state.", {"mels": 32, "image_size": 32, "fusion_layer": 1}),
+    "videomae": ("videomae", "encoder.state.", HEADS),
+    "videomae_mae": ("videomae", "pretrain.state.", BOTH),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_published_file_is_told_and_built(kind: str, tmp_path: Path) -> None:
+    name, prefix, known = FILES[kind]
+    state = part(load_file(GOLDEN / f"{name}.safetensors"), prefix)
+    save_file(state, tmp_path / "file.safetensors")
+    loaded = load(tmp_path / "file.safetensors", **known)
+    assert loaded.kind == kind and not loaded.model.training
+    assert loaded.report.missing == loaded.report.unused == ()
+    read = sum(x.numel() for n, x in state.items() if n not in loaded.report.dropped)
+    held = sum(x.numel() for x in loaded.model.state_dict().values())
+    assert abs(read - held) < 100  # class tokens have positions, and keys of ours always biases
+
+
+def test_one_of_another_kind_is_refused(tmp_path: Path) -> None:
+    save_file({"lstm.weight": torch.ones(2)}, tmp_path / "file.safetensors")
+    with pytest.raises(ValueError, match="no known kind, with names such as"):
+        load(tmp_path / "file.safetensors")
+
+
+def test_heads_of_an_unusual_width_are_asked_for(tmp_path: Path) -> None:
+    state = part(load_file(GOLDEN / "cavmae_sync.safetensors"), "state.")
+    save_file(state, tmp_path / "file.safetensors")
+    with pytest.raises(ValueError, match="cavmae_sync: num_heads must be given"):
+        load(tmp_path / "file.safetensors")
+
+
+def plain_vit(state: dict[str, Tensor], x: Tensor, *, heads: int) -> Tensor:
+    """MAE's encoder as its paper says, in the file's own names and layout."""
+
+    def apply(x: Tensor, name: str) -> Tensor:
+        return linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        w, b = state[f"{name}.weight"], state[f"{name}.bias"]
+        return layer_norm(x, w.shape, w, b, 1e-6)
+
+    kernel, bias = state["patch_embed.proj.weight"], state["patch_embed.proj.bias"]
+    patches = nn.functional.conv2d(x, kernel, bias, stride=16).flatten(2).transpose(1, 2)
+    first = state["cls_token"].expand(len(x), -1, -1)
+    x = torch.cat((first, patches), dim=1) + state["pos_embed"]
+    for block in ("blocks.0", "blocks.1"):
+        qkv = apply(norm(x, f"{block}.norm1"), f"{block}.attn.qkv")
+        q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        read = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = x + apply(read, f"{block}.attn.proj")
+        x = x + apply(
+            gelu(apply(norm(x, f"{block}.norm2"), f"{block}.mlp.fc1")), f"{block}.mlp.fc2"
+        )
+    return norm(x, "norm") if "norm.weight" in state else x
+
+
+def test_mae_is_whole(tmp_path: Path) -> None:
+    state, image = mae_state(channels=3, patches=4), torch.rand(2, 3, 32, 32)
+    torch.save({"model": state, "epoch": 3}, tmp_path / "mae.pth")
+    loaded = load(tmp_path / "mae.pth", num_heads=2)
+    assert loaded.kind == "mae"
+    assert set(loaded.report.dropped) == {"mask_token", "decoder_embed.weight", "decoder_pos_embed"}
+    with torch.no_grad():
+        assert_close(loaded.model(image), plain_vit(state, image, heads=2), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("fine_tuned", [False, True])
+def test_audiomae_is_whole_and_turned(tmp_path: Path, fine_tuned: bool) -> None:
+    state, audio = mae_state(channels=1, patches=24), torch.rand(2, 1, 48, 128)
+    if fine_tuned:
+        state = {n.replace("norm.", "fc_norm.") if n[0] == "n" else n: x for n, x in state.items()}
+    torch.save({"model": state}, tmp_path / "audiomae.pth")
+    model = load(tmp_path / "audiomae.pth", num_heads=2).model
+    theirs = plain_vit(state, audio, heads=2)
+    with torch.no_grad():
+        ours = model(audio.transpose(2, 3))
+    turned = theirs[:, 1:].unflatten(1, (3, 8)).transpose(1, 2).flatten(1, 2)
+    assert_close(ours, torch.cat((theirs[:, :1], turned), dim=1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["token", "dense", "factorized"])
+def test_our_own_encoders_and_the_papers(fusion: Any, tmp_path: Path) -> None:
+    sizes = {"image_size": 32, "audio_size": (32, 48), "fusion": fusion, "fusion_layers": [0, 2]}
+    encoder = av_vit(64, depth=(3, 2), num_heads=1, attn_ratio=0.5, mlp_ratio=2.0, **sizes).eval()
+    save_pretrained(encoder, tmp_path / "folder")
+    save_file(encoder.state_dict(), tmp_path / "bare.safetensors")
+    inputs = {"image": torch.rand(1, 3, 32, 32), "audio": torch.rand(1, 1, 32, 48)}
+    for path in (tmp_path / "folder", tmp_path / "bare.safetensors"):
+        loaded = load(path)
+        assert loaded.kind == "avblocks" and isinstance(loaded.encoder, AVEncoder)
+        assert_close(loaded.encoder(**inputs).fusion, encoder(**inputs).fusion)
