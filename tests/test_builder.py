@@ -39,6 +39,8 @@ def test_all_arguments_are_recorded_and_modules_are_not() -> None:
             "depth": 1,
             "num_heads": 2,
             "normalize_targets": True,
+            "decoder": "full",
+            "predict": 1.0,
             "learned_position": False,
         },
     )
