@@ -65,6 +65,7 @@ from avblocks.nn import vit_huge as vit_huge
 from avblocks.nn import vit_large as vit_large
 from avblocks.nn import vit_small as vit_small
 from avblocks.nn import vit_tiny as vit_tiny
+from avblocks.reading import ReadingDecoder as ReadingDecoder
 from avblocks.tokens import Valid as Valid
 
 __version__ = "0.1.0"
