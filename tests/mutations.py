@@ -94,6 +94,56 @@ TABLE = (
         "to_image = _through(pairs.image, own, above=n_audio, below=0)",
         "fusion/test_attention.py",
     ),
+    # zoo
+    row(
+        "zoo-antialias",
+        "pos_embed=LearnedPosition(dim, grid=grid, antialias=registers > 0),",
+        "pos_embed=LearnedPosition(dim, grid=grid),",
+        "tests/test_zoo_parity.py",
+    ),
+    row(
+        "zoo-key-before-value",
+        'joined[f"{stem[:-1]}kv.{kind}"] = torch.cat((keys, value))',
+        'joined[f"{stem[:-1]}kv.{kind}"] = torch.cat((value, keys))',
+        "tests/test_zoo_parity.py",
+    ),
+    row(
+        "zoo-token-positions",
+        'return vit_encoder(named, "cls_token", "dist_token", with_position=2)',
+        'return vit_encoder(named, "dist_token", "cls_token", with_position=2)',
+        "tests/test_zoo_parity.py",
+    ),
+    row(
+        "zoo-frames-of-eat",
+        "kept[kernel].transpose(2, 3).contiguous()}",
+        "kept[kernel].contiguous()}",
+        "zoo/test_eat.py",
+    ),
+    row(
+        "zoo-colors",
+        "colors = patches.unflatten(-1, (-1, video.shape[1]))",
+        "colors = patches.unflatten(-1, (video.shape[1], -1))",
+        "tests/test_zoo_parity.py",
+    ),
+    row(
+        "zoo-tanh",
+        'act=nn.GELU("tanh")',
+        "act=nn.GELU()",
+        "tests/test_zoo_parity.py",
+    ),
+    row(
+        "zoo-bottleneck-mean",
+        "mean = torch.stack(fusion).sum(dim=0) / total.clamp(min=1)",
+        "mean = fusion[0]",
+        "tests/test_zoo_parity.py",
+        "fusion/test_exchange.py",
+    ),
+    row(
+        "zoo-used-up-valid",
+        "joined = torch.cat((source_valid, own), dim=1)  # a context has no padding",
+        "joined = torch.cat((torch.ones_like(source_valid), own), dim=1)",
+        "fusion/test_exchange.py",
+    ),
     # encoder, mae, decoder, build, flops
     row(
         "modalities-swapped",

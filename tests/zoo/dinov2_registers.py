@@ -17,7 +17,8 @@ def compare(
     """Tokens of images of the usual and of another size."""
     state = {n.removeprefix("state."): x for n, x in tensors.items() if n.startswith("state.")}
     sizes = dinov2_sizes(state, num_heads=config["num_attention_heads"])
-    assert sizes["size"] == (config["image_size"],) * 2
+    patch = config["patch_size"]
+    assert sizes["size"] == (config["image_size"] // patch * patch,) * 2
     assert sizes["registers"] == config["num_register_tokens"]
     model = dinov2(**sizes, norm_eps=config["layer_norm_eps"]).eval()
     model.load_state_dict(from_dinov2(state))
