@@ -63,7 +63,8 @@ class Valid(Record):
     audio: Bool[Tensor, "b n_a"] | None = None
 
 
-ALL_VALID = Valid()
+ALL = Valid()
+"""No padding."""
 
 
 @dataclass(frozen=True)

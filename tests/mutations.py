@@ -341,8 +341,8 @@ TABLE = (
     ),
     row(
         "class-token-position",
-        "return table if patches_alone else table[count:]",
-        "return table if patches_alone else table[:-count]",
+        'kept["pos_embed.table"] = value.flatten(0, -2)[_extra_positions(state, prefix) :]',
+        'kept["pos_embed.table"] = value.flatten(0, -2)[: -_extra_positions(state, prefix)]',
         "checkpoint/test_from_vit.py",
     ),
     row(

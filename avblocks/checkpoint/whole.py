@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+_SHARDED = "torch.distributed.fsdp"  # by name: it takes seconds to import
 
 
 def unwrapped(model: nn.Module) -> Any:
@@ -22,14 +22,14 @@ def unwrapped(model: nn.Module) -> Any:
 
 def class_of(module: nn.Module) -> type:
     """The class of a module, or the one it had before ``fully_shard``."""
-    return next(kind for kind in type(module).__mro__ if not issubclass(kind, FSDPModule))
+    return next(k for k in type(module).__mro__ if not k.__module__.startswith(_SHARDED))
 
 
 def is_sharded(values: Iterable[Tensor]) -> bool:
     """Whether any of the tensors is in parts, over several processes."""
-    return any(isinstance(value, DTensor) for value in values)
+    return any(hasattr(value, "full_tensor") for value in values)
 
 
 def whole(value: Tensor) -> Tensor:
     """A tensor, put together of all processes' parts where it is sharded; all must call this."""
-    return value.full_tensor() if isinstance(value, DTensor) else value
+    return getattr(value, "full_tensor", lambda: value)()

@@ -9,7 +9,7 @@ from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
 from avblocks.shapes import expect
-from avblocks.tokens import ALL_VALID, AudioTokens, FusionTokens, ImageTokens, Valid
+from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid
 
 
 class Fusion(Protocol):
@@ -71,12 +71,7 @@ class FusionBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(
-        self,
-        fusion: FusionTokens,
-        *,
-        image: ImageTokens,
-        audio: AudioTokens,
-        valid: Valid = ALL_VALID,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionTokens:
         """The fusion tokens after the block."""
         fusion = self.norm_fusion(fusion)
@@ -84,19 +79,14 @@ class FusionBlock(nn.Module):
             fusion,
             image=None if image is None else self.norm_image(image),
             audio=None if audio is None else self.norm_audio(audio),
-            **({} if valid is ALL_VALID else {"valid": valid}),
+            **({} if valid is ALL else {"valid": valid}),
         )
         expect(fusion=(fusion, "b n_f d"), read=(read, "b n_f d"))
         fusion = fusion + self.drop_path(read)
         return fusion + self.drop_path(self.mlp(self.norm_mlp(fusion)))
 
     def attention(
-        self,
-        fusion: FusionTokens,
-        *,
-        image: ImageTokens,
-        audio: AudioTokens,
-        valid: Valid = ALL_VALID,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionAttention:
         """Attention weights of the fusion tokens over the tokens of both modalities.
 
@@ -110,5 +100,5 @@ class FusionBlock(nn.Module):
             self.norm_fusion(fusion),
             image=None if image is None else self.norm_image(image),
             audio=None if audio is None else self.norm_audio(audio),
-            **({} if valid is ALL_VALID else {"valid": valid}),
+            **({} if valid is ALL else {"valid": valid}),
         )

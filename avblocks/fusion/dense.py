@@ -10,7 +10,7 @@ from avblocks.nn.attention import attend, attention_weights
 from avblocks.nn.init import xavier, xavier_joint
 from avblocks.nn.older import accept_older, split_pairs
 from avblocks.shapes import require_heads, share_of
-from avblocks.tokens import ALL_VALID, AudioTokens, FusionTokens, ImageTokens, Valid
+from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid
 
 
 class DenseFusion(nn.Module):
@@ -84,12 +84,7 @@ class DenseFusion(nn.Module):
                 state.update(split_pairs(name, state.pop(name)))
 
     def forward(
-        self,
-        fusion: FusionTokens,
-        *,
-        image: ImageTokens,
-        audio: AudioTokens,
-        valid: Valid = ALL_VALID,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionTokens:
         """Attention of the fusion tokens to all pairs; there is no residual."""
         q, read = self.q(fusion), []
@@ -103,12 +98,7 @@ class DenseFusion(nn.Module):
         return self.proj(sum(read, start=self.v_bias)) if read else torch.zeros_like(fusion)
 
     def attention(
-        self,
-        fusion: FusionTokens,
-        *,
-        image: ImageTokens,
-        audio: AudioTokens,
-        valid: Valid = ALL_VALID,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionAttention:
         """The two softmaxes, which are the marginals of the softmax over all pairs; each sums to 1.
 

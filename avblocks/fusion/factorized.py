@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from avblocks.fusion.aggregate import Aggregator
 from avblocks.fusion.attention import FusionAttention
 from avblocks.fusion.dense import DenseFusion
+from avblocks.nn.attention import CrossAttention
 from avblocks.shapes import expect, require
 from avblocks.tokens import (
-    ALL_VALID,
+    ALL,
     AudioTokens,
     FusionTokens,
     ImageTokens,
@@ -26,6 +26,51 @@ def require_num_tokens(num_tokens: Sequence[int]) -> None:
     fits = isinstance(num_tokens, Sequence) and len(num_tokens) == 3
     fits = fits and all(isinstance(count, int) and count > 0 for count in num_tokens)
     require(fits, "num_tokens", num_tokens, "three positive integers")
+
+
+class Aggregator(nn.Module):
+    """A few tokens read one modality by cross-attention, at the full width.
+
+    A missing modality is an empty set: the tokens read zeros from it.
+
+    Args:
+        dim: width of a token.
+        num_heads: number of heads, a divisor of ``dim``.
+
+    Raises:
+        ValueError: if ``num_heads`` does not divide ``dim``.
+
+    Example:
+        >>> Aggregator(64, num_heads=4)(torch.zeros(2, 8, 64), torch.zeros(2, 196, 64)).shape
+        torch.Size([2, 8, 64])
+    """
+
+    def __init__(self, dim: int, *, num_heads: int) -> None:
+        super().__init__()
+        self.attn = CrossAttention(dim, num_heads=num_heads)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "b n d"],
+        source: Float[Tensor, "b n_s d"] | None,
+        *,
+        valid: Bool[Tensor, "b n_s"] | None = None,
+    ) -> Float[Tensor, "b n d"]:
+        """Attention of the tokens to the ``valid`` ones of ``source``; there is no residual."""
+        if source is None:
+            return torch.zeros_like(tokens)
+        read = self.attn(tokens, source, valid=valid)
+        return read if valid is None else read * valid.any(dim=1)[:, None, None]
+
+    def attention(
+        self,
+        tokens: Float[Tensor, "b n d"],
+        source: Float[Tensor, "b n_s d"],
+        *,
+        valid: Bool[Tensor, "b n_s"] | None = None,
+    ) -> Float[Tensor, "b h n n_s"]:
+        """Attention weights of each token over ``source``, which sum to 1."""
+        return self.attn.attention(tokens, source, valid=valid)
 
 
 class FactorizedFusion(nn.Module):
@@ -69,12 +114,7 @@ class FactorizedFusion(nn.Module):
         self.pairs = DenseFusion(dim, num_heads=num_heads, attn_ratio=attn_ratio, value_ratio=1.0)
 
     def forward(
-        self,
-        fusion: FusionTokens,
-        *,
-        image: ImageTokens,
-        audio: AudioTokens,
-        valid: Valid = ALL_VALID,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionTokens:
         """Updates of fusion and aggregation tokens; there is no residual."""
         tokens, of_image, of_audio = self._split(fusion)
@@ -89,12 +129,7 @@ class FactorizedFusion(nn.Module):
         return torch.cat((tokens, of_image, of_audio), dim=1)
 
     def attention(
-        self,
-        fusion: FusionTokens,
-        *,
-        image: ImageTokens,
-        audio: AudioTokens,
-        valid: Valid = ALL_VALID,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionAttention:
         """Attention weights over the tokens of the modalities, which sum to 1.
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from avblocks.fusion.attention import FusionAttention
 from avblocks.nn.attention import CrossAttention
-from avblocks.tokens import ALL_VALID, AudioTokens, FusionTokens, ImageTokens, Valid, joined_valid
+from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid, joined_valid
 
 
 class TokenFusion(nn.Module):
@@ -35,12 +35,7 @@ class TokenFusion(nn.Module):
         self.attn = CrossAttention(dim, num_heads=num_heads, attn_ratio=attn_ratio)
 
     def forward(
-        self,
-        fusion: FusionTokens,
-        *,
-        image: ImageTokens,
-        audio: AudioTokens,
-        valid: Valid = ALL_VALID,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionTokens:
         """Attention of the fusion tokens to both modalities; there is no residual."""
         sources = [tokens for tokens in (image, audio) if tokens is not None]
@@ -50,12 +45,7 @@ class TokenFusion(nn.Module):
         return self.attn(fusion, torch.cat(sources, dim=1), valid=keys)
 
     def attention(
-        self,
-        fusion: FusionTokens,
-        *,
-        image: ImageTokens,
-        audio: AudioTokens,
-        valid: Valid = ALL_VALID,
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionAttention:
         """Attention weights of the fusion tokens, which sum to 1 over both modalities."""
         sources = [tokens for tokens in (image, audio) if tokens is not None]

@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import nn
 
 from avblocks.data.scenes.classes import CLASSES
-from recipes import finetune_lora, paper_finetune
+from recipes import paper_finetune, paper_finetune_lora
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, test_set, train_set
 from recipes.study import classification
@@ -28,7 +28,7 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
     """List the runs of one seed: three of the study of classification, and the adapters."""
     listed = classification.runs(folder, seed=seed, options=options)
     kept = [t for t in listed if t.folder.name in ("pretrain-factorized", *RUNS.values())]
-    lora = replace(kept[-1], recipe="finetune_lora", folder=folder / RUNS["adapters"])
+    lora = replace(kept[-1], recipe="paper_finetune_lora", folder=folder / RUNS["adapters"])
     return [*kept, lora]
 
 
@@ -36,7 +36,7 @@ def trained_parameters() -> dict[str, int]:
     """Count what each of the three trains."""
     task = paper_finetune.build(paper_finetune.SCENES, classes=CLASSES)
     counts = {"full": _trained(task), "probe": _trained(task.head)}
-    finetune_lora.adapt_task(task)
+    paper_finetune_lora.adapt_task(task)
     return counts | {"adapters": _trained(task)}
 
 

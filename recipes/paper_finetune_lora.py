@@ -4,7 +4,7 @@ Paper:
     "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
 
 Commands:
-    python -m recipes.finetune_lora               (after python -m recipes.paper_pretrain: minutes)
+    python -m recipes.paper_finetune_lora         (after python -m recipes.paper_pretrain: minutes)
 
 Every preset and option of `paper_finetune` is there. Rank 8 is beside the linear layers of all
 blocks, fusion included; the head is trained whole. Compare with `python -m recipes.paper_finetune`

@@ -11,7 +11,7 @@ from toy_runs import toy_config
 
 from recipes import paper_finetune
 from recipes.engine.log import read_rows
-from recipes.finetune_lora import LowRank, adapt, adapt_task, merge
+from recipes.paper_finetune_lora import LowRank, adapt, adapt_task, merge
 
 
 def test_adapters_are_beside_all_linear_layers_and_merge_exactly() -> None:
