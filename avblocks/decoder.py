@@ -1,5 +1,7 @@
 """The decoder of a masked autoencoder."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -45,6 +47,9 @@ class Decoder(nn.Module):
         >>> decoder(kept, fusion=fusion, mask=mask, grid=(2, 3)).shape
         torch.Size([2, 3, 256])
     """
+
+    embed: Any  # modules of these kinds, or what is given in their place
+    pos_embed: Any
 
     def __init__(
         self,

@@ -53,9 +53,7 @@ def from_mbt(state: Mapping[str, Tensor], *, mels: int = 128) -> dict[str, Tenso
     """
     named = join_keys_and_values(dict(_converted(*item) for item in state.items()))
     before = [name for name in named if name.startswith("pre_logits")]
-    require(
-        not before, "pre_logits", before, "absent: no layer stands before our classifier"
-    )
+    require(not before, "pre_logits", before, "absent: no layer stands before our classifier")
     for stream in ("encoder.image.", "encoder.audio."):
         _place_prefix(named, stream)
         named |= {f"{stream}norm.{kind}": named[f"norm.{kind}"] for kind in ("weight", "bias")}

@@ -748,4 +748,6 @@ def test_tied_weights_are_written_under_each_name(tmp_path: Path) -> None:
     norm = torch.randn(3)
     state = {"image.norm.weight": norm, "audio.norm.weight": norm, "other": torch.ones(2)}
     folders.write(tmp_path / "tied", state=state, config={})
-    assert torch.equal(load_file(tmp_path / "tied" / "model.safetensors")["audio.norm.weight"], norm)
+    assert torch.equal(
+        load_file(tmp_path / "tied" / "model.safetensors")["audio.norm.weight"], norm
+    )
