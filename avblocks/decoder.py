@@ -55,6 +55,9 @@ class Decoder(nn.Module):
         torch.Size([2, 3, 256])
     """
 
+    embed: Any  # modules of these kinds, or what is given in their place
+    pos_embed: Any
+
     def __init__(
         self,
         encoder_dim: int,
