@@ -1,5 +1,7 @@
 """The decoder of a masked autoencoder."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -66,9 +68,10 @@ class Decoder(nn.Module):
         require_positive(encoder_dim=encoder_dim, patch_values=patch_values, dim=dim, depth=depth)
         self.encoder_dim, self.patch_values = encoder_dim, patch_values
         self.checkpointing = checkpointing
-        self.embed = nn.Linear(encoder_dim, dim) if embed is None else embed
+        self.embed: Any = nn.Linear(encoder_dim, dim) if embed is None else embed
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.pos_embed = SinCosPosition(dim, grid=grid) if pos_embed is None else pos_embed
+        position = SinCosPosition(dim, grid=grid) if pos_embed is None else pos_embed
+        self.pos_embed: Any = position
         numbers = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
         self.blocks = nn.ModuleList(Block(dim, **numbers) for _ in range(depth))
         self.norm = layer_norm(dim, norm_eps=norm_eps) if norm is None else norm

@@ -1,5 +1,6 @@
 """Other people's models from our blocks, a file each, with the names of their published files."""
 
+from avblocks.checkpoint.pretrained import register_encoder as _register
 from avblocks.zoo.ast import ast as ast
 from avblocks.zoo.ast import ast_sizes as ast_sizes
 from avblocks.zoo.ast import distilled_mean as distilled_mean
@@ -37,3 +38,6 @@ from avblocks.zoo.videomae_mae import VideoMAE as VideoMAE
 from avblocks.zoo.videomae_mae import from_videomae_mae as from_videomae_mae
 from avblocks.zoo.videomae_mae import videomae_mae as videomae_mae
 from avblocks.zoo.videomae_mae import videomae_mae_sizes as videomae_mae_sizes
+
+for _builder in (cavmae_encoder, cavmae_sync_encoder):
+    _register(_builder)
