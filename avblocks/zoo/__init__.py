@@ -1,6 +1,5 @@
 """Other people's models from our blocks, a file each, with the names of their published files."""
 
-from avblocks.checkpoint.pretrained import register_encoder as _register
 from avblocks.zoo.ast import ast as ast
 from avblocks.zoo.ast import ast_sizes as ast_sizes
 from avblocks.zoo.ast import distilled_mean as distilled_mean
@@ -21,6 +20,7 @@ from avblocks.zoo.dinov2 import dinov2 as dinov2
 from avblocks.zoo.dinov2 import dinov2_sizes as dinov2_sizes
 from avblocks.zoo.dinov2 import from_dinov2 as from_dinov2
 from avblocks.zoo.door import Loaded as Loaded
+from avblocks.zoo.door import kind_of as kind_of
 from avblocks.zoo.door import load as load
 from avblocks.zoo.eat import eat as eat
 from avblocks.zoo.eat import eat_sizes as eat_sizes
@@ -38,6 +38,3 @@ from avblocks.zoo.videomae_mae import VideoMAE as VideoMAE
 from avblocks.zoo.videomae_mae import from_videomae_mae as from_videomae_mae
 from avblocks.zoo.videomae_mae import videomae_mae as videomae_mae
 from avblocks.zoo.videomae_mae import videomae_mae_sizes as videomae_mae_sizes
-
-for _builder in (cavmae_encoder, cavmae_sync_encoder):
-    _register(_builder)

@@ -8,7 +8,7 @@ from avblocks import AVEncoder, zoo
 from avblocks.checkpoint import LoadReport, load_weights, read_config, read_state
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.nn import Stream
-from avblocks.zoo.door import kind_of
+from avblocks.zoo import kind_of
 from recipes.common.model import Model
 
 _OURS = "avblocks"
