@@ -79,7 +79,7 @@ class Decoder(nn.Module):
         require_positive(encoder_dim=encoder_dim, patch_values=patch_values, dim=dim, depth=depth)
         self.encoder_dim, self.patch_values = encoder_dim, patch_values
         self.checkpointing = checkpointing
-        self.embed = nn.Linear(encoder_dim, dim) if embed is None else embed
+        self.embed: Any = nn.Linear(encoder_dim, dim) if embed is None else embed
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         if pos_embed is None:
             position = LearnedPosition if learned_position else SinCosPosition

@@ -4,7 +4,8 @@ Commands:
     python -m recipes.export --checkpoint RUN --out FOLDER
     python -m recipes.paper_linear_probe --checkpoint FOLDER
 
-    RUN is the run folder of a recipe that trains, or a checkpoint in one.
+    RUN is the run folder of a recipe that trains, a checkpoint in one, or a published file with an
+    encoder of image and audio that avblocks.zoo knows, such as CAV-MAE's.
 
 Leaves, in FOLDER, replacing an earlier export:
     model.safetensors   weights of the encoder, and of the head if the run has one; no decoders
@@ -28,6 +29,7 @@ from typing import Any
 
 import tyro
 
+from avblocks import AVEncoder, zoo
 from avblocks.checkpoint import save_pretrained
 from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.card import card
@@ -35,6 +37,7 @@ from avblocks.checkpoint.folder import is_ours
 from avblocks.files import write_text
 from avblocks.tasks import save_task
 from recipes.common.cli import users_errors
+from recipes.common.foreign import is_foreign
 from recipes.common.runs import RECIPES, read_run_config, rebuild_encoder, rebuild_task
 from recipes.common.start import find
 
@@ -46,7 +49,7 @@ class Config:
     """What to export, and where."""
 
     checkpoint: Path | None = None
-    """A run folder, whose newest complete checkpoint is taken, or a checkpoint in one."""
+    """A run folder (its newest complete checkpoint is taken), a checkpoint in one, or a file."""
 
     out: Path | None = None
     """Folder of the exported model, and of nothing else."""
@@ -63,6 +66,8 @@ def main(config: Config) -> None:
     if readme.exists() and not is_ours(config.out):
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
+    if is_foreign(path):
+        return _export_foreign(path, config.out)
     facts = read_run_config(path, remedy=RUN)
     state = _saves.load(path)
     whole = facts["recipe"] in RECIPES and not config.encoder_only
@@ -75,6 +80,19 @@ def main(config: Config) -> None:
     print(f"{path}\n{config.out}: model.safetensors config.json README.md")
     use = "predict FILE" if whole else "paper_linear_probe"
     print(f"next: python -m recipes.{use} --checkpoint {config.out}")
+
+
+def _export_foreign(path: Path, out: Path) -> None:
+    """Save the encoder of a published file; front ends are in none, and so not in the folder."""
+    loaded = zoo.load(path)
+    if not isinstance(loaded.encoder, AVEncoder):
+        raise ValueError(
+            f"{path} ({loaded.kind}) encodes one modality: give the file itself as --checkpoint"
+        )
+    save_pretrained(loaded.encoder, out)
+    write_text(out / "README.md", f"# {loaded.kind}\n\nThe encoder of `{path.name}`.\n")
+    print(f"{path}\n{loaded.report}\n{out}: model.safetensors config.json README.md")
+    print(f"next: python -m recipes.paper_linear_probe --checkpoint {out}")
 
 
 def export_encoder(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:

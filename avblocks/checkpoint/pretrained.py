@@ -32,6 +32,11 @@ _BUILDERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
 _MOST, _MOST_PARTS, _MOST_PATCHES = 2**20, 2**7, 2**16
 
 
+def register_encoder(function: Callable[..., nn.Module]) -> None:
+    """Let folders hold encoders of another builder, by its name; the zoo's enter themselves so."""
+    _BUILDERS["encoder"][function.__name__] = function
+
+
 @dataclass(frozen=True)
 class Pretrained:
     """The contents of a folder that `save_pretrained` wrote.
@@ -164,7 +169,8 @@ def _build(part: str, config: Mapping[str, Any], **more: nn.Module) -> nn.Module
     """Build a part by the builder and the arguments of its section."""
     name, arguments = (config[part].get(key) for key in ("builder", "arguments"))
     fits = name in _BUILDERS[part] and isinstance(arguments, dict)
-    require(fits, part, config[part], f"arguments of {tuple(_BUILDERS[part])}")
+    takes = f"arguments of {tuple(_BUILDERS[part])}; for encoders of the zoo import avblocks.zoo"
+    require(fits, part, config[part], takes)
     for key, value in arguments.items():
         most = _MOST_PARTS if key == "depth" else _MOST
         values = value if isinstance(value, list | tuple) else [value]

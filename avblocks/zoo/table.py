@@ -9,8 +9,10 @@ from torch import nn
 
 from avblocks.build import av_vit
 from avblocks.checkpoint.load import Converted
+from avblocks.checkpoint.pretrained import register_encoder
 from avblocks.checkpoint.read import State
 from avblocks.zoo.ast import ast, ast_sizes, from_ast
+from avblocks.zoo.cavmae import cavmae_encoder
 from avblocks.zoo.cavmae_names import (
     cavmae,
     cavmae_classifier,
@@ -136,3 +138,7 @@ KINDS = (
         from_videomae,
     ),
 )
+
+# Encoders of image and audio that `save_pretrained` may write.
+for _encoder in (cavmae_encoder, cavmae_sync_encoder):
+    register_encoder(_encoder)

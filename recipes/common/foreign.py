@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from avblocks import AVEncoder, zoo
-from avblocks.checkpoint import LoadReport, load_weights, read_state
+from avblocks.checkpoint import LoadReport, load_weights, read_config, read_state
+from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.nn import Stream
-from avblocks.zoo.door import kind_of
+from avblocks.zoo import kind_of
 from recipes.common.model import Model
 
 _OURS = "avblocks"
@@ -15,11 +16,14 @@ _CHANNELS = {3: "image", 1: "audio"}
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a file is of a model of the zoo that is not our own encoder.
+    """Whether a file or an exported folder is of a model of the zoo that is not our own encoder.
 
     Raises:
         ValueError: If it is damaged.
     """
+    folder = path.parent if path.name == WEIGHTS else path
+    if folder.is_dir() and is_ours(folder):
+        return read_config(folder)["encoder"]["builder"] != "av_vit"
     if path.suffix == ".ckpt" or not path.is_file():
         return False
     kind = kind_of(read_state(path))

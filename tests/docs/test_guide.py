@@ -11,6 +11,8 @@ import pages
 import pytest
 import torch
 from joint import joint
+from published import dinov2_state, mae_state
+from safetensors.torch import save_file
 from torch import Tensor
 
 from avblocks import av_vit, av_vit_base
@@ -51,6 +53,8 @@ def released_files(folder: Path) -> None:
     released = {theirs(name): zeros(like) for name, like in paper.items()}
     released["module.image_decoder_mask_token"] = torch.zeros(1, 1, 512)
     torch.save({"state_dict": released}, folder / "deepavfusion.pth")
+    torch.save({"model": mae_state(channels=1, patches=512, dim=768)}, folder / "audiomae.pth")
+    save_file(dinov2_state(dim=768, side=37), folder / "dinov2.safetensors")
     small = av_vit(16, depth=1, num_heads=2, patch=8, image_size=16, audio_size=(16, 16))
     save_pretrained(small, folder / "encoder")
 

@@ -29,6 +29,15 @@ def mae_state(*, channels: int, patches: int, dim: int = 16, patch: int = 16) ->
     return _random(shapes)
 
 
+def dinov2_state(*, dim: int, side: int) -> dict[str, Tensor]:
+    """A file of DINOv2 with four registers and two blocks, of ``side`` patches of 14 each way."""
+    state = mae_state(channels=3, patches=side**2, dim=dim, patch=14)
+    state = {n: x for n, x in state.items() if not n.startswith("decoder")}
+    state["mask_token"] = torch.zeros(1, dim)
+    scales = {f"blocks.{i}.ls{k}.gamma": torch.ones(dim) for i in (0, 1) for k in (1, 2)}
+    return state | scales | {"register_tokens": torch.zeros(1, 4, dim)}
+
+
 def cavmae_state(*, dim: int = 64, patch: int = 8, classes: int = 3) -> dict[str, Tensor]:
     """A fine-tuned file of CAV-MAE with one block a tower, of 2 x 2 and 16 x 4 patches."""
     norms = tuple(f"{norm}{which}" for norm in NORMS for which in ("", "_a", "_v"))

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from toy_runs import RECIPES, toy_config
 
 from avblocks import zoo
+from recipes import export
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,20 @@ def test_maps_of_images_need_an_image_encoder(
     config = config_of(recipe, files["audiomae"], toy_scenes, tmp_path)
     with pytest.raises(ValueError, match="encodes audio alone, and this recipe makes maps of the"):
         RECIPES[recipe][0].build(config, classes=("a", "b"))
+
+
+def test_an_export_of_cavmae_is_a_checkpoint_too(
+    files: dict[str, Path], toy_scenes: Path, tmp_path: Path
+) -> None:
+    export.main(export.Config(checkpoint=files["cavmae"], out=tmp_path / "folder"))
+    encoder: Any = zoo.load(tmp_path / "folder").encoder
+    same: Any = zoo.load(files["cavmae"]).encoder
+    assert_close(dict(encoder.state_dict()), dict(same.state_dict()))
+    config = config_of("probe", tmp_path / "folder", toy_scenes, tmp_path)
+    model = RECIPES["probe"][0].build(config, classes=("a", "b"))
+    assert_close(dict(model.encoder.state_dict()), dict(same.state_dict()))
+    with pytest.raises(ValueError, match="encodes one modality: give the file itself"):
+        export.main(export.Config(checkpoint=files["audiomae"], out=tmp_path / "other"))
 
 
 def test_another_width_names_the_option(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
 from torch.testing import assert_close
 
-from avblocks import AVEncoder, av_vit
+from avblocks import AVEncoder, av_vit, sincos_position
 from avblocks.checkpoint import save_pretrained
 from avblocks.zoo import load
 
@@ -105,6 +105,23 @@ def test_audiomae_is_whole_and_turned(tmp_path: Path, fine_tuned: bool) -> None:
         ours = model(audio.transpose(2, 3))
     turned = theirs[:, 1:].unflatten(1, (3, 8)).transpose(1, 2).flatten(1, 2)
     assert_close(ours, torch.cat((theirs[:, :1], turned), dim=1), rtol=1e-4, atol=1e-5)
+
+
+def test_fixed_positions_are_computed_for_any_length(tmp_path: Path) -> None:
+    """AudioMAE computes its positions for the length at hand: they are not interpolated."""
+    tables = {n: sincos_position(16, (n, 8)) for n in (3, 5)}
+    state = mae_state(channels=1, patches=24)
+    files = {
+        n: state | {"pos_embed": torch.cat((torch.zeros(1, 16), t))[None]}
+        for n, t in tables.items()
+    }
+    torch.save({"model": files[3]}, tmp_path / "audiomae.pth")
+    model, audio = load(tmp_path / "audiomae.pth", num_heads=2).model, torch.rand(1, 1, 80, 128)
+    theirs = plain_vit(files[5], audio, heads=2)
+    with torch.no_grad():
+        ours = model(audio.transpose(2, 3))
+    turned = theirs[:, 1:].unflatten(1, (5, 8)).transpose(1, 2).flatten(1, 2)
+    assert_close(ours[:, 1:], turned, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("fusion", ["token", "dense", "factorized"])
