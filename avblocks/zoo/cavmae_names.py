@@ -7,7 +7,9 @@ from typing import Any
 from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
 from avblocks.nn.older import split_qkv
-from avblocks.zoo.cavmae import CAVMAE, CAVMAEClassifier, cavmae_encoder
+from avblocks.zoo.cavmae import cavmae_encoder
+from avblocks.zoo.cavmae_classifier import CAVMAEClassifier
+from avblocks.zoo.cavmae_pretraining import CAVMAE
 from avblocks.zoo.joint_decoder import JointDecoder
 from avblocks.zoo.names import depth_of, heads_of
 

@@ -20,8 +20,10 @@ from avblocks.zoo.cavmae_names import (
     cavmae_pretraining_sizes,
     from_cavmae,
 )
-from avblocks.zoo.cavmae_sync import cavmae_sync_encoder, cavmae_sync_sizes, from_cavmae_sync
-from avblocks.zoo.crossmae import crossmae, crossmae_sizes, from_crossmae
+from avblocks.zoo.cavmae_sync import cavmae_sync_encoder
+from avblocks.zoo.cavmae_sync_names import cavmae_sync_sizes, from_cavmae_sync
+from avblocks.zoo.crossmae import crossmae
+from avblocks.zoo.crossmae_names import crossmae_sizes, from_crossmae
 from avblocks.zoo.dinov2 import dinov2, dinov2_sizes, from_dinov2
 from avblocks.zoo.eat import eat, eat_sizes, from_eat
 from avblocks.zoo.mae import from_mae, mae, mae_sizes

@@ -10,7 +10,6 @@ from torch import Tensor
 from avblocks.checkpoint import load_weights
 from avblocks.heads import info_nce
 from avblocks.nn import Mask
-from avblocks.zoo.cavmae import nearest_share
 from avblocks.zoo.cavmae_names import (
     cavmae,
     cavmae_classifier,
@@ -18,6 +17,7 @@ from avblocks.zoo.cavmae_names import (
     cavmae_pretraining_sizes,
     from_cavmae,
 )
+from avblocks.zoo.cavmae_pretraining import nearest_share
 
 Compared = Iterator[tuple[str, Tensor, float, float]]
 MODES = {

@@ -8,12 +8,8 @@ from origins import part
 from torch import Tensor
 
 from avblocks.checkpoint import load_weights
-from avblocks.zoo.cavmae_sync import (
-    cavmae_sync_encoder,
-    cavmae_sync_sizes,
-    from_cavmae_sync,
-    retrieval_features,
-)
+from avblocks.zoo.cavmae_sync import cavmae_sync_encoder, retrieval_features
+from avblocks.zoo.cavmae_sync_names import cavmae_sync_sizes, from_cavmae_sync
 
 
 def compare(

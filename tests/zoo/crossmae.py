@@ -9,7 +9,8 @@ from torch import Tensor
 
 from avblocks.checkpoint import load_weights
 from avblocks.nn import Mask
-from avblocks.zoo.crossmae import crossmae, crossmae_sizes, from_crossmae
+from avblocks.zoo.crossmae import crossmae
+from avblocks.zoo.crossmae_names import crossmae_sizes, from_crossmae
 
 
 def compare(

@@ -1,0 +1,118 @@
+"""CAV-MAE's pre-training: reconstruction from both modalities, contrast of each alone."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.encoder import Audio, AVEncoder, Image
+from avblocks.heads.contrast import info_nce
+from avblocks.mae import masked_mse
+from avblocks.nn.mask import Mask
+from avblocks.nn.patch import patchify
+from avblocks.nn.vit import ViT
+from avblocks.tokens import AVTokens, Record
+from avblocks.zoo.cavmae import first_joint, run_layers
+from avblocks.zoo.joint_decoder import JointDecoder
+
+
+@dataclass(frozen=True)
+class CAVMAEOutput(Record):
+    """Losses, the contrast's share of images whose audio is the nearest, and all predictions."""
+
+    loss_image: Float[Tensor, ""]
+    loss_audio: Float[Tensor, ""]
+    loss_contrast: Float[Tensor, ""]
+    accuracy: Float[Tensor, ""]
+    pred_image: Float[Tensor, "b n_v v_v"]
+    pred_audio: Float[Tensor, "b n_a v_a"]
+
+    @property
+    def loss(self) -> Float[Tensor, ""]:
+        """What training minimizes."""
+        return self.loss_image + self.loss_audio + self.loss_contrast
+
+
+torch.export.register_dataclass(CAVMAEOutput)
+
+
+class CAVMAE(nn.Module):
+    """CAV-MAE in pre-training: reconstruction from both modalities, contrast of each alone.
+
+    Args:
+        encoder: of `cavmae_encoder`.
+        decoder: predicts the patches of both modalities.
+        contrast_weight: weight of the contrastive loss, included in ``loss_contrast``.
+        temperature: divisor of its similarities.
+        normalize_targets: normalize each target patch.
+    """
+
+    def __init__(
+        self,
+        encoder: AVEncoder,
+        *,
+        decoder: JointDecoder,
+        contrast_weight: float = 0.01,
+        temperature: float = 0.05,
+        normalize_targets: bool = True,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.contrast_weight, self.temperature = contrast_weight, temperature
+        self.normalize_targets = normalize_targets
+
+    def contrasted(
+        self, *, image: Image, audio: Audio, image_mask: Mask | None, audio_mask: Mask | None
+    ) -> tuple[AVTokens, Float[Tensor, "b d"], Float[Tensor, "b d"]]:
+        """Tokens of both modalities together, and a mean feature of each alone.
+
+        Alone they pass the last joint layer only, as in the published pre-training.
+        """
+        encoder, joint = self.encoder, first_joint(self.encoder)
+        masks: dict[str, Any] = {"image_mask": image_mask, "audio_mask": audio_mask}
+        towers = encoder.embed(image=image, audio=audio, **masks)
+        for layer in range(joint):
+            towers = encoder.layer(towers, layer)
+        both = run_layers(encoder, towers, range(joint, encoder.depth))
+        last = range(encoder.depth - 2, encoder.depth)
+        v = run_layers(encoder, replace(towers, audio=None), last).image
+        a = run_layers(encoder, replace(towers, image=None), last).audio
+        assert v is not None and a is not None
+        return both, v.mean(dim=1), a.mean(dim=1)
+
+    def forward(
+        self,
+        *,
+        image: Float[Tensor, "b c height width"],
+        audio: Float[Tensor, "b 1 m t"],
+        image_mask: Mask,
+        audio_mask: Mask,
+    ) -> CAVMAEOutput:
+        """Losses and predictions of a batch."""
+        masks: dict[str, Any] = {"image_mask": image_mask, "audio_mask": audio_mask}
+        both, v, a = self.contrasted(image=image, audio=audio, **masks)
+        pred_image, pred_audio = self.decoder(both, **masks)
+        contrast: dict[str, Any] = {"temperature": self.temperature, "direction": "image_to_audio"}
+        return CAVMAEOutput(
+            loss_image=self._loss(self.encoder.image, image, pred_image, image_mask),
+            loss_audio=self._loss(self.encoder.audio, audio, pred_audio, audio_mask),
+            loss_contrast=self.contrast_weight * info_nce(v, a, **contrast),
+            accuracy=nearest_share(v, a),
+            pred_image=pred_image,
+            pred_audio=pred_audio,
+        )
+
+    def _loss(
+        self, stream: ViT, x: Float[Tensor, "b c p q"], pred: Float[Tensor, "b n v"], mask: Mask
+    ) -> Float[Tensor, ""]:
+        target = mask.masked(patchify(x, patch=stream.patch))
+        return masked_mse(mask.masked(pred), target, normalize=self.normalize_targets)
+
+
+def nearest_share(image: Float[Tensor, "b d"], audio: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+    """Share of the images whose own audio is the most similar of the batch."""
+    image, audio = (nn.functional.normalize(x, dim=1) for x in (image, audio))
+    nearest = (image @ audio.T).argmax(dim=1)
+    return (nearest == torch.arange(len(image), device=image.device)).float().mean()
