@@ -78,7 +78,7 @@ class Steps:
     def __init__(self, tree: Path, case: dict[str, Any]) -> None:
         env = {**os.environ, "PYTHONPATH": str(tree), "OMP_WAIT_POLICY": "PASSIVE"}
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT)],
+            [sys.executable, "-c", f"import runpy; runpy.run_path({str(SCRIPT)!r})['main']()"],
             cwd=tree,
             env=env,
             text=True,

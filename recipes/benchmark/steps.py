@@ -1,8 +1,9 @@
 """Takes steps of pre-training when asked, by whichever build of avblocks it finds.
 
-Started by `recipes.benchmark.against` as a script, in the work tree of another commit too: it uses
-what all builds have. It reads a line of JSON with the case, then a line for each step to take, and
-answers each with its seconds; in the end with the peak memory of the steps after the first, in MB.
+`recipes.benchmark.against` calls `main` in a process of its own, in the work tree of another commit
+too: it uses what all builds have. It reads a line of JSON with the case, then a line for each step
+to take, and answers each with its seconds; in the end with the peak memory of the steps after the
+first, in MB.
 """
 
 import json
@@ -55,7 +56,3 @@ def main() -> None:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = next(int(x.split()[1]) / 1e3 for x in status.splitlines() if x.startswith("VmHWM"))
     print(json.dumps(peak), flush=True)
-
-
-if __name__ == "__main__":
-    main()
