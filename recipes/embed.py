@@ -18,7 +18,7 @@ processes or machines may write to one folder. `recipes.common.embeddings.load_e
 returns all of it.
 
 Try:
-    --apart      (each modality alone, for retrieval: python -m recipes.retrieve --embeddings)
+    --apart      (each modality alone, for retrieval: python -m recipes.retrieve --embeddings DIR)
 """
 
 import sys

@@ -152,7 +152,9 @@ def test_a_masked_autoencoder_learns_nothing_from_what_is_missing() -> None:
     has = torch.tensor([True, False])
     out = model(image=image, audio=audio, **masks, audio_valid=has)
     one = {k: type(m)(m.ids_keep[:1], m.ids_masked[:1]) for k, m in masks.items()}
-    two = type(masks["image_mask"])(*(ids[1:] for ids in vars(masks["image_mask"]).values()))
+    two = type(masks["image_mask"])(
+        masks["image_mask"].ids_keep[1:], masks["image_mask"].ids_masked[1:]
+    )
     both = model(image=image[:1], audio=audio[:1], **one)
     alone = model(image=image[1:], audio=None, image_mask=two)
     assert_close(out.loss_audio, both.loss_audio)

@@ -111,7 +111,7 @@ class ViT(nn.Module):
         else:
             tokens = self.patch_embed(x, ids_keep=ids_keep) + position[ids_keep]
         if self.prefix_tokens is not None:
-            prefix = self.prefix_tokens.expand(len(tokens), -1, -1)
+            prefix = self.prefix_tokens.expand(tokens.shape[0], -1, -1)
             tokens = torch.cat((prefix, tokens), dim=1)
         return tokens if self.norm_pre is None else self.norm_pre(tokens)
 

@@ -43,8 +43,9 @@ def slow_layers(model: AVEncoder, layer: type[FusionLayer]) -> tuple[Tensor, Ten
                 slow.block(two, torch.cat((a, v), dim=1)),
             )
             v, a = new_v[:, :4], new_a[:, :6]
-    norms = model.image.norm, model.audio.norm, model.fusion_norm
-    return tuple(slow.layer_norm(norm, x) for norm, x in zip(norms, (v, a, f), strict=True))
+    if f.shape[1]:  # without fusion tokens there is no norm of theirs
+        f = slow.layer_norm(model.fusion_norm, f)
+    return slow.layer_norm(model.image.norm, v), slow.layer_norm(model.audio.norm, a), f
 
 
 def parts(tokens: AVTokens) -> tuple[Tensor, ...]:

@@ -1,13 +1,13 @@
 """Contrastive losses against their formulas, in one process and in two."""
 
 import math
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed
+from fresh import Fresh
+from torch import Tensor
 from torch.testing import assert_close
 
 from avblocks.heads import contrast_loss, info_nce, max_mean_similarity
@@ -40,30 +40,36 @@ def test_is_the_formula(direction: Any) -> None:
     )
 
 
-def _one_of_two(rank: int, folder: Path, image: Tensor, audio: Tensor) -> None:
-    store = distributed.FileStore(str(folder / "store"), 2)
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
-    mine = [x[2 * rank : 2 * rank + 2].clone().requires_grad_() for x in (image, audio)]
-    loss = info_nce(mine[0], mine[1], temperature=0.5)
-    loss.backward()
-    grads = torch.stack([x.grad for x in mine if x.grad is not None])
-    torch.save((loss.detach(), grads), folder / f"{rank}.pt")
-    distributed.barrier()
-    distributed.destroy_process_group()
+TWO = """
+import os, sys
+import torch
+from torch import distributed
+from avblocks.heads import info_nce
+
+image, audio, folder = *torch.load(sys.argv[1]), sys.argv[2]
+rank = 0 if os.fork() else 1
+store = distributed.FileStore(folder + "/store", 2)
+distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+mine = [x[2 * rank : 2 * rank + 2].clone().requires_grad_() for x in (image, audio)]
+loss = info_nce(mine[0], mine[1], temperature=0.5)
+loss.backward()
+torch.save((loss.detach(), torch.stack([x.grad for x in mine])), f"{folder}/{rank}.pt")
+distributed.barrier()
+distributed.destroy_process_group()
+if rank == 0:
+    os.wait()
+else:
+    os._exit(0)
+"""
 
 
-def test_two_processes_have_the_loss_and_gradient_of_one(tmp_path: Path) -> None:
+def test_two_processes_have_the_loss_and_gradient_of_one(fresh: Fresh, tmp_path: Path) -> None:
     image, audio = torch.randn(4, 6, requires_grad=True), torch.randn(4, 6, requires_grad=True)
     whole = info_nce(image, audio, temperature=0.5)
     whole.backward()
-    context = get_context("fork")
-    halves = [x.detach() for x in (image, audio)]
-    jobs = [context.Process(target=_one_of_two, args=(r, tmp_path, *halves)) for r in range(2)]
-    for job in jobs:
-        job.start()
-    for job in jobs:
-        job.join(60)
-        assert job.exitcode == 0
+    torch.save([image.detach(), audio.detach()], tmp_path / "rows.pt")
+    done = fresh(TWO, str(tmp_path / "rows.pt"), str(tmp_path))
+    assert done.returncode == 0, done.stderr
     losses, grads = zip(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)), strict=True)
     assert_close(torch.stack(losses).mean(), whole.detach())
     # DistributedDataParallel takes the mean over the processes.

@@ -11,7 +11,7 @@ from recipes.engine.plan import Plan
 def test_the_rate_of_an_epoch_is_its_samples_over_its_seconds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = Report(tmp_path, plan=Plan(batches=2, epochs=2), start=0, every=1)
+    report = Report(tmp_path, lock=None, plan=Plan(batches=2, epochs=2), start=0, every=1)
     for step, seconds in enumerate((1.0, 3.0, 0.5, 0.5), start=1):
         report.step(step, {"loss": 1.0, "lr": 0.1, "samples_per_s": 8 / seconds})
     report.close()
