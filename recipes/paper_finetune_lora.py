@@ -6,12 +6,12 @@ Paper:
 Commands:
     python -m recipes.paper_finetune_lora         (after python -m recipes.paper_pretrain: minutes)
 
-Every preset and option of `paper_finetune` is there. Rank 8 is beside the linear layers of all
-blocks, fusion included; the head is trained whole. Compare with `python -m recipes.paper_finetune`
-and `python -m recipes.paper_linear_probe`.
+The presets are those of `paper_finetune` with four times its rate and no layer decay. Rank 8 is
+beside the linear layers of all blocks, fusion included; the head is trained whole. Compare with
+`python -m recipes.paper_finetune` and `python -m recipes.paper_linear_probe`.
 """
 
-from functools import partial
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -19,10 +19,15 @@ from torch import Tensor, nn
 
 from avblocks import AVEncoder
 from avblocks.tasks import Classification
+from recipes import paper_finetune
 from recipes.common.cli import run_cli
-from recipes.paper_finetune import PRESETS, main
+from recipes.paper_finetune import Config
 
 RANK = 8
+PRESETS = {
+    name: (what, replace(config, base_lr=4 * config.base_lr, layer_decay=1.0))
+    for name, (what, config) in paper_finetune.PRESETS.items()
+}
 
 
 class LowRank(nn.Module):
@@ -68,5 +73,10 @@ def adapt_task(task: Classification) -> None:
     adapt(task.encoder)
 
 
+def main(config: Config) -> None:
+    """Train adapters and classifier, as `paper_finetune` trains all."""
+    paper_finetune.main(config, adapt=adapt_task)
+
+
 if __name__ == "__main__":
-    run_cli(partial(main, adapt=adapt_task), presets=PRESETS, doc=__doc__)
+    run_cli(main, presets=PRESETS, doc=__doc__)
