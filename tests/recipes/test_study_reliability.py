@@ -54,7 +54,7 @@ def test_an_experiment_ends_as_promised(bench: Bench, name: str) -> None:
 def test_hostile_files_are_refused_or_bounded(bench: Bench, tmp_path: Path) -> None:
     figures = hostile(replace(bench, folder=tmp_path))
     assert ALL["hostile_files"].right(figures), figures
-    assert figures["refused"] >= 10
+    assert figures["refused"] >= 9  # what claims hours is read: silence, and a held image
 
 
 def test_right_results_are_known_for_all() -> None:
