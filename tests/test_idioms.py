@@ -141,7 +141,7 @@ def test_exports_for_any_batch(name: str) -> None:
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.filterwarnings("ignore")  # of the exporter and what it imports
 def test_exports_to_onnx(name: str) -> None:
-    pytest.importorskip("onnxscript", reason="needs onnxscript, of the extra `tests`")
+    pytest.importorskip("onnxscript", reason="needs onnxscript")
     model, given = made(name)
     program = torch.onnx.export(model, (), kwargs=given, dynamo=True, verbose=False)
     assert program is not None
