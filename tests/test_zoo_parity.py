@@ -9,7 +9,7 @@ yields the name of each tensor, ours and the tolerance (rtol, atol).
 import json
 import os
 from collections.abc import Callable, Iterator
-from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from torch.testing import assert_close
 
 FOLDER = Path(os.environ.get("AVBLOCKS_ZOO") or Path(__file__).parent / "golden/zoo")
 FILES = sorted(FOLDER.glob("*.safetensors"))
-MODELS = sorted(path.stem for path in (Path(__file__).parent / "zoo").glob("[a-z]*.py"))
+ZOO = Path(__file__).parent / "zoo"
+MODELS = sorted(path.stem for path in ZOO.glob("[a-z]*.py"))
 USUAL = (1e-4, 1e-5)
 Compare = Callable[[dict[str, Tensor], dict[str, Any]], Iterator[tuple[str, Tensor, float, float]]]
 
@@ -37,7 +38,13 @@ def comparison(path: Path) -> Compare:
     """The function for a file: that of the longest name that the file's name begins with."""
     fitting = [name for name in MODELS if path.stem.startswith(name)]
     assert fitting, f"no tests/zoo/NAME.py for {path.name}: there are {MODELS}"
-    return import_module(f"zoo.{max(fitting, key=len)}").compare
+    # By its path: pytest may have made an empty package of the folder's name.
+    name = max(fitting, key=len)
+    spec = spec_from_file_location(f"zoo_parity_{name}", ZOO / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.compare
 
 
 def mismatches(tensors: dict[str, Tensor], config: dict[str, Any], compare: Compare) -> list[str]:
