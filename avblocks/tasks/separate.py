@@ -159,7 +159,7 @@ class SeparationExamples:
         return {"image": self.image, **columns}
 
     def write(self, folder: Path) -> None:
-        """Write `separation.png` and `wavs/ROW-NAME.wav`; needs the extra `avblocks[viz]`."""
+        """Write ``separation.png`` and ``wavs/ROW-NAME.wav``; needs the extra ``viz``."""
         save_figure(panel(self.columns()), folder / "separation.png")
         for name, audio in self.audio.items():
             for row, samples in enumerate(audio):
