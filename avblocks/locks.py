@@ -1,32 +1,37 @@
 """Folders that one process at a time works in."""
 
 import errno
-import fcntl
 import os
 import platform
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from avblocks.files import naming
+from filelock import FileLock, Timeout
 
 NAME = "lock"
 """The file in a folder that is locked, and names the process at work there."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
-_held: set[int] = set()  # handles of this process, which forked ones must not hold
 
 
 class FolderLock:
-    """The lock of a folder, held by this process."""
+    """The lock of a folder, held by this process.
 
-    def __init__(self, path: Path, handle: int) -> None:
-        self.path, self._handle = path, handle
+    Args:
+        path: The file that is locked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._locked = path, path.stat()
 
     @property
     def lost(self) -> bool:
         """Whether the folder is no longer the one that was locked."""
-        return not _is_same(self.path, self._handle)
+        try:
+            return not os.path.samestat(self.path.stat(), self._locked)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def check(self) -> None:
         """Compare the folder with the one that was locked.
@@ -58,58 +63,31 @@ def locked(folder: Path, *, remedy: str) -> Iterator[FolderLock]:
         OSError: If nothing can be written there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / NAME
-    handle = _acquire(path, remedy)
-    _held.add(handle)
+    path, owner = folder / NAME, os.getpid()
+    lock = _acquired(path, remedy)
+    path.write_text(f"process {owner} on {platform.node()}\n", encoding="utf-8")
+    held = FolderLock(path)
     try:
-        with naming(path):
-            os.ftruncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
-        yield FolderLock(path, handle)
+        yield held
     finally:
-        if handle in _held:  # not in a forked process
-            if _is_same(path, handle):  # removed while it is held, so that no other process has it
-                path.unlink()
-            _held.discard(handle)
-            os.close(handle)
+        # Removed while it is held, so that no other process has it; and not by a forked one.
+        if os.getpid() == owner and not held.lost:
+            path.unlink()
+        lock.release()
 
 
-def _acquire(path: Path, remedy: str) -> int:
-    """Lock the file that has the name, whichever others had it before."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                warnings.warn(f"{path.parent} cannot be locked ({error.strerror})", stacklevel=4)
-                return handle
-            holder = os.pread(handle, 400, 0).decode(errors="replace").strip() or "a process"
-            os.close(handle)
-            if not isinstance(error, BlockingIOError):
-                raise
-            raise ValueError(
-                f"another run is at work in {path.parent} ({holder}): {remedy}"
-            ) from None
-        if _is_same(path, handle):
-            return handle
-        os.close(handle)
-
-
-def _is_same(path: Path, handle: int) -> bool:
-    """Whether a name still stands for an open file."""
+def _acquired(path: Path, remedy: str) -> FileLock:
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
     try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _let_go() -> None:
-    """Close the handles in a forked process: the lock would outlive the one that holds it."""
-    for handle in _held:
-        with suppress(OSError):
-            os.close(handle)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
+        lock.acquire()
+    except Timeout:
+        try:
+            holder = path.read_text(encoding="utf-8", errors="replace").strip() or "a process"
+        except FileNotFoundError:  # whoever had it has ended in the meantime
+            return _acquired(path, remedy)
+        raise ValueError(f"another run is at work in {path.parent} ({holder}): {remedy}") from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(f"{path.parent} cannot be locked ({error.strerror})", stacklevel=4)
+    return lock
