@@ -17,6 +17,7 @@ from avblocks.fusion.factorized import FactorizedFusion, require_num_tokens
 from avblocks.fusion.layer import FusionLayer
 from avblocks.fusion.token import TokenFusion
 from avblocks.mae import AVMAE
+from avblocks.nn.position import LearnedPosition, sincos_position
 from avblocks.nn.stream import require_stream
 from avblocks.nn.vit import vit
 from avblocks.reading import ReadingDecoder
@@ -187,7 +188,8 @@ def av_mae(
         decoder: ``"full"`` is the paper's, whose blocks run over all patches; in ``"reading"`` the
             masked patches read the encoder's tokens alone.
         predict: share of the masked patches that a reading decoder predicts in training.
-        learned_position: train the decoders' positions, see `Decoder`.
+        learned_position: train the decoders' positions, which begin as the fixed ones, as the
+            reference does.
         device: where the decoders are built.
         dtype: number format of all weights.
 
@@ -211,7 +213,9 @@ def av_mae(
             dim=dim,
             depth=depth,
             num_heads=num_heads,
-            learned_position=learned_position,
+            pos_embed=LearnedPosition(dim, grid=stream.usual_grid, start=sincos_position)
+            if learned_position
+            else None,
         )
 
     return AVMAE(

@@ -12,13 +12,8 @@ from avblocks.nn.block import Block
 from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
-from avblocks.nn.position import (
-    LearnedPosition,
-    SinCosPosition,
-    place_positions,
-    sincos_position,
-)
-from avblocks.shapes import expect, given, require, require_positive
+from avblocks.nn.position import SinCosPosition, decoder_positions, place_positions
+from avblocks.shapes import given, require_positive
 
 
 class Decoder(nn.Module):
@@ -36,8 +31,6 @@ class Decoder(nn.Module):
         num_heads: heads of each block.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         norm_eps: epsilon of the norms (reference: 1e-5).
-        learned_position: train the table of positions, which begins as the fixed one; as the
-            reference does, whatever its comment says.
         embed: the encoder's tokens to the decoder's width; ``None`` is a linear layer.
         pos_embed: grid to positions; ``None`` is `SinCosPosition`.
         norm: final norm; ``None`` is a layer norm.
@@ -69,7 +62,6 @@ class Decoder(nn.Module):
         num_heads: int = 16,
         mlp_ratio: float = 4.0,
         norm_eps: float = 1e-5,
-        learned_position: bool = False,
         embed: nn.Module | None = None,
         pos_embed: nn.Module | None = None,
         norm: nn.Module | None = None,
@@ -81,11 +73,8 @@ class Decoder(nn.Module):
         self.checkpointing = checkpointing
         self.embed: Any = nn.Linear(encoder_dim, dim) if embed is None else embed
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        if pos_embed is None:
-            position = LearnedPosition if learned_position else SinCosPosition
-            pos_embed = position(dim, grid=grid)
-        self.pos_embed: Any = pos_embed  # a module with a grid
-        self.learned_position = learned_position
+        # A module with a grid.
+        self.pos_embed: Any = SinCosPosition(dim, grid=grid) if pos_embed is None else pos_embed
         numbers = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
         self.blocks = nn.ModuleList(Block(dim, **numbers) for _ in range(depth))
         self.norm = layer_norm(dim, norm_eps=norm_eps) if norm is None else norm
@@ -95,10 +84,6 @@ class Decoder(nn.Module):
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
-        if self.learned_position:
-            with torch.no_grad():
-                table = sincos_position(self.mask_token.shape[-1], self.pos_embed.grid)
-                self.pos_embed.table.copy_(table)
         xavier(*(part for part in (self.embed, self.pred) if isinstance(part, nn.Linear)))
         nn.init.normal_(self.mask_token, std=0.02)
 
@@ -123,12 +108,7 @@ class Decoder(nn.Module):
         Raises:
             ValueError: if the tokens are not those the mask keeps.
         """
-        b, k = mask.ids_keep.shape
-        d = self.encoder_dim
-        expect(kept=(kept, "b k d"), fusion=(fusion, "b n_f d"), b=b, k=k, d=d)
-        position = self.pos_embed(grid)
-        n = position.shape[0]
-        require(mask.num_tokens == n, "mask", mask.num_tokens, "over the grid's {} patches", n)
+        position = decoder_positions(self, kept, fusion=fusion, mask=mask, grid=grid)
         masked = self.mask_token + position[mask.ids_masked]
         seen = torch.cat((self.embed(fusion), self.embed(kept) + position[mask.ids_keep]), dim=1)
         tokens = torch.cat((seen, masked), dim=1)

@@ -23,8 +23,9 @@ from avblocks.nn.attention import Attention, CrossAttention
 from avblocks.nn.block import Block
 from avblocks.nn.mlp import Mlp, SwiGLU
 from avblocks.nn.patch import PatchEmbed
+from avblocks.nn.reading import ReadingBlock
 from avblocks.nn.stream import prefix_of
-from avblocks.reading import ReadingBlock, ReadingDecoder
+from avblocks.reading import ReadingDecoder
 
 
 def encoder_flops(encoder: AVEncoder, *, image: int, audio: int, training: bool = False) -> int:

@@ -9,96 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from avblocks.nn.attention import CrossAttention
 from avblocks.nn.init import xavier
 from avblocks.nn.mask import Mask
-from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
-from avblocks.nn.position import LearnedPosition, SinCosPosition, place_positions, sincos_position
-from avblocks.shapes import expect, require, require_positive
-
-
-class ReadingBlock(nn.Module):
-    """Cross-attention to tokens of another width, and an MLP, each with norm and residual.
-
-    Args:
-        dim: width of the tokens that read.
-        source_dim: width of the tokens that are read.
-        num_heads: heads of the attention.
-        mlp_ratio: hidden width of the MLP as a multiple of ``dim``.
-        norm_eps: epsilon of the norms.
-
-    Example:
-        >>> block = ReadingBlock(32, source_dim=64, num_heads=4)
-        >>> block(torch.zeros(2, 6, 32), torch.zeros(2, 20, 64)).shape
-        torch.Size([2, 6, 32])
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        *,
-        source_dim: int,
-        num_heads: int,
-        mlp_ratio: float = 4.0,
-        norm_eps: float = 1e-6,
-    ) -> None:
-        super().__init__()
-        self.norm1 = layer_norm(dim, norm_eps=norm_eps)
-        self.cross_attn = CrossAttention(dim, num_heads=num_heads, source_dim=source_dim)
-        self.norm2 = layer_norm(dim, norm_eps=norm_eps)
-        self.mlp = Mlp(dim, ratio=mlp_ratio)
-
-    def forward(
-        self,
-        x: Float[Tensor, "b u d"],
-        source: Float[Tensor, "b n d_s"],
-        *,
-        valid: Bool[Tensor, "b n"] | None = None,
-    ) -> Float[Tensor, "b u d"]:
-        """Update ``x`` from the ``valid`` tokens of ``source``."""
-        x = x + self.cross_attn(self.norm1(x), source, valid=valid)
-        return x + self.mlp(self.norm2(x))
-
-
-class LayerMixture(nn.Module):
-    """For each reader a weighted sum of an encoder's layers, with a norm of its own.
-
-    Args:
-        num_layers: layers of the encoder, what enters the first one included.
-        readers: blocks of a decoder, each of which reads another sum.
-        dim: width of the encoder's tokens.
-        norm_eps: epsilon of the norms.
-
-    Source: CrossMAE (TMLR 2025).
-
-    Example:
-        >>> mixture = LayerMixture(3, readers=2, dim=8)
-        >>> [x.shape for x in mixture([torch.zeros(2, 5, 8)] * 3)]
-        [torch.Size([2, 5, 8]), torch.Size([2, 5, 8])]
-    """
-
-    def __init__(self, num_layers: int, *, readers: int, dim: int, norm_eps: float = 1e-6) -> None:
-        super().__init__()
-        require_positive(num_layers=num_layers, readers=readers, dim=dim)
-        self.linear = nn.Linear(num_layers, readers, bias=False)
-        self.norms = nn.ModuleList(layer_norm(dim, norm_eps=norm_eps) for _ in range(readers))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weights of the layers normal, as an average of them has on the whole the same size."""
-        nn.init.normal_(self.linear.weight, std=self.linear.in_features**-0.5)
-
-    def forward(self, layers: Sequence[Float[Tensor, "b n d"]]) -> list[Float[Tensor, "b n d"]]:
-        """The sums of the layers that the readers read.
-
-        Raises:
-            ValueError: if there is another number of layers.
-        """
-        count = self.linear.in_features
-        require(len(layers) == count, "layers", len(layers), "the mixture's {}", count)
-        sums = self.linear(torch.stack(list(layers), dim=-1)).unbind(dim=-1)
-        return [norm(x) for norm, x in zip(self.norms, sums, strict=True)]
+from avblocks.nn.position import SinCosPosition, decoder_positions, place_positions
+from avblocks.nn.reading import LayerMixture, ReadingBlock
+from avblocks.shapes import require_positive
 
 
 class ReadingDecoder(nn.Module):
@@ -118,7 +34,6 @@ class ReadingDecoder(nn.Module):
         num_layers: layers of the encoder that the blocks read mixtures of, its input included;
             ``None`` reads its final tokens alone.
         norm_eps: epsilon of the norms.
-        learned_position: train the table of positions, which begins as the fixed one.
         pos_embed: positions of the patches; ``None`` means fixed sine-cosine ones of ``grid``.
         checkpointing: compute each block again in the backward pass.
 
@@ -148,7 +63,6 @@ class ReadingDecoder(nn.Module):
         num_heads: int = 16,
         num_layers: int | None = None,
         norm_eps: float = 1e-6,
-        learned_position: bool = False,
         pos_embed: nn.Module | None = None,
         checkpointing: bool = False,
     ) -> None:
@@ -157,11 +71,8 @@ class ReadingDecoder(nn.Module):
         self.encoder_dim, self.patch_values = encoder_dim, patch_values
         self.checkpointing = checkpointing
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        if pos_embed is None:
-            position = LearnedPosition if learned_position else SinCosPosition
-            pos_embed = position(dim, grid=grid)
-        self.pos_embed: Any = pos_embed  # a module with a grid
-        self.learned_position = learned_position
+        # A module with a grid.
+        self.pos_embed: Any = SinCosPosition(dim, grid=grid) if pos_embed is None else pos_embed
         numbers = {"source_dim": encoder_dim, "num_heads": num_heads, "norm_eps": norm_eps}
         self.blocks = nn.ModuleList(ReadingBlock(dim, **numbers) for _ in range(depth))
         self.mixture = (
@@ -176,10 +87,6 @@ class ReadingDecoder(nn.Module):
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
-        if self.learned_position:
-            with torch.no_grad():
-                table = sincos_position(self.mask_token.shape[-1], self.pos_embed.grid)
-                self.pos_embed.table.copy_(table)
         xavier(self.pred)
         nn.init.normal_(self.mask_token, std=0.02)
 
@@ -206,11 +113,7 @@ class ReadingDecoder(nn.Module):
         Raises:
             ValueError: if the tokens are not those the mask keeps.
         """
-        b, k = mask.ids_keep.shape
-        expect(kept=(kept, "b k d"), fusion=(fusion, "b n_f d"), b=b, k=k, d=self.encoder_dim)
-        position = self.pos_embed(grid)
-        n = position.shape[0]
-        require(mask.num_tokens == n, "mask", mask.num_tokens, "over the grid's {} patches", n)
+        position = decoder_positions(self, kept, fusion=fusion, mask=mask, grid=grid)
         keys = None
         if valid is not None:
             keys = F.pad(valid.gather(1, mask.ids_keep), (fusion.shape[1], 0), value=True)

@@ -7,7 +7,8 @@ from torch.testing import assert_close
 
 from avblocks import Mask, RandomMask, av_mae, av_vit
 from avblocks.flops import mae_flops
-from avblocks.reading import LayerMixture, ReadingDecoder
+from avblocks.nn import LayerMixture
+from avblocks.reading import ReadingDecoder
 
 GRID = (4, 4)
 

@@ -97,7 +97,7 @@ def _beside(
     count, n_f = x.shape[1], fusion.shape[1]
     padding = {} if valid is None else {"valid": F.pad(valid, (0, n_f), value=True)}
     x, fusion = block(torch.cat((x, fusion), dim=1), **padding).split((count, n_f), dim=1)
-    found = x.new_ones(len(x), dtype=torch.bool) if valid is None else valid.any(dim=1)
+    found = x.new_ones(x.shape[0], dtype=torch.bool) if valid is None else valid.any(dim=1)
     return x, fusion, found[:, None, None].to(x.dtype)
 
 

@@ -24,6 +24,8 @@ from avblocks.nn.position import SinCosPosition as SinCosPosition
 from avblocks.nn.position import resize_position as resize_position
 from avblocks.nn.position import sequence_position as sequence_position
 from avblocks.nn.position import sincos_position as sincos_position
+from avblocks.nn.reading import LayerMixture as LayerMixture
+from avblocks.nn.reading import ReadingBlock as ReadingBlock
 from avblocks.nn.scale import LayerScale as LayerScale
 from avblocks.nn.stream import Stream as Stream
 from avblocks.nn.vit import ViT as ViT

@@ -10,7 +10,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avblocks.shapes import require, require_positive
+from avblocks.nn.mask import Mask
+from avblocks.shapes import expect, require, require_positive
 
 
 def _require_grid(**grids: tuple[int, ...]) -> None:
@@ -169,27 +170,68 @@ class LearnedPosition(nn.Module):
         dim: width of a token.
         grid: the grid whose positions are learned.
         antialias: how they are interpolated, as in `resize_position`.
+        start: width and grid to the positions that the table begins as; normal with a standard
+            deviation of 0.02, as in ViT, if not given.
 
     Example:
         >>> LearnedPosition(32, grid=(4, 6))((8, 12)).shape
         torch.Size([96, 32])
     """
 
-    def __init__(self, dim: int, *, grid: tuple[int, ...], antialias: bool = False) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        grid: tuple[int, ...],
+        antialias: bool = False,
+        start: Callable[[int, tuple[int, ...]], Tensor] | None = None,
+    ) -> None:
         super().__init__()
         require_positive(dim=dim)
         _require_grid(grid=grid)
         require(len(grid) == 2 or not antialias, "antialias", antialias, "False in 3-D")
-        self.dim, self.grid, self.antialias = dim, tuple(grid), antialias
+        self.dim, self.grid, self.antialias, self.start = dim, tuple(grid), antialias, start
         self.table = nn.Parameter(torch.empty(math.prod(grid), dim))
         self.reset_parameters()
 
+    @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Normal with a standard deviation of 0.02, as in ViT."""
-        nn.init.normal_(self.table, std=0.02)
+        """The table that it begins as."""
+        if self.start is None:
+            nn.init.normal_(self.table, std=0.02)
+        else:
+            self.table.copy_(self.start(self.dim, self.grid))
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         """Positions of ``grid`` in its row-major order."""
         return resize_position(
             self.table, grid=self.grid, new_grid=tuple(grid), antialias=self.antialias
         )
+
+
+def decoder_positions(
+    decoder: Any,
+    kept: Float[Tensor, "b k d"],
+    *,
+    fusion: Float[Tensor, "b n_f d"],
+    mask: Mask,
+    grid: tuple[int, ...],
+) -> Float[Tensor, "n d_dec"]:
+    """A decoder's positions of a grid, whose patches the mask is over and whose tokens fit.
+
+    Args:
+        decoder: a module with ``pos_embed`` and ``encoder_dim``.
+        kept: the encoder's tokens of the kept patches.
+        fusion: its fusion tokens.
+        mask: mask over the patches.
+        grid: patches along each axis.
+
+    Raises:
+        ValueError: if the tokens are not those the mask keeps, or the grid is not the mask's.
+    """
+    b, k = mask.ids_keep.shape
+    expect(kept=(kept, "b k d"), fusion=(fusion, "b n_f d"), b=b, k=k, d=decoder.encoder_dim)
+    position = decoder.pos_embed(grid)
+    n = position.shape[0]
+    require(mask.num_tokens == n, "mask", mask.num_tokens, "over the grid's {} patches", n)
+    return position

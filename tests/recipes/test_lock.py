@@ -91,7 +91,8 @@ def test_who_waited_for_a_file_that_is_removed_takes_the_new_one(tmp_path: Path)
     def late(handle: int, flags: int) -> None:
         if not seen:
             (tmp_path / "lock").unlink()
-        seen.append(handle)
+        if flags & fcntl.LOCK_EX:
+            seen.append(handle)
         flock(handle, flags)
 
     with pytest.MonkeyPatch.context() as patch:
