@@ -38,8 +38,8 @@ from avblocks.files import write_text
 from avblocks.tasks import save_task
 from recipes.common.cli import users_errors
 from recipes.common.foreign import is_foreign
-from recipes.common.runs import RECIPES, read_run_config, rebuild_encoder, rebuild_task
-from recipes.common.start import find
+from recipes.common.run_files import find, read_run_config
+from recipes.common.runs import RECIPES, rebuild_encoder, rebuild_task
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 

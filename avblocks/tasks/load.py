@@ -29,14 +29,19 @@ class LoadedTask:
     """A trained task module and what its answers mean.
 
     Attributes:
-        task: on the CPU, in evaluation mode.
+        task: in evaluation mode.
         classes: names of the classes, in the order of the logits.
-        format: how its clips are cut.
+        path: the folder or file that it comes from.
     """
 
     task: HeadTask
     classes: tuple[str, ...]
-    format: ClipFormat
+    path: Path
+
+    @property
+    def format(self) -> ClipFormat:
+        """How its clips are cut."""
+        return self.task.front_end.format
 
     @property
     def name(self) -> str:
@@ -86,4 +91,4 @@ def load_task(folder: str | Path) -> LoadedTask:
         task = kind(found.encoder, found.head, front_end=found.front_end, **settings).eval()
     except (TypeError, ValueError) as error:
         raise ValueError(f"{folder}: no such {kind.__name__}: {error}") from error
-    return LoadedTask(task=task, classes=classes, format=found.front_end.format)
+    return LoadedTask(task=task, classes=classes, path=Path(folder))

@@ -14,11 +14,10 @@ from avblocks import AVEncoder
 from avblocks.checkpoint import from_pretrained, from_run, load_weights, saves
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import FrontEnd
-from avblocks.jsonfile import read_json, shape_fault
 from avblocks.tasks import HeadTask
 from recipes.common.data import FREE, Data
 from recipes.common.model import Model, build_encoder
-from recipes.common.start import find
+from recipes.common.run_files import find, read_run_config
 from recipes.engine.folder import ADDED, flat, plain
 
 HEADS = ("finetune", "linear_probe", "localize", "separate", "segment")
@@ -30,24 +29,6 @@ REMEDY = (
 )
 ENCODERS = "give the run folder of a recipe that trains, or a folder of python -m recipes.export"
 C = TypeVar("C")
-
-
-def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
-    """Read what a run folder records of a checkpoint in it: recipe, classes, configuration.
-
-    Raises:
-        ValueError: If it is not in a run folder (ends in the remedy), or that records none.
-    """
-    file = path.parent.parent / "config.json"
-    if path.is_dir() or not file.is_file():
-        raise ValueError(f"{path} lies in no run folder: {remedy}")
-    values = read_json(file, dict, remedy=remedy)
-    if shape_fault(values, {"recipe": str, "classes": [str], "config": dict}) is not None:
-        raise ValueError(
-            f"{file} does not say which recipe and classes it is of: give that run's command once "
-            "more, with --run.resume, which adds them"
-        )
-    return values
 
 
 def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:

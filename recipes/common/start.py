@@ -16,17 +16,15 @@ from avblocks.checkpoint import (
     read_config,
     read_state,
 )
-from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.pretrained import build_on_meta
-from avblocks.jsonfile import Shape, read_json
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
 from recipes.common.data import Data
 from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign
 from recipes.common.model import Model, build_encoder
+from recipes.common.run_files import find, run_config
 from recipes.common.settings import TrainConfig
-from recipes.engine.folder import checkpoints
 
 
 def seeded_encoder(config: TrainConfig, *, maps: Collection[str] = ()) -> AVEncoder:
@@ -92,44 +90,6 @@ def start_encoder(
             f"note: it was trained on clips of {origin.clips}, and these are of {now}", flush=True
         )
     return report
-
-
-_SIZES: Shape = {
-    "data": {"size": int, "mels": int, "seconds": (int, float)},
-    "model": {
-        "depth": (int, [int]),
-        "fusion_layers": (str, [int]),
-        "*": (int, float, str, [int]),
-    },
-}
-"""What a run's configuration says of its encoder."""
-PRETRAIN = (
-    "pre-train first (python -m recipes.paper_pretrain), give a file, or pass --checkpoint None to "
-    "start at random"
-)
-
-
-def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
-    """Return what is meant: the newest whole checkpoint, if it is a run folder.
-
-    Raises:
-        ValueError: If there is none; it ends in the remedy.
-    """
-    if checkpoint.is_file() or (checkpoint / WEIGHTS).is_file():
-        return checkpoint
-    newest = _saves.latest(checkpoints(checkpoint)) if checkpoint.is_dir() else None
-    if newest is None:
-        what = "holds no whole checkpoint" if checkpoint.is_dir() else "does not exist"
-        raise ValueError(f"--checkpoint {checkpoint} {what}: {remedy}")
-    return newest
-
-
-def run_config(path: Path) -> dict[str, Any] | None:
-    """Return the configuration of the run that a checkpoint lies in, if it lies in one."""
-    config = path.parent.parent / "config.json"
-    if path.suffix != ".ckpt" or not config.is_file():
-        return None
-    return read_json(config, {"config": _SIZES}, remedy="give another --checkpoint")["config"]
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,13 @@ import tyro
 
 from avblocks.data import ClipError
 from avblocks.files import sweep, write_text
-from avblocks.tasks import Separation
+from avblocks.tasks import LoadedTask, Separation
 from avblocks.video import open_windows
 from recipes.common.cli import users_errors
 from recipes.engine.signals import leaving_in_order
 from recipes.predict.results import write_results
 from recipes.predict.sources import Guides
-from recipes.predict.trained import TrainedModel, load_all
+from recipes.predict.trained import load_all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def main(config: Config) -> None:
     if not config.files or not config.checkpoint or config.batch < 1:
         raise ValueError("give at least one FILE, one --checkpoint RUN and a --batch of 1 or more")
     models = load_all(config.checkpoint)
-    if config.guides != "whole" and not any(isinstance(m.model, Separation) for m in models):
+    if config.guides != "whole" and not any(isinstance(m.task, Separation) for m in models):
         raise ValueError(f"--guides {config.guides} is for a run of paper_separate")
     hops = [hop_of(trained, config.hop) for trained in models]
     errors = 0
@@ -90,9 +90,7 @@ def main(config: Config) -> None:
         sys.exit(1)
 
 
-def predict(
-    file: Path, models: Sequence[TrainedModel], hops: Sequence[int], config: Config
-) -> None:
+def predict(file: Path, models: Sequence[LoadedTask], hops: Sequence[int], config: Config) -> None:
     """Run all models on a file, write the results into its folder and print a summary.
 
     Each model has its hop, samples from one window to the next.
@@ -105,10 +103,10 @@ def predict(
     folder = folder_of(file, config.out)
     for trained, windows in zip(models, videos, strict=True):
         lines = write_results(trained, windows, folder, batch=config.batch, guides=config.guides)
-        print(f"{file}, {trained.task}", *lines, sep="\n  ", flush=True)
+        print(f"{file}, {trained.name}", *lines, sep="\n  ", flush=True)
 
 
-def hop_of(trained: TrainedModel, seconds: float | None) -> int:
+def hop_of(trained: LoadedTask, seconds: float | None) -> int:
     """Return the samples from one window to the next; by default a window, or half to separate.
 
     Raises:
@@ -116,7 +114,7 @@ def hop_of(trained: TrainedModel, seconds: float | None) -> int:
     """
     length, rate = trained.format.samples, trained.format.rate
     if seconds is None:
-        return ceil(length / 2) if isinstance(trained.model, Separation) else length
+        return ceil(length / 2) if isinstance(trained.task, Separation) else length
     hop = round(seconds * rate)
     if not 1 <= hop <= length:
         raise ValueError(

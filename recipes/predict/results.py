@@ -8,16 +8,22 @@ from torch import Tensor
 
 from avblocks.data import AVBatch
 from avblocks.files import write_csv
-from avblocks.tasks import Classification, Localization, Segmentation, Separation
+from avblocks.tasks import (
+    Classification,
+    LoadedTask,
+    Localization,
+    Segmentation,
+    Separation,
+)
 from avblocks.video import VideoWindows, WindowBatch
 from recipes.predict.figures import class_lines, draw_classes
 from recipes.predict.overlays import write_localization, write_segmentation
 from recipes.predict.sources import Guides, write_sources
-from recipes.predict.trained import TrainedModel, infer
+from recipes.predict.trained import infer
 
 
 def write_results(
-    trained: TrainedModel,
+    trained: LoadedTask,
     windows: VideoWindows,
     folder: Path,
     *,
@@ -31,9 +37,9 @@ def write_results(
     Raises:
         ClipError: If the video cannot be decoded; then nothing of this model is written.
     """
-    batches = windows.batches(batch, progress=f"{Path(windows.path).name} {trained.task}")
+    batches = windows.batches(batch, progress=f"{Path(windows.path).name} {trained.name}")
     summary: list[str] = []
-    match trained.model:
+    match trained.task:
         case Classification() as model:
             summary, files = _write_classes(model, trained.classes, windows, batches, folder)
         case Localization() as model:
@@ -43,7 +49,7 @@ def write_results(
         case Separation() as model:
             files = write_sources(model, windows, batches, folder, guides=guides)
         case _:
-            raise TypeError(f"{trained.path}: no predictions for the task {trained.task}")
+            raise TypeError(f"{trained.path}: no predictions for the task {trained.name}")
     remarks = [f"remark: {windows.remark}"] if windows.remark else []
     return [*remarks, *summary, f"in {folder}: {' '.join(files)}"]
 

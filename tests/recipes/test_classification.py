@@ -15,7 +15,8 @@ from tiny_model import TINY
 
 from recipes import paper_finetune, paper_linear_probe, paper_pretrain
 from recipes.common.model import build_encoder
-from recipes.common.start import find, start_encoder
+from recipes.common.run_files import find
+from recipes.common.start import start_encoder
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 

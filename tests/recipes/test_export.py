@@ -18,7 +18,8 @@ from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
 from avblocks.checkpoint import saves as _saves
 from avblocks.tasks.load import load_task
 from recipes.common.model import build_encoder
-from recipes.common.start import find, start_encoder
+from recipes.common.run_files import find
+from recipes.common.start import start_encoder
 from recipes.export import cli
 from recipes.predict.trained import load_trained
 
@@ -63,10 +64,10 @@ def test_the_head_and_the_task_go_along(
 ) -> None:
     export("--checkpoint", run(name), "--out", tmp_path / "out")
     loaded, trained = load_task(tmp_path / "out"), load_trained(run(name))
-    assert type(loaded.task) is type(trained.model) and loaded.classes == trained.classes
+    assert type(loaded.task) is type(trained.task) and loaded.classes == trained.classes
     assert loaded.format == trained.format == DATA.format
-    assert loaded.task.settings() == trained.model.settings()
-    ours, theirs = loaded.task.state_dict(), trained.model.state_dict()
+    assert loaded.task.settings() == trained.task.settings()
+    ours, theirs = loaded.task.state_dict(), trained.task.state_dict()
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"| task | {loaded.name} |" in card and "load_task" in card

@@ -12,8 +12,7 @@ from avblocks import av_vit
 from avblocks.checkpoint import saves as _saves
 from avblocks.data import SkippedFiles
 from avblocks.data.datasets import ClipSet, Item
-from recipes.common.runs import read_run_config
-from recipes.common.start import run_config
+from recipes.common.run_files import read_run_config, run_config
 from recipes.engine.folder import check_fits
 
 

@@ -32,7 +32,7 @@ from recipes import (
     paper_segment,
 )
 from recipes.benchmark.footage import write_footage
-from recipes.common.start import find
+from recipes.common.run_files import find
 from recipes.engine.folder import recipe_of
 from recipes.predict.__main__ import cli, hop_of
 from recipes.predict.figures import class_lines
@@ -80,13 +80,13 @@ def test_the_rebuilt_model_is_the_trained_one(
     run: Callable[[str], TrainedRun], video: Path, name: str
 ) -> None:
     trained, rebuilt = run(name), load_trained(run(name).folder)
-    assert trained.model is not None and not rebuilt.model.training
+    assert trained.model is not None and not rebuilt.task.training
     batch = next(open_windows(video, DATA.format).batches(3)).to_batch()
-    assert torch.equal(answers(trained.model.eval(), batch), answers(rebuilt.model, batch))
+    assert torch.equal(answers(trained.model.eval(), batch), answers(rebuilt.task, batch))
     old = trained.model.state_dict()
-    assert all(torch.equal(value, old[n]) for n, value in rebuilt.model.state_dict().items())
+    assert all(torch.equal(value, old[n]) for n, value in rebuilt.task.state_dict().items())
     fresh = RECIPES[name][0].build(trained.config, classes=rebuilt.classes)
-    assert not torch.equal(answers(fresh.eval(), batch), answers(rebuilt.model, batch))
+    assert not torch.equal(answers(fresh.eval(), batch), answers(rebuilt.task, batch))
     assert load_trained(find(trained.folder)).path == rebuilt.path
 
 
@@ -135,9 +135,9 @@ def test_classes_are_those_of_the_windows(
     windows = open_windows(video, DATA.format, hop=round(0.4 * DATA.rate))
     every = next(windows.batches(9))
     assert every.starts == (0, 6400, 12800)
-    logits = infer(trained.model, lambda batch: trained.model.logits(batch).mean, every.to_batch())
+    logits = infer(trained.task, lambda batch: trained.task.logits(batch).mean, every.to_batch())
     assert np.abs(found - logits.softmax(dim=1).numpy()).max() < 1e-3
-    trained.model.multilabel = True
+    trained.task.multilabel = True
     write_results(trained, windows, tmp_path, batch=2)
     with (tmp_path / "classes.csv").open(newline="") as file:
         found = np.array([row[2:] for row in csv.reader(file)][1:], dtype=float)
@@ -291,11 +291,11 @@ def test_an_exported_task_is_the_trained_one(
 ) -> None:
     load = pytest.importorskip("avblocks.tasks.load")
     trained = load_trained(run(name).folder)
-    load.save_task(trained.model, tmp_path / "out", classes=trained.classes)
+    load.save_task(trained.task, tmp_path / "out", classes=trained.classes)
     exported = load_trained(tmp_path / "out")
     assert (exported.classes, exported.format) == (trained.classes, trained.format)
     batch = next(open_windows(video, DATA.format).batches(3)).to_batch()
-    assert torch.equal(answers(trained.model, batch), answers(exported.model, batch))
+    assert torch.equal(answers(trained.task, batch), answers(exported.task, batch))
 
 
 def test_a_weight_too_few_or_too_many_is_named(

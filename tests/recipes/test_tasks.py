@@ -18,7 +18,7 @@ from avblocks.data.scenes import scene_mismatched
 from avblocks.data.scenes.classes import PARTS, TIMBRES_OF_LOOK
 from recipes import paper_localize, paper_segment, paper_separate
 from recipes.common.loaders import test_loader as loader_of
-from recipes.common.start import find
+from recipes.common.run_files import find
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 

@@ -1,0 +1,68 @@
+"""The files of a run folder that other programs start from: its checkpoints and `config.json`."""
+
+from pathlib import Path
+from typing import Any
+
+from avblocks.checkpoint import saves
+from avblocks.checkpoint.folder import WEIGHTS
+from avblocks.jsonfile import Shape, read_json, shape_fault
+from recipes.engine.folder import checkpoints
+
+_SIZES: Shape = {
+    "data": {"size": int, "mels": int, "seconds": (int, float)},
+    "model": {
+        "depth": (int, [int]),
+        "fusion_layers": (str, [int]),
+        "*": (int, float, str, [int]),
+    },
+}
+"""What a run's configuration says of its encoder."""
+PRETRAIN = (
+    "pre-train first (python -m recipes.paper_pretrain), give a file, or pass --checkpoint None to "
+    "start at random"
+)
+
+
+def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
+    """Return what is meant: the newest whole checkpoint, if it is a run folder.
+
+    Raises:
+        ValueError: If there is none; it ends in the remedy.
+    """
+    if checkpoint.is_file() or (checkpoint / WEIGHTS).is_file():
+        return checkpoint
+    newest = saves.latest(checkpoints(checkpoint)) if checkpoint.is_dir() else None
+    if newest is None:
+        what = "holds no whole checkpoint" if checkpoint.is_dir() else "does not exist"
+        raise ValueError(f"--checkpoint {checkpoint} {what}: {remedy}")
+    return newest
+
+
+def run_config(path: Path) -> dict[str, Any] | None:
+    """Return the configuration of the run that a checkpoint lies in, if it lies in one."""
+    config = _config_file(path)
+    if path.suffix != ".ckpt" or not config.is_file():
+        return None
+    return read_json(config, {"config": _SIZES}, remedy="give another --checkpoint")["config"]
+
+
+def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
+    """Read what a run folder records of a checkpoint in it: recipe, classes, configuration.
+
+    Raises:
+        ValueError: If it is not in a run folder (ends in the remedy), or that records none.
+    """
+    file = _config_file(path)
+    if path.is_dir() or not file.is_file():
+        raise ValueError(f"{path} lies in no run folder: {remedy}")
+    values = read_json(file, dict, remedy=remedy)
+    if shape_fault(values, {"recipe": str, "classes": [str], "config": dict}) is not None:
+        raise ValueError(
+            f"{file} does not say which recipe and classes it is of: give that run's command once "
+            "more, with --run.resume, which adds them"
+        )
+    return values
+
+
+def _config_file(checkpoint: Path) -> Path:
+    return checkpoint.parent.parent / "config.json"
