@@ -70,7 +70,7 @@ def naming(path: Path, half: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # those of PyAV have a number and are no OSErrors
         number, name = (getattr(error, key, None) for key in ("errno", "filename"))
         if number not in _DISK or name not in (None, str(half)):
             raise

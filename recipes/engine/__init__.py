@@ -1,6 +1,6 @@
 """The training loop and its run folder."""
 
-from recipes.engine.open import OpenRun as OpenRun
 from recipes.engine.open import open_run as open_run
+from recipes.engine.opened import OpenRun as OpenRun
 from recipes.engine.run import Folder as Folder
 from recipes.engine.run import Run as Run

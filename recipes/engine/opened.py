@@ -1,0 +1,244 @@
+"""`OpenRun`: a run that is open: trains a model in it, tests it, and ends in order."""
+
+import json
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from signal import Signals
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from avblocks.checkpoint import saves as _saves
+from avblocks.data.keyed import KeyedBatches
+from avblocks.distributed import finish_together
+from avblocks.files import write_text
+from avblocks.locks import FolderLock
+from avblocks.seed import seed_all
+from avblocks.tasks import evaluation_mode
+from recipes.engine.folder import PREFIX, check_fits, find_checkpoint
+from recipes.engine.launch import autocast, precision_of
+from recipes.engine.log import Report
+from recipes.engine.peers import Peers
+from recipes.engine.plan import Plan
+from recipes.engine.run import Run
+from recipes.engine.signals import StopSignals, requeue
+
+if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should not cost
+    from lightning.fabric import Fabric
+
+    from recipes.engine.loop import Loop
+
+
+class OpenRun:
+    """A run that `open_run` has opened; `facts` are what `config.json` is to hold."""
+
+    def __init__(
+        self,
+        run: Run,
+        fabric: "Fabric",
+        lock: FolderLock | None,
+        *,
+        facts: Mapping[str, Any],
+        free: Collection[str],
+    ) -> None:
+        self.settings, self.fabric, self.facts, self.lock = run, fabric, facts, lock
+        self.signals = StopSignals()
+        self._loop: Loop | None = None
+        self._launched = False
+        self.peers: Peers | None = None  # once there are any
+        self.checkpoint: Path | None = None  # to resume from
+        if self.first or run.resume:
+            report = print if self.first else lambda _: None
+            self.checkpoint = find_checkpoint(run, facts, free=free, report=report)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is process 0, the only one that should print and write files."""
+        return self.fabric.is_global_zero
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps behind the model."""
+        return self._loop.at if self._loop else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken, and not just `max_steps` of them, so that a test is due.
+
+        Where a finished run is resumed, process 0 tests alone, and this is false in the others.
+        """
+        loop = self._loop
+        return loop is not None and loop.at >= loop.plan.total and (self.first or self._launched)
+
+    @property
+    def scores(self) -> Mapping[int, Mapping[str, float]]:
+        """Results of the evaluations by step; only in process 0."""
+        report = self._loop.report if self._loop else None
+        return report.evaluated if report else {}
+
+    def fit(
+        self,
+        model: nn.Module,
+        *,
+        train: Callable[[int, int], DataLoader[Any]],
+        optimizer: Optimizer,
+        schedule: Callable[[float], Sequence[float]],
+        epochs: int,
+        evaluate: Callable[[], Mapping[str, float]] | None = None,
+        evaluate_every: int = 1,
+        on_batch: Callable[[Any], object] | None = None,
+        compiled: nn.Module | None = None,
+        unused: bool = False,
+    ) -> None:
+        """Train a model; stopped anywhere and resumed, it is trained to the same bits.
+
+        Args:
+            model: Called with a batch, returns a dict of tensors: the scalar `loss`, and other
+                scalars to be logged.
+            train: From (rank, world size), makes the loader of that process, with a batch sampler
+                such as `avblocks.data.keyed.KeyedBatches`. Batches have a `to(device,
+                non_blocking)` method, and may have `paths` to be named in errors.
+            optimizer: Over the model's parameters.
+            schedule: From the epochs done so far, a fraction, to the learning rate of each group of
+                the optimizer; called with 0.0 before the first step.
+            epochs: Number of epochs.
+            evaluate: Returns named scores; called in every process before training, after every
+                `evaluate_every` epochs and at the end, with the model in evaluation mode and
+                without gradients. It cannot disturb the training.
+            evaluate_every: Epochs between evaluations.
+            on_batch: Called with each batch before the model, for instance to count.
+            compiled: The part of the model that `run.compile` compiles, by default all of it.
+            unused: Whether some parameters have no part in the loss, which several processes must
+                know.
+
+        Raises:
+            ValueError: If the settings or the checkpoint are wrong.
+            OSError: If a checkpoint cannot be written, or the run folder was removed.
+            FloatingPointError: If the loss or the gradient is not finite.
+            SystemExit: With 128 + the signal's number, after SIGTERM, SIGINT or SIGUSR1 and a save.
+        """
+        from recipes.engine.curve import loss_curve
+        from recipes.engine.loop import Loop
+
+        run, fabric, folder = self.settings, self.fabric, self.settings.folder
+        loader = train(fabric.global_rank, fabric.world_size)
+        plan = Plan(
+            batches=len(loader),
+            epochs=epochs,
+            accumulate=run.accumulate,
+            max_steps=run.max_steps,
+            evaluate_every=evaluate_every,
+        )
+        state = self._load(model, loader)
+        start = state["run"]["step"] if state else 0
+        compiled = (compiled or model) if run.compile else None
+        if compiled is not None:
+            compiled.compile()
+        report = self._open_report(model, plan, start) if self.first else None
+        try:
+            if start < plan.stop:
+                self._launch()
+            loop = self._loop = Loop(
+                run=run,
+                fabric=fabric,
+                signals=self.signals,
+                plan=plan,
+                model=model,
+                optimizer=optimizer,
+                loader=loader,
+                schedule=schedule,
+                evaluate=evaluate,
+                on_batch=on_batch,
+                report=report,
+                lock=self.lock,
+                at=start,
+            )
+            del loader  # the loop releases it, and with it the workers, once it has trained
+            if self._launched:
+                loop.place(compiled=compiled, unused=unused)
+                loop.load(state)
+                loop.train()
+            elif self.first:
+                loop.catch_up()
+        finally:
+            if report is not None:
+                report.close()
+        if self.first:
+            loss_curve(folder / "metrics.csv", folder / "loss.png")
+        if loop.stopped_by:
+            self._leave(loop)
+
+    def _launch(self) -> None:
+        """Start the other processes, and listen for signals."""
+        self.fabric.launch()
+        self._launched = True
+        self.peers = Peers(self.fabric)
+        self.signals.listen()
+
+    def end_peers(self, error: BaseException) -> None:
+        """End the other processes after an error in this one, unless it came from one of them."""
+        if self.peers is None or isinstance(error, SystemExit):
+            return
+        if isinstance(error, RuntimeError):
+            self.peers.settle()
+        self.peers.end()
+
+    @contextmanager
+    def testing(self, model: nn.Module) -> Iterator[None]:
+        """Test a model in the block: in evaluation mode, without gradients, in the precision."""
+        seed_all(self.settings.seed, "final", self.step, self.fabric.global_rank)
+        with evaluation_mode(model), torch.no_grad(), self.precision():
+            yield
+        if self.lock is not None:
+            self.lock.check()  # before the scores are written
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Return a context in which a model computes in the run's precision."""
+        return autocast(self.settings, self.fabric.device)
+
+    def _load(self, model: nn.Module, loader: DataLoader[Any]) -> dict[str, Any]:
+        """Load the weights and the position of the checkpoint, if any, and return all of it."""
+        if self.checkpoint is None:
+            return {}
+        state = _saves.load(self.checkpoint)
+        weights = {n.removeprefix(PREFIX): value for n, value in state["state_dict"].items()}
+        check_fits(model, weights)
+        cast(KeyedBatches, loader.batch_sampler).load_state_dict(state["run"]["data"])
+        model.load_state_dict(weights)
+        return state
+
+    def _open_report(self, model: nn.Module, plan: Plan, start: int) -> Report:
+        """Write `config.json`, open the logs and print what is about to be done."""
+        folder, fabric = self.settings.folder, self.fabric
+        write_text(folder / "config.json", json.dumps(self.facts, indent=2) + "\n")
+        every = self.settings.log_every
+        report = Report(folder, lock=self.lock, plan=plan, start=start, every=every)
+        count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        where = f"going on from {self.checkpoint}" if self.checkpoint else "starting"
+        if start >= plan.stop:
+            report.say(
+                f"nothing left to train: {self.checkpoint} is at step {start} of {plan.stop}"
+            )
+        else:
+            report.say(
+                f"{where}: {plan.stop} of {plan.total} steps, {plan.batches} batches an epoch, "
+                f"{count / 1e6:.2f} M parameters, {fabric.world_size} x {fabric.device.type}, "
+                f"{precision_of(self.settings)}"
+            )
+        return report
+
+    def _leave(self, loop: "Loop") -> NoReturn:
+        """End all processes after a stop signal."""
+        if self.first:
+            name, outcome = Signals(loop.stopped_by).name, requeue(loop.stopped_by)
+            remedy = outcome or "go on with --run.resume"
+            print(f"{name}: saved at step {loop.at} in {self.settings.folder}; {remedy}")
+        if self.peers is not None:
+            self.peers.release()
+        finish_together()
+        sys.exit(128 + loop.stopped_by)
