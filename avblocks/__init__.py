@@ -33,9 +33,6 @@ from avblocks.fusion import FusionLayer as FusionLayer
 from avblocks.fusion import TokenFusion as TokenFusion
 from avblocks.mae import AVMAE as AVMAE
 from avblocks.mae import MAEOutput as MAEOutput
-from avblocks.mae import Reconstruction as Reconstruction
-from avblocks.mae import masked_mse as masked_mse
-from avblocks.mae import reconstruct as reconstruct
 from avblocks.nn import Attention as Attention
 from avblocks.nn import BandMask as BandMask
 from avblocks.nn import Block as Block
@@ -65,7 +62,10 @@ from avblocks.nn import vit_huge as vit_huge
 from avblocks.nn import vit_large as vit_large
 from avblocks.nn import vit_small as vit_small
 from avblocks.nn import vit_tiny as vit_tiny
+from avblocks.nn.targets import masked_mse as masked_mse
 from avblocks.reading import ReadingDecoder as ReadingDecoder
+from avblocks.reconstruction import Reconstruction as Reconstruction
+from avblocks.reconstruction import reconstruct as reconstruct
 from avblocks.tokens import Valid as Valid
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The audio-visual masked autoencoder: loss, model and reconstruction."""
+"""The audio-visual masked autoencoder and what it returns."""
 
 import math
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from avblocks.decoder import Decoder
 from avblocks.encoder import Audio, AVEncoder, Image, ValidPatches
 from avblocks.nn.mask import Mask
-from avblocks.nn.patch import patchify, unpatchify
+from avblocks.nn.patch import patchify
 from avblocks.nn.stream import require_stream
+from avblocks.nn.targets import masked_mse
 from avblocks.reading import ReadingDecoder
-from avblocks.shapes import as_dtype, expect, given, require
+from avblocks.shapes import as_dtype, given, require
 from avblocks.tokens import Record
 
 
@@ -38,47 +39,6 @@ class MAEOutput(Record):
 
 
 torch.export.register_dataclass(MAEOutput)
-
-
-def normalize_patches(
-    patches: Float[Tensor, "b n v"],
-) -> tuple[Float[Tensor, "b n v"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
-    """Patches of zero mean and unit variance (unbiased, epsilon 1e-6), their means and deviations.
-
-    Raises:
-        ValueError: if patches have a single value, which has no deviation.
-    """
-    require(patches.shape[-1] > 1, "patches", patches.shape[-1], "of two values or more")
-    mean = patches.mean(dim=-1, keepdim=True)
-    deviation = (patches.var(dim=-1, keepdim=True) + 1e-6).sqrt()
-    return (patches - mean) / deviation, mean, deviation
-
-
-def masked_mse(
-    pred: Float[Tensor, "b u v"],
-    target: Float[Tensor, "b u v"],
-    *,
-    normalize: bool = True,
-    valid: Bool[Tensor, "b u"] | None = None,
-) -> Float[Tensor, ""]:
-    """Mean square over the masked patches, against targets normalized per patch or not.
-
-    Args:
-        pred: predictions.
-        target: values of the patches.
-        normalize: normalize each target patch.
-        valid: False at patches that are left out of the mean; where none is valid, it is zero.
-
-    Raises:
-        ValueError: if the shapes differ.
-    """
-    expect(target=(target, "b u v"), pred=(pred, "b u v"))
-    if normalize:
-        target, _, _ = normalize_patches(target)
-    errors = (pred - target).square()
-    if valid is None:
-        return errors.mean()
-    return torch.where(valid, errors.mean(dim=-1), 0.0).sum() / valid.sum().clamp(min=1)
 
 
 class AVMAE(nn.Module):
@@ -220,47 +180,3 @@ def _require_decoder(name: str, stream: Any, decoder: Decoder | ReadingDecoder) 
     got = decoder.encoder_dim, decoder.patch_values, len(decoder.pos_embed.grid)
     takes = f"of width {stream.dim}, {values} values of a patch and {axes} axes of the grid"
     require(got == (stream.dim, values, axes), f"{name}_decoder", got, takes)
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """The input with NaNs for its masked patches, and the reconstruction."""
-
-    masked: Float[Tensor, "b c *size"]
-    reconstructed: Float[Tensor, "b c *size"]
-
-
-def reconstruct(
-    x: Float[Tensor, "b c *size"],
-    pred: Float[Tensor, "b u v"],
-    *,
-    mask: Mask,
-    patch: tuple[int, ...],
-    normalized: bool = True,
-) -> Reconstruction:
-    """Put predictions in place of the masked patches, and NaNs for comparison.
-
-    Args:
-        x: the input.
-        pred: predictions of all masked patches, in the order of ``mask.ids_masked``.
-        mask: the mask they were made with.
-        patch: sides of a patch.
-        normalized: whether the predictions are of normalized patches; they are then given the mean
-            and the deviation of the patch they stand for, as in the figures of MAE.
-
-    Raises:
-        ValueError: if the predictions are not of the patches that the mask masks.
-    """
-    patches = patchify(x, patch=patch)
-    grid = tuple(s // p for s, p in zip(x.shape[2:], patch, strict=True))
-    kept, truth = mask.kept(patches), mask.masked(patches)
-    expect(truth=(truth, "b u v"), pred=(pred, "b u v"))
-    if normalized:
-        _, mean, deviation = normalize_patches(truth)
-        pred = pred * deviation + mean
-    blank = mask.restore(kept=kept, masked=torch.full_like(truth, torch.nan))
-    filled = mask.restore(kept=kept, masked=pred.to(kept.dtype))
-    return Reconstruction(
-        masked=unpatchify(blank, patch=patch, grid=grid),
-        reconstructed=unpatchify(filled, patch=patch, grid=grid),
-    )

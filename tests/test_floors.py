@@ -26,7 +26,7 @@ LAYERS = (
     "avblocks.data",
     "avblocks.data.scenes avblocks.data.shards",
     "avblocks.fusion avblocks.viz",
-    "avblocks.encoder avblocks.decoder avblocks.reading avblocks.video",
+    "avblocks.encoder avblocks.decoder avblocks.reading avblocks.reconstruction avblocks.video",
     "avblocks.mae avblocks.heads",
     "avblocks.build avblocks.flops avblocks.diagram",
     "avblocks.checkpoint",

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from avblocks.data import AVBatch, FrontEnd
 from avblocks.encoder import AVTokens
-from avblocks.mae import AVMAE, reconstruct
+from avblocks.mae import AVMAE
 from avblocks.nn import Mask, Masker, RandomMask
+from avblocks.reconstruction import reconstruct
 from avblocks.seed import key
 from avblocks.tasks.evaluate import Task
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from avblocks.encoder import Audio, AVEncoder, Image
 from avblocks.heads.contrast import info_nce
-from avblocks.mae import masked_mse
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify
+from avblocks.nn.targets import masked_mse
 from avblocks.nn.vit import ViT
 from avblocks.tokens import AVTokens, Record
 from avblocks.zoo.cavmae import first_joint, run_layers

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avblocks.mae import masked_mse
 from avblocks.nn.block import Block
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import PatchEmbed, patchify
 from avblocks.nn.position import LearnedPosition, sincos_position
+from avblocks.nn.targets import masked_mse
 from avblocks.nn.vit import ViT
 from avblocks.reading import ReadingDecoder
 from avblocks.shapes import grid_of

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from avblocks.data import Normalize
 from avblocks.decoder import Decoder
-from avblocks.mae import MAEOutput, masked_mse
+from avblocks.mae import MAEOutput
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import patchify
 from avblocks.nn.position import SinCosPosition, sequence_position
+from avblocks.nn.targets import masked_mse
 from avblocks.nn.vit import ViT
 from avblocks.zoo.names import depth_of, heads_of, vit_encoder, vit_names
 from avblocks.zoo.videomae import PREFIXES

@@ -14,7 +14,7 @@ from PIL import ImageFont
 from torch import nn
 
 from avblocks import AVEncoder, FusionBlock, av_mae, av_vit, av_vit_base, av_vit_huge, vit
-from avblocks.build import FusionName
+from avblocks.build.encoder import FusionName
 from avblocks.diagram import architecture
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -1,34 +1,23 @@
-"""Builders: numbers in, models out, with the paper's values as defaults."""
+"""Builders of encoders: numbers in, models out, with the paper's values as defaults."""
 
-import math
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any, Literal, TypedDict, Unpack, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-from avblocks.builder import accepted, builder, options_of
-from avblocks.decoder import Decoder
+from avblocks.builder import accepted, builder
 from avblocks.encoder import AVEncoder
 from avblocks.fusion.block import FusionBlock
 from avblocks.fusion.dense import DenseFusion
 from avblocks.fusion.factorized import FactorizedFusion, require_num_tokens
 from avblocks.fusion.layer import FusionLayer
 from avblocks.fusion.token import TokenFusion
-from avblocks.mae import AVMAE
-from avblocks.nn.position import LearnedPosition, sincos_position
-from avblocks.nn.stream import require_stream
 from avblocks.nn.vit import vit
-from avblocks.reading import ReadingDecoder
 from avblocks.shapes import require, sides
 
 FusionName = Literal["token", "dense", "factorized"]
-DecoderName = Literal["full", "reading"]
-_DECODERS: dict[str, type[Decoder] | type[ReadingDecoder]] = {
-    "full": Decoder,
-    "reading": ReadingDecoder,
-}
 FusionLayers = Literal["all", "none"] | Collection[int]
 FusionKind = FusionName | Callable[..., nn.Module]
 """One of the three fusions, or your class, called with ``dim`` and what else of `fusion_block`'s
@@ -161,133 +150,3 @@ def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
     )
     require(fits, "fusion_layers", fusion_layers, takes)
     return [layer in (layers or ()) for layer in range(depth)]
-
-
-@builder
-def av_mae(
-    encoder: AVEncoder,
-    *,
-    dim: int = 512,
-    depth: int = 8,
-    num_heads: int = 16,
-    normalize_targets: bool = True,
-    decoder: DecoderName = "full",
-    predict: float = 1.0,
-    learned_position: bool = False,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
-) -> AVMAE:
-    """A masked autoencoder around an encoder, with a decoder for each modality.
-
-    Args:
-        encoder: the encoder that is trained.
-        dim: width of the decoders.
-        depth: blocks of each decoder.
-        num_heads: heads of each decoder block.
-        normalize_targets: normalize each target patch.
-        decoder: ``"full"`` is the paper's, whose blocks run over all patches; in ``"reading"`` the
-            masked patches read the encoder's tokens alone.
-        predict: share of the masked patches that a reading decoder predicts in training.
-        learned_position: train the decoders' positions, which begin as the fixed ones, as the
-            reference does.
-        device: where the decoders are built.
-        dtype: number format of all weights.
-
-    Raises:
-        ValueError: if a number is impossible, or a stream has no ``patch``, ``channels`` or
-            ``usual_grid``.
-    """
-    require_stream("image", encoder.image, patches=True)
-    require_stream("audio", encoder.audio, patches=True)
-    takes = "true or false"
-    require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
-    require(isinstance(learned_position, bool), "learned_position", learned_position, takes)
-
-    require(decoder in _DECODERS, "decoder", decoder, f"one of {tuple(_DECODERS)}")
-
-    def decode(stream: Any) -> Decoder | ReadingDecoder:
-        return _DECODERS[decoder](
-            encoder.dim,
-            grid=stream.usual_grid,
-            patch_values=math.prod(stream.patch) * stream.channels,
-            dim=dim,
-            depth=depth,
-            num_heads=num_heads,
-            pos_embed=LearnedPosition(dim, grid=stream.usual_grid, start=sincos_position)
-            if learned_position
-            else None,
-        )
-
-    return AVMAE(
-        encoder,
-        image_decoder=decode(encoder.image),
-        audio_decoder=decode(encoder.audio),
-        normalize_targets=normalize_targets,
-        predict=predict,
-    )
-
-
-class _Options(TypedDict, total=False):
-    image_size: int | tuple[int, ...]
-    fusion: FusionKind
-    fusion_layers: FusionLayers
-    num_tokens: tuple[int, ...]
-    attn_ratio: float
-    mlp_ratio: float
-    drop_path: float
-    device: torch.device | str | None
-    dtype: torch.dtype | None
-
-
-class _PatchOptions(_Options, total=False):
-    audio_size: tuple[int, int]
-    patch: int | tuple[int, ...]
-
-
-Depth = int | tuple[int, int]
-
-
-@options_of(av_vit)
-def av_vit_tiny(
-    *, depth: Depth = 12, num_heads: int = 3, **options: Unpack[_PatchOptions]
-) -> AVEncoder:
-    """Two ViT-Ti/16; takes the other arguments of `av_vit`."""
-    return av_vit(192, depth=depth, num_heads=num_heads, **options)
-
-
-@options_of(av_vit)
-def av_vit_small(
-    *, depth: Depth = 12, num_heads: int = 6, **options: Unpack[_PatchOptions]
-) -> AVEncoder:
-    """Two ViT-S/16; takes the other arguments of `av_vit`."""
-    return av_vit(384, depth=depth, num_heads=num_heads, **options)
-
-
-@options_of(av_vit)
-def av_vit_base(
-    *, depth: Depth = 12, num_heads: int = 12, **options: Unpack[_PatchOptions]
-) -> AVEncoder:
-    """Two ViT-B/16, the paper's encoder; takes the other arguments of `av_vit`."""
-    return av_vit(768, depth=depth, num_heads=num_heads, **options)
-
-
-@options_of(av_vit)
-def av_vit_large(
-    *, depth: Depth = 24, num_heads: int = 16, **options: Unpack[_PatchOptions]
-) -> AVEncoder:
-    """Two ViT-L/16; takes the other arguments of `av_vit`."""
-    return av_vit(1024, depth=depth, num_heads=num_heads, **options)
-
-
-@options_of(av_vit)
-def av_vit_huge(
-    *,
-    depth: Depth = 32,
-    num_heads: int = 16,
-    patch: int | tuple[int, ...] = 14,
-    audio_size: tuple[int, int] = (126, 196),
-    **options: Unpack[_Options],
-) -> AVEncoder:
-    """Two ViT-H/14 over spectrograms of (126, 196); takes the other arguments of `av_vit`."""
-    numbers = {"depth": depth, "num_heads": num_heads, "patch": patch, "audio_size": audio_size}
-    return av_vit(1280, **numbers, **options)

@@ -1,0 +1,85 @@
+"""The builder of masked autoencoders."""
+
+import math
+from typing import Any, Literal
+
+import torch
+
+from avblocks.builder import builder
+from avblocks.decoder import Decoder
+from avblocks.encoder import AVEncoder
+from avblocks.mae import AVMAE
+from avblocks.nn.position import LearnedPosition, sincos_position
+from avblocks.nn.stream import require_stream
+from avblocks.reading import ReadingDecoder
+from avblocks.shapes import require
+
+DecoderName = Literal["full", "reading"]
+_DECODERS: dict[str, type[Decoder] | type[ReadingDecoder]] = {
+    "full": Decoder,
+    "reading": ReadingDecoder,
+}
+
+
+@builder
+def av_mae(
+    encoder: AVEncoder,
+    *,
+    dim: int = 512,
+    depth: int = 8,
+    num_heads: int = 16,
+    normalize_targets: bool = True,
+    decoder: DecoderName = "full",
+    predict: float = 1.0,
+    learned_position: bool = False,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> AVMAE:
+    """A masked autoencoder around an encoder, with a decoder for each modality.
+
+    Args:
+        encoder: the encoder that is trained.
+        dim: width of the decoders.
+        depth: blocks of each decoder.
+        num_heads: heads of each decoder block.
+        normalize_targets: normalize each target patch.
+        decoder: ``"full"`` is the paper's, whose blocks run over all patches; in ``"reading"`` the
+            masked patches read the encoder's tokens alone.
+        predict: share of the masked patches that a reading decoder predicts in training.
+        learned_position: train the decoders' positions, which begin as the fixed ones, as the
+            reference does.
+        device: where the decoders are built.
+        dtype: number format of all weights.
+
+    Raises:
+        ValueError: if a number is impossible, or a stream has no ``patch``, ``channels`` or
+            ``usual_grid``.
+    """
+    require_stream("image", encoder.image, patches=True)
+    require_stream("audio", encoder.audio, patches=True)
+    takes = "true or false"
+    require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
+    require(isinstance(learned_position, bool), "learned_position", learned_position, takes)
+
+    require(decoder in _DECODERS, "decoder", decoder, f"one of {tuple(_DECODERS)}")
+
+    def decode(stream: Any) -> Decoder | ReadingDecoder:
+        return _DECODERS[decoder](
+            encoder.dim,
+            grid=stream.usual_grid,
+            patch_values=math.prod(stream.patch) * stream.channels,
+            dim=dim,
+            depth=depth,
+            num_heads=num_heads,
+            pos_embed=LearnedPosition(dim, grid=stream.usual_grid, start=sincos_position)
+            if learned_position
+            else None,
+        )
+
+    return AVMAE(
+        encoder,
+        image_decoder=decode(encoder.image),
+        audio_decoder=decode(encoder.audio),
+        normalize_targets=normalize_targets,
+        predict=predict,
+    )

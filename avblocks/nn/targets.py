@@ -1,0 +1,48 @@
+"""Targets of masked autoencoders: patches, normalized or not, and the loss against them."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from avblocks.shapes import expect, require
+
+
+def normalize_patches(
+    patches: Float[Tensor, "b n v"],
+) -> tuple[Float[Tensor, "b n v"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
+    """Patches of zero mean and unit variance (unbiased, epsilon 1e-6), their means and deviations.
+
+    Raises:
+        ValueError: if patches have a single value, which has no deviation.
+    """
+    require(patches.shape[-1] > 1, "patches", patches.shape[-1], "of two values or more")
+    mean = patches.mean(dim=-1, keepdim=True)
+    deviation = (patches.var(dim=-1, keepdim=True) + 1e-6).sqrt()
+    return (patches - mean) / deviation, mean, deviation
+
+
+def masked_mse(
+    pred: Float[Tensor, "b u v"],
+    target: Float[Tensor, "b u v"],
+    *,
+    normalize: bool = True,
+    valid: Bool[Tensor, "b u"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean square over the masked patches, against targets normalized per patch or not.
+
+    Args:
+        pred: predictions.
+        target: values of the patches.
+        normalize: normalize each target patch.
+        valid: False at patches that are left out of the mean; where none is valid, it is zero.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    expect(target=(target, "b u v"), pred=(pred, "b u v"))
+    if normalize:
+        target, _, _ = normalize_patches(target)
+    errors = (pred - target).square()
+    if valid is None:
+        return errors.mean()
+    return torch.where(valid, errors.mean(dim=-1), 0.0).sum() / valid.sum().clamp(min=1)
