@@ -1,38 +1,41 @@
 """Study: the paper's decoders beside reading ones, by the probe over epochs and over seconds.
 
-For each seed and decoder a pre-training on scenes that is probed on the way, and a linear probe on
-its encoder at the end.
+For each decoder and seed a pre-training on shards of scenes that is probed on the way, and a linear
+probe on its encoder at the end. The runs are shorter than those of `paper_pretrain`: half batches,
+and under half of its epochs.
 
 Command:
     OMP_NUM_THREADS=1 python -m recipes.study.decoders    (three seeds: an hour on one CPU core)
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from avblocks.data.shards import make_shards
 from avblocks.files import write_text
 from recipes.benchmark.machine import machine
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, test_set, train_set
 from recipes.engine.folder import versions
 from recipes.engine.log import Row, read_rows
-from recipes.paper_pretrain import SCENES as PRETRAIN
 from recipes.study.decoders_figure import draw
 from recipes.study.runs import Study, Task, result, run_all
 
 DECODERS = {
     "full": ("--model.decoder", "full"),
+    "reading a third": ("--model.decoder", "reading", "--predict", "0.3333"),
     "reading all": ("--model.decoder", "reading"),
     "reading a half": ("--model.decoder", "reading", "--predict", "0.5"),
-    "reading a third": ("--model.decoder", "reading", "--predict", "0.3333"),
     "reading a quarter": ("--model.decoder", "reading", "--predict", "0.25"),
 }
 SCENES = (240, 240)
-BATCH = PRETRAIN.batch
+BATCH = 16
+PRETRAIN = {"batch": BATCH, "epochs": 30, "warmup": 3, "base_lr": 0.0128, "evaluate_every": 6}
+POINTS = ("nn_image", "nn_audio", "nn_fusion", "nn_all")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,32 +43,34 @@ class DecoderStudy(Study):
     """What is run."""
 
     jobs: int = 1
-    """Runs at a time: seconds are compared."""
-
-    epochs: int = 40
-    """Epochs of each pre-training."""
-
-    warmup: int = 4
-    """Of these, with a rising learning rate."""
+    """Runs at a time; one, as seconds are compared."""
 
 
 PRESETS = {"study": ("three seeds of everything", DecoderStudy())}
 
 
 def runs(
-    folder: Path, *, seed: int, epochs: int = 40, warmup: int = 4, options: tuple[str, ...] = ()
+    folder: Path,
+    *,
+    seed: int,
+    shards: Path | None = None,
+    names: Iterable[str] = DECODERS,
+    options: tuple[str, ...] = (),
 ) -> list[Task]:
-    """List the runs of one seed."""
-    common = ("--run.seed", str(seed), "--data.scenes", *map(str, SCENES), "--data.workers", "1")
-    length = ("--epochs", str(epochs), "--warmup", str(warmup), "--evaluate-every", "5")
+    """List the runs of one seed: for each decoder a pre-training, and a linear probe on it."""
+    common = ("--run.seed", str(seed), "--data.workers", "0")
+    if shards is not None:
+        common = (*common, "--data.shards", str(shards))
+    sizes = [word for key, n in PRETRAIN.items() for word in (f"--{key.replace('_', '-')}", str(n))]
     listed = []
-    for name, words in DECODERS.items():
+    for name in names:
         start, probe = _start(folder, name), _probe(folder, name)
-        first = (*common, *words, *length, *options)
+        first = (*common, *DECODERS[name], *sizes, *options)
         then = (*common, "--checkpoint", str(start), "--data.no-augment")
         then = (*then, "--evaluate-every", "100")
+        leaves = "reconstruction.png"
         listed += [
-            Task(recipe="paper_pretrain", folder=start, options=first, leaves="reconstruction.png"),
+            Task(recipe="paper_pretrain", folder=start, options=first, leaves=leaves),
             Task(recipe="paper_linear_probe", folder=probe, options=then, after=start),
         ]
     return listed
@@ -80,7 +85,8 @@ def curve(folder: Path) -> list[Row]:
             wall += BATCH / row["samples_per_s"]
         elif "eval/nn_all" in row:
             seconds = {"cpu_s": round(cpu, 1), "wall_s": round(wall, 1)}
-            points.append({"epoch": row["epoch"], "nn_all": row["eval/nn_all"], **seconds})
+            scores = {name: row[f"eval/{name}"] for name in POINTS}
+            points.append({"epoch": row["epoch"], **seconds, **scores})
     return points
 
 
@@ -103,18 +109,17 @@ def measured(folders: Sequence[Path]) -> dict[str, Any]:
 def main(config: DecoderStudy) -> None:
     """Run what is not done yet; write the figures after each run, and in the end draw them."""
     data = replace(SCENES_DATA, scenes=SCENES)
-    for make in (train_set, test_set):  # once, before several runs would
-        make(data)
-    about = {"epochs": config.epochs, "warmup": config.warmup, "scenes": SCENES}
-    numbers = {"epochs": config.epochs, "warmup": config.warmup, "options": config.options}
-    seeds = [runs(folder, seed=n, **numbers) for n, folder in enumerate(config.folders)]
-    for task in [task for listed in seeds for task in listed]:
-        run_all([task], jobs=1)
-        found = measured(config.folders)
-        if found["curves"]:
-            content = {"machine": machine(), **about, **found, "versions": versions()}
-            write_text(config.out / "decoders.json", json.dumps(content, indent=1) + "\n")
-    draw(found["curves"], config.out / "decoders.png")
+    clips = {"train": train_set(data), "test": test_set(data)}
+    shards = config.run.folder / "shards"
+    make_shards({name: some for name, some in clips.items() if some}, shards, workers=1)
+    about = {"machine": machine(), "settings": PRETRAIN | {"scenes": SCENES, "seeds": config.seeds}}
+    numbers = {"shards": shards, "options": config.options}
+    for name in DECODERS:  # all seeds of a decoder, then the next: what is cut off is whole
+        for seed, folder in enumerate(config.folders):
+            run_all(runs(folder, seed=seed, names=[name], **numbers), jobs=1)
+            found = about | measured(config.folders) | {"versions": versions()}
+            write_text(config.out / "decoders.json", json.dumps(found, indent=1) + "\n")
+            draw(found["curves"], config.out / "decoders.png")
     for name, scores in found["linear_probe"].items():
         print(f"{name}: {mean(scores):.1f}  {[round(score, 1) for score in scores]}")
 
