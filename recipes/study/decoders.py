@@ -9,11 +9,13 @@ Command:
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
+
+import numpy as np
 
 from avblocks.data.shards import make_shards
 from avblocks.files import write_text
@@ -106,6 +108,32 @@ def measured(folders: Sequence[Path]) -> dict[str, Any]:
     return found
 
 
+def reached(curves: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """CPU seconds until each decoder's mean probe is where that of the full decoders ends.
+
+    Between evaluations along a line; `share` is that of the full decoders' seconds.
+
+    >>> points = {"cpu_s": [[0, 10, 20]], "nn_fusion": [[0, 20, 40]]}
+    >>> faster = {"cpu_s": [[0, 10, 20]], "nn_fusion": [[0, 60, 80]]}
+    >>> reached({"full": points, "reading all": faster})["reading all"]
+    {'cpu_s': 6.7, 'share': 0.33}
+    """
+    means = {
+        name: (np.mean(figures["cpu_s"], axis=0), np.mean(figures["nn_fusion"], axis=0))
+        for name, figures in curves.items()
+    }
+    seconds, probe = means["full"]
+    found = {}
+    for name, (x, y) in means.items():
+        n = next((n for n in range(1, len(y)) if y[n] >= probe[-1]), None)
+        until = (
+            None if n is None else float(np.interp(probe[-1], y[n - 1 : n + 1], x[n - 1 : n + 1]))
+        )
+        share = None if until is None else round(until / float(seconds[-1]), 2)
+        found[name] = {"cpu_s": None if until is None else round(until, 1), "share": share}
+    return found
+
+
 def main(config: DecoderStudy) -> None:
     """Run what is not done yet; write the figures after each run, and in the end draw them."""
     data = replace(SCENES_DATA, scenes=SCENES)
@@ -118,6 +146,7 @@ def main(config: DecoderStudy) -> None:
         for seed, folder in enumerate(config.folders):
             run_all(runs(folder, seed=seed, names=[name], **numbers), jobs=1)
             found = about | measured(config.folders) | {"versions": versions()}
+            found["to_the_end_of_full"] = reached(found["curves"])
             write_text(config.out / "decoders.json", json.dumps(found, indent=1) + "\n")
             draw(found["curves"], config.out / "decoders.png")
     for name, scores in found["linear_probe"].items():
