@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from avblocks.data.datasets.annotations import AGAIN, class_numbers
-from avblocks.data.datasets.clipset import ClipSet, labeled_set
+from avblocks.data.datasets.clipset import ClipSet, Item, labeled_set
 from avblocks.data.datasets.disk import files_by_id, read_rows
 from avblocks.jsonfile import read_json
 
@@ -46,7 +46,8 @@ def music(
     if pieces is not None:
         labels = _pieces(Path(pieces), labels)
     paths, remarks = files_by_id(root, _WHOLE if pieces is None else _PIECE, labels)
-    return labeled_set(f"music {part}", labels, paths, classes=classes, remarks=remarks)
+    items = {key: Item(id=key, path=path) for key, path in paths.items()}
+    return labeled_set(f"music {part}", labels, items, classes=classes, remarks=remarks)
 
 
 def _groups(table: Path) -> dict[str, list[str]]:
