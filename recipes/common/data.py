@@ -144,7 +144,7 @@ def test_set(data: Data) -> ClipSet | None:
 
 
 NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
-    "boxes": ("boxes", ("scene_boxes", "vggss", "flickr")),
+    "boxes": ("boxes", ("scene_boxes", "vggss", "flickr", "music_duet")),
     "masks": ("masks", ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")),
     "sources": (
         "classes to tell sounds apart by",
