@@ -176,6 +176,10 @@ def test_a_checkpoint_of_a_run_is_compared_with_its_manifest(tmp_path: Path) -> 
     assert torch.load(path)["state_dict"]["a"].any(), "the format itself noticed"
     with pytest.raises(ValueError, match=r"step-00000003.ckpt refused: it is damaged"):
         read_state(path)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "latest").symlink_to(path)
+    with pytest.raises(ValueError, match=r"latest refused: it is damaged"):
+        read_state(tmp_path / "links" / "latest")
     renamed = path.rename(tmp_path / "best.ckpt")
     path.with_suffix(".json").rename(tmp_path / "best.json")
     with pytest.raises(ValueError, match=r"best.ckpt refused: it is damaged"):
