@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -142,7 +142,7 @@ def load_weights(
     )
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")
-    _check_lost([*report.unused, *report.dropped], own, allow)
+    _check_lost(report, own, allow)
     misfits = [
         f"{name}: {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model"
         for name in report.loaded
@@ -160,14 +160,14 @@ def load_weights(
     return report
 
 
-def _check_lost(names: Iterable[str], own: Collection[str], allow: Collection[str]) -> None:
+def _check_lost(report: LoadReport, own: Collection[str], allow: Collection[str]) -> None:
     """Refuse to leave out weights without which the others are another model."""
     parts = {match[1] for match in map(_PARTS.fullmatch, own) if match}
+    inside = {n for n in report.unused if (match := _PARTS.fullmatch(n)) and match[1] in parts}
     lost = tuple(
         name
-        for name in names
-        if (_COMPUTES.fullmatch(name) or ((part := _PARTS.fullmatch(name)) and part[1] in parts))
-        and not name.endswith(tuple(allow))
+        for name in (*report.unused, *report.dropped)
+        if (name in inside or _COMPUTES.fullmatch(name)) and not name.endswith(tuple(allow))
     )
     if lost:
         raise ValueError(
