@@ -12,6 +12,7 @@ import torch
 from public_models import MODELS, clips, encoder, masked, tensors, total
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.parallel import scatter_gather
 from torch.testing import assert_close
 from torch.utils._pytree import tree_map_only
 
@@ -282,6 +283,25 @@ def test_records_of_tensors_move_and_iterate() -> None:
     assert not out.detach().fusion.requires_grad and out.cpu().fusion.device.type == "cpu"
     mae = av_mae(encoder(), dim=16, depth=1, num_heads=2)(**masked(2))
     assert not mae.detach().loss.requires_grad and dict(mae)["loss_image"] is mae.loss_image
+
+
+def test_data_parallel_gathers_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its own code, on the CPU: what copies tensors between GPUs is a concatenation here."""
+
+    class Concatenation:
+        @staticmethod
+        def apply(target: str, dim: int, *tensors: Tensor) -> Tensor:
+            return torch.cat(
+                [tensor.unsqueeze(0) if tensor.ndim == 0 else tensor for tensor in tensors]
+            )
+
+    monkeypatch.setattr(scatter_gather, "Gather", Concatenation)
+    model, given = encoder().eval(), clips(3)
+    parts = [model(**moved(given, lambda x, rows=rows: x[rows])) for rows in ([0, 1], [2])]
+    joined, whole = scatter_gather.gather(parts, "cpu"), model(**given)
+    assert isinstance(joined, AVTokens) and joined.image_valid is None
+    for name in ("image", "audio", "fusion"):
+        assert_close(getattr(joined, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
 
 
 BUILDERS = [f for n, f in vars(avblocks).items() if n.startswith(("vit", "av_")) and callable(f)]
