@@ -79,6 +79,10 @@ PRESETS = {
         "Flickr-SoundNet: wav and jpg below DIR/train, its annotated test in DIR/test",
         VGGSS.on("flickr"),
     ),
+    "music_duet": (
+        "MUSIC: wav and jpg below DIR/train, the annotated frames of its duets in DIR/test",
+        VGGSS.on("music_duet"),
+    ),
 }
 
 

@@ -238,6 +238,17 @@ def test_other_settings_and_other_clips_are_not_mixed(clips, tmp_path):
             make_shards(splits, tmp_path, settings=settings)
 
 
+def test_shards_of_an_earlier_layout_say_how_they_are_made_anew(clips, tmp_path):
+    make_shards({"train": clips}, tmp_path, settings=TWO)
+    index = json.loads((tmp_path / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps(index | {"version": 1}))
+    told = rf"version 1, .* delete the folder .*make_shards NAME --data.root DIR --out {tmp_path}"
+    with pytest.raises(ValueError, match=told):
+        Shards(tmp_path)
+    with pytest.raises(ValueError, match=told):
+        make_shards({"train": clips}, tmp_path, settings=TWO)
+
+
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
