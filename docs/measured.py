@@ -9,9 +9,9 @@ A role shows one value, by its file and keys, and a directive shows a table of v
 
        shards: images of 256 pixels
 
-Each line is the key of a row and its label, in the order of the table. Without lines, all rows are
-shown with their keys. A dict of dicts has one column per inner key. A list is shown as its mean and
-standard deviation, and a missing value as "not measured yet".
+Lines name the rows to show, in their order; without any, all are shown by their keys. A dict of
+dicts has a column for each inner key, a list is shown as its mean and standard deviation. What no
+file has yet is shown as "not measured yet".
 """
 
 import json
@@ -99,7 +99,7 @@ class Table(SphinxDirective):
     option_spec = {"head": directives.unchanged_required}  # noqa: RUF012, as docutils has it
 
     def run(self) -> list[nodes.Node]:
-        """Insert them."""
+        """Show them."""
         self.env.note_dependency(str(_root(self.env) / self.arguments[0].split()[0]))
         found = lookup(_root(self.env), self.arguments[0])
         if not isinstance(found, dict):
