@@ -73,9 +73,7 @@ def text(value: Any) -> str:
     if value is None or value == []:
         return MISSING
     if isinstance(value, list):
-        digits = (
-            2 if max(map(abs, value)) <= 1 else 1
-        )  # more digits for shares than for percentages
+        digits = 2 if max(map(abs, value)) <= 1 else 1  # shares need more than percentages
         spread = f" ± {stdev(value):.{digits}f}" if len(value) > 1 else ""
         return f"{mean(value):.{digits}f}{spread}"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
