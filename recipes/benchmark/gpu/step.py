@@ -97,7 +97,7 @@ def step_line(row: dict[str, Any]) -> str:
     shown = cells(row)
     line = f"{shown['samples/s']} samples/s, {shown['ms a step']} ms, {shown['of the peak']} of "
     line += f"the peak, {shown['memory, MB']} MB"
-    line += f", {beside}" * bool(beside := shown["beside others"])
+    line += f", {shown['beside others']}" if shown["beside others"] else ""
     if isinstance(row.get("waits"), list):
         line += f", {len(row['waits'])} waits a step ({row['synchronizations']:g} by the profiler)"
     return line + (f"; {row['warm_up_s']:.0f} s to warm up" if "warm_up_s" in row else "")
