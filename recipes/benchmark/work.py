@@ -150,12 +150,16 @@ def _precision(case: Case) -> AbstractContextManager[object]:
 
 
 def _compile(model: nn.Module, case: Case) -> None:
-    if case.mode == "blocks":
-        for module in model.modules():
-            if isinstance(module, Block | FusionBlock | ReadingBlock):
-                module.compile(dynamic=False)
-    elif case.mode != "eager":
-        model.compile(mode="reduce-overhead" if case.mode == "graphs" else None)
+    if case.mode == "eager":
+        return
+    options: dict[str, Any] = {"mode": "reduce-overhead" if case.mode == "graphs" else None}
+    if case.tiny and case.device == "cpu":
+        options = {"backend": "aot_eager"}  # kernels of the CPU's own would take minutes for a toy
+    if case.mode != "blocks":
+        return model.compile(**options)
+    for module in model.modules():
+        if isinstance(module, Block | FusionBlock | ReadingBlock):
+            module.compile(dynamic=False, **options)
 
 
 def _marked(case: Case) -> None:

@@ -67,6 +67,25 @@ def test_useful_operations_are_those_torch_counts(task: str, fusion: str) -> Non
     assert counter.get_total_flops() == 3 * work.flops
 
 
+@pytest.mark.parametrize("predict", [1.0, 1 / 3])
+def test_a_reading_decoder_costs_what_it_predicts(predict: float) -> None:
+    case = replace(TINY, batch=3, decoder="reading", predict=predict)
+    work = prepare(case)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        work.step()
+    assert counter.get_total_flops() == 3 * work.flops
+    assert ("33%" in case.name) == (predict < 1)
+
+
+def test_blocks_are_compiled_one_by_one() -> None:
+    model = prepare(replace(TINY, mode="blocks")).step.args[1]
+    compiled = {n for n, m in model.named_modules() if m._compiled_call_impl is not None}
+    parents = ("encoder.image", "encoder.audio", "image_decoder", "audio_decoder")
+    depths = (2, 2, 1, 1)
+    wanted = {f"{p}.blocks.{n}" for p, d in zip(parents, depths, strict=True) for n in range(d)}
+    assert compiled == wanted | {f"encoder.fusion_blocks.{n}" for n in range(2)}
+
+
 def test_fine_tuning_counts_all_but_the_head() -> None:
     work = prepare(replace(TINY, task="finetune", batch=1))
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):

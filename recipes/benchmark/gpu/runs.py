@@ -46,19 +46,31 @@ def predicted(device: str, tiny: bool) -> dict[str, Any]:
 
 def _video(folder: Path, *, seconds: float, height: int) -> Path:
     """Make a video that repeats some footage, which is encoded once."""
-    write_footage(folder / "part.mp4", number=0, seconds=seconds, height=height, keys=50)
-    (folder / "parts.txt").write_text("file 'part.mp4'\n" * _TURNS, encoding="utf-8")
-    path = folder / "video.mp4"
-    with (
-        av.open(str(folder / "parts.txt"), format="concat") as parts,
-        av.open(str(path), "w", format="mp4") as video,
-    ):
-        copies = {s.index: video.add_stream_from_template(s) for s in parts.streams}
-        for packet in parts.demux():
-            if packet.dts is not None:
-                packet.stream = copies[packet.stream_index]
+    part, path = folder / "part.mp4", folder / "video.mp4"
+    write_footage(part, number=0, seconds=seconds, height=height, keys=50)
+    with av.open(str(part)) as first, av.open(str(path), "w", format="mp4") as video:
+        copies = [video.add_stream_from_template(stream) for stream in first.streams]
+        lengths = [_length(part, index) for index in range(len(copies))]
+        for turn in range(_TURNS):
+            for index, packet in _packets(part):
+                packet.pts = (packet.pts or 0) + turn * lengths[index]
+                packet.dts = (packet.dts or 0) + turn * lengths[index]
+                packet.stream = copies[index]
                 video.mux(packet)
     return path
+
+
+def _length(video: Path, index: int) -> int:
+    """Ticks from a stream's first packet to the end of its last."""
+    times = [(p.dts or 0, p.duration or 0) for number, p in _packets(video) if number == index]
+    return max(start + length for start, length in times) - min(start for start, _ in times)
+
+
+def _packets(video: Path) -> Iterator[tuple[int, av.Packet]]:
+    with av.open(str(video)) as container:
+        for packet in container.demux():
+            if packet.dts is not None:
+                yield packet.stream_index, packet
 
 
 def _seconds_of(video: Path) -> float:

@@ -55,21 +55,22 @@ def session(config: Config) -> None:
         raise ValueError(f"--minutes must be above 0 and below 600, got {config.minutes}")
     if config.out is not None:
         _check(config.out, smoke=config.smoke)
-    measure(chosen_rows(rows(device, tiny=config.smoke), config.rows), config, device=device)
+    listed = chosen_rows(rows(device, tiny=config.smoke), config.rows)
+    with Worker() as worker:
+        measure(listed, worker, config, device=device)
 
 
-def measure(listed: list[Row], config: Config, *, device: str) -> None:
+def measure(listed: list[Row], worker: Worker, config: Config, *, device: str) -> None:
     """Measure rows in their order for as long as the time allows."""
     end = time.monotonic() + 60 * config.minutes
-    with Worker() as worker:
-        for row in listed:
-            start = time.monotonic()
-            found = _measured(row, worker, left=end - start, device=device)
-            found["took_s"] = round(time.monotonic() - start, 1)
-            line = _in_words(row, found)
-            print(f"[{end - time.monotonic():4.0f} s left] {row.name}: {line}", flush=True)
-            if config.out is not None:
-                _write(config, row, found, line, device=device)
+    for row in listed:
+        start = time.monotonic()
+        found = _measured(row, worker, left=end - start, device=device)
+        found["took_s"] = round(time.monotonic() - start, 1)
+        line = _in_words(row, found)
+        print(f"[{end - time.monotonic():4.0f} s left] {row.name}: {line}", flush=True)
+        if config.out is not None:
+            _write(config, row, found, line, device=device)
 
 
 def _measured(row: Row, worker: Worker, *, left: float, device: str) -> dict[str, Any]:

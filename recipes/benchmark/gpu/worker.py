@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -19,9 +20,13 @@ class Worker:
 
     After an error the next row gets a new process: a fault of the device stays with the process
     that it happened in. Use as a context manager.
+
+    Args:
+        method: How processes start, as `multiprocessing` names it; "fork" would not do with CUDA.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, method: str = "spawn") -> None:
+        self._context: Any = multiprocessing.get_context(method)
         self._process: Any = None
         self._pipe: Any = None
 
@@ -53,9 +58,8 @@ class Worker:
             self._process = None
 
     def _start(self) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs,))
+        self._pipe, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=_serve, args=(theirs,))
         self._process.start()
         theirs.close()
         self._pipe.recv()  # the process leads a group of its own now
@@ -81,7 +85,8 @@ def _serve(pipe: Connection) -> None:
 
 def _forget() -> None:
     """Free what the row before has left: memory, its peak, and compiled code."""
-    torch._dynamo.reset()
+    if "torch._dynamo" in sys.modules:  # importing it takes seconds
+        torch._dynamo.reset()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
