@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from recipes.benchmark import __main__ as benchmark
 from recipes.benchmark import table
 from recipes.benchmark.cases import Case
 from recipes.benchmark.gpu import session as session_file
+from recipes.benchmark.gpu import step as step_file
 from recipes.benchmark.gpu.attention import SHAPES, _of_shape, kernels_line
 from recipes.benchmark.gpu.plan import Row, chosen_rows, rows
 from recipes.benchmark.gpu.precision import precision, precision_line
@@ -166,6 +169,50 @@ def test_a_step_lists_its_slowest_operators() -> None:
     assert any(kernel["name"].startswith("aten::") for kernel in found["kernels"])
     gpu = found | {"waits": ["x.py:1"], "synchronizations": 1.0}
     assert "1 waits a step (1 by the profiler)" in step_line(gpu)
+
+
+def on(device: str, **values: Any) -> SimpleNamespace:
+    """What torch's profiler says of something on a device."""
+    return SimpleNamespace(device_type=SimpleNamespace(name=device), **values)
+
+
+def test_waits_are_those_within_the_steps() -> None:
+    """After the steps the session waits, and the profiler too."""
+    names = ("steps", 0, 90), ("cudaLaunchKernel", 5, 6), ("cudaStreamSynchronize", 10, 20)
+    names += ("cudaMemcpyAsync", 30, 31), ("cuEventSynchronize", 40, 41)
+    names += ("cudaDeviceSynchronize", 95, 99), ("cudaDeviceSynchronize", 100, 110)
+    events = [on("CPU", name=n, time_range=SimpleNamespace(start=s, end=e)) for n, s, e in names]
+    events += [on("CUDA", name="steps", time_range=SimpleNamespace(start=2, end=98))]
+    found: Any = SimpleNamespace(events=lambda: events)
+    assert step_file._waiting(found, "cuda") == {"synchronizations": pytest.approx(2 / 3, rel=1e-3)}
+
+
+def test_the_slowest_kernels_are_those_of_the_device() -> None:
+    def row(device: str, key: str, us: float, *, annotation: bool = False) -> SimpleNamespace:
+        times = {"self_device_time_total": us, "self_cpu_time_total": 1.0}
+        return on(device, key=key, count=6, is_user_annotation=annotation, **times)
+
+    rows = [row("CPU", "aten::mm", 99.0), row("CUDA", "steps", 60.0, annotation=True)]
+    rows += [row("CUDA", name, us) for name, us in (("b", 12.0), ("a", 30.0), ("d", 6), ("c", 12))]
+    found: Any = SimpleNamespace(key_averages=lambda: rows)
+    shown = step_file._slowest(found, "cuda")
+    assert [one["name"] for one in shown] == ["a", "b", "c"]
+    assert shown[0] == {"name": "a", "calls": 2, "us": 10.0, "share": 0.5}
+
+
+def test_what_torch_says_of_waits_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[str] = []
+    monkeypatch.setattr("torch.cuda.synchronize", lambda: None)
+    monkeypatch.setattr("torch.cuda.set_sync_debug_mode", modes.append)
+
+    def step() -> None:
+        for _ in range(2):
+            warnings.warn("called a synchronizing CUDA operation (Triggered at x)", stacklevel=1)
+        warnings.warn("Synchronization debug mode is a prototype feature", stacklevel=1)
+
+    found = step_file.waits_of(step)
+    assert len(found) == 2 and all(Path(__file__).name in where for where in found)
+    assert modes == ["warn", "default"]
 
 
 @pytest.mark.filterwarnings("ignore")  # torch says why it does not take a kernel
