@@ -109,7 +109,10 @@ def test_a_case_is_in_the_table_too_and_no_error_takes_a_figure_away(
     session_file._write(config, one, whole_row, "good", device="cuda")
     session_file._write(config, one, {"error": "x"}, "x", device="cuda")
     assert figures(out)["gpu"]["lines"] == {case.name: "good"}
-    assert figures(out)["gpu"]["rows"][case.name] == figures(out)["cases"]["cuda"][case.name]
+    about = {"device": "cuda", "precision": "float32", "batch": 256}
+    assert (
+        figures(out)["cases"]["cuda"][case.name] == about | figures(out)["gpu"]["rows"][case.name]
+    )
     assert figures(out)["tables"]["cuda"][case.name]["of the peak"] == "50%"
     assert figures(out)["cost"] == 1
     with pytest.raises(ValueError, match="holds figures of a GPU; give the rehearsal another"):

@@ -99,7 +99,8 @@ def _write(config: Config, row: Row, found: dict[str, Any], line: str, *, device
     """Add a row to the file; one of a case that is measured goes into the table of cases too."""
     assert config.out is not None
     if row.case is not None and not config.smoke:
-        table.write(config.out, device=device, rows={row.name: found}, growth=None)
+        about = {"device": device, "precision": row.case.precision, "batch": row.case.batch}
+        table.write(config.out, device=device, rows={row.name: about | found}, growth=None)
     known = table.read(config.out)
     mine = known.get(KEY, {})
     if mine.get("smoke") != config.smoke:
