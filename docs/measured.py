@@ -11,7 +11,10 @@ A role shows one value, by its file and keys, and a directive shows a table of v
 
 Lines name the rows to show, in their order; without any, all are shown by their keys. A dict of
 dicts has a column for each inner key, a list is shown as its mean and standard deviation. What no
-file has yet is shown as "not measured yet".
+file has yet is shown as "not measured yet", or as the option ``missing`` says, which may be empty::
+
+    .. measured:: performance.json tables cuda
+       :missing: Not measured, as no GPU was at hand.
 """
 
 import json
@@ -94,17 +97,29 @@ class Table(SphinxDirective):
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
-    option_spec = {"head": directives.unchanged_required}  # noqa: RUF012, as docutils has it
+    option_spec = {  # noqa: RUF012, as docutils has it
+        "head": directives.unchanged_required,
+        "missing": directives.unchanged,
+    }
 
     def run(self) -> list[nodes.Node]:
         """Show them."""
         self.env.note_dependency(str(_root(self.env) / self.arguments[0].split()[0]))
         found = lookup(_root(self.env), self.arguments[0])
         if not isinstance(found, dict):
-            return [nodes.paragraph("", "", nodes.emphasis("", MISSING))]
+            return self._missing()
         pairs = (line.partition(":") for line in self.content if line.strip())
         names = {key.strip(): name.strip() for key, _, name in pairs}
         return [_table(*layout(found, names, head=self.options.get("head", "")))]
+
+    def _missing(self) -> list[nodes.Node]:
+        words = self.options.get("missing")
+        if words is None:
+            return [nodes.paragraph("", "", nodes.emphasis("", MISSING))]
+        if not words:
+            return []
+        inline, messages = self.parse_inline(words)
+        return [nodes.paragraph(words, "", *inline), *messages]
 
 
 def _table(head: list[str], *lines: list[str]) -> nodes.table:
