@@ -1,4 +1,4 @@
-r"""Visual sound localization: where in the image the sound comes from, learned without boxes.
+r"""Visual sound localization: find the source of a sound in an image, trained without boxes.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through

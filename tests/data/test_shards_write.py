@@ -121,8 +121,11 @@ def test_killed_again_and_again_with_workers(clips, whole, tmp_path):
     orphans = []
     for wait in (0.05, 0.15, 0.25):
         process = in_a_process(lambda: make_shards(splits, tmp_path, settings=TWO, workers=2))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not children.read_text():
+            time.sleep(0.01)
         time.sleep(wait)
-        orphans += Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        orphans += children.read_text().split()
         process.kill()
         process.join()
     shards = make_shards(splits, tmp_path, settings=TWO, workers=2)

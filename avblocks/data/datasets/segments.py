@@ -97,9 +97,10 @@ def find_clips(root: Path, known: Mapping[str, Segment]) -> FoundClips:
 
     A name is the id, perhaps with a Y before it, alone or with the start, and perhaps the end, in
     seconds or milliseconds: ``ID_30_40``, ``ID-30``, ``ID_000030_000040``, ``ID_30000_40000``,
-    ``ID_30.000_40.000``, ``ID [30]``; or ``TITLE [ID]``, as yt-dlp calls it. The id alone stands for a segment if it is the only one of
-    its video. A file with the start in its name is preferred. Where there are folders of audio and
-    of images, see ``stills``, clips are looked for in them; elsewhere they are videos.
+    ``ID_30.000_40.000``, ``ID [30]``; or ``TITLE [ID]``, the name that yt-dlp gives. The id alone
+    stands for a segment if it is the only one of its video. A file with the start in its name is
+    preferred. Where there are folders of audio and of images, see ``stills``, clips are looked for
+    in them; elsewhere they are videos.
 
     Args:
         root: The folder.
