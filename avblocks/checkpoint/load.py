@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,6 +21,8 @@ _COMPUTES = re.compile(
     r"|(?<=attn\.)[qv]_bias|relative_position_bias_table|rel_pos_\w+"
     r"|dist_token|reg_token|register_tokens|storage_tokens)"
 )
+# Where a model has blocks or a patch embedding, all that a file has of these is computed with.
+_PARTS = re.compile(r"((.*\.)?(blocks(?=\.\d)|patch_embed)\.).+")
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def load_weights(
 
     Raises:
         ValueError: if nothing fits, if a shape differs, if a value is not finite, if the model has
-            no place for layer scales, relative positions, further tokens or the like that the file
-            has, or in ``strict`` if there is any surprise; the model is then unchanged.
+            no place for layer scales, relative positions, further tokens or blocks, or the like
+            that the file has, or in ``strict`` if there is any surprise; the model is then
+            unchanged.
 
     Example:
         >>> import torch
@@ -139,7 +142,7 @@ def load_weights(
     )
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")
-    _check_lost((*report.unused, *report.dropped), allow)
+    _check_lost(report, own, allow)
     misfits = [
         f"{name}: {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model"
         for name in report.loaded
@@ -157,9 +160,15 @@ def load_weights(
     return report
 
 
-def _check_lost(names: Iterable[str], allow: Collection[str]) -> None:
+def _check_lost(report: LoadReport, own: Collection[str], allow: Collection[str]) -> None:
     """Refuse to leave out weights without which the others are another model."""
-    lost = tuple(n for n in names if _COMPUTES.fullmatch(n) and not n.endswith(tuple(allow)))
+    parts = {match[1] for match in map(_PARTS.fullmatch, own) if match}
+    inside = {n for n in report.unused if (match := _PARTS.fullmatch(n)) and match[1] in parts}
+    lost = tuple(
+        name
+        for name in (*report.unused, *report.dropped)
+        if (name in inside or _COMPUTES.fullmatch(name)) and not name.endswith(tuple(allow))
+    )
     if lost:
         raise ValueError(
             f"the model has no place for weights that their own computes with: {_summary(lost)}; "

@@ -12,6 +12,7 @@ from avblocks.data.datasets.stills import has_stills, still_items
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _TIMES = re.compile(r"(?:[ _-]+\[?(?P<start>\d+(?:\.\d+)?)(?:[ _-]+\d+(?:\.\d+)?)?\]?)?")
+_DOWNLOADED = re.compile(rf".* \[(?P<id>{_ID.pattern})\]", re.DOTALL)  # as yt-dlp names files
 _UNITS = (1, 1000)  # in a second
 _NEAR = 0.5  # seconds that a name may be off, where it is rounded
 
@@ -96,9 +97,10 @@ def find_clips(root: Path, known: Mapping[str, Segment]) -> FoundClips:
 
     A name is the id, perhaps with a Y before it, alone or with the start, and perhaps the end, in
     seconds or milliseconds: ``ID_30_40``, ``ID-30``, ``ID_000030_000040``, ``ID_30000_40000``,
-    ``ID_30.000_40.000``, ``ID [30]``. The id alone stands for a segment if it is the only one of
-    its video. A file with the start in its name is preferred. Where there are folders of audio and
-    of images, see ``stills``, clips are looked for in them; elsewhere they are videos.
+    ``ID_30.000_40.000``, ``ID [30]``; or ``TITLE [ID]``, the name that yt-dlp gives. The id alone
+    stands for a segment if it is the only one of its video. A file with the start in its name is
+    preferred. Where there are folders of audio and of images, see ``stills``, clips are looked for
+    in them; elsewhere they are videos.
 
     Args:
         root: The folder.
@@ -139,9 +141,8 @@ def _fitting(
     stem: str, segments: Mapping[str, Mapping[str, Segment]]
 ) -> Iterator[tuple[str, bool]]:
     """Yield the segment that a name stands for, and whether the name has its start."""
-    for begin in (0, 1) if stem.startswith("Y") else (0,):
-        video, times = stem[begin : begin + 11], _TIMES.fullmatch(stem[begin + 11 :])
-        listed = segments.get(video, {})
+    for video, rest in _ids(stem):
+        listed, times = segments.get(video, {}), _TIMES.fullmatch(rest)
         if times is None or not listed:
             continue
         if times["start"] is None:
@@ -154,6 +155,15 @@ def _fitting(
         }
         if near and min(near) < _NEAR:
             yield near[min(near)], True
+
+
+def _ids(stem: str) -> Iterator[tuple[str, str]]:
+    """Yield what may be the id in a name, and the rest of it."""
+    yield stem[:11], stem[11:]
+    if stem.startswith("Y"):
+        yield stem[1:12], stem[12:]
+    if downloaded := _DOWNLOADED.fullmatch(stem):
+        yield downloaded["id"], ""
 
 
 def numbered(segments: Collection[Segment]) -> dict[Segment, str]:
