@@ -86,7 +86,7 @@ class Config:
     batch: int = 16
     """Windows in a batch."""
 
-    workers: int = 2
+    workers: int | Literal["auto"] = "auto"
     """Processes that read the clips of a data set."""
 
     part: tuple[int, int] = (0, 1)
