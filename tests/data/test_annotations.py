@@ -75,9 +75,9 @@ def test_boxes_lie_in_the_picture():
         ([0, 0, 1, "1"], "x: expected left, top, right and bottom of a box"),
         ([0, 0, 1, None], "x: expected left, top, right and bottom of a box"),
         ([0, 0, 1.1, 1], r"x: the box \[0, 0, 1.1, 1\] extends beyond the image"),
-        ([0, -0.1, 1, 1], "x: the box .* reaches outside"),
-        ([0, 0, 10**400, 1], "x: the box .* reaches outside"),
-        ([0, 0, math.nan, 1], "x: the box .* reaches outside"),
+        ([0, -0.1, 1, 1], "x: the box .* extends beyond"),
+        ([0, 0, 10**400, 1], "x: the box .* extends beyond"),
+        ([0, 0, math.nan, 1], "x: the box .* extends beyond"),
         ([0.6, 0, 0.5, 1], "x: left, top, right, bottom are not in order"),
     ],
 )

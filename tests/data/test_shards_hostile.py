@@ -247,7 +247,7 @@ def test_pictures_are_checked_before_they_are_decoded(folder, edit, message):
         (lambda data: data[:8] + b"\xff\xff\xff\xff" + data[12:], "not mono FLAC"),
         (lambda data: data[:18] + b"\xff" * 8 + data[26:], "not mono FLAC"),
         (lambda data: b"RIFF" + data[4:], "not mono FLAC"),
-        (lambda data: data[:21] + b"\xf0\xff\xff\xff\xff" + data[26:], "no sound"),
+        (lambda data: data[:21] + b"\xf0\xff\xff\xff\xff" + data[26:], "no audio"),
         (lambda data: data[:HEAD] + bytes(len(data) - HEAD), "cannot be decoded|is damaged"),
         (lambda data: data[:-1], "does not fit"),
     ],
@@ -267,9 +267,9 @@ def test_sound_is_checked_before_it_is_decoded(folder, edit, message):
         (lambda notes: notes.update(duration=-1), "does not fit"),
         (lambda notes: notes.update(blocks=[]), "does not fit"),
         (lambda notes: notes.update(blocks=[-5, *notes["blocks"]]), "does not fit"),
-        (lambda notes: notes.update(blocks=[sum(notes["blocks"])]), "does not fit|no sound"),
+        (lambda notes: notes.update(blocks=[sum(notes["blocks"])]), "does not fit|no audio"),
         (lambda notes: notes.update(blocks=[float("inf")]), "damaged"),
-        (lambda notes: notes.update(duration=1e9), "no sound"),
+        (lambda notes: notes.update(duration=1e9), "no audio"),
     ],
 )
 def test_notes_are_checked(folder, edit, message):

@@ -276,7 +276,7 @@ def test_what_a_run_says_of_itself_must_fit(
     refused("config.json lacks pooling", config={n: v for n, v in config.items() if n != "pooling"})
     refused("weights of another size: head", classes=whole["classes"][:-1])
     deeper = config["model"] | {"depth": 3}
-    refused(r"left at initialisation \d+ \(encoder\.image", config=config | {"model": deeper})
+    refused(r"left at initialization \d+ \(encoder\.image", config=config | {"model": deeper})
     older = {name: value for name, value in config["run"].items() if name != "on_nonfinite"}
     file.write_text(json.dumps(whole | {"config": config | {"run": older}}))
     load_trained(folder)

@@ -92,5 +92,5 @@ def parse_notes(data: bytes | bytearray, *, images: int, audio: int) -> Notes:
     bounded = all(0 < size <= LARGEST for size in notes.blocks)
     finite = all(map(math.isfinite, (notes.duration, *notes.times)))
     if not fits or not bounded or not finite or notes.duration < 0 or not notes.blocks:
-        raise ValueError("its json file does not match its images and its audio")
+        raise ValueError("its json file does not fit its images and its audio")
     return notes
