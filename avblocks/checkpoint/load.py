@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,6 +21,8 @@ _COMPUTES = re.compile(
     r"|(?<=attn\.)[qv]_bias|relative_position_bias_table|rel_pos_\w+"
     r"|dist_token|reg_token|register_tokens|storage_tokens)"
 )
+# Where a model has blocks or a patch embedding, all that a file has of these is computed with.
+_PARTS = re.compile(r"((.*\.)?(blocks(?=\.\d)|patch_embed)\.).+")
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ def load_weights(
 
     Raises:
         ValueError: if nothing matches, a shape differs, a value is not finite, the model lacks
-            layer scales, relative positions, further tokens or the like that the file has, or with
-            ``strict`` if anything is missing or unused; the model is then unchanged.
+            layer scales, relative positions, further tokens or blocks, or the like that the file
+            has, or with ``strict`` if anything is missing or unused; the model is then unchanged.
 
     Example:
         >>> import torch
@@ -138,7 +140,7 @@ def load_weights(
     )
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")
-    _check_lost((*report.unused, *report.dropped), allow)
+    _check_lost(report, own, allow)
     misfits = [
         f"{name}: {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model"
         for name in report.loaded
@@ -156,9 +158,15 @@ def load_weights(
     return report
 
 
-def _check_lost(names: Iterable[str], allow: Collection[str]) -> None:
+def _check_lost(report: LoadReport, own: Collection[str], allow: Collection[str]) -> None:
     """Raise if weights would be dropped without which the others compute something else."""
-    lost = tuple(n for n in names if _COMPUTES.fullmatch(n) and not n.endswith(tuple(allow)))
+    parts = {match[1] for match in map(_PARTS.fullmatch, own) if match}
+    inside = {n for n in report.unused if (match := _PARTS.fullmatch(n)) and match[1] in parts}
+    lost = tuple(
+        name
+        for name in (*report.unused, *report.dropped)
+        if (name in inside or _COMPUTES.fullmatch(name)) and not name.endswith(tuple(allow))
+    )
     if lost:
         raise ValueError(
             f"the model has no place for weights that their own computes with: {_summary(lost)}; "

@@ -35,6 +35,7 @@ _WRAPPERS = (
     *("model_ema", "ema", "state_dict_ema", "weights", "params"),
 )
 _INDEX = f"{WEIGHTS}.index.json"
+_PART = re.compile(r"-\d+-of-0*(\d+)\.safetensors")
 
 
 def read_state(path: str | Path, *, key: str | None = None) -> State:
@@ -53,8 +54,8 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the folder has no such file, the file is damaged or differs from its
-            checksum, or it has other content than tensors and plain types, no tensors, or several
-            state dicts.
+            checksum, is one of several files of a model, or has other content than tensors and
+            plain types, no tensors, or several state dicts.
     """
     path = Path(path)
     if path.is_dir():
@@ -63,21 +64,28 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
         path = weights_of(path) if whole else index
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
+    if (part := _PART.search(path.name)) and int(part[1]) > 1:
+        raise ValueError(f"{path}: one of {part[1]} files of a model; give the folder of all")
     check_manifest(path)
     if path.name == WEIGHTS:
         weights_of(path.parent)
     content = _read_parts(path) if path.name.endswith(".index.json") else _load(path)
     content = _unwrapped(path, content, key)
     names = ((re.sub(r"(^|\.)_orig_mod\.", r"\1", str(name)), x) for name, x in content.items())
-    state = {name: value for name, value in names if isinstance(value, Tensor)}
-    while all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): value for name, value in state.items()}
+    return _bare({name: value for name, value in names if isinstance(value, Tensor)})
+
+
+def _bare(state: State) -> State:
+    """Take the ``module.`` of data parallelism and of averaged weights off all names."""
+    bare = {name: value for name, value in state.items() if name != "n_averaged"}
+    while bare and all(name.startswith("module.") for name in bare):
+        state = bare = {name.removeprefix("module."): value for name, value in bare.items()}
     return state
 
 
 def _unwrapped(path: Path, content: object, key: str | None) -> Mapping[object, object]:
-    """Find the mapping that holds tensors."""
-    while isinstance(content, Mapping) and not _holds_tensors(content):
+    """Find the mapping that holds tensors; a best score beside the weights may be one too."""
+    while isinstance(content, Mapping):
         wrappers = _WRAPPERS if key is None else (key,)
         found = [name for name in wrappers if isinstance(content.get(name), Mapping)]
         if key is None:  # search mappings of tensors at any depth
@@ -88,6 +96,8 @@ def _unwrapped(path: Path, content: object, key: str | None) -> Mapping[object, 
                 f"{path}: holds {' and '.join(found)}: pass the key of the one that is meant, or "
                 "save it alone"
             )
+        if not found and _holds_tensors(content) and key is None:
+            break
         if not found:
             wanted = "a state dict" if key is None else f"one under the key {key!r}"
             reason = f"expected {wanted}, and its keys are: {keys:.200}"

@@ -86,15 +86,16 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def check_manifest(path: Path) -> None:
-    """Verify a file against its manifest, if there is one.
+    """Verify a file against its manifest, if there is one; links are followed.
 
     Raises:
         ValueError: If the file differs from the one that was written.
     """
-    manifest = _manifest(path)
-    ours = re.fullmatch(r"step-\d+\.ckpt", path.name) or _wanted(manifest).keys() == _KEYS
-    if ours and manifest.is_file() and (fault := _fault(path)) is not None:
-        raise ValueError(f"{path} refused: {fault}; take another checkpoint, or copy it again")
+    for place in dict.fromkeys((path, path.resolve())):
+        manifest = _manifest(place)
+        ours = re.fullmatch(r"step-\d+\.ckpt", place.name) or _wanted(manifest).keys() == _KEYS
+        if ours and manifest.is_file() and (fault := _fault(place)) is not None:
+            raise ValueError(f"{path} refused: {fault}; take another checkpoint, or copy it again")
 
 
 def step_of(path: Path) -> int:

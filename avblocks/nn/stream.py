@@ -12,8 +12,24 @@ _PARTS = ("dim", "grid", "embed", "blocks", "norm")
 _PATCH_PARTS = ("patch", "channels", "usual_grid")
 
 
+_Checked: Any = type(Protocol)
+
+
+class _ByAttribute(_Checked):
+    """Looks for parts as `hasattr` does.
+
+    From Python 3.12 on `isinstance` looks where a protocol's members are stored, and misses what
+    a module keeps among its sub-modules.
+    """
+
+    def __instancecheck__(self, instance: object) -> bool:
+        if self is Stream:
+            return all(hasattr(instance, part) for part in _PARTS)
+        return super().__instancecheck__(instance)
+
+
 @runtime_checkable
-class Stream(Protocol):
+class Stream(Protocol, metaclass=_ByAttribute):
     """Protocol of an encoder of one modality: `ViT`, or any module with these parts.
 
     Each of ``blocks`` has the signature of `Block`: ``block(tokens, context=...)`` attends over

@@ -125,6 +125,22 @@ def test_weights_that_their_model_computes_with_are_not_lost(model: Block, name:
     assert report.unused == (name,)
 
 
+PARTS = ["blocks.0.attn.sinks", "blocks.1.mlp.norm.weight", "blocks.2.norm1.weight"]
+
+
+@pytest.mark.parametrize("name", [*PARTS, "patch_embed.norm.weight"])
+def test_of_blocks_and_patch_embeddings_all_is_computed_with(name: str) -> None:
+    """Whatever it is called, and blocks beyond the model's depth."""
+    model = vit(8, size=8, patch=4, depth=2, num_heads=2)
+    extra = {name: torch.ones(1)}
+    with pytest.raises(ValueError, match=rf"no place for weights .*: 1 \({name}\); build one"):
+        load_weights(model, model.state_dict() | extra)
+    assert load_weights(model, model.state_dict() | extra, allow=(name,)).unused == (name,)
+    # Of a part that the model does not have, nothing is wanted.
+    elsewhere = {f"other.{name}": torch.ones(1)}
+    assert load_weights(model, model.state_dict() | elsewhere).unused == (f"other.{name}",)
+
+
 @pytest.mark.parametrize("name", ["cls_token", "decoder_blocks.0.ls1.gamma", "head_dist.bias"])
 def test_other_parts_may_be_left_out(model: Block, name: str) -> None:
     state = {n: torch.zeros_like(value) for n, value in model.state_dict().items()}

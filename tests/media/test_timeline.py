@@ -132,3 +132,11 @@ def test_samples_are_in_order_and_at_most_once(stamps: list[int | None]) -> None
     assert all(place >= end for (place, _), end in zip(found[1:], ends, strict=False))
     line = np.concatenate(list(without_gaps(found, start=found[0][0], longest=70)))
     assert len(line) == ends[-1] - found[0][0] and set(line[line > 0]) == set(values[values > 0])
+
+
+def test_an_avi_ends_with_its_last_packet(tmp_path: Path) -> None:
+    """Its header also counts empty packets: here four of 32 ms, before audio that begins later."""
+    kind = Kind(suffix=".avi", codecs=("libx264", "ac3"), video={"bf": "3"})
+    path = str(write_kind(tmp_path, kind))
+    for place in (0.9, 1.0):
+        assert len(read_clip(path, seconds=1.0, place=place).audio) == 16000

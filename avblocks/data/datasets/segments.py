@@ -12,6 +12,7 @@ from avblocks.data.datasets.stills import has_stills, still_items
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _TIMES = re.compile(r"(?:[ _-]+\[?(?P<start>\d+(?:\.\d+)?)(?:[ _-]+\d+(?:\.\d+)?)?\]?)?")
+_DOWNLOADED = re.compile(rf".* \[(?P<id>{_ID.pattern})\]", re.DOTALL)  # as yt-dlp names files
 _UNITS = (1, 1000)  # in a second
 _NEAR = 0.5  # seconds by which the start in a name may differ, due to rounding
 
@@ -96,10 +97,10 @@ def find_clips(root: Path, known: Mapping[str, Segment]) -> FoundClips:
 
     A name is the id, optionally with a Y before it, and optionally followed by the start, or start
     and end, in seconds or milliseconds: ``ID_30_40``, ``ID-30``, ``ID_000030_000040``,
-    ``ID_30000_40000``, ``ID_30.000_40.000``, ``ID [30]``. The id alone matches a segment if it is
-    the only one of its video. A file with the start in its name is preferred. If the folder has
-    subfolders of audio and images, see ``stills``, clips are searched there; otherwise they are
-    videos.
+    ``ID_30000_40000``, ``ID_30.000_40.000``, ``ID [30]``; or ``TITLE [ID]``, as yt-dlp names files.
+    The id alone matches a segment if it is the only one of its video. A file with the start in its
+    name is preferred. If the folder has subfolders of audio and images, see ``stills``, clips are
+    searched there; otherwise they are videos.
 
     Args:
         root: The folder.
@@ -140,9 +141,8 @@ def _fitting(
     stem: str, segments: Mapping[str, Mapping[str, Segment]]
 ) -> Iterator[tuple[str, bool]]:
     """Yield the segments that a name matches, and whether the name includes the start."""
-    for begin in (0, 1) if stem.startswith("Y") else (0,):
-        video, times = stem[begin : begin + 11], _TIMES.fullmatch(stem[begin + 11 :])
-        listed = segments.get(video, {})
+    for video, rest in _ids(stem):
+        listed, times = segments.get(video, {}), _TIMES.fullmatch(rest)
         if times is None or not listed:
             continue
         if times["start"] is None:
@@ -155,6 +155,15 @@ def _fitting(
         }
         if near and min(near) < _NEAR:
             yield near[min(near)], True
+
+
+def _ids(stem: str) -> Iterator[tuple[str, str]]:
+    """Yield the possible ids in a name, each with the rest of the name."""
+    yield stem[:11], stem[11:]
+    if stem.startswith("Y"):
+        yield stem[1:12], stem[12:]
+    if downloaded := _DOWNLOADED.fullmatch(stem):
+        yield downloaded["id"], ""
 
 
 def numbered(segments: Collection[Segment]) -> dict[Segment, str]:

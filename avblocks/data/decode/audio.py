@@ -27,9 +27,12 @@ _MARGIN = 512  # output samples on both sides for the resampling filter to settl
 def extent(media: Media | AudioFile) -> tuple[float, float]:
     """Return where the audio begins and ends according to the file's metadata."""
     start, stream = _beginning(media), media.audio
-    if stream.duration is not None:
-        return start, start + float(stream.duration * (stream.time_base or 0))
-    return start, max(start, _end(media))
+    if stream.duration is None:
+        return start, max(start, _end(media))
+    end = start + float(stream.duration * (stream.time_base or 0))
+    if media.container.format.name == "avi":  # it also counts empty packets, which are not given
+        end = min(end, max(start, _end(media)))
+    return start, end
 
 
 def _beginning(media: Media | AudioFile) -> float:
