@@ -45,8 +45,8 @@ class LogMel(nn.Module):
     1/64 s, 128 mels; 3 s become (1, 128, 192).
 
     Args:
-        rate: samples a second.
-        n_fft: samples a window.
+        rate: samples per second.
+        n_fft: samples per window.
         hop: samples between windows.
         n_mels: mel bins.
 
@@ -87,9 +87,9 @@ class MelMasking(nn.Module):
     zero. The arguments are those of `LogMel` (reference: `eval_avsrcsep.py`).
 
     Args:
-        rate: samples a second.
-        n_fft: samples a window.
-        hop: samples between windows, half a window at most.
+        rate: samples per second.
+        n_fft: samples per window.
+        hop: samples between windows, at most half a window.
         n_mels: mel bins.
 
     Raises:

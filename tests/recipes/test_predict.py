@@ -248,7 +248,7 @@ def test_wrong_words_are_one_line(
         ((video, "--checkpoint", probe, tune), "both do classification: give one"),
         ((video, "--checkpoint", video.parent / "no"), "does not exist: give a run folder of"),
         ((video, "--checkpoint", video.parent), "holds no whole checkpoint: give a run folder"),
-        ((video, "--checkpoint", video), "lies in no run folder"),
+        ((video, "--checkpoint", video), "is in no run folder"),
         ((video, "--checkpoint", run("pretrain").folder), "a run of paper_pretrain, which has no"),
     ):
         code, _, wrong = ends(capsys, *words)
