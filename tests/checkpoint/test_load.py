@@ -41,7 +41,7 @@ def test_printout() -> None:
     report = LoadReport(loaded=("a", "b"), missing=tuple("cdefg"), dropped=("cls_token",))
     assert str(report).splitlines() == [
         "loaded: 2 (a, b)",
-        "left at initialisation: 5 (c, d, e, f, ... (+1))",
+        "left at initialization: 5 (c, d, e, f, ... (+1))",
         "unused in the file: none",
         "reshaped: none",
         "dropped on purpose: 1 (cls_token)",
@@ -87,7 +87,7 @@ def test_a_size_that_would_broadcast_is_refused(model: Block) -> None:
 def test_nothing_fits(model: Block, state: dict[str, Tensor]) -> None:
     with pytest.raises(ValueError, match="no weight of the file fits the model") as info:
         load_weights(model, state)
-    assert "left at initialisation: 14" in str(info.value)
+    assert "left at initialization: 14" in str(info.value)
 
 
 def test_other_precisions_are_cast(model: Block) -> None:
