@@ -12,7 +12,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from avblocks.data.decode.audio import extent, placed_sounds
+from avblocks.data.decode.audio import extent, iter_audio
 from avblocks.data.decode.channels import mono, stereo
 from avblocks.data.decode.frames import period
 from avblocks.data.decode.media import Media
@@ -59,7 +59,7 @@ def encode_audio(
     """
     rate, begin = media.audio.codec_context.sample_rate, extent(media)[0]
     layout = stream.codec_context.layout.name
-    pieces = placed_sounds(media, start=begin, mix=mono if layout == "mono" else stereo)
+    pieces = iter_audio(media, start=begin, mix=mono if layout == "mono" else stereo)
     position = round(begin * rate)
     offset = position - round((begin - start) * rate)
     for samples in without_gaps(pieces, start=position, longest=rate):

@@ -251,7 +251,7 @@ def test_wrong_words_are_one_line(
         ((video, "--checkpoint", probe, tune), "both do classification: give one"),
         ((video, "--checkpoint", video.parent / "no"), "does not exist: give a run folder of"),
         ((video, "--checkpoint", video.parent), "holds no whole checkpoint: give a run folder"),
-        ((video, "--checkpoint", video), "lies in no run folder"),
+        ((video, "--checkpoint", video), "is in no run folder"),
         ((video, "--checkpoint", run("pretrain").folder), "a run of paper_pretrain, which has no"),
     ):
         code, _, wrong = ends(capsys, *words)
@@ -279,7 +279,7 @@ def test_what_a_run_says_of_itself_must_fit(
     refused("config.json lacks pooling", config={n: v for n, v in config.items() if n != "pooling"})
     refused("weights of another size: head", classes=whole["classes"][:-1])
     deeper = config["model"] | {"depth": 3}
-    refused(r"left at initialisation \d+ \(encoder\.image", config=config | {"model": deeper})
+    refused(r"left at initialization \d+ \(encoder\.image", config=config | {"model": deeper})
     older = {name: value for name, value in config["run"].items() if name != "on_nonfinite"}
     file.write_text(json.dumps(whole | {"config": config | {"run": older}}))
     load_trained(folder)

@@ -1,30 +1,33 @@
-"""AVSBench-semantic: masks that say which of 71 classes sounds, over the older parts and new."""
+"""Reader of AVSBench-semantic (AVSS): S4, MS3 and new clips with masks of 71 classes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from avblocks.data.datasets.annotations import AGAIN, class_numbers
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.disk import plain_name
-from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
+from avblocks.data.datasets.segmentation import find_images, segmented, split_rows
 from avblocks.jsonfile import read_json
 
+TABLE = "metadata.csv"
 _COUNTS = {"v1s": 5, "v1m": 5, "v2": 10}
-_LATER = 0.5  # numbered from 0; the paper's code takes a picture for the middle of its second
+_LATER = 0.5  # numbers begin at 0; the paper's code takes an image as the middle of its second
 _UNSEEN = "off-the-screen"
 
 
 def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -> ClipSet:
     """List one split of AVSBench AVSS.
 
-    ``root`` holds ``metadata.csv`` (``uid``, ``a_obj``, ``split``, ``label``, among others),
-    ``label2idx.json`` and for each line the folder ``LABEL/UID``, the label being v1s, v1m or v2:
-    ``audio.wav``, ``frames/n.jpg`` and ``labels_semantic/n.png`` with class numbers as grey values,
-    n from 0 to 4 or, in v2, 9.
+    ``root`` contains ``metadata.csv`` (``uid``, ``a_obj``, ``split``, ``label`` and others),
+    ``label2idx.json`` and for each row the folder ``LABEL/UID``, with label v1s, v1m or v2:
+    ``audio.wav``, ``frames/n.jpg`` and ``labels_semantic/n.png`` with class numbers as gray values,
+    for n from 0 to 4, or to 9 in v2.
 
     Returns:
-        The clips in the order of the csv, with several pictures each; ``per_frame`` gives those
-        with a mask one by one. Classes are those of the JSON file, by number, background first.
+        The clips in the order of the csv, each with several images; ``per_frame`` splits them into
+        one clip per image with a mask. Classes are those of the JSON file, by number, background
+        first.
 
     Raises:
         ValueError: If the csv or the JSON file is missing or wrong.
@@ -32,21 +35,52 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
     Source: Zhou et al., "Audio-visual segmentation with semantics" (IJCV 2024).
     """
     root = Path(root)
-    table = root / "metadata.csv"
     classes = _classes(root / "label2idx.json")
     number = {name: index for index, name in enumerate(classes)}
     wanted, counts = {}, {}
-    for line, row in split_rows(table, columns=("uid", "a_obj", "label"), id="uid"):
-        labels = _labels(table, line, row, number=number)
-        plain_name(row["uid"], where=f"{table}, line {line}")
+    for where, row in _rows(root / TABLE):
+        labels = _labels(row, number=number, where=where)
         if row["split"] == split:
             counts[row["uid"]] = _COUNTS[row["label"]]
-            wanted[row["uid"]] = _item(root / row["label"] / row["uid"], row, labels=labels)
+            wanted[row["uid"]] = _item(root, row, labels=labels, binary=False)
     return segmented(f"avsbench-avss {split}", wanted, classes=classes, counts=counts)
 
 
+def objects(root: Path, *, name: str, split: str, label: Literal["v1s", "v1m"]) -> ClipSet:
+    """List the clips of S4 (``v1s``) or MS3 (``v1m``) in a copy of AVSS, with binary masks.
+
+    Returns:
+        The clips in the order of the csv. Classes of S4 are its objects, in alphabetical order.
+
+    Raises:
+        ValueError: If the csv is missing or wrong.
+    """
+    rows = [row for _, row in _rows(root / TABLE) if row["label"] == label]
+    classes = tuple(sorted({row["a_obj"] for row in rows})) if label == "v1s" else ()
+    wanted = {
+        row["uid"]: _item(
+            root, row, labels=(classes.index(row["a_obj"]),) if classes else (), binary=True
+        )
+        for row in rows
+        if row["split"] == split
+    }
+    counts = dict.fromkeys(wanted, _COUNTS[label])
+    return segmented(f"{name} {split}", wanted, classes=classes, counts=counts)
+
+
+def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield file and line number of each row, for errors, and its fields."""
+    for line, row in split_rows(table, columns=("uid", "a_obj", "label"), id="uid"):
+        where = f"{table}, line {line}"
+        plain_name(row["uid"], where=where)
+        if row["label"] not in _COUNTS:
+            expected = f"expected one of {', '.join(_COUNTS)}"
+            raise ValueError(f"{where}: unknown label {row['label']!r}; {expected}")
+        yield where, row
+
+
 def _classes(path: Path) -> tuple[str, ...]:
-    """Class names by their numbers, which were published from 1 on; the masks count from 0."""
+    """Read the class names in order; published numbers begin at 1, those in masks at 0."""
     content = read_json(path, {"*": int}, remedy=AGAIN)
     if not content:
         raise ValueError(f'{path}: expected {{"class": number}}')
@@ -56,31 +90,25 @@ def _classes(path: Path) -> tuple[str, ...]:
     return tuple(sorted(content, key=content.__getitem__))
 
 
-def _labels(
-    table: Path, line: int, row: dict[str, str], *, number: dict[str, int]
-) -> tuple[int, ...]:
-    """Class numbers of what sounds and is seen."""
-    if row["label"] not in _COUNTS:
-        raise ValueError(
-            f"{table}, line {line}: unknown label {row['label']!r}; expected one of "
-            f"{', '.join(_COUNTS)}"
-        )
+def _labels(row: dict[str, str], *, number: dict[str, int], where: str) -> tuple[int, ...]:
+    """Return the class numbers of the visible sources."""
     return class_numbers(
         [name for name in row["a_obj"].split("_") if name != _UNSEEN],
         number,
-        where=f"{table}, line {line}",
+        where=where,
         kind="classes",
         remedy="label2idx.json beside it does not list them",
     )
 
 
-def _item(folder: Path, row: dict[str, str], *, labels: tuple[int, ...]) -> Item:
-    """Put the files of a clip together."""
-    pictures = find_pictures(
+def _item(root: Path, row: dict[str, str], *, labels: tuple[int, ...], binary: bool) -> Item:
+    """Build the item of a clip."""
+    folder = root / row["label"] / row["uid"]
+    pictures = find_images(
         lambda number: folder / "frames" / f"{number}.jpg",
         lambda number: folder / "labels_semantic" / f"{number}.png",
         numbers=range(_COUNTS[row["label"]]),
         later=_LATER,
-        binary=False,
+        binary=binary,
     )
     return Item(id=row["uid"], path=str(folder / "audio.wav"), labels=labels, pictures=pictures)

@@ -1,46 +1,61 @@
-"""Sounds with one picture each, as localization data sets are kept: wav + jpg."""
+"""Reader of audio files with images: wav + jpg pairs, or frames extracted from videos."""
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from avblocks.data.datasets.clipset import ClipSet, Item, Picture, listed_set
-from avblocks.data.datasets.disk import PICTURES, SOUNDS, media_files
+from avblocks.data.datasets.disk import AUDIO_SUFFIXES, IMAGE_SUFFIXES, media_files
+
+_FRAME = re.compile(r"frame_(\d{1,4})")
 
 
 def stills(root: str | Path) -> ClipSet:
-    """List pairs of a sound (wav, flac) and a picture (jpg, png) of one name, in sorted order.
+    """List audio files (wav, flac) with the images (jpg, png) of the same name, in sorted order.
 
-    The two lie beside each other at any depth below ``root``, or the sounds below ``root/audio``
-    and the pictures below ``root/frames``.
+    Both are in the same folder, at any depth below ``root``, or audio is below ``root/audio`` and
+    images are below ``root/frames``. A clip may have several images, extracted evenly from its
+    video as by ``extract_video_frame.py`` of CAV-MAE, in folders ``frame_0``, ``frame_1`` and so on
+    below ``root/frames`` or ``root``.
 
     Returns:
-        The clips, without labels; their ids are their paths without suffix. A sound without picture
-        and a picture without sound are missing.
+        The clips, without labels; ids are paths without suffix. Audio without an image, and an
+        image without audio, count as missing.
 
     Raises:
-        ValueError: If a folder is missing or holds no sound or no picture.
+        ValueError: If a folder is missing, or contains no audio or no image.
     """
     return listed_set(f"stills {root}", still_items(Path(root)))
 
 
-def still_items(root: Path) -> dict[str, Item | None]:
-    """Map ids to pairs of a sound and a picture, ``None`` where one is missing; see ``stills``."""
+def has_stills(root: Path) -> bool:
+    """Return whether a folder contains separate folders of audio and images."""
     apart = (root / "audio").is_dir() and (root / "frames").is_dir()
-    sounds = _named(root / "audio" if apart else root, suffixes=SOUNDS, kind="sound")
-    pictures = _named(root / "frames" if apart else root, suffixes=PICTURES, kind="picture")
-    pairs = {key: (sounds.get(key), pictures.get(key)) for key in sorted({**sounds, **pictures})}
+    return apart or next(_frame_folders(root), None) is not None
+
+
+def still_items(root: Path) -> dict[str, Item | None]:
+    """Map ids to audio with images, ``None`` if audio or images are missing; see ``stills``."""
+    apart = has_stills(root)
+    base, frames = (_base(root, name, apart=apart) for name in ("audio", "frames"))
+    audio = {
+        path.relative_to(base).with_suffix("").as_posix(): str(path)
+        for path in media_files(base, suffixes=AUDIO_SUFFIXES, kind="audio")
+    }
+    images = _images(frames)
     return {
-        key: Item(id=key, path=sound, pictures=(Picture(path=picture),))
-        if sound and picture
+        key: Item(id=key, path=audio[key], pictures=images[key])
+        if key in audio and key in images
         else None
-        for key, (sound, picture) in pairs.items()
+        for key in sorted({**audio, **images})
     }
 
 
 def still_remarks(
     root: Path, items: Mapping[str, Item | None], wanted: Collection[str]
 ) -> tuple[str, ...]:
-    """Say what a report should add if none of the wanted pairs is there."""
+    """Return remarks for the report if none of the wanted clips is on disk."""
     missing = next((key for key in wanted if items.get(key) is None), None)
     if missing is None or any(items.get(key) for key in wanted):
         return ()
@@ -51,7 +66,40 @@ def still_remarks(
     return f"{len(others)} pairs fit no listed clip, such as {others[0]}", looked
 
 
-def _named(base: Path, *, suffixes: frozenset[str], kind: str) -> dict[str, str]:
-    """Map paths below a folder, without suffix, to the files of one kind."""
-    paths = media_files(base, suffixes=suffixes, kind=kind)
-    return {path.relative_to(base).with_suffix("").as_posix(): str(path) for path in paths}
+def _base(root: Path, name: str, *, apart: bool) -> Path:
+    """Return the separate folder of audio or of images if there is one, else ``root``."""
+    return root / name if apart and (root / name).is_dir() else root
+
+
+def _frame_folders(root: Path) -> Iterator[Path]:
+    return (path for path in root.glob("frame_*") if _FRAME.fullmatch(path.name) and path.is_dir())
+
+
+def _images(base: Path) -> dict[str, tuple[Picture, ...]]:
+    """Map paths, without suffix and ``frame_n`` folder, to images; several with such folders."""
+    single: dict[str, Picture] = {}
+    several: dict[str, dict[int, Picture]] = {}
+    for path in media_files(base, suffixes=IMAGE_SUFFIXES, kind="image"):
+        name, number = _numbered(path.relative_to(base).with_suffix(""))
+        if number is None:
+            single[name] = Picture(path=str(path))
+        else:
+            several.setdefault(name, {})[number] = Picture(path=str(path))
+    count = 1 + max((number for frames in several.values() for number in frames), default=0)
+    found = {name: (picture,) for name, picture in single.items()}
+    return found | {
+        name: tuple(replace(frames[n], part=n / count) for n in sorted(frames))
+        for name, frames in several.items()
+    }
+
+
+def _numbered(path: Path) -> tuple[str, int | None]:
+    """Remove the ``frame_n`` folder from a path, and return its number.
+
+    >>> _numbered(Path("train/frame_3/abc"))
+    ('train/abc', 3)
+    """
+    for index, part in enumerate(path.parts[:-1]):
+        if match := _FRAME.fullmatch(part):
+            return Path(*path.parts[:index], *path.parts[index + 1 :]).as_posix(), int(match[1])
+    return path.as_posix(), None

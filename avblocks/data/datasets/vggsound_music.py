@@ -1,4 +1,4 @@
-"""VGGSound-Music: VGGSound's clips of 49 classes of music, to mix and to separate."""
+"""Reader of VGGSound-Music: VGGSound clips of 49 classes of music, for sound separation."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.pairs import COLUMNS, class_key
-from avblocks.data.datasets.vggsound import segments, vggsound_files, vggsound_labels
+from avblocks.data.datasets.vggsound import segments, vggsound_clips, vggsound_labels
 
 PAIRS = "vggmusic_eval_ss.csv"
 
@@ -14,13 +14,13 @@ PAIRS = "vggmusic_eval_ss.csv"
 def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     """List one split of VGGSound-Music.
 
-    ``root`` holds ``vggmusic_eval_ss.csv`` and the clips, as ``vggsound`` finds them. The classes
-    are those of that csv, its sources are the test clips, and ``pairs`` pairs them. To train,
-    ``root`` also holds ``vggsound.csv``, whose training clips of these classes are taken.
+    ``root`` contains ``vggmusic_eval_ss.csv`` and the clips, laid out as for ``vggsound``. The csv
+    defines the classes and the test clips, which ``pairs`` pairs. The training clips are those of
+    these classes in ``vggsound.csv``, also in ``root``.
 
     Returns:
-        The clips in the order of their csv; the names of the classes are those in the pairs, in
-        alphabetical order.
+        The clips in the order of their csv. Classes are named as in the pairs, in alphabetical
+        order.
 
     Raises:
         ValueError: If a table or the clips are missing, or a line is wrong.
@@ -36,15 +36,15 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
         labels = _training_labels(root / "vggsound.csv", number)
     else:
         labels = {key: (number[class_key(name)],) for key, name in sources.items()}
-    files = vggsound_files(root, {**labels, **sources})
-    remarks = files.remarks(segments(labels))
+    found = vggsound_clips(root, {**labels, **sources})
+    remarks = found.remarks(segments(labels))
     return labeled_set(
-        f"vggsound-music {split}", labels, files.paths, classes=classes, remarks=remarks
+        f"vggsound-music {split}", labels, found.items, classes=classes, remarks=remarks
     )
 
 
 def _sources(table: Path) -> dict[str, str]:
-    """Class of each clip that is in a pair."""
+    """Read the class of each clip that is in a pair."""
     sources: dict[str, str] = {}
     for line, row in read_table(table, columns=COLUMNS):
         for key, name in ((row["source_1"], row["class_1"]), (row["source_2"], row["class_2"])):
@@ -57,7 +57,7 @@ def _sources(table: Path) -> dict[str, str]:
 
 
 def _training_labels(table: Path, number: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Class numbers of the training clips that have one of the classes."""
+    """Return the class numbers of the training clips that have one of the classes."""
     _, listed, _ = vggsound_labels(table, split="train")
     keys = {clip: map(class_key, names) for clip, names in listed.items()}
     labels = {clip: tuple(number[k] for k in names if k in number) for clip, names in keys.items()}

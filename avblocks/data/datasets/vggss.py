@@ -1,31 +1,30 @@
-"""VGG-SS: boxes around what sounds, over VGGSound's test clips."""
+"""Reader of VGG-SS: boxes of the sounding objects in VGGSound test clips."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from avblocks.data.datasets.annotations import AGAIN, checked_box, has_area
 from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
-from avblocks.data.datasets.stills import still_items, still_remarks
-from avblocks.data.datasets.vggsound import segments, vggsound_files
+from avblocks.data.datasets.vggsound import segments, vggsound_clips
 from avblocks.jsonfile import read_json
 
-# What the published file has in place of some right or bottom edges: the least 64-bit number,
+# The value of some right or bottom edges in the published file: the smallest 64-bit integer,
 # divided by the width of 320 pixels.
-_LOST = -(2**63) / 320
+_MISSING_EDGE = -(2**63) / 320
 
 
 def vggss(root: str | Path) -> ClipSet:
-    """List VGG-SS; its heard and unheard halves are ``subset`` of this.
+    """List VGG-SS; ``subset`` selects its heard and unheard classes.
 
-    ``root`` holds ``vggss.json`` and the clips: ``ID_ssssss_eeeeee.mp4`` or ``ID_ssssss.mp4``
-    anywhere below it, or ``audio/ID_ssssss.wav`` and ``frames/ID_ssssss.jpg``. The boxes are drawn
-    on the frame in the middle of a clip, which is what ``read_clip`` gives unless told otherwise.
+    ``root`` contains ``vggss.json`` and the clips: ``ID_ssssss_eeeeee.mp4`` or ``ID_ssssss.mp4`` at
+    any depth, or ``audio/ID_ssssss.wav`` and ``frames/ID_ssssss.jpg``. The boxes were drawn on the
+    frame in the middle of a clip, the default frame of ``read_clip``.
 
     Returns:
-        The clips in the order of the file; classes in alphabetical order. Boxes that enclose
-        nothing, of which 18 were published, are left out and counted in the report.
+        The clips in the order of the file; classes in alphabetical order. Boxes of zero area (18 in
+        the published file) are dropped and counted in the report.
 
     Raises:
         ValueError: If the annotation or the clips are missing, or an entry is wrong.
@@ -36,20 +35,21 @@ def vggss(root: str | Path) -> ClipSet:
     entries = list(_entries(root / "vggss.json"))
     classes = tuple(sorted({name for _, name, _ in entries}))
     number = {name: index for index, name in enumerate(classes)}
-    items, remarks = _items(root, [key for key, _, _ in entries])
+    clips = vggsound_clips(root, [key for key, _, _ in entries])
+    remarks = clips.remarks(segments([key for key, _, _ in entries]))
     found: dict[str, Item | None] = {}
     for key, name, boxes in entries:
         if key in found:
             raise ValueError(f"{root / 'vggss.json'}: two entries for {key!r}; delete one")
-        item, real = items.get(key), tuple(box for box in boxes if has_area(box))
+        item, real = clips.items.get(key), tuple(box for box in boxes if has_area(box))
         found[key] = item and replace(item, labels=(number[name],), boxes=real)
-    lost = sum(not has_area(box) for _, _, boxes in entries for box in boxes)
-    remarks = (*remarks, f"{lost} boxes enclose nothing and are left out") if lost else remarks
+    empty = sum(not has_area(box) for _, _, boxes in entries for box in boxes)
+    remarks = (*remarks, f"{empty} boxes enclose nothing and are left out") if empty else remarks
     return listed_set("vggss test", found, classes=classes, remarks=remarks)
 
 
 def _entries(table: Path) -> Iterator[tuple[str, str, tuple[Box, ...]]]:
-    """Read id, class and boxes of each entry."""
+    """Yield the id, class and boxes of each entry."""
     entries = read_json(table, [object], remedy=AGAIN)
     for entry in entries:
         fields = entry if isinstance(entry, dict) else {}
@@ -63,17 +63,7 @@ def _entries(table: Path) -> Iterator[tuple[str, str, tuple[Box, ...]]]:
 
 
 def _box(box: Any, *, where: str) -> Box:
-    """Read a box; one that lost an edge has no area."""
-    if isinstance(box, list) and _LOST in box:
+    """Read a box; one with a missing edge becomes a box of zero area."""
+    if isinstance(box, list) and _MISSING_EDGE in box:
         return 0.0, 0.0, 0.0, 0.0
     return checked_box(box, where=where)
-
-
-def _items(root: Path, keys: Sequence[str]) -> tuple[dict[str, Item | None], tuple[str, ...]]:
-    """Find the clips, as videos or as sounds with pictures, and remarks on them."""
-    if (root / "frames").is_dir():
-        items = still_items(root)
-        return items, still_remarks(root, items, keys)
-    files = vggsound_files(root, keys)
-    items: dict[str, Item | None] = {k: Item(id=k, path=p) for k, p in files.paths.items()}
-    return items, files.remarks(segments(keys))
