@@ -1,4 +1,4 @@
-r"""Compare `python -m recipes.predict` of this build with that of another commit, in turn.
+r"""Compare the speed of ``predict`` of this commit with that of another one.
 
 Commands:
     python -m recipes.benchmark.predict --commit 41bb066 --checkpoint RUN... --seconds 300

@@ -100,10 +100,10 @@ def predict(file: Path, models: Sequence[LoadedTask], hops: Sequence[int], confi
     Raises:
         ClipError: If the file cannot be used.
     """
-    folder = folder_of(file, config.out)
     groups: dict[VideoWindows, list[LoadedTask]] = {}
     for trained, hop in zip(models, hops, strict=True):
         groups.setdefault(open_windows(file, trained.format, hop=hop), []).append(trained)
+    folder = folder_of(file, config.out)
     lines = run_together([_group(*group, folder, config) for group in groups.items()])
     found = {
         trained.name: line

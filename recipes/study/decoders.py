@@ -1,4 +1,4 @@
-"""Study: the paper's decoders beside reading ones, by the probe over epochs and over seconds.
+"""Study: full and reading decoders, by the probe over epochs and over seconds.
 
 For each decoder and seed a pre-training on shards of scenes that is probed on the way, and a linear
 probe on its encoder at the end. The runs are shorter than those of `paper_pretrain`: half batches,
