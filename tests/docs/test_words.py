@@ -59,7 +59,7 @@ WORDS = {
     r"but for": "except",
     r"lab notes?": "recipe card",
     r"cheats?": "baseline",
-    r"floors?": "layer",
+    r"floors": "layers",
     r"strangers?": "mismatched pairs",
     r"swapped (audio|image)": "mismatched",
     r"bare step": "model-only step",
