@@ -86,7 +86,7 @@ class Config:
     batch: int = 16
     """Windows per batch."""
 
-    workers: int = 2
+    workers: int | Literal["auto"] = "auto"
     """Data loader processes, for a data set."""
 
     part: tuple[int, int] = (0, 1)

@@ -69,7 +69,7 @@ AUDIOSET = VGGSOUND.on(
 )
 FOLDER = replace(
     VGGSOUND,
-    data=Data(name="class_folder", workers=2),
+    data=Data(name="class_folder"),
     checkpoint=Path("runs/paper_pretrain-folder"),
     model=Model(dim=384, heads=6),
     run=Run(),

@@ -87,7 +87,7 @@ AUDIOSET = VGGSOUND.on(
 )
 FOLDER = replace(
     VGGSOUND,
-    data=Data(name="folder", workers=2),
+    data=Data(name="folder"),
     model=Model(dim=384, heads=6),
     batch=32,
 )

@@ -75,7 +75,7 @@ PRESETS = {
         "your own videos, a sub-folder for each class; a fifth is held out",
         replace(
             MUSIC,
-            data=Data(name="class_folder", workers=2),
+            data=Data(name="class_folder"),
             checkpoint=Path("runs/paper_pretrain-folder"),
             model=Model(dim=384, heads=6),
         ),

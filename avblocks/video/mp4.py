@@ -28,7 +28,7 @@ def image_stream(container: OutputContainer, media: Media, size: Size) -> VideoS
     """Add an H.264 stream of a size for the frames of a video, which keep their times."""
     rate = Fraction(1 / period(media)).limit_denominator(1001)
     # Without B-frames the packet that is decoded last is shown last, whose length mp4 keeps.
-    options = {"preset": "superfast", "crf": "20", "g": str(max(round(rate), 1)), "bf": "0"}
+    options = {"preset": "ultrafast", "crf": "20", "g": str(max(round(rate), 1)), "bf": "0"}
     stream = container.add_stream("libx264", rate, options=options)
     stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
     stream.codec_context.time_base = Fraction(1, CLOCK)

@@ -1,9 +1,12 @@
 """`Data`: settings of the clips that a recipe reads."""
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+import torch
 
 from avblocks.data import ClipFormat
 from avblocks.data.datasets import ClipSet, subset
@@ -69,8 +72,9 @@ class Data:
     """Draw random windows, frames, crops, flips and gains in training; without, clips are equal in
     every epoch, and a frozen encoder encodes each clip once."""
 
-    workers: int = 8
-    """Data loader processes for each training process."""
+    workers: int | Literal["auto"] = "auto"
+    """Data loader processes for each training process; auto: one per core, at most 8, and none on a
+    single core."""
 
     timeout: float = 300.0
     """Seconds without a batch from the data loader after which the run ends with an error."""
@@ -94,10 +98,20 @@ class Data:
             raise ValueError(f"--data.hop must be from 1 to {samples}, got {self.hop}")
         if self.frames < 1:
             raise ValueError(f"--data.frames must be at least 1, got {self.frames}")
-        if self.workers < 0:
+        if self.num_workers < 0:
             raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
         if not self.timeout > 0:
             raise ValueError(f"--data.timeout must be above 0, got {self.timeout}")
+
+    @property
+    def num_workers(self) -> int:
+        """Processes that read clips, for each process that trains."""
+        if self.workers != "auto":
+            return self.workers
+        here = hasattr(os, "sched_getaffinity")  # macOS has it not
+        cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
+        cores //= max(torch.cuda.device_count(), 1)
+        return min(cores, 8) if cores > 1 else 0
 
     @property
     def multilabel(self) -> bool:
@@ -122,7 +136,7 @@ class Data:
         return self.format.audio_size
 
 
-SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2)
+SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64)
 """Scenes, at the size of the small model."""
 
 

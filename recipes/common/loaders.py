@@ -43,7 +43,7 @@ def keyed_loader(
     """Make a loader of samples in an order given by the seed, for one process."""
     place = {"rank": rank, "world_size": world_size}
     batches = KeyedBatches(len(samples), batch_size=batch, seed=seed, **place)
-    return _loader(samples, batches, data, persistent=data.workers > 0)
+    return _loader(samples, batches, data, persistent=data.num_workers > 0)
 
 
 def test_loader(
@@ -122,8 +122,8 @@ def _loader(
         samples,
         batch_sampler=batches,
         collate_fn=collate,
-        num_workers=data.workers,
-        timeout=data.timeout if data.workers else 0,
+        num_workers=data.num_workers,
+        timeout=data.timeout if data.num_workers else 0,
         persistent_workers=persistent,
         pin_memory=torch.cuda.is_available(),
     )

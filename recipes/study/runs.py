@@ -70,7 +70,8 @@ class Task:
 def run_all(runs: Sequence[Task], *, jobs: int) -> None:
     """Run missing runs, `jobs` at a time; interrupted runs are resumed.
 
-    A run must be later in the list than the run it depends on. Cores are divided among the jobs.
+    A run must be later in the list than the run it depends on. Cores are divided among the jobs,
+    unless OMP_NUM_THREADS is set.
 
     Raises:
         ValueError: If a run failed; the message names its log and gives the last line of it.
@@ -106,7 +107,7 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
             [sys.executable, "-m", f"recipes.{run.recipe}", *words],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env={"OMP_NUM_THREADS": str(threads), **os.environ},
             check=False,
         ).returncode
     if code or not run.done:
