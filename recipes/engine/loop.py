@@ -64,13 +64,8 @@ class Loop:
         self.precision = autocast(self.run, self.device)
         scaled = precision_of(self.run) == "16-mixed"
         self.scaler = GradScaler(self.device.type, enabled=scaled)
-<<<<<<< HEAD
-        self._batches = _epochs(loader)  # which alone holds the loader
-        self._since = (0, 0.0, 0.0)
-=======
         self._batches = _epochs(loader)  # the only reference to the loader
-        self._since = (0, 0.0)
->>>>>>> words21
+        self._since = (0, 0.0, 0.0)
 
     def place(self, *, compiled: nn.Module | None, unused: bool) -> None:
         """Replicate the model in all processes (DDP), or shard a copy over them (FSDP)."""
@@ -146,13 +141,8 @@ class Loop:
         optimizer.zero_grad()
         self.at += 1
 
-<<<<<<< HEAD
-        # Record, save, evaluate, and look for a stop signal.
-        metrics.known = {"lr": max(rates), **self._speed()}
-=======
         # Log, save, evaluate, and check for a stop signal.
-        metrics.known = {"lr": max(rates), "samples_per_s": self._speed()}
->>>>>>> words21
+        metrics.known = {"lr": max(rates), **self._speed()}
         save = self.at == plan.stop or self.at % run.save_every == 0
         evaluate = self.evaluate is not None and plan.evaluates(self.at)
         self.step_log.write(everything=save or evaluate)
@@ -223,20 +213,12 @@ class Loop:
             self.on_batch(batch)
         return batch
 
-<<<<<<< HEAD
     def _speed(self) -> dict[str, float]:
-        """Samples per second, and this process's CPU seconds, since this was last called."""
+        """Samples per second, and CPU seconds of this process, since the last call."""
         consumed, since, cpu = self._since
         self._since = self.position.consumed, time.perf_counter(), time.process_time()
         rate = (self._since[0] - consumed) / max(self._since[1] - since, 1e-9)
         return {"samples_per_s": rate, "cpu_s": self._since[2] - cpu}
-=======
-    def _speed(self) -> float:
-        """Samples per second since the last call."""
-        (consumed, since), now = self._since, time.perf_counter()
-        self._since = (self.position.consumed, now)
-        return (self._since[0] - consumed) / max(now - since, 1e-9)
->>>>>>> words21
 
     def _any_signal(self) -> Tensor:
         return reduced(torch.full((), float(self.signals.received), device=self.device))
