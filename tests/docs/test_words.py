@@ -68,7 +68,7 @@ WORDS = {
 """Patterns, each of whole words, and what to write instead."""
 
 # A name of the code or a path goes on with `_`, `.`, `/` or `(` and no blank.
-_WORD = r"(?<![\w/.\-])(?:{})(?![\w(]|[/.\-]\w)"
+_WORD = r"(?<![\w/.\-])(?:{})(?![\w(=]|[/.\-]\w)"
 _BANNED = {
     re.compile(_WORD.format(pattern.replace(" ", r"\s+")), re.IGNORECASE): instead
     for pattern, instead in WORDS.items()
