@@ -10,6 +10,7 @@ from avblocks.zoo.cavmae_names import cavmae as cavmae
 from avblocks.zoo.cavmae_names import cavmae_classifier as cavmae_classifier
 from avblocks.zoo.cavmae_names import from_cavmae as from_cavmae
 from avblocks.zoo.cavmae_pretraining import CAVMAE as CAVMAE
+from avblocks.zoo.cavmae_pretraining import cavmae_mae as cavmae_mae
 from avblocks.zoo.cavmae_sync import cavmae_sync_encoder as cavmae_sync_encoder
 from avblocks.zoo.cavmae_sync import retrieval_features as retrieval_features
 from avblocks.zoo.cavmae_sync_names import from_cavmae_sync as from_cavmae_sync

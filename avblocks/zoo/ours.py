@@ -69,6 +69,39 @@ def av_vit_sizes(
     return sizes | {"num_tokens": num_tokens or _PAPER_TOKENS} | _fusion_sizes(named, dim)
 
 
+def joint_sizes(
+    state: State,
+    *,
+    num_heads: int | None = None,
+    image_size: int | tuple[int, ...] = 224,
+    audio_size: tuple[int, int] = (128, 1024),
+) -> dict[str, Any]:
+    """The arguments of `cavmae_encoder` for the encoder of one of our runs.
+
+    Args:
+        state: the file's state dict, in its own names.
+        num_heads: heads; ``None`` means 64 wide ones, as published.
+        image_size: usual side of the image, or (height, width), which the file does not say.
+        audio_size: usual (mel bins, frames) of the spectrogram, likewise.
+
+    Raises:
+        ValueError: if the heads are to be given.
+    """
+    named = from_ours(state).state
+    dim, _, _, patch = named["image.patch_embed.proj.weight"].shape
+    depth = depth_of(named, blocks="image.blocks.")
+    return {
+        "dim": dim,
+        "depth": depth,
+        "joint_depth": depth_of(named, blocks="fusion_blocks.") - depth - 1,  # the last is a norm
+        "num_heads": num_heads or heads_of(dim),
+        "image_size": image_size,
+        "audio_size": audio_size,
+        "patch": patch,
+        "mlp_ratio": named["image.blocks.0.mlp.fc1.weight"].shape[0] / dim,
+    }
+
+
 def _fusion_sizes(named: State, dim: int) -> dict[str, Any]:
     start = "fusion_blocks."
     layers = sorted({int(n.split(".")[1]) for n in named if n.startswith(start)})

@@ -29,7 +29,7 @@ from avblocks.zoo.eat import eat, eat_sizes, from_eat
 from avblocks.zoo.mae import from_mae, mae, mae_sizes
 from avblocks.zoo.mbt import mbt
 from avblocks.zoo.mbt_file import from_mbt, mbt_sizes
-from avblocks.zoo.ours import av_vit_sizes, from_ours
+from avblocks.zoo.ours import av_vit_sizes, from_ours, joint_sizes
 from avblocks.zoo.videomae import (
     from_videomae,
     videomae,
@@ -79,6 +79,13 @@ def _videomae_mae(encoder: dict[str, Any], **decoder: Any) -> nn.Module:
 
 
 KINDS = (
+    Kind(
+        "avblocks_joint",
+        (r"\bfusion_tokens$", r"\bfusion_blocks\.\d+\.norm1\.both\.weight$"),
+        joint_sizes,
+        cavmae_encoder,
+        from_ours,
+    ),
     Kind(
         "avblocks",
         (r"^(model\.(mae\.)?)?(encoder\.)?fusion_tokens$",),
