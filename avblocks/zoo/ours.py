@@ -20,8 +20,8 @@ _WIDTHS = {
     "factorized": "interaction.pairs.q.weight",
 }
 _RUN: Shape = {
-    "data": {"size": int, "mels": int, "seconds": (int, float), "rate": int, "hop": int},
-    "model": {"heads": int, "num_tokens": [int]},
+    "data": {"size": int, "mels": int, "seconds": (int, float), "rate": int},
+    "model": {"heads": int, "num_tokens": [int], "fusion": str, "fusion_layers": (str, [int])},
 }
 
 
@@ -129,6 +129,13 @@ def run_sizes(path: Path) -> dict[str, Any]:
     config = read_json(file, {"config": _RUN}, remedy="give another checkpoint")["config"]
     data, model = config["data"], config["model"]
     names = ("seconds", "rate", "hop", "size", "mels", "frames")
-    clips = ClipFormat(**{name: data[name] for name in names if name in data})
-    tokens = {"num_heads": model["heads"], "num_tokens": tuple(model["num_tokens"])}
-    return tokens | {"image_size": clips.image_size, "audio_size": clips.audio_size}
+    numbers = {name: data[name] for name in names if data.get(name) is not None}
+    clips = ClipFormat(**{"hop": data["rate"] // 64} | numbers)
+    sizes = {"image_size": clips.image_size, "audio_size": clips.audio_size}
+    sizes |= {"num_heads": model["heads"]}
+    if model["fusion"] == "joint":
+        return sizes
+    sizes |= {"num_tokens": tuple(model["num_tokens"])}
+    if model["fusion"] == "bottleneck":  # its layers have no tensors
+        sizes |= {"fusion": "bottleneck", "fusion_layers": model["fusion_layers"]}
+    return sizes
