@@ -26,10 +26,13 @@ from avblocks.zoo.door import load as load
 from avblocks.zoo.eat import eat as eat
 from avblocks.zoo.eat import eat_sizes as eat_sizes
 from avblocks.zoo.eat import from_eat as from_eat
+from avblocks.zoo.front_end import KaldiMel as KaldiMel
+from avblocks.zoo.front_end import front_end_of as front_end_of
 from avblocks.zoo.mae import mae as mae
 from avblocks.zoo.mbt import MBT as MBT
 from avblocks.zoo.mbt import class_mean as class_mean
 from avblocks.zoo.mbt import mbt as mbt
+from avblocks.zoo.mbt import mbt_encoder as mbt_encoder
 from avblocks.zoo.mbt_file import from_mbt as from_mbt
 from avblocks.zoo.mbt_file import mbt_sizes as mbt_sizes
 from avblocks.zoo.videomae import from_videomae as from_videomae

@@ -92,8 +92,8 @@ PRESETS = {"study": ("three seeds of everything", Config())}
 def main(config: Config, *, models: Mapping[str, Model] = MODELS) -> None:
     """Measure what is not measured yet, writing each method's numbers when it is done."""
     counts = parameters(models)
-    path = config.out / "zoo.json"
-    settings = settings_of(config, models)
+    path, settings = config.out / "zoo.json", settings_of(config, models)
+    claim(config.run.folder / "settings.json", settings)
     found = earlier(path, settings) or {name: {"parameters": counts[name]} for name in models}
     data = shards(config)
     for seed in range(config.seeds):
@@ -155,13 +155,16 @@ def measured(
     epochs = config.pretrain_epochs
     pretrain = replace(recipe.PRESETS["scenes"][1], **settings, epochs=epochs, warmup=epochs // 10)
     run = partial(_run, seed=seed)
-    start = run(recipe, replace(pretrain, evaluate_every=epochs), folder / "pretrain")
+    pretrain = replace(pretrain, evaluate_every=epochs)
+    start = run(recipe, pretrain, folder / "pretrain", leaves="reconstruction.png")
     settings |= {"checkpoint": start, "evaluate_every": 1000, "windows": 1}
     still = {"data": replace(data, augment=False), "base_lr": paper_linear_probe.SCENES.base_lr}
     still |= {"epochs": config.probe_epochs, "warmup": config.probe_epochs // 6}
     probe = replace(paper_linear_probe.SCENES, **settings | still)
     scores = result(run(paper_linear_probe, probe, folder / "probe"))["scores"]
-    finetune = replace(paper_finetune.SCENES, **settings, epochs=config.finetune_epochs)
+    # Layer decay would slow those with more layers down.
+    settings |= {"epochs": config.finetune_epochs, "layer_decay": 1.0}
+    finetune = replace(paper_finetune.SCENES, **settings)
     tuned = result(run(paper_finetune, finetune, folder / "finetune"))["scores"]
     recall = retrieval(start, data)
     return {
@@ -174,9 +177,10 @@ def measured(
     }
 
 
-def _run(recipe: Any, config: Any, folder: Path, *, seed: int) -> Path:
-    resume = exists(checkpoints(folder))
-    recipe.main(replace(config, run=Run(dir=folder, seed=seed, resume=resume)))
+def _run(recipe: Any, config: Any, folder: Path, *, seed: int, leaves: str = "scores.json") -> Path:
+    if not (folder / leaves).is_file():
+        resume = exists(checkpoints(folder))
+        recipe.main(replace(config, run=Run(dir=folder, seed=seed, resume=resume)))
     return folder
 
 
@@ -216,6 +220,14 @@ def seconds_per_step(
             steps[name].zero_grad()
             times[name].append(time.process_time() - since)
     return {name: median(found) for name, found in times.items()}
+
+
+def claim(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a folder of runs; a ValueError if its runs are of others."""
+    if not path.is_file():
+        write_text(path, json.dumps(settings, indent=2) + "\n")
+    if read_json(path, dict, remedy="delete it") != settings:
+        raise ValueError(f"{path} is of other settings: pass another --run.dir")
 
 
 def earlier(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:

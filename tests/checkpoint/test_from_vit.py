@@ -75,7 +75,7 @@ def test_mae(tmp_path: Path) -> None:
 def test_audiomae_reads_frames_and_mel_bins(form: str, tmp_path: Path) -> None:
     """Against the formula of its own layout, in which frames come first, and against the zoo."""
     torch.manual_seed(0)
-    frames, mels, dim = 3, 8, 16
+    frames, mels, dim = 4, 8, 16
     positions = torch.cat((torch.zeros(1, dim), sincos_position(dim, (frames, mels))))
     state = mae_state(channels=1, patches=frames * mels, dim=dim)
     if form != "learned positions":  # else random ones, as after fine-tuning

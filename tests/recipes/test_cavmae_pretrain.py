@@ -84,5 +84,5 @@ def test_a_probe_and_an_export_start_from_it(
 
 def test_other_fusions_are_refused(toy_scenes: Path, tmp_path: Path) -> None:
     wanted = config(toy_scenes, tmp_path, steps=1)
-    with pytest.raises(ValueError, match="CAV-MAE has --model.fusion joint"):
+    with pytest.raises(ValueError, match=r"CAV-MAE has --model\.fusion joint"):
         cavmae_pretrain.main(replace(wanted, model=TINY))

@@ -1,4 +1,4 @@
-"""Files as their authors wrote them: wrapped, with the run's settings and state beside the weights."""
+"""Files as their authors wrote them: wrapped, with settings and state beside the weights."""
 
 import json
 from argparse import Namespace
@@ -25,7 +25,7 @@ def test_deepavfusion_as_published(fusion: str, tmp_path: Path) -> None:
     content = {"state_dict": state, "optimizer": {"state": {}}, "epoch": 199, "args": Namespace()}
     torch.save(content, tmp_path / "checkpoint_latest.pth")
     sizes = {"num_heads": config["heads"], "num_tokens": tuple(config["fusion_tokens"])}
-    sizes |= {"image_size": config["image_size"], "audio_size": tuple(config["audio_size"])}
+    sizes |= {"image_size": tuple(config["image_size"]), "audio_size": tuple(config["audio_size"])}
     loaded = load(tmp_path / "checkpoint_latest.pth", **sizes)
     assert loaded.kind == "avblocks"
     with torch.no_grad():

@@ -114,7 +114,10 @@ def fairseq_file(state: dict[str, Tensor], cfg: object) -> dict[str, Any]:
 def test_eat_as_fairseq_saves_it(tmp_path: Path) -> None:
     model = eat(64, depth=2, num_heads=1, size=(32, 64)).eval()
     cfg = {"model": {"_name": "data2vec_multi", "depth": 2}, "task": {"data": "/d", "seed": None}}
-    torch.save(fairseq_file(file_of(model), cfg), tmp_path / "eat.pt")
+    state = file_of(model)
+    kernel = "modality_encoders.IMAGE.local_encoder.proj.weight"
+    state[kernel] = state[kernel].transpose(2, 3)  # theirs is over frames and mel bins
+    torch.save(fairseq_file(state, cfg), tmp_path / "eat.pt")
     loaded = load(tmp_path / "eat.pt")
     assert loaded.kind == "eat" and loaded.report.missing == loaded.report.unused == ()
     audio = torch.rand(2, 1, 32, 64)
@@ -122,17 +125,17 @@ def test_eat_as_fairseq_saves_it(tmp_path: Path) -> None:
         assert_close(loaded.model(audio), model(audio))
 
 
-def test_settings_that_are_objects_are_refused_in_words(tmp_path: Path) -> None:
+def test_settings_that_are_objects_are_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Older fairseq keeps omegaconf's objects, which only code can read."""
-    module = ModuleType("omegaconf.dictconfig")
-    kind = type("DictConfig", (), {"__module__": module.__name__})
+    kind = type("DictConfig", (), {"__module__": "omegaconf"})
+    module = ModuleType("omegaconf")
     vars(module)["DictConfig"] = kind
     state = file_of(eat(64, depth=1, num_heads=1, size=(32, 64)))
-    sys.modules[module.__name__] = module
-    try:
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "omegaconf", module)
         torch.save(fairseq_file(state, kind()), tmp_path / "eat.pt")
-    finally:
-        del sys.modules[module.__name__]
     with pytest.raises(ValueError, match=r"eat.pt: .*omegaconf.*where you trust it") as info:
         load(tmp_path / "eat.pt")
     assert "save_file" in str(info.value) and "\n" not in str(info.value)
