@@ -52,7 +52,7 @@ def foreign_encoder(
     if isinstance(found, AVEncoder):
         for name in ("image", "audio"):
             own = encoder.get_submodule(name)
-            _require_size(path, name, found.get_submodule(name), own, maps=name in maps)
+            _require_size(path, name, found.get_submodule(name), own, maps=bool(maps))
         for name in maps:
             _require_maps(path, name, found.get_submodule(name), model)
         return found
@@ -63,7 +63,7 @@ def foreign_encoder(
             f"{path} ({loaded.kind}) encodes {name} alone, and this recipe makes maps of the "
             f"{missing[0]}: give a file with an encoder of the {missing[0]}"
         )
-    _require_size(path, name, found, encoder.get_submodule(name), maps=name in maps)
+    _require_size(path, name, found, encoder.get_submodule(name), maps=bool(maps))
     if name in maps:
         _require_maps(path, name, found, model)
     other = "audio" if name == "image" else "image"
@@ -106,6 +106,8 @@ def _require_size(path: Path, name: str, stream: Any, own: Any, *, maps: bool) -
         remedy = (
             "videos: pass --data.frames N" if len(patch) > 2 else "one: leave --data.frames out"
         )
+        if maps:
+            remedy = "videos, and this recipe reads one image: give another file"
         raise ValueError(f"{path}: its {name} encoder reads {remedy}")
     if patch == tuple(stream.stride) and any(map(mod, size, patch)):
         options = "--data.size" if name == "image" else "--data.mels and --data.seconds"

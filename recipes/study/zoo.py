@@ -163,7 +163,8 @@ def measured(
     probe = replace(paper_linear_probe.SCENES, **settings | still)
     scores = result(run(paper_linear_probe, probe, folder / "probe"))["scores"]
     # Layer decay would slow those with more layers down.
-    settings |= {"epochs": config.finetune_epochs, "layer_decay": 1.0}
+    warmup = min(paper_finetune.SCENES.warmup, config.finetune_epochs - 1)
+    settings |= {"epochs": config.finetune_epochs, "warmup": warmup, "layer_decay": 1.0}
     finetune = replace(paper_finetune.SCENES, **settings)
     tuned = result(run(paper_finetune, finetune, folder / "finetune"))["scores"]
     recall = retrieval(start, data)

@@ -34,7 +34,7 @@ KINDS: dict[str, Callable[[], nn.Module]] = {
 }
 NO_IMAGE = dict.fromkeys(("localize", "segment"), "makes maps of the image")
 NO_AUDIO = {"separate": "makes maps of the audio"}
-NO_MAPS = dict.fromkeys(("localize", "segment", "separate"), "makes maps of one image")
+NO_MAPS = dict.fromkeys(("localize", "segment", "separate"), "reads one image: give another")
 VIDEOS = dict.fromkeys(("probe", "finetune"), r"reads videos: pass --data\.frames")
 FOURTEEN = r"patches are \(14, 14\), and \(16, 16\) is no multiple of them: pass --data\.size"
 REFUSED: dict[str, dict[str, str]] = {
