@@ -22,7 +22,16 @@ AudioTokens = Float[Tensor, "b n_a d"] | None
 R = TypeVar("R", bound="Record")
 
 
-class Record:
+class _Gathered(type):
+    """Takes what ``nn.DataParallel`` makes of several records: a ``map`` of their pairs."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], map):
+            args = tuple(value for _, value in args[0])
+        return super().__call__(*args, **kwargs)
+
+
+class Record(metaclass=_Gathered):
     """What frozen dataclasses of tensors have in common: they move, and iterate as pairs."""
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:

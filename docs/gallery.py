@@ -1,10 +1,10 @@
-"""Pictures of the gallery: drawn at every build, or taken from trained runs and checked in small.
+"""Figures of the gallery: drawn at every build, or reduced copies of figures of trained runs.
 
-As a Sphinx extension it draws what needs no training into ``docs/gallery``. As a command it makes
-what is checked in again, in ``docs/pictures``::
+As a Sphinx extension, this file draws the figures that need no training into ``docs/gallery``. As a
+command, it writes the stored figures again, in ``docs/pictures``::
 
     python docs/gallery.py                                 # the architecture
-    python docs/gallery.py runs/study_tasks-study/seed-0   # and pictures of these trained runs
+    python docs/gallery.py runs/study_tasks-study/seed-0   # and the figures of these trained runs
 """
 
 import argparse
@@ -33,17 +33,17 @@ TRAINED = {
     "separation.jpg": "separate/separation.png",
     "segmentation.jpg": "segment/segmentation.png",
 }
-"""What is checked in, and which picture of a seed of ``recipes.study.tasks`` it is made of."""
+"""Stored figures, and the files of one seed of ``recipes.study.tasks`` that they come from."""
 
 
 @cache
 def scenes() -> tuple[Scene, ...]:
-    """Two scenes of the paper's sizes: pictures of 224 pixels and three seconds of sound."""
+    """Render two scenes at the sizes of the paper: images of 224 pixels, three seconds of audio."""
     return tuple(render(index, spec=SceneSpec(size=224, seconds=3)) for index in (0, 12))
 
 
 def image_masks() -> dict[str, Tensor]:
-    """Pictures, and what masks over their 14 x 14 patches leave of them."""
+    """Show two images, whole and under masks over their 14 x 14 patches."""
     frames = np.stack([scene.frames[0] for scene in scenes()])
     image = torch.from_numpy(frames).movedim(-1, 1) / 255
     maskers = {
@@ -55,7 +55,7 @@ def image_masks() -> dict[str, Tensor]:
 
 
 def audio_masks() -> dict[str, Tensor]:
-    """Spectrograms, and what masks over their 8 x 12 patches leave of them."""
+    """Show two spectrograms, whole and under masks over their 8 x 12 patches."""
     audio = LogMel()(torch.from_numpy(np.stack([scene.audio for scene in scenes()])))
     maskers = {
         "RandomMask(0.8)": RandomMask(0.8),
@@ -67,7 +67,7 @@ def audio_masks() -> dict[str, Tensor]:
 
 
 def video_masks() -> dict[str, Tensor]:
-    """Frames of a video, a row each, and what masks over its 3 x 14 x 14 patches leave of them."""
+    """Show frames of a video, one per row, whole and under masks over its 3 x 14 x 14 patches."""
     frames = torch.from_numpy(scenes()[0].frames[::8]) / 255  # six, half a second apart
     video = frames.movedim(-1, 0)[None]
     maskers = {
@@ -82,7 +82,7 @@ def video_masks() -> dict[str, Tensor]:
 def hidden(
     x: Tensor, maskers: Mapping[str, Masker], *, patch: tuple[int, ...]
 ) -> dict[str, Tensor]:
-    """What each masker leaves of a batch."""
+    """Hide the masked patches of a batch, once per masker."""
     grid = tuple(side // p for side, p in zip(x.shape[2:], patch, strict=True))
     masks = {
         title: masker(grid, batch=len(x), generator=torch.Generator().manual_seed(0))
@@ -92,8 +92,8 @@ def hidden(
 
 
 def architectures() -> dict[str, str]:
-    """Drawings of the paper's masked autoencoder, and of encoders with the other two fusions."""
-    with torch.device("meta"):  # nothing is computed: no weights
+    """Draw the masked autoencoder of the paper, and encoders with the other two fusions."""
+    with torch.device("meta"):  # allocates no weights
         return {
             "architecture": architecture(av_mae(av_vit_base())),
             "dense": architecture(av_vit_base(fusion="dense", fusion_layers=[3, 7, 11])),
@@ -102,7 +102,7 @@ def architectures() -> dict[str, str]:
 
 
 def draw(folder: Path) -> None:
-    """Draw what needs no training."""
+    """Draw the figures that need no training."""
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     for make in (image_masks, audio_masks, video_masks):
@@ -112,20 +112,20 @@ def draw(folder: Path) -> None:
 
 
 def shrink(source: Path, target: Path) -> None:
-    """Write a picture small: as a PNG of 256 colours, or of six rows the first four as a JPEG."""
-    picture = Image.open(source).convert("RGB")
+    """Reduce a figure: to a PNG with 256 colors, or to a JPEG with the first four of six rows."""
+    figure = Image.open(source).convert("RGB")
     if target.suffix == ".png":
-        picture = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
+        figure = figure.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
     else:
-        picture = picture.crop((0, 0, picture.width, round(0.672 * picture.height)))
-        picture.thumbnail((1000, 1000))
-    picture.save(target, optimize=True, quality=80)
+        figure = figure.crop((0, 0, figure.width, round(0.672 * figure.height)))
+        figure.thumbnail((1000, 1000))
+    figure.save(target, optimize=True, quality=80)
 
 
 def main() -> None:
-    """Make what is checked in again."""
-    parser = argparse.ArgumentParser(description="Make the pictures that are checked in again.")
-    parser.add_argument("runs", type=Path, nargs="?", help="folder of a seed of study_tasks")
+    """Write the stored figures again."""
+    parser = argparse.ArgumentParser(description="Write the stored figures again.")
+    parser.add_argument("runs", type=Path, nargs="?", help="folder of one seed of study.tasks")
     runs: Path | None = parser.parse_args().runs
     (PICTURES / "architecture.svg").write_text(architectures()["architecture"], encoding="utf-8")
     if runs is not None:
@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Draw before the pages are read."""
+    """Register the drawing of figures before pages are read."""
     app.connect("builder-inited", lambda app: draw(Path(app.srcdir) / "gallery"))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

@@ -1,4 +1,4 @@
-r"""Embeddings of videos or of a data set: features of image, audio and fusion for each window.
+r"""Embed videos or a data set: image, audio and fusion features of each window.
 
 Commands:
     python -m recipes.embed FILE... --checkpoint RUN --out DIR

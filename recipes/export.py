@@ -1,4 +1,4 @@
-r"""The model of a run as a folder to keep, to share, to start from: safetensors and JSON.
+r"""Export the model of a run as a folder of safetensors and JSON, to share or to start from.
 
 Commands:
     python -m recipes.export --checkpoint RUN --out FOLDER

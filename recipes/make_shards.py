@@ -1,4 +1,4 @@
-r"""Decode a data set once, into tar shards of JPEG, FLAC and JSON that keep a GPU fed.
+r"""Pack a data set into tar shards of JPEG, FLAC and JSON, for fast reading in training.
 
 Commands:
     python -m recipes.make_shards scenes --out DIR

@@ -1,4 +1,4 @@
-r"""Fine-tuning: a whole pre-trained encoder trained on audio events.
+r"""Fine-tuning: classify audio events, training the whole pre-trained encoder.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through

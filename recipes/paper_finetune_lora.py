@@ -1,4 +1,4 @@
-"""Fine-tuning by low-rank adapters (LoRA): the encoder frozen but for a term beside each layer.
+"""Fine-tuning with low-rank adapters (LoRA) beside the linear layers of a frozen encoder.
 
 Paper:
     "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.

@@ -1,4 +1,4 @@
-r"""Linear probe: what a frozen, pre-trained encoder knows of audio events.
+r"""Linear probe: classify audio events with a linear layer on a frozen encoder.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through

@@ -1,4 +1,4 @@
-r"""Visual sound localization: where in the image the sound comes from, learned without boxes.
+r"""Visual sound localization: find the source of a sound in an image, trained without boxes.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
@@ -78,6 +78,10 @@ PRESETS = {
     "flickr": (
         "Flickr-SoundNet: wav and jpg below DIR/train, its annotated test in DIR/test",
         VGGSS.on("flickr"),
+    ),
+    "music_duet": (
+        "MUSIC: wav and jpg below DIR/train, the annotated frames of its duets in DIR/test",
+        VGGSS.on("music_duet"),
     ),
 }
 

@@ -1,4 +1,4 @@
-r"""Audio-visual segmentation: which pixels sound.
+r"""Audio-visual segmentation: predict masks of the sounding objects in an image.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through

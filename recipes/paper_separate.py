@@ -1,4 +1,4 @@
-r"""Visually guided sound separation: of a mixture, the sound that belongs to the picture.
+r"""Visually guided sound separation: extract the audio that belongs to an image from a mixture.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through

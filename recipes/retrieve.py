@@ -1,4 +1,4 @@
-r"""Retrieval between images and audio: R@1, R@5, R@10 and the median rank, both ways.
+r"""Retrieval between images and audio: R@1, R@5, R@10 and median rank in both directions.
 
 Commands:
     python -m recipes.retrieve --embeddings DIR

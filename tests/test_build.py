@@ -1,6 +1,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -133,3 +134,12 @@ def test_bfloat16_whole(fusion: str) -> None:
         image=torch.randn(2, 3, 12, 8).bfloat16(), audio=torch.randn(2, 1, 8, 8).bfloat16()
     )
     assert out.fusion.dtype == torch.bfloat16 and out.fusion.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("patch", "size"), [(4, (2, 8, 8)), ((2, 4, 4), (8, 8)), ((4, 4), (8,)), (4, 0)]
+)
+def test_an_image_size_that_does_not_suit_the_patch_is_named(patch: Any, size: Any) -> None:
+    numbers: dict[str, Any] = {"depth": 1, "num_heads": 2, "audio_size": (8, 12)}
+    with pytest.raises(ValueError, match=r"image_size, for a patch of .* must be a positive"):
+        av_vit(8, patch=patch, image_size=size, **numbers)

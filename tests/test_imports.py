@@ -1,8 +1,11 @@
 """What an import costs: seconds of the processor, and libraries that wait until they are used."""
 
 import sys
+from inspect import ismodule
 
 from fresh import Fresh
+
+import avblocks
 
 LIBRARY = """
 import sys, time, torch
@@ -40,3 +43,13 @@ def test_help_waits_for_no_library_that_only_training_needs(fresh: Fresh) -> Non
     lines = fresh(HELP).stderr.splitlines()
     assert len(lines) >= 13
     assert all(len(line.split()) == 2 and line.endswith(" 0") for line in lines), lines
+
+
+def test_a_star_import_brings_the_public_names_and_no_module(fresh: Fresh) -> None:
+    names = (
+        "from torch import nn\nfrom avblocks import *\nprint(nn.__name__)\nprint(*sorted(vars()))"
+    )
+    module, found = fresh(names).stdout.splitlines()
+    public = {n for n, x in vars(avblocks).items() if not n.startswith("_") and not ismodule(x)}
+    assert module == "torch.nn"
+    assert public <= set(found.split())

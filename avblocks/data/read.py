@@ -9,6 +9,7 @@ import torch
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import decode_audio, extent
+from avblocks.data.decode.extracted import read_extracted
 from avblocks.data.decode.frames import decode_frame, to_tensor
 from avblocks.data.decode.media import Media, open_media
 from avblocks.data.decode.stills import read_stills
@@ -34,8 +35,9 @@ def read_clip(
             a picture file that has a time of its own, as far as the sound reaches: 0 the window
             ends with it, 0.5 it is in the middle, 1 the window begins with it.
         frame: Where in the window the picture is taken, from 0 to 1; the last picture there is if
-            the video is shorter. Of several picture files: which one. With several frames: where in
-            each of as many equal parts of the window.
+            the video is shorter. Of several picture files: which one, or the nearest to that place
+            if they were extracted evenly from a video. With several frames: where in each of as
+            many equal parts of the window.
         frames: How many to read; of fewer picture files some several times.
 
     Returns:
@@ -54,7 +56,10 @@ def read_clip(
             f"got {seconds}, {rate}, {place}, {frame} and {frames}"
         )
     item = Item(id=source, path=source) if isinstance(source, str) else source
-    if item.pictures:
+    if item.pictures and item.pictures[0].part is not None:
+        where = places(frames, frame)
+        clip = read_extracted(item, seconds=seconds, rate=rate, place=place, frames=where)
+    elif item.pictures:
         clip = read_stills(item, seconds=seconds, rate=rate, place=place, frame=frame)
         clip = clip if frames == 1 else _several(clip, places(frames, frame))
     else:

@@ -1,4 +1,4 @@
-r"""Measure how fast the models are, how much memory they take and how both grow.
+r"""Measure speed, memory and scaling of the models.
 
 Commands:
     python -m recipes.benchmark                               (twenty minutes on two idle CPU cores)

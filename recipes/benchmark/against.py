@@ -1,4 +1,4 @@
-r"""Compare this build with that of another commit, step by step in turn on one machine.
+r"""Compare the speed of this commit with another one, in alternating steps on one machine.
 
 Commands:
     python -m recipes.benchmark.against --commit 41bb066                (minutes on two CPU cores)

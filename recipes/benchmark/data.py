@@ -1,4 +1,4 @@
-r"""Measure how many clips a second one core reads, from mp4 files and from shards.
+r"""Measure how many clips per second one core reads from mp4 files and from shards.
 
 Commands:
     python -m recipes.benchmark.data                                         (some ten minutes)

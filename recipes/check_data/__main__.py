@@ -1,4 +1,4 @@
-r"""Decode every file of a data set once, and list which cannot be used and why.
+r"""Decode every file of a data set once, and list the files that cannot be used, with reasons.
 
 Commands:
     python -m recipes.check_data folder --data.root DIR

@@ -14,6 +14,7 @@ FREE = (
     "checkpoint",  # a resumed run has its weights from itself
     "batch",  # times processes and accumulation it may not change: the position in the data says
     *(f"data.{n}" for n in ("root", "shards", "split", "list", "workers", "timeout")),
+    "data.test_list",
     "data.on_error",
     "data.max_skipped",
     "model.checkpointing",
@@ -39,6 +40,9 @@ class Data:
 
     list: Path | None = None
     """Train on the clips whose ids this csv lists, such as vggss_144k; all if it is not given."""
+
+    test_list: Path | None = None
+    """Test on the clips whose ids this csv lists, such as vggss_heard_test; all if not given."""
 
     scenes: tuple[int, int] = (240, 120)
     """How many scenes to make, for training and for testing."""
@@ -124,27 +128,31 @@ SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2)
 
 def train_set(data: Data) -> ClipSet:
     """List the clips to train on, and print how many there are; a ValueError if there are none."""
-    if data.shards is not None:
-        return _reported(open_shards(data.shards).clips("train"), data.shards)
     data.check()
-    clips = read_set(data.name, data.root, train=True, counts=data.scenes)
+    clips = _all(data, train=True)
     assert clips is not None
-    if data.list is not None:
-        clips = subset(clips, data.list)
-    return _reported(clips, data.root or CACHE)
+    return _reported(data, clips, data.list)
 
 
 def test_set(data: Data) -> ClipSet | None:
     """List the labeled clips to test on, if the data has any, as `train_set` does."""
-    if data.shards is not None:
-        shards = open_shards(data.shards)
-        return _reported(shards.clips("test"), data.shards) if "test" in shards.splits else None
-    clips = read_set(data.name, data.root, train=False, counts=data.scenes, val=data.split == "val")
-    return None if clips is None else _reported(clips, data.root or CACHE)
+    clips = _all(data, train=False)
+    return None if clips is None else _reported(data, clips, data.test_list)
+
+
+def _all(data: Data, *, train: bool) -> ClipSet | None:
+    """List the clips of the shards or the files."""
+    val = data.split == "val"
+    if data.shards is None:
+        return read_set(data.name, data.root, train=train, counts=data.scenes, val=val)
+    if val:
+        raise ValueError("shards have no split to validate on: leave --data.split out")
+    shards, split = open_shards(data.shards), "train" if train else "test"
+    return shards.clips(split) if train or split in shards.splits else None
 
 
 NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
-    "boxes": ("boxes", ("scene_boxes", "vggss", "flickr")),
+    "boxes": ("boxes", ("scene_boxes", "vggss", "flickr", "music_duet")),
     "masks": ("masks", ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")),
     "sources": (
         "classes to tell sounds apart by",
@@ -189,8 +197,12 @@ def open_shards(root: str) -> Shards:
     return Shards(root)
 
 
-def _reported(clips: ClipSet, root: Path | str) -> ClipSet:
+def _reported(data: Data, clips: ClipSet, only: Path | None) -> ClipSet:
+    """Print how many clips there are, of those that a list names if there is one."""
+    if only is not None:
+        clips = subset(clips, only)
     print(clips.report(), flush=True)
     if not len(clips):
+        root = data.shards or data.root or CACHE
         raise ValueError(f"{root}: none of the clips that {clips.name} lists is on disk")
     return clips

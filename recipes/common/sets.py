@@ -17,6 +17,7 @@ from avblocks.data.datasets import (
     folder,
     hold_out,
     music,
+    music_duet,
     stills,
     vggsound,
     vggsound_music,
@@ -26,10 +27,11 @@ from avblocks.data.scenes import SceneSpec, scenes, scenes_as_avsbench, scenes_a
 from avblocks.data.scenes.dataset import VERSION
 
 _Made = Literal["scenes", "scene_boxes", "scene_masks", "folder", "class_folder"]
-_VGGSound = Literal["vggsound", "vggsound_music", "vggss", "flickr"]
+_VGGSound = Literal["vggsound", "vggsound_music", "vggss"]
+_Stills = Literal["flickr", "music_duet"]
 _AudioSet = Literal["audioset", "audioset_balanced"]
 _AVSBench = Literal["avsbench_s4", "avsbench_ms3", "avsbench_avss"]
-DataName = Literal[_Made, _VGGSound, _AudioSet, _AVSBench]
+DataName = Literal[_Made, _VGGSound, _Stills, _AudioSet, _AVSBench]
 """What recipes train on."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
 Counts = tuple[int, int]  # scenes to train and to test on
@@ -48,6 +50,7 @@ READERS: dict[str, tuple[str, Splits]] = {
     "audioset": ("AudioSet", _splits(audioset, "unbalanced", "eval", "balanced")),
     "music": ("MUSIC", _splits(music, "solo", "duet", key="part")),
     "music21": ("MUSIC-21", _splits(music, "solo21", key="part")),
+    "music_duet": ("MUSIC's duets with boxes", {"test": music_duet}),
     "avsbench_s4": ("AVSBench, one source", _splits(avsbench_s4, "train", "val", "test")),
     "avsbench_ms3": ("AVSBench, several sources", _splits(avsbench_ms3, "train", "val", "test")),
     "avsbench_avss": ("AVSBench, semantic", _splits(avsbench_avss, "train", "val", "test")),
@@ -62,6 +65,8 @@ TRAIN_TEST = {
     "audioset_balanced": ("balanced", "eval"),
 }
 """Splits to train and to test on, of the data sets that are used as published."""
+PAIRS = ("flickr", "music_duet")
+"""Those that train on pairs of audio and images, in a folder beside that of the test."""
 
 
 def read_set(
@@ -84,6 +89,8 @@ def read_set(
         split = "val" if val and not train else TRAIN_TEST[name][not train]
         reader = READERS[name.removesuffix("_balanced")][1][split]
         return reader(root).per_frame() if name.startswith("avsbench") else reader(root)
+    if name in PAIRS:
+        return stills(root / "train") if train else READERS[name][1]["test"](root / "test")
     match name:
         case "folder":
             return folder(root) if train else None
@@ -91,8 +98,6 @@ def read_set(
             return hold_out(folder(root, classes=True))[not train]
         case "vggss":
             return vggsound(root, split="train") if train else vggss(root)
-        case "flickr":
-            return stills(root / "train") if train else flickr_soundnet(root / "test")
         case _:
             return _scenes(name, root, train=train, counts=counts)
 

@@ -1,4 +1,4 @@
-"""Processes of a run on one machine, which end together when one of them dies.
+"""Processes of a run, which end together when one of them dies.
 
 Left alone, a backend of `torch.distributed` reports the death of another process by a traceback, or
 waits for it until its timeout.
@@ -12,6 +12,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, NoReturn
 
+from torch import distributed
+from torch.distributed.distributed_c10d import _get_default_store
+
+from recipes.engine.heartbeat import Heartbeat
+
 if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should not cost
     from lightning.fabric import Fabric
 
@@ -20,9 +25,10 @@ PATIENCE = 5.0  # seconds after a backend's error within which the reason must b
 
 
 class Peers:
-    """The other processes that Fabric launched on this machine, each watched by a thread.
+    """The other processes: those that Fabric launched on this machine are watched by a thread each.
 
-    A process that torchrun or SLURM started is watched by those.
+    Where torchrun, SLURM or the user started them, on one machine or several, there is a
+    `Heartbeat`.
     """
 
     def __init__(self, fabric: "Fabric") -> None:
@@ -33,8 +39,15 @@ class Peers:
         self._parent = os.getppid()
         self._ending = False
         self._lock = threading.Lock()
+        self._heartbeat: Heartbeat | None = None
         environment = getattr(fabric.strategy, "cluster_environment", None)
-        if isinstance(environment, LightningEnvironment) and fabric.local_rank:
+        launched = isinstance(environment, LightningEnvironment)
+        alone = launched and getattr(fabric.strategy, "num_nodes", 1) == 1
+        if distributed.is_initialized() and not alone:
+            rank, world = fabric.global_rank, fabric.world_size
+            store = _get_default_store().clone()  # the backend's own connection waits for others
+            self._heartbeat = Heartbeat(store, rank=rank, world=world, ended=self._leave)
+        if launched and fabric.local_rank:
             threading.Thread(target=self._watch_parent, daemon=True).start()
         for rank, child in enumerate(self._children, start=1):
             threading.Thread(target=self._watch, args=(rank, child), daemon=True).start()
@@ -42,6 +55,8 @@ class Peers:
     def release(self) -> None:
         """Watch no longer: the processes are about to end, in whatever order."""
         self._ending = True
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
 
     def settle(self) -> None:
         """Wait after a backend's error for the watcher to end this process, if another has died."""
@@ -49,8 +64,17 @@ class Peers:
             time.sleep(PATIENCE)
 
     def end(self) -> None:
-        """End the processes that this one has started; it has said why."""
-        self._ending = True
+        """End the other processes, before this one says why.
+
+        Raises:
+            SystemExit: If another one has said why.
+        """
+        self.release()
+        self._kill()
+        if self._heartbeat is not None and not self._heartbeat.claim():
+            raise SystemExit(2)
+
+    def _kill(self) -> None:
         for child in self._children:
             child.kill()
 
@@ -62,24 +86,26 @@ class Peers:
         except ChildProcessError:
             killed, code = False, child.wait()
         if killed:
-            self._leave(f"process {rank} died ({signal.Signals(code).name})")
+            self._leave(f"process {rank} of the run died ({signal.Signals(code).name})")
         elif code:
-            self._leave(f"process {rank} ended with exit code {code}")
+            self._leave(f"process {rank} of the run ended with exit code {code}")
 
     def _watch_parent(self) -> None:
         while os.getppid() == self._parent:
             time.sleep(EVERY)
-        self._leave("process 0 died")
+        self._leave("process 0 of the run died")
 
-    def _leave(self, what: str) -> None:
-        """Say what has happened, and end this process and those that it has started."""
+    def _leave(self, what: str | None) -> None:
+        """Say what has happened, if that is known, and end this process and its children."""
         with self._lock:
             if self._ending:
                 return
-            self.end()
+            self._ending = True
+            self._kill()
             self._say_and_exit(what)
 
-    def _say_and_exit(self, what: str) -> NoReturn:
-        remedy = "all others end; go on with --run.resume"
-        print(f"error: {what} of the run: {remedy}", file=sys.stderr, flush=True)
+    def _say_and_exit(self, what: str | None) -> NoReturn:
+        if what is not None:
+            remedy = "all others end; go on with --run.resume"
+            print(f"error: {what}: {remedy}", file=sys.stderr, flush=True)
         os._exit(2)  # the main thread may wait for the dead one

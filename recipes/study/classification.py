@@ -1,4 +1,4 @@
-"""Study: what pre-training, both modalities and each fusion are worth in classifying scenes.
+"""Study: ablation of pre-training, modalities and types of fusion in classifying scenes.
 
 On held-out scenes, for each seed: a linear probe on the pre-trained encoder, on an untrained one,
 and on the pre-trained one given the image or the audio alone (the probe is then trained that way

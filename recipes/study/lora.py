@@ -1,4 +1,4 @@
-"""Study: low-rank adapters beside full fine-tuning and a linear probe, in classifying scenes.
+"""Study: low-rank adapters against full fine-tuning and a linear probe in classifying scenes.
 
 For each seed: pre-training with factorized fusion, then from it a linear probe, fine-tuning of all
 parameters, and fine-tuning of adapters alone.

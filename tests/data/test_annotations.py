@@ -63,7 +63,7 @@ def test_xml_of_other_kinds_is_refused(tmp_path, head, reason, encoding):
 
 def test_boxes_lie_in_the_picture():
     assert checked_box([0, 0.25, 1, 0.5], where="x") == (0.0, 0.25, 1.0, 0.5)
-    assert checked_box([-0.01, 0, 1.01, 1], where="x", slack=0.02) == (0.0, 0.0, 1.0, 1.0)
+    assert checked_box([-0.01, 0, 1.01, 1], where="x", cut=True) == (0.0, 0.0, 1.0, 1.0)
     assert not has_area(checked_box([0.5, 0, 0.5, 1], where="x"))
     assert has_area((0.0, 0.0, 0.1, 0.1))
 

@@ -6,7 +6,7 @@ from clip_files import count
 from still_files import write_mask, write_number, write_sound
 
 from avblocks.data import ClipError, read_clip
-from avblocks.data.datasets import avsbench_avss
+from avblocks.data.datasets import avsbench_avss, avsbench_ms3, avsbench_s4
 from avblocks.data.scenes import SceneSpec, render, scenes_as_avsbench
 
 TABLE = """vid,uid,s_min,s_sec,a_obj,split,label
@@ -50,6 +50,24 @@ def test_all_three_parts(tmp_path):
     assert clip.mask is not None and clip.mask.unique().tolist() == [2]
     assert clip.time == pytest.approx(1.5)  # in the middle of three seconds
     assert avsbench_avss(tmp_path, split="val").missing == ("d_0_10",)
+
+
+def test_s4_and_ms3_inside(tmp_path):
+    """As the reference reads them: the lines of label v1s and v1m, with masks of one class."""
+    root = make(tmp_path)
+    clips = avsbench_s4(root, split="train")
+    assert clips.report() == "avsbench-s4 train: 1 clips listed, 1 on disk"
+    assert clips.classes == ("dog",) and [i.labels for i in clips.items] == [(0,)]
+    assert [item.id for item in clips.per_frame().items] == ["a_0_5_1"]
+    clips = avsbench_ms3(root, split="train")
+    assert clips.report() == "avsbench-ms3 train: 1 clips listed, 1 on disk" and not clips.classes
+    frames = read_clip(clips.items[0]).frames
+    assert frames is not None
+    assert [mask.unique().tolist() for mask in frames.mask] == [[0], [1], [1], [0], [1]]
+    assert len(avsbench_s4(root, split="val")) == len(avsbench_ms3(root, split="test")) == 0
+    (root / "Multi-sources").mkdir()
+    with pytest.raises(ValueError, match=r"ms3_meta_data\.csv: no such file"):
+        avsbench_ms3(root, split="train")
 
 
 def test_numbers_may_count_from_zero(tmp_path):

@@ -40,7 +40,8 @@ def test_boxes_of_all_annotators(tmp_path):
     ("old", "new", "message"),
     [
         ("</annotation>", "", r"10\.xml, line 5: broken XML"),
-        ("<xmax>256", "<xmax>600", r"10\.xml, box 3: the box .* reaches outside the picture"),
+        ("<xmax>256", "<xmax>nan", r"10\.xml, box 3: the box .* reaches outside the picture"),
+        ("<xmax>256", f"<xmax>{'9' * 400}", r"box 3: the box .* reaches outside the picture"),
         ("<xmax>256", "<xmax>127", r"10\.xml, box 3: left, top, right, bottom are not in order"),
         ("<ymin>0<", "<ymin>?<", r"10\.xml, box 3: expected a name and four numbers, got .*'\?'"),
         ("<id>2</id>", "", r"10\.xml, box 3: expected left, top, right and bottom"),
@@ -52,9 +53,16 @@ def test_wrong_annotations_are_named(tmp_path, old, new, message):
         flickr_soundnet(root)
 
 
-def test_what_lies_over_the_edge_is_cut_off(tmp_path):
-    clips = flickr_soundnet(make(tmp_path, xml=XML.replace("<xmax>256", "<xmax>300")))
+@pytest.mark.parametrize("edge", [257, 300, 513, 2000])
+def test_what_lies_over_the_edge_is_cut_off(tmp_path, edge):
+    """However far: the evaluators' arrays end with the frame."""
+    clips = flickr_soundnet(make(tmp_path, xml=XML.replace("<xmax>256", f"<xmax>{edge}")))
     assert clips.items[0].boxes[2] == (0.5, 0.0, 1.0, 0.5)
+
+
+def test_a_box_outside_of_the_frame_counts_for_nothing(tmp_path):
+    out = XML.replace("<xmin>128", "<xmin>700").replace("<xmax>256", "<xmax>800")
+    assert flickr_soundnet(make(tmp_path, xml=out)).items[0].boxes[2] == (1.0, 0.0, 1.0, 0.5)
 
 
 def test_missing_table(tmp_path):

@@ -16,6 +16,7 @@ from avblocks.data import (
     ClipDataset,
     ClipFormat,
     FrontEnd,
+    collate,
     read_clip,
 )
 from avblocks.data.datasets import ClipSet, Item
@@ -61,6 +62,10 @@ def test_batches_are_videos_whose_frames_are_cropped_and_flipped_alike(clips: Cl
         for number in range(4):
             frame = replace(batch, image=batch.image[:, :, number])
             assert_close(image[:, :, number], front_end(frame)[0])
+    flipped = torch.cat([batch.image, batch.image])
+    both = replace(collate([batch, batch]), image=flipped, flip=torch.tensor([False, True]))
+    image, _ = front_end(both)
+    assert_close(image[1], image[0].flip(-1))
     (joined,) = DataLoader(video, batch_size=1)
     assert isinstance(joined, AVBatch) and joined.image.ndim == 5
 

@@ -167,7 +167,10 @@ def test_a_wrong_index_is_refused_at_once(folder, edit, message):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda facts: facts.update(version=9), "not of version 2"),
+        (
+            lambda facts: facts.update(version=9),
+            r"shards of version 9, but version 2 .* anew: python -m recipes.make_shards NAME",
+        ),
         (lambda facts: facts.update(complete=False), "unfinished"),
         (
             lambda facts: facts["splits"]["train"]["shards"][0].update(file="../x.tar"),

@@ -121,8 +121,11 @@ def test_killed_again_and_again_with_workers(clips, whole, tmp_path):
     orphans = []
     for wait in (0.05, 0.15, 0.25):
         process = in_a_process(lambda: make_shards(splits, tmp_path, settings=TWO, workers=2))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not children.read_text():
+            time.sleep(0.01)
         time.sleep(wait)
-        orphans += Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        orphans += children.read_text().split()
         process.kill()
         process.join()
     shards = make_shards(splits, tmp_path, settings=TWO, workers=2)
@@ -233,6 +236,17 @@ def test_other_settings_and_other_clips_are_not_mixed(clips, tmp_path):
     ):
         with pytest.raises(ValueError, match="name another folder or delete this one"):
             make_shards(splits, tmp_path, settings=settings)
+
+
+def test_shards_of_an_earlier_layout_say_how_they_are_made_anew(clips, tmp_path):
+    make_shards({"train": clips}, tmp_path, settings=TWO)
+    index = json.loads((tmp_path / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps(index | {"version": 1}))
+    told = rf"version 1, .* delete the folder .*make_shards NAME --data.root DIR --out {tmp_path}"
+    with pytest.raises(ValueError, match=told):
+        Shards(tmp_path)
+    with pytest.raises(ValueError, match=told):
+        make_shards({"train": clips}, tmp_path, settings=TWO)
 
 
 @pytest.mark.parametrize(

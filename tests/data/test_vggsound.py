@@ -2,7 +2,9 @@ import csv
 import re
 
 import pytest
+from still_files import write_number, write_sound
 
+from avblocks.data import ClipDataset, ClipFormat
 from avblocks.data.datasets import vggsound
 
 ROWS = [
@@ -119,5 +121,24 @@ def test_sounds_and_pictures_in_place_of_videos(tmp_path):
     assert [(item.id, item.labels) for item in train.items] == [("-0BIyqJj9ZU_000030", (1,))]
     assert train.items[0].path == str(tmp_path / "audio/-0BIyqJj9ZU_000030.wav")
     assert train.items[0].pictures[0].path == str(tmp_path / "frames/-0BIyqJj9ZU_000030.jpg")
-    looked = vggsound(tmp_path, split="test").remarks
-    assert looked[0] == "1 pairs fit no listed clip, such as -0BIyqJj9ZU_000030"
+    assert vggsound(tmp_path, split="test").remarks == (
+        "looked for names such as ---g-f_I2yQ_1_11.wav, ---g-f_I2yQ_000001.wav, ---g-f_I2yQ.wav "
+        "in audio and their .jpg in frames or frames/frame_0",
+    )
+
+
+def test_frames_that_cav_mae_extracted(tmp_path):
+    """Ten images of each video, in folders by their number, and audio under the video's name."""
+    make(tmp_path)
+    write_sound(tmp_path / "-0BIyqJj9ZU_30_40.flac", seconds=10.0)
+    for number in range(10):
+        write_number(tmp_path / f"frame_{number}" / "-0BIyqJj9ZU_30_40.jpg", number)
+    write_sound(tmp_path / "abc_0000012_7_17.wav", seconds=1.0)
+    clips = vggsound(tmp_path, split="train")
+    assert [(item.id, item.labels) for item in clips.items] == [("-0BIyqJj9ZU_000030", (1,))]
+    assert clips.missing == ("abc_0000012_000007", "gone_gone_g_000000")
+    assert clips.remarks[0] == (
+        "1 audio files or images have no counterpart of their name, such as abc_0000012_7_17"
+    )
+    batch = ClipDataset(clips, ClipFormat(seconds=2.0, size=32), train=True)[3, 0]
+    assert batch.image.shape == (1, 3, 48, 64) and batch.target.tolist() == [[0, 1, 0]]

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from toy_runs import ToyRun
 
 from avblocks.data import ClipDataset, collate
+from avblocks.files import read_csv
 from avblocks.tasks import Embedding
 from recipes.common import data as _data
 from recipes.common.embeddings import EmbeddingWriter, load_embeddings
@@ -54,6 +55,8 @@ def test_parts_and_resumed_runs_make_the_same(run: Path, toy_scenes: Path, tmp_p
     embed(words(run, toy_scenes, tmp_path / "whole"))
     for number in ("0", "1"):
         embed(words(run, toy_scenes, tmp_path / "parts", "--part", number, "2"))
+        _, index = read_csv(tmp_path / f"parts/{number}-of-2-index.csv")
+        assert len(index) == 4
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("parts/*.safetensors")}
     assert len(before) == 2
     embed(words(run, toy_scenes, tmp_path / "parts", "--part", "0", "2"))

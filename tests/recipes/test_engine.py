@@ -99,6 +99,8 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_signal_saves_and_leaves(
     tmp_path: Path, unbroken: dict[int, Any], number: signal.Signals, code: int, reading: str
 ) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:  # under nohup, which the engine respects
+        signal.signal(number, signal.SIG_DFL)
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as left:
         train(tmp_path, accumulate=2, log=raise_signal_at(7, number))

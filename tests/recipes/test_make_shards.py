@@ -55,6 +55,16 @@ def test_all_clips_of_both_splits_are_there(
     assert "vggsound train in shards: 8 clips listed, 8 on disk" in capsys.readouterr().out
 
 
+def test_lists_hold_for_shards_too(shards: Path, tmp_path: Path) -> None:
+    data = Data(name="scenes", shards=str(shards))
+    ids = [item.id for item in _data.train_set(data).items]
+    (tmp_path / "few.txt").write_text(f"{ids[2]}\n")
+    some = _data.train_set(replace(data, list=tmp_path / "few.txt"))
+    assert [item.id for item in some.items] == ids[2:3]
+    with pytest.raises(ValueError, match="shards have no split to validate on"):
+        _data.test_set(replace(data, split="val"))
+
+
 def test_scenes_preset_trains_from_shards_and_resumes_exactly(shards: Path, tmp_path: Path) -> None:
     preset = paper_pretrain.PRESETS["scenes"][1]
 

@@ -118,3 +118,6 @@ def test_training_lists(toy_scenes: Path, tmp_path: Path) -> None:
     assert [item.id for item in some.items] == [ids[3], ids[0]]
     found = clips_to_test_on(replace(data, list=tmp_path / "few.txt"))
     assert found is not None and len(found) == len(clips_to_test_on(data) or ())
+    (tmp_path / "one.csv").write_text(f"{found.items[1].id},heard\n")
+    one = clips_to_test_on(replace(data, test_list=tmp_path / "one.csv"))
+    assert one is not None and one.items == found.items[1:2] and not one.missing

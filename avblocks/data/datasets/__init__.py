@@ -12,6 +12,7 @@ from avblocks.data.datasets.flickr import flickr_soundnet as flickr_soundnet
 from avblocks.data.datasets.folder import folder as folder
 from avblocks.data.datasets.holdout import hold_out as hold_out
 from avblocks.data.datasets.music import music as music
+from avblocks.data.datasets.music_duet import music_duet as music_duet
 from avblocks.data.datasets.pairs import Pair as Pair
 from avblocks.data.datasets.pairs import PairSet as PairSet
 from avblocks.data.datasets.pairs import pairs as pairs

@@ -9,6 +9,7 @@ from xml.parsers import expat
 from avblocks.data.datasets.clipset import Box
 from avblocks.data.datasets.disk import read_rows
 
+_FAR = 1e6  # frames; what is further out is no number of a box
 AGAIN = "get the file again"
 
 
@@ -59,13 +60,13 @@ def _refuse_entity(name: str, *_: object) -> None:
     raise ValueError(f"it declares the entity {name!r}")
 
 
-def checked_box(values: Any, *, where: str, slack: float = 0.0) -> Box:
+def checked_box(values: Any, *, where: str, cut: bool = False) -> Box:
     """Return a box, possibly without any area, after a check that it lies in the image.
 
     Args:
         values: Left, top, right, bottom, in shares of the sides, if the file is right.
         where: File and place in it, for the error.
-        slack: How far the box may reach over the edge; what does is cut off.
+        cut: Whether the box may reach over the edge, and is cut there.
 
     Raises:
         ValueError: If it does not.
@@ -73,6 +74,7 @@ def checked_box(values: Any, *, where: str, slack: float = 0.0) -> Box:
     numbers = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
     if not numbers or len(values) != 4:
         raise ValueError(f"{where}: expected left, top, right and bottom of a box, got {values}")
+    slack = _FAR if cut else 0.0
     if not all(-slack <= v <= 1 + slack for v in values):  # NaN is not, nor is 10 ** 400
         shown = f"the box {values!s:.80}"
         raise ValueError(f"{where}: {shown} reaches outside the picture; correct it")

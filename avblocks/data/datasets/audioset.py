@@ -8,7 +8,7 @@ from typing import Literal
 from avblocks.data.datasets.annotations import class_numbers
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.disk import read_rows
-from avblocks.data.datasets.segments import Segment, find_files, numbered, youtube_id
+from avblocks.data.datasets.segments import Segment, find_clips, numbered, youtube_id
 
 _TABLES = {
     "balanced": "balanced_train_segments.csv",
@@ -22,7 +22,8 @@ def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval
 
     ``root`` holds ``class_labels_indices.csv`` and the split's segments csv, as published, and
     anywhere below it the clips: ``ID.mp4``, ``YID.mp4``, ``ID_START.mp4`` or ``ID_START_END.mp4``,
-    in seconds or milliseconds. Segments of one video are clips of their own, called ``ID_START``.
+    in seconds or milliseconds, or audio and images with these names, see ``stills``. Segments of
+    one video are clips of their own, called ``ID_START``.
 
     Returns:
         The clips in the order of the csv, with the published class numbers and display names.
@@ -39,13 +40,13 @@ def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval
     listed = _segments(table, numbers)
     names = numbered(listed)
     known = {name: segment for segment, name in names.items()}
-    labels, files = {names[s]: found for s, found in listed.items()}, find_files(root, known)
+    labels, found = {names[s]: numbers for s, numbers in listed.items()}, find_clips(root, known)
     return labeled_set(
         f"audioset {split}",
         labels,
-        files.paths,
+        found.items,
         classes=classes,
-        remarks=files.remarks(known),
+        remarks=found.remarks(known),
     )
 
 

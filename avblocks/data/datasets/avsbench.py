@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from avblocks.data.datasets import avss
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.disk import plain_name
 from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
@@ -17,7 +18,8 @@ def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> 
     ``root`` holds ``Single-source/s4_meta_data.csv`` (an id first; ``category``, ``split``) and in
     ``Single-source/s4_data``, for n from 1 to 5: ``visual_frames/SPLIT/CATEGORY/ID/ID_n.png``,
     ``gt_masks/SPLIT/CATEGORY/ID/ID_n.png`` (to train, of the first alone) and
-    ``audio_wav/SPLIT/CATEGORY/ID.wav``.
+    ``audio_wav/SPLIT/CATEGORY/ID.wav``. Without ``Single-source``, ``root`` may be the folder of
+    AVSS, whose ``v1s`` are these clips, see ``avsbench_avss``.
 
     Returns:
         The clips in the order of the csv, with several pictures each; ``per_frame`` gives those
@@ -28,6 +30,8 @@ def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> 
 
     Source: Zhou et al., "Audio-visual segmentation" (ECCV 2022), and its preprocess_s4.py.
     """
+    if _in_avss(Path(root), "Single-source"):
+        return avss.objects(Path(root), name="avsbench-s4", split=split, label="v1s")
     base = Path(root) / "Single-source" / "s4_data"
     rows = _rows(Path(root) / "Single-source" / "s4_meta_data.csv", columns=("category",))
     classes = tuple(sorted({row["category"] for row in rows.values()}))
@@ -52,7 +56,8 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
 
     ``root`` holds ``Multi-sources/ms3_meta_data.csv`` (an id first; ``split``) and in
     ``Multi-sources/ms3_data``, for n from 1 to 5: ``visual_frames/ID/ID.mp4_n.png``,
-    ``gt_masks/SPLIT/ID/ID_n.png`` and ``audio_wav/SPLIT/ID.wav``.
+    ``gt_masks/SPLIT/ID/ID_n.png`` and ``audio_wav/SPLIT/ID.wav``. Without ``Multi-sources``,
+    ``root`` may be the folder of AVSS, whose ``v1m`` are these clips, see ``avsbench_avss``.
 
     Returns:
         The clips in the order of the csv, as ``avsbench_s4`` gives them, without classes.
@@ -62,6 +67,8 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
 
     Source: As of ``avsbench_s4``.
     """
+    if _in_avss(Path(root), "Multi-sources"):
+        return avss.objects(Path(root), name="avsbench-ms3", split=split, label="v1m")
     base = Path(root) / "Multi-sources" / "ms3_data"
     rows = _rows(Path(root) / "Multi-sources" / "ms3_meta_data.csv")
     wanted = {
@@ -77,6 +84,11 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
     }
     counts = dict.fromkeys(wanted, len(_NUMBERS))
     return segmented(f"avsbench-ms3 {split}", wanted, classes=(), counts=counts)
+
+
+def _in_avss(root: Path, folder: str) -> bool:
+    """Whether the clips are to be found in a copy of AVSS."""
+    return not (root / folder).is_dir() and (root / avss.TABLE).is_file()
 
 
 def _rows(table: Path, *, columns: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:

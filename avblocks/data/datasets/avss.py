@@ -1,5 +1,6 @@
 """AVSBench-semantic: masks that say which of 71 classes sounds, over the older parts and new."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from avblocks.data.datasets.disk import plain_name
 from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
 from avblocks.jsonfile import read_json
 
+TABLE = "metadata.csv"
 _COUNTS = {"v1s": 5, "v1m": 5, "v2": 10}
 _LATER = 0.5  # numbered from 0; the paper's code takes a picture for the middle of its second
 _UNSEEN = "off-the-screen"
@@ -32,17 +34,48 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
     Source: Zhou et al., "Audio-visual segmentation with semantics" (IJCV 2024).
     """
     root = Path(root)
-    table = root / "metadata.csv"
     classes = _classes(root / "label2idx.json")
     number = {name: index for index, name in enumerate(classes)}
     wanted, counts = {}, {}
-    for line, row in split_rows(table, columns=("uid", "a_obj", "label"), id="uid"):
-        labels = _labels(table, line, row, number=number)
-        plain_name(row["uid"], where=f"{table}, line {line}")
+    for where, row in _rows(root / TABLE):
+        labels = _labels(row, number=number, where=where)
         if row["split"] == split:
             counts[row["uid"]] = _COUNTS[row["label"]]
-            wanted[row["uid"]] = _item(root / row["label"] / row["uid"], row, labels=labels)
+            wanted[row["uid"]] = _item(root, row, labels=labels, binary=False)
     return segmented(f"avsbench-avss {split}", wanted, classes=classes, counts=counts)
+
+
+def objects(root: Path, *, name: str, split: str, label: Literal["v1s", "v1m"]) -> ClipSet:
+    """List the clips of S4 (``v1s``) or MS3 (``v1m``) that AVSS holds, their masks being one class.
+
+    Returns:
+        The clips in the order of the csv. Classes of S4 are its objects, in alphabetical order.
+
+    Raises:
+        ValueError: If the csv is missing or wrong.
+    """
+    rows = [row for _, row in _rows(root / TABLE) if row["label"] == label]
+    classes = tuple(sorted({row["a_obj"] for row in rows})) if label == "v1s" else ()
+    wanted = {
+        row["uid"]: _item(
+            root, row, labels=(classes.index(row["a_obj"]),) if classes else (), binary=True
+        )
+        for row in rows
+        if row["split"] == split
+    }
+    counts = dict.fromkeys(wanted, _COUNTS[label])
+    return segmented(f"{name} {split}", wanted, classes=classes, counts=counts)
+
+
+def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the place of each line, for errors, and its fields."""
+    for line, row in split_rows(table, columns=("uid", "a_obj", "label"), id="uid"):
+        where = f"{table}, line {line}"
+        plain_name(row["uid"], where=where)
+        if row["label"] not in _COUNTS:
+            expected = f"expected one of {', '.join(_COUNTS)}"
+            raise ValueError(f"{where}: unknown label {row['label']!r}; {expected}")
+        yield where, row
 
 
 def _classes(path: Path) -> tuple[str, ...]:
@@ -56,31 +89,25 @@ def _classes(path: Path) -> tuple[str, ...]:
     return tuple(sorted(content, key=content.__getitem__))
 
 
-def _labels(
-    table: Path, line: int, row: dict[str, str], *, number: dict[str, int]
-) -> tuple[int, ...]:
+def _labels(row: dict[str, str], *, number: dict[str, int], where: str) -> tuple[int, ...]:
     """Class numbers of what sounds and is seen."""
-    if row["label"] not in _COUNTS:
-        raise ValueError(
-            f"{table}, line {line}: unknown label {row['label']!r}; expected one of "
-            f"{', '.join(_COUNTS)}"
-        )
     return class_numbers(
         [name for name in row["a_obj"].split("_") if name != _UNSEEN],
         number,
-        where=f"{table}, line {line}",
+        where=where,
         kind="classes",
         remedy="label2idx.json beside it does not list them",
     )
 
 
-def _item(folder: Path, row: dict[str, str], *, labels: tuple[int, ...]) -> Item:
+def _item(root: Path, row: dict[str, str], *, labels: tuple[int, ...], binary: bool) -> Item:
     """Put the files of a clip together."""
+    folder = root / row["label"] / row["uid"]
     pictures = find_pictures(
         lambda number: folder / "frames" / f"{number}.jpg",
         lambda number: folder / "labels_semantic" / f"{number}.png",
         numbers=range(_COUNTS[row["label"]]),
         later=_LATER,
-        binary=False,
+        binary=binary,
     )
     return Item(id=row["uid"], path=str(folder / "audio.wav"), labels=labels, pictures=pictures)

@@ -18,13 +18,17 @@ class Picture:
         path: A jpg or png file.
         time: When it is shown, seconds from the beginning of the sound, if that is known.
         mask: A picture file of the same size that marks what sounds.
-        binary: Whether the mask has one class, any colour but black, instead of class numbers.
+        binary: Whether the mask has one class, any color but black, instead of class numbers.
+        part: If it is one of several that were extracted evenly from a video: where in the first
+            ten seconds of the audio, or all of it if shorter, from 0 to 1. `read_clip` reads such a
+            clip as it reads the video.
     """
 
     path: str
     time: float | None = None
     mask: str | None = None
     binary: bool = True
+    part: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +129,17 @@ def listed_set(
 def labeled_set(
     name: str,
     labels: Mapping[str, tuple[int, ...]],
-    paths: Mapping[str, str],
+    items: Mapping[str, Item],
     *,
     classes: tuple[str, ...],
     remarks: tuple[str, ...] = (),
 ) -> ClipSet:
-    """Build the set of clips with labels by id, in their order; those without a path miss."""
-    items = {
-        key: Item(id=key, path=paths[key], labels=numbers) if key in paths else None
+    """Build the set of clips with labels by id, in their order; those without an item miss."""
+    labeled = {
+        key: replace(items[key], labels=numbers) if key in items else None
         for key, numbers in labels.items()
     }
-    return listed_set(name, items, classes=classes, remarks=remarks)
+    return listed_set(name, labeled, classes=classes, remarks=remarks)
 
 
 def count_line(name: str, things: str, *, found: int, missing: tuple[str, ...]) -> str:

@@ -55,4 +55,4 @@ def _box(box: Element, *, where: str) -> Box:
         values = [float(text) / _SIDE for text in texts]
     except ValueError as error:
         raise ValueError(f"{where}: expected a name and four numbers, got {texts}") from error
-    return checked_box(values, where=where, slack=1.0)
+    return checked_box(values, where=where, cut=True)

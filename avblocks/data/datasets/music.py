@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from avblocks.data.datasets.annotations import AGAIN, class_numbers
-from avblocks.data.datasets.clipset import ClipSet, labeled_set
+from avblocks.data.datasets.clipset import ClipSet, Item, labeled_set
 from avblocks.data.datasets.disk import files_by_id, read_rows
 from avblocks.jsonfile import read_json
 
@@ -16,7 +16,7 @@ _TABLES = {
 }
 # A whole video, one trimmed as VGGSound's are, or the numbered piece of one and its start second.
 _WHOLE = re.compile(r"(?P<id>.{11})(?:_\d{6}_\d{6})?")
-_PIECE = re.compile(r"(?P<id>(?P<video>.{11})_\d{3}_\d{5})")
+PIECE = re.compile(r"(?P<id>(?P<video>.{11})_\d{3}_\d{5})")
 
 
 def music(
@@ -45,8 +45,9 @@ def music(
     labels = _labels(root / _TABLES[part], groups, classes)
     if pieces is not None:
         labels = _pieces(Path(pieces), labels)
-    paths, remarks = files_by_id(root, _WHOLE if pieces is None else _PIECE, labels)
-    return labeled_set(f"music {part}", labels, paths, classes=classes, remarks=remarks)
+    paths, remarks = files_by_id(root, _WHOLE if pieces is None else PIECE, labels)
+    items = {key: Item(id=key, path=path) for key, path in paths.items()}
+    return labeled_set(f"music {part}", labels, items, classes=classes, remarks=remarks)
 
 
 def _groups(table: Path) -> dict[str, list[str]]:
@@ -77,7 +78,7 @@ def _pieces(table: Path, labels: dict[str, tuple[int, ...]]) -> dict[str, tuple[
     """Class numbers of each piece of a video."""
     pieces = {}
     for line, row in read_rows(table, columns=None):
-        match = _PIECE.fullmatch(row[0])
+        match = PIECE.fullmatch(row[0])
         if not match or match["video"] not in labels:
             raise ValueError(
                 f"{table}, line {line}: expected ID_nnn_sssss with the ID of a video that the "

@@ -3,10 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from avblocks.data.datasets.clipset import Item
 from avblocks.data.datasets.disk import media_files
+from avblocks.data.datasets.stills import has_stills, still_items
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _TIMES = re.compile(r"(?:[ _-]+\[?(?P<start>\d+(?:\.\d+)?)(?:[ _-]+\d+(?:\.\d+)?)?\]?)?")
@@ -23,18 +25,22 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class FoundFiles:
-    """The files of a list of segments.
+class FoundClips:
+    """The clips of a list of segments that are on disk.
 
     Attributes:
-        paths: File by the key of the segment.
+        items: Clip by the key of the segment, which is its id.
         unfit: Files that fit no segment, or more than one.
         doubled: Further files of segments that have one.
+        halves: Names of audio without images, or images without audio.
+        stills: Whether audio and images were looked for, and not videos.
     """
 
-    paths: Mapping[str, str]
+    items: Mapping[str, Item]
     unfit: tuple[str, ...] = ()
     doubled: tuple[str, ...] = ()
+    halves: tuple[str, ...] = ()
+    stills: bool = False
 
     def remarks(self, wanted: Mapping[str, Segment]) -> tuple[str, ...]:
         """Say what a report should add if some of the wanted segments have no file."""
@@ -42,14 +48,22 @@ class FoundFiles:
         if self.doubled:
             more = f"{len(self.doubled)} files of clips that have another, such as"
             remarks = (f"{more} {Path(self.doubled[0]).name}, are left out",)
-        missing = next((s for key, s in wanted.items() if key not in self.paths), None)
+        missing = next((s for key, s in wanted.items() if key not in self.items), None)
         if missing is None:
             return remarks
-        looked = f"looked for names such as {', '.join(usual_names(missing))}"
+        if self.halves:
+            alone = f"{len(self.halves)} audio files or images have no counterpart of their name"
+            remarks = (*remarks, f"{alone}, such as {self.halves[0]}")
+        looked = f"looked for names such as {self._usual_names(missing)}"
         if not self.unfit:
-            return (*remarks, looked) if not self.paths.keys() & wanted.keys() else remarks
+            return (*remarks, looked) if not self.items.keys() & wanted.keys() else remarks
         fit = f"{len(self.unfit)} files fit no listed clip, such as {Path(self.unfit[0]).name}"
         return (*remarks, fit, looked)
+
+    def _usual_names(self, segment: Segment) -> str:
+        names = usual_names(segment, suffix=".wav" if self.stills else ".mp4")
+        there = " in audio and their .jpg in frames or frames/frame_0" if self.stills else ""
+        return ", ".join(names) + there
 
 
 def youtube_id(text: str, *, where: str) -> str:
@@ -66,44 +80,59 @@ def youtube_id(text: str, *, where: str) -> str:
     return text
 
 
-def usual_names(segment: Segment) -> tuple[str, ...]:
+def usual_names(segment: Segment, *, suffix: str = ".mp4") -> tuple[str, ...]:
     """Return some of the names under which the file of a segment is found.
 
     >>> usual_names(Segment("00W1lcxW-WU", 30.0))
     ('00W1lcxW-WU_30_40.mp4', '00W1lcxW-WU_000030.mp4', '00W1lcxW-WU.mp4')
     """
     video, start = segment.video, round(segment.start)
-    return f"{video}_{start}_{start + 10}.mp4", f"{video}_{start:06d}.mp4", f"{video}.mp4"
+    names = f"{video}_{start}_{start + 10}", f"{video}_{start:06d}", video
+    return tuple(name + suffix for name in names)
 
 
-def find_files(root: Path, known: Mapping[str, Segment]) -> FoundFiles:
-    """Find the video files of segments under a folder, by id and start.
+def find_clips(root: Path, known: Mapping[str, Segment]) -> FoundClips:
+    """Find the clips of segments under a folder, by the id and start in their files' names.
 
     A name is the id, perhaps with a Y before it, alone or with the start, and perhaps the end, in
     seconds or milliseconds: ``ID_30_40``, ``ID-30``, ``ID_000030_000040``, ``ID_30000_40000``,
     ``ID_30.000_40.000``, ``ID [30]``. The id alone stands for a segment if it is the only one of
-    its video. A file with the start in its name is preferred.
+    its video. A file with the start in its name is preferred. Where there are folders of audio and
+    of images, see ``stills``, clips are looked for in them; elsewhere they are videos.
 
     Args:
         root: The folder.
         known: All segments there may be, by key.
 
     Raises:
-        ValueError: If the folder is missing or holds no video.
+        ValueError: If the folder is missing or holds no video, or no audio, or no image.
     """
     segments: dict[str, dict[str, Segment]] = {}
     for key, segment in known.items():
         segments.setdefault(segment.video, {})[key] = segment
-    timed, plain, unfit = dict[str, list[str]](), dict[str, list[str]](), list[str]()
-    for path in media_files(root):
-        key, has_start = next(_fitting(path.stem, segments), (None, False))
+    there = _there(root)
+    timed, plain, unfit = dict[str, list[Item]](), dict[str, list[Item]](), list[str]()
+    for item in filter(None, there.values()):
+        key, has_start = next(_fitting(Path(item.path).stem, segments), (None, False))
         if key is None:
-            unfit.append(str(path))
+            unfit.append(item.path)
         else:
-            (timed if has_start else plain).setdefault(key, []).append(str(path))
-    files = {key: timed.get(key, []) + plain.get(key, []) for key in (timed | plain)}
-    doubled = tuple(path for paths in files.values() for path in paths[1:])
-    return FoundFiles({key: paths[0] for key, paths in files.items()}, tuple(unfit), doubled)
+            (timed if has_start else plain).setdefault(key, []).append(replace(item, id=key))
+    found = {key: timed.get(key, []) + plain.get(key, []) for key in (timed | plain)}
+    return FoundClips(
+        items={key: items[0] for key, items in found.items()},
+        unfit=tuple(unfit),
+        doubled=tuple(item.path for items in found.values() for item in items[1:]),
+        halves=tuple(name for name, item in there.items() if item is None),
+        stills=has_stills(root),
+    )
+
+
+def _there(root: Path) -> dict[str, Item | None]:
+    """List what is under a folder by name: videos, or audio with images, ``None`` for a half."""
+    if has_stills(root):
+        return still_items(root)
+    return {str(path): Item(id=path.stem, path=str(path)) for path in media_files(root)}
 
 
 def _fitting(

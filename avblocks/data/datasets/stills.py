@@ -1,39 +1,54 @@
-"""Sounds with one picture each, as localization data sets are kept: wav + jpg."""
+"""Audio with images beside it: wav + jpg pairs, or frames extracted from videos."""
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from avblocks.data.datasets.clipset import ClipSet, Item, Picture, listed_set
 from avblocks.data.datasets.disk import PICTURES, SOUNDS, media_files
 
+_FRAME = re.compile(r"frame_(\d{1,4})")
+
 
 def stills(root: str | Path) -> ClipSet:
-    """List pairs of a sound (wav, flac) and a picture (jpg, png) of one name, in sorted order.
+    """List audio files (wav, flac) with the images (jpg, png) of the same name, in sorted order.
 
-    The two lie beside each other at any depth below ``root``, or the sounds below ``root/audio``
-    and the pictures below ``root/frames``.
+    The two are beside each other at any depth below ``root``, or the audio below ``root/audio`` and
+    the images below ``root/frames``. A name that is in folders ``frame_0``, ``frame_1`` and so on
+    has several images, extracted evenly from its video, as CAV-MAE's ``extract_video_frame.py``
+    does; these folders are below ``root/frames`` or ``root``.
 
     Returns:
-        The clips, without labels; their ids are their paths without suffix. A sound without picture
-        and a picture without sound are missing.
+        The clips, without labels; their ids are their paths without suffix. Audio without image and
+        an image without audio are missing.
 
     Raises:
-        ValueError: If a folder is missing or holds no sound or no picture.
+        ValueError: If a folder is missing or holds no audio or no image.
     """
     return listed_set(f"stills {root}", still_items(Path(root)))
 
 
-def still_items(root: Path) -> dict[str, Item | None]:
-    """Map ids to pairs of a sound and a picture, ``None`` where one is missing; see ``stills``."""
+def has_stills(root: Path) -> bool:
+    """Whether a folder holds audio and images instead of videos, each kind in its own folders."""
     apart = (root / "audio").is_dir() and (root / "frames").is_dir()
-    sounds = _named(root / "audio" if apart else root, suffixes=SOUNDS, kind="sound")
-    pictures = _named(root / "frames" if apart else root, suffixes=PICTURES, kind="picture")
-    pairs = {key: (sounds.get(key), pictures.get(key)) for key in sorted({**sounds, **pictures})}
+    return apart or next(_frame_folders(root), None) is not None
+
+
+def still_items(root: Path) -> dict[str, Item | None]:
+    """Map ids to audio with images, ``None`` where one kind is missing; see ``stills``."""
+    apart = has_stills(root)
+    sounds, pictures = (_base(root, name, apart=apart) for name in ("audio", "frames"))
+    heard = {
+        path.relative_to(sounds).with_suffix("").as_posix(): str(path)
+        for path in media_files(sounds, suffixes=SOUNDS, kind="sound")
+    }
+    seen = _pictures(pictures)
     return {
-        key: Item(id=key, path=sound, pictures=(Picture(path=picture),))
-        if sound and picture
+        key: Item(id=key, path=heard[key], pictures=seen[key])
+        if key in heard and key in seen
         else None
-        for key, (sound, picture) in pairs.items()
+        for key in sorted({**heard, **seen})
     }
 
 
@@ -51,7 +66,40 @@ def still_remarks(
     return f"{len(others)} pairs fit no listed clip, such as {others[0]}", looked
 
 
-def _named(base: Path, *, suffixes: frozenset[str], kind: str) -> dict[str, str]:
-    """Map paths below a folder, without suffix, to the files of one kind."""
-    paths = media_files(base, suffixes=suffixes, kind=kind)
-    return {path.relative_to(base).with_suffix("").as_posix(): str(path) for path in paths}
+def _base(root: Path, name: str, *, apart: bool) -> Path:
+    """The folder of a kind of files, if the kinds are apart and it has one."""
+    return root / name if apart and (root / name).is_dir() else root
+
+
+def _frame_folders(root: Path) -> Iterator[Path]:
+    return (path for path in root.glob("frame_*") if _FRAME.fullmatch(path.name) and path.is_dir())
+
+
+def _pictures(base: Path) -> dict[str, tuple[Picture, ...]]:
+    """Map paths, without suffix and frame folder, to images: several if there are such folders."""
+    single: dict[str, Picture] = {}
+    several: dict[str, dict[int, Picture]] = {}
+    for path in media_files(base, suffixes=PICTURES, kind="picture"):
+        name, number = _numbered(path.relative_to(base).with_suffix(""))
+        if number is None:
+            single[name] = Picture(path=str(path))
+        else:
+            several.setdefault(name, {})[number] = Picture(path=str(path))
+    count = 1 + max((number for frames in several.values() for number in frames), default=0)
+    found = {name: (picture,) for name, picture in single.items()}
+    return found | {
+        name: tuple(replace(frames[n], part=n / count) for n in sorted(frames))
+        for name, frames in several.items()
+    }
+
+
+def _numbered(path: Path) -> tuple[str, int | None]:
+    """Take the frame folder out of a path.
+
+    >>> _numbered(Path("train/frame_3/abc"))
+    ('train/abc', 3)
+    """
+    for place, part in enumerate(path.parts[:-1]):
+        if match := _FRAME.fullmatch(part):
+            return Path(*path.parts[:place], *path.parts[place + 1 :]).as_posix(), int(match[1])
+    return path.as_posix(), None

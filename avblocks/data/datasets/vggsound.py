@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from avblocks.data.datasets.clipset import ClipSet, Item, labeled_set, listed_set
+from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.disk import read_rows
-from avblocks.data.datasets.segments import FoundFiles, Segment, find_files, youtube_id
-from avblocks.data.datasets.stills import still_items, still_remarks
+from avblocks.data.datasets.segments import FoundClips, Segment, find_clips, youtube_id
 
 
 def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
@@ -17,9 +15,9 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
 
     ``root/vggsound.csv`` has lines ``youtube id, start second, label, split``; the clips are
     anywhere below ``root`` as ``ID_ssssss_eeeeee.mp4``, ``ID_ssssss.mp4`` or one of the other names
-    that `find_files` knows, in folders of classes or flat. Lines that share id and start second are
+    that `find_clips` knows, in folders of classes or flat. Lines that share id and start second are
     one clip of several labels. In place of videos there may be ``audio/ID_ssssss.wav`` and
-    ``frames/ID_ssssss.jpg``.
+    ``frames/ID_ssssss.jpg``, or ``frames/frame_0/ID_ssssss.jpg`` and so on, see ``stills``.
 
     Returns:
         The clips in the order of the csv; classes in alphabetical order, from both splits.
@@ -34,18 +32,9 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     classes = tuple(sorted(names))
     number = {label: index for index, label in enumerate(classes)}
     labels = {key: tuple(number[name] for name in names) for key, names in wanted.items()}
-    if (root / "audio").is_dir() and (root / "frames").is_dir():
-        stills = still_items(root)
-        items = {key: _labeled(stills.get(key), numbers) for key, numbers in labels.items()}
-        remarks = still_remarks(root, stills, wanted)
-        return listed_set(f"vggsound {split}", items, classes=classes, remarks=remarks)
-    files = vggsound_files(root, (*wanted, *others))
-    remarks = files.remarks(segments(wanted))
-    return labeled_set(f"vggsound {split}", labels, files.paths, classes=classes, remarks=remarks)
-
-
-def _labeled(item: Item | None, labels: tuple[int, ...]) -> Item | None:
-    return None if item is None else replace(item, labels=labels)
+    found = vggsound_clips(root, (*wanted, *others))
+    remarks = found.remarks(segments(wanted))
+    return labeled_set(f"vggsound {split}", labels, found.items, classes=classes, remarks=remarks)
 
 
 def vggsound_labels(
@@ -76,9 +65,9 @@ def vggsound_labels(
     return names, wanted, others
 
 
-def vggsound_files(root: Path, keys: Iterable[str]) -> FoundFiles:
-    """Find the files of clips that are called ``ID_ssssss``, anywhere below a folder."""
-    return find_files(root, segments(keys))
+def vggsound_clips(root: Path, keys: Iterable[str]) -> FoundClips:
+    """Find the clips that are called ``ID_ssssss``, anywhere below a folder."""
+    return find_clips(root, segments(keys))
 
 
 def segments(keys: Iterable[str]) -> dict[str, Segment]:

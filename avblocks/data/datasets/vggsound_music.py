@@ -6,7 +6,7 @@ from typing import Literal
 from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.pairs import COLUMNS, class_key
-from avblocks.data.datasets.vggsound import segments, vggsound_files, vggsound_labels
+from avblocks.data.datasets.vggsound import segments, vggsound_clips, vggsound_labels
 
 PAIRS = "vggmusic_eval_ss.csv"
 
@@ -36,10 +36,10 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
         labels = _training_labels(root / "vggsound.csv", number)
     else:
         labels = {key: (number[class_key(name)],) for key, name in sources.items()}
-    files = vggsound_files(root, {**labels, **sources})
-    remarks = files.remarks(segments(labels))
+    found = vggsound_clips(root, {**labels, **sources})
+    remarks = found.remarks(segments(labels))
     return labeled_set(
-        f"vggsound-music {split}", labels, files.paths, classes=classes, remarks=remarks
+        f"vggsound-music {split}", labels, found.items, classes=classes, remarks=remarks
     )
 
 

@@ -1,14 +1,13 @@
 """VGG-SS: boxes around what sounds, over VGGSound's test clips."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from avblocks.data.datasets.annotations import AGAIN, checked_box, has_area
 from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
-from avblocks.data.datasets.stills import still_items, still_remarks
-from avblocks.data.datasets.vggsound import segments, vggsound_files
+from avblocks.data.datasets.vggsound import segments, vggsound_clips
 from avblocks.jsonfile import read_json
 
 # What the published file has in place of some right or bottom edges: the least 64-bit number,
@@ -36,12 +35,13 @@ def vggss(root: str | Path) -> ClipSet:
     entries = list(_entries(root / "vggss.json"))
     classes = tuple(sorted({name for _, name, _ in entries}))
     number = {name: index for index, name in enumerate(classes)}
-    items, remarks = _items(root, [key for key, _, _ in entries])
+    clips = vggsound_clips(root, [key for key, _, _ in entries])
+    remarks = clips.remarks(segments([key for key, _, _ in entries]))
     found: dict[str, Item | None] = {}
     for key, name, boxes in entries:
         if key in found:
             raise ValueError(f"{root / 'vggss.json'}: two entries for {key!r}; delete one")
-        item, real = items.get(key), tuple(box for box in boxes if has_area(box))
+        item, real = clips.items.get(key), tuple(box for box in boxes if has_area(box))
         found[key] = item and replace(item, labels=(number[name],), boxes=real)
     lost = sum(not has_area(box) for _, _, boxes in entries for box in boxes)
     remarks = (*remarks, f"{lost} boxes enclose nothing and are left out") if lost else remarks
@@ -67,13 +67,3 @@ def _box(box: Any, *, where: str) -> Box:
     if isinstance(box, list) and _LOST in box:
         return 0.0, 0.0, 0.0, 0.0
     return checked_box(box, where=where)
-
-
-def _items(root: Path, keys: Sequence[str]) -> tuple[dict[str, Item | None], tuple[str, ...]]:
-    """Find the clips, as videos or as sounds with pictures, and remarks on them."""
-    if (root / "frames").is_dir():
-        items = still_items(root)
-        return items, still_remarks(root, items, keys)
-    files = vggsound_files(root, keys)
-    items: dict[str, Item | None] = {k: Item(id=k, path=p) for k, p in files.paths.items()}
-    return items, files.remarks(segments(keys))

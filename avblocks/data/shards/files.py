@@ -8,6 +8,7 @@ from typing import Any
 from avblocks.files import write_text
 
 AGAIN = "make the shards anew with recipes.make_shards"
+COMMAND = "python -m recipes.make_shards NAME --data.root DIR"
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from avblocks.data.datasets.clipset import Item
-from avblocks.data.shards.files import AGAIN
+from avblocks.data.shards.files import AGAIN, COMMAND
 from avblocks.data.shards.tar import (
     Span,
     Spans,
@@ -153,6 +153,16 @@ def sealed(index: Mapping[str, Any]) -> dict[str, Any]:
     return {**index, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
+def check_version(path: Path, index: Any) -> None:
+    """Raise a ValueError if the index of a folder is of another version."""
+    if shape_fault(index, {"version": object}) or index["version"] != VERSION:
+        there = index.get("version") if isinstance(index, dict) else None
+        raise ValueError(
+            f"{path}: shards of version {there!r:.20}, but version {VERSION} is read, which has "
+            f"checksums; delete the folder and make them anew: {COMMAND} --out {path.parent}"
+        )
+
+
 def load_index(root: Path) -> dict[str, Any]:
     """Read the index of a whole folder, with name, classes, missing ids and shards of each split.
 
@@ -161,8 +171,7 @@ def load_index(root: Path) -> dict[str, Any]:
     """
     path = root / INDEX
     index = read_json(path, remedy=AGAIN)
-    if shape_fault(index, {"version": object}) or index["version"] != VERSION:
-        raise ValueError(f"{path}: not of version {VERSION}, which has checksums; {AGAIN}")
+    check_version(path, index)
     if index.get("complete") is not True:
         raise ValueError(f"{root}: the shards are unfinished; start the same recipes.make_shards")
     if index != sealed(index):

@@ -17,7 +17,7 @@ from avblocks.data.batch import Skipped
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.shards.encode import ShardSettings
 from avblocks.data.shards.files import AGAIN, write_json
-from avblocks.data.shards.index import INDEX, VERSION, sealed
+from avblocks.data.shards.index import INDEX, VERSION, check_version, sealed
 from avblocks.data.shards.pack import SplitWriter
 from avblocks.data.shards.read import Shards
 from avblocks.data.skipped import write_skipped
@@ -114,6 +114,7 @@ def _claim(out: Path, plan: Mapping[str, Any]) -> None:
     if not path.is_file():
         write_json(path, {**plan, "complete": False})
     found = read_json(path, {"splits": {"*": dict}}, remedy=AGAIN)
+    check_version(path, found)
     for facts in found["splits"].values():
         facts.pop("shards", None)
     for name in ("complete", "sha256"):
