@@ -41,8 +41,9 @@ for _name, (_about, _preset) in paper_pretrain.PRESETS.items():
 
 def build(model: Model, data: Data, *, contrast_weight: float) -> CAVMAE:
     """Build CAV-MAE."""
-    if model.fusion != "joint" or model.decoder != "full":
-        raise ValueError("CAV-MAE has --model.fusion joint and --model.decoder full")
+    if model.fusion != "joint" or model.decoder != "full" or model.checkpointing:
+        needs = "--model.fusion joint and --model.decoder full, without --model.checkpointing"
+        raise ValueError(f"CAV-MAE needs {needs}")
     return cavmae_mae(
         build_encoder(model, data),
         dim=model.decoder_dim,

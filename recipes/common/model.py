@@ -126,7 +126,8 @@ def maskers(kind: MaskName, *, image: float, audio: float) -> tuple[Masker, Mask
 
 def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEncoder:
     """Build the encoder for the clips' sizes."""
-    encoder = _joint(model, data) if model.fusion == "joint" else _early(model, data, drop_path)
+    build = _joint if model.fusion == "joint" else _early
+    encoder = build(model, data, drop_path)
     encoder.checkpointing = model.checkpointing
     return encoder
 
@@ -149,9 +150,11 @@ def _early(model: Model, data: Data, drop_path: float) -> AVEncoder:
     )
 
 
-def _joint(model: Model, data: Data) -> AVEncoder:
+def _joint(model: Model, data: Data, drop_path: float) -> AVEncoder:
     if data.frames > 1:
         raise ValueError("--model.fusion joint is for one image: leave --data.frames out")
+    if drop_path:
+        raise ValueError("--model.fusion joint has no stochastic depth: pass --drop-path 0")
     return cavmae_encoder(
         model.dim,
         depth=model.depth,

@@ -1,9 +1,8 @@
-"""Study: six ways to join image and audio, of one size, on the same scenes for as many steps.
+"""Study: six fusion methods with encoders of equal size, on the same scenes and steps.
 
-For each seed and method a pre-training; from its encoder a linear probe, tested with both
-modalities and with one missing, fine-tuning, and retrieval between image and audio, each encoded
-alone; and the time of a training step. Methods that are measured already are kept: the same command
-goes on.
+For each seed and method: pre-training; a linear probe on the encoder, tested with both modalities
+and with one missing; fine-tuning; retrieval between images and audio that are encoded separately;
+and the time of a training step. Stopped, the same command resumes after the last finished method.
 
 Command:
     OMP_NUM_THREADS=1 python -m recipes.study.zoo       (three seeds: about an hour on one CPU core)
@@ -52,7 +51,7 @@ MODELS: dict[str, Model] = {
         BASE, depth=6, fusion="bottleneck", fusion_layers=(4, 5), num_tokens=(4, 0, 0)
     ),
 }
-"""As many parameters within 10 %: what has less fusion has more blocks."""
+"""Parameters are equal within 10%: an encoder with smaller fusion blocks has more ViT blocks."""
 SPREAD = 1.1
 _FREE = ("run", "seeds", "out")
 

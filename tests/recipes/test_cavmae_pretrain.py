@@ -11,6 +11,7 @@ from toy_runs import SMALL, toy_config
 
 from avblocks import zoo
 from recipes import cavmae_pretrain, export, paper_linear_probe
+from recipes.common.model import build_encoder
 from recipes.common.runs import load_encoder_run
 from recipes.engine.log import Row, read_rows
 from recipes.engine.run import Run
@@ -84,5 +85,13 @@ def test_a_probe_and_an_export_start_from_it(
 
 def test_other_fusions_are_refused(toy_scenes: Path, tmp_path: Path) -> None:
     wanted = config(toy_scenes, tmp_path, steps=1)
-    with pytest.raises(ValueError, match=r"CAV-MAE has --model\.fusion joint"):
+    with pytest.raises(ValueError, match=r"CAV-MAE needs --model\.fusion joint"):
         cavmae_pretrain.main(replace(wanted, model=TINY))
+
+
+def test_what_the_joint_encoder_has_not_is_refused(toy_scenes: Path, tmp_path: Path) -> None:
+    data = config(toy_scenes, tmp_path, steps=1).data
+    with pytest.raises(ValueError, match="pass --drop-path 0"):
+        build_encoder(JOINT, data, drop_path=0.1)
+    with pytest.raises(ValueError, match="is for one image"):
+        build_encoder(JOINT, replace(data, frames=2))
