@@ -1,7 +1,7 @@
 """Typed, composable PyTorch blocks for audio-visual transformers.
 
-Set ``AVBLOCKS_TYPECHECK=1`` to have every call check shapes and types while you debug; it excludes
-``torch.compile``.
+Set ``AVBLOCKS_TYPECHECK=1`` to check shapes and types in every call while you debug; this does not
+work with ``torch.compile``.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Waveforms and spectrograms: padding, the log-mel front end, and from masks back to sound."""
+"""Waveforms and spectrograms: padding, log-mel spectrograms, and masking of waveforms."""
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,11 @@ from avblocks.shapes import expect, require, require_positive
 
 
 def pad_repeat(audio: Float[Tensor, "*b s"], length: int) -> Float[Tensor, "*b length"]:
-    """Lengthen a waveform by appending its mirror image until it is long enough, then cut it.
+    """Pad a waveform with its mirror image, repeatedly, or cut it, to a length.
 
     Args:
         audio: waveform of at least one sample.
-        length: samples wanted.
+        length: number of samples of the result.
 
     Raises:
         ValueError: if the waveform is empty or ``length`` not positive.
@@ -39,13 +39,14 @@ def check_waveform(audio: Float[Tensor, "b s"], *, n_fft: int) -> None:
 
 
 class LogMel(nn.Module):
-    """Log-mel spectrogram: power, Slaney-free HTK mels, ``log10(x + 1e-7)``, last frame dropped.
+    """Log-mel spectrogram: power, HTK mels without Slaney norm, ``log10(x + 1e-7)``.
 
-    The paper's: 16 kHz, windows of 50 ms every 1/64 s, 128 mels; 3 s become (1, 128, 192).
+    The last frame is dropped. The defaults are those of the paper: 16 kHz, windows of 50 ms every
+    1/64 s, 128 mels; 3 s become (1, 128, 192).
 
     Args:
-        rate: samples a second.
-        n_fft: samples a window.
+        rate: samples per second.
+        n_fft: samples per window.
         hop: samples between windows.
         n_mels: mel bins.
 
@@ -66,7 +67,7 @@ class LogMel(nn.Module):
         self.mel = MelSpectrogram(rate, n_fft=n_fft, hop_length=hop, n_mels=n_mels, power=2.0)
 
     def forward(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
-        """Spectrogram of a batch, ``t = s // hop`` frames.
+        """Compute the spectrograms of a batch, of ``t = s // hop`` frames.
 
         Raises:
             ValueError: if the waveforms are shorter than half a window or not (b, s).
@@ -79,16 +80,16 @@ class LogMel(nn.Module):
 
 
 class MelMasking(nn.Module):
-    """Apply a mask over mel bins to a waveform: out comes what the mask lets through.
+    """Apply a mask over mel bins to a waveform.
 
-    Linear frequency f passes ``sum_m B(f, m) mask(m)`` of its amplitude, with B the triangles of
-    the mel filters, and keeps its phase. The last frame, which `LogMel` drops, is let through by
-    none. Numbers as in `LogMel` (reference: `eval_avsrcsep.py`).
+    The amplitude of linear frequency f is multiplied by ``sum_m B(f, m) mask(m)``, with the
+    triangular mel filters B; the phase is kept. The last frame, which `LogMel` drops, is set to
+    zero. The arguments are those of `LogMel` (reference: `eval_avsrcsep.py`).
 
     Args:
-        rate: samples a second.
-        n_fft: samples a window.
-        hop: samples between windows, half a window at most.
+        rate: samples per second.
+        n_fft: samples per window.
+        hop: samples between windows, at most half a window.
         n_mels: mel bins.
 
     Raises:
@@ -116,14 +117,14 @@ class MelMasking(nn.Module):
     def forward(
         self, audio: Float[Tensor, "b s"], *, mask: Float[Tensor, "b 1 m t"]
     ) -> Float[Tensor, "b s"]:
-        """Waveforms behind their masks, differentiable in both.
+        """Mask waveforms; differentiable in both arguments.
 
         Args:
             audio: the mixture.
-            mask: share of each bin that passes; of logits their sigmoid.
+            mask: factor on each bin; the sigmoid of logits.
 
         Raises:
-            ValueError: if the mask is not that of the waveform's spectrogram.
+            ValueError: if the shape of the mask differs from that of the spectrogram.
         """
         check_waveform(audio, n_fft=self.n_fft)
         m, t = self.filters.shape[1], audio.shape[1] // self.hop

@@ -1,4 +1,4 @@
-"""Builders: functions from numbers to models, and the record of a call, to rebuild a model from."""
+"""Builders of models that record their arguments, so that a model can be rebuilt."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -17,9 +17,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Built:
-    """Name of a builder, and its arguments by name, defaults included.
+    """Name of a builder, and its arguments by name, including defaults.
 
-    Modules are left out, and so are device and number format, which a model may change.
+    Arguments that are modules are excluded, and so are device and data type, which may change.
     """
 
     builder: str
@@ -27,10 +27,11 @@ class Built:
 
 
 def builder(function: Callable[P, M]) -> Callable[P, M]:
-    """Make a function record its call as the attribute ``built`` of the model it returns.
+    """Decorate a function to record its call as the attribute ``built`` of the returned model.
 
-    Its arguments ``device`` and ``dtype``, if it has them, are seen to here: the model is built on
-    the device, ``"meta"`` included, and drawn in the default number format, then converted.
+    The decorator also implements the arguments ``device`` and ``dtype`` of the function, if it has
+    them: the model is built on the device, which may be ``"meta"``, and initialized in the default
+    data type, then converted.
     """
     signature = inspect.signature(function)
 
@@ -55,7 +56,7 @@ def builder(function: Callable[P, M]) -> Callable[P, M]:
 
 
 def options_of(general: Callable[..., Any]) -> Callable[[F], F]:
-    """Show the options that a function hands to a general builder as parameters of its own."""
+    """Add the parameters of a general builder to the signature of a wrapper function."""
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
@@ -69,7 +70,7 @@ def options_of(general: Callable[..., Any]) -> Callable[[F], F]:
 
 
 def accepted(function: Callable[..., Any], **offered: Any) -> dict[str, Any]:
-    """The arguments that a function takes of those offered."""
+    """Return those of the offered arguments that a function takes."""
     takes = inspect.signature(function).parameters.values()
     names = {p.name for p in takes}
     everything = any(p.kind is p.VAR_KEYWORD for p in takes)
@@ -77,7 +78,7 @@ def accepted(function: Callable[..., Any], **offered: Any) -> dict[str, Any]:
 
 
 def _frozen(value: Any) -> Any:
-    """A tuple of a list or a set, which the caller may change later."""
+    """Copy a list or a set, which the caller may change later, to a tuple."""
     return (
         tuple(sorted(value) if isinstance(value, set) else value)
         if isinstance(value, list | set | frozenset)

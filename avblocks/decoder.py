@@ -19,25 +19,25 @@ from avblocks.shapes import given, require_positive
 class Decoder(nn.Module):
     """MAE decoder of one modality that also reads the fusion tokens.
 
-    Blocks run over ``[fusion; kept; masked]`` tokens. The prediction is made, and the last block's
-    queries and MLP computed, for the masked patches alone: nothing else enters the loss.
+    Blocks run over ``[fusion; kept; masked]`` tokens. The prediction, and the queries and MLP of
+    the last block, are computed only for masked patches, since the loss needs no others.
 
     Args:
-        encoder_dim: width of the encoder's tokens.
-        grid: usual patches along each axis.
+        encoder_dim: width of the encoder tokens.
+        grid: default number of patches along each axis.
         patch_values: values of a patch.
         dim: width of the decoder.
         depth: number of blocks.
         num_heads: heads of each block.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         norm_eps: epsilon of the norms (reference: 1e-5).
-        embed: the encoder's tokens to the decoder's width; ``None`` is a linear layer.
-        pos_embed: grid to positions; ``None`` is `SinCosPosition`.
+        embed: module from encoder tokens to the width of the decoder; ``None`` is a linear layer.
+        pos_embed: module from a grid to positions; ``None`` is `SinCosPosition`.
         norm: final norm; ``None`` is a layer norm.
         checkpointing: keep only the tokens between blocks for the backward pass, as in `AVEncoder`.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> from avblocks import RandomMask
@@ -48,7 +48,7 @@ class Decoder(nn.Module):
         torch.Size([2, 3, 256])
     """
 
-    embed: Any  # modules of these kinds, or what is given in their place
+    embed: Any  # modules of these kinds, or the ones passed in their place
     pos_embed: Any
 
     def __init__(
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
         self.register_load_state_dict_pre_hook(place_positions)
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
+        """Xavier-uniform weights; normal mask token with a standard deviation of 0.02."""
         xavier(*(part for part in (self.embed, self.pred) if isinstance(part, nn.Linear)))
         nn.init.normal_(self.mask_token, std=0.02)
 
@@ -99,14 +99,14 @@ class Decoder(nn.Module):
         """Predict the masked patches, in the order of ``mask.ids_masked``.
 
         Args:
-            kept: the encoder's tokens of the kept patches.
+            kept: encoder tokens of the kept patches.
             fusion: the fusion tokens.
             mask: mask over the patches.
             grid: patches along each axis.
-            valid: False at patches that are padding, which are not attended to.
+            valid: False at padded patches, which are not attended to.
 
         Raises:
-            ValueError: if the tokens are not those the mask keeps.
+            ValueError: if the tokens do not match the mask.
         """
         position = decoder_positions(self, kept, fusion=fusion, mask=mask, grid=grid)
         masked = self.mask_token + position[mask.ids_masked]
@@ -138,6 +138,6 @@ class Decoder(nn.Module):
 
 
 def _in_order(valid: Bool[Tensor, "b n"], mask: Mask, num_fusion: int) -> Bool[Tensor, "b n_all"]:
-    """The valid ones of ``[fusion; kept; masked]``."""
+    """Return which of ``[fusion; kept; masked]`` are valid."""
     patches = (valid.gather(1, mask.ids_keep), valid.gather(1, mask.ids_masked))
     return F.pad(torch.cat(patches, dim=1), (num_fusion, 0), value=True)

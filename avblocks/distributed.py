@@ -1,4 +1,4 @@
-"""What several processes share; with one process all of it is the plain thing."""
+"""Collective operations over all processes; without a process group they are trivial."""
 
 from itertools import chain
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Return this process's number and how many there are."""
+    """Return the rank of this process and the number of processes."""
     if not distributed.is_initialized():
         return 0, 1
     return distributed.get_rank(), distributed.get_world_size()
@@ -21,8 +21,8 @@ def rank_and_world() -> tuple[int, int]:
 def finish_together() -> None:
     """Wait for all processes, then destroy the process group.
 
-    Left to the end of the interpreter, the threads behind the group may end one process with an
-    error while another still works.
+    Without this, the threads of the group may fail at interpreter exit in one process while another
+    one is still running.
     """
     if distributed.is_initialized():
         distributed.barrier()
@@ -30,12 +30,12 @@ def finish_together() -> None:
 
 
 def gather(value: Tensor) -> list[Tensor]:
-    """Return the tensors of all processes, on the CPU, whatever their sizes."""
+    """Return the tensors of all processes, of any sizes, on the CPU."""
     return gather_lists([value.cpu()])
 
 
 def reduced(value: Tensor, *, mean: bool = False) -> Tensor:
-    """Return the mean or the largest over all processes; the host waits for none of them."""
+    """Return the mean or the maximum over all processes, without synchronizing the host."""
     _, world = rank_and_world()
     if world == 1:
         return value
@@ -45,7 +45,7 @@ def reduced(value: Tensor, *, mean: bool = False) -> Tensor:
 
 
 def gather_lists(values: list[T]) -> list[T]:
-    """Return the values of all processes, one process after the other; tensors on the CPU."""
+    """Return the concatenated lists of all processes; tensors on the CPU."""
     _, world = rank_and_world()
     if world == 1:
         return values
@@ -55,17 +55,17 @@ def gather_lists(values: list[T]) -> list[T]:
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """Join the rows of all processes that took every n-th sample, in the order of the samples."""
+    """Join the rows of all processes, each with every n-th sample, in the order of the samples."""
     parts = gather(rows)
     places = [rank + len(parts) * torch.arange(len(part)) for rank, part in enumerate(parts)]
     return torch.cat(parts)[torch.cat(places).argsort()]
 
 
 def gather_with_grad(rows: Float[Tensor, "b ..."]) -> Float[Tensor, "all_b ..."]:
-    """Join the rows of all processes, as many in each; gradients flow back to each process's own.
+    """Concatenate the rows of all processes, equally many each; gradients flow back to all.
 
-    A loss over the joined rows that DistributedDataParallel averages over the processes has the
-    gradient of the loss over the whole batch in one process.
+    If a loss over the result is averaged by DistributedDataParallel, the gradient equals that of
+    the whole batch in one process.
     """
     _, world = rank_and_world()
     return rows if world == 1 else _GatherWithGrad.apply(rows)

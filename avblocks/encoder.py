@@ -25,32 +25,32 @@ ValidPatches = Bool[Tensor, " b"] | Bool[Tensor, "b n"] | None
 
 
 class AVEncoder(nn.Module):
-    r"""Early fusion (paper, section 3): fusion tokens travel beside the two ViTs and feed them.
+    r"""Audio-visual early-fusion encoder (paper, section 3): two ViTs and fusion tokens.
 
-    At a fusion layer, from the tokens before it: the image block runs over ``[fusion; image]`` and
-    the audio block over ``[fusion; audio]``, each updating its own tokens alone, and the fusion
-    block updates the fusion tokens from both. At other layers each stream goes through its block
-    and the fusion tokens stay. ViTs may differ in depth: a stream whose blocks are used up keeps
-    its tokens, which the fusion blocks go on reading.
+    A fusion layer works on the tokens of the layer before. The image block runs over
+    ``[fusion; image]`` and the audio block over ``[fusion; audio]``; each updates only the tokens
+    of its own stream. The fusion block updates the fusion tokens from both streams. At other
+    layers, the fusion tokens do not change. ViTs may differ in depth: a stream without further
+    blocks keeps its tokens, and the fusion blocks still read them.
 
-    A missing modality (``None``, for the whole batch) contributes nothing: its stream is ``None``
-    in the output, its mask is not looked at, and the fusion tokens attend to the other one alone.
-    Neither does padding contribute: patches that ``image_valid`` or ``audio_valid`` says not to be
-    valid, and all those of samples that lack the modality, where it has one boolean a sample.
+    If a modality is missing for the whole batch (``None``), its stream is ``None`` in the output,
+    its mask is ignored, and the fusion tokens attend to the other modality only. Padding is ignored
+    too: ``image_valid`` and ``audio_valid`` mark the valid patches or, with one boolean per sample,
+    the samples that have the modality.
 
     Args:
         image: ViT of the image or the video, or another `Stream`.
         audio: ViT of the spectrogram, or another `Stream`.
-        fusion: for each layer up to the greater depth a `FusionBlock`, a `FusionLayer` or ``None``;
-            further layers, which no stream has a block for, are `FusionLayer`\ s.
-        num_tokens: number of fusion tokens, aggregation tokens included; 0 for fusions without.
-        norm_eps: epsilon of the fusion tokens' final norm (reference: 1e-5).
-        checkpointing: keep only the tokens between layers for the backward pass, which computes
-            each layer again: the same gradients, less memory, about a third more work.
+        fusion: a `FusionBlock`, a `FusionLayer` or ``None`` for each layer up to the greater depth;
+            further layers, beyond the blocks of both streams, are `FusionLayer`\ s.
+        num_tokens: number of fusion tokens, including aggregation tokens; 0 for fusions without.
+        norm_eps: epsilon of the final norm of the fusion tokens (reference: 1e-5).
+        checkpointing: recompute each layer in the backward pass from the tokens between layers:
+            equal gradients, less memory, about a third more computation.
 
     Raises:
-        ValueError: if the widths differ, ``fusion`` has not one entry a layer, or a stream lacks a
-            part.
+        ValueError: if the widths differ, ``fusion`` does not have one entry per layer, or a stream
+            lacks a part.
 
     Example:
         >>> from avblocks import av_vit
@@ -60,7 +60,7 @@ class AVEncoder(nn.Module):
         (torch.Size([2, 4, 64]), torch.Size([2, 6, 64]), torch.Size([2, 32, 64]))
     """
 
-    image: Any  # a module that is a Stream, which Python's types cannot say
+    image: Any  # a module that is a Stream, which Python's types cannot express
     audio: Any
 
     def __init__(
@@ -93,14 +93,14 @@ class AVEncoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Fusion tokens start normal with a deviation of 0.02."""
+        """Draw the fusion tokens from a normal distribution with a standard deviation of 0.02."""
         nn.init.normal_(self.fusion_tokens, std=0.02)
 
     def param_layers(self) -> dict[str, int]:
-        """Layer of each parameter by its name, which layer-wise learning rates follow.
+        """Layer of each parameter by name, for layer-wise learning rates.
 
-        0 holds embeddings, prefix and fusion tokens, i + 1 block i of both streams and of the
-        fusion, ``depth + 1`` the final norms.
+        Layer 0 contains embeddings, prefix and fusion tokens, i + 1 block i of both streams and of
+        the fusion, ``depth + 1`` the final norms.
         """
         top = self.depth + 1
         layers = layers_of(self.image, top=top) | layers_of(self.audio, top=top)
@@ -119,11 +119,11 @@ class AVEncoder(nn.Module):
         image_valid: ValidPatches = None,
         audio_valid: ValidPatches = None,
     ) -> AVTokens:
-        """Tokens before the first layer; with a mask, those of the kept patches alone.
+        """Tokens before the first layer; with a mask, only those of the kept patches.
 
         Raises:
-            ValueError: if both modalities are missing, their batches differ, or one is not in the
-                number format of the weights.
+            ValueError: if both modalities are missing, their batch sizes differ, or the data type
+                of one differs from that of the weights.
         """
         inputs = [x for x in (image, audio) if x is not None]
         require(len(inputs) > 0, "image and audio", None, "not both missing")
@@ -200,18 +200,18 @@ class AVEncoder(nn.Module):
         image_valid: ValidPatches = None,
         audio_valid: ValidPatches = None,
     ) -> AVTokens:
-        """Encode a batch; with masks, the kept patches alone.
+        """Encode a batch; with masks, only the kept patches.
 
         Args:
-            image: images or videos, ``None`` where the batch has none.
-            audio: spectrograms, ``None`` where the batch has none.
+            image: images or videos, ``None`` if the batch has none.
+            audio: spectrograms, ``None`` if the batch has none.
             image_mask: mask of the image patches.
             audio_mask: mask of the audio patches.
-            image_valid: False at samples without an image, or at image patches that are padding.
-            audio_valid: False at samples without audio, or at audio patches that are padding.
+            image_valid: False at samples without an image, or at padded image patches.
+            audio_valid: False at samples without audio, or at padded audio patches.
 
         Raises:
-            ValueError: if both modalities are missing, batches differ or a size does not fit.
+            ValueError: if both modalities are missing, batch sizes differ or a size does not match.
         """
         tokens = self.embed(
             image=image,
@@ -261,7 +261,7 @@ def _embed(
 def _kept_valid(
     stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None, valid: ValidPatches
 ) -> Bool[Tensor, "b n_all"] | None:
-    """Which of a stream's tokens are valid, prefix tokens included."""
+    """Return which tokens of a stream are valid, including prefix tokens."""
     if x is None or valid is None:
         return None
     b, n, prefix = x.shape[0], math.prod(stream.grid(x)), prefix_of(stream)

@@ -1,4 +1,4 @@
-"""Packages that only parts of the library need, by the extra that installs them."""
+"""Errors for missing optional packages that name the extra to install."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Literal
 
 @contextmanager
 def extra(name: Literal["viz", "hub"]) -> Iterator[None]:
-    """Name the extra to install where an import of optional packages fails.
+    """Name the extra to install if an import in the block fails.
 
     Raises:
         ImportError: If a package is not installed.

@@ -1,4 +1,4 @@
-"""One atomic, durable writer of files; checksums; CSV files that rows are appended to."""
+"""Atomic and durable writing of files, checksums, and CSV logs."""
 
 import csv
 import errno
@@ -17,7 +17,7 @@ Row = Mapping[str, str]
 """The cells of a row by column."""
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _MEND = "mend or delete the file"
-# Process numbers are those of a machine, and several may write to one folder.
+# Process ids are unique only on one machine, and several machines may write to one folder.
 _NODE = re.sub(r"\W", "", platform.node()) or "node"
 # File names are bytes: those that are not UTF-8 are written as they are.
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
@@ -25,17 +25,17 @@ _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newl
 
 @contextmanager
 def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary name in the same folder, which replaces ``path`` once it is on disk.
+    """Replace a file atomically: yield a temporary name in its folder, then rename that file.
 
-    The file is forced to disk, renamed, and the name forced to disk: after a kill or a power cut
-    the old file is there or the new one. After an error the old one is. Temporary files that
-    killed processes left of this file, or of one with other digits in its name, are removed.
+    File and name are synced to disk: after a kill or a power failure, either the old or the new
+    file exists; after an error, the old one. Temporary files that killed processes left of this
+    file, or of one with other digits in its name, are removed.
 
     Args:
-        path: File to write; its folder is made if needed.
-        durable: Whether to force it to disk and to look for temporary files, which takes some
-            milliseconds. Without, a power cut may leave an empty file: for media that can be made
-            again, many in a folder.
+        path: File to write; its folder is created if needed.
+        durable: Whether to sync to disk and to remove old temporary files, which takes a few
+            milliseconds. Without it, a power failure may leave an empty file; use that for many
+            files that can be made again.
 
     Yields:
         The temporary name.
@@ -59,18 +59,18 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path, half: Path | None = None) -> Iterator[None]:
-    """Name the file that is written in errors of a full or broken disk, which mostly name none.
+    """Add the name of a file to errors of a full or broken disk, which often lack it.
 
     Args:
         path: The file.
-        half: The temporary name that it is written under, if any.
+        half: The temporary name of the file, if any.
 
     Raises:
-        OSError: Of the same number, with the file's name.
+        OSError: With the same number, and the name of the file.
     """
     try:
         yield
-    except Exception as error:  # those of PyAV have a number and are no OSErrors
+    except Exception as error:  # errors of PyAV have a number but are not OSErrors
         number, name = (getattr(error, key, None) for key in ("errno", "filename"))
         if number not in _DISK or name not in (None, str(half)):
             raise
@@ -78,7 +78,7 @@ def naming(path: Path, half: Path | None = None) -> Iterator[None]:
 
 
 def temporary(path: Path, pid: int) -> Path:
-    """Return the name under which a process of this machine writes a file before it is whole."""
+    """Return the temporary name under which a process of this machine writes a file."""
     return path.with_name(f".{path.name}.{pid}-{_NODE}.tmp")
 
 
@@ -87,7 +87,7 @@ def sweep(folder: Path, name: str = ".*") -> None:
 
     Args:
         folder: The folder.
-        name: A pattern of the names of the files that were to be written.
+        name: A pattern of the final names of the files.
     """
     for half in folder.glob(f".*-{_NODE}.tmp"):
         pid = re.fullmatch(rf"\.{name}\.(\d+)-{_NODE}\.tmp", half.name)
@@ -96,7 +96,7 @@ def sweep(folder: Path, name: str = ".*") -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether there is such a process, of whatever user."""
+    """Return whether a process exists, of any user."""
     try:
         os.kill(pid, 0)  # sends nothing
     except (ProcessLookupError, OverflowError):
@@ -107,13 +107,13 @@ def _runs(pid: int) -> bool:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file as `replacing` does."""
+    """Write a text file atomically, see `replacing`."""
     with replacing(path) as half, half.open("w", **_TEXT) as file:
         file.write(text)
 
 
 def sync(path: Path) -> None:
-    """Force a file, or the names in a folder, to disk."""
+    """Sync a file, or the names in a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -128,25 +128,25 @@ def sha256(path: Path) -> str:
 
 
 def fingerprint(path: Path) -> dict[str, int | str]:
-    """Return the length and checksum of a file, to tell whether it is the one that was written."""
+    """Return the length and checksum of a file, to verify it later."""
     return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file as `replacing` does, without a header if there are no names of columns."""
+    """Write a CSV file atomically, see `replacing`; without a header if ``columns`` is empty."""
     with replacing(path) as half, half.open("w", **_TEXT) as file:
         file.writelines(map(_line, [columns, *rows] if columns else rows))
 
 
 def read_csv(path: Path, *, needs: Sequence[str] = ()) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the columns and rows of a CSV file, except a last row that a kill cut off.
+    """Read the columns and rows of a CSV file, except an incomplete last row.
 
     Args:
         path: The file.
-        needs: Columns that it must have, among others.
+        needs: Required columns; others are allowed.
 
     Returns:
-        Columns and rows, both empty if there is no such file, or nothing in it.
+        Columns and rows, both empty if the file is missing or empty.
 
     Raises:
         ValueError: If a column is missing, or a row has more or fewer cells than there are columns.
@@ -181,17 +181,17 @@ def _cells(path: Path, file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _line(cells: Sequence[object]) -> str:
-    """Return a row with its line end; cells with either kind of line end in them are quoted."""
+    """Return a row with its line ending; cells with line endings are quoted."""
     line = io.StringIO()
     csv.writer(line).writerow(cells)
     return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _whole(data: bytes) -> int:
-    """Return the length of the whole rows of a CSV file.
+    """Return the length of the complete rows of a CSV file.
 
-    Cells that hold line ends or quotes are quoted, with each quote doubled: a line end is the end
-    of a row if the number of quotes before it is even.
+    Cells with line endings or quotes are quoted, with each quote doubled. A line ending is
+    therefore the end of a row if the number of quotes before it is even.
     """
     end = data.rfind(b"\n") + 1
     while data.count(b'"', 0, end) % 2:
@@ -200,16 +200,16 @@ def _whole(data: bytes) -> int:
 
 
 class CsvLog:
-    """A CSV file that rows are appended to.
+    """CSV log: a file to which rows are appended.
 
-    The system has a row once it is appended, where a kill of this process leaves it.
+    Appended rows survive a kill of the process.
 
     Args:
-        path: The file; its rows are kept, except a last one that a kill cut off.
-        columns: Columns that the file is to have; new names in rows add others.
+        path: The file; existing rows are kept, except an incomplete last one.
+        columns: Columns of the file; new names in rows add columns.
         rows: Rows that replace those of the file, if given.
-        shared: Whether other processes log to the same file: each waits until the one before has
-            closed it. Columns are not added then.
+        shared: Whether other processes log to the same file: each waits until the previous one has
+            closed it. Columns are then not added.
 
     Raises:
         ValueError: If a shared file lacks a column.
@@ -242,25 +242,25 @@ class CsvLog:
         self.close()
 
     def append(self, row: Row) -> None:
-        """Add a row; columns that it lacks are empty."""
+        """Append a row; missing columns are empty."""
         self._extend(row)
         with naming(self.path):
             self._file.write(_line([row.get(name, "") for name in self.columns]))
             self._file.flush()
 
     def flush(self) -> None:
-        """Force all rows to disk."""
+        """Sync all rows to disk."""
         with naming(self.path):
             self._file.flush()
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Force all rows to disk, and close the file."""
+        """Sync all rows to disk, and close the file."""
         self.flush()
         self._file.close()
 
     def _extend(self, names: Iterable[str]) -> None:
-        """Add the columns that are new."""
+        """Add new columns."""
         new = [name for name in names if name not in self.columns]
         if new and not self.columns:
             self.columns = new

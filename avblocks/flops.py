@@ -1,14 +1,14 @@
-r"""Useful floating-point operations of a sample, counted from the sizes of a model.
+r"""Floating-point operations (FLOPs) per sample, counted from the sizes of a model.
 
-Matrix products alone are counted, a multiplication and an addition each: :math:`2 n d e` for a
-linear layer from width :math:`d` to :math:`e` over :math:`n` tokens, and :math:`2 n m (d_k + d_v)`
-for the attention of :math:`n` tokens to :math:`m` with keys and values of those widths. Norms,
-softmaxes, activations and the heads of downstream tasks are left out.
+Only matrix products are counted, with multiplications and additions: :math:`2 n d e` for a linear
+layer from width :math:`d` to :math:`e` over :math:`n` tokens, and :math:`2 n m (d_k + d_v)` for the
+attention of :math:`n` tokens to :math:`m` tokens with keys and values of these widths. Norms,
+softmaxes, activations and the heads of downstream tasks are excluded.
 
-These are the operations that the model requires, not those that a device executes: masked patches,
-unused outputs and pairs that need not be formed cost nothing, and recomputation (checkpointing,
-memory-efficient attention) is not counted. The backward pass costs twice the forward pass, except
-for the gradient of the pixels, which is not needed.
+The counts are the operations that the model requires, not those that a device executes: masked
+patches, unused outputs and pairs of tokens are not counted, nor is recomputation (checkpointing,
+memory-efficient attention). The backward pass counts twice the forward pass, except for the
+gradient of the pixels, which is not needed.
 """
 
 from typing import Any, cast
@@ -29,16 +29,16 @@ from avblocks.reading import ReadingDecoder
 
 
 def encoder_flops(encoder: AVEncoder, *, image: int, audio: int, training: bool = False) -> int:
-    """Operations for the tokens of one sample.
+    """Count the operations of an encoder per sample.
 
     Args:
         encoder: the encoder.
         image: number of image tokens, 0 if the image is missing.
         audio: number of audio tokens, 0 if the audio is missing.
-        training: count the backward pass too.
+        training: include the backward pass.
 
     Raises:
-        ValueError: if a part is none of the package's and has no method ``flops``.
+        ValueError: if a part is not of this package and has no method ``flops``.
 
     Example:
         >>> import torch
@@ -75,13 +75,14 @@ def _layer(encoder: AVEncoder, layer: int, counts: dict[str, int]) -> int:
 def mae_flops(
     model: AVMAE, *, image: tuple[int, int], audio: tuple[int, int], training: bool = False
 ) -> int:
-    """Operations for the loss of one sample.
+    """Count the operations of a masked autoencoder per sample.
 
     Args:
         model: the masked autoencoder.
-        image: image patches kept and predicted, which without `AVMAE.predict` are all masked ones.
-        audio: audio patches kept and predicted.
-        training: count the backward pass too.
+        image: numbers of image patches kept and predicted (all masked ones unless
+            `AVMAE.predict` is below 1).
+        audio: numbers of audio patches kept and predicted.
+        training: include the backward pass.
 
     Example:
         >>> import torch
@@ -99,10 +100,11 @@ def mae_flops(
 
 
 def block_flops(block: nn.Module, n: int, *, context: int = 0) -> int:
-    """Operations of a block's forward pass over ``n`` tokens with ``context`` further keys.
+    """Count the forward operations of a block over ``n`` tokens with ``context`` further keys.
 
     Raises:
-        ValueError: if it, its attention or its MLP is none of ours and has no method ``flops``.
+        ValueError: if the block, its attention or its MLP is not of this package and has no method
+            ``flops``.
     """
     if not isinstance(block, Block):
         return _own_count(block, n, context=context)
@@ -117,31 +119,31 @@ def block_flops(block: nn.Module, n: int, *, context: int = 0) -> int:
 
 
 def fusion_flops(block: FusionBlock, *, fusion: int, image: int, audio: int) -> int:
-    """Operations of a fusion block's forward pass, 0 tokens being a missing modality.
+    """Count the forward operations of a fusion block; 0 tokens for a missing modality.
 
     Raises:
-        ValueError: if its interaction is none of the package's three and has no method ``flops``.
+        ValueError: if the interaction is not of this package and has no method ``flops``.
     """
     return _interaction(block.interaction, fusion, image, audio) + _mlp(block.mlp, fusion)
 
 
 def _own_count(module: nn.Module, *args: Any, **kwargs: Any) -> int:
-    """What a part that is not ours says by its method ``flops``."""
+    """Return the count of a part with a method ``flops``."""
     count = getattr(module, "flops", None)
     if count is None:
         given = ", ".join([*("n" for _ in args), *kwargs])
         name = type(module).__name__
-        raise ValueError(f"{name} is none of ours: to be counted it needs a method flops({given})")
+        raise ValueError(f"{name} is not of avblocks: give it a method flops({given}) to count it")
     return count(*args, **kwargs)
 
 
 def linear_flops(layer: nn.Linear, n: int) -> int:
-    """Operations of a linear layer over ``n`` tokens."""
+    """Count the operations of a linear layer over ``n`` tokens."""
     return 2 * n * layer.in_features * layer.out_features
 
 
 def attention_flops(n: int, m: int, *, widths: int) -> int:
-    """Operations of the attention of ``n`` tokens to ``m``, given the keys' and values' widths."""
+    """Count the operations of attention of ``n`` tokens to ``m``, for the widths of key + value."""
     return 2 * n * m * widths
 
 
@@ -176,7 +178,7 @@ def _dense(dense: DenseFusion, n: int, image: int, audio: int) -> int:
 
 
 def _decoder(decoder: nn.Module, fusion: int, kept: int, masked: int) -> int:
-    """Operations of a decoder's forward pass, of which ``masked`` patches are predicted."""
+    """Count the forward operations of a decoder that predicts ``masked`` patches."""
     if isinstance(decoder, ReadingDecoder):
         reads = sum(_reading(block, masked, fusion + kept) for block in decoder.blocks)
         return reads + linear_flops(decoder.pred, masked)

@@ -1,24 +1,24 @@
-"""JSON files that others may have written: read whole and of the expected kinds, or refused."""
+"""Reading of JSON files with validation of their content."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 Shape = type | tuple[Any, ...] | list[Any] | dict[str, Any]
-"""A kind, several, those of a list's items, or of an object's values by key."""
+"""A type, several types, a list of the shape of items, or an object of shapes by key."""
 
 
 def read_json(path: Path, shape: Shape = object, *, remedy: str) -> Any:
-    """Return the content of a JSON file in UTF-8, with or without byte order mark.
+    """Read and validate a JSON file in UTF-8, with or without byte order mark.
 
     Args:
         path: The file.
-        shape: What it must hold: ``{"rows": [int]}`` is an object with, among others, a key
-            ``rows``, whose value is a list of whole numbers; the key ``"*"`` stands for all keys.
-        remedy: What to do about a file that cannot be used, the end of the message.
+        shape: Expected content: ``{"rows": [int]}`` is an object with a key ``rows`` (and possibly
+            others) whose value is a list of integers; the key ``"*"`` stands for all keys.
+        remedy: What to do about a file that cannot be used; the end of the error message.
 
     Raises:
-        ValueError: If the file is missing, is not JSON, or holds something else.
+        ValueError: If the file is missing, is not JSON, or has other content.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; {remedy}")
@@ -38,7 +38,7 @@ def read_json(path: Path, shape: Shape = object, *, remedy: str) -> Any:
 
 
 def shape_fault(value: Any, shape: Shape, *, name: str = "the content") -> str | None:
-    """Say where the content of a JSON file is not of a shape, if anywhere; see `read_json`.
+    """Return where content deviates from a shape, or None; see `read_json`.
 
     >>> shape_fault({"rows": [1, "2"]}, {"rows": [int]})
     "'rows', 1 is '2', expected int"

@@ -1,4 +1,4 @@
-"""Folders that one process at a time works in."""
+"""Locks of folders that only one process may use at a time."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 NAME = "lock"
-"""The file in a folder that is locked, and names the process at work there."""
+"""The lock file in a folder, which names the process that holds the lock."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
@@ -19,7 +19,7 @@ class FolderLock:
     """The lock of a folder, held by this process.
 
     Args:
-        path: The file that is locked.
+        path: The lock file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,17 +27,17 @@ class FolderLock:
 
     @property
     def lost(self) -> bool:
-        """Whether the folder is no longer the one that was locked."""
+        """Whether the folder was removed or replaced since it was locked."""
         try:
             return not os.path.samestat(self.path.stat(), self._locked)
         except (FileNotFoundError, NotADirectoryError):
             return True
 
     def check(self) -> None:
-        """Compare the folder with the one that was locked.
+        """Check that the folder is still the one that was locked.
 
         Raises:
-            FileNotFoundError: If it was removed since, and perhaps made anew by another process.
+            FileNotFoundError: If it was removed, or replaced by another process.
         """
         if self.lost:
             raise FileNotFoundError(
@@ -48,19 +48,19 @@ class FolderLock:
 
 @contextmanager
 def locked(folder: Path, *, remedy: str) -> Iterator[FolderLock]:
-    """Keep every other process out of a folder for as long as the block lasts.
+    """Lock a folder for exclusive use during the block.
 
-    The folder is made if needed. The system releases the lock when the process ends, however it
-    ends. Processes that it forked or started do not hold it. On a file system without locks there
-    is a warning in place of one.
+    The folder is created if needed. The system releases the lock when the process ends, even if it
+    is killed. Child processes do not hold the lock. On a file system without locks, a warning is
+    issued instead.
 
     Args:
-        folder: The folder; a file `NAME` is in it meanwhile.
-        remedy: The end of the error's message.
+        folder: The folder; it contains a file `NAME` during the block.
+        remedy: The end of the error message.
 
     Raises:
-        ValueError: If another process holds it; the message names that process.
-        OSError: If nothing can be written there.
+        ValueError: If another process holds the lock; the message names that process.
+        OSError: If the folder is not writable.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, owner = folder / NAME, os.getpid()
@@ -70,7 +70,7 @@ def locked(folder: Path, *, remedy: str) -> Iterator[FolderLock]:
     try:
         yield held
     finally:
-        # Removed while it is held, so that no other process has it; and not by a forked one.
+        # Removed while the lock is held, so that no other process has it; not by a forked process.
         if os.getpid() == owner and not held.lost:
             path.unlink()
         lock.release()
@@ -83,7 +83,7 @@ def _acquired(path: Path, remedy: str) -> FileLock:
     except Timeout:
         try:
             holder = path.read_text(encoding="utf-8", errors="replace").strip() or "a process"
-        except FileNotFoundError:  # whoever had it has ended in the meantime
+        except FileNotFoundError:  # the holder has ended in the meantime
             return _acquired(path, remedy)
         raise ValueError(f"another run is at work in {path.parent} ({holder}): {remedy}") from None
     except OSError as error:

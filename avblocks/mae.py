@@ -21,7 +21,7 @@ from avblocks.tokens import Record
 
 @dataclass(frozen=True)
 class MAEOutput(Record):
-    """Losses, and predictions of patches in the order of their mask's ``to_predict``.
+    """Losses, and predictions in the order of ``to_predict`` of the masks.
 
     Those of a missing modality are ``None``.
     """
@@ -33,7 +33,7 @@ class MAEOutput(Record):
 
     @property
     def loss(self) -> Float[Tensor, ""]:
-        """What training minimizes: image plus audio, or the one that is given."""
+        """Training loss: the sum over the present modalities."""
         losses = [loss for loss in (self.loss_image, self.loss_audio) if loss is not None]
         return sum(losses[1:], start=losses[0])
 
@@ -42,20 +42,20 @@ torch.export.register_dataclass(MAEOutput)
 
 
 class AVMAE(nn.Module):
-    """Audio-visual masked autoencoder (paper, section 3): encode what is kept, predict the rest.
+    """Audio-visual masked autoencoder (paper, section 3): encode kept patches, predict masked ones.
 
-    The masks come from outside, so that the model itself has no randomness.
+    The masks are arguments, so the model itself is deterministic.
 
     Args:
-        encoder: the encoder that is trained.
-        image_decoder: predicts image patches.
-        audio_decoder: predicts spectrogram patches.
-        normalize_targets: normalize each target patch (the paper does).
-        predict: share of the masked patches that is predicted in training, drawn at random unless
-            the masks say which (`Mask.predicting`); below 1 with a `ReadingDecoder` alone.
+        encoder: the encoder to train.
+        image_decoder: decoder of the image patches.
+        audio_decoder: decoder of the spectrogram patches.
+        normalize_targets: normalize each target patch, as in the paper.
+        predict: fraction of the masked patches that is predicted in training, drawn at random
+            unless the masks choose them (`Mask.predicting`); below 1 only with `ReadingDecoder`.
 
     Raises:
-        ValueError: if a decoder does not fit its stream, or the share not the decoders.
+        ValueError: if a decoder does not match its stream, or ``predict`` the decoders.
 
     Example:
         >>> from avblocks import RandomMask, av_mae, av_vit
@@ -98,21 +98,21 @@ class AVMAE(nn.Module):
         image_valid: ValidPatches = None,
         audio_valid: ValidPatches = None,
     ) -> MAEOutput:
-        """Losses and predictions of a batch.
+        """Compute losses and predictions of a batch.
 
         Args:
-            image: images, ``None`` where the batch has none: it then has no image loss.
-            audio: spectrograms, ``None`` where the batch has none: it then has no audio loss.
+            image: images, ``None`` if the batch has none, and then no image loss.
+            audio: spectrograms, ``None`` if the batch has none, and then no audio loss.
             image_mask: mask of the image patches.
             audio_mask: mask of the audio patches.
-            image_valid: False at samples without an image, or at image patches that are padding;
-                they are neither seen nor predicted for the loss. Their values must be finite.
-            audio_valid: the same of the audio.
+            image_valid: False at samples without an image, or at padded image patches, which are
+                excluded from input and loss. Their values must be finite.
+            audio_valid: the same for the audio.
 
         Raises:
-            ValueError: if an input or a mask does not fit.
+            ValueError: if an input or a mask does not match.
         """
-        dtype = self.encoder.fusion_tokens.dtype  # that of the targets too
+        dtype = self.encoder.fusion_tokens.dtype  # also of the targets
         image = None if image is None else as_dtype(dtype, image=image)
         audio = None if audio is None else as_dtype(dtype, audio=audio)
         tokens = self.encoder(
@@ -166,12 +166,12 @@ class AVMAE(nn.Module):
 
 
 def _whole(valid: Bool[Tensor, "..."], n: int) -> Bool[Tensor, "b n"]:
-    """A boolean for each patch, of one for each patch or each sample."""
+    """Expand one boolean per sample, if given so, to one per patch."""
     return valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
 
 
 def _require_decoder(name: str, stream: Any, decoder: Decoder | ReadingDecoder) -> None:
-    """Raise a ``ValueError`` unless a stream's patches can be predicted by a decoder."""
+    """Raise a ``ValueError`` unless a decoder can predict the patches of a stream."""
     require_stream(name, stream, patches=True)
     patch = tuple(stream.patch)
     stride = tuple(getattr(stream, "stride", patch))

@@ -1,4 +1,4 @@
-"""`ReadingDecoder`: masked patches that read the encoder's tokens, and never each other."""
+"""`ReadingDecoder`: a decoder whose masked patches cross-attend to the encoder tokens only."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,27 +18,27 @@ from avblocks.shapes import require_positive
 
 
 class ReadingDecoder(nn.Module):
-    """MAE decoder whose masked patches are queries to the encoder's tokens (CrossMAE).
+    """MAE decoder whose masked patches are queries to the encoder tokens (CrossMAE).
 
-    Each patch to predict starts from its position and reads the fusion tokens and the kept
-    patches; as none reads another, any share of the masked patches can be predicted, at the price
-    of that share.
+    The query of a patch starts from its position and reads the fusion tokens and the kept patches.
+    Masked patches do not read each other, so any fraction of them can be predicted, at a cost
+    proportional to it.
 
     Args:
-        encoder_dim: width of the encoder's tokens.
-        grid: usual patches along each axis.
+        encoder_dim: width of the encoder tokens.
+        grid: default number of patches along each axis.
         patch_values: values of a patch.
         dim: width of the decoder.
         depth: number of blocks.
         num_heads: heads of each block.
-        num_layers: layers of the encoder that the blocks read mixtures of, its input included;
-            ``None`` reads its final tokens alone.
+        num_layers: number of encoder layers, including its input, of which the blocks read
+            mixtures; with ``None`` they read the final tokens.
         norm_eps: epsilon of the norms.
         pos_embed: positions of the patches; ``None`` means fixed sine-cosine ones of ``grid``.
         checkpointing: compute each block again in the backward pass.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Source: CrossMAE (TMLR 2025, arXiv 2401.14391).
 
@@ -86,7 +86,7 @@ class ReadingDecoder(nn.Module):
         self.register_load_state_dict_pre_hook(place_positions)
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
+        """Xavier-uniform weights; normal mask token with a standard deviation of 0.02."""
         xavier(self.pred)
         nn.init.normal_(self.mask_token, std=0.02)
 
@@ -103,15 +103,15 @@ class ReadingDecoder(nn.Module):
         """Predict patches, in the order of ``mask.to_predict``.
 
         Args:
-            kept: the encoder's final tokens of the kept patches.
-            fusion: its final fusion tokens.
+            kept: final encoder tokens of the kept patches.
+            fusion: final fusion tokens.
             mask: mask over the patches.
             grid: patches along each axis.
-            layers: for a mixture, ``[fusion; kept]`` of each of the encoder's layers.
-            valid: False at patches that are padding, which are not read.
+            layers: ``[fusion; kept]`` of each encoder layer, for mixtures.
+            valid: False at padded patches, which are not read.
 
         Raises:
-            ValueError: if the tokens are not those the mask keeps.
+            ValueError: if the tokens do not match the mask.
         """
         position = decoder_positions(self, kept, fusion=fusion, mask=mask, grid=grid)
         keys = None
@@ -127,7 +127,7 @@ class ReadingDecoder(nn.Module):
         *,
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b u v"]:
-        """Predict from queries, each block reading its own source."""
+        """Predict from queries; each block reads one of the sources."""
         for block, source in zip(self.blocks, sources, strict=True):
             if self.checkpointing:
                 tokens = checkpoint(block, tokens, source, valid=valid, use_reentrant=False)

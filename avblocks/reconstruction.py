@@ -1,4 +1,4 @@
-"""From the predictions of a masked autoencoder back to images and spectrograms."""
+"""Reconstruction of images and spectrograms from the predictions of a masked autoencoder."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from avblocks.shapes import expect
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """The input with NaNs for its masked patches, and the reconstruction."""
+    """The input with NaNs in masked patches, and the reconstruction."""
 
     masked: Float[Tensor, "b c *size"]
     reconstructed: Float[Tensor, "b c *size"]
@@ -28,18 +28,18 @@ def reconstruct(
     patch: tuple[int, ...],
     normalized: bool = True,
 ) -> Reconstruction:
-    """Put predictions in place of the masked patches, and NaNs for comparison.
+    """Replace the masked patches by predictions and, for comparison, by NaNs.
 
     Args:
         x: the input.
         pred: predictions of all masked patches, in the order of ``mask.ids_masked``.
-        mask: the mask they were made with.
+        mask: the mask of the predictions.
         patch: sides of a patch.
-        normalized: whether the predictions are of normalized patches; they are then given the mean
-            and the deviation of the patch they stand for, as in the figures of MAE.
+        normalized: whether predictions are normalized patches; they are then scaled by the mean and
+            standard deviation of the true patch, as in the figures of MAE.
 
     Raises:
-        ValueError: if the predictions are not of the patches that the mask masks.
+        ValueError: if the predictions do not match the masked patches.
     """
     patches = patchify(x, patch=patch)
     grid = tuple(s // p for s, p in zip(x.shape[2:], patch, strict=True))

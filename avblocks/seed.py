@@ -1,7 +1,7 @@
-"""Randomness as a function of a key: one hash, used everywhere.
+"""Random seeds as a function of a key, by one hash.
 
-What is drawn for a sample, a step or a weight depends on the parts of its key alone, so that a run
-resumes exactly and its workers and processes may change in number.
+Random numbers for a sample, a step or a weight depend only on the parts of their key, so that runs
+resume exactly, even with other numbers of workers and processes.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import torch
 
 
 def key(*parts: int | str) -> int:
-    """Return a random seed of 63 bits that depends on nothing but ``parts``.
+    """Return a random seed of 63 bits that depends only on ``parts``.
 
     >>> key(0, "train", 7) == key(0, "train", 7) != key(0, "train", 8)
     True
@@ -28,14 +28,14 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
         index: Index of the sample in its data set.
 
     Returns:
-        The same number for the same key, everywhere and always.
+        A number that depends only on the key, on every machine.
     """
-    # The spelling of the key and the order of the bytes are those of every run so far.
+    # Do not change the format of the key or the byte order: old runs could not resume exactly.
     return _hash(f"{seed},{epoch},{index}", order="big") >> 1
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> torch.Generator:
-    """Return a sample's own source of randomness, see `sample_seed`."""
+    """Return the random generator of a sample, see `sample_seed`."""
     return torch.Generator().manual_seed(sample_seed(seed, epoch, index))
 
 
@@ -46,7 +46,7 @@ def seed_all(*parts: int | str) -> None:
     seed = key(*parts)
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    # torch.manual_seed would do, but costs a millisecond where CUDA is not in use yet.
+    # torch.manual_seed takes a millisecond longer if CUDA is not initialized.
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)

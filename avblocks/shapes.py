@@ -1,4 +1,4 @@
-"""The legend of axis letters, in annotations, einops patterns and docs alike; size checks.
+"""Axis letters of annotations, einops patterns and docs, and checks of sizes.
 
 ========== =============================================================
 ``b``      batch
@@ -24,10 +24,10 @@ from torch import Tensor
 
 
 def require(fits: bool, name: str, value: object, takes: str, *given: object) -> None:
-    """Raise a ``ValueError`` naming the argument, what it takes and what it got, unless it fits.
+    """Raise a ``ValueError`` with the name, allowed values and value of an argument unless it fits.
 
-    Where it is called with every batch, ``takes`` has fields for ``given``: text is formatted on
-    failure only, and `torch.compile` does not specialize on the sizes in it.
+    For checks in every batch, pass sizes as ``given`` for the fields of ``takes``: the text is then
+    formatted only on failure, and `torch.compile` does not specialize on the sizes.
 
     Example:
         >>> require(3 == 2, "audio", 3, "a batch of {}", 2)
@@ -65,11 +65,10 @@ def require_heads(dim: int, num_heads: int) -> None:
 
 
 def share_of(dim: int, **ratio: float) -> int:
-    """Width that is a share or a multiple of ``dim``, rounded down.
+    """Return a multiple of ``dim``, rounded down.
 
     Raises:
-        ValueError: if ``dim`` is not a positive integer, or the ratio, by its name, not a positive
-            number.
+        ValueError: if ``dim`` is not a positive integer, or the named ratio is not positive.
 
     Example:
         >>> share_of(64, attn_ratio=0.25)
@@ -83,16 +82,16 @@ def share_of(dim: int, **ratio: float) -> int:
 
 
 def expect(**given: tuple[Tensor, str] | int) -> None:
-    """Check the shapes of tensors that come from outside, so that a wrong one never broadcasts.
+    """Check the shapes of input tensors, so that wrong shapes never broadcast.
 
-    A letter has one size in all of the tensors, that of the first one that has it.
+    A letter must have the same size in all tensors.
 
     Args:
-        **given: tensors by name, each with its axes by letter, as ``image=(image, "b n d")``; and
-            the sizes of letters that are known, as ``d=64``.
+        **given: tensors by name with their axis letters, as in ``image=(image, "b n d")``, and
+            known sizes of letters, as in ``d=64``.
 
     Raises:
-        ValueError: naming the tensor, if the number of its axes or a size differs.
+        ValueError: with the name of the tensor, if the number of its axes or a size differs.
 
     Example:
         >>> import torch
@@ -116,10 +115,10 @@ def expect(**given: tuple[Tensor, str] | int) -> None:
 
 
 def sides(value: int | tuple[int, ...], *, axes: int, name: str) -> tuple[int, ...]:
-    """One length for each of ``axes`` axes: a single number is repeated.
+    """Return one length for each of ``axes`` axes; a single number is repeated.
 
     Raises:
-        ValueError: if the count is another one or a length is not positive.
+        ValueError: if the number of lengths differs, or one is not positive.
     """
     lengths = tuple(value) if isinstance(value, Sequence) else (value,) * axes
     fits = len(lengths) == axes and all(isinstance(side, int) and side > 0 for side in lengths)
@@ -128,10 +127,10 @@ def sides(value: int | tuple[int, ...], *, axes: int, name: str) -> tuple[int, .
 
 
 def grid_of(size: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...]:
-    """Number of patches along each axis of an input of ``size``.
+    """Return the number of patches along each axis of an input of ``size``.
 
     Raises:
-        ValueError: if a side is not a positive multiple of the patch's.
+        ValueError: if a side is not a positive multiple of the patch.
 
     Example:
         >>> grid_of((128, 192), (16, 16))
@@ -147,10 +146,10 @@ def grid_of(size: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...]:
 def strided_grid(
     size: tuple[int, ...], patch: tuple[int, ...], *, stride: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """`grid_of` for patches that overlap: as many along each axis as fit.
+    """Return the number of possibly overlapping patches that fit along each axis.
 
     Raises:
-        ValueError: if a side is smaller than the patch's, or, without overlap, no multiple of it.
+        ValueError: if a side is smaller than the patch or, without overlap, not a multiple of it.
 
     Example:
         >>> strided_grid((128, 1024), (16, 16), stride=(10, 10))
@@ -164,7 +163,7 @@ def strided_grid(
 
 
 def given(**optional: Any) -> dict[str, Any]:
-    """The arguments that are not ``None``, for other people's parts, which need not take them all.
+    """Return the arguments that are not ``None``, to call modules that may not accept all of them.
 
     Example:
         >>> given(valid=None, context=1)
@@ -174,12 +173,12 @@ def given(**optional: Any) -> dict[str, Any]:
 
 
 def as_dtype(dtype: torch.dtype, **given: Tensor) -> Tensor:
-    """A tensor from outside in the number format of the weights, if that keeps its values.
+    """Convert an input to the data type of the weights, if its values are preserved.
 
-    Under autocast, which converts by itself, the tensor is left as it is.
+    Under autocast, which converts by itself, the tensor is not changed.
 
     Raises:
-        ValueError: naming the tensor and both formats, if it is not of floats or would be rounded.
+        ValueError: with the name and both types, if the tensor is not floating or would be rounded.
 
     Example:
         >>> as_dtype(torch.bfloat16, image=torch.zeros(1))

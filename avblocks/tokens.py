@@ -1,4 +1,4 @@
-"""Tokens of image, audio and fusion: their axes, which of them are valid, and all of a layer's."""
+"""Token types: image, audio and fusion tokens, and their validity."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -23,7 +23,7 @@ R = TypeVar("R", bound="Record")
 
 
 class _Gathered(type):
-    """Takes what ``nn.DataParallel`` makes of several records: a ``map`` of their pairs."""
+    """Metaclass that accepts a ``map`` of pairs, which ``nn.DataParallel`` makes of records."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], map):
@@ -32,19 +32,19 @@ class _Gathered(type):
 
 
 class Record(metaclass=_Gathered):
-    """What frozen dataclasses of tensors have in common: they move, and iterate as pairs."""
+    """Base class of frozen dataclasses of tensors, with ``to``, ``map`` and iteration."""
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Name and value of each field."""
         return ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
 
     def map(self: R, function: Callable[[Tensor], Tensor]) -> R:
-        """The same record with a function applied to each of its tensors."""
+        """Return the record with a function applied to each of its tensors."""
         changed = {n: function(x) for n, x in self if isinstance(x, Tensor)}
         return replace(self, **changed)  # type: ignore[type-var]
 
     def to(self: R, *args: Any, **kwargs: Any) -> R:
-        """``Tensor.to`` of each tensor; as in modules, a number format is for floats alone."""
+        """Apply ``Tensor.to`` to each tensor; as in modules, a dtype affects only floats."""
 
         def moved(x: Tensor) -> Tensor:
             there = x.to(*args, **kwargs)
@@ -53,19 +53,19 @@ class Record(metaclass=_Gathered):
         return self.map(moved)
 
     def detach(self: R) -> R:
-        """The same tensors outside the graph of gradients."""
+        """Detach the tensors from the autograd graph."""
         return self.map(Tensor.detach)
 
     def cpu(self: R) -> R:
-        """The same tensors in the memory of the host."""
+        """Move the tensors to the CPU."""
         return self.map(Tensor.cpu)
 
 
 @dataclass(frozen=True)
 class Valid(Record):
-    """False at the tokens of each modality that are padding; ``None`` where all are valid.
+    """False at padded tokens of each modality; ``None`` if all are valid.
 
-    A sample without one valid token lacks the modality.
+    A sample without valid tokens lacks the modality.
     """
 
     image: Bool[Tensor, "b n_v"] | None = None
@@ -78,16 +78,16 @@ ALL = Valid()
 
 @dataclass(frozen=True)
 class AVTokens(Record):
-    """Tokens of the two modalities, ``None`` where one is missing, and of their fusion.
+    """Tokens of the two modalities, ``None`` if missing, and fusion tokens.
 
     Attributes:
         image: tokens of the image patches.
         audio: tokens of the spectrogram patches.
         fusion: fusion tokens.
-        image_prefix: class token, registers and the like of the image stream, if it has any.
-        audio_prefix: those of the audio stream.
-        image_valid: False at image patches that are padding; ``None`` where all are valid.
-        audio_valid: the same of the audio patches.
+        image_prefix: prefix tokens of the image stream, such as class token and registers, if any.
+        audio_prefix: prefix tokens of the audio stream.
+        image_valid: False at padded image patches; ``None`` if all are valid.
+        audio_valid: the same for the audio patches.
     """
 
     image: Float[Tensor, "b n_v d"] | None
@@ -103,9 +103,9 @@ torch.export.register_dataclass(Valid)
 torch.export.register_dataclass(AVTokens)
 
 
-# Functions rather than methods: `torch.compile` cannot trace a checked method of a new object.
+# Functions instead of methods: `torch.compile` cannot trace a checked method of a new object.
 def padding(tokens: AVTokens) -> dict[str, Valid]:
-    """The argument ``valid`` of a fusion if there is padding; fusions need not take it without."""
+    """Return the argument ``valid`` of a fusion if there is padding, else no argument."""
     if tokens.image_valid is None and tokens.audio_valid is None:
         return {}
     return {"valid": Valid(image=tokens.image_valid, audio=tokens.audio_valid)}
@@ -114,7 +114,7 @@ def padding(tokens: AVTokens) -> dict[str, Valid]:
 def joined_valid(
     valid: Valid, *, image: ImageTokens, audio: AudioTokens
 ) -> Bool[Tensor, "b n"] | None:
-    """The valid tokens of ``[image; audio]``, ``None`` where all are."""
+    """Return which tokens of ``[image; audio]`` are valid, ``None`` if all are."""
     if valid.image is None and valid.audio is None:
         return None
     parts = [
@@ -126,12 +126,12 @@ def joined_valid(
 
 
 def valid_samples(valid: Bool[Tensor, "b n"] | None, count: int) -> Bool[Tensor, "b k"] | None:
-    """Which samples have a modality, for the ``count`` tokens that summarize it."""
+    """Return which samples have a modality, repeated for the ``count`` tokens that summarize it."""
     return None if valid is None else valid.any(dim=1, keepdim=True).expand(-1, count)
 
 
 def with_prefix(tokens: AVTokens) -> AVTokens:
-    """The same tokens with those of the prefixes in front of their streams."""
+    """Move the prefix tokens to the front of their streams."""
     if tokens.image_prefix is None and tokens.audio_prefix is None:
         return tokens
     image, image_valid = _front(tokens.image_prefix, tokens.image, tokens.image_valid)
@@ -146,7 +146,7 @@ def with_prefix(tokens: AVTokens) -> AVTokens:
 
 
 def without_prefix(tokens: AVTokens, *, image: int, audio: int) -> AVTokens:
-    """The inverse of `with_prefix`, for prefixes of so many tokens."""
+    """Invert `with_prefix`, for prefixes of ``image`` and ``audio`` tokens."""
     if image == audio == 0:
         return tokens
     image_prefix, image_patches, image_valid = _apart(tokens.image, tokens.image_valid, image)

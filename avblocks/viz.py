@@ -23,16 +23,16 @@ _GRAY = (0.82, 0.82, 0.82)
 
 
 def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotlib.figure.Figure":
-    """A grid of images, one row a sample: RGB with three channels, spectrograms with one.
+    """Draw a grid of RGB images (3 channels) and spectrograms (1 channel), one row per sample.
 
-    NaNs, such as masked patches, are drawn in gray. The spectrograms of a row
-    share one scale of colors, low frequencies at the bottom.
+    NaNs, such as masked patches, are drawn in gray. The spectrograms of a row share one color
+    scale, with low frequencies at the bottom.
 
     Args:
         columns: title and batch of each column; RGB values in [0, 1].
 
     Raises:
-        ValueError: if there is no column, the batches differ or channels are not one or three.
+        ValueError: if there are no columns, batch sizes differ or channels are not one or three.
 
     Example:
         >>> figure = panel({"image": torch.rand(2, 3, 8, 8), "audio": torch.rand(2, 1, 8, 12)})
@@ -59,7 +59,7 @@ def panel(columns: Mapping[str, Float[Tensor, "b c height width"]]) -> "matplotl
 
 
 def plain_label(name: str) -> str:
-    r"""Return a name as matplotlib draws it literally: it would take what ``$`` enclose for math.
+    r"""Escape a name for matplotlib, which treats text between ``$`` as math.
 
     Bytes of file names that are not UTF-8 become question marks.
 
@@ -76,12 +76,12 @@ def hide(
     """Replace the masked patches of images, spectrograms or videos by NaNs, drawn in gray.
 
     Args:
-        x: input of the mask.
-        mask: a mask over its patches.
+        x: the inputs.
+        mask: a mask over their patches.
         patch: sides of a patch.
 
     Raises:
-        ValueError: if the mask is of other samples or over another number of patches.
+        ValueError: if the mask has another number of samples or patches.
 
     Example:
         >>> from avblocks import RandomMask
@@ -99,7 +99,7 @@ def hide(
 
 
 def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:
-    """Colors of values in [0, 1], such as a mask over a spectrogram (flip that upside down).
+    """Map values in [0, 1] to colors, such as a mask over a spectrogram (flip it upside down).
 
     Example:
         >>> heat(torch.rand(2, 8, 12)).shape
@@ -118,11 +118,11 @@ def overlay(
     *,
     strength: float = 0.5,
 ) -> Float[Tensor, "b 3 height width"]:
-    """Blend images with heat maps, from each map's minimum, blue, to its maximum, red.
+    """Blend images with heat maps, each scaled from its minimum (blue) to its maximum (red).
 
     Args:
         image: RGB values in [0, 1].
-        maps: values of any scale, such as similarities from `to_frame`.
+        maps: values on any scale, such as similarities from `to_frame`.
         strength: weight of the heat map.
 
     Example:
@@ -140,7 +140,7 @@ def mask_overlay(
     *,
     strength: float = 0.6,
 ) -> Float[Tensor, "b 3 height width"]:
-    """Blend images with a segmentation: a color for each class, none for the background.
+    """Blend images with a segmentation: one color per class, none for the background.
 
     Args:
         image: RGB values in [0, 1].
@@ -164,11 +164,11 @@ def mask_overlay(
 def outline(
     image: Float[Tensor, "b 3 height width"], region: Bool[Tensor, "b height width"]
 ) -> Float[Tensor, "b 3 height width"]:
-    """Images with the edge of a region in white, one pixel wide.
+    """Draw the edge of a region into images, in white and one pixel wide.
 
     Args:
         image: RGB values in [0, 1].
-        region: region, such as the ground truth.
+        region: the region, such as a ground truth mask.
 
     Example:
         >>> outline(torch.zeros(1, 3, 3, 3), torch.ones(1, 3, 3, dtype=torch.bool))[0, 0]
@@ -182,13 +182,13 @@ def outline(
 
 
 def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
-    """Write a figure as a PNG, whole or not at all, and create its folder if needed."""
+    """Write a figure as PNG atomically, and create its folder if needed."""
     with replacing(path) as half:
         figure.savefig(half, dpi=110, format="png")
 
 
 def _scale(spectrograms: list[Float[Tensor, "1 m t"]]) -> tuple[float, float]:
-    """The range of the first spectrogram: the input, where the others are predictions."""
+    """Return the range of the first spectrogram, which is the input if others are predictions."""
     if not spectrograms:
         return 0.0, 1.0
     finite = spectrograms[0][torch.isfinite(spectrograms[0])].float()

@@ -25,7 +25,7 @@ from avblocks.data.scenes import Scene, SceneSpec, render
 from avblocks.diagram import architecture
 from avblocks.viz import hide, panel, save_figure
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).parents[1] / "docs/pictures"
 TRAINED = {
     "loss.png": "pretrain/loss.png",
     "reconstruction.png": "pretrain/reconstruction.png",

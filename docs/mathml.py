@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw themselves: no script, no network, right in the dark."""
+"""Formulas as MathML, which browsers render without scripts or network, also in dark mode."""
 
 from html import escape
 from typing import Any
@@ -11,7 +11,7 @@ from sphinx.util import logging
 
 
 def _formula(node: nodes.math | nodes.math_block, *, block: bool = False) -> str:
-    """Translate a formula; warn of what docutils does not know, and show it as it is written."""
+    """Translate a formula; if docutils cannot, warn and show its source."""
     try:
         return tex2mathml(node.astext(), as_block=block)
     except MathError as error:
@@ -30,6 +30,6 @@ def _block(writer: Any, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Make the renderer known."""
+    """Register the renderer."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,17 +1,20 @@
-"""Figures in the documentation, from `docs/results/*.json` as the recipes wrote them.
+"""Measured values in the documentation, from the files `docs/results/*.json` of the recipes.
 
-A role shows one figure, by its file and the keys that lead to it, and a directive shows many::
+A role shows one value, by its file and keys, and a directive shows a table of values::
 
-    It grew by :measured:`data.json rss_growth_mb` MB.
+    Memory grew by :measured:`data.json rss_growth_mb` MB.
 
     .. measured:: data.json clips_per_second_per_core
-       :head: kind, clips a second
+       :head: storage, clips per second
 
-       shards: pictures of 256 pixels
+       shards: images of 256 pixels
 
 Lines name the rows to show, in their order; without any, all are shown by their keys. A dict of
 dicts has a column for each inner key, a list is shown as its mean and standard deviation. What no
-file has yet is shown as "not measured yet".
+file has yet is shown as "not measured yet", or as the option ``missing`` says, which may be empty::
+
+    .. measured:: performance.json tables cuda
+       :missing: Not measured, as no GPU was at hand.
 """
 
 import json
@@ -46,12 +49,12 @@ def layout(found: dict[str, Any], names: dict[str, str], *, head: str = "") -> l
     """Lay out a dict, or a dict of dicts, as the cells of a table.
 
     Args:
-        found: The figures.
-        names: What to call each row to show; all rows by their keys if there is none.
-        head: What to call the columns, by commas; the inner keys if not given.
+        found: The measured values.
+        names: Label of each row by its key; all rows with their keys if empty.
+        head: Names of the columns, separated by commas; the inner keys if empty.
 
     Returns:
-        The head, then a row each.
+        The head, then the rows.
     """
     shown = names or {key: key for key in found}
     inner = [value for key in shown if isinstance(value := found.get(key), dict)]
@@ -69,42 +72,54 @@ def layout(found: dict[str, Any], names: dict[str, str], *, head: str = "") -> l
 
 
 def text(value: Any) -> str:
-    """Write a figure, with commas between thousands; of several their mean and deviation."""
+    """Format a value, with commas between thousands; a list as mean and standard deviation."""
     if value is None or value == []:
         return MISSING
     if isinstance(value, list):
-        digits = 2 if max(map(abs, value)) <= 1 else 1  # of shares more than of per cent
+        digits = 2 if max(map(abs, value)) <= 1 else 1  # shares need more than percentages
         spread = f" ± {stdev(value):.{digits}f}" if len(value) > 1 else ""
         return f"{mean(value):.{digits}f}{spread}"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 class Figure(SphinxRole):
-    """One figure in a line of text."""
+    """One value within a paragraph."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Show it."""
+        """Insert it."""
         self.env.note_dependency(str(_root(self.env) / self.text.split()[0]))
         return [nodes.Text(text(lookup(_root(self.env), self.text)))], []
 
 
 class Table(SphinxDirective):
-    """Many figures as a table."""
+    """A table of values."""
 
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
-    option_spec = {"head": directives.unchanged_required}  # noqa: RUF012, as docutils has it
+    option_spec = {  # noqa: RUF012, as docutils has it
+        "head": directives.unchanged_required,
+        "missing": directives.unchanged,
+    }
 
     def run(self) -> list[nodes.Node]:
         """Show them."""
         self.env.note_dependency(str(_root(self.env) / self.arguments[0].split()[0]))
         found = lookup(_root(self.env), self.arguments[0])
         if not isinstance(found, dict):
-            return [nodes.paragraph("", "", nodes.emphasis("", MISSING))]
+            return self._missing()
         pairs = (line.partition(":") for line in self.content if line.strip())
         names = {key.strip(): name.strip() for key, _, name in pairs}
         return [_table(*layout(found, names, head=self.options.get("head", "")))]
+
+    def _missing(self) -> list[nodes.Node]:
+        words = self.options.get("missing")
+        if words is None:
+            return [nodes.paragraph("", "", nodes.emphasis("", MISSING))]
+        if not words:
+            return []
+        inline, messages = self.parse_inline(words)
+        return [nodes.paragraph(words, "", *inline), *messages]
 
 
 def _table(head: list[str], *lines: list[str]) -> nodes.table:
@@ -124,7 +139,7 @@ def _root(env: Any) -> Path:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Make the role and the directive known."""
+    """Register the role and the directive."""
     app.add_role("measured", Figure())
     app.add_directive("measured", Table)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,9 +1,9 @@
-"""The reference: names where users import them, protocols without arguments, tables of names.
+"""The reference: names as users import them, protocols without arguments, tables of names.
 
-A class or a function carries its docstring wherever it is imported. That of a `partial` or of a
-type stands below the line that assigns it, in one module: autodoc is told where.
+A class or a function has its docstring wherever it is imported. The docstring of a `partial` or of
+a type is below its assignment, in one module; this extension passes it to autodoc.
 
-A directive lists what a page of the reference documents, each with its first line::
+A directive lists the names that a page of the reference documents, each with its first line::
 
     .. names-on:: fusion
 """
@@ -30,7 +30,7 @@ _DIRECTIVE = re.compile(r"^\.\. auto(\w+):: (avblocks[\w.]*)$", re.MULTILINE)
 
 
 def names_on(page: Path) -> list[str]:
-    """List what a page documents, in its order; of a module all that it defines itself."""
+    """List the names that a page documents, in order; for a module, the names that it defines."""
     names = []
     for kind, name in _DIRECTIVE.findall(page.read_text(encoding="utf-8")):
         names += defined_in(name) if kind == "module" else [name]
@@ -38,7 +38,7 @@ def names_on(page: Path) -> list[str]:
 
 
 def defined_in(module: str) -> list[str]:
-    """List the public classes and functions that a module defines, and does not import."""
+    """List the public classes and functions that a module defines itself."""
     return [
         f"{module}.{name}"
         for name, value in vars(import_module(module)).items()
@@ -71,13 +71,13 @@ def _docstring(*event: Any) -> None:
 
 
 def _signature(*event: Any) -> tuple[str, None] | None:
-    """Show no arguments of a protocol: nobody makes one."""
+    """Show no arguments for a protocol, because users do not construct one."""
     value = event[3]
     return ("", None) if getattr(value, "_is_protocol", False) else None
 
 
 def _homes(app: Sphinx, env: BuildEnvironment) -> None:
-    """Let a link name the module that defines a function, as it may for a class."""
+    """Resolve links that name the defining module of a function, as Sphinx does for classes."""
     objects = env.domains.python_domain.objects
     for name, entry in list(objects.items()):
         if entry.objtype == "function" and not entry.aliased:
@@ -91,7 +91,7 @@ def _homes(app: Sphinx, env: BuildEnvironment) -> None:
 def _anywhere(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.reference | None:
-    """Link a name in backticks that stands in another module, if there is just one such name."""
+    """Link a name in backticks to another module, if the name is unique."""
     if node["reftype"] != "obj":
         return None
     found = env.domains.python_domain.find_obj(env, "", "", node["reftarget"], None, 1)
@@ -104,12 +104,12 @@ def _anywhere(
 
 
 class NamesOn(Autosummary):
-    """The names of a page as a table."""
+    """A table of the names on a page."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Show them."""
+        """Insert them."""
         page = Path(self.env.srcdir, "reference", f"{self.arguments[0]}.rst")
         self.env.note_dependency(str(page))
         self.options["nosignatures"] = None
@@ -118,7 +118,7 @@ class NamesOn(Autosummary):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Make the directive known and listen to autodoc, before napoleon does."""
+    """Register the directive, and connect to autodoc before napoleon does."""
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.autosummary")
     app.add_directive("names-on", NamesOn)

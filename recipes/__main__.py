@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 def recipes(folder: Path) -> dict[str, str]:
-    """Return each recipe's name and the first line of its docstring, without importing it.
+    """Return the name and the first docstring line of each recipe, without importing it.
 
-    A recipe is a file that can be run, here or in a package; a package is run by its `__main__`.
+    A recipe is a runnable file, here or in a package; a package is run by its `__main__`.
     """
     found = {}
     for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
@@ -20,7 +20,7 @@ def recipes(folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Print the recipes, one a line."""
+    """Print the recipes, one per line."""
     found = recipes(Path(__file__).parent)
     width = max(map(len, found), default=0)
     print("Run one with `python -m recipes.NAME`, see its settings with `--help`:\n")

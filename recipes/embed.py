@@ -8,17 +8,17 @@ Commands:
     recipes.export. A data set may also be given as shards (`--shards DIR`).
 
 Leaves, in DIR:
-    00000.safetensors ...   `image`, `audio` and `fusion`, a row a window: the mean of each stream's
-                            tokens, or all of them (`--pooling tokens`)
-    index.csv               file and row of each window, its clip, its number in it, its start and
-                            end in seconds (of FILEs), and the clip's classes
+    00000.safetensors ...   `image`, `audio` and `fusion`, one row per window: the mean of the
+                            tokens of each stream, or all tokens (`--pooling tokens`)
+    index.csv               file and row of each window, its clip, its number in the clip, its start
+                            and end in seconds (of FILEs), and the classes of the clip
 
-The same command resumes where it was stopped. `--part 0 4` embeds the first of four parts: several
-processes or machines may write to one folder. `recipes.common.embeddings.load_embeddings(DIR)`
-returns all of it.
+The same command resumes after an interruption. `--part 0 4` embeds the first of four parts, since
+several processes or machines may write to one folder.
+`recipes.common.embeddings.load_embeddings(DIR)` loads all of it.
 
 Try:
-    --apart      (each modality alone, for retrieval: python -m recipes.retrieve --embeddings DIR)
+    --apart      (modalities separately, for python -m recipes.retrieve --embeddings DIR)
 """
 
 import sys
@@ -48,10 +48,10 @@ from recipes.common.sets import DataName
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to embed, by which encoder."""
+    """Settings."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")] = ()
-    """Videos; none for a data set."""
+    """Videos, unless a data set is given."""
 
     checkpoint: Path | None = None
     """A run folder, a checkpoint in one, or a folder of recipes.export."""
@@ -60,41 +60,41 @@ class Config:
     """Folder of the embeddings."""
 
     name: DataName | None = None
-    """Layout of the data set, in place of FILEs."""
+    """Data set, instead of FILEs."""
 
     root: Path | None = None
-    """Where the data set lies."""
+    """Folder of the data set."""
 
     shards: str | None = None
-    """Folder of its shards, in place of the clips."""
+    """Folder of shards of the data set, instead of the clips."""
 
     split: Literal["train", "test"] = "test"
-    """Part of the data set."""
+    """Split of the data set."""
 
     windows: int = 1
-    """Windows of each clip of a data set, evenly spread."""
+    """Evenly spaced windows per clip of a data set."""
 
     hop: float | None = None
-    """Seconds from one window of a FILE to the next; a window if not given."""
+    """Seconds from one window of a FILE to the next; the length of a window if not given."""
 
     pooling: Pooling = "mean"
-    """The mean of a stream's tokens, or all of them."""
+    """The mean of the tokens of a stream, or all tokens."""
 
     apart: bool = False
-    """Encode image and audio each alone."""
+    """Encode image and audio separately."""
 
     batch: int = 16
-    """Windows in a batch."""
+    """Windows per batch."""
 
-    workers: int = 2
-    """Processes that read the clips of a data set."""
+    workers: int | Literal["auto"] = "auto"
+    """Data loader processes, for a data set."""
 
     part: tuple[int, int] = (0, 1)
-    """This process's number and how many there are, each of which embeds its share."""
+    """Number of this part, from 0, and number of parts."""
 
 
 def main(config: Config) -> None:
-    """Embed window by window; what is in the index already is left out."""
+    """Embed window by window, and skip clips that are in the index already."""
     if config.checkpoint is None or config.out is None or bool(config.files) == bool(config.name):
         raise ValueError("give a --checkpoint RUN, an --out DIR, and FILEs or a data set's --name")
     number, count = config.part
@@ -114,7 +114,7 @@ def main(config: Config) -> None:
 
 
 def _embed_files(config: Config, model: Embedding, writer: EmbeddingWriter) -> int:
-    """Embed videos window by window; return how many cannot be used."""
+    """Embed videos window by window; return the number of videos that cannot be used."""
     format, errors = model.front_end.format, 0
     number, count = config.part
     hop = None if config.hop is None else round(config.hop * format.rate)
@@ -140,7 +140,7 @@ def _embed_files(config: Config, model: Embedding, writer: EmbeddingWriter) -> i
 
 
 def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int:
-    """Embed the clips of a data set; return how many cannot be used."""
+    """Embed the clips of a data set; return the number of clips that cannot be used."""
     data, number, count = _data(config, model.front_end.format), *config.part
     clips = train_set(data) if config.split == "train" else test_set(data)
     if clips is None:
@@ -189,7 +189,7 @@ def _data(config: Config, format: ClipFormat) -> Data:
 
 
 def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
     with users_errors():
         main(tyro.cli(Config, prog="python -m recipes.embed", description=__doc__, args=args))
 

@@ -1,4 +1,4 @@
-r"""Export the model of a run as a folder of safetensors and JSON, to share or to start from.
+r"""Export the model of a run as a folder of safetensors and JSON, to share or to fine-tune.
 
 Commands:
     python -m recipes.export --checkpoint RUN --out FOLDER
@@ -9,13 +9,13 @@ Commands:
 
 Leaves, in FOLDER, replacing an earlier export:
     model.safetensors   weights of the encoder, and of the head if the run has one; no decoders
-    config.json         the arguments that both are rebuilt from, the clips' format, the task and
-                        its classes, and the checksum of the weights
+    config.json         arguments from which both are rebuilt, clip format, task and classes, and
+                        the checksum of the weights
     README.md           a model card: recipe, steps, data, sizes, and code that uses the model
 
-In your own code ``avblocks.checkpoint.from_pretrained(FOLDER)`` returns the encoder, its front end
+In your own code, ``avblocks.checkpoint.from_pretrained(FOLDER)`` returns the encoder, its front end
 and its head, and ``avblocks.tasks.load_task(FOLDER)`` the task module of all three. The folder
-holds no code, and none is run.
+contains no code, and none is run.
 
 Try:
     --checkpoint runs/paper_pretrain-scenes --out encoder
@@ -46,16 +46,16 @@ RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to export, and where."""
+    """Settings."""
 
     checkpoint: Path | None = None
     """A run folder (its newest complete checkpoint is taken), a checkpoint in one, or a file."""
 
     out: Path | None = None
-    """Folder of the exported model, and of nothing else."""
+    """Folder for the exported model and nothing else."""
 
     encoder_only: bool = False
-    """Leave out the head and the task of a run that has them."""
+    """Do not export the head and the task of a run that has them."""
 
 
 def main(config: Config) -> None:
@@ -83,7 +83,7 @@ def main(config: Config) -> None:
 
 
 def _export_foreign(path: Path, out: Path) -> None:
-    """Save the encoder of a published file; front ends are in none, and so not in the folder."""
+    """Save the encoder of a published file, which has no front end."""
     loaded = zoo.load(path)
     encoder: Any = loaded.encoder  # a module, which the protocol of a stream does not say
     save_pretrained(encoder, out)
@@ -111,7 +111,7 @@ def export_task(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -
 
 
 def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
     with users_errors():
         main(tyro.cli(Config, prog="python -m recipes.export", description=__doc__, args=args))
 

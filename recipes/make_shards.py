@@ -5,11 +5,11 @@ Commands:
     python -m recipes.make_shards vggsound --data.root DIR --out SHARDS --data.on-error skip
     python -m recipes.paper_pretrain vggsound --data.shards SHARDS
 
-Stopped, or killed, and started again with the same words, it goes on: finished shards are kept, and
-nothing is lost or doubled. Files that cannot be used are listed in SHARDS/skipped.csv.
+After an interruption or a kill, the same command resumes: finished shards are kept, and no clip is
+lost or duplicated. Files that cannot be used are listed in SHARDS/skipped.csv.
 
-Every second has a picture, so that a window of a second or more always has one; one of them is in
-the very middle of the clip, where evaluation looks. The layout is WebDataset's.
+There is one image per second, so that a window of a second or more always contains one; one image
+is in the middle of the clip, for evaluation. The layout is that of WebDataset.
 
 Try:
     --shards.fps 4 --shards.side 128
@@ -30,50 +30,50 @@ from recipes.engine.run import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Which clips to read."""
+    """Clips to read."""
 
     name: DataName
-    """Layout of the data; scenes are made on the spot."""
+    """Data set; scenes are synthetic."""
 
     root: Path | None = None
-    """Where the data lies; scenes are kept in a cache folder unless it is given."""
+    """Folder of the data; for scenes, a cache folder by default."""
 
     workers: int = os.cpu_count() or 1
-    """Processes that decode and encode."""
+    """Number of processes that decode and encode."""
 
     timeout: float = 600.0
-    """Seconds without a clip from these processes after which the work ends with an error."""
+    """Seconds without a clip from these processes after which the command fails."""
 
     on_error: Literal["raise", "skip"] = "raise"
-    """Stop at a file that cannot be used, or list it in skipped.csv and go on without it."""
+    """Stop at a file that cannot be used, or skip it and list it in skipped.csv."""
 
     max_skipped: float = 0.1
-    """Share of a split's files that may be skipped; beyond it the work stops with an error."""
+    """Fraction of the files of a split that may be skipped; beyond it the command fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to make shards of, and where."""
+    """Settings."""
 
     data: Source
     """The clips."""
 
     out: Path | None = None
-    """Folder of the shards, and of nothing else."""
+    """Folder for the shards and nothing else."""
 
     shards: ShardSettings = field(default_factory=ShardSettings)
-    """What to keep of each clip."""
+    """Settings of the shards."""
 
     verify: bool = False
-    """Read all shards again in the end and compare their checksums."""
+    """Read all shards again at the end and verify their checksums."""
 
     run: Annotated[Run, Suppress] = field(default_factory=Run)
     """Of no use here."""
 
 
 _VIDEOS: dict[DataName, str] = {
-    "scenes": "small scenes made on the spot",
-    "folder": "any folder of video files with sound",
+    "scenes": "small synthetic scenes",
+    "folder": "any folder of video files with audio",
     "class_folder": "a folder of videos in folders of classes",
     "vggsound": "VGGSound, train and test",
     "vggsound_music": "VGGSound-Music, train and test",
@@ -90,7 +90,7 @@ PRESETS = {name: (about, Config(data=Source(name=name))) for name, about in _VID
 
 
 def main(config: Config) -> None:
-    """Make the shards of the training clips and, if there are any, the test clips."""
+    """Make shards of the training clips and, if there are any, the test clips."""
     if config.out is None:
         raise ValueError("the shards need --out DIR, a folder of their own")
     if not config.data.timeout > 0:

@@ -1,8 +1,8 @@
-r"""Fine-tuning: classify audio events, training the whole pre-trained encoder.
+r"""Fine-tuning: classify audio events by training the whole pre-trained encoder.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
-    Masked Modeling", arXiv 2312.01017: 58.19 % top-1 on VGGSound (309 classes).
+    Masked Modeling", arXiv 2312.01017: 58.19% top-1 on VGGSound (309 classes).
 
 Commands:
     python -m recipes.paper_finetune              (after python -m recipes.paper_pretrain: minutes)
@@ -10,7 +10,7 @@ Commands:
     python -m recipes.paper_finetune vggsound --data.root DIR --checkpoint deepavfusion.pth
 
 Try:
-    --checkpoint None --layer-decay 1       (from scratch: what pre-training is worth)
+    --checkpoint None --layer-decay 1       (from scratch, to measure the gain of pre-training)
 """
 
 from collections.abc import Callable, Sequence
@@ -41,19 +41,19 @@ from recipes.engine import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ClassifyConfig, FineTuneConfig):
-    """Everything a run depends on."""
+    """Settings of a run."""
 
     mixup: float = 0.0
-    """Parameter of mixup's beta distribution, one draw a clip for both streams; 0 for none."""
+    """Parameter of the beta distribution of mixup, drawn once per clip; 0 for none."""
 
     smoothing: float = 0.0
     """Label smoothing."""
 
     balanced: bool = True
-    """Start the biases at the classes' log odds and divide each class's loss by its frequency."""
+    """Initialize biases with the log odds of the classes, and divide losses by class frequency."""
 
     joint: bool = True
-    """Take the loss of the averaged logits rather than the mean of the streams' losses."""
+    """Use the loss of the averaged logits instead of the mean of the losses of the streams."""
 
 
 VGGSOUND = Config(
@@ -86,13 +86,13 @@ AUDIOSET = VGGSOUND.on(
 )
 FOLDER = replace(
     VGGSOUND,
-    data=Data(name="class_folder", workers=2),
+    data=Data(name="class_folder"),
     checkpoint=Path("runs/paper_pretrain-folder"),
     model=Model(dim=384, heads=6),
     run=Run(),
 )
 PRESETS = {
-    "scenes": ("scenes made on the spot: two minutes on two CPU cores", SCENES),
+    "scenes": ("synthetic scenes: two minutes on two CPU cores", SCENES),
     "folder": ("your own videos, a sub-folder for each class; a fifth is held out", FOLDER),
     "vggsound": ("the paper's: 4 GPUs", VGGSOUND),
     "vggsound_music": ("49 classes of music, as vggsound", VGGSOUND.on("vggsound_music")),
@@ -102,7 +102,7 @@ PRESETS = {
 
 
 def build(config: Config, *, classes: Sequence[str]) -> Classification:
-    """Make the model as it is before the encoder starts from a checkpoint."""
+    """Build the model, before the encoder is loaded from a checkpoint."""
     encoder = seeded_encoder(config)
     head = classifier(
         config.model.dim,
@@ -124,11 +124,11 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
 
 
 def main(config: Config, *, adapt: Callable[[Classification], object] = lambda task: None) -> None:
-    """Train encoder and classifier; leave scores, predictions and figures.
+    """Train encoder and classifier; write scores, predictions and figures.
 
     Args:
         config: The settings.
-        adapt: Changes the model once its encoder has started from the checkpoint.
+        adapt: Function that changes the model after its encoder is loaded from the checkpoint.
     """
     config.check()
     data = config.data

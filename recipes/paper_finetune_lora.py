@@ -1,4 +1,4 @@
-"""Fine-tuning with low-rank adapters (LoRA) beside the linear layers of a frozen encoder.
+"""Fine-tuning with low-rank adapters (LoRA) on the linear layers of a frozen encoder.
 
 Paper:
     "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
@@ -6,9 +6,10 @@ Paper:
 Commands:
     python -m recipes.paper_finetune_lora         (after python -m recipes.paper_pretrain: minutes)
 
-The presets are those of `paper_finetune` with four times its rate and no layer decay. Rank 8 is
-beside the linear layers of all blocks, fusion included; the head is trained whole. Compare with
-`python -m recipes.paper_finetune` and `python -m recipes.paper_linear_probe`.
+The presets are those of `paper_finetune` with four times the learning rate and no layer decay.
+Adapters of rank 8 are on the linear layers of all blocks, including fusion; the whole head is
+trained. Compare with `python -m recipes.paper_finetune` and
+`python -m recipes.paper_linear_probe`.
 """
 
 from dataclasses import replace
@@ -31,7 +32,7 @@ PRESETS = {
 
 
 class LowRank(nn.Module):
-    """A frozen linear layer and a trained term of low rank, which starts at zero."""
+    """A frozen linear layer plus a trained low-rank term, initially zero."""
 
     def __init__(self, layer: nn.Linear, *, rank: int) -> None:
         super().__init__()
@@ -41,18 +42,18 @@ class LowRank(nn.Module):
         nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d_out"]:
-        """Both terms."""
+        """Return the sum of both terms."""
         return self.layer(x) + self.up(self.down(x))
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """One layer that computes the same."""
+        """Return an equivalent linear layer."""
         self.layer.weight += self.up.weight @ self.down.weight
         return self.layer
 
 
 def adapt(encoder: AVEncoder, *, rank: int = RANK) -> None:
-    """Freeze an encoder, and put an adapter beside each linear layer."""
+    """Freeze an encoder, and add an adapter to each linear layer."""
     encoder.requires_grad_(False)
     for module in list(encoder.modules()):
         for name, child in module.named_children():
@@ -61,7 +62,7 @@ def adapt(encoder: AVEncoder, *, rank: int = RANK) -> None:
 
 
 def merge(encoder: AVEncoder) -> None:
-    """Undo `adapt`, with the adapters in the weights."""
+    """Merge the adapters of `adapt` into the weights."""
     for module in list(encoder.modules()):
         for name, child in module.named_children():
             if isinstance(child, LowRank):
@@ -69,12 +70,12 @@ def merge(encoder: AVEncoder) -> None:
 
 
 def adapt_task(task: Classification) -> None:
-    """Adapt the encoder of a task."""
+    """Add adapters to the encoder of a task."""
     adapt(task.encoder)
 
 
 def main(config: Config) -> None:
-    """Train adapters and classifier, as `paper_finetune` trains all."""
+    """Train adapters and classifier, like `paper_finetune`."""
     paper_finetune.main(config, adapt=adapt_task)
 
 

@@ -2,7 +2,7 @@ r"""Linear probe: classify audio events with a linear layer on a frozen encoder.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
-    Masked Modeling", arXiv 2312.01017: 53.08 % top-1 on VGGSound (309 classes).
+    Masked Modeling", arXiv 2312.01017: 53.08% top-1 on VGGSound (309 classes).
 
 Commands:
     python -m recipes.paper_linear_probe          (after python -m recipes.paper_pretrain: a minute)
@@ -37,7 +37,7 @@ from recipes.engine import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ClassifyConfig):
-    """Everything a run depends on."""
+    """Settings of a run."""
 
 
 VGGSOUND = Config(
@@ -56,7 +56,7 @@ SCENES = replace(
     model=SMALL,
     run=Run(),
     batch=32,
-    base_lr=100.0,  # LARS moves a weight by 0.001 of its norm a step, and here are 420 steps only
+    base_lr=100.0,  # LARS moves a weight by 0.001 of its norm per step, and there are 420 steps
 )
 AUDIOSET = VGGSOUND.on(
     "audioset_balanced",
@@ -69,14 +69,14 @@ AUDIOSET = VGGSOUND.on(
 )
 FOLDER = replace(
     VGGSOUND,
-    data=Data(name="class_folder", workers=2),
+    data=Data(name="class_folder"),
     checkpoint=Path("runs/paper_pretrain-folder"),
     model=Model(dim=384, heads=6),
     run=Run(),
-    base_lr=10.0,  # a few hundred clips are few steps
+    base_lr=10.0,  # a few hundred clips result in few steps
 )
 PRESETS = {
-    "scenes": ("scenes made on the spot: a minute on two CPU cores", SCENES),
+    "scenes": ("synthetic scenes: a minute on two CPU cores", SCENES),
     "folder": ("your own videos, a sub-folder for each class; a fifth is held out", FOLDER),
     "vggsound": ("the paper's: 4 GPUs", VGGSOUND),
     "vggsound_music": ("49 classes of music, as vggsound", VGGSOUND.on("vggsound_music")),
@@ -86,7 +86,7 @@ PRESETS = {
 
 
 def build(config: Config, *, classes: Sequence[str]) -> Classification:
-    """Make the model as it is before the encoder starts from a checkpoint."""
+    """Build the model, before the encoder is loaded from a checkpoint."""
     encoder = seeded_encoder(config)
     head = classifier(
         config.model.dim,
@@ -105,7 +105,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
 
 
 def main(config: Config) -> None:
-    """Train a classifier on a frozen encoder; leave scores, predictions and figures."""
+    """Train a classifier on a frozen encoder; write scores, predictions and figures."""
     config.check()
     if config.batch < 2:
         raise ValueError("--batch must be at least 2: the head is normed over the clips of a batch")

@@ -1,18 +1,18 @@
-r"""Visual sound localization: find the source of a sound in an image, trained without boxes.
+r"""Visual sound localization: find the source of the audio in an image, trained without boxes.
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
-    Masked Modeling", arXiv 2312.01017, which ships no code for it. For scale, EZ-VSL (ECCV 2022):
-    cIoU with the median cut 39.34 and AUC 39.78 on VGG-SS, 83.94 and 63.60 on Flickr-SoundNet.
+    Masked Modeling", arXiv 2312.01017, which has no code for it. For comparison, EZ-VSL (ECCV
+    2022): cIoU at the median 39.34 and AUC 39.78 on VGG-SS, 83.94 and 63.60 on Flickr-SoundNet.
 
 Commands:
     python -m recipes.paper_localize            (after python -m recipes.paper_pretrain: minutes)
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    Shares in percent of maps with matched audio, with mismatched audio (of another clip) and with
-    silence. Beside them, with a frozen encoder, the attention of its last fusion
-    (fusion_attention), and two baselines that look at nothing: the center box and the whole image.
+    Success rates in percent of maps with matched audio, with mismatched audio (of another clip) and
+    with silence; with a frozen encoder, also of the attention of its last fusion layer
+    (fusion_attention); and of two baselines without input: the center box and the whole image.
 """
 
 from collections.abc import Sequence
@@ -37,16 +37,16 @@ from recipes.common.train import open_training
 
 @dataclass(frozen=True, kw_only=True)
 class Config(FineTuneConfig):
-    """Everything a run depends on."""
+    """Settings of a run."""
 
     frozen: bool = False
-    """Do not train the encoder, norm its tokens over a batch, and train two projections alone."""
+    """Freeze the encoder, normalize its tokens over the batch, and train only two projections."""
 
     joint: bool = False
-    """Encode each image together with its audio, rather than apart."""
+    """Encode image and audio together instead of separately."""
 
     dim_out: int = 512
-    """Width of the space that patches and audio are compared in."""
+    """Width of the projections of patches and audio."""
 
     temperature: float = 0.03
     """Divisor of the similarities in the loss."""
@@ -55,7 +55,7 @@ class Config(FineTuneConfig):
 VGGSS = Config(
     data=Data(name="vggss"),
     checkpoint=Path("runs/paper_pretrain-vggsound"),
-    batch=128,  # each the others' negative
+    batch=128,  # all clips of a batch are negatives of each other
     epochs=100,
     warmup=10,
     base_lr=2e-4,
@@ -73,7 +73,7 @@ SCENES = replace(
     temperature=0.07,
 )
 PRESETS = {
-    "scenes": ("scenes made on the spot: minutes on two CPU cores", SCENES),
+    "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
     "vggss": ("train on VGGSound, test on VGG-SS", VGGSS),
     "flickr": (
         "Flickr-SoundNet: wav and jpg below DIR/train, its annotated test in DIR/test",
@@ -87,7 +87,7 @@ PRESETS = {
 
 
 def build(config: Config, *, classes: Sequence[str]) -> Localization:
-    """Make the model as it is before the encoder starts from a checkpoint."""
+    """Build the model, before the encoder is loaded from a checkpoint."""
     encoder = seeded_encoder(config, maps=["image"])
     head = Localizer(config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen)
     return Localization(
@@ -101,10 +101,10 @@ def build(config: Config, *, classes: Sequence[str]) -> Localization:
 
 
 def main(config: Config) -> None:
-    """Train a localizer; leave scores beside those of two baselines, and heat maps."""
+    """Train a localizer; write scores, also of two baselines, and heat maps."""
     config.check()
     if config.batch < 2:
-        raise ValueError("--batch must be at least 2: clips are told from others of their batch")
+        raise ValueError("--batch must be at least 2: other clips of a batch are the negatives")
     data, rule = config.data, "flickr" if config.data.name == "flickr" else "vggss"
     train, test = train_test_sets(data, needs="boxes")
     loader = partial(mismatched_loader, test, data, batch=config.batch)

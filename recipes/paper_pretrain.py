@@ -5,7 +5,7 @@ Paper:
     Masked Modeling", arXiv 2312.01017.
 
 Commands:
-    python -m recipes.paper_pretrain                            (two CPU cores, some four minutes)
+    python -m recipes.paper_pretrain                            (two CPU cores, about 4 minutes)
     python -m recipes.paper_pretrain folder --data.root DIR                       (your own videos)
     python -m recipes.paper_pretrain vggsound --data.root DIR \
         --image-weights mae_vit_base.pth --audio-weights audiomae_vit_base.pth             (8 GPUs)
@@ -45,30 +45,30 @@ from recipes.engine import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TrainConfig):
-    """Everything a run depends on."""
+    """Settings of a run."""
 
     weight_decay: float = 0.05
     """AdamW weight decay (not applied to biases and norms)."""
 
     image_mask: float = 0.75
-    """Share of the image patches that is masked."""
+    """Mask ratio of the image patches."""
 
     audio_mask: float = 0.8
-    """Share of the spectrogram patches that is masked."""
+    """Mask ratio of the spectrogram patches."""
 
     mask: MaskName = "random"
-    """Mask each patch by itself, blocks of them, tubes (the same patches in all frames of a video),
-    or bands of time or frequency (of the spectrogram; of the image each patch by itself)."""
+    """Mask patches at random, blocks of patches, tubes (equal patches in all frames of a video), or
+    bands of time or frequency (in the spectrogram; random patches in the image)."""
 
     predict: float = 1.0
-    """Share of the masked patches that is predicted, drawn anew in each step; below 1 with
+    """Fraction of the masked patches that is predicted, drawn in each step; below 1 only with
     `--model.decoder reading`."""
 
     image_weights: Path | None = None
-    """Weights the image ViT starts from: a published MAE file."""
+    """Initial weights of the image ViT: a published MAE file."""
 
     audio_weights: Path | None = None
-    """Weights the audio ViT starts from: a published AudioMAE file."""
+    """Initial weights of the audio ViT: a published AudioMAE file."""
 
 
 VGGSOUND = Config(data=Data(name="vggsound"), batch=64, epochs=200, warmup=40, base_lr=1.5e-4)
@@ -87,13 +87,13 @@ AUDIOSET = VGGSOUND.on(
 )
 FOLDER = replace(
     VGGSOUND,
-    data=Data(name="folder", workers=2),
+    data=Data(name="folder"),
     model=Model(dim=384, heads=6),
     batch=32,
 )
 PRESETS = {
-    "scenes": ("small scenes made on the spot: minutes on two CPU cores", SCENES),
-    "folder": ("any folder of video files with sound: ViT-S at the paper's sizes", FOLDER),
+    "scenes": ("small synthetic scenes: minutes on two CPU cores", SCENES),
+    "folder": ("any folder of video files with audio: ViT-S at the paper's sizes", FOLDER),
     "vggsound": ("the paper's, from scratch unless weights are given: 8 GPUs", VGGSOUND),
     "audioset": ("the paper's on AudioSet-2M, 2048 clips an update: 8 GPUs", AUDIOSET),
 }
@@ -103,11 +103,11 @@ Build = Callable[[Model, Data], MaskedAutoencoder]
 
 
 def main(config: Config, *, build: Build = build_autoencoder) -> None:
-    """Pre-train, probing on the way; leave checkpoints, curves and a reconstruction.
+    """Pre-train with probes during training; write checkpoints, curves and a reconstruction.
 
     Args:
         config: The settings.
-        build: Makes the model of the settings: pass your own, to try another one.
+        build: Function that builds the model; pass your own to train another model.
     """
     config.check()
     data = config.data

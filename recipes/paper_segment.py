@@ -2,23 +2,23 @@ r"""Audio-visual segmentation: predict masks of the sounding objects in an image
 
 Paper:
     "Unveiling the Power of Audio-Visual Early Fusion Transformers with Dense Interactions through
-    Masked Modeling", arXiv 2312.01017: S4 mIoU 89.94 and F 92.34, means over the background too.
+    Masked Modeling", arXiv 2312.01017: S4 mIoU 89.94 and F 92.34, including the background.
 
 Commands:
     python -m recipes.paper_segment             (after python -m recipes.paper_pretrain: minutes)
     python -m recipes.paper_segment avsbench_s4 --data.root DIR --checkpoint deepavfusion.pth
 
-    The reference, and so the paper, scores on val (--data.split val), all means over classes and
-    images, F as the mean of the best of each image (fscore_per_image). AVSBench's published numbers
-    are of test: miou_avsbench, and fscore_avsbench_20, the batches of its test.sh (fscore_avsbench:
-    those of its test.py). Those of AVSS are miou_avss and fscore_avss.
+    The reference, and so the paper, scores on val (--data.split val) with means over classes and
+    images, and F as the mean of the maximum of each image (fscore_per_image). Published numbers of
+    AVSBench are on test: miou_avsbench, and fscore_avsbench_20 with the batch size of its test.sh
+    (fscore_avsbench: that of its test.py). Those of AVSS are miou_avss and fscore_avss.
 
 Scores:
-    mIoU and F under the names of what they average, with matched audio, with mismatched audio (of
-    another clip) and with silence.
+    mIoU and F, named after their averages, with matched audio, with mismatched audio (of another
+    clip) and with silence.
 
 Try:
-    --checkpoint None --layer-decay 1                 (from scratch: what pre-training is worth)
+    --checkpoint None --layer-decay 1       (from scratch, to measure the gain of pre-training)
 """
 
 from collections.abc import Sequence
@@ -43,13 +43,13 @@ from recipes.common.train import open_training
 
 @dataclass(frozen=True, kw_only=True)
 class Config(FineTuneConfig):
-    """Everything a run depends on."""
+    """Settings of a run."""
 
     semantic: bool = False
-    """Tell classes apart, rather than what sounds from what does not."""
+    """Predict classes instead of a binary mask of sounding objects."""
 
     width: int = 128
-    """Fewest channels of a level of the head, and of its last but one convolution."""
+    """Smallest width of a level of the head, and width of its second-to-last convolution."""
 
 
 S4 = Config(
@@ -72,7 +72,7 @@ SCENES = replace(
     evaluate_every=4,
 )
 PRESETS = {
-    "scenes": ("scenes made on the spot: minutes on two CPU cores", SCENES),
+    "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
     "avsbench_s4": ("the paper's, one source", S4),
     "avsbench_ms3": ("the paper's, several sources", S4.on("avsbench_ms3")),
     "avsbench_avss": ("the paper's, 71 classes", S4.on("avsbench_avss", semantic=True)),
@@ -80,7 +80,7 @@ PRESETS = {
 
 
 def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
-    """Make the model as it is before the encoder starts from a checkpoint."""
+    """Build the model, before the encoder is loaded from a checkpoint."""
     encoder = seeded_encoder(config, maps=["image"])
     head = segmenter(
         config.model.dim,
@@ -94,7 +94,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
 
 
 def main(config: Config) -> None:
-    """Train encoder and head; leave scores with each audio, and figures."""
+    """Train encoder and head; write scores with each kind of audio, and figures."""
     config.check(compiles=False)
     data = config.data
     if config.semantic and data.name in ("avsbench_s4", "avsbench_ms3"):

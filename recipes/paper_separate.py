@@ -9,8 +9,8 @@ Commands:
     python -m recipes.paper_separate vggsound_music --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
-    SDR, SIR, SAR (BSS Eval v3) and SI-SDR in dB, and their gain over the mixture itself, guided by
-    the matched image, by another image of the mixture (mismatched) and by a black one (blank).
+    SDR, SIR, SAR (BSS Eval v3) and SI-SDR in dB, and improvements over the mixture, guided by the
+    matched image, by the other image of the mixture (mismatched) and by a black one (blank).
     Mixtures with a silent source have no scores and are counted.
 
 Try:
@@ -40,13 +40,13 @@ from recipes.common.train import open_training
 
 @dataclass(frozen=True, kw_only=True)
 class Config(FineTuneConfig):
-    """Everything a run depends on."""
+    """Settings of a run."""
 
     sources: int = 2
-    """Clips in a mixture."""
+    """Number of clips in a mixture."""
 
     masks: Masks = "ratio"
-    """Target of each bin: the source's share of it, or whether it is the louder one (the paper)."""
+    """Targets: ratio masks, or binary masks as in the paper."""
 
 
 MUSIC = Config(
@@ -69,13 +69,13 @@ SCENES = replace(
     evaluate_every=5,
 )
 PRESETS = {
-    "scenes": ("scenes made on the spot: minutes on two CPU cores", SCENES),
+    "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
     "vggsound_music": ("the paper's: music, published test pairs", MUSIC),
     "folder": (
         "your own videos, a sub-folder for each class; a fifth is held out",
         replace(
             MUSIC,
-            data=Data(name="class_folder", workers=2),
+            data=Data(name="class_folder"),
             checkpoint=Path("runs/paper_pretrain-folder"),
             model=Model(dim=384, heads=6),
         ),
@@ -84,7 +84,7 @@ PRESETS = {
 
 
 def build(config: Config, *, classes: Sequence[str]) -> Separation:
-    """Make the model as it is before the encoder starts from a checkpoint."""
+    """Build the model, before the encoder is loaded from a checkpoint."""
     encoder = seeded_encoder(config, maps=["image", "audio"])
     head = separator(config.model.dim, patch=config.model.patch, num_layers=config.model.depth)
     return Separation(
@@ -97,7 +97,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
 
 
 def main(config: Config) -> None:
-    """Train encoder and head; leave scores, spectrograms and audio files."""
+    """Train encoder and head; write scores, spectrograms and audio files."""
     config.check(compiles=False)
     data = config.data
     train, test = train_test_sets(data, needs="sources")

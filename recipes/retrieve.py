@@ -4,11 +4,11 @@ Commands:
     python -m recipes.retrieve --embeddings DIR
     python -m recipes.retrieve --embeddings DIR --list FILE         (the clips of a published list)
 
-    DIR is of `python -m recipes.embed --apart`: with image and audio encoded together, each
-    has read the other, and retrieval is no test.
+    DIR is the output of `python -m recipes.embed --apart`: if image and audio are encoded together,
+    each depends on the other, and retrieval is trivial.
 
-Prints a table, and leaves retrieval.json in DIR. Several windows of a clip are averaged. Each clip
-has one rank among all clips, a tie counting half; CAV-MAE's script counts a clip with a tie more
+Prints a table, and writes retrieval.json to DIR. Windows of a clip are averaged. Each clip has one
+rank among all clips, with ties counted half; the script of CAV-MAE counts a clip with ties more
 than once.
 """
 
@@ -31,13 +31,13 @@ from recipes.common.scores import score_table
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to compare."""
+    """Settings."""
 
     embeddings: Path | None = None
     """Folder of recipes.embed."""
 
     list: Path | None = None
-    """File with the ids of the clips to compare, a line each; all if not given."""
+    """File with the ids of the clips to compare, one per line; all clips if not given."""
 
 
 def main(config: Config) -> None:
@@ -83,7 +83,7 @@ def _listed(path: Path) -> list[str]:
 
 
 def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
     with users_errors():
         main(tyro.cli(Config, prog="python -m recipes.retrieve", description=__doc__, args=args))
 

@@ -1,5 +1,6 @@
 """What all tests share: small hypothesis runs, a fixed seed, a way to switch type checks off."""
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import is_dataclass
@@ -30,6 +31,18 @@ def fresh() -> Iterator[Fresh]:
     server = Fresh()
     yield server
     server.close()
+
+
+@pytest.fixture
+def device() -> str:
+    """A GPU, for tests marked `cuda`; they are rehearsed on the CPU with AVBLOCKS_TEST_DEVICE=cpu.
+
+    The marks of what has no meaning on the CPU, such as waits for the device, skip it there too.
+    """
+    wanted = os.environ.get("AVBLOCKS_TEST_DEVICE", "cuda")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    return wanted
 
 
 @pytest.fixture

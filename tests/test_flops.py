@@ -108,6 +108,6 @@ def test_a_fusion_of_ones_own_cannot_be_counted() -> None:
     block = fusion_block(16, num_heads=2)
     block.interaction = nn.Identity()
     with pytest.raises(
-        ValueError, match=r"Identity is none of ours: .* flops\(fusion, image, audio\)"
+        ValueError, match=r"Identity is not of avblocks: .* flops\(fusion, image, audio\)"
     ):
         fusion_flops(block, fusion=32, image=4, audio=4)

@@ -1,4 +1,4 @@
-"""Builders: numbers in, models out, with the paper's values as defaults."""
+"""Builders of models from numbers, with the values of the paper as defaults."""
 
 from avblocks.build.encoder import av_vit as av_vit
 from avblocks.build.encoder import fusion_block as fusion_block

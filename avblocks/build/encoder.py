@@ -1,4 +1,4 @@
-"""Builders of encoders: numbers in, models out, with the paper's values as defaults."""
+"""Builders of encoders from numbers, with the values of the paper as defaults."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -36,19 +36,19 @@ def fusion_block(
     mlp_ratio: float = 1.0,
     drop_path: float = 0.0,
 ) -> FusionBlock:
-    """A fusion block around the fusion of that name, or around yours.
+    """Build a fusion block around one of the three interactions, or around your class.
 
     Args:
         dim: width of a token.
         fusion: which of the three interactions, or a class of your own.
         num_heads: heads of the interaction.
-        num_tokens: fusion and aggregation tokens; only the factorized fusion tells them apart.
-        attn_ratio: width of the interaction's attention as a share of ``dim``.
+        num_tokens: fusion and aggregation tokens; only factorized fusion distinguishes them.
+        attn_ratio: width of the interaction's attention as a fraction of ``dim``.
         mlp_ratio: hidden width of the block's MLP as a multiple of ``dim``.
         drop_path: stochastic depth.
 
     Raises:
-        ValueError: if the name is unknown or a number impossible.
+        ValueError: if the name is unknown or a number is out of range.
     """
     _require_fusion(fusion, num_tokens)
     kind = _KINDS[fusion] if isinstance(fusion, str) else fusion
@@ -88,30 +88,33 @@ def av_vit(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> AVEncoder:
-    """An early-fusion encoder of two ViTs of one width.
+    """Build an early-fusion encoder from two ViTs of one width.
 
     Args:
         dim: width of a token.
-        depth: blocks of both ViTs, or of the image's and of the audio's.
+        depth: blocks of both ViTs, or of the image ViT and of the audio ViT.
         num_heads: heads of each block and of the fusion.
-        image_size: usual side of the image, (height, width), or (frames, height, width) of a video.
-        audio_size: usual (mel bins, frames) of the spectrogram.
-        patch: side of a patch of either, or its sides; with three, (frames, height, width), the
-            image is a video, and the spectrogram's are the last two.
-        fusion: which of the three interactions, ``"bottleneck"`` for MBT's `BottleneckLayer`, whose
-            tokens are all of ``num_tokens``, or a class of your own: an interaction, or a
+        image_size: default side of the image, (height, width), or (frames, height, width) of a
+            video.
+        audio_size: default (mel bins, frames) of the spectrogram.
+        patch: side or sides of a patch of both modalities; with three sides, (frames, height,
+            width), the image is a video, and the spectrogram uses the last two.
+        fusion: which of the three interactions; ``"bottleneck"`` for the `BottleneckLayer` of MBT,
+            with all of ``num_tokens`` as its tokens; or a class of your own: an interaction, or a
             `FusionLayer`. It is called with ``dim`` and what else it takes of ``num_heads``,
             ``num_tokens``, ``attn_ratio``, ``mlp_ratio`` and ``drop_path``.
         fusion_layers: ``"all"``, ``"none"``, or the indices of the layers with fusion.
-        num_tokens: fusion, image aggregation and audio aggregation tokens; any counts for a class.
-        attn_ratio: width of the interaction's attention as a share of ``dim`` (AudioSet: 1.0).
+        num_tokens: fusion, image aggregation and audio aggregation tokens; for your own class, any
+            counts.
+        attn_ratio: width of the interaction's attention as a fraction of ``dim`` (AudioSet: 1.0).
         mlp_ratio: hidden width of the fusion blocks' MLPs as a multiple of ``dim`` (AudioSet: 4.0).
         drop_path: stochastic depth of all blocks.
-        device: where it is built.
-        dtype: number format of its weights.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is impossible, a size no multiple of the patch, a layer not there.
+        ValueError: if a number is out of range, a size is not a multiple of the patch, or a fusion
+            layer does not exist.
 
     Example:
         >>> encoder = av_vit(64, depth=4, num_heads=4, fusion="dense", fusion_layers=[1, 3])

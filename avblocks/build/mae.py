@@ -1,4 +1,4 @@
-"""The builder of masked autoencoders."""
+"""Builder of masked autoencoders."""
 
 import math
 from typing import Any, Literal
@@ -35,24 +35,24 @@ def av_mae(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> AVMAE:
-    """A masked autoencoder around an encoder, with a decoder for each modality.
+    """Build a masked autoencoder around an encoder, with a decoder for each modality.
 
     Args:
-        encoder: the encoder that is trained.
+        encoder: the encoder to train.
         dim: width of the decoders.
         depth: blocks of each decoder.
         num_heads: heads of each decoder block.
         normalize_targets: normalize each target patch.
-        decoder: ``"full"`` is the paper's, whose blocks run over all patches; in ``"reading"`` the
-            masked patches read the encoder's tokens alone.
-        predict: share of the masked patches that a reading decoder predicts in training.
-        learned_position: train the decoders' positions, which begin as the fixed ones, as the
-            reference does.
-        device: where the decoders are built.
-        dtype: number format of all weights.
+        decoder: ``"full"``, the decoder of the paper, whose blocks run over all patches; or
+            ``"reading"``, in which masked patches only cross-attend to the encoder tokens.
+        predict: fraction of the masked patches that a reading decoder predicts in training.
+        learned_position: train the positions of the decoders, initialized with the fixed ones, as
+            the reference does.
+        device: device of the decoders.
+        dtype: data type of all weights.
 
     Raises:
-        ValueError: if a number is impossible, or a stream has no ``patch``, ``channels`` or
+        ValueError: if a number is out of range, or a stream has no ``patch``, ``channels`` or
             ``usual_grid``.
     """
     require_stream("image", encoder.image, patches=True)

@@ -1,4 +1,4 @@
-"""Encoders of the usual sizes, by name."""
+"""Encoders of common sizes, by name."""
 
 from typing import TypedDict, Unpack
 

@@ -1,4 +1,4 @@
-"""Published weights in, a load report out."""
+"""Loading of published weights, and saving and loading of models and runs."""
 
 from avblocks.checkpoint.encoder import from_encoder as from_encoder
 from avblocks.checkpoint.encoder import load_encoder as load_encoder

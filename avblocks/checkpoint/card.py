@@ -1,4 +1,4 @@
-"""The model card of an exported model."""
+"""Model card of an exported model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ tags:
 
 # An audio-visual early-fusion {what}
 
-Two ViTs, of images and of audio, and fusion tokens that travel beside them and feed them
+Two ViTs, for images and audio, with fusion tokens that read both and are read by both
 (DeepAVFusion, arXiv 2312.01017), trained and exported with avblocks.
 
 | | |
 | --- | --- |
 {table}
 
-The encoder takes normalized images and log-mel spectrograms, as its front end makes them:
+The encoder takes normalized images and log-mel spectrograms, which its front end computes:
 
 ```python
 import torch
@@ -35,11 +35,11 @@ image = torch.randint(256, (2, 3, {format.size}, {format.size}), dtype=torch.uin
 audio = torch.rand(2, {format.samples}) - 0.5
 with torch.inference_mode():
     tokens = encoder(image=front_end.normalize(image), audio=front_end.log_mel(audio))
-tokens.fusion.mean(dim=1)  # one vector a clip
+tokens.fusion.mean(dim=1)  # one vector per clip
 ```
 {task}"""
 _TASK = """
-Encoder, front end and head make a module that takes batches of clips:
+Encoder, front end and head form a module that takes batches of clips:
 
 ```python
 from avblocks.tasks import load_task
@@ -63,8 +63,8 @@ def card(
     Args:
         encoder: The encoder.
         facts: The ``config.json`` of the run folder.
-        format: The format of its clips.
-        step: Optimizer steps of its training.
+        format: The clip format of the encoder.
+        step: Number of optimizer steps in training.
         task: Rows about the task, if its head is exported too.
     """
     model, name = facts["config"]["model"], facts["config"]["data"]["name"]

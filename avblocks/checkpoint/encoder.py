@@ -1,4 +1,4 @@
-"""Weights for an encoder, out of whatever published file or checkpoint they are in."""
+"""Load the weights of an encoder from any supported file, recognized by its names and shapes."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -17,23 +17,24 @@ _CHANNELS = {3: "image", 1: "audio"}
 
 
 def load_encoder(encoder: AVEncoder, state: State, *, allow: Collection[str] = ()) -> LoadReport:
-    """Fill an encoder from a file of any known kind, told by its names and shapes.
+    """Load weights into an encoder from a file of any supported kind.
 
-    A checkpoint of one of our runs, what `save_pretrained` saved, a DeepAVFusion file, or a ViT by
-    MAE, AudioMAE or timm, which fills the stream of its channels (3: image, 1: audio, taken for
-    AudioMAE's) and leaves the rest at initialisation.
+    The kind is recognized by names and shapes: a checkpoint of a run, a folder by
+    `save_pretrained`, a DeepAVFusion file, or a ViT of MAE, AudioMAE or timm. A ViT is loaded into
+    the stream of its input channels (3: image; 1: audio, read as AudioMAE's); the rest stays at
+    initialization.
 
     Args:
         encoder: the encoder.
-        state: the file's state dict, from `read_state`.
-        allow: ends of names that may be left out, see `load_weights`.
+        state: state dict of the file, from `read_state`.
+        allow: suffixes of names that may be dropped, see `load_weights`.
 
     Returns:
-        What became of every name.
+        A report on every name.
 
     Raises:
-        ValueError: if the file is of no known kind, or nothing in it fits; the encoder is then
-            unchanged.
+        ValueError: if the kind of the file is unknown, or nothing in it matches; the encoder is
+            then unchanged.
     """
     whole = from_encoder(state)
     weights = _one_stream(encoder, state) if whole is None else whole
@@ -41,13 +42,13 @@ def load_encoder(encoder: AVEncoder, state: State, *, allow: Collection[str] = (
 
 
 def from_encoder(state: State) -> Converted | None:
-    """Weights of a whole `AVEncoder` out of a run, a saved folder or a DeepAVFusion file.
+    """Convert the weights of a whole `AVEncoder` from a run, a saved folder or a DeepAVFusion file.
 
     Args:
-        state: the file's state dict.
+        state: state dict of the file.
 
     Returns:
-        The weights by our names, or ``None`` if it is a file of another kind.
+        The weights with avblocks' names, or ``None`` if the file is of another kind.
     """
     if any(name.startswith(MODELS) for name in state):
         return from_run(state)
@@ -57,7 +58,7 @@ def from_encoder(state: State) -> Converted | None:
 
 
 def _is_theirs(state: State) -> bool:
-    """Whether an encoder is in the names of the reference, which keeps its fixed positions too."""
+    """Return whether the names are those of the reference, whose files include fixed positions."""
     return any(name.endswith("pos_embed") or ".norm1_mm." in name for name in state)
 
 

@@ -1,4 +1,4 @@
-"""A folder of weights and a configuration: written atomically, and read whole or refused."""
+"""Folder of weights and configuration: atomic writing, and validated reading."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _ABOUT = ("format", "format_version", "avblocks_version", "numbers_sha256", "wei
 
 
 def write(folder: Path, *, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    """Write both files; a kill leaves the old pair, the new one, or one that is refused."""
+    """Write both files; a kill leaves the old pair, the new pair, or a pair that is refused."""
     about = {"format": "avblocks", "format_version": _FORMAT, "numbers_sha256": _digest(config)}
     taken = [name for name in (CONFIG, WEIGHTS) if (folder / name).exists()]
     if taken and not is_ours(folder):
@@ -30,7 +30,7 @@ def write(folder: Path, *, state: Mapping[str, Tensor], config: Mapping[str, Any
             f"{folder} holds a {taken[0]} of something else, such as a run: save in another folder"
         )
     try:
-        # The configuration is renamed first: weights alone could be anyone's.
+        # The configuration is renamed first: weights without it would be accepted as foreign.
         with replacing(folder / WEIGHTS) as weights, replacing(folder / CONFIG) as half:
             save_file(_apart(state), weights)
             sync(weights)
@@ -38,13 +38,13 @@ def write(folder: Path, *, state: Mapping[str, Tensor], config: Mapping[str, Any
             if len(text) >= _LARGEST_CONFIG:
                 raise ValueError(f"{CONFIG} would have {len(text)} bytes, of {_LARGEST_CONFIG}")
             half.write_text(text + "\n", encoding="utf-8")
-            weights.chmod(half.stat().st_mode)  # safetensors writes for its owner alone
+            weights.chmod(half.stat().st_mode)  # safetensors writes files that only the owner reads
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} cannot be written: {error}") from error
 
 
 def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state with copies where names share memory, which safetensors refuses: tied weights."""
+    """Copy tensors that share memory (tied weights), which safetensors refuses."""
     apart, seen = {}, set[int]()
     for name, value in state.items():
         memory = value.untyped_storage().data_ptr()
@@ -54,14 +54,14 @@ def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """Read the configuration of a folder that `save_pretrained` wrote.
+    """Read the configuration of a folder written by `save_pretrained`.
 
     Returns:
-        ``encoder``, and what else was saved of ``mae``, ``head``, ``clip_format`` and ``task``.
-        Each part of the model is a mapping of its ``builder`` and its ``arguments``.
+        ``encoder`` and, if saved, ``mae``, ``head``, ``clip_format`` and ``task``. Each part of the
+        model is a mapping of its ``builder`` and its ``arguments``.
 
     Raises:
-        ValueError: if it is missing, damaged, of a later format, or not of `save_pretrained`.
+        ValueError: if it is missing, damaged, of a later format, or not by `save_pretrained`.
     """
     path, facts = Path(folder) / CONFIG, _facts(Path(folder))
     config = {name: value for name, value in facts.items() if name not in _ABOUT}
@@ -76,12 +76,12 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether `save_pretrained` wrote the folder's `CONFIG`."""
+    """Return whether `save_pretrained` wrote the `CONFIG` of a folder."""
     return bool(_facts(folder))
 
 
 def weights_of(folder: Path) -> Path:
-    """The file of a folder's weights, checked against the folder's `CONFIG` if that is ours."""
+    """Return the weights file of a folder, verified if `save_pretrained` wrote the folder."""
     path, config = folder / WEIGHTS, _config(folder)
     damaged = config is None and (folder / CONFIG).is_file()
     facts = _facts(folder)
@@ -91,13 +91,13 @@ def weights_of(folder: Path) -> Path:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    """All that stands in a folder's `CONFIG`; nothing if it is not readable, or not ours."""
+    """Return the content of `CONFIG`; empty if it is unreadable, or not by `save_pretrained`."""
     facts = _config(folder)
     return facts if facts is not None and facts.get("format") == "avblocks" else {}
 
 
 def _config(folder: Path) -> dict[str, Any] | None:
-    """The object in a folder's `CONFIG`, whoever wrote it; nothing if it is not readable."""
+    """Return the JSON object in `CONFIG`, by any writer; None if it is unreadable."""
     path = folder / CONFIG
     if not path.is_file() or path.stat().st_size > _LARGEST_CONFIG:
         return None

@@ -1,4 +1,4 @@
-"""The reference implementation's classifier: its encoder and the heads of the three streams."""
+"""Conversion of classifiers of the reference: the encoder and the heads of the three streams."""
 
 import re
 
@@ -11,17 +11,17 @@ _PARTS = {"norm": "norm", "head": "linear"}
 
 
 def from_deepavfusion_classifier(state: State) -> Converted:
-    """Rename the reference's classifier to a module of an `AVEncoder` and a `Classifier`.
+    """Convert a classifier of the reference to the names of an `AVEncoder` and a `Classifier`.
 
     Args:
-        state: the file's state dict, names starting with ``encoder.`` or with a stream's head or
-            norm, such as ``image_head.``.
+        state: state dict of the file, with names starting with ``encoder.`` or with the head or
+            norm of a stream, such as ``image_head.``.
 
     Returns:
-        Names starting with ``encoder.`` and ``head.``; for the head alone, keep the latter.
+        Weights with names starting with ``encoder.`` and ``head.``; for the head, keep the latter.
 
     Raises:
-        ValueError: if it is not the reference's, or has no head.
+        ValueError: if it is not a file of the reference, or has no head.
 
     Example:
         >>> import torch

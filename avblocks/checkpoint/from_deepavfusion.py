@@ -1,4 +1,4 @@
-"""The reference implementation's weights (`stoneMo/DeepAVFusion`), all three of its fusions."""
+"""Conversion of weights of the reference (`stoneMo/DeepAVFusion`), with any of its fusions."""
 
 import re
 
@@ -12,9 +12,9 @@ from avblocks.nn.older import split_pairs, split_qkv
 
 _COMMON = {"norm1_mm.": "norm_fusion.", "norm2.": "norm_mlp."}
 _STRAIGHT = {"norm1_img.": "norm_image.", "norm1_aud.": "norm_audio."}
-# In token fusion the image tokens pass the norm named for audio, and the other way round.
+# In token fusion, the image tokens pass the norm named for audio, and vice versa.
 _SWAPPED = {"norm1_img.": "norm_audio.", "norm1_aud.": "norm_image."}
-# Beginnings of names inside a fusion block, the longer ones first.
+# Prefixes of names inside a fusion block, the longer ones first.
 _RENAMES = {
     "token": _COMMON | _SWAPPED | {"attn.": "interaction.attn."},
     "dense": _COMMON | _STRAIGHT | {"attn.": "interaction."},
@@ -32,20 +32,21 @@ _FIXED = ("image.pos_embed", "audio.pos_embed")
 
 
 def from_deepavfusion(state: State) -> Converted:
-    """Rename the reference's masked autoencoder, or its encoder alone, to `AVMAE` or `AVEncoder`.
+    """Convert a masked autoencoder or an encoder of the reference to `AVMAE` or `AVEncoder`.
 
-    Two things in it are swapped and are put right here: in *token* fusion the image passes the norm
-    named for audio and the audio the image's; in *dense* fusion a pair is ``[audio; image]``.
-    Where its ViTs differ in depth the reference runs the layers of the shallower one only; the
-    blocks it never runs are dropped, so build the encoder with that depth.
+    The conversion corrects two swaps: in *token* fusion, image tokens pass the norm named for audio
+    and vice versa; in *dense* fusion, pairs are ``[audio; image]``.
 
-    The decoders' tables of positions are trained: `av_mae` takes them with ``learned_position``.
+    If the ViTs differ in depth, the reference runs only the layers of the shallower one. The blocks
+    that it never runs are dropped, so build the encoder with that depth.
+
+    The positions of the decoders are trained: use `av_mae` with ``learned_position``.
 
     Args:
-        state: the file's state dict, names starting with ``encoder.`` or with ``image.``.
+        state: state dict of the file, with names starting with ``encoder.`` or ``image.``.
 
     Raises:
-        ValueError: if it is not the reference's.
+        ValueError: if it is not a file of the reference.
     """
     if not any(key.removeprefix("encoder.") == "fusion_tokens" for key in state):
         raise ValueError("not a DeepAVFusion checkpoint: it has no 'fusion_tokens'")

@@ -1,20 +1,20 @@
-"""Weights that a recipe's run left in its folder."""
+"""Conversion of checkpoints of a run."""
 
 from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
 
 MODELS = ("model.mae.", "model.")
-"""What stands before the names of a model: of a masked autoencoder, of any other."""
+"""Prefixes of the names of a model: of a masked autoencoder, and of other tasks."""
 
 
 def from_run(state: State, *, part: str = "encoder.") -> Converted:
-    """A checkpoint of a recipe (``checkpoints/step-*.ckpt``), for its encoder or another part.
+    """Extract a part of the model from a checkpoint of a recipe (``checkpoints/step-*.ckpt``).
 
     Args:
-        state: the file's state dict.
-        part: what stands before the wanted names: ``"encoder."`` for an `AVEncoder`,
-            ``"encoder.image."`` for its image ViT, ``"head."`` for the head of a task, ``""`` for
-            the whole model: after pre-training the `AVMAE`.
+        state: state dict of the file.
+        part: prefix of the part: ``"encoder."`` for the `AVEncoder`, ``"encoder.image."`` for its
+            image ViT, ``"head."`` for the head of a task, ``""`` for the whole model, which is an
+            `AVMAE` after pre-training.
 
     Raises:
         ValueError: if it is not such a checkpoint, or has no such part.

@@ -1,4 +1,4 @@
-"""The reference's segmentation model (`stoneMo/DeepAVFusion`, ``models/avsegm.py``)."""
+"""Conversion of segmentation models of the reference (``models/avsegm.py``)."""
 
 import re
 
@@ -6,7 +6,7 @@ from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
 from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
 
-# Beginnings of the reference's names, and ours.
+# Prefixes of the names in the reference and in avblocks.
 _RENAMES = {
     "normv.": "norm_image.",
     "proja.": "project_audio.",
@@ -22,16 +22,16 @@ _BEGIN = re.compile("|".join(map(re.escape, _RENAMES)))
 
 
 def from_deepavfusion_segmenter(state: State) -> Converted:
-    """Rename the reference's segmentation model to a module of an `AVEncoder` and a `Segmenter`.
+    """Convert a segmentation model of the reference to an `AVEncoder` and a `Segmenter`.
 
     Args:
-        state: the file's state dict, or that of its decoder alone.
+        state: state dict of the file, or of the decoder in it.
 
     Returns:
-        Names starting with ``encoder.``, if the encoder is there, and with ``head.``.
+        Weights with names starting with ``encoder.``, if the file has one, and with ``head.``.
 
     Raises:
-        ValueError: if it is not the reference's.
+        ValueError: if it is not a file of the reference.
 
     Example:
         >>> import torch

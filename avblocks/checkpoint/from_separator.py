@@ -1,4 +1,4 @@
-"""The reference's separation model (`stoneMo/DeepAVFusion`): its encoder and its U-Net."""
+"""Conversion of separation models of the reference: the encoder and the U-Net."""
 
 import re
 
@@ -7,7 +7,7 @@ from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
 
 _PREFIX = "avss_decoder."
-# Its levels count from the finest, 1, to the coarsest, 5; ours from the coarsest, 0.
+# The reference numbers levels from the finest, 1, to the coarsest, 5; avblocks from the coarsest.
 _LEVELS = 5
 _NUMBERED = {
     "xa_norm.": ("laterals.{}.norm.", _LEVELS - 1),
@@ -20,16 +20,16 @@ _CONVOLUTIONS = {"0": "conv1", "1": "norm1", "3": "conv2", "4": "norm2"}
 
 
 def from_deepavfusion_separator(state: State) -> Converted:
-    """Rename the reference's separation model to a module of an `AVEncoder` and a `Separator`.
+    """Convert a separation model of the reference to an `AVEncoder` and a `Separator`.
 
     Args:
-        state: the file's state dict, names starting with ``encoder.`` and ``avss_decoder.``.
+        state: state dict of the file, with names starting with ``encoder.`` and ``avss_decoder.``.
 
     Returns:
-        Names starting with ``encoder.`` and ``head.``.
+        Weights with names starting with ``encoder.`` and ``head.``.
 
     Raises:
-        ValueError: if it is not the reference's.
+        ValueError: if it is not a file of the reference.
     """
     if not any(key.startswith(_PREFIX) for key in state):
         raise ValueError(f"not a DeepAVFusion separation checkpoint: no name is '{_PREFIX}...'")

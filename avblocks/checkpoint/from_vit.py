@@ -1,7 +1,7 @@
-"""Published ViT weights: MAE's, AudioMAE's and timm's, whose names are nearly ours.
+"""Conversion of published ViT weights of MAE, AudioMAE and timm.
 
-Class token, distillation token and registers fill the prefix tokens of a model that has some, such
-as ``vit_base(prefix_tokens=1)``, their positions added to them; for others they are dropped.
+Class token, distillation token and registers, with their positions added, are loaded into the
+prefix tokens of a model such as ``vit_base(prefix_tokens=1)``; for other models they are dropped.
 """
 
 import math
@@ -17,17 +17,17 @@ from avblocks.shapes import require
 
 _ANCHOR, _TABLE = "patch_embed.proj.weight", "pos_embed.table"
 _MELS = 128  # of AudioMAE
-# In the order in which they stand before the patches.
+# In the order of the prefix tokens.
 _PREFIX_TOKENS = ("cls_token", "dist_token", "reg_token", "register_tokens")
 _OTHER_PARTS = (*_PREFIX_TOKENS, "mask_token", "decoder", "head", "fc_norm")
 
 
 def from_mae(state: State, *, prefix: str | None = None) -> Converted:
-    """MAE's image ViT (`facebookresearch/mae`), its fixed positions recomputed.
+    """Convert the image ViT of MAE (`facebookresearch/mae`); fixed positions are recomputed.
 
     Args:
-        state: the file's state dict.
-        prefix: what stands before the ViT's names in it; ``None`` finds it.
+        state: state dict of the file.
+        prefix: prefix of the names of the ViT; detected if ``None``.
 
     Raises:
         ValueError: if no ViT, or more than one, is in the file.
@@ -38,21 +38,21 @@ def from_mae(state: State, *, prefix: str | None = None) -> Converted:
 def from_audiomae(
     state: State, *, prefix: str | None = None, learned_position: bool = False
 ) -> Converted:
-    """AudioMAE's spectrogram ViT (`facebookresearch/AudioMAE`), turned to (mel bins, frames).
+    """Convert the spectrogram ViT of AudioMAE to spectrograms of (mel bins, frames).
 
-    Its spectrograms are (frames, mel bins), so its patches are transposed. Its fixed positions are
-    recomputed: they have the mel bins in the first half of the channels and the frames in the
-    second, and ours the other way round, so the two halves of the channels are swapped in all
-    weights. The tokens are AudioMAE's with their halves swapped.
+    AudioMAE reads (frames, mel bins), so its patches are transposed. Fixed positions are
+    recomputed. They encode the mel bins in the first half of the channels and the frames in the
+    second half, and `SinCosPosition` does the opposite, so the halves of the channels are swapped
+    in all weights: the tokens are those of AudioMAE with swapped halves.
 
-    A fine-tuned file has an ``fc_norm`` in place of the final ``norm``: that one stays at
-    initialisation, and the load report says so.
+    Fine-tuned files (`facebookresearch/AudioMAE`) have an ``fc_norm`` instead of the final
+    ``norm``, which then stays at initialization and is listed in the load report.
 
     Args:
-        state: the file's state dict.
-        prefix: what stands before the ViT's names in it; ``None`` finds it.
-        learned_position: whether the model's positions are learned: they are then the file's,
-            turned too, and no channels are swapped.
+        state: state dict of the file.
+        prefix: prefix of the names of the ViT; detected if ``None``.
+        learned_position: whether the positions of the model are learned; then they are loaded from
+            the file, transposed too, and no channels are swapped.
 
     Raises:
         ValueError: if no ViT, or more than one, is in the file.
@@ -79,11 +79,11 @@ def _swap_halves(name: str, x: Tensor) -> Tensor:
 
 
 def from_timm(state: State, *, prefix: str | None = None) -> Converted:
-    """A timm ViT with learned positions; those of the class token and registers go with these.
+    """Convert a timm ViT with learned positions, including those of class token and registers.
 
     Args:
-        state: the file's state dict.
-        prefix: what stands before the ViT's names in it; ``None`` finds it.
+        state: state dict of the file.
+        prefix: prefix of the names of the ViT; detected if ``None``.
 
     Raises:
         ValueError: if no ViT, or more than one, is in the file.
@@ -123,7 +123,7 @@ def _find_prefix(state: State, wanted: str | None) -> str:
 
 
 def _prefix_tokens(state: State, prefix: str, names: tuple[str, ...]) -> torch.Tensor:
-    """Class token, distillation token and registers, each with its position if it has one."""
+    """Return class token, distillation token and registers, with positions added if present."""
     tokens = torch.cat([state[name].flatten(0, -2) for name in names])
     count = _extra_positions(state, prefix) if f"{prefix}pos_embed" in state else 0
     position = torch.zeros_like(tokens)
@@ -133,11 +133,11 @@ def _prefix_tokens(state: State, prefix: str, names: tuple[str, ...]) -> torch.T
 
 
 def _extra_positions(state: State, prefix: str) -> int:
-    """Rows of the positions that are of prefix tokens, before those of the patches."""
+    """Count the positions of prefix tokens, which come before those of the patches."""
     tokens = [state[prefix + name] for name in _PREFIX_TOKENS if prefix + name in state]
     count, rows = sum(x.shape[-2] for x in tokens), state[f"{prefix}pos_embed"].shape[-2]
-    # timm's `no_embed_class` models have positions for the patches alone, and DINOv2's registers
-    # have none; the patches then fill a square.
+    # timm's `no_embed_class` models have positions only for patches, and the registers of DINOv2
+    # have none; the patches then form a square.
     if _is_square(rows) and not _is_square(rows - count):
         return 0
     return 1 if _is_square(rows - 1) and not _is_square(rows - count) else count

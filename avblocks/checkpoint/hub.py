@@ -1,4 +1,4 @@
-"""Encoders on the Hugging Face Hub; needs its library, which the extra ``hub`` installs."""
+"""Encoders on the Hugging Face Hub. Needs huggingface_hub (extra ``avblocks[hub]``)."""
 
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,16 @@ with extra("hub"):
 
 
 class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
-    """An encoder with the three methods that all models of the Hub have.
+    """An encoder with the three standard methods of models on the Hub.
 
-    ``save_pretrained`` and ``push_to_hub`` write the folder that the function `save_pretrained`
-    writes, and a short model card if there is none; ``from_pretrained`` takes such a folder, or the
-    name of a repository, whose two files it downloads in one revision. A head in the folder is
-    left out: the function `from_pretrained` loads it.
+    ``save_pretrained`` and ``push_to_hub`` write a folder in the format of the function
+    `save_pretrained`, and a short model card if there is none. ``from_pretrained`` loads such a
+    folder, or a repository, of which it downloads the two files in one revision. It ignores a head
+    in the folder, which the function `from_pretrained` loads.
 
     Args:
         encoder: the encoder, built by `av_vit`.
-        front_end: makes the encoder's inputs, if it is to be saved too.
+        front_end: the front end of the encoder, to save it too.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -48,13 +48,13 @@ class HubEncoder(ModelHubMixin, library_name="avblocks", tags=["audio-visual"]):
         model_card_kwargs: dict[str, Any] | None = None,
         **others: Any,
     ) -> str | None:
-        """Save as the function `save_pretrained` does; `ModelHubMixin` has the other arguments.
+        """Save as the function `save_pretrained` does; see `ModelHubMixin` for other arguments.
 
         Raises:
-            ValueError: as there.
-            OSError: as there.
+            ValueError: as the function.
+            OSError: as the function.
         """
-        # In place of the library's method, which removes `config.json` before it calls a hook.
+        # Overrides the method of the library, which removes `config.json` before it calls a hook.
         folder = Path(save_directory)
         save_pretrained(self.encoder, folder, front_end=self.front_end)
         if not (folder / "README.md").exists():

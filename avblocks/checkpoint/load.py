@@ -1,8 +1,8 @@
-"""Published weights in, a report of what became of each of them out."""
+"""Load weights into a model, with a report on every name."""
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,28 +12,29 @@ from avblocks.checkpoint.read import State
 from avblocks.nn.older import renamed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, resize_position
 
-# Weights of a ViT that change all others' meaning: layer scales, norms of queries and keys, a norm
-# before the blocks, biases and positions in attention, further tokens. A class token is left out
-# by design, and parts of decoders and heads are not meant.
+# Weights of a ViT without which the others compute something else: layer scales, norms of queries
+# and keys, a norm before the blocks, biases and positions in attention, further tokens. Class
+# tokens, and parts of decoders and heads, are not included.
 _COMPUTES = re.compile(
     r"(?!.*(decoder|head))(.*\.)?"
     r"(ls\d\.gamma|ls\d|gamma_?\d|lambda_?\d|layer_scale\w*(\..+)?|[qk]_norm\..+|norm_pre\..+"
     r"|(?<=attn\.)[qv]_bias|relative_position_bias_table|rel_pos_\w+"
     r"|dist_token|reg_token|register_tokens|storage_tokens)"
 )
+# Where a model has blocks or a patch embedding, all that a file has of these is computed with.
+_PARTS = re.compile(r"((.*\.)?(blocks(?=\.\d)|patch_embed)\.).+")
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A state dict in avblocks' names.
+    """A state dict converted to the names of avblocks.
 
     Attributes:
-        state: tensors by avblocks' names.
-        dropped: names in the file that are left out on purpose.
-        prefix_tokens: for a model that has a parameter of that name, such as ``"prefix_tokens"`` of
-            `ViT`, the tensor to fill it with; it is made of ``prefix_names``, which are ``dropped``
-            otherwise.
-        prefix_names: names in the file that the prefix tokens are made of.
+        state: tensors by their names in avblocks.
+        dropped: names in the file that are dropped intentionally.
+        prefix_tokens: tensors for prefix tokens by parameter name, such as ``"prefix_tokens"`` of
+            `ViT`, used if the model has that parameter; otherwise ``prefix_names`` are dropped.
+        prefix_names: names in the file from which the prefix tokens are made.
     """
 
     state: State
@@ -44,14 +45,14 @@ class Converted:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a checkpoint; printing it says so in a few lines.
+    """Report on loaded weights, with a summary for ``print``.
 
     Attributes:
-        loaded: the model's names that were given weights.
-        missing: the model's names left at initialisation.
-        unused: names in the file that fit nothing in the model.
-        reshaped: the model's names whose tensor was resized to fit.
-        dropped: names in the file left out on purpose, such as a class token.
+        loaded: names in the model whose weights were loaded.
+        missing: names in the model left at initialization.
+        unused: names in the file that match nothing in the model.
+        reshaped: names in the model whose tensor was resized.
+        dropped: names in the file that are dropped intentionally, such as a class token.
     """
 
     loaded: tuple[str, ...]
@@ -61,7 +62,7 @@ class LoadReport:
     dropped: tuple[str, ...] = ()
 
     def prefixed(self, prefix: str) -> "LoadReport":
-        """The same report with the model's names inside a larger model."""
+        """Return the report with a prefix on the names in the model, for a larger model."""
         loaded, missing, reshaped = (
             tuple(prefix + name for name in names)
             for names in (self.loaded, self.missing, self.reshaped)
@@ -71,7 +72,7 @@ class LoadReport:
     def __str__(self) -> str:
         rows = {
             "loaded": self.loaded,
-            "left at initialisation": self.missing,
+            "left at initialization": self.missing,
             "unused in the file": self.unused,
             "reshaped": self.reshaped,
             "dropped on purpose": self.dropped,
@@ -93,30 +94,30 @@ def load_weights(
     strict: bool = False,
     allow: Collection[str] = (),
 ) -> LoadReport:
-    """Copy weights into a model and report what became of each.
+    """Copy weights into a model, and report on every name.
 
     Args:
         model: the model, or a part of one.
-        weights: a state dict in avblocks' names, today's or those of earlier versions, or what one
-            of the ``from_...`` functions made.
-        strict: refuse weights that leave a parameter at initialisation or a tensor unused.
-        allow: ends of the names of weights that may be left out although the model they are of
-            computes with them, such as ``"dist_token"`` or ``"ls1.gamma"``.
+        weights: a state dict with names of avblocks, current or of earlier versions, or the result
+            of a ``from_...`` function.
+        strict: raise if a parameter stays at initialization or a tensor is unused.
+        allow: suffixes of the names of weights that may be dropped although their model computes
+            with them, such as ``"dist_token"`` or ``"ls1.gamma"``.
 
     Returns:
         The report. Learned positions of another grid are interpolated and listed as reshaped.
 
     Raises:
-        ValueError: if nothing fits, if a shape differs, if a value is not finite, if the model has
-            no place for layer scales, relative positions, further tokens or the like that the file
-            has, or in ``strict`` if there is any surprise; the model is then unchanged.
+        ValueError: if nothing matches, a shape differs, a value is not finite, the model lacks
+            layer scales, relative positions, further tokens or blocks, or the like that the file
+            has, or with ``strict`` if anything is missing or unused; the model is then unchanged.
 
     Example:
         >>> import torch
         >>> from avblocks import Mlp
         >>> print(load_weights(Mlp(4), {"fc1.weight": torch.zeros(16, 4), "extra": torch.ones(1)}))
         loaded: 1 (fc1.weight)
-        left at initialisation: 3 (fc1.bias, fc2.weight, fc2.bias)
+        left at initialization: 3 (fc1.bias, fc2.weight, fc2.bias)
         unused in the file: 1 (extra)
         reshaped: none
         dropped on purpose: none
@@ -139,7 +140,7 @@ def load_weights(
     )
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")
-    _check_lost((*report.unused, *report.dropped), allow)
+    _check_lost(report, own, allow)
     misfits = [
         f"{name}: {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model"
         for name in report.loaded
@@ -150,16 +151,22 @@ def load_weights(
     check_finite({name: state[name] for name in report.loaded})
     if strict and (report.missing or report.unused):
         raise ValueError(
-            f"strict: left at initialisation {_summary(report.missing)}, "
+            f"strict: left at initialization {_summary(report.missing)}, "
             f"unused in the file {_summary(report.unused)}"
         )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     return report
 
 
-def _check_lost(names: Iterable[str], allow: Collection[str]) -> None:
-    """Refuse to leave out weights without which the others are another model."""
-    lost = tuple(n for n in names if _COMPUTES.fullmatch(n) and not n.endswith(tuple(allow)))
+def _check_lost(report: LoadReport, own: Collection[str], allow: Collection[str]) -> None:
+    """Raise if weights would be dropped without which the others compute something else."""
+    parts = {match[1] for match in map(_PARTS.fullmatch, own) if match}
+    inside = {n for n in report.unused if (match := _PARTS.fullmatch(n)) and match[1] in parts}
+    lost = tuple(
+        name
+        for name in (*report.unused, *report.dropped)
+        if (name in inside or _COMPUTES.fullmatch(name)) and not name.endswith(tuple(allow))
+    )
     if lost:
         raise ValueError(
             f"the model has no place for weights that their own computes with: {_summary(lost)}; "
@@ -168,7 +175,7 @@ def _check_lost(names: Iterable[str], allow: Collection[str]) -> None:
 
 
 def check_finite(state: State) -> None:
-    """Raise a ValueError that names some weights if there are any with infinities or NaN."""
+    """Raise a ValueError that names some of the weights with infinities or NaNs, if any."""
     wrong = tuple(n for n, x in state.items() if x.is_floating_point() and not x.isfinite().all())
     if wrong:
         raise ValueError(
@@ -180,7 +187,7 @@ def check_finite(state: State) -> None:
 def _without_fixed_positions(
     model: nn.Module, state: State, allow: Collection[str]
 ) -> tuple[State, tuple[str, ...]]:
-    """Leave out tables that the model computes, if they are the same ones."""
+    """Drop tables of positions that the model computes, if they are equal."""
     computed = {
         f"{path}.table": module.table
         for path, module in model.named_modules()

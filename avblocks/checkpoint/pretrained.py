@@ -1,4 +1,4 @@
-"""Models saved to a folder of weights and JSON, and loaded from it without code of one's own."""
+"""Save models to a folder of weights and JSON, and load them without any model code."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -27,24 +27,24 @@ _BUILDERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "mae": {"av_mae": av_mae},
     "head": {f.__name__: f for f in (classifier, Localizer, segmenter, separator)},
 }
-# Modules take time to build even without memory, and positions are computed, not read.
+# Limits: modules take time to build even on "meta", and positions are computed, not read.
 _MOST, _MOST_PARTS, _MOST_PATCHES = 2**20, 2**7, 2**16
 
 
 def register_encoder(function: Callable[..., nn.Module]) -> None:
-    """Let folders hold encoders of another builder, by its name; the zoo's enter themselves so."""
+    """Register a builder of encoders by its name, so that its encoders can be loaded."""
     _BUILDERS["encoder"][function.__name__] = function
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The contents of a folder that `save_pretrained` wrote.
+    """The content of a folder written by `save_pretrained`.
 
     Attributes:
-        encoder: on the CPU, in evaluation mode, in the number format it was saved in.
-        front_end: makes the encoder's inputs of clips, if it was saved.
-        head: in evaluation mode, if it was saved.
-        task: what the head is for, and the names of its classes.
+        encoder: the encoder on the CPU, in evaluation mode, with the saved data type.
+        front_end: the front end of the encoder, if it was saved.
+        head: the head in evaluation mode, if it was saved.
+        task: values about the task, such as the names of the classes.
     """
 
     encoder: Any  # an AVEncoder, or of some of the zoo a stream
@@ -61,25 +61,25 @@ def save_pretrained(
     head: nn.Module | None = None,
     task: Mapping[str, Any] | None = None,
 ) -> None:
-    """Save a model that our builders built, as ``model.safetensors`` and ``config.json``.
+    """Save a model made by a builder of avblocks, as ``model.safetensors`` and ``config.json``.
 
-    A model built from the recorded arguments (``model.built``) is compared with this one part by
-    part. Whether it trains, is on a GPU or saves memory by checkpointing is not saved.
+    The recorded arguments (``model.built``) are verified: a model built from them must equal this
+    one part by part. Training mode, device and activation checkpointing are not saved.
 
     Args:
-        model: the encoder, of `av_vit`, or the autoencoder with its decoders, of `av_mae`; also
-            wrapped by ``torch.compile`` or DDP, or sharded by ``fully_shard``: then all processes
-            must call this, and process 0 writes.
-        folder: replaces what an earlier save left there.
-        front_end: makes the encoder's inputs; its `ClipFormat` is saved.
-        head: stands on the encoder: a `classifier`, `Localizer`, `segmenter` or `separator`.
-        task: a few values for JSON, such as the names of the classes.
+        model: an encoder of `av_vit`, or an autoencoder with its decoders of `av_mae`; also wrapped
+            by ``torch.compile`` or DDP, or sharded by ``fully_shard``: then all processes must call
+            this, and process 0 writes.
+        folder: output folder; an earlier save in it is replaced.
+        front_end: the front end of the encoder; its `ClipFormat` is saved.
+        head: the head of the encoder: a `classifier`, `Localizer`, `segmenter` or `separator`.
+        task: a few JSON values about the task, such as the names of the classes.
 
     Raises:
-        ValueError: if the builders do not build such a model, it is of several number formats, or
-            a weight is not finite.
-        TypeError: if JSON has no such values of the task.
-        OSError: if the folder holds files of something else of these names, or cannot be written.
+        ValueError: if no builder builds such a model, it has several data types, or a weight is
+            not finite.
+        TypeError: if a value of ``task`` cannot be stored as JSON.
+        OSError: if the folder contains other files of these names, or cannot be written.
     """
     model, head = unwrapped(model), None if head is None else unwrapped(head)
     both = model if head is None else nn.ModuleDict({"encoder": model, "head": head})
@@ -110,12 +110,12 @@ def save_pretrained(
 
 
 def from_pretrained(folder: str | Path) -> Pretrained:
-    """Load what `save_pretrained` left in a folder; of an autoencoder the encoder alone.
+    """Load a folder written by `save_pretrained`; of an autoencoder, only the encoder.
 
-    The state of the random number generator is unchanged.
+    The state of the random number generator does not change.
 
     Raises:
-        ValueError: if it is missing, damaged, or not of `save_pretrained`.
+        ValueError: if it is missing, damaged, or not by `save_pretrained`.
     """
     config, model = _load(Path(folder))
     clips = config.get("clip_format")
@@ -128,10 +128,10 @@ def from_pretrained(folder: str | Path) -> Pretrained:
 
 
 def mae_from_pretrained(folder: str | Path) -> AVMAE:
-    """Load a masked autoencoder with its decoders, as `from_pretrained` does.
+    """Load a masked autoencoder with its decoders, see `from_pretrained`.
 
     Raises:
-        ValueError: as there, or if the folder holds no decoders.
+        ValueError: as in `from_pretrained`, or if the folder contains no decoders.
     """
     _, model = _load(Path(folder))
     if not isinstance(model, AVMAE):
@@ -143,7 +143,7 @@ def build_on_meta(config: Mapping[str, Any]) -> nn.Module:
     """Build the encoder, the autoencoder, or an ``nn.ModuleDict`` of encoder and head.
 
     Raises:
-        ValueError: if a name is unknown, a number too large, or a builder refuses its arguments.
+        ValueError: if a name is unknown, a number is too large, or a builder rejects its arguments.
     """
     parts = config.keys() - {"clip_format", "task"}
     fits = parts in ({"encoder"}, {"encoder", "mae"}, {"encoder", "head"})
@@ -165,7 +165,7 @@ def build_on_meta(config: Mapping[str, Any]) -> nn.Module:
 
 
 def _build(part: str, config: Mapping[str, Any], **more: nn.Module) -> nn.Module:
-    """Build a part by the builder and the arguments of its section."""
+    """Build a part from the builder and the arguments in its section."""
     name, arguments = (config[part].get(key) for key in ("builder", "arguments"))
     fits = name in _BUILDERS[part] and isinstance(arguments, dict)
     takes = f"arguments of {tuple(_BUILDERS[part])}; for encoders of the zoo import avblocks.zoo"
@@ -181,7 +181,7 @@ def _build(part: str, config: Mapping[str, Any], **more: nn.Module) -> nn.Module
 
 
 def _require_same(model: nn.Module, twin: nn.Module) -> None:
-    """Compare classes, numbers and shapes with a twin's, and the values that it has in memory."""
+    """Raise if classes, attributes or shapes differ from the twin's, or values it has in memory."""
     twin.to(next(value.dtype for value in (*model.parameters(), *model.buffers())))
     own, theirs = _facts(model), _facts(twin)
     for name in own | theirs:
@@ -193,7 +193,7 @@ def _require_same(model: nn.Module, twin: nn.Module) -> None:
 
 
 def _facts(model: nn.Module) -> dict[str, Any]:
-    """The shapes, number formats, classes and plain attributes of a model by name."""
+    """Return the shapes, data types, classes and plain attributes of a model by name."""
     tensors = (*model.named_parameters(), *model.named_buffers())
     facts: dict[str, Any] = {f"the shape of {n}": (*t.shape, t.dtype) for n, t in tensors}
     for path, module in model.named_modules():
@@ -212,7 +212,7 @@ def _require_grids(model: nn.Module) -> None:
 
 
 def _require_no_class(config: Mapping[str, Any]) -> None:
-    """Refuse parts of other people's classes, which nobody could build by name."""
+    """Raise if a part is of a user's class, which cannot be built by name."""
     for section in config.values():
         for name, value in section["arguments"].items():
             if callable(value):
@@ -225,7 +225,7 @@ def _require_no_class(config: Mapping[str, Any]) -> None:
 
 
 def _with_positions(model: nn.Module) -> nn.Module:
-    """The model with its fixed positions in memory, which are in no file."""
+    """Compute the fixed positions of a model, which are not in the file."""
     for module in model.modules():
         if isinstance(module, SinCosPosition):
             module.to_empty(device="cpu").reset_parameters()
@@ -233,7 +233,7 @@ def _with_positions(model: nn.Module) -> nn.Module:
 
 
 def _load(folder: Path) -> tuple[Mapping[str, Any], nn.Module]:
-    """The configuration of a folder and its model."""
+    """Load the configuration and the model of a folder."""
     config, state = read_config(folder), read_state(folder)
     try:
         formats = {value.dtype for value in state.values()} - {torch.int64}

@@ -1,4 +1,4 @@
-"""State dicts from files: safetensors, or PyTorch files without any code in them."""
+"""Read state dicts from safetensors files and PyTorch files, without running code in them."""
 
 import pickle
 import re
@@ -17,9 +17,9 @@ from avblocks.data.datasets.disk import plain_name
 from avblocks.jsonfile import read_json
 
 State = dict[str, Tensor]
-"""Tensors by the names that a model or a file has for them."""
+"""Tensors by name."""
 
-# Damaged bytes are read into errors of all these kinds.
+# Errors that damaged files may raise.
 _DAMAGED = (
     SafetensorError,
     EOFError,
@@ -35,26 +35,27 @@ _WRAPPERS = (
     *("model_ema", "ema", "state_dict_ema", "weights", "params"),
 )
 _INDEX = f"{WEIGHTS}.index.json"
+_PART = re.compile(r"-\d+-of-0*(\d+)\.safetensors")
 
 
 def read_state(path: str | Path, *, key: str | None = None) -> State:
     """Read a state dict from safetensors or from a PyTorch file (``weights_only=True``).
 
-    Published files often wrap it: ``{"model": ...}``, ``{"state_dict": ...}`` and others are
-    unwrapped where there is one, and the ``module.`` and ``_orig_mod.`` that data parallelism and
-    the compiler left in names are taken off. Where a checksum lies beside the file, as a run and
-    `save_pretrained` leave one, the file is compared with it.
+    A single nested state dict, such as ``{"model": ...}`` or ``{"state_dict": ...}``, is unwrapped,
+    and the prefixes ``module.`` and ``_orig_mod.`` of data parallelism and the compiler are removed
+    from names. If a run or `save_pretrained` wrote a checksum of the file, it is verified.
 
     Args:
-        path: a file of either format, whatever its name ends in; the index of several,
-            ``model.safetensors.index.json``; or a folder with that or a ``model.safetensors``,
-            such as `save_pretrained` makes.
-        key: which of several state dicts in the file is meant, such as ``"teacher"``.
+        path: a file of either format, with any suffix; the index of several files,
+            ``model.safetensors.index.json``; or a folder with such an index or a
+            ``model.safetensors``, as written by `save_pretrained`.
+        key: key of the wanted state dict if the file has several, such as ``"teacher"``.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is a folder without one, is damaged or not of its checksum, holds more
-            than tensors and plain types, no tensors at all, or several state dicts.
+        ValueError: if the folder has no such file, the file is damaged or differs from its
+            checksum, is one of several files of a model, or has other content than tensors and
+            plain types, no tensors, or several state dicts.
     """
     path = Path(path)
     if path.is_dir():
@@ -63,24 +64,31 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
         path = weights_of(path) if whole else index
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
+    if (part := _PART.search(path.name)) and int(part[1]) > 1:
+        raise ValueError(f"{path}: one of {part[1]} files of a model; give the folder of all")
     check_manifest(path)
     if path.name == WEIGHTS:
         weights_of(path.parent)
     content = _read_parts(path) if path.name.endswith(".index.json") else _load(path)
     content = _unwrapped(path, content, key)
     names = ((re.sub(r"(^|\.)_orig_mod\.", r"\1", str(name)), x) for name, x in content.items())
-    state = {name: value for name, value in names if isinstance(value, Tensor)}
-    while all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): value for name, value in state.items()}
+    return _bare({name: value for name, value in names if isinstance(value, Tensor)})
+
+
+def _bare(state: State) -> State:
+    """Take the ``module.`` of data parallelism and of averaged weights off all names."""
+    bare = {name: value for name, value in state.items() if name != "n_averaged"}
+    while bare and all(name.startswith("module.") for name in bare):
+        state = bare = {name.removeprefix("module."): value for name, value in bare.items()}
     return state
 
 
 def _unwrapped(path: Path, content: object, key: str | None) -> Mapping[object, object]:
-    """Find the mapping that holds tensors."""
-    while isinstance(content, Mapping) and not _holds_tensors(content):
+    """Find the mapping that holds tensors; a best score beside the weights may be one too."""
+    while isinstance(content, Mapping):
         wrappers = _WRAPPERS if key is None else (key,)
         found = [name for name in wrappers if isinstance(content.get(name), Mapping)]
-        if key is None:  # what may hold tensors, at any depth
+        if key is None:  # search mappings of tensors at any depth
             found = [name for name in found if _holds_any(content[name])]
         keys = ", ".join(map(str, content)) or "none"
         if len(found) > 1:
@@ -88,6 +96,8 @@ def _unwrapped(path: Path, content: object, key: str | None) -> Mapping[object, 
                 f"{path}: holds {' and '.join(found)}: pass the key of the one that is meant, or "
                 "save it alone"
             )
+        if not found and _holds_tensors(content) and key is None:
+            break
         if not found:
             wanted = "a state dict" if key is None else f"one under the key {key!r}"
             reason = f"expected {wanted}, and its keys are: {keys:.200}"
@@ -109,7 +119,7 @@ def _holds_any(content: object) -> bool:
 
 
 def _read_parts(index: Path) -> State:
-    """Read the files that an index names, which lie beside it."""
+    """Read the files listed in an index, in the same folder."""
     again = "download all files of the model again"
     files = read_json(index, {"weight_map": {"*": str}}, remedy=again)["weight_map"]
     state: State = {}
@@ -129,7 +139,7 @@ def _load(path: Path) -> object:
     try:
         if path.suffix == ".safetensors" or _is_safetensors(path):
             return load_file(path)
-        # MAE and its followers save the command line beside the weights, as a namespace.
+        # MAE and derived projects save the command line with the weights, as a namespace.
         with torch.serialization.safe_globals([Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -147,7 +157,7 @@ def _load(path: Path) -> object:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors does, whatever its name ends in."""
+    """Return whether a file begins like safetensors, with any suffix."""
     with path.open("rb") as file:
         start = file.read(9)
     size = int.from_bytes(start[:8], "little")

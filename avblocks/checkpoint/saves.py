@@ -1,8 +1,8 @@
 """Atomic checkpoints of a run, each with a checksum.
 
-A checkpoint is written under a temporary name in its folder, forced to disk and renamed. A manifest
-beside it, renamed first, holds its size and sha256: no file format detects a flipped bit by itself.
-Older checkpoints are removed only once the new one is complete.
+A checkpoint is written under a temporary name in its folder, synced to disk and renamed. A manifest
+with its size and sha256 is renamed first, since no file format detects a flipped bit by itself.
+Older checkpoints are removed only after the new one is complete.
 """
 
 import json
@@ -19,7 +19,7 @@ from torch import Tensor
 from avblocks.files import fingerprint, replacing, write_text
 
 PLAIN = (Tensor, str, int, float, bool, bytes, type(None))
-_KEYS = {"bytes", "sha256"}  # of a manifest
+_KEYS = {"bytes", "sha256"}  # keys of a manifest
 
 
 def save(state: dict[str, Any], folder: Path, *, step: int, keep: int = 2) -> Path:
@@ -27,16 +27,16 @@ def save(state: dict[str, Any], folder: Path, *, step: int, keep: int = 2) -> Pa
 
     Args:
         state: Tensors and plain values, in dicts, lists and tuples.
-        folder: Where the checkpoints are.
-        step: Optimizer steps behind this state; it names the file.
-        keep: How many to keep.
+        folder: Folder of the checkpoints.
+        step: Number of optimizer steps so far; part of the file name.
+        keep: Number of checkpoints to keep.
 
     Returns:
-        The checkpoint's path.
+        The path of the checkpoint.
 
     Raises:
-        TypeError: If `state` holds anything that would need code to be loaded.
-        OSError: If it cannot be written; older checkpoints are untouched.
+        TypeError: If `state` contains a value that would need code to be loaded.
+        OSError: If it cannot be written; older checkpoints are not changed.
     """
     for name, value in _leaves(state):
         if not isinstance(value, PLAIN):
@@ -66,15 +66,15 @@ def latest(folder: Path, *, report: Callable[[str], object] = print) -> Path | N
 
 
 def exists(folder: Path) -> bool:
-    """Return whether the folder holds any checkpoint, complete or damaged."""
+    """Return whether the folder contains any checkpoint, complete or damaged."""
     return bool(_paths(folder))
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint into memory without running any code in it.
+    """Read a checkpoint into memory without running code in it.
 
     Raises:
-        ValueError: If it is damaged, or holds code.
+        ValueError: If it is damaged, or contains code.
     """
     fault = _fault(path)
     if fault is not None:
@@ -86,24 +86,25 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def check_manifest(path: Path) -> None:
-    """Compare a file with the manifest beside it, if one of ours is there.
+    """Verify a file against its manifest, if there is one; links are followed.
 
     Raises:
-        ValueError: If it is not the file that was written.
+        ValueError: If the file differs from the one that was written.
     """
-    manifest = _manifest(path)
-    ours = re.fullmatch(r"step-\d+\.ckpt", path.name) or _wanted(manifest).keys() == _KEYS
-    if ours and manifest.is_file() and (fault := _fault(path)) is not None:
-        raise ValueError(f"{path} refused: {fault}; take another checkpoint, or copy it again")
+    for place in dict.fromkeys((path, path.resolve())):
+        manifest = _manifest(place)
+        ours = re.fullmatch(r"step-\d+\.ckpt", place.name) or _wanted(manifest).keys() == _KEYS
+        if ours and manifest.is_file() and (fault := _fault(place)) is not None:
+            raise ValueError(f"{path} refused: {fault}; take another checkpoint, or copy it again")
 
 
 def step_of(path: Path) -> int:
-    """Return the optimizer steps behind a checkpoint."""
+    """Return the number of optimizer steps of a checkpoint."""
     return int(path.stem.removeprefix("step-"))
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the manifests that killed saves left behind."""
+    """Remove manifests left by killed saves."""
     for path in folder.glob("step-*.json"):
         if not path.with_suffix(".ckpt").exists():
             path.unlink()
@@ -120,10 +121,10 @@ def _manifest(path: Path) -> Path:
 
 def _write(path: Path, state: dict[str, Any]) -> None:
     with replacing(path) as half:
-        # Given a name, torch.save writes it into the file.
+        # A file object, since torch.save writes a file name into the file.
         with half.open("wb") as file:
             torch.save(state, file)
-        # The manifest goes first: every checkpoint that is visible has its checksum beside it.
+        # The manifest is renamed first, so that every visible checkpoint has its checksum.
         write_text(_manifest(path), json.dumps(fingerprint(half)))
 
 
@@ -140,7 +141,7 @@ def _fault(path: Path) -> str | None:
 
 
 def _wanted(manifest: Path) -> dict[str, Any]:
-    """Return the content of a manifest; nothing if it is missing or damaged."""
+    """Return the content of a manifest; empty if it is missing or damaged."""
     try:
         found = json.loads(manifest.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
@@ -156,7 +157,7 @@ def _check_space(state: dict[str, Any], folder: Path) -> None:
 
 
 def _leaves(state: Any, name: str = "checkpoint") -> list[tuple[str, Any]]:
-    """All values in dicts, lists and tuples, with their paths."""
+    """Return all values in nested dicts, lists and tuples, with their paths."""
     if isinstance(state, dict):
         inside = {f"{name}.{key}": value for key, value in state.items()}
     elif isinstance(state, list | tuple):

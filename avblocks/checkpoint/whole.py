@@ -1,4 +1,4 @@
-"""Models out of what they are wrapped in to be compiled, replicated or sharded."""
+"""Unwrap models from compilation and data parallelism, and gather sharded tensors."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-_SHARDED = "torch.distributed.fsdp"  # by name: it takes seconds to import
+_SHARDED = "torch.distributed.fsdp"  # compared by name: the import takes seconds
 
 
 def unwrapped(model: nn.Module) -> Any:
-    """The module inside of ``torch.compile``, ``DistributedDataParallel`` and ``DataParallel``."""
+    """Return the module inside ``torch.compile``, ``DistributedDataParallel``, ``DataParallel``."""
     while True:
         if isinstance(model, DataParallel | DistributedDataParallel):
             model = model.module
@@ -21,15 +21,15 @@ def unwrapped(model: nn.Module) -> Any:
 
 
 def class_of(module: nn.Module) -> type:
-    """The class of a module, or the one it had before ``fully_shard``."""
+    """Return the class of a module, or the one it had before ``fully_shard``."""
     return next(k for k in type(module).__mro__ if not k.__module__.startswith(_SHARDED))
 
 
 def is_sharded(values: Iterable[Tensor]) -> bool:
-    """Whether any of the tensors is in parts, over several processes."""
+    """Return whether any of the tensors is sharded over several processes."""
     return any(hasattr(value, "full_tensor") for value in values)
 
 
 def whole(value: Tensor) -> Tensor:
-    """A tensor, put together of all processes' parts where it is sharded; all must call this."""
+    """Gather a tensor if it is sharded; all processes must call this."""
     return getattr(value, "full_tensor", lambda: value)()

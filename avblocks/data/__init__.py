@@ -1,4 +1,4 @@
-"""Clips of images and audio, and the way from files to batches."""
+"""Audio-visual clips: read files, build data sets, collate batches, and prepare encoder inputs."""
 
 from avblocks.data.batch import AVBatch as AVBatch
 from avblocks.data.batch import Skipped as Skipped

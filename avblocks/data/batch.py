@@ -1,4 +1,4 @@
-"""Batches of clips, as they leave the workers."""
+"""Batches of clips, as returned by the data loader workers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-# Fields of a batch that are tensors, if given.
+# Fields of a batch that are tensors or None.
 _TENSORS = ("image", "audio", "flip", "gain", "target", "crop", "mask")
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that could not be used, and the reason."""
+    """A file that was skipped, and the reason."""
 
     path: str
     reason: str
@@ -25,27 +25,27 @@ class Skipped:
 
 @dataclass(frozen=True)
 class AVBatch:
-    """Clips with what was drawn for them; crops, flips and gains are for the device to carry out.
+    """Clips with their random crops, flips and gains, which `FrontEnd` applies on the device.
 
     Attributes:
-        image: Images, or videos of ``t`` frames, filled up with black on the right and below to be
-            of one size.
-        audio: Windows of sound in [-1, 1].
-        flip: Which pictures to mirror.
-        gain: How much louder to make the sounds, dB.
+        image: Images, or videos of ``t`` frames, padded to one size with black at the right and
+            bottom.
+        audio: Audio samples in [-1, 1].
+        flip: Which images to mirror.
+        gain: Gain of the audio, dB.
         target: 1 for each class of a clip, else 0.
         seeds: Seed of each sample, on the host.
-        paths: Where each clip came from.
-        skipped: Files met on the way that could not be used.
-        crop: Left, top, right, bottom of the part of each picture to look at, pixels; all of it if
-            not given.
-        size: Side of the square that the part is to become, pixels.
-        mask: Class numbers of the pictures' pixels, 0 for background, if the clips have masks.
-        boxes: Of each picture the boxes of what sounds, see ``AVClip``; on the host, in shares of
-            the whole picture, whatever is cropped out of it.
-        features: What a frozen encoder made of the clips, by name, in place of image and audio,
-            which are empty then; `avblocks.tasks.encode_once` makes such batches.
-        group: Clips that belong together and stand in a row, such as those of a mixture or pair.
+        paths: Source file of each clip.
+        skipped: Files that were skipped while the batch was read.
+        crop: Left, top, right and bottom of the crop of each image, pixels; the whole image if not
+            given.
+        size: Side of the square that crops are resized to, pixels.
+        mask: Class numbers of the pixels, 0 for background, if the clips have masks.
+        boxes: Boxes of the sounding objects of each image, see ``AVClip``; on the host, relative to
+            the whole image, not to the crop.
+        features: Outputs of a frozen encoder by name, in place of image and audio, which are then
+            empty; `avblocks.tasks.encode_once` makes such batches.
+        group: Number of consecutive clips that form a group, such as a mixture or a pair.
     """
 
     image: UInt8[Tensor, "b 3 *t height width"]
@@ -72,9 +72,10 @@ class AVBatch:
     def __getitem__(self, rows: SupportsIndex | slice | Sequence[int] | Tensor) -> "AVBatch":
         """Return a batch of selected clips: ``batch[:6]``, ``batch[0::2]``, ``batch[[2, 0]]``.
 
-        The clips stay in groups if whole groups are selected.
+        ``group`` is kept if whole groups are selected, else it becomes 1.
 
-        ``rows``: a slice, an index (for a batch of one clip), a list of indices or a boolean mask.
+        Args:
+            rows: A slice, an index (for a batch of one clip), a list of indices or a boolean mask.
 
         Raises:
             IndexError: If there is no such clip.
@@ -84,7 +85,7 @@ class AVBatch:
         else:
             where = list(rows) if isinstance(rows, Sequence) else rows
         indices = np.atleast_1d(np.arange(len(self))[where]).tolist()
-        # A slice of a tensor is a view, and needs no indices on its device.
+        # A slice of a tensor is a view and needs no indices on the device.
         forward = isinstance(rows, slice) and (rows.step or 1) > 0
         part = self.map(lambda tensor: tensor[rows if forward else indices])
         return replace(
@@ -96,15 +97,15 @@ class AVBatch:
         )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "AVBatch":
-        """Give the batch with its tensors on a device."""
+        """Return the batch with its tensors on a device."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "AVBatch":
-        """Give the batch with its tensors in page-locked memory; ``DataLoader`` calls this."""
+        """Return the batch with its tensors in page-locked memory; ``DataLoader`` calls this."""
         return self.map(Tensor.pin_memory)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "AVBatch":
-        """Apply a function to each tensor, such as one that takes some rows of it."""
+        """Apply a function to each tensor, for example to select rows."""
         tensors = {name: x for name in _TENSORS if (x := getattr(self, name)) is not None}
         changed: dict[str, Any] = {name: function(tensor) for name, tensor in tensors.items()}
         if self.features is not None:
@@ -113,14 +114,14 @@ class AVBatch:
 
 
 def collate(batches: Sequence[AVBatch]) -> AVBatch:
-    """Join batches, of one clip or none each, in their order."""
+    """Concatenate batches of one clip or none, and pad their images to one size."""
     sizes = (batch.image.shape[-2:] for batch in batches)
     sides = [max(lengths) for lengths in zip(*sizes, strict=True)]
     crops = [batch.crop for batch in batches if batch.crop is not None]
-    masks = [_filled(batch.mask, *sides) for batch in batches if batch.mask is not None]
+    masks = [_pad_to(batch.mask, *sides) for batch in batches if batch.mask is not None]
     features = [batch.features for batch in batches if batch.features is not None]
     return AVBatch(
-        image=torch.cat([_filled(batch.image, *sides) for batch in batches]),
+        image=torch.cat([_pad_to(batch.image, *sides) for batch in batches]),
         audio=torch.cat([batch.audio for batch in batches]),
         flip=torch.cat([batch.flip for batch in batches]),
         gain=torch.cat([batch.gain for batch in batches]),
@@ -139,18 +140,18 @@ def collate(batches: Sequence[AVBatch]) -> AVBatch:
     )
 
 
-# So that a plain `DataLoader` joins samples.
+# So that a plain `DataLoader` can collate samples.
 default_collate_fn_map[AVBatch] = lambda batches, **_: collate(batches)
 
 
 def _in_groups(indices: Sequence[int], size: int) -> bool:
-    """Return whether the clips of an index are whole groups, each in a row."""
+    """Return whether the indices select whole groups in order."""
     groups = (indices[start : start + size] for start in range(0, len(indices), size))
     return all(g[0] % size == 0 and g == list(range(g[0], g[0] + size)) for g in groups)
 
 
-def _filled(
+def _pad_to(
     image: UInt8[Tensor, "*shape height width"], down: int, across: int
 ) -> UInt8[Tensor, "*shape {down} {across}"]:
-    """Add black on the right and below."""
+    """Pad with black at the right and bottom."""
     return pad(image, (0, across - image.shape[-1], 0, down - image.shape[-2]))

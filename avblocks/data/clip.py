@@ -1,4 +1,4 @@
-"""A clip as it comes from its files, and the error of a file that gives none."""
+"""A decoded clip, and the error for a file that cannot be used."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class ClipError(ValueError):
-    """A file that cannot be used, ``path``, and why not, ``reason``.
+    """A file cannot be used: ``path`` is the file and ``reason`` the reason.
 
-    The reason is empty if the error comes through a ``DataLoader``'s worker: torch raises it again
-    with one argument, a text that ends in the original line.
+    ``reason`` is empty if the error comes from a ``DataLoader`` worker: torch raises it again with
+    a single argument, a text that ends with the original message.
     """
 
     def __init__(self, path: str, reason: str = "") -> None:
@@ -25,13 +25,13 @@ class ClipError(ValueError):
 
 @dataclass(frozen=True)
 class Frames:
-    """All pictures of a clip that has several beside its sound.
+    """All images of a clip with several image files.
 
     Attributes:
-        image: RGB frames.
-        time: When each is shown, seconds from the beginning of the clip's sound; NaN if unknown.
-        mask: Class numbers of the pixels, 0 for background and where there is no mask.
-        masked: Which frames have a mask.
+        image: RGB images.
+        time: Time of each image, seconds from the beginning of the clip's audio; NaN if unknown.
+        mask: Class numbers of the pixels, 0 for background and for images without a mask.
+        masked: Which images have a mask.
     """
 
     image: UInt8[Tensor, "t 3 height width"]
@@ -42,20 +42,19 @@ class Frames:
 
 @dataclass(frozen=True, repr=False)
 class AVClip:
-    """One picture and the sound around it, and what is known of them.
+    """A window of audio with its image or images, and their annotation.
 
     Attributes:
-        image: RGB frame, or ``t`` frames if several were wanted.
+        image: RGB image, or ``t`` frames if several were read.
         audio: Mono samples in [-1, 1].
         rate: Samples per second.
-        path: Where it came from.
-        labels: Numbers of its classes.
-        time: When the first picture is shown, seconds from the beginning of ``audio``, if known.
-        boxes: Left, top, right, bottom of what sounds, in shares of the sides, of all annotators;
-            none in a picture without visible source, ``None`` without annotation.
-        mask: Class numbers of the pixels, 0 for background; 0 and 1 where classes are not told
-            apart.
-        frames: All pictures, where there are several; ``image`` is one of them.
+        path: Source file.
+        labels: Class numbers of the clip.
+        time: Time of the first frame, seconds from the beginning of ``audio``, if known.
+        boxes: Left, top, right and bottom of each sounding object, relative to the sides of the
+            image, by all annotators; empty if no source is visible, ``None`` without annotation.
+        mask: Class numbers of the pixels, 0 for background; only 0 and 1 for binary masks.
+        frames: All images, if the clip has several image files; ``image`` is one of them.
     """
 
     image: UInt8[Tensor, "3 *t height width"]

@@ -1,4 +1,4 @@
-"""From a list of clips to samples, with randomness keyed by (seed, epoch, index)."""
+"""Data set of clips as samples, with randomness keyed by (seed, epoch, index)."""
 
 from operator import index as as_index
 from typing import Any, Literal, Protocol, SupportsIndex, runtime_checkable
@@ -19,12 +19,12 @@ _GAIN = 6.0  # dB, in the paper
 
 
 class TooManySkippedError(ValueError):
-    """More files cannot be used than a run allows."""
+    """More files were skipped than ``max_skipped`` allows."""
 
 
 @runtime_checkable
 class ReadClip(Protocol):
-    """What reads a clip: ``read_clip``, or another that is called like it."""
+    """Signature of a clip reader: ``read_clip``, or another function called like it."""
 
     def __call__(
         self, item: Item, /, *, seconds: float, rate: int, place: float, frame: float
@@ -34,36 +34,37 @@ class ReadClip(Protocol):
 
 
 class ClipDataset(Dataset[AVBatch]):
-    """Clips as batches of one, which ``DataLoader`` joins by itself, or with ``collate``.
+    """Data set whose samples are batches of one clip, for ``DataLoader`` or ``collate``.
 
-    Training draws window, frame, crop, flip and gain from the sample's own generator; evaluation
-    takes the middle of everything, or several windows of each sound: then index
-    ``clip * windows + window`` is a window of a clip, and the samples of a clip have one path.
+    In training, window, frame, crop, flip and gain are drawn from a generator of the sample. In
+    evaluation, window, frame and crop are centered; with ``windows > 1``, index
+    ``clip * windows + window`` is one of several windows of a clip, and the samples of a clip have
+    the same path.
 
-    ``dataset[3]`` is a sample of the epoch that ``set_epoch`` named, at first 0, so that
-    ``DataLoader(shuffle=True)``, ``Subset`` and ``random_split`` work. ``dataset[epoch, 3]`` names
-    the epoch too, as `KeyedBatches` does: then a run resumes exactly.
+    ``dataset[3]`` is a sample of the epoch set by ``set_epoch`` (0 at first), so that
+    ``DataLoader(shuffle=True)``, ``Subset`` and ``random_split`` work. ``dataset[epoch, 3]``
+    includes the epoch, as `KeyedBatches` does for exact resume.
 
     Args:
         clips: The files.
-        format: Window, rate and image size; the paper's if not given. Shorter audio is repeated in
-            mirror image.
-        train: Whether to draw.
-        seed: Of the run.
+        format: Window, rate and image size; the paper's if not given. Audio that is too short is
+            padded with its mirror image.
+        train: Whether to draw random windows, crops, flips and gains.
+        seed: Seed of the run.
         on_error: What to do with a file that cannot be used: raise its ``ClipError``, or list it in
-            ``AVBatch.skipped``. Then in training the next usable clip of the set stands in, so that
-            batches keep their size, and in evaluation the batch has no clip.
-        max_skipped: Share of the files that may be skipped, as far as this worker has seen.
-        read: What reads the clips; ``Shards.read`` for those in shards.
+            ``AVBatch.skipped``. When it is skipped, training substitutes the next usable clip of
+            the set, so that batches keep their size, and evaluation returns an empty batch.
+        max_skipped: Fraction of the files that each worker may skip.
+        read: Clip reader; ``Shards.read`` for shards.
         windows: Windows of each clip in evaluation, evenly spaced from the first of its sound to
             the last, each with its middle frame (paper: 10 over the 10 s of a clip).
-        whole: Whether evaluation looks at whole pictures, squeezed into the square, and not at
-            their middle; as the field does where masks and boxes are scored.
-        augment: Whether training draws anything; without, it takes the middle of everything, the
-            same in every epoch.
+        whole: Whether evaluation resizes whole images to the square instead of a center crop, as is
+            usual where masks and boxes are scored.
+        augment: Whether training is random; without it, training samples are centered and equal in
+            every epoch.
 
     Raises:
-        ValueError: If there is no clip or a number is out of range.
+        ValueError: If there are no clips, or a number is out of range.
     """
 
     def __init__(
@@ -96,26 +97,26 @@ class ClipDataset(Dataset[AVBatch]):
         self.augments = train and augment
         self.whole = whole and not train
         self._bad: dict[int, Skipped] = {}
-        # Shared, so that workers that persist hear of the next epoch too.
+        # In shared memory, so that persistent workers see the next epoch too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
         return len(self.clips) * self.windows
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch that samples are drawn for, where an index alone is given."""
+        """Set the epoch of samples that are read by an index alone."""
         self._epoch.fill_(epoch)
 
     @property
     def epoch(self) -> int:
-        """The epoch that samples are drawn for, where an index alone is given."""
+        """Epoch of samples that are read by an index alone."""
         return int(self._epoch)
 
     def __getitem__(self, key: SupportsIndex | tuple[int, int]) -> AVBatch:
         """Read the sample of an index, or of an epoch and index.
 
         Returns:
-            A batch of one clip; of none if it was skipped in evaluation, or by a plain index.
+            A batch of one clip; empty if it was skipped in evaluation, or read by a plain index.
 
         Raises:
             IndexError: If there is no such sample.
@@ -127,7 +128,7 @@ class ClipDataset(Dataset[AVBatch]):
             raise IndexError(f"sample {index} of {len(self)}")
         index %= len(self)
         skipped: list[Skipped] = []
-        # By plain indices the set may be a part of another: no clip of the rest stands in.
+        # A plain index may come from a subset: do not substitute a clip from outside it.
         stands_in = self.train and isinstance(key, tuple)
         for step in range(len(self) if stands_in else 1):
             place = (index // self.windows + step) % len(self.clips)
@@ -143,7 +144,7 @@ class ClipDataset(Dataset[AVBatch]):
         return self._none(tuple(skipped))
 
     def _remember(self, place: int, error: ClipError) -> Skipped:
-        """Note a file that cannot be used, and stop if there are too many."""
+        """Remember a file that cannot be used, and raise if there are too many."""
         self._bad[place] = Skipped(path=error.path, reason=error.reason)
         if len(self._bad) > self.max_skipped * len(self.clips):
             raise TooManySkippedError(
@@ -155,7 +156,7 @@ class ClipDataset(Dataset[AVBatch]):
     def _sample(
         self, epoch: int, index: int, place: int, *, skipped: tuple[Skipped, ...]
     ) -> AVBatch:
-        """Read the clip at a place with the randomness of an index."""
+        """Read the clip number ``place`` with the randomness of sample ``index``."""
         generator = sample_generator(self.seed, epoch, index)
         middle = index % self.windows / (self.windows - 1) if self.windows > 1 else 0.5
         window, frame, flip, gain = middle, 0.5, 0.0, 0.5
@@ -198,7 +199,7 @@ class ClipDataset(Dataset[AVBatch]):
         )
 
     def _none(self, skipped: tuple[Skipped, ...]) -> AVBatch:
-        """Give a batch of no clip."""
+        """Return an empty batch."""
         size = self.format.size
         return AVBatch(
             image=torch.zeros(0, 3, *self.format.image_size, dtype=torch.uint8),

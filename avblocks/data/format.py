@@ -1,4 +1,4 @@
-"""`ClipFormat`: how a clip looks to a model."""
+"""`ClipFormat`: the input format of a model."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,19 +12,19 @@ from avblocks.shapes import require
 class ClipFormat:
     """Length, rate and sizes of the clips that a model reads; the defaults are the paper's.
 
-    `ClipDataset` cuts clips to it, `FrontEnd` makes images and spectrograms of it, and an exported
-    encoder carries it along.
+    `ClipDataset` and `FrontEnd` use it for clips, images and spectrograms; exported encoders store
+    it.
 
     Attributes:
         seconds: Length of the audio window.
         rate: Audio samples per second.
         size: Side of the square image, pixels.
         mels: Mel bins of the spectrogram.
-        hop: Samples from one frame of the spectrogram to the next; 250 at 16 kHz are 64 a second.
-        frames: Images of a clip, evenly spaced over the window; with several, they are a video.
+        hop: Samples between frames of the spectrogram; 250 at 16 kHz are 64 frames per second.
+        frames: Number of images, evenly spaced over the window; with more than one, a video.
 
     Raises:
-        ValueError: If a number is impossible, or a window holds no frame.
+        ValueError: If a number is out of range, or the window is shorter than ``hop``.
 
     >>> ClipFormat().audio_size, ClipFormat(seconds=1.0, mels=64).audio_size
     ((128, 192), (64, 64))
@@ -49,12 +49,12 @@ class ClipFormat:
 
     @property
     def samples(self) -> int:
-        """Samples of an audio window."""
+        """Number of samples of an audio window."""
         return round(self.seconds * self.rate)
 
     @property
     def image_size(self) -> tuple[int, ...]:
-        """Height and width of an image; of a video frames, height and width."""
+        """Height and width of an image; frames, height and width of a video."""
         return (self.size, self.size) if self.frames == 1 else (self.frames, self.size, self.size)
 
     @property
@@ -64,7 +64,7 @@ class ClipFormat:
 
     @property
     def mel_settings(self) -> dict[str, int]:
-        """Arguments of `LogMel` and `MelMasking` for the format, with windows of 50 ms."""
+        """Arguments of `LogMel` and `MelMasking` for this format, with windows of 50 ms."""
         return {
             "rate": self.rate,
             "n_fft": max(self.rate // 20, 1),
@@ -78,13 +78,13 @@ class ClipFormat:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ClipFormat":
-        """Build a format from what JSON returns of it.
+        """Build a format from a dictionary returned by `to_dict`.
 
         Raises:
-            ValueError: If a name is missing or unknown, or a number impossible.
+            ValueError: If a name is missing or unknown, or a number is out of range.
         """
         names = set(cls.__dataclass_fields__)
-        values = {"frames": 1, **values}  # older than they are
+        values = {"frames": 1, **values}  # absent in older files
         require(set(values) == names, "format", sorted(values), f"the numbers {sorted(names)}")
         return cls(**values)
 

@@ -1,4 +1,4 @@
-"""From a batch of bytes and samples to what the encoder reads, on the device."""
+"""Front end: from batches of images and audio samples to encoder inputs, on the device."""
 
 import torch
 from einops import rearrange
@@ -13,17 +13,17 @@ from avblocks.data.transforms import Normalize, apply_gain, flip_images
 
 
 class FrontEnd(nn.Module):
-    """Crop, flip and normalize the images, apply the gains, take the log-mel spectrograms.
+    """Crop, flip and normalize images, apply gains, and compute log-mel spectrograms.
 
-    It computes in float32 whatever the precision around it: half a precision is too little for
-    the power of quiet audio.
+    Computes in float32 also under autocast: half precision is too coarse for the power of quiet
+    audio.
 
     Args:
         format: Rate, mel bins and hop of the clips; the paper's if not given.
-        log_mel: From waveforms (b, s) to spectrograms (b, 1, m, t) with the format's mel bins;
-            `avblocks.audio.LogMel` with windows of 50 ms if not given.
-        normalize: From images with values from 0 to 255 to what the encoder reads; it may have a
-            method `undo`, which figures need. `Normalize` with ImageNet's statistics if not given.
+        log_mel: Module from waveforms (b, s) to spectrograms (b, 1, m, t) with the mel bins of the
+            format; `avblocks.audio.LogMel` with windows of 50 ms if not given.
+        normalize: Module from images with values from 0 to 255 to encoder inputs; figures need its
+            method `undo`. `Normalize` with the statistics of ImageNet if not given.
 
     Example:
         >>> from avblocks.data.batch import AVBatch
@@ -52,10 +52,10 @@ class FrontEnd(nn.Module):
     def forward(
         self, batch: AVBatch
     ) -> tuple[Float[Tensor, "b 3 *t height width"], Float[Tensor, "b 1 m frames"]]:
-        """Images, or videos, and spectrograms of a batch.
+        """Compute the images or videos, and the spectrograms, of a batch.
 
         Raises:
-            ValueError: if a part given returns other shapes than those.
+            ValueError: If `log_mel` or `normalize` returns another shape.
         """
         with torch.autocast(batch.image.device.type, enabled=False):
             image = self._images(batch)
@@ -63,7 +63,7 @@ class FrontEnd(nn.Module):
         return image, audio
 
     def _images(self, batch: AVBatch) -> Float[Tensor, "b 3 *t height width"]:
-        """Crop, flip and normalize images, and of videos each frame as the others."""
+        """Crop, flip and normalize images; all frames of a video alike."""
         image, crop, flip = batch.image, batch.crop, batch.flip
         frames = image.shape[2] if image.ndim == 5 else 1
         if frames > 1:
@@ -72,18 +72,18 @@ class FrontEnd(nn.Module):
             crop = None if crop is None else crop.repeat_interleave(frames, dim=0)
         if crop is not None:
             image = crop_images(image, crop, size=batch.size)
-        given = flip_images(image, flip)
-        image = self.normalize(given)
-        if image.shape[:2] != given.shape[:2] or image.ndim != 4:
-            got, wanted = tuple(image.shape), tuple(given.shape)
+        pixels = flip_images(image, flip)
+        image = self.normalize(pixels)
+        if image.shape[:2] != pixels.shape[:2] or image.ndim != 4:
+            got, wanted = tuple(image.shape), tuple(pixels.shape)
             raise ValueError(f"normalize returned {got} for images {wanted}")
         return rearrange(image, "(b t) c h w -> b c t h w", t=frames) if frames > 1 else image
 
     def spectrogram(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
-        """Spectrograms of waveforms.
+        """Compute the spectrograms of waveforms.
 
         Raises:
-            ValueError: if `log_mel` returns another shape than (b, 1, m, t).
+            ValueError: If `log_mel` returns another shape than (b, 1, m, t).
         """
         mel = self.log_mel(audio)
         if mel.ndim != 4 or mel.shape[:3] != (len(audio), 1, self.format.mels):
@@ -96,10 +96,10 @@ class FrontEnd(nn.Module):
     def to_rgb(
         self, image: Float[Tensor, "b 3 *t height width"]
     ) -> Float[Tensor, "b 3 height width"]:
-        """Undo the normalization: RGB values in [0, 1], of videos the middle frame, for figures.
+        """Undo the normalization, for figures: RGB in [0, 1], the middle frame of a video.
 
         Raises:
-            ValueError: if the `normalize` given has no method `undo`.
+            ValueError: If `normalize` has no method `undo`.
         """
         undo = getattr(self.normalize, "undo", None)
         if undo is None:
@@ -107,10 +107,10 @@ class FrontEnd(nn.Module):
         return undo(image[:, :, image.shape[2] // 2] if image.ndim == 5 else image)
 
     def masks(self, batch: AVBatch) -> UInt8[Tensor, "b height width"]:
-        """Masks of a batch, cropped and flipped as its images are.
+        """Crop and flip the masks of a batch like its images.
 
         Raises:
-            ValueError: if the clips have no masks.
+            ValueError: If the clips have no masks.
         """
         mask = batch.mask
         if mask is None:

@@ -1,4 +1,4 @@
-"""Which clips are mixed with each other: drawn anew in each epoch to train, fixed to test."""
+"""Groups of clips that are mixed: random in each epoch for training, fixed for tests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from avblocks.shapes import require, require_positive
 
 @runtime_checkable
 class Groups(Protocol):
-    """Which clips are mixed with each other, by epoch and number of the mixture."""
+    """The clips of each mixture, by epoch and index of the mixture."""
 
     def __len__(self) -> int: ...
 
     def __call__(self, epoch: int, index: int) -> tuple[int, ...]:
-        """Give the places of the clips of one mixture in their data set."""
+        """Return the data set indices of the clips of a mixture."""
         ...
 
 
 @dataclass(frozen=True)
 class RandomGroups:
-    """Each clip with others drawn anew in every epoch: to train.
+    """Groups of each clip with random others, new in every epoch, for training.
 
-    What is drawn depends on (seed, epoch, index) alone, as in ``keyed``. For a clip that no other
-    fits the next one of the set stands in.
+    A group depends on (seed, epoch, index) only, as in ``keyed``. A clip that fits no other is
+    replaced by the next one of the data set.
 
     Attributes:
-        length: Clips in the data set, each of which opens one mixture.
+        length: Clips in the data set, each the first clip of one mixture.
         size: Clips in a mixture.
-        seed: Of the run.
-        fits: Whether the clips of two places may be mixed; any two if not given.
+        seed: Seed of the run.
+        fits: Whether the clips of two indices may be mixed; any two if not given.
 
     >>> groups = RandomGroups(10, size=3)
     >>> group = groups(0, 4)
@@ -55,12 +55,12 @@ class RandomGroups:
         return self.length
 
     def __call__(self, epoch: int, index: int) -> tuple[int, ...]:
-        """Give a clip's place and those of the clips that it is mixed with.
+        """Return the index of a clip and of the clips that it is mixed with.
 
         Raises:
-            ValueError: If no clips fit.
+            ValueError: If no clips may be mixed.
         """
-        # Below -1, so that neither the order of an epoch nor a clip's crop hangs together with it.
+        # Below -1, to be independent of the order of an epoch and of the crop of a clip.
         generator = sample_generator(self.seed, epoch, -2 - index)
         order = torch.randperm(self.length, generator=generator).tolist()
         for step in range(self.length):
@@ -70,12 +70,12 @@ class RandomGroups:
         raise ValueError(f"no {self.size} of {self.length} clips may be mixed: see what fits")
 
     def _group(self, first: int, order: list[int]) -> tuple[int, ...]:
-        """Take the first clips of an order that fit one and each other."""
+        """Select the first clips of ``order`` that fit clip ``first`` and each other."""
         group = (first,)
-        for place in order:
-            fits = self.fits is None or all(self.fits(one, place) for one in group)
-            if place != first and fits:
-                group = (*group, place)
+        for index in order:
+            fits = self.fits is None or all(self.fits(one, index) for one in group)
+            if index != first and fits:
+                group = (*group, index)
             if len(group) == self.size:
                 break
         return group
@@ -83,7 +83,7 @@ class RandomGroups:
 
 @dataclass(frozen=True)
 class FixedGroups:
-    """A list of mixtures, ``places`` of their clips in the data set: to test."""
+    """A fixed list of groups, for tests: ``places`` are the indices of their clips."""
 
     places: tuple[tuple[int, ...], ...]
 
@@ -95,25 +95,25 @@ class FixedGroups:
         return len(self.places)
 
     def __call__(self, epoch: int, index: int) -> tuple[int, ...]:
-        """Give the places of a mixture's clips, in every epoch the same."""
+        """Return the indices of the clips of a mixture, equal in every epoch."""
         return self.places[index]
 
 
 def paired(clips: ClipSet, pairs: PairSet) -> FixedGroups:
-    """Find the clips of published pairs in their data set.
+    """Return the groups of published pairs in their data set.
 
     Raises:
-        ValueError: If there is no pair, or one has a clip that the data set has not.
+        ValueError: If there are no pairs, or the data set lacks a clip of a pair.
     """
-    place = {item.id: number for number, item in enumerate(clips.items)}
+    index = {item.id: number for number, item in enumerate(clips.items)}
     ids = [(pair.first.id, pair.second.id) for pair in pairs.pairs]
-    lost = [name for pair in ids for name in pair if name not in place]
-    require(not lost, "pairs", lost[:4], f"of clips of {clips.name}")
-    return FixedGroups(tuple((place[first], place[second]) for first, second in ids))
+    missing = [name for pair in ids for name in pair if name not in index]
+    require(not missing, "pairs", missing[:4], f"of clips of {clips.name}")
+    return FixedGroups(tuple((index[first], index[second]) for first, second in ids))
 
 
 def unlike_classes(clips: ClipSet) -> Callable[[int, int], bool]:
-    """Return a function of two indices: whether the clips have no class in common."""
+    """Return a function of two indices that tells whether the clips have no class in common."""
     labels = [set(item.labels) for item in clips.items]
     return lambda first, second: not labels[first] & labels[second]
 
@@ -121,9 +121,9 @@ def unlike_classes(clips: ClipSet) -> Callable[[int, int], bool]:
 def mismatched_pairs(
     clips: ClipSet, unlike: Callable[[int, int], bool] | None = None
 ) -> FixedGroups:
-    """Pair each clip with the next one of another file and other classes, to lend its audio.
+    """Pair each clip with the next clip of another file and other classes, as mismatched audio.
 
-    `with_audio` plays the audio of the second clip of a pair to the image of the first.
+    `with_audio` combines the image of the first clip of a pair with the audio of the second.
 
     Args:
         clips: The data set; without classes, all clips of other files are mismatched.
@@ -131,7 +131,7 @@ def mismatched_pairs(
             scenes, where several classes share a timbre.
 
     Raises:
-        ValueError: If no other clip fits one.
+        ValueError: If a clip has no partner.
 
     >>> from avblocks.data.datasets.clipset import Item
     >>> items = tuple(Item(id=str(n), path=f"{n}.mp4", labels=(n // 2,)) for n in range(4))

@@ -1,4 +1,4 @@
-"""Look a file through from its first byte to its last, and say what is wrong with it."""
+"""Health check of media files: decode a whole file and report what is wrong with it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,39 +7,41 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from avblocks.data.clip import ClipError
-from avblocks.data.datasets.disk import PICTURES, SOUNDS
-from avblocks.data.decode.audio import extent, placed_sounds
-from avblocks.data.decode.image import decode_picture
-from avblocks.data.decode.media import Media, Sound, open_media, open_sound
+from avblocks.data.datasets.disk import AUDIO_SUFFIXES, IMAGE_SUFFIXES
+from avblocks.data.decode.audio import extent, iter_audio
+from avblocks.data.decode.image import decode_image
+from avblocks.data.decode.media import AudioFile, Media, open_audio, open_media
 from avblocks.data.decode.order import untimed
-from avblocks.data.decode.packets import pictures, take_only
+from avblocks.data.decode.packets import take_only, video_frames
 from avblocks.data.decode.survey import STILLNESS as STILLNESS
-from avblocks.data.decode.survey import PassingPictures, PassingSound
+from avblocks.data.decode.survey import AudioSurvey, VideoSurvey
 from avblocks.files import sha256
 
 SILENCE = 1e-3
-"""Peak below which a sound is silent: -60 dB of full scale."""
+"""Peak below which audio counts as silent: -60 dB of full scale."""
 LONGEST = 600.0
-"""Seconds that are decoded of each stream; what comes after is not looked at."""
-_MOST = 36_000  # frames: 60 a second of them
-_LOST = 0.5  # seconds that a stream may be shorter than its file says
+"""Seconds of each stream that are decoded; the rest is not checked."""
+_MOST = 36_000  # frames: 60 per second
+_TOLERANCE = 0.5  # seconds by which a stream may be shorter than its metadata state
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipHealth:
-    """What is known of a file once all of it was decoded; ``None`` where it is not, or has no such.
+    """Result of a health check; a value is ``None`` if it is unknown or does not apply.
 
     Attributes:
+        path: The file.
         reason: Why the file cannot be used; empty if it can.
-        video_seconds: Duration of the pictures; by the file's own account if over ``LONGEST``.
-        audio_seconds: Duration of the sound, likewise.
-        frame_rate: Pictures a second.
-        sample_rate: Samples a second.
-        width: Of the pictures as they are shown, upright and with square pixels; so is ``height``.
-        silent: Whether no sample reaches ``SILENCE``.
-        still: Whether the pictures, one a second of them, stay the same within ``STILLNESS``.
-        sha256: Of the file's bytes: equal for exact duplicates.
-        remark: What else is worth knowing of a file that can be used.
+        video_seconds: Duration of the video; from the metadata if over ``LONGEST``.
+        audio_seconds: Duration of the audio, likewise.
+        frame_rate: Frames per second.
+        sample_rate: Samples per second.
+        width: Width of the image as it is shown, upright and with square pixels.
+        height: Height of the image as it is shown.
+        silent: Whether the peak of the audio is below ``SILENCE``.
+        still: Whether frames, compared once a second, differ by no more than ``STILLNESS``.
+        sha256: Hash of the file; equal for exact duplicates.
+        remark: A remark on a file that can be used.
     """
 
     path: str
@@ -57,14 +59,15 @@ class ClipHealth:
 
 
 def check_file(path: str | Path) -> ClipHealth:
-    """Decode a whole file once, as far as ``LONGEST``; a bad one gives a reason and no error.
+    """Decode a file up to ``LONGEST`` seconds; damage is reported in ``reason``, not raised.
 
     Args:
-        path: A wav, flac, jpg or png file by its name, or else an mp4, mov, mkv, webm or avi file.
+        path: A wav, flac, jpg or png file by its suffix, or else an mp4, mov, mkv, webm or avi
+            file.
     """
     health = ClipHealth(path=str(path))
     try:
-        if Path(path).is_file():  # anything else, a pipe for one, may never end
+        if Path(path).is_file():  # others, such as pipes, may never end
             health = replace(health, sha256=sha256(Path(path)))
         return _decoded(health)
     except ClipError as error:
@@ -74,73 +77,73 @@ def check_file(path: str | Path) -> ClipHealth:
 
 
 def _decoded(health: ClipHealth) -> ClipHealth:
-    """Decode a file of the kind that its name says."""
+    """Decode a file of the kind given by its suffix."""
     kind = Path(health.path).suffix.lower()
-    if kind in PICTURES:
-        height, width = decode_picture(health.path).shape[1:]
+    if kind in IMAGE_SUFFIXES:
+        height, width = decode_image(health.path).shape[1:]
         return replace(health, width=width, height=height)
-    if kind in SOUNDS:
-        with open_sound(health.path) as media:
-            return _with_sound(health, media)
-    # One after the other, so that each is read as clips are.
+    if kind in AUDIO_SUFFIXES:
+        with open_audio(health.path) as media:
+            return _check_audio(health, media)
+    # Opened twice, so that each stream is read as clips are.
     with open_media(health.path) as media:
-        health = _with_sound(health, media)
+        health = _check_audio(health, media)
     with open_media(health.path) as media:
-        return _with_pictures(health, media)
+        return _check_video(health, media)
 
 
-def _with_sound(health: ClipHealth, media: Media | Sound) -> ClipHealth:
-    """Decode the sound and add what was found of it, all of it or what comes before a cut."""
-    rate, sound = media.audio.codec_context.sample_rate, PassingSound(media.path)
-    for place, samples in placed_sounds(media, start=extent(media)[0]):
-        sound.add(place, samples)
-        if sound.length > LONGEST * rate:
+def _check_audio(health: ClipHealth, media: Media | AudioFile) -> ClipHealth:
+    """Decode the audio, up to ``LONGEST``, and add its results."""
+    rate, audio = media.audio.codec_context.sample_rate, AudioSurvey(media.path)
+    for place, samples in iter_audio(media, start=extent(media)[0]):
+        audio.add(place, samples)
+        if audio.length > LONGEST * rate:
             break
-    told, found = _told(media.audio), sound.length / rate
-    cut = found > LONGEST
-    reason = "" if cut else _lost("sound", told, found)
+    stated, decoded = _stated_seconds(media.audio), audio.length / rate
+    cut = decoded > LONGEST
+    reason = "" if cut else _cut_short("audio", stated, decoded)
     return replace(
         health,
-        reason=reason if sound.samples else "no sound can be decoded",
-        audio_seconds=max(told, found) if cut else found,
+        reason=reason if audio.samples else "no audio can be decoded",
+        audio_seconds=max(stated, decoded) if cut else decoded,
         sample_rate=rate,
         remark=media.remark,
-        silent=sound.peak < SILENCE,
+        silent=audio.peak < SILENCE,
     )
 
 
-def _with_pictures(health: ClipHealth, media: Media) -> ClipHealth:
-    """Decode the pictures and add what was found of them, likewise."""
+def _check_video(health: ClipHealth, media: Media) -> ClipHealth:
+    """Decode the video, up to ``LONGEST``, and add its results."""
     take_only(media, media.video)
-    seen, cut = PassingPictures(media), False
-    for frame in pictures(media):
-        seen.add(frame)
-        cut = seen.seconds > LONGEST or seen.count > _MOST
+    video, cut = VideoSurvey(media), False
+    for frame in video_frames(media):
+        video.add(frame)
+        cut = video.seconds > LONGEST or video.count > _MOST
         if cut:
             break
-    told, found = _told(media.video), seen.seconds
-    # All pictures of the index are there, however long FFmpeg says that the last one lasts. That of
-    # avi counts empty slots, but avi has pictures and sound by turns.
-    held = not health.reason if untimed(media) else seen.count >= media.video.frames > 0
-    lost = "" if cut or held else _lost("picture", told, found)
+    stated, decoded = _stated_seconds(media.video), video.seconds
+    # The video is complete if all frames of the index are there, whatever duration FFmpeg gives the
+    # last one. The index of avi counts empty slots, but avi interleaves video and audio.
+    complete = not health.reason if untimed(media) else video.count >= media.video.frames > 0
+    reason = "" if cut or complete else _cut_short("video", stated, decoded)
     return replace(
         health,
-        reason=(health.reason or lost) if seen.count else "no video frame can be decoded",
-        video_seconds=max(told, found) if cut else found,
-        frame_rate=seen.rate if seen.count else None,
-        width=seen.size[1] if seen.count else media.video.codec_context.width,
-        height=seen.size[0] if seen.count else media.video.codec_context.height,
-        still=seen.still,
+        reason=(health.reason or reason) if video.count else "no video frame can be decoded",
+        video_seconds=max(stated, decoded) if cut else decoded,
+        frame_rate=video.rate if video.count else None,
+        width=video.size[1] if video.count else media.video.codec_context.width,
+        height=video.size[0] if video.count else media.video.codec_context.height,
+        still=video.still,
     )
 
 
-def _told(stream: AudioStream | VideoStream) -> float:
-    """Seconds of a stream by the file's own account."""
+def _stated_seconds(stream: AudioStream | VideoStream) -> float:
+    """Return the duration of a stream in the file's metadata, in seconds."""
     return float((stream.duration or 0) * (stream.time_base or 0))
 
 
-def _lost(kind: str, told: float, found: float) -> str:
-    """Say how much is missing of what the file promises, if any is."""
-    if found >= told - _LOST:
+def _cut_short(kind: str, stated: float, decoded: float) -> str:
+    """Return a reason if less could be decoded than the metadata state, else ""."""
+    if decoded >= stated - _TOLERANCE:
         return ""
-    return f"cut short: {found:.1f} s of the {told:.1f} s of {kind} can be decoded"
+    return f"cut short: {decoded:.1f} s of the {stated:.1f} s of {kind} can be decoded"

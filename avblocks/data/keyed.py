@@ -1,7 +1,7 @@
-"""Order and randomness as pure functions of a key, so that a run resumes exactly.
+"""Batch sampler for exact resume: order and randomness are pure functions of a key.
 
-The state of a run's data is one integer, the samples consumed. Number of workers and number of
-ranks may change between two parts of a run; the global batch may not.
+The state is one integer, the number of samples consumed. The number of workers and of ranks may
+change when a run is resumed; the global batch size may not.
 """
 
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from avblocks.seed import sample_generator
 
 
 class KeyedBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index), shuffled anew in each epoch, for one rank; a ``batch_sampler``.
+    """Batch sampler of (epoch, index), shuffled in each epoch, for one rank.
 
-    Batch g of an epoch is a slice of that epoch's permutation and each rank takes every
-    ``world_size``-th of it. What does not fill a batch at the end of an epoch is dropped, except
-    where the whole data set is smaller than a batch: then it is the batch. Iterating gives the rest
-    of the current epoch and counts nothing, since workers fetch ahead; whoever trains calls
-    ``advance`` after each batch.
+    A global batch is a slice of the permutation of the epoch, of which each rank takes every
+    ``world_size``-th sample. An incomplete batch at the end of an epoch is dropped, unless the
+    whole data set is smaller than a batch: then it is the batch. Iteration yields the rest of the
+    current epoch and does not change the state, since workers prefetch; call ``advance`` after
+    each training step.
 
     Args:
         length: Samples in the data set.
         batch_size: Samples per batch and rank.
-        seed: Of the order.
-        rank: This process.
+        seed: Seed of the order.
+        rank: Rank of this process.
         world_size: Number of processes.
 
     Raises:
@@ -53,7 +53,7 @@ class KeyedBatches(Sampler[list[tuple[int, int]]]):
 
     @property
     def consumed(self) -> int:
-        """Samples that all ranks together have trained on: the whole state."""
+        """Number of samples consumed by all ranks: the whole state."""
         return self.batches * self.batch
 
     @property
@@ -77,11 +77,11 @@ class KeyedBatches(Sampler[list[tuple[int, int]]]):
         self.batches += 1
 
     def state_dict(self) -> dict[str, int]:
-        """Give the samples consumed, and the two sizes that must not change."""
+        """Return the number of consumed samples, and the two sizes that must not change."""
         return {"consumed": self.consumed, "length": self.length, "batch": self.batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Resume from a state of ``state_dict``, whatever the world size was then.
+        """Resume from the result of ``state_dict``, also with another world size.
 
         Raises:
             ValueError: If the data set has another length or the global batch another size.

@@ -1,4 +1,4 @@
-"""Images with mismatched audio or with silence, to test whether a model listens."""
+"""Images with mismatched audio or silence, to test whether a model uses the audio."""
 
 from dataclasses import replace
 
@@ -8,16 +8,16 @@ from avblocks.data.batch import AVBatch
 from avblocks.shapes import require
 
 AUDIO = ("matched", "mismatched", "silenced")
-"""The audio that `with_audio` plays to an image."""
+"""The kinds of audio of `with_audio`."""
 
 
 def with_audio(batch: AVBatch, audio: str) -> AVBatch:
-    """Return each clip with its own audio, that of its partner, or silence.
+    """Return each clip with matched audio, mismatched audio, or silence.
 
     Args:
-        batch: Clips, or pairs of clips in a row, as `MixtureDataset` reads `mismatched_pairs`: then
-            the first of each pair is returned.
-        audio: One of `AUDIO`; "matched" is the audio of the image's own clip.
+        batch: Clips, or consecutive pairs of clips, as `MixtureDataset` reads `mismatched_pairs`;
+            of pairs, the first clip is returned.
+        audio: One of `AUDIO`: the audio of the clip, that of its partner, or silence.
 
     Raises:
         ValueError: If there is no such audio, or a clip without a partner.

@@ -1,4 +1,4 @@
-"""Mixtures: several clips sound at once, and each clip's picture asks for its own sound."""
+"""Audio mixtures of several clips, for sound separation guided by the image of each clip."""
 
 from dataclasses import dataclass, replace
 from operator import index as as_index
@@ -17,10 +17,10 @@ from avblocks.shapes import require, require_positive
 
 
 class MixtureDataset(Dataset[AVBatch]):
-    """Mixtures as batches of their clips in a row: ``collate`` joins them, and ``mix`` mixes.
+    """Data set of mixtures, each a batch of its clips; ``mix`` adds up their audio.
 
-    Each clip is read as ``ClipDataset`` reads it. Where that skips a file, training goes on with
-    the clip that stands in, and evaluation leaves out the whole mixture.
+    Each clip is read as ``ClipDataset`` reads it. If a file is skipped, training uses the clip that
+    ``ClipDataset`` substitutes, and evaluation skips the whole mixture.
     """
 
     def __init__(self, clips: ClipDataset, groups: Groups) -> None:
@@ -31,10 +31,10 @@ class MixtureDataset(Dataset[AVBatch]):
         return len(self.groups)
 
     def __getitem__(self, key: SupportsIndex | tuple[int, int]) -> AVBatch:
-        """Read the clips of a mixture, by its index, or epoch and index, as in `ClipDataset`.
+        """Read the clips of a mixture by its index, or by epoch and index, as in `ClipDataset`.
 
         Returns:
-            A batch of its clips, or of none if one was skipped in evaluation.
+            A batch of its clips; empty if one was skipped in evaluation.
 
         Raises:
             IndexError: If there is no such mixture.
@@ -43,20 +43,20 @@ class MixtureDataset(Dataset[AVBatch]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"mixture {index} of {len(self)}")
         index %= len(self)
-        places = self.groups(epoch, index)
-        batch = collate([self.clips[epoch, place] for place in places])
-        return replace(batch if len(batch) == len(places) else batch[:0], group=len(places))
+        indices = self.groups(epoch, index)
+        batch = collate([self.clips[epoch, clip] for clip in indices])
+        return replace(batch if len(batch) == len(indices) else batch[:0], group=len(indices))
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What is heard when the clips of each group sound at once, one row a clip.
+    """Mixed audio of each group, with one row per clip.
 
     Attributes:
-        audio: The mixture that a clip is part of: the sum, which may leave [-1, 1].
-        sources: The clip's own part of it.
-        silent: Where that is silent.
-        size: Clips in a group; those of one stand in a row.
+        audio: The mixture that contains the clip: a sum, which may exceed [-1, 1].
+        sources: The audio of the clip in the mixture.
+        silent: Which sources are silent.
+        size: Number of consecutive clips in a group.
     """
 
     audio: Float[Tensor, "b s"]
@@ -66,15 +66,15 @@ class Mixture:
 
 
 def mix(batch: AVBatch, *, size: int = 2, silence: float = 1e-5) -> Mixture:
-    """Carry out the gains and add up the sounds of each group, on the batch's device.
+    """Apply the gains and add up the audio of each group, on the device of the batch.
 
     Args:
-        batch: The clips, those of a group in a row.
+        batch: The clips, with those of a group in consecutive rows.
         size: Clips in a group.
-        silence: Sum of squares below which a sound is silent (reference: `eval_avsrcsep.py`).
+        silence: Sum of squares below which a source is silent (reference: `eval_avsrcsep.py`).
 
     Raises:
-        ValueError: If the batch is no number of whole groups.
+        ValueError: If the number of clips is not a multiple of ``size``.
 
     >>> import torch
     >>> audio = torch.tensor([[0.5, 0.5], [0.25, 0.0], [0.0, 0.0], [0.5, 1.0]])
@@ -100,10 +100,10 @@ def mix(batch: AVBatch, *, size: int = 2, silence: float = 1e-5) -> Mixture:
 
 
 def swap(rows: Shaped[Tensor, "b ..."], *, size: int = 2) -> Shaped[Tensor, "b ..."]:
-    """Give each clip what belongs to the next one of its group: pictures, to guide to another.
+    """Rotate the rows of each group by one, for example to guide separation by mismatched images.
 
     Raises:
-        ValueError: If the rows are not whole groups of ``size`` clips, each group in a row.
+        ValueError: If the number of rows is not a multiple of ``size``.
 
     >>> import torch
     >>> swap(torch.tensor([1, 2, 3, 4]))

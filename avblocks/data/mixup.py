@@ -1,4 +1,4 @@
-"""Soft targets: mixup of both streams, and label smoothing."""
+"""Mixup of image, audio and targets, and label smoothing."""
 
 import math
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from avblocks.shapes import expect, require, require_share
 
 
 class Mixup:
-    """Each sample is mixed with another one of the batch, in both streams and the target alike.
+    """Mix each sample with another one of the batch: image, audio and target.
 
-    ``x[i] * lam[i] + x[partner[i]] * (1 - lam[i])``: a lambda of its own for each sample, the same
-    for image, audio and target (reference; timm's "elem" draws). The partner is the sample at the
-    mirrored place in the batch, so the middle one of an odd batch stays as it is.
+    ``x[i] * lam[i] + x[partner[i]] * (1 - lam[i])``, with one lambda per sample, the same for
+    image, audio and target (as the reference, and timm with ``mode="elem"``). The default partner
+    is the sample at the mirrored index of the batch, so the middle one of an odd batch stays
+    unchanged.
 
     Args:
-        alpha: both parameters of the beta distribution that lambdas come from (paper: 1.0, that is
-            uniform).
+        alpha: Both parameters of the beta distribution of lambda (paper: 1.0, which is uniform).
 
     Raises:
-        ValueError: if ``alpha`` is not a finite number above zero.
+        ValueError: If ``alpha`` is not a finite number above zero.
 
     Example:
         >>> image, lam = torch.tensor([[0.0], [1.0]]), torch.tensor([0.75, 1.0])
@@ -38,8 +38,8 @@ class Mixup:
         self.alpha = alpha
 
     def draw(self, generators: Sequence[Generator]) -> Float[Tensor, " b"]:
-        """A lambda from each generator, on the host: a beta variable out of two gamma ones."""
-        # Nothing public draws such variables from a generator.
+        """Draw one lambda per generator, on the host: a beta variable from two gamma variables."""
+        # torch has no public function that draws gamma variables from a generator.
         gamma = torch._standard_gamma  # pyright: ignore[reportPrivateImportUsage]
         shape = torch.full((2,), self.alpha, dtype=torch.float64)
         pairs = [gamma(shape, generator=random) for random in generators]
@@ -62,15 +62,20 @@ class Mixup:
     ]:
         """Mix a batch.
 
-        Lambdas ``lam`` are given, or drawn from ``generators``, one a sample, such as those of the
-        samples' seeds: then a sample has the same lambda wherever it is met. ``partner`` says whom
-        each sample is mixed with, if not the one at the mirrored place.
+        Args:
+            target: Targets.
+            image: Images, or None.
+            audio: Spectrograms, or None.
+            generators: One generator per sample to draw lambda from. If they are seeded by the
+                samples' seeds, a sample has the same lambda in any batch.
+            lam: Lambda of each sample, in place of ``generators``.
+            partner: Index of the sample that each sample is mixed with; mirrored if not given.
 
         Returns:
-            Image, audio and target, mixed.
+            Mixed image, audio and target.
 
         Raises:
-            ValueError: unless there are either lambdas or generators, as many as samples.
+            ValueError: Unless exactly one of ``lam`` and ``generators`` is given, one per sample.
         """
         if (generators is None) == (lam is None):
             raise ValueError("mixup takes either generators or lam")
@@ -79,7 +84,7 @@ class Mixup:
         for name, x in (("image", image), ("audio", audio), ("target", target), ("lam", lam)):
             count = len(target) if x is None else len(x)
             require(count == len(target), name, count, f"of {len(target)} samples")
-        if target.is_cuda and not lam.is_cuda:  # from other memory the host waits for the copy
+        if target.is_cuda and not lam.is_cuda:  # from pageable memory, the copy would block
             lam = lam.pin_memory()
         lam = lam.to(target.device, non_blocking=True)
         return (
@@ -98,14 +103,14 @@ def _mix(
 
 
 def smooth(target: Float[Tensor, "b classes"], *, smoothing: float) -> Float[Tensor, "b classes"]:
-    """Label smoothing: that share of every target is spread evenly over the classes.
+    """Apply label smoothing: spread a fraction of every target evenly over the classes.
 
     Args:
-        target: one-hot, multi-hot or soft; smoothing and mixing may come in either order.
-        smoothing: share that is spread (paper: 0.1).
+        target: One-hot, multi-hot or soft targets, before or after mixup.
+        smoothing: Fraction that is spread (paper: 0.1).
 
     Raises:
-        ValueError: if ``smoothing`` is not in [0, 1).
+        ValueError: If ``smoothing`` is not in [0, 1).
 
     Example:
         >>> smooth(torch.eye(2), smoothing=0.5)

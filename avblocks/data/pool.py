@@ -1,4 +1,4 @@
-"""Processes for files that may kill or hang their reader."""
+"""Process pool for files that may crash or hang their reader."""
 
 import os
 import signal
@@ -19,23 +19,23 @@ R = TypeVar("R")
 def imap_unordered(
     function: Callable[[T], R], tasks: Iterable[T], *, workers: int, limit: float
 ) -> Iterator[tuple[T, R | None, str]]:
-    """Call a function for each task in other processes, and yield the results as they come.
+    """Call a function for each task in other processes, and yield results as they arrive.
 
-    As `multiprocessing.pool.Pool.imap_unordered`, except that a process that dies or takes too long
-    costs its own task only: another process takes its place.
+    Like `multiprocessing.pool.Pool.imap_unordered`, but a process that dies or exceeds the time
+    limit loses only its current task and is replaced.
 
     Args:
-        function: Function of a module; an error that it raises kills its process.
-        tasks: Its arguments.
+        function: Function at the top level of a module; an error that it raises ends its process.
+        tasks: Arguments of the calls.
         workers: Number of processes.
-        limit: Seconds that a call may take.
+        limit: Time limit of a call, seconds.
 
     Yields:
-        The task, its result and an empty reason; or the task, `None` and why there is no result.
+        The task, its result and ""; or the task, `None` and the reason why there is no result.
 
     Raises:
-        ValueError: If there are no workers or there is no time.
-        OSError: If a process ends before it has begun.
+        ValueError: If ``workers`` is below 1 or ``limit`` is not positive.
+        OSError: If a process ends during its start.
     """
     if workers < 1 or limit <= 0:
         raise ValueError(f"expected workers >= 1 and a limit above 0, got {workers} and {limit}")
@@ -48,7 +48,7 @@ def imap_unordered(
                 if answer is None:
                     continue
                 yield worker.task, *answer
-                # The end of the tasks is an empty list, since a task may be `None`.
+                # An empty list marks the end of the tasks, since a task may be `None`.
                 following = list(islice(todo, 1))
                 if following and not answer[1]:
                     worker.give(*following)
@@ -62,10 +62,10 @@ def imap_unordered(
 
 
 def end_with_parent(*_: object) -> None:
-    """End this process when the one that started it is killed, whatever it is busy with.
+    """Exit this process when its parent ends, even in the middle of other work.
 
-    Also a ``worker_init_fn`` of a ``DataLoader``, whose workers otherwise stay where a full pipe
-    blocks them.
+    Also used as a ``worker_init_fn`` of a ``DataLoader``: a worker blocked on a full pipe would
+    otherwise outlive its parent.
     """
     parent = parent_process()
     assert parent is not None, "this process was not started by multiprocessing"
@@ -81,7 +81,7 @@ class _Worker:
     """A process, the connection to it, and its current task."""
 
     def __init__(self, function: Callable[[Any], object], task: Any) -> None:
-        # Neither a fork of a process with threads, nor a whole new interpreter for each bad file.
+        # A fork is unsafe with threads, and a spawn starts a new interpreter for each bad file.
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__, function.__module__])
         self.line, end = context.Pipe()
@@ -89,16 +89,16 @@ class _Worker:
         self.process.start()
         end.close()
         self.give(task)
-        self.since = inf  # until it says that it has begun
+        self.since = inf  # until the process reports that it has started
 
     def give(self, task: Any) -> None:
-        """Hand over a task."""
+        """Send a task to the process."""
         self.task, self.since = task, time.monotonic()
         with suppress(BrokenPipeError, ConnectionResetError):  # `answer` reports it
             self.line.send(task)
 
     def answer(self, limit: float) -> tuple[Any, str] | None:
-        """Receive a result, or say why there is none; `None` if the process has only begun."""
+        """Receive a result, or return why there is none; `None` if the process has just started."""
         if not self.line.poll():
             return None, f"not done in the {limit:g} s allowed"
         try:
@@ -115,14 +115,14 @@ class _Worker:
         return result, ""
 
     def stop(self) -> None:
-        """End the process, whatever it is busy with."""
+        """Kill the process."""
         self.process.kill()
         self.process.join()
         self.line.close()
 
 
 def _due(team: list[_Worker], limit: float) -> list[_Worker]:
-    """Wait for the workers that have an answer or have used up their time."""
+    """Wait for workers that have an answer or have exceeded the time limit."""
     first = min(worker.since for worker in team) + limit
     patience = None if first == inf else max(first - time.monotonic(), 0)
     lines: list[Connection] = [worker.line for worker in team]
@@ -133,7 +133,7 @@ def _due(team: list[_Worker], limit: float) -> list[_Worker]:
 
 def _serve(function: Callable[[Any], object], line: Connection) -> None:
     """Answer until no more tasks come."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     end_with_parent()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         line.send(None)

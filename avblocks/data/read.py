@@ -1,4 +1,4 @@
-"""Read a clip: one picture and the sound around it, from a video or from a sound and pictures."""
+"""Read a clip: audio and images, from a video or from an audio file with image files."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -24,31 +24,30 @@ def read_clip(
     frame: float = 0.5,
     frames: int = 1,
 ) -> AVClip:
-    """Read a window of audio and frames of it; the same arguments give the same clip.
+    """Read a window of audio with one or several frames; equal arguments give equal clips.
 
     Args:
-        source: An mp4, mov, mkv, webm or avi file with picture and sound, or an item of a data set:
-            such a file, or a wav or flac file with jpg or png pictures beside it.
+        source: An mp4, mov, mkv, webm or avi file with video and audio, or an item of a data set:
+            such a file, or a wav or flac file with jpg or png images.
         seconds: Length of the window.
         rate: Samples per second.
-        place: Where the window lies in the sound: 0 at the start, 0.5 centred, 1 at the end. Around
-            a picture file that has a time of its own, as far as the sound reaches: 0 the window
-            ends with it, 0.5 it is in the middle, 1 the window begins with it.
-        frame: Where in the window the picture is taken, from 0 to 1; the last picture there is if
-            the video is shorter. Of several picture files: which one, or the nearest to that place
-            if they were extracted evenly from a video. With several frames: where in each of as
-            many equal parts of the window.
-        frames: How many to read; of fewer picture files some several times.
+        place: Position of the window in the audio: 0 at the start, 0.5 centered, 1 at the end. If
+            the item has image files with times, the position relative to the time of the image:
+            0 ends there, 0.5 is centered on it, 1 begins there, within the limits of the audio.
+        frame: Position of the frame in the window, from 0 to 1; the last frame if the video is
+            shorter. With several image files, selects the file: by its number, or by its time if
+            the images were extracted evenly from a video. With several frames, the position within
+            each of as many equal parts of the window.
+        frames: Number of frames; if there are fewer image files, some are repeated.
 
     Returns:
-        The clip, with fewer than ``seconds * rate`` samples if the audio is shorter; with boxes,
-        masks and further frames if the item has them. With several frames, ``image`` is
-        (3, frames, height, width), and ``time`` is that of the first.
+        The clip, with fewer than ``seconds * rate`` samples if the audio is shorter, and with the
+        boxes, masks and further images of the item. With several frames, ``image`` is
+        (3, frames, height, width), and ``time`` is that of the first frame.
 
     Raises:
-        ClipError: If a file gives no picture or no sound; it says why.
-        ValueError: If an argument is out of range, or several frames of an item with masks are
-            wanted.
+        ClipError: If a file has no usable image or audio; the error gives the reason.
+        ValueError: If an argument is out of range, or ``frames > 1`` for an item with masks.
     """
     if seconds <= 0 or rate < 1 or not 0 <= place <= 1 or not 0 <= frame <= 1 or frames < 1:
         raise ValueError(
@@ -72,7 +71,7 @@ def read_clip(
 
 
 def places(frames: int, frame: float) -> list[float]:
-    """Places of frames in a window, from 0 to 1: one in each of as many equal parts.
+    """Return the positions of frames in a window, from 0 to 1: one in each equal part.
 
     >>> places(1, 0.25), places(4, 0.5)
     ([0.25], [0.125, 0.375, 0.625, 0.875])
@@ -81,7 +80,7 @@ def places(frames: int, frame: float) -> list[float]:
 
 
 def _several(clip: AVClip, where: list[float]) -> AVClip:
-    """Take several of the pictures beside the audio for one."""
+    """Select several images of a clip with image files."""
     if clip.mask is not None or (clip.frames is not None and bool(clip.frames.masked.any())):
         raise ValueError(f"{clip.path} has masks, which go with one frame: give frames=1")
     images = clip.image[None] if clip.frames is None else clip.frames.image
@@ -92,7 +91,7 @@ def _several(clip: AVClip, where: list[float]) -> AVClip:
 def _read_video(
     item: Item, *, seconds: float, rate: int, place: float, frames: list[float]
 ) -> AVClip:
-    """Read both from one opening of a video file, or two where its header is not enough."""
+    """Open a video by its header alone, or with an analysis of its streams if that fails."""
     window = partial(_window, seconds=seconds, rate=rate, place=place, frames=frames)
     with suppress(ClipError), open_media(item.path, probe=False) as media:
         return window(media)
@@ -103,7 +102,7 @@ def _read_video(
 def _window(
     media: Media, *, seconds: float, rate: int, place: float, frames: list[float]
 ) -> AVClip:
-    """Read both from an open file."""
+    """Read audio and frames from an open file."""
     start, end = extent(media)
     start += place * max(end - start - seconds, 0)
     audio = decode_audio(media, start=start, seconds=seconds, rate=rate, end=end)

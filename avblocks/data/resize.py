@@ -1,4 +1,4 @@
-"""Pictures made smaller or larger, by torch's own kernels: torchvision takes 2 s to import."""
+"""Resize images and masks with torch alone: torchvision takes 2 s to import."""
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ def resize(
         return image
     batch = image[None]
     if batch.is_contiguous(memory_format=torch.channels_last):
-        # As decoded ones are; with the stride that a lone sample gets, torch would copy them.
+        # Decoded images are channels-last; with the stride of a single sample, torch would copy.
         batch = image.as_strided(batch.shape, (image.numel(), *image.stride()))
     return F.interpolate(batch, size, mode="bilinear", antialias=True)[0]
 
@@ -36,7 +36,7 @@ def resize_short(image: UInt8[Tensor, "c height width"], *, side: int) -> UInt8[
 def resize_mask(
     mask: UInt8[Tensor, "height width"], *, size: tuple[int, int]
 ) -> UInt8[Tensor, "{size[0]} {size[1]}"]:
-    """Resize class numbers to a height and width, each pixel taking the nearest one.
+    """Resize class numbers to a height and width with nearest-neighbor interpolation.
 
     >>> resize_mask(torch.arange(4, dtype=torch.uint8).view(2, 2), size=(2, 4))
     tensor([[0, 0, 1, 1],

@@ -1,4 +1,4 @@
-"""The list of files that could not be used, as `skipped.csv`."""
+"""Log of skipped files, `skipped.csv`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,14 +11,14 @@ COLUMNS = ("path", "reason")
 
 
 class SkippedFiles:
-    """Lists every skipped file once, in `skipped.csv` as soon as it is met; called with batches.
+    """Append every skipped file once to `skipped.csv`; call it with each batch.
 
-    A resumed run continues the list of the run before it. All processes write to one file.
+    A resumed run continues the list. All processes write to one file.
 
     Args:
         folder: Run folder.
         total: Number of files in the data set.
-        max_skipped: Share of them that may be skipped.
+        max_skipped: Fraction of the files that may be skipped.
     """
 
     def __init__(self, folder: Path, *, total: int, max_skipped: float) -> None:
@@ -31,7 +31,7 @@ class SkippedFiles:
         """List the skipped files of a batch.
 
         Raises:
-            TooManySkippedError: If more than the allowed share was skipped.
+            TooManySkippedError: If more than the allowed fraction was skipped.
         """
         new = {s.path: s.reason for s in batch.skipped if s.path not in self.reasons}
         if not new:
@@ -49,7 +49,7 @@ class SkippedFiles:
             )
 
     def summary(self) -> str:
-        """Return in one line what was skipped."""
+        """Return a line with the number of skipped clips."""
         count = len(self._read())
         return f"skipped {count} of {self.total} clips" + (f": {self.path}" if count else "")
 
@@ -58,7 +58,7 @@ class SkippedFiles:
 
 
 def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
-    """Write the whole list in sorted order, if there is anything in it."""
+    """Write the list in sorted order, unless it is empty."""
     reasons = {skip.path: skip.reason for skip in skipped}
     if reasons:
         write_csv(path, COLUMNS, sorted(reasons.items()))

@@ -1,4 +1,4 @@
-"""Write small video files with sound, pictures, and sounds."""
+"""Write small videos with audio, image files, and audio files."""
 
 import wave
 from collections.abc import Callable, Iterator
@@ -28,64 +28,65 @@ def write_clip(
     rate: int,
     keyframe_every: int | None = None,
 ) -> None:
-    """Write an mp4 file of H.264 and AAC, under a temporary name first, so that no half is left.
+    """Write an mp4 file with H.264 and AAC, atomically: an interrupted write leaves no file.
 
     Args:
-        path: Where to.
-        frames: RGB pictures with even sides.
+        path: Output file.
+        frames: RGB frames with even height and width.
         audio: Mono samples in [-1, 1].
         fps: Frames per second.
         rate: Samples per second.
-        keyframe_every: Frames from one key frame to the next, at most; a second's if not given.
+        keyframe_every: Largest number of frames between key frames; one second if not given.
 
     Raises:
-        ValueError: If a side is odd, or there is no frame or no sample, or no key frame.
+        ValueError: If height or width is odd, there are no frames or no samples, or
+            ``keyframe_every`` is below 1.
     """
     if keyframe_every is not None and keyframe_every < 1:
         raise ValueError(f"{path}: keyframe_every must be at least 1, got {keyframe_every}")
-    pictures, samples = np.asarray(frames), np.asarray(audio)
-    if not len(pictures) or not len(samples) or pictures.shape[1] % 2 or pictures.shape[2] % 2:
+    images, samples = np.asarray(frames), np.asarray(audio)
+    if not len(images) or not len(samples) or images.shape[1] % 2 or images.shape[2] % 2:
         raise ValueError(
-            f"{path}: H.264 with sound needs frames of even sides and samples, "
-            f"got frames {pictures.shape} and {len(samples)} samples"
+            f"{path}: H.264 with audio needs frames of even sides and samples, "
+            f"got frames {images.shape} and {len(samples)} samples"
         )
     with replacing(path, durable=False) as half, av.open(str(half), "w", format="mp4") as container:
         keys = keyframe_every or round(fps)
-        _mux(container, pictures=pictures, samples=samples, fps=fps, rate=rate, keys=keys)
+        _mux(container, images=images, samples=samples, fps=fps, rate=rate, keys=keys)
 
 
 def _mux(
     container: OutputContainer,
     *,
-    pictures: UInt8[np.ndarray, "t height width 3"],
+    images: UInt8[np.ndarray, "t height width 3"],
     samples: Float[np.ndarray, " s"],
     fps: float,
     rate: int,
     keys: int,
 ) -> None:
     """Encode both streams into an open container."""
-    # Slower presets look ahead; then x264 gives other bytes for the same small pictures at times.
+    # Slower presets look ahead; then x264 is not deterministic for small frames.
     options = {"preset": "superfast", "crf": "20", "g": str(keys)}
     video = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), options=options)
-    video.height, video.width, video.pix_fmt = *pictures.shape[1:3], "yuv420p"
+    video.height, video.width, video.pix_fmt = *images.shape[1:3], "yuv420p"
     video.thread_count = 1
-    # FFmpeg's default AAC coder drops pure tones for moments: errors of 0.4 where "fast" has 0.01.
-    sound = container.add_stream("aac", rate=rate, layout="mono", options={"aac_coder": "fast"})
-    for picture in pictures:
-        container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+    # FFmpeg's default AAC coder briefly drops pure tones: errors of 0.4, against 0.01 with "fast".
+    track = container.add_stream("aac", rate=rate, layout="mono", options={"aac_coder": "fast"})
+    for image in images:
+        container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
     wave = samples[None].astype(np.float32)
     frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
     frame.sample_rate, frame.pts = rate, 0
-    container.mux(sound.encode(frame))
-    for stream in (video, sound):
+    container.mux(track.encode(frame))
+    for stream in (video, track):
         container.mux(stream.encode(None))
 
 
 def write_picture(path: str | Path, picture: UInt8[np.ndarray, "height width *rgb"]) -> None:
-    """Write an image as a png file or, only in RGB, as a jpg file of high quality, by its name.
+    """Write an RGB or gray image as png, or an RGB image as jpg of high quality, by the suffix.
 
     Raises:
-        ValueError: If the name ends in neither, or a jpg is to be grey.
+        ValueError: If the suffix is neither .png nor .jpg, or a gray image is written as jpg.
     """
     kind, pixels = Path(path).suffix.lower(), "gray" if picture.ndim == 2 else "rgb24"
     if kind not in (".png", ".jpg") or (kind, pixels) == (".jpg", "gray"):
@@ -110,7 +111,7 @@ def write_wave(path: str | Path, samples: Samples, *, rate: int) -> None:
 
 @contextmanager
 def wave_writer(path: str | Path, *, rate: int) -> Iterator[Callable[[Samples], None]]:
-    """Yield a function that writes the next samples of a wav file; it is there once it is whole."""
+    """Yield a function that appends samples to a wav file; the file appears once it is complete."""
     with replacing(path, durable=False) as half, wave.open(str(half), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

@@ -1,3 +1,3 @@
-"""Diagrams of models, drawn from their modules."""
+"""Architecture diagrams, drawn from the modules of a model."""
 
 from avblocks.diagram.architecture import architecture as architecture

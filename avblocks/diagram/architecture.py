@@ -1,4 +1,4 @@
-"""The architecture of an encoder or of a masked autoencoder."""
+"""Architecture diagram of an encoder or a masked autoencoder."""
 
 import math
 from collections.abc import Iterator
@@ -21,20 +21,20 @@ from avblocks.reading import ReadingDecoder
 
 
 def architecture(model: AVEncoder | AVMAE) -> str:
-    """Draw a model from its modules, as an SVG with a white background.
+    """Draw the architecture of a model as an SVG with a white background.
 
-    Image, fusion and audio are drawn from left to right, the layers downwards; neighboring layers
-    of the same structure are drawn once. An arrow from one stream to another shows what a block
-    reads besides its stream's tokens: at a fusion layer, the tokens before it.
+    The columns are image, fusion and audio, and layers go downwards; consecutive layers of the same
+    structure are drawn once. An arrow from one stream to another marks tokens that a block reads
+    in addition to those of its stream: at a fusion layer, the tokens before the layer.
 
     Args:
-        model: an encoder, or a masked autoencoder with its decoders, on any device, even "meta".
+        model: an encoder, or a masked autoencoder with its decoders, on any device, also "meta".
 
     Returns:
         The text of an SVG file.
 
     Raises:
-        ValueError: if the model is of another kind.
+        ValueError: if the model is neither.
 
     Example:
         >>> from avblocks import av_vit
@@ -80,7 +80,7 @@ def _input(stream: Any) -> Lines:
 
 
 def _alike(encoder: AVEncoder) -> Iterator[tuple[list[int], dict[str, Lines]]]:
-    """Runs of layers of the same structure, and their boxes."""
+    """Yield runs of layers of the same structure, and their boxes."""
     for boxes, layers in groupby(range(encoder.depth), partial(_layer, encoder)):
         yield list(layers), boxes
 
@@ -101,7 +101,7 @@ def _layer(encoder: AVEncoder, layer: int) -> dict[str, Lines]:
 
 
 def _built(block: nn.Module) -> str:
-    """What a block of ours is built of, or the name of another's class."""
+    """Describe the parts of a `Block`, or name the class of another block."""
     match block:
         case Block(attn=Attention() as attn, mlp=Mlp() as mlp):
             return f"{attn.num_heads} heads, MLP of {mlp.fc1.out_features:,}"

@@ -1,4 +1,4 @@
-"""Boxes and arrows in three columns, as the text of an SVG."""
+"""SVG drawing of boxes and arrows in three columns."""
 
 from xml.sax.saxutils import escape
 
@@ -35,12 +35,12 @@ class Drawing:
         """Lower edge of the last box of each stream."""
 
     def row(self, boxes: dict[str, Lines], *, gap: int = 0, copies: int = 1) -> None:
-        """A box in each stream's column, with an arrow from the box before.
+        """Add a box to the column of each stream, with an arrow from the box before.
 
         Args:
             boxes: Text of the box of each stream that has one.
             gap: Space above.
-            copies: Number of blocks that a box stands for.
+            copies: Number of blocks that a box represents.
         """
         self.y += gap
         height = 14 + _LINE * max(map(len, boxes.values()), default=0)
@@ -57,7 +57,7 @@ class Drawing:
         self.y += height + shifts[0]
 
     def layers(self, label: str, boxes: dict[str, Lines], *, copies: int) -> None:
-        """Layers of the same structure, in a frame, with arrows for the tokens they read."""
+        """Add layers of the same structure, in a frame, with arrows for the tokens they read."""
         self.y += 22
         top, frame = self.y, len(self.parts)
         fused = "fusion" in boxes
@@ -73,7 +73,7 @@ class Drawing:
                 self._arrow("fusion", (fusion, top + 4), (own - 70 * side, top + 64))
 
     def decoders(self, **boxes: Lines) -> None:
-        """A box below image and audio each, with arrows from the fusion tokens."""
+        """Add a box below image and audio, with arrows from the fusion tokens."""
         above, width = self.y, 340
         self.y += 50
         for stream, lines in boxes.items():
@@ -86,7 +86,7 @@ class Drawing:
         self.y += 14 + _LINE * max(map(len, boxes.values()))
 
     def svg(self, caption: str) -> str:
-        """The file, with a caption below."""
+        """Return the text of the file, with a caption below."""
         self._text(caption, _WIDTH // 2, self.y + 26)
         return _FILE.format(
             width=_WIDTH,
@@ -107,8 +107,8 @@ class Drawing:
 
     def _text(self, line: str, x: int, y: int, *, title: bool = False) -> None:
         style = 'font-size="14" font-weight="bold" fill="#111"' if title else 'fill="#444"'
-        shown = escape(line).replace(" x ", " &#215; ")
-        line = f'<text x="{x}" y="{y}" text-anchor="middle" {style}>{shown}</text>'
+        text = escape(line).replace(" x ", " &#215; ")
+        line = f'<text x="{x}" y="{y}" text-anchor="middle" {style}>{text}</text>'
         self.parts.append(line)
 
     def _arrow(self, stream: str, start: tuple[int, int], end: tuple[int, int]) -> None:

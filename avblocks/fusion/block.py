@@ -15,8 +15,8 @@ from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid
 class Fusion(Protocol):
     """Protocol of a fusion of fusion tokens with two modalities, either of them optional.
 
-    The modalities are keyword-only, so that they cannot be swapped by position. A fusion that is to
-    take batches with padding has one more argument, ``valid: Valid``.
+    The modalities are keyword-only, so that they cannot be swapped by position. A fusion that
+    supports padding has an additional argument, ``valid: Valid``.
     """
 
     def __call__(
@@ -29,18 +29,18 @@ class Fusion(Protocol):
 class FusionBlock(nn.Module):
     """Norms, interaction, residual and MLP around one of the fusions.
 
-    As in the reference, whose released weights need it, the residual of the interaction starts at
-    the *normalized* fusion tokens; the MLP after it is pre-norm as usual.
+    The output of the interaction is added to the *normalized* fusion tokens, as in the reference,
+    whose released weights require it. The MLP after it is pre-norm.
 
     Args:
         dim: width of a token.
         interaction: a module with the signature of `Fusion`.
         mlp_ratio: hidden width of the MLP as a multiple of ``dim`` (VGGSound 1.0, AudioSet 4.0).
-        drop_path: share of the samples whose residual branches are dropped in training.
+        drop_path: fraction of the samples whose residual branches are dropped in training.
         norm_eps: epsilon of the norms (reference: 1e-5).
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> import torch

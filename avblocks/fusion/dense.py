@@ -14,7 +14,7 @@ from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid
 
 
 class DenseFusion(nn.Module):
-    r"""Fusion tokens attend to all pairs ``[image_i; audio_j]``, at the cost of two attentions.
+    r"""Dense fusion: attention to all pairs ``[image_i; audio_j]``, at the cost of two attentions.
 
     Keys and values are linear in the pair, so a pair's logit is a sum :math:`s_i + t_j` and the
     softmax over all pairs is the outer product of two softmaxes :math:`p` and :math:`r`:
@@ -22,15 +22,16 @@ class DenseFusion(nn.Module):
     .. math::
         \sum_{ij} p_i r_j (V x_i + A y_j + b) = V \sum_i p_i x_i + A \sum_j r_j y_j + b
 
-    Exactly two ordinary attentions, O(n_v + n_a) in time and memory; no pair is ever formed.
-    A missing modality counts as one token of zeros: its term of the sum is left out, ``b`` stays.
+    This equals two ordinary attentions, O(n_v + n_a) in time and memory; pairs are not computed.
+
+    A missing modality counts as one token of zeros: its term is omitted from the sum, ``b`` stays.
 
     Args:
         dim: width of a token.
         num_heads: number of heads, a divisor of ``dim``.
-        attn_ratio: width of queries and keys as a share of ``dim``. The logits are scaled by
+        attn_ratio: width of queries and keys as a fraction of ``dim``. The logits are scaled by
             (dim / num_heads)^-1/2 for every share, as in the reference.
-        value_ratio: width of the values as a share of ``dim``; ``None`` means ``attn_ratio``.
+        value_ratio: width of the values as a fraction of ``dim``; ``None`` means ``attn_ratio``.
 
     Raises:
         ValueError: if ``num_heads`` does not divide all widths.
@@ -58,12 +59,12 @@ class DenseFusion(nn.Module):
         self.dim, self.num_heads = dim, num_heads
         self.scale = (dim // num_heads) ** -0.5
         self.q = nn.Linear(dim, attn_dim)
-        # The key's bias cancels in the softmax; the value's enters once, whichever half is there.
+        # The bias of the keys cancels in the softmax; that of the values is added only once.
         self.k_image = nn.Linear(dim, attn_dim)
         self.k_audio = nn.Linear(dim, attn_dim, bias=False)
         self.v_image = nn.Linear(dim, value_dim, bias=False)
         self.v_audio = nn.Linear(dim, value_dim, bias=False)
-        # Random as a layer's would be: the weights that follow from a seed are those of 0.1.
+        # Random like that of a layer, so that a seed gives the same weights as in version 0.1.
         self.v_bias = nn.Parameter(torch.rand(value_dim))
         self.proj = nn.Linear(value_dim, dim)
         self.reset_parameters()
@@ -78,7 +79,7 @@ class DenseFusion(nn.Module):
         xavier(self.proj)
 
     def rename_older(self, state: MutableMapping[str, Tensor], prefix: str) -> None:
-        """Take ``k`` and ``v`` of pairs ``[image; audio]``, our names until 0.1, apart."""
+        """Split ``k`` and ``v`` of pairs ``[image; audio]``, the names in avblocks until 0.1."""
         for name in (f"{prefix}{layer}.{kind}" for layer in "kv" for kind in ("weight", "bias")):
             if name in state:
                 state.update(split_pairs(name, state.pop(name)))
@@ -100,7 +101,7 @@ class DenseFusion(nn.Module):
     def attention(
         self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
     ) -> FusionAttention:
-        """The two softmaxes, which are the marginals of the softmax over all pairs; each sums to 1.
+        """The two softmaxes, the marginals of the softmax over all pairs; each sums to 1.
 
         Within this layer, the weights of a modality do not depend on the other one.
         """

@@ -12,10 +12,10 @@ from avblocks.tokens import AVTokens
 
 
 class BottleneckLayer(FusionLayer):
-    """The streams meet in the fusion tokens alone, which each updates and which are then averaged.
+    """Bottleneck fusion: each stream updates the fusion tokens, and the results are averaged.
 
-    Each stream's block runs over ``[tokens; fusion]``. A stream that is missing, or whose blocks
-    are used up, has no part in the average.
+    The block of each stream runs over ``[tokens; fusion]``. A stream that is missing, or has no
+    more blocks, is excluded from the average.
 
     Args:
         dim: width of a token.
@@ -55,7 +55,9 @@ class BottleneckLayer(FusionLayer):
 
 
 class CrossLayer(FusionLayer):
-    """Each stream's block attends to its own tokens and to the other stream's; fusion tokens stay.
+    """Cross-attention between the streams; the fusion tokens are not changed.
+
+    The block of each stream attends to the tokens of both streams.
 
     Args:
         dim: width of a token.
@@ -77,7 +79,7 @@ class CrossLayer(FusionLayer):
     def forward(
         self, tokens: AVTokens, *, image: nn.Module | None, audio: nn.Module | None
     ) -> AVTokens:
-        """Tokens after the layer, each stream having read the other's before it."""
+        """Tokens after the layer; each stream reads the tokens of the other before the layer."""
         v, a, v_valid, a_valid = tokens.image, tokens.audio, tokens.image_valid, tokens.audio_valid
         return replace(
             tokens,
@@ -93,7 +95,7 @@ def _beside(
     *,
     valid: Bool[Tensor, "b n"] | None,
 ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b n_f d"], Float[Tensor, "b 1 1"]]:
-    """Both after the block, and 1, or 0 where a sample has none of the stream's tokens."""
+    """Return both after the block, and 1, or 0 for samples without tokens of the stream."""
     count, n_f = x.shape[1], fusion.shape[1]
     padding = {} if valid is None else {"valid": F.pad(valid, (0, n_f), value=True)}
     x, fusion = block(torch.cat((x, fusion), dim=1), **padding).split((count, n_f), dim=1)
@@ -109,7 +111,7 @@ def _reading(
     valid: Bool[Tensor, "b n"] | None,
     source_valid: Bool[Tensor, "b n_s"] | None,
 ) -> Float[Tensor, "b n d"] | None:
-    """A stream after its block over ``[source; x]``."""
+    """Return a stream after its block over ``[source; x]``."""
     if block is None or x is None:
         return x
     if source is None or source_valid is None:

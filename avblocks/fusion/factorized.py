@@ -29,9 +29,9 @@ def require_num_tokens(num_tokens: Sequence[int]) -> None:
 
 
 class Aggregator(nn.Module):
-    """A few tokens read one modality by cross-attention, at the full width.
+    """Aggregate one modality in a few tokens by cross-attention, at the full width.
 
-    A missing modality is an empty set: the tokens read zeros from it.
+    For a missing modality, the tokens read zeros.
 
     Args:
         dim: width of a token.
@@ -74,18 +74,20 @@ class Aggregator(nn.Module):
 
 
 class FactorizedFusion(nn.Module):
-    """The released models' fusion: aggregate each modality, then fuse all pairs of aggregates.
+    """Factorized fusion: aggregate each modality, then fuse all pairs of aggregates.
 
-    Of the fusion tokens, the first are fusion tokens proper, then come the aggregation tokens of
-    the image and those of the audio. The aggregation tokens attend to their modality; the fusion
-    tokens attend to all pairs of the aggregates (query and key width ``attn_ratio``, full values).
-    A missing modality is an empty set: its aggregates are zeros, also in the pairs.
+    This is the fusion of the released models. Its tokens are fusion tokens, aggregation tokens of
+    the image, and aggregation tokens of the audio, in this order. Aggregation tokens attend to
+    their modality; fusion tokens attend to all pairs of aggregates (query and key width
+    ``attn_ratio``, full values).
+
+    The aggregates of a missing modality are zeros, also in the pairs.
 
     Args:
         dim: width of a token.
         num_heads: number of heads, a divisor of ``dim``.
         num_tokens: fusion tokens, image aggregation tokens, audio aggregation tokens.
-        attn_ratio: width of the pairs' queries and keys as a share of ``dim`` (VGGSound 0.25,
+        attn_ratio: width of the pairs' queries and keys as a fraction of ``dim`` (VGGSound 0.25,
             AudioSet 1.0).
 
     Raises:
@@ -133,9 +135,9 @@ class FactorizedFusion(nn.Module):
     ) -> FusionAttention:
         """Attention weights over the tokens of the modalities, which sum to 1.
 
-        The aggregation tokens attend to their modality directly, and not to the other one. The
-        weights of the fusion tokens proper are those over the aggregates, multiplied by the
-        aggregates' weights, averaged over the heads of the aggregation, which its projection mixes.
+        Aggregation tokens attend to their own modality. The weights of the fusion tokens are their
+        weights over the aggregates, multiplied by the weights of the aggregates, averaged over the
+        heads of the aggregation, which its projection mixes.
         """
         tokens, of_image, of_audio = self._split(fusion)
         read_image = self.image_aggregator(of_image, image, valid=valid.image)
@@ -174,6 +176,6 @@ def _through(
     above: int,
     below: int,
 ) -> Float[Tensor, "b h n_all n"]:
-    """Rows of the fusion tokens through the aggregates, then the rows of the aggregates."""
+    """Return the weights of the fusion tokens through the aggregates, then of the aggregates."""
     fused = pairs @ own.mean(dim=1, keepdim=True)
     return torch.cat((fused, F.pad(own, (0, 0, above, below))), dim=2)

@@ -10,13 +10,13 @@ from avblocks.tokens import AVTokens
 class FusionLayer(nn.Module):
     """Base class of a whole layer of `AVEncoder`, for fusions that update every stream.
 
-    A `FusionBlock` reads the modalities, whose blocks then read the fusion tokens. What exchanges
-    more than that (bottlenecks, cross-attention both ways, a double stream) subclasses this one: it
-    is given all tokens and the two streams' blocks of the layer, and calls those as it likes.
+    With a `FusionBlock`, the fusion tokens read the modalities, and the blocks of the modalities
+    read the fusion tokens. For other exchanges (bottlenecks, cross-attention in both directions,
+    double streams), subclass `FusionLayer`: it receives all tokens and the blocks of both streams.
 
     Prefix tokens of a stream, if any, come first in ``tokens.image`` and ``tokens.audio``. The
-    result must have the shapes of ``tokens``; with padding in a batch, ``tokens.image_valid`` and
-    ``tokens.audio_valid`` say which keys to leave out.
+    result must have the shapes of ``tokens``. In batches with padding, ``tokens.image_valid`` and
+    ``tokens.audio_valid`` mark the valid keys.
 
     Example:
         >>> from dataclasses import replace
@@ -37,7 +37,8 @@ class FusionLayer(nn.Module):
 
         Args:
             tokens: tokens before the layer.
-            image: the image stream's block, ``None`` if its blocks are used up or it is missing.
-            audio: the audio stream's block, likewise.
+            image: block of the image stream, ``None`` if the stream is missing or has no more
+                blocks.
+            audio: block of the audio stream, likewise.
         """
         ...

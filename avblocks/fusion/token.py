@@ -9,14 +9,14 @@ from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid, 
 
 
 class TokenFusion(nn.Module):
-    """Fusion tokens attend to ``[image; audio]``: no interaction of a pair, O(n_v + n_a).
+    """Token fusion: attention to ``[image; audio]``, without pairs of tokens, O(n_v + n_a).
 
-    A missing modality is left out of the keys.
+    A missing modality is omitted from the keys.
 
     Args:
         dim: width of a token.
         num_heads: number of heads, a divisor of ``dim``.
-        attn_ratio: width of queries, keys and values as a share of ``dim``. As in the reference
+        attn_ratio: width of queries, keys and values as a fraction of ``dim``. As in the reference
             (``models/fusion_blocks.py``) the logits are scaled by the reduced width of a head,
             unlike in the other two fusions.
 

@@ -1,4 +1,4 @@
-"""Task heads: from tokens to classes, maps and masks, and their losses."""
+"""Task heads that map tokens to classes, maps and masks, and their losses."""
 
 from avblocks.heads.balance import balanced_bias as balanced_bias
 from avblocks.heads.balance import balanced_loss as balanced_loss

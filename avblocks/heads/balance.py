@@ -9,13 +9,13 @@ from avblocks.shapes import expect, require
 
 
 def class_frequency(targets: Float[Tensor, "b classes"]) -> Float[Tensor, " classes"]:
-    """Share of the samples that have each class.
+    """Compute the fraction of the samples that have each class.
 
     Args:
         targets: multi-hot labels of a whole training set.
 
     Raises:
-        ValueError: if there is no sample.
+        ValueError: if there are no samples.
 
     Example:
         >>> class_frequency(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
@@ -29,16 +29,16 @@ def class_frequency(targets: Float[Tensor, "b classes"]) -> Float[Tensor, " clas
 def balanced_bias(
     frequency: Float[Tensor, " classes"], *, multilabel: bool, floor: float = 1e-3
 ) -> Float[Tensor, " classes"]:
-    """Bias with which a head of zero weights predicts the class frequencies.
+    """Compute the initial bias for which a head with zero weights predicts the class frequencies.
 
-    With several classes a sample, the log odds ``log((p + floor) / (1 - p + floor))``, the inverse
-    of a sigmoid; with one, ``log(p + floor)``, the inverse of a softmax. The reference takes the
-    log odds for both: for its 309 classes, of 0.3% each, the two differ by 0.003.
+    For multi-label targets it is ``log((p + floor) / (1 - p + floor))``, the inverse of a sigmoid;
+    otherwise ``log(p + floor)``, the inverse of a softmax. The reference uses the former for both:
+    with its 309 classes, of 0.3% each, the two differ by 0.003.
 
     Args:
-        frequency: share of the samples that have each class.
+        frequency: fraction of the samples that have each class.
         multilabel: whether a sample may have several classes.
-        floor: keeps the bias of absent classes finite (reference: 1e-3).
+        floor: small constant that keeps the bias of absent classes finite (reference: 1e-3).
 
     Raises:
         ValueError: if a frequency is not in [0, 1] or the floor negative.
@@ -62,19 +62,19 @@ def balanced_loss(
 ) -> Float[Tensor, ""]:
     """Cross entropy of soft targets, or binary cross entropy, with more weight on rare classes.
 
-    With frequencies each class's loss is divided by its frequency. The weights are scaled to a mean
-    of 1, over the samples in cross entropy and over the classes in binary cross entropy, so that
-    the learning rate keeps its meaning and equal frequencies give the plain loss. A class of
-    frequency 0 is left out, of the softmax too (reference).
+    If frequencies are given, the loss of each class is divided by its frequency. The weights are
+    scaled to a mean of 1, over the samples in cross entropy and over the classes in binary cross
+    entropy, so that equal frequencies result in the unweighted loss. A class of frequency 0 is
+    excluded, also from the softmax (reference).
 
-    Where a sample has one class, the reference divides after the mean over classes, which has no
-    effect; here the loss follows the paper.
+    For single-label targets, the reference divides after the mean over classes, which has no
+    effect; this loss follows the paper.
 
     Args:
-        logits: one row a sample.
-        target: shares of the classes that sum to 1 a row or, in ``multilabel``, each in [0, 1].
-        frequency: share of the training samples that have each class.
-        multilabel: binary cross entropy, the mean over samples and classes.
+        logits: one row per sample.
+        target: soft targets: rows that sum to 1 or, with ``multilabel``, values in [0, 1].
+        frequency: fraction of the training samples that have each class.
+        multilabel: use binary cross entropy, with the mean over samples and classes.
 
     Raises:
         ValueError: if shapes differ, or a frequency is not in [0, 1].

@@ -1,4 +1,4 @@
-"""Classification heads: one linear head a stream, with averaged logits."""
+"""Classification heads: one linear head per stream, with averaged logits."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -42,7 +42,7 @@ class Logits(Record):
 
     @property
     def mean(self) -> Float[Tensor, "b classes"]:
-        """The average over the streams that are given: the paper's score."""
+        """The average over the present streams, the score of the paper."""
         pairs = ((self.image, self.has_image), (self.audio, self.has_audio), (self.fusion, None))
         streams = [x for x, _ in pairs if x is not None]
         if self.has_image is None and self.has_audio is None:
@@ -59,9 +59,9 @@ class StreamHead(nn.Module):
     """Pooling, norm and linear layer of one stream.
 
     Args:
-        pool: tokens to one vector.
+        pool: module from tokens to one vector.
         norm: norm of that vector, or ``nn.Identity()``.
-        linear: vector to logits.
+        linear: layer from that vector to logits.
 
     Example:
         >>> head = StreamHead(pool=MeanPool(), norm=nn.Identity(), linear=nn.Linear(64, 5))
@@ -119,7 +119,7 @@ class Classifier(nn.Module):
         self.image, self.audio, self.fusion = image, audio, fusion
 
     def forward(self, tokens: AVTokens) -> Logits:
-        """Logits of the streams that are given, each from its valid tokens."""
+        """Logits of the present streams, each from its valid tokens."""
         image, audio = tokens.image_valid, tokens.audio_valid
         return Logits(
             image=None if tokens.image is None else self.image(tokens.image, **given(valid=image)),
@@ -139,18 +139,18 @@ def classifier(
     pooling: Pooling = "mean",
     num_heads: int = 12,
 ) -> Classifier:
-    """A classifier over tokens of one width.
+    """Build a classifier over tokens of one width.
 
     Args:
         dim: width of a token.
         num_classes: number of classes.
         batch_norm: normalize the pooled tokens without learned scale (epsilon 1e-6), as in the
             paper's linear probe, but not in its fine-tuning.
-        pooling: how a stream becomes one vector.
+        pooling: pooling of the tokens of a stream.
         num_heads: heads of the attentive pooling.
 
     Raises:
-        ValueError: if the pooling is unknown or a number impossible.
+        ValueError: if the pooling is unknown or a number is out of range.
 
     Example:
         >>> sorted(classifier(64, num_classes=5, batch_norm=False).image.state_dict())

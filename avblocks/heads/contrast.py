@@ -11,7 +11,7 @@ from avblocks.distributed import gather_with_grad, rank_and_world
 from avblocks.shapes import expect, require, require_above_zero
 
 Direction = Literal["both", "image_to_audio", "audio_to_image"]
-"""What is classified: the audio of an image, the image of an audio, or the mean of both losses."""
+"""Direction of the loss: image to audio, audio to image, or the mean of both."""
 
 
 def info_nce(
@@ -21,7 +21,7 @@ def info_nce(
     temperature: float = 0.05,
     direction: Direction = "both",
 ) -> Float[Tensor, ""]:
-    r"""InfoNCE over the clips of a batch, of all processes together.
+    r"""InfoNCE loss over the clips of a batch, across all processes.
 
     With :math:`s_{ij}` the cosine similarity of image i and audio j over the temperature, image to
     audio is the mean over i of
@@ -31,18 +31,18 @@ def info_nce(
     and audio to image the same over the columns.
 
     Args:
-        image: a feature for each image of this process, of any norm.
-        audio: those of the audio, in the same order; as many in every process.
+        image: features of the images of this process, of any norm.
+        audio: features of the audio, in the same order; equally many in every process.
         temperature: divisor of the similarities.
         direction: one direction, or the mean of both.
 
     Returns:
-        The loss of this process's clips against those of all processes; the mean over the
-        processes is that of the whole batch.
+        The loss of the clips of this process against those of all processes; the mean over the
+        processes is the loss of the whole batch.
 
     Raises:
-        ValueError: if the shapes differ, the temperature is not above zero, or there is no such
-            direction.
+        ValueError: if the shapes differ, the temperature is not above zero, or the direction is
+            unknown.
 
     Source: CAV-MAE (ICLR 2023) with ``direction="image_to_audio"`` and temperature 0.05.
 
@@ -66,7 +66,7 @@ def contrast_loss(
     *,
     direction: Direction = "both",
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of each clip's match among the clips of all processes.
+    """Cross entropy of the matched clip among the clips of all processes.
 
     Args:
         to_audio: logits of each image of this process against all audio.
@@ -74,7 +74,7 @@ def contrast_loss(
         direction: as in `info_nce`.
 
     Raises:
-        ValueError: if there is no such direction.
+        ValueError: if the direction is unknown.
 
     Example:
         >>> contrast_loss(torch.zeros(2, 2), torch.zeros(2, 2))
@@ -91,11 +91,11 @@ def contrast_loss(
 def max_mean_similarity(
     image: Float[Tensor, "i n_v d"], audio: Float[Tensor, "j n_a d"]
 ) -> Float[Tensor, "i j"]:
-    """Local similarity: over the audio tokens, the mean of the best image patch's cosine.
+    """Local similarity: the maximum cosine over the image patches, averaged over the audio tokens.
 
     Args:
-        image: patches of some images.
-        audio: tokens of some audio.
+        image: image tokens of i images.
+        audio: audio tokens of j clips.
 
     Returns:
         The similarity, in [-1, 1], of each image and each audio. Memory grows with j n_v n_a.

@@ -21,21 +21,22 @@ def fusion_map(
 ) -> Float[Tensor, "b n_v"]:
     """Mean attention of the fusion tokens of a layer to each image patch.
 
-    In the dense and the factorized fusion the audio enters through the layers before, so that the
-    map of layer 0 depends on the image alone.
+    With dense and factorized fusion, the audio affects the map only through earlier layers, so the
+    map of layer 0 depends on the image only.
 
     Args:
-        encoder: an encoder with fusion at that layer.
+        encoder: an encoder with fusion in that layer.
         image: images.
         audio: spectrograms, or ``None`` for the map without audio.
         layer: index of the layer.
 
     Returns:
-        The mean over heads and fusion tokens, aggregation tokens included; prefix tokens of the
-        image are left out.
+        The mean over heads and fusion tokens, including aggregation tokens; prefix tokens of the
+        image are excluded.
 
     Raises:
-        ValueError: if that layer has no fusion or one without maps, or a size does not fit.
+        ValueError: if the layer has no fusion, or one without attention maps, or a size does not
+            match.
 
     Example:
         >>> import torch

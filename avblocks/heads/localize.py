@@ -14,10 +14,10 @@ from avblocks.shapes import expect, require, require_above_zero, require_positiv
 class Localizer(nn.Module):
     """Cosine similarity of each image patch to the mean of the audio tokens, both projected.
 
-    It is trained by `localization_loss` to separate the matched pairs of a batch from all others.
-    Early fusion makes that too easy: image tokens that have read the audio identify their pair
-    without showing where the sound comes from. Use tokens of modalities encoded separately,
-    ``encoder(image=image, audio=None).image`` and ``encoder(image=None, audio=audio).audio``.
+    `localization_loss` trains it to separate the matched pairs of a batch from all others. Encode
+    the modalities separately, ``encoder(image=image, audio=None).image`` and
+    ``encoder(image=None, audio=audio).audio``: with early fusion, image tokens that have attended
+    to the audio could identify their pair from any location in the image.
 
     Args:
         dim: width of a token.
@@ -70,7 +70,7 @@ class Localizer(nn.Module):
         audio: Float[Tensor, "b n_a d"],
         audio_valid: Bool[Tensor, "b n_a"] | None = None,
     ) -> Float[Tensor, "b b n_v"]:
-        """Similarity of each patch to every audio: of image i to audio j at ``[i, j]``."""
+        """Similarity of each patch to each audio, of image i to audio j at ``[i, j]``."""
         patches, sounds = self._project(image, audio, audio_valid)
         return torch.einsum("ind,jd->ijn", patches, sounds)
 
@@ -106,8 +106,8 @@ def localization_loss(
         temperature: divisor of the similarities.
 
     Returns:
-        The loss; log(b) where all similarities are equal. The published one is the sum of the two
-        directions, twice this.
+        The loss; log(b) if all similarities are equal. The published loss is the sum of the two
+        directions, twice this value.
 
     Raises:
         ValueError: if the temperature is not above zero or there is only one clip.
@@ -130,15 +130,15 @@ def localization_loss(
 def to_frame(
     patches: Float[Tensor, "b n_v"], *, grid: tuple[int, ...], size: int | tuple[int, ...]
 ) -> Float[Tensor, "b height width"]:
-    """Upsample a map over patches to pixels, bilinear between the centers of the patches.
+    """Upsample a map over patches to pixels, bilinearly between the centers of the patches.
 
     Args:
-        patches: one value a patch, in row-major order.
+        patches: one value per patch, in row-major order.
         grid: patches along the height and the width, such as ``encoder.image.grid(image)``.
         size: side, or (height, width), of the frame in pixels.
 
     Raises:
-        ValueError: if the grid has another number of patches.
+        ValueError: if the number of patches differs from that of the grid.
 
     Example:
         >>> to_frame(torch.tensor([[0.0, 1.0]]), grid=(1, 2), size=(1, 4))

@@ -13,7 +13,7 @@ from avblocks.shapes import expect
 def mean_tokens(
     tokens: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None
 ) -> Float[Tensor, "b d"]:
-    """The mean of the tokens, or of the ``valid`` ones; zeros for samples without any.
+    """Mean of the tokens, or of the ``valid`` ones; zeros for samples without valid tokens.
 
     Example:
         >>> mean_tokens(torch.tensor([[[1.0], [9.0]]]), torch.tensor([[True, False]]))
@@ -26,7 +26,7 @@ def mean_tokens(
 
 
 class MeanPool(nn.Module):
-    """The mean of the tokens, the reference's pooling.
+    """Mean pooling of the tokens, as in the reference.
 
     Example:
         >>> MeanPool()(torch.zeros(2, 10, 64)).shape
@@ -42,10 +42,10 @@ class MeanPool(nn.Module):
 
 
 class AttentivePool(nn.Module):
-    """A learned query that cross-attends to the tokens, then an MLP; both with a residual.
+    """Attentive pooling: a learned query cross-attends to the tokens, followed by an MLP.
 
-    As in the attentive probes of CoCa and V-JEPA, the tokens are normalized before the attention
-    and the MLP is pre-norm.
+    Both have a residual connection. As in the attentive probes of CoCa and V-JEPA, the tokens are
+    normalized before the attention and the MLP is pre-norm.
 
     Args:
         dim: width of a token.
@@ -54,7 +54,7 @@ class AttentivePool(nn.Module):
         norm_eps: epsilon of the norms.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> AttentivePool(64, num_heads=4)(torch.zeros(2, 10, 64)).shape

@@ -1,4 +1,4 @@
-"""A pyramid over token maps of several depths, each level conditioned on the other modality."""
+"""Feature pyramid over tokens of several depths, each level conditioned on the other modality."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,16 +20,16 @@ def kaiming_unbiased(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
 
 
 class Rise(nn.Module):
-    """Enlarge a map by a transposed convolution and merge it with others of the new size.
+    """Upsample a map by a transposed convolution and merge it with others of the new size.
 
     Args:
         channels: channels of the map, at least ``factor``; ``channels // factor`` after it.
         width: channels of the output.
-        joins: channels of all maps that are merged in.
+        joins: total channels of the maps that are merged in.
         factor: factor of the upsampling.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> rise = Rise(8, width=6, joins=3)
@@ -58,11 +58,11 @@ class Rise(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Upsampling pyramid over token maps of several depths, all of one grid.
+    """Upsampling feature pyramid over token maps of several depths, all of the same grid.
 
-    The first map is the top. Each further one is upsampled to its level, whose sides are twice
-    those of the level above, and merged with the level's condition (one vector for the whole map)
-    and the output of the level above. The deepest tokens enter at the finest level (reference,
+    The first map is the coarsest level. Each further map is upsampled to twice the sides of the
+    level before, and merged with the condition of its level (one vector for the whole map) and the
+    output of the level before. The deepest tokens enter at the finest level (reference,
     ``models/avsegm.py``).
 
     Args:
@@ -70,7 +70,7 @@ class Pyramid(nn.Module):
         widths: channels of each level, and of its condition, from the top down.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> pyramid = Pyramid(16, widths=(16, 8, 4))

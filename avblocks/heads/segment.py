@@ -20,20 +20,20 @@ from avblocks.shapes import expect, require, require_positive
 class Segmenter(nn.Module):
     """Pyramid over image tokens of several depths, conditioned on the audio (paper, section 4).
 
-    The condition of each level is a projection, normalized and averaged, of the audio tokens after
-    the last layer (reference, ``models/avsegm.py``); the fusion tokens are not read.
+    The condition of each level is a normalized and averaged projection of the audio tokens after
+    the last layer (reference, ``models/avsegm.py``). The fusion tokens are not used.
     Both modalities are needed: for silence, give a silent waveform.
 
     Args:
-        pyramid: over the image tokens; as many levels as depths.
-        num_classes: 1 for a binary mask, else classes with the background, class 0.
-        depths: layers whose image tokens are read, the coarsest level's first.
+        pyramid: pyramid over the image tokens, with as many levels as depths.
+        num_classes: 1 for a binary mask, else number of classes with the background, class 0.
+        depths: layers whose image tokens are read, that of the coarsest level first.
         patch: side of an image patch in pixels.
         hidden: channels between the last two convolutions.
         norm_eps: epsilon of the norms (reference: 1e-5).
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> import torch
@@ -81,11 +81,11 @@ class Segmenter(nn.Module):
         """Logits of each pixel of the image.
 
         Args:
-            layers: tokens after every layer, as ``AVEncoder.intermediates`` gives them.
+            layers: tokens after every layer, from ``AVEncoder.intermediates``.
             grid: image patches along each axis.
 
         Raises:
-            ValueError: if a modality is missing or the tokens do not fit.
+            ValueError: if a modality is missing or the tokens do not match the grid.
         """
         deepest = max(self.depths)
         require(
@@ -131,22 +131,22 @@ def segmenter(
     min_width: int = 128,
     hidden: int = 128,
 ) -> Segmenter:
-    """A segmentation head whose levels halve in width (reference, ``models/avsegm.py``).
+    """Build a segmentation head whose width halves per level (reference, ``models/avsegm.py``).
 
     Args:
         dim: width of the encoder's tokens.
-        num_classes: 1 for a binary mask (AVSBench S4 and MS3), else classes with the background
-            (AVSS: 71).
-        patch: side of an image patch in pixels; its logarithm to the base 2 is the number of levels
-            unless ``depths`` is given.
+        num_classes: 1 for a binary mask (AVSBench S4 and MS3), else number of classes with the
+            background (AVSS: 71).
+        patch: side of an image patch in pixels; log2 of it is the number of levels unless
+            ``depths`` is given.
         num_layers: layers of the encoder.
-        depths: layers to read, the coarsest level's first; by default evenly from the first to the
-            last (paper: 0, 3, 7, 11).
-        min_width: least width of a level; the widths are ``dim``, ``dim // 2``, ``dim // 4``, ...
+        depths: layers to read, that of the coarsest level first; by default evenly spaced from the
+            first to the last (paper: 0, 3, 7, 11).
+        min_width: smallest width of a level; widths are ``dim``, ``dim // 2``, ``dim // 4``, ...
         hidden: channels between the last two convolutions.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> segmenter(768, num_classes=71).pyramid.widths
@@ -174,7 +174,7 @@ def segmentation_loss(
     logits: Float[Tensor, "b classes height width"],
     target: Bool[Tensor, "b height width"] | Integer[Tensor, "b height width"],
 ) -> Float[Tensor, ""]:
-    """Cross entropy of the pixels; with one channel binary, any class against background.
+    """Cross entropy over pixels; with one channel, binary cross entropy against background.
 
     Args:
         logits: one channel for a binary mask, else one for each class.

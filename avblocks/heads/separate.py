@@ -18,19 +18,19 @@ from avblocks.shapes import expect, require, require_positive
 class Separator(nn.Module):
     """U-Net over the audio tokens of several encoder depths, conditioned on the image.
 
-    The condition is the mean of the last depth's image tokens, normalized (reference:
-    `models/avsrcsep.py`). The coarsest map, on the audio tokens' grid, comes from the first of
-    ``depths``; each upsampling step is then merged with the lateral of the next depth.
+    The condition is the normalized mean of the image tokens of the last depth (reference:
+    `models/avsrcsep.py`). The coarsest map, on the grid of the audio tokens, comes from the first
+    of ``depths``; each upsampling step is then merged with the lateral of the next depth.
 
     Args:
-        laterals: from the coarsest to the finest, one a depth.
+        laterals: one per depth, from the coarsest to the finest.
         top: convolutions over the coarsest lateral.
-        ups: upsampling steps between them.
+        ups: upsampling steps between the laterals.
         pred: convolution of the finest map to one channel.
         depths: encoder layers of the laterals.
 
     Raises:
-        ValueError: if the numbers of the parts do not match.
+        ValueError: if the numbers of parts do not match.
 
     Example:
         >>> from avblocks import av_vit
@@ -68,10 +68,10 @@ class Separator(nn.Module):
     def forward(
         self, layers: Sequence[AVTokens], *, grid: tuple[int, int]
     ) -> Float[Tensor, "b 1 m t"]:
-        """Logits of the mask: above zero where a bin belongs to the image's source.
+        """Logits of the mask, above zero in bins of the source in the image.
 
         Args:
-            layers: tokens after every layer, `AVEncoder.intermediates`.
+            layers: tokens after every layer, from `AVEncoder.intermediates`.
             grid: patches of the spectrogram along mels and frames, ``encoder.audio.grid(audio)``.
 
         Raises:
@@ -114,17 +114,17 @@ def _require_depths(depths: Sequence[int], *, count: int) -> None:
 def separator(
     dim: int, *, patch: int = 16, num_layers: int = 12, depths: Sequence[int] | None = None
 ) -> Separator:
-    """A separator for an encoder: one doubling and one depth a step, down to single bins.
+    """Build a separator for an encoder, with upsampling steps of 2x up to single bins.
 
     Args:
-        dim: width of the encoder's tokens, a multiple of ``patch``.
-        patch: side of the encoder's audio patches, a power of two; 16 takes five depths, 8 four.
+        dim: width of the tokens of the encoder, a multiple of ``patch``.
+        patch: side of the audio patches, a power of two; 16 uses five depths, 8 four.
         num_layers: layers of the encoder.
-        depths: layers to read, the coarsest map's first; by default evenly from the first to the
-            last (paper: 0, 2, 5, 8, 11).
+        depths: layers to read, that of the coarsest map first; by default evenly spaced from the
+            first to the last (paper: 0, 2, 5, 8, 11).
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
     """
     require_positive(dim=dim, patch=patch, num_layers=num_layers)
     steps = patch.bit_length() - 1
@@ -150,9 +150,9 @@ def separator(
 def ratio_mask(
     mixture: Float[Tensor, "b 1 m t"], source: Float[Tensor, "b 1 m t"]
 ) -> Float[Tensor, "b 1 m t"]:
-    """Power of the source over the sum of the source's and the mixture's.
+    """Power of the source, divided by the sum of the powers of source and mixture.
 
-    It is 0.5 where the source is alone; the scale of a mask does not affect SDR, SIR or SAR.
+    It is 0.5 where only the source is active; the scale of a mask does not affect SDR, SIR or SAR.
 
     Args:
         mixture: log10 mel power of the mixture.

@@ -17,11 +17,11 @@ def kaiming(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
 
 
 class ConvPair(nn.Module):
-    """Twice: 3x3 convolution, batch norm, ReLU.
+    """Two blocks of 3x3 convolution, batch norm and ReLU.
 
     Args:
         in_channels: channels of the input.
-        out_channels: channels of both convolutions' output.
+        out_channels: output channels of both convolutions.
 
     Raises:
         ValueError: if a number is not positive.
@@ -45,12 +45,12 @@ class ConvPair(nn.Module):
         kaiming(self.conv1, self.conv2)
 
     def forward(self, x: Float[Tensor, "b c height width"]) -> Float[Tensor, "b out height width"]:
-        """Both convolutions, at the size of the input."""
+        """Apply both blocks; the size of the map does not change."""
         return self.norm2(self.conv2(self.norm1(self.conv1(x)).relu())).relu()
 
 
 class Upscale(nn.Module):
-    """Upsampling by a factor, with as many times fewer channels, merged with another map.
+    """Upsample a map by a factor, divide its channels by it, and merge it with another map.
 
     Args:
         channels: channels of the input, a multiple of ``factor``.
@@ -58,7 +58,7 @@ class Upscale(nn.Module):
         skip_channels: channels of the map that is merged in, 0 for none.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> up = Upscale(8, factor=2, skip_channels=6)
@@ -92,7 +92,7 @@ class Upscale(nn.Module):
 
 
 class Lateral(nn.Module):
-    """The tokens of one depth as a map ``factor`` times finer than their grid, with a condition.
+    """Map of the tokens of one depth, ``factor`` times finer than their grid, with a condition.
 
     Args:
         dim: width of a token, a multiple of ``factor``.
@@ -100,7 +100,7 @@ class Lateral(nn.Module):
         norm_eps: epsilon of the norm (reference: 1e-5).
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> lateral, condition = Lateral(32, factor=4), torch.zeros(2, 32)
@@ -129,7 +129,7 @@ class Lateral(nn.Module):
         """The map, concatenated with the condition at each position.
 
         Raises:
-            einops.EinopsError: if the tokens are not those of the grid.
+            einops.EinopsError: if the number of tokens does not match the grid.
         """
         x = rearrange(self.norm(tokens), "b (y x) d -> b d y x", y=grid[0], x=grid[1])
         x = self.up(x)

@@ -1,7 +1,7 @@
-"""BSS Eval v3: SDR, SIR and SAR of separated sources, batched and on any device, in float64.
+"""BSS Eval v3: SDR, SIR and SAR of separated sources, batched, on any device, in float64.
 
-The same numbers as ``mir_eval.separation.bss_eval_sources`` without its search for a permutation.
-Normal equations are solved whole: truncated and iterative solvers are off by decibels.
+Results equal ``mir_eval.separation.bss_eval_sources`` without its search for a permutation. The
+normal equations are solved directly: truncated and iterative solvers have errors of decibels.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class BSSEval:
     """The three ratios of each estimate, dB.
 
     Attributes:
-        sdr: Source to everything else.
-        sir: Source to the other sources.
-        sar: All sources to the artifacts.
+        sdr: Signal-to-distortion ratio: the source against everything else.
+        sir: Signal-to-interference ratio: the source against the other sources.
+        sar: Signal-to-artifacts ratio: all sources against the artifacts.
     """
 
     sdr: Float64[Tensor, "b k"]
@@ -33,18 +33,18 @@ class BSSEval:
 def bss_eval(
     estimates: Float[Tensor, "b k s"], *, sources: Float[Tensor, "b k s"], taps: int = 512
 ) -> BSSEval:
-    """Power ratios of source, other sources and artifacts in each estimate.
+    """Compute the power ratios of source, other sources and artifacts in each estimate.
 
-    A filter of ``taps`` on a source still counts as the source. The memory is that of
+    A source filtered by up to ``taps`` taps still counts as the source. Memory is
     ``(k * taps)^2`` numbers for each of the b mixtures.
 
     Args:
-        estimates: the k-th is scored against the k-th source.
+        estimates: estimated waveforms; the k-th is scored against the k-th source.
         sources: the true sources, none of them silent.
         taps: length of the allowed filters (BSS Eval v3: 512).
 
     Returns:
-        The ratios; a perfect estimate's are infinite or beyond 200 dB.
+        The ratios; those of a perfect estimate are infinite or above 200 dB.
 
     Raises:
         ValueError: if the shapes differ or a source is all zeros.
@@ -101,7 +101,7 @@ def _solve(
     filters, failed = torch.linalg.solve_ex(gram, against)
     if not failed.any():
         return filters
-    # One source is a filtered copy of another: any of the equally good filters will do.
+    # One source is a filtered copy of another: all solutions are equally good.
     found = torch.linalg.lstsq(gram.cpu(), against.cpu(), driver="gelsd")
     return found.solution.to(gram.device)
 

@@ -1,8 +1,8 @@
 """Classification metrics: accuracies, average precision, AUC, d-prime.
 
-All take ``scores``, of which only the order matters, and a ``target`` of 1 for each class of a
-sample and 0 elsewhere. Metrics per class are NaN for a class that the data do not define them for,
-and the means leave such classes out; without any class left they are NaN.
+All functions take ``scores``, of which only the order matters, and a ``target`` of 1 for each class
+of a sample and 0 elsewhere. Metrics per class are NaN for classes for which they are undefined; the
+means exclude such classes, and are NaN if no class is left.
 """
 
 import math
@@ -17,13 +17,13 @@ from avblocks.shapes import expect, require
 def top_k(
     scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"], *, k: int = 1
 ) -> float:
-    """Share of the samples that have a class among those of the k highest scores.
+    """Top-k accuracy: fraction of the samples with a class among the k highest scores.
 
-    Of equal scores the class of the lower number comes first. Samples without a class are left out.
+    Among equal scores, the lower class number comes first. Samples without a class are excluded.
 
     Raises:
-        ValueError: if ``k`` is not between 1 and the number of classes, or a tensor is impossible,
-            as for all functions here: shapes differ, a score is NaN, the target is not 0 and 1.
+        ValueError: if ``k`` is not between 1 and the number of classes or, as for all functions of
+            this module, shapes differ, a score is NaN, or the target is not 0 or 1.
 
     Example:
         >>> top_k(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.eye(2))
@@ -40,7 +40,7 @@ def top_k(
 def class_accuracy(
     scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
 ) -> Float[Tensor, " classes"]:
-    """For each class the share of its samples in which it has the highest score.
+    """Accuracy of each class: fraction of its samples in which it has the highest score.
 
     NaN for a class without samples.
 
@@ -56,9 +56,9 @@ def class_accuracy(
 def average_precision(
     scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
 ) -> Float[Tensor, " classes"]:
-    """For each class the sum over thresholds of precision times the step in recall.
+    """Average precision of each class: the sum over thresholds of precision times recall step.
 
-    This is scikit-learn's, not interpolated, the convention of AudioSet. Equal scores pass a
+    Equals scikit-learn's (not interpolated), the convention of AudioSet. Equal scores pass a
     threshold together. NaN for a class without samples.
 
     Example:
@@ -75,10 +75,10 @@ def average_precision(
 def auc(
     scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]
 ) -> Float[Tensor, " classes"]:
-    """For each class the area under its receiver operating characteristic.
+    """Area under the receiver operating characteristic of each class.
 
-    It is the share of pairs of a sample with and one without the class that are in the right order,
-    ties counting half. NaN for a class that no sample or every sample has.
+    Equals the fraction of correctly ordered pairs of a sample with the class and one without it,
+    with ties counted half. NaN for a class that no sample or every sample has.
 
     Example:
         >>> scores = torch.tensor([[0.9], [0.8], [0.7], [0.6]])
@@ -112,9 +112,9 @@ def mean_auc(scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classe
 
 
 def d_prime(scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"]) -> float:
-    """Distance of two unit normals with the same mean AUC: ``sqrt(2) ppf(mean AUC)``.
+    """d-prime of the mean AUC: ``sqrt(2) ppf(mean AUC)``.
 
-    Infinite if every class is separated without an error.
+    Infinite if every class is separated without error.
 
     Example:
         >>> scores = torch.tensor([[0.9], [0.8], [0.7], [0.6]])
@@ -130,7 +130,7 @@ def confusion_matrix(
     """Number of samples of each true class (row) by predicted class (column).
 
     Raises:
-        ValueError: if a sample has not exactly one class.
+        ValueError: if a sample does not have exactly one class.
 
     Example:
         >>> scores = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1]])
@@ -149,17 +149,17 @@ def confusion_matrix(
 def classification_scores(
     scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"], *, multilabel: bool
 ) -> dict[str, float]:
-    """The usual scores of a classifier.
+    """Compute the usual scores of a classifier.
 
     Args:
         scores: logits or probabilities.
         target: 1 for each class of a sample, else 0.
-        multilabel: whether a sample may have several classes; the accuracies are then left out.
+        multilabel: whether a sample may have several classes; the accuracies are then omitted.
 
     Returns:
-        In percent ``top1``, ``top5`` (100 where there are no more than five classes),
-        ``class_accuracy``, ``map`` and ``auc``; ``d_prime`` as it is; and ``classes``, how many of
-        them have samples and so are in the means.
+        In percent: ``top1``, ``top5`` (100 for five classes or fewer), ``class_accuracy``, ``map``
+        and ``auc``; ``d_prime``; and ``classes``, the number of classes with samples, over which
+        the means are taken.
 
     Example:
         >>> classification_scores(torch.eye(3)[:2], torch.eye(3)[:2], multilabel=True)
@@ -191,7 +191,7 @@ def _labels(scores: Tensor, target: Tensor) -> Bool[Tensor, "b classes"]:
 
 
 def _curves(scores: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Of each class: how many samples with the class, and how many at all, pass each threshold."""
+    """Count, per class, the samples with the class and all samples that pass each threshold."""
     labels = _labels(scores, target)
     return [_curve(scores[:, c], labels[:, c]) for c in range(scores.shape[1])]
 
@@ -200,7 +200,7 @@ def _curve(
     scores: Float[Tensor, " b"], labels: Bool[Tensor, " b"]
 ) -> tuple[Float[Tensor, " thresholds"], Float[Tensor, " thresholds"]]:
     ordered, places = scores.sort(descending=True)
-    # Equal scores pass together; a difference would not see that two infinities are equal.
+    # Equal scores pass together; a difference would miss that two infinities are equal.
     last = torch.ones_like(labels)
     last[:-1] = ordered[1:] != ordered[:-1]
     zero = torch.zeros(1, dtype=torch.float64, device=scores.device)

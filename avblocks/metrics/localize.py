@@ -10,17 +10,17 @@ from avblocks.shapes import expect, require
 def ciou_median(
     maps: Float[Tensor, "b height width"], consensus: Float[Tensor, "b height width"]
 ) -> Float[Tensor, " b"]:
-    """CIoU of maps thresholded at their median, which keeps half of every frame.
+    """CIoU of maps thresholded at their median, which selects half of every image.
 
-    So a source under a quarter of the frame never scores 0.5, however good the map. The published
-    numbers of VGG-SS and Flickr-SoundNet follow this rule.
+    A source that covers less than a quarter of the image therefore cannot reach 0.5. Published
+    numbers on VGG-SS and Flickr-SoundNet use this threshold.
 
     Args:
         maps: predicted maps; only the order of the values within a map matters.
         consensus: ground truth, from `consensus`.
 
     Returns:
-        One value an image, NaN where there is no visible source.
+        One value per image, NaN without a visible source.
 
     Raises:
         ValueError: if the shapes differ.
@@ -38,14 +38,14 @@ def ciou_median(
 def ciou_adaptive(
     maps: Float[Tensor, "b height width"], consensus: Float[Tensor, "b height width"]
 ) -> Float[Tensor, " b"]:
-    """CIoU of maps thresholded to as many pixels as their consensus has, fair to all source sizes.
+    """CIoU of maps thresholded to the number of pixels of the ground truth, for any source size.
 
     Args:
         maps: predicted maps; only the order of the values within a map matters.
         consensus: ground truth, from `consensus`.
 
     Returns:
-        One value an image, NaN where there is no visible source.
+        One value per image, NaN without a visible source.
 
     Raises:
         ValueError: if the shapes differ.
@@ -77,21 +77,21 @@ def _ciou(
 def _highest(
     maps: Float[Tensor, "b height width"], *, kept: Int64[Tensor, " b"]
 ) -> Bool[Tensor, "b height width"]:
-    """The given number of pixels of each map, and what is as high as the last of them."""
+    """Select the given number of highest pixels of each map, including ties with the last."""
     ordered = maps.flatten(1).sort(dim=1, descending=True).values
     lowest = ordered.gather(1, (kept - 1).clamp(min=0)[:, None])
     return maps >= lowest[:, :, None]
 
 
 def least_ciou(ciou: Float[Tensor, " b"], image: Int64[Tensor, " b"]) -> Float[Tensor, " images"]:
-    """The lowest cIoU over the sounds of each image; `ciou_success` of it is the IIoU.
+    """Lowest cIoU over the sources of each image; `ciou_success` of it is the IIoU.
 
     Args:
-        ciou: one value for each pair of an image and one of its sounds.
+        ciou: one value per pair of an image and the audio of one of its sources.
         image: image number of each pair.
 
     Returns:
-        One value an image, in the order of their numbers.
+        One value per image, in the order of their numbers.
 
     Raises:
         ValueError: if the lengths differ.
@@ -109,11 +109,11 @@ def least_ciou(ciou: Float[Tensor, " b"], image: Int64[Tensor, " b"]) -> Float[T
 
 
 def ciou_success(ciou: Float[Tensor, " b"], *, threshold: float = 0.5) -> float:
-    """Share of the images with a visible source whose cIoU reaches the threshold.
+    """Success rate: fraction of the images with a visible source whose cIoU reaches a threshold.
 
     Args:
-        ciou: of each image, NaN where there is no visible source.
-        threshold: cIoU to be reached.
+        ciou: cIoU of each image, NaN without a visible source.
+        threshold: cIoU to reach.
 
     Raises:
         ValueError: if no image has a visible source.
@@ -131,7 +131,7 @@ def ciou_auc(ciou: Float[Tensor, " b"]) -> float:
     """Area under `ciou_success` over the thresholds 0, 0.05, ..., 1, by the trapezoid rule.
 
     Args:
-        ciou: of each image, NaN where there is no visible source.
+        ciou: cIoU of each image, NaN without a visible source.
 
     Raises:
         ValueError: if no image has a visible source.

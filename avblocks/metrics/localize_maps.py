@@ -1,4 +1,4 @@
-"""Ground truth of sound localization from annotators' boxes, and two trivial baselines."""
+"""Ground truth maps of sound localization from boxes of annotators, and two trivial baselines."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -10,21 +10,21 @@ from torch import Tensor
 from avblocks.shapes import require, sides
 
 Rule = Literal["flickr", "vggss"]
-_SLACK = 1e-3  # pixels, by which a share times a side may miss a whole number
+_SLACK = 1e-3  # pixels, tolerance for the rounding of relative coordinates
 
 
 def consensus(
     boxes: Float[Tensor, "boxes 4"], *, size: int | tuple[int, int], rule: Rule
 ) -> Float[Tensor, "height width"]:
-    """Consensus map of the annotators of an image.
+    """Build the consensus map of the annotators of an image.
 
     Edges are rounded down to whole pixels, as in the published evaluations.
 
     Args:
-        boxes: left, top, right, bottom, in shares of the sides, of all annotators.
+        boxes: left, top, right and bottom, relative to the sides, of all annotators.
         size: side, or (height, width), of the map in pixels (published evaluations: 224).
-        rule: ``"flickr"``: the sum of the boxes over 2, at most 1, so that two agree fully.
-            ``"vggss"``: their union.
+        rule: ``"flickr"``: half the sum of the boxes, at most 1, so that two annotators suffice.
+            ``"vggss"``: the union of the boxes.
 
     Returns:
         Values in [0, 1]; zeros without any box.
@@ -53,13 +53,13 @@ def consensus(
 def consensus_maps(
     boxes: Sequence[Float[Tensor, "_ 4"] | None], *, size: int | tuple[int, int], rule: Rule
 ) -> Float[Tensor, "b height width"]:
-    """Consensus maps of a batch, see `consensus`; zeros for an image without annotation."""
+    """Build the consensus maps of a batch, see `consensus`; zeros for images without annotation."""
     each = (torch.zeros(0, 4) if some is None else some for some in boxes)
     return torch.stack([consensus(some, size=size, rule=rule) for some in each])
 
 
 def center_box(*, size: int | tuple[int, int]) -> Float[Tensor, "height width"]:
-    """Baseline map that is highest at the center: at any threshold a centered box.
+    """Baseline map that is highest at the center: a centered box at any threshold.
 
     Args:
         size: side, or (height, width), of the map in pixels.
@@ -79,7 +79,7 @@ def center_box(*, size: int | tuple[int, int]) -> Float[Tensor, "height width"]:
 
 
 def whole_image(*, size: int | tuple[int, int]) -> Float[Tensor, "height width"]:
-    """Baseline map that is constant: at any threshold the whole image.
+    """Constant baseline map: the whole image at any threshold.
 
     Args:
         size: side, or (height, width), of the map in pixels.

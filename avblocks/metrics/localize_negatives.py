@@ -13,10 +13,10 @@ Misplaced = Literal["wrong", "wrong and missed"]
 
 
 def map_confidence(maps: Float[Tensor, "b height width"]) -> Float[Tensor, " b"]:
-    """Mean of the top quarter of each map.
+    """Confidence of each map: the mean of its highest quarter of pixels.
 
     Args:
-        maps: on one scale for all images, such as similarities; not normalized one by one.
+        maps: maps on one scale for all images, such as similarities; not normalized per image.
 
     Source: SLAVC (Mo and Morgado, NeurIPS 2022, arXiv 2209.09634).
 
@@ -30,13 +30,13 @@ def map_confidence(maps: Float[Tensor, "b height width"]) -> Float[Tensor, " b"]
 
 @dataclass(frozen=True)
 class DetectionCurve:
-    """Precision and recall at each confidence, from the highest down."""
+    """Precision and recall at each confidence threshold, from the highest down."""
 
     precision: Float[Tensor, " thresholds"]
     recall: Float[Tensor, " thresholds"]
 
     def average_precision(self) -> float:
-        """Area under the curve of the best precision at each recall or a higher one."""
+        """Area under the interpolated curve: the best precision at each recall or above."""
         best = self.precision.flip(0).cummax(dim=0).values.flip(0)
         steps = self.recall.diff(prepend=self.recall.new_zeros(1))
         return (best * steps).sum().item()
@@ -54,24 +54,25 @@ def detection_curve(
     misplaced: Misplaced = "wrong",
     threshold: float = 0.5,
 ) -> DetectionCurve:
-    """Precision and recall of localized sources, over all thresholds on the confidence.
+    """Compute precision and recall of localized sources over all confidence thresholds.
 
-    An image at or above the threshold is right if its cIoU reaches 0.5, wrong if not, and wrong if
-    there is no visible source; a visible source below the threshold is missed.
+    An image at or above the confidence threshold is a true positive if its cIoU reaches
+    ``threshold``, and a false positive otherwise or without a visible source. A visible source
+    below the confidence threshold is a false negative.
 
     Args:
-        ciou: of each image, NaN where there is no visible source, as the metrics return it.
-        confidence: of each image.
-        misplaced: how a visible source counts that is localized in the wrong place. In SLAVC it is
-            wrong and drops out of the recall; ``"wrong and missed"`` is recall as in object
-            detection, the share of all visible sources that are found.
-        threshold: cIoU to be reached.
+        ciou: cIoU of each image, NaN without a visible source.
+        confidence: confidence of each image.
+        misplaced: how to count a visible source localized in the wrong place. In SLAVC it is a
+            false positive and excluded from the recall (``"wrong"``); ``"wrong and missed"`` also
+            counts it as a false negative, as in object detection.
+        threshold: cIoU to reach.
 
     Raises:
         ValueError: if the lengths differ, no source is visible or ``misplaced`` is unknown.
 
-    Source: SLAVC (Mo and Morgado, NeurIPS 2022, arXiv 2209.09634), whose code takes about
-    200 thresholds where this takes all.
+    Source: SLAVC (Mo and Morgado, NeurIPS 2022, arXiv 2209.09634), whose code uses about 200
+    thresholds instead of all.
 
     Example:
         >>> ciou = torch.tensor([0.9, torch.nan, 0.8, 0.1])
@@ -86,7 +87,7 @@ def detection_curve(
     visible, right = ~ciou.isnan(), ciou >= threshold
     require(bool(visible.any()), "ciou", "NaN", "of at least one image with a visible source")
     order = confidence.argsort(descending=True, stable=True)
-    # Where a confidence ends: images that share one are taken together.
+    # The last image of each confidence: images of equal confidence pass together.
     ends = confidence[order].diff(append=confidence.new_full((1,), torch.nan)) != 0
     found = right[order].cumsum(0)[ends]
     looked = torch.ones_like(order).cumsum(0)[ends]

@@ -11,13 +11,13 @@ from avblocks.shapes import expect, require
 def leave_one_out(
     features: Float[Tensor, "b d"], *others: Float[Tensor, "b d_other"], chunk: int = 1024
 ) -> tuple[Int64[Tensor, " b"], Float[Tensor, " b"]]:
-    """Nearest other sample of each sample, by cosine similarity.
+    """Find the nearest other sample of each sample, by cosine similarity.
 
     Args:
-        features: one row a sample.
+        features: one row per sample.
         *others: further features of the same samples, whose similarities are added (the reference
-            probes image, audio and fusion alone and together).
-        chunk: rows compared at a time, to bound the memory.
+            probes image, audio and fusion separately and together).
+        chunk: number of rows compared at once, to limit memory.
 
     Returns:
         Index of the nearest other sample, and the similarity to it.

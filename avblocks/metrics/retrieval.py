@@ -9,17 +9,18 @@ from avblocks.shapes import expect, require
 
 
 def match_ranks(similarity: Float[Tensor, "n n"]) -> Float[Tensor, " n"]:
-    """Rank, from 1, of each query's match among all candidates.
+    """Compute the rank, from 1, of the match of each query among all candidates.
 
-    A candidate as similar as the match counts half, so that constant similarities give the middle
-    rank to every query, and each query has one rank. CAV-MAE's script takes a rank from every
-    place in the sorted row that equals the match, and so counts a query with a tie several times.
+    A candidate as similar as the match counts half, so constant similarities result in the middle
+    rank for every query. The script of CAV-MAE takes a rank from every position in the sorted row
+    that equals the match, and so counts a query with ties several times.
 
     Args:
-        similarity: of query i and candidate j at ``[i, j]``; the match of query i is candidate i.
+        similarity: similarity of query i and candidate j at ``[i, j]``; the match of query i is
+            candidate i.
 
     Raises:
-        ValueError: if there is no query, the numbers differ, or a similarity is NaN.
+        ValueError: if there are no queries, the matrix is not square, or a similarity is NaN.
 
     Example:
         >>> import torch
@@ -39,18 +40,18 @@ def match_ranks(similarity: Float[Tensor, "n n"]) -> Float[Tensor, " n"]:
 def retrieval_scores(
     similarity: Float[Tensor, "n n"], *, at: Sequence[int] = (1, 5, 10)
 ) -> dict[str, dict[str, float]]:
-    """Recall at k, in percent, and the median rank, from images to audio and back.
+    """Compute recall at k, in percent, and the median rank, in both directions.
 
     Args:
-        similarity: of image i and audio j at ``[i, j]``.
-        at: the numbers k of best candidates among which the match has to be.
+        similarity: similarity of image i and audio j at ``[i, j]``.
+        at: the values of k.
 
     Returns:
-        Scores by direction, ``image_to_audio`` and ``audio_to_image``, and name, ``r1`` and so on
-        and ``median_rank``.
+        Scores by direction (``image_to_audio``, ``audio_to_image``) and name (``r1`` etc.,
+        ``median_rank``).
 
     Raises:
-        ValueError: as in `match_ranks`, or if a k is not positive.
+        ValueError: as in `match_ranks`, or if a value of k is not positive.
 
     Example:
         >>> import torch

@@ -1,6 +1,6 @@
 """Segmentation metrics: AVSBench's, per image, with and without the background.
 
-Each is computed in two steps, so that a test set can be scored in parts: first per image
+Each metric is computed in two steps, so that a test set can be scored in parts: first per image
 (`iou_avsbench`, `class_scores`, `fscore_curves`), then averaged over all images. Masks are class
 numbers, 0 for background; scores are float64.
 """
@@ -16,14 +16,14 @@ from avblocks.shapes import expect, require, require_positive
 
 Classes = Bool[Tensor, "b height width"] | Integer[Tensor, "b height width"]
 
-_FRAMES = 5  # of a clip of AVSBench S4 and MS3
-_BETA2 = 0.3  # of F, in AVSBench and in the reference alike: precision counts more than recall
+_FRAMES = 5  # frames per clip of AVSBench S4 and MS3
+_BETA2 = 0.3  # beta² of F in AVSBench and in the reference: precision counts more than recall
 
 
 def predicted_classes(
     logits: Float[Tensor, "b classes height width"],
 ) -> Int64[Tensor, "b height width"]:
-    """The class of the greatest logit; with one channel, 1 where it is above 0.
+    """Return the class of the highest logit; with one channel, 1 if the logit is above 0.
 
     Example:
         >>> predicted_classes(torch.tensor([[[[-1.0, 2.0]]]]))
@@ -33,9 +33,10 @@ def predicted_classes(
 
 
 def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
-    """IoU of each frame's foreground, all classes merged; of its background if the target is empty.
+    """IoU of the foreground of each frame, with all classes merged.
 
-    The mean over all frames is the mIoU of AVSBench S4 and MS3 (``avs_s4/utils/utility.py``).
+    If the target is empty, it is the IoU of the background. The mean over all frames is the mIoU of
+    AVSBench S4 and MS3 (``avs_s4/utils/utility.py``).
 
     Args:
         pred: class numbers or a binary mask.
@@ -53,20 +54,20 @@ def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
     _expect_like(pred, target)
     ours, truth = (pred > 0).flatten(1), (target > 0).flatten(1)
     empty = ~truth.any(dim=1, keepdim=True)
-    # What is compared is the foreground, or in frames without any the background.
+    # Compare the foreground, or the background in frames without foreground.
     ours, truth = ours ^ empty, truth ^ empty
     return (ours & truth).sum(dim=1).double() / (ours | truth).sum(dim=1)
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of each image and class; NaN where neither prediction nor target has the class.
+    """Scores of each image and class; NaN if neither prediction nor target has the class.
 
     Attributes:
         iou: intersection over union.
-        precision: share of the predicted pixels that are true.
-        recall: share of the true pixels that are predicted.
-        fscore: F with beta² 0.3.
+        precision: fraction of the predicted pixels that are correct.
+        recall: fraction of the target pixels that are predicted.
+        fscore: F with beta² = 0.3.
     """
 
     iou: Float64[Tensor, "b classes"]
@@ -88,14 +89,14 @@ class ClassScores:
 def class_scores(
     pred: Classes, target: Classes, *, num_classes: int, skip_empty: bool = True
 ) -> ClassScores:
-    """Scores of each class in each image, at the predicted classes.
+    """Compute the scores of each class in each image from predicted classes.
 
     Args:
         pred: class numbers.
         target: ground truth.
-        num_classes: classes with the background; 2 for binary masks.
-        skip_empty: give NaN to an image whose target is all background, so that no mean counts it
-            (reference, ``eval_avsegm.py``; AVSBench's code for AVSS counts it).
+        num_classes: number of classes with the background; 2 for binary masks.
+        skip_empty: return NaN for images whose target is all background, which excludes them from
+            the means (reference, ``eval_avsegm.py``; AVSBench's code for AVSS includes them).
 
     Raises:
         ValueError: if the shapes differ or a class number is out of range.
@@ -109,7 +110,7 @@ def class_scores(
     require_positive(num_classes=num_classes)
     predicted = _pixels(pred, num_classes, name="pred")
     true = _pixels(target, num_classes, name="target")
-    # One number more than the classes, for the pixels where the two differ.
+    # One bin more than the classes, for pixels where prediction and target differ.
     agreed = torch.where(pred == target, target.long(), num_classes)
     both = _pixels(agreed, num_classes + 1, name="agreed")[:, :-1]
     either = predicted + true - both
@@ -124,11 +125,11 @@ def class_scores(
 def mean_over_classes(
     score: Float64[Tensor, "b classes"], *, background: bool
 ) -> Float64[Tensor, ""]:
-    """Mean over the classes of the mean over the images with the class.
+    """Average over the images with each class, then over the classes.
 
     Args:
-        score: one of the `ClassScores`; NaN is left out.
-        background: whether class 0 counts.
+        score: one of the `ClassScores`; NaN is excluded.
+        background: whether to include class 0.
 
     Returns:
         The mean; NaN if no class is left.
@@ -142,28 +143,28 @@ def mean_over_classes(
 
 
 def miou_with_background(scores: ClassScores) -> Float64[Tensor, ""]:
-    """Mean IoU over all classes (the reference's ``miou``, which its paper reports)."""
+    """Mean IoU over all classes (``miou`` of the reference, reported in the paper)."""
     return mean_over_classes(scores.iou, background=True)
 
 
 def miou_no_background(scores: ClassScores) -> Float64[Tensor, ""]:
-    """Mean IoU over all classes except the background (the reference's ``miou_noBg``)."""
+    """Mean IoU over all classes except the background (``miou_noBg`` of the reference)."""
     return mean_over_classes(scores.iou, background=False)
 
 
 def fscore_curves(
     probability: Float[Tensor, "b height width"], target: Classes, *, thresholds: int = 255
 ) -> Float64[Tensor, "b thresholds"]:
-    """F of each image's foreground at evenly spaced thresholds from 0 to 1.
+    """Compute F of the foreground of each image at evenly spaced thresholds from 0 to 1.
 
     Args:
-        probability: of the foreground, the sigmoid of a logit.
+        probability: probability of the foreground, the sigmoid of a logit.
         target: ground truth, all classes merged.
         thresholds: number of thresholds (AVSBench: 255; reference: 256).
 
     Returns:
-        F with beta² 0.3 where a pixel is foreground if its probability is at least the threshold;
-        NaN for an image whose target is empty.
+        F with beta² = 0.3, where a pixel is foreground if its probability is at least the
+        threshold; NaN for an image whose target is empty.
 
     Raises:
         ValueError: if the shapes differ or a probability is outside [0, 1].
@@ -193,21 +194,21 @@ def fscore_avsbench(
     batch: int = 5,
     clips: Integer[Tensor, " b"] | None = None,
 ) -> Float64[Tensor, ""]:
-    """AVSBench's F: the maximum of the mean curve of each batch, averaged over the batches.
+    """F of AVSBench: the maximum of the mean curve of each batch, averaged over the batches.
 
-    It therefore falls as batches grow. AVSBench's batches are of whole clips of five frames: one
-    clip by the defaults of ``avs_s4/test.py``, four by its ``test.sh``, which is ``batch=20``.
-    Frames with an empty target are left out, and a batch of such frames alone scores 0.
+    The result decreases with the batch size. AVSBench uses batches of whole clips of five frames:
+    one clip by the defaults of ``avs_s4/test.py``, four clips (``batch=20``) by its ``test.sh``.
+    Frames with an empty target are excluded; a batch that has only such frames scores 0.
 
     Args:
-        curves: of `fscore_curves`, frames in the order of the test set.
-        batch: frames a batch; the last may have fewer.
-        clips: number of each frame's clip. Then a batch is of ``batch / 5`` clips, and where a clip
-            lacks a frame the others stay together.
+        curves: curves from `fscore_curves`, in the order of the test set.
+        batch: frames per batch; the last batch may have fewer.
+        clips: clip number of each frame. If given, a batch has ``batch / 5`` clips, so clips that
+            lack a frame stay in one batch.
 
     Raises:
-        ValueError: if ``batch`` is not positive, or with ``clips`` no multiple of 5, or there is no
-            frame.
+        ValueError: if ``batch`` is not positive, or not a multiple of 5 with ``clips``, or there
+            are no frames.
 
     Example:
         >>> curves = torch.tensor([[0.2, 0.8], [0.6, 0.4]]).double()
@@ -232,15 +233,15 @@ def fscore_avsbench(
 
 
 def mean_avss(score: Float64[Tensor, "b classes"], *, last: bool) -> Float64[Tensor, ""]:
-    """AVSBench's mean for AVSS: that over all classes, those that are nowhere being 0.
+    """Mean of AVSBench for AVSS, over all classes; classes that never occur count as 0.
 
-    As in ``avss/test.py``, where ``miou_noBg`` leaves the last class out, and not the background,
-    which is the first. It scores every clip as ten frames, the missing ones black and without
-    target: give those too, of `class_scores` with ``skip_empty=False``.
+    As in ``avss/test.py``, whose ``miou_noBg`` excludes the last class instead of the background,
+    the first one. That code scores every clip as ten frames, with missing frames black and without
+    target: include these, with `class_scores` and ``skip_empty=False``.
 
     Args:
         score: one of the `ClassScores`.
-        last: whether the last class counts.
+        last: whether to include the last class.
 
     Example:
         >>> mean_avss(torch.tensor([[0.8, 0.4, torch.nan]]).double(), last=True)
@@ -251,13 +252,13 @@ def mean_avss(score: Float64[Tensor, "b classes"], *, last: bool) -> Float64[Ten
 
 
 def fscore_per_image(curves: Float64[Tensor, "b thresholds"]) -> Float64[Tensor, ""]:
-    """The reference's F: the maximum of each image's curve, averaged over the images.
+    """F of the reference: the maximum of the curve of each image, averaged over the images.
 
     Args:
-        curves: of `fscore_curves`; with 256 thresholds the number is the reference's.
+        curves: curves from `fscore_curves`; the reference uses 256 thresholds.
 
     Returns:
-        The mean over the images whose target is not empty; NaN without any.
+        The mean over the images whose target is not empty; NaN if there are none.
 
     Example:
         >>> fscore_per_image(torch.tensor([[0.2, 0.8], [0.6, 0.4]]).double())
@@ -274,14 +275,14 @@ def _fscore(
 
 
 def _pixels(classes: Classes, num_classes: int, *, name: str) -> Float64[Tensor, "b classes"]:
-    """How many pixels of each image have each class."""
+    """Count the pixels of each class in each image."""
     wrong = classes[(classes < 0) | (classes >= num_classes)]
     require(len(wrong) == 0, name, wrong[:3].tolist(), f"class numbers in [0, {num_classes})")
     return _histogram(classes, num_classes).double()
 
 
 def _at_least(passed: Int64[Tensor, "b height width"], most: int) -> Float64[Tensor, "b most"]:
-    """How many pixels of each image pass at least 1, 2, ... thresholds."""
+    """Count the pixels of each image that pass at least 1, 2, ... thresholds."""
     count = _histogram(passed, most + 1)[:, 1:]
     return count.flip(1).cumsum(dim=1).flip(1).double()
 

@@ -11,22 +11,22 @@ from avblocks.metrics.bss import bss_eval
 from avblocks.shapes import expect, require
 
 SILENCE = 1e-5
-"""Sum of squares below which a waveform is silent (reference: `eval_avsrcsep.py`)."""
+"""Sum of squares below which a waveform counts as silent (reference: `eval_avsrcsep.py`)."""
 
 
 @dataclass(frozen=True)
 class SeparationScores:
-    """Scores of each source in dB, NaN where undefined, and which waveforms are silent.
+    """Scores of each source in dB, NaN if undefined, and which waveforms are silent.
 
-    Mixtures with a silent source and silent estimates have no scores; `summary` counts both.
+    Mixtures with a silent source, and silent estimates, have no scores; `summary` counts both.
 
     Attributes:
-        sdr: Source to everything else.
-        sir: Source to the other sources.
-        sar: All sources to the artifacts.
-        si_sdr: Source to everything else, where only a scale factor is allowed.
-        sdr_improvement_db: ``sdr`` minus that of the mixture.
-        si_sdr_improvement_db: ``si_sdr`` minus that of the mixture.
+        sdr: Signal-to-distortion ratio: the source against everything else.
+        sir: Signal-to-interference ratio: the source against the other sources.
+        sar: Signal-to-artifacts ratio: all sources against the artifacts.
+        si_sdr: Scale-invariant SDR, which allows only a scale factor.
+        sdr_improvement_db: ``sdr`` minus the SDR of the mixture.
+        si_sdr_improvement_db: ``si_sdr`` minus the SI-SDR of the mixture.
         silent_source: Which sources are silent.
         silent_estimate: Which estimates are silent.
     """
@@ -41,7 +41,7 @@ class SeparationScores:
     silent_estimate: Bool[Tensor, "b k"]
 
     def summary(self) -> Mapping[str, float | int]:
-        """Mean of each score over the scored sources, and the number of sources of each kind.
+        """Average each score over the scored sources, and count the sources of each kind.
 
         Returns:
             The six means in dB, ``scored``, ``not_scored``, ``silent_sources`` and
@@ -102,8 +102,8 @@ def separation_scores(
     Args:
         estimates: separated waveform of each source.
         sources: the true sources.
-        mixture: waveform that they were separated from.
-        silence: sum of squares below which a waveform is silent.
+        mixture: the waveform that was separated.
+        silence: sum of squares below which a waveform counts as silent.
 
     Raises:
         ValueError: if the shapes differ.
@@ -144,7 +144,7 @@ def join_scores(parts: Sequence[SeparationScores]) -> SeparationScores:
     """Concatenate the scores of several batches with the same number of sources.
 
     Raises:
-        ValueError: if there is no batch.
+        ValueError: if there are no batches.
     """
     require(len(parts) > 0, "parts", parts, "at least one batch's scores")
     names = [field.name for field in fields(SeparationScores)]

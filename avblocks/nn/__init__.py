@@ -1,4 +1,4 @@
-"""Blocks of one tensor in, one tensor out."""
+"""Building blocks of transformers for one stream of tokens."""
 
 from avblocks.nn.attention import Attention as Attention
 from avblocks.nn.attention import CrossAttention as CrossAttention

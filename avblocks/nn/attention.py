@@ -1,4 +1,4 @@
-"""Multi-head attention through PyTorch's fused kernel: self, with context, and across."""
+"""Multi-head attention with PyTorch's fused kernel: self-attention and cross-attention."""
 
 from collections.abc import MutableMapping
 
@@ -13,15 +13,15 @@ from avblocks.shapes import expect, require, require_heads, share_of
 
 
 def split_heads(*tensors: Tensor, num_heads: int) -> list[Tensor]:
-    """Queries, keys and values ``(b, n, h * e)`` as ``(b, h, n, e)``.
+    """Split the heads of queries, keys and values: ``(b, n, h * e)`` to ``(b, h, n, e)``.
 
     Raises:
-        ValueError: if a batch differs from the queries': PyTorch would broadcast a batch of one.
+        ValueError: if batch sizes differ, since PyTorch would broadcast a batch of one.
     """
     q, k, *_ = tensors
     fits = all(x.ndim == q.ndim and x.shape[0] == q.shape[0] for x in tensors)
     require(fits, "keys and values", k.shape[0], "of the queries' batch, {}", q.shape[0])
-    # Plain views: `torch.compile` would trace einops' parser here, at most of its whole time.
+    # Plain views: with einops, `torch.compile` would spend most of its time in einops' parser.
     return [x.unflatten(-1, (num_heads, -1)).transpose(-3, -2) for x in tensors]
 
 
@@ -34,7 +34,7 @@ def attend(
     scale: float | None = None,
     valid: Bool[Tensor, "b n_k"] | None = None,
 ) -> Float[Tensor, "b n_q d_v"]:
-    """Softmax attention with the heads side by side in the last axis.
+    """Softmax attention, with the heads concatenated in the last axis.
 
     Args:
         q: queries.
@@ -42,7 +42,7 @@ def attend(
         v: values; their width may differ.
         num_heads: heads that share the widths.
         scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
-        valid: False at keys that are padding; where a sample has none, zeros are read.
+        valid: False at padded keys; samples without any valid key read zeros.
     """
     if valid is not None:
         expect(valid=(valid, "b n_k"), b=k.shape[0], n_k=k.shape[1])
@@ -61,14 +61,14 @@ def attention_weights(
     scale: float | None = None,
     valid: Bool[Tensor, "b n_k"] | None = None,
 ) -> Float[Tensor, "b h n_q n_k"]:
-    """The attention weights of `attend`, which itself never forms them.
+    """Compute the attention weights of `attend`, which does not materialize them.
 
     Args:
         q: queries.
         k: keys.
         num_heads: heads that share the width.
         scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
-        valid: False at keys that are padding, whose weights are zero.
+        valid: False at padded keys, whose weights are zero.
 
     Example:
         >>> attention_weights(torch.zeros(1, 2, 8), torch.zeros(1, 4, 8), num_heads=2)[0, 0, 0]
@@ -84,14 +84,14 @@ def attention_weights(
 
 
 def _at_least_one(valid: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
-    """All keys for samples without a valid one: a softmax over nothing is not a number."""
+    """Mark all keys valid for samples without any: a softmax over no keys would be NaN."""
     return valid | ~valid.any(dim=1, keepdim=True)
 
 
 class Attention(nn.Module):
-    """Self-attention over ``[context; x]`` that updates ``x`` alone.
+    """Self-attention over ``[context; x]`` that updates only ``x``.
 
-    The context gives keys and values only: neither queries nor outputs are computed for it.
+    Only keys and values are computed for the context, no queries or outputs.
 
     Args:
         dim: width of a token.
@@ -134,7 +134,7 @@ class Attention(nn.Module):
         xavier(self.proj)
 
     def rename_older(self, state: MutableMapping[str, Tensor], prefix: str) -> None:
-        """Take ``qkv``, timm's and MAE's name and ours until 0.1, apart."""
+        """Split ``qkv``, the name in timm, MAE and avblocks until 0.1."""
         for name in (f"{prefix}qkv.weight", f"{prefix}qkv.bias"):
             if name in state:
                 state.update(split_qkv({name: state.pop(name)}))
@@ -146,7 +146,7 @@ class Attention(nn.Module):
         context: Float[Tensor, "b n_c d"] | None = None,
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Update ``x`` from the context and itself, less its tokens that are not ``valid``."""
+        """Update ``x`` from the context and its own ``valid`` tokens."""
         source = x if context is None else torch.cat((context, x), dim=-2)
         q, (k, v) = self.q(x), self.kv(source).chunk(2, dim=-1)
         q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
@@ -162,11 +162,11 @@ class CrossAttention(nn.Module):
     """Attention of one set of tokens to another.
 
     Args:
-        dim: width of the tokens that read.
+        dim: width of the query tokens.
         num_heads: number of heads.
         qkv_bias: whether queries, keys and values have a bias.
-        attn_ratio: width of queries, keys and values as a share of ``dim``.
-        source_dim: width of the tokens that are read; ``None`` means ``dim``.
+        attn_ratio: width of queries, keys and values as a fraction of ``dim``.
+        source_dim: width of the source tokens; ``None`` means ``dim``.
 
     Raises:
         ValueError: if ``num_heads`` does not divide the attention width.

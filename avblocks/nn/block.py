@@ -11,20 +11,20 @@ from avblocks.shapes import given, require
 
 
 class Block(nn.Module):
-    """Attention and MLP, each with norm and residual; early fusion enters through ``context``.
+    """Transformer block: attention and MLP, each with norm and residual.
 
-    The usual parts, those of MAE's ViT, are built where none is given. A part may be shared by
-    several blocks.
+    Early fusion passes the fusion tokens as ``context``. Parts that are not given are those of
+    MAE's ViT. A part may be shared by several blocks.
 
     Args:
         dim: width of a token.
-        num_heads: heads of the usual attention, a divisor of ``dim``.
-        mlp_ratio: hidden width of the usual MLP as a multiple of ``dim``.
-        qkv_bias: whether queries, keys and values of the usual attention have a bias.
-        drop_path: share of the samples whose residual branches are dropped in training.
-        norm_eps: epsilon of the usual norms (MAE's ViT: 1e-6).
+        num_heads: heads of the default attention, a divisor of ``dim``.
+        mlp_ratio: hidden width of the default MLP as a multiple of ``dim``.
+        qkv_bias: whether queries, keys and values of the default attention have a bias.
+        drop_path: fraction of the samples whose residual branches are dropped in training.
+        norm_eps: epsilon of the default norms (MAE's ViT: 1e-6).
         norm1: norm of the attention.
-        attn: attention, called as `Attention` is.
+        attn: attention, with the signature of `Attention`.
         norm2: norm of the MLP.
         mlp: MLP, such as `SwiGLU`.
         ls1: layer scale of the attention's branch, such as `LayerScale`.
@@ -32,7 +32,7 @@ class Block(nn.Module):
         post_norm: normalize after each residual (BERT, data2vec 2) and not in each branch.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> import torch
@@ -78,7 +78,7 @@ class Block(nn.Module):
         context: Float[Tensor, "b n_c d"] | None = None,
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Attend over ``[context; x]``, less tokens of ``x`` not ``valid``, and update ``x``."""
+        """Attend over the context and the ``valid`` tokens of ``x``, and update ``x``."""
         if self.post_norm:
             read = self.attn(x, context=context, **given(valid=valid))
             x = self.norm1(x + self._branch(self.ls1, read))

@@ -10,7 +10,7 @@ class DropPath(nn.Module):
     """Drop a residual branch for whole samples in training, scaled to keep its mean.
 
     Args:
-        rate: share of the samples whose branch is dropped.
+        rate: fraction of the samples whose branch is dropped.
 
     Raises:
         ValueError: if ``rate`` is not in [0, 1).

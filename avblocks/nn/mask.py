@@ -1,4 +1,4 @@
-"""Masks: the tokens that an encoder sees, and the inverse permutation."""
+"""Masks: the tokens that an encoder keeps, and the inverse permutation."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ def gather_tokens(
 
 
 def valid_until(lengths: Integer[Tensor, " b"], *, grid: tuple[int, ...]) -> Bool[Tensor, "b n"]:
-    """True at the tokens before each sample's length along the last axis of a grid, such as time.
+    """Mark the tokens before the length of each sample along the last axis of a grid, such as time.
 
     Args:
         lengths: tokens of each sample along that axis.
@@ -42,7 +42,7 @@ def valid_until(lengths: Integer[Tensor, " b"], *, grid: tuple[int, ...]) -> Boo
 
 @dataclass(frozen=True)
 class Mask:
-    """Indices of kept and masked tokens, one row a sample.
+    """Indices of kept and masked tokens, one row per sample.
 
     Attributes:
         ids_keep: indices of the kept tokens.
@@ -83,11 +83,11 @@ class Mask:
     def predicting(
         self, share: float, *, generator: torch.Generator | Sequence[torch.Generator] | None = None
     ) -> "Mask":
-        """The same mask with a random share of the masked tokens to predict, one at least.
+        """Return the mask with a random fraction of the masked tokens to predict, at least one.
 
         Args:
-            share: share of the masked tokens, in (0, 1].
-            generator: one generator for the batch, or one a sample, as for a masker.
+            share: fraction of the masked tokens, in (0, 1].
+            generator: one generator for the batch, or one per sample, as for a masker.
 
         Raises:
             ValueError: if the share is not in (0, 1].

@@ -27,17 +27,17 @@ class Masker(Protocol):
         Args:
             grid: patches along each axis, (rows, columns) or (time, rows, columns).
             batch: number of samples.
-            generator: one generator for the batch, or one a sample, which makes a sample's mask
-                independent of the batch it is in.
+            generator: one generator for the batch, or one per sample, which makes the mask of a
+                sample independent of the rest of the batch.
         """
         ...
 
 
 def num_kept(n: int, ratio: float) -> int:
-    """Tokens kept of ``n``: ``int(n (1 - ratio))``, rounded down in floating point as in MAE.
+    """Return the number of tokens to keep: ``int(n (1 - ratio))`` in floating point, as in MAE.
 
     Raises:
-        ValueError: if nothing would be kept or nothing masked.
+        ValueError: if no token would be kept, or none masked.
     """
     kept = int(n * (1 - ratio))
     require(0 < kept < n, "ratio", ratio, "a share that keeps and masks some of {} tokens", n)
@@ -66,10 +66,10 @@ def _require_axes(grid: tuple[int, ...], *, axes: int) -> None:
 
 @dataclass(frozen=True)
 class RandomMask:
-    """Tokens masked independently at random (MAE); the paper masks 0.75 of image, 0.8 of audio.
+    """Mask random tokens independently (MAE); paper: 0.75 of the image, 0.8 of the audio.
 
     Args:
-        ratio: share of the tokens that is masked.
+        ratio: fraction of the tokens to mask.
 
     Raises:
         ValueError: if ``ratio`` is not in (0, 1).
@@ -97,10 +97,10 @@ class RandomMask:
 
 @dataclass(frozen=True)
 class BandMask:
-    """Whole time or frequency bands of a spectrogram masked at random (AudioMAE).
+    """Mask random time or frequency bands of a spectrogram (AudioMAE).
 
     Args:
-        ratio: share of the bands that is masked.
+        ratio: fraction of the bands to mask.
         axis: ``"time"`` masks columns of the patch grid, ``"frequency"`` rows.
 
     Raises:
@@ -134,10 +134,10 @@ class BandMask:
 
 @dataclass(frozen=True)
 class BlockMask:
-    """Square blocks of patches masked together at random, on a lattice shifted for each sample.
+    """Mask random square blocks of patches, on a lattice that is shifted for each sample.
 
     Args:
-        ratio: share of the tokens that is masked, to the token: the last block may be cut.
+        ratio: fraction of the tokens to mask, which is exact: the last block may be cut.
         block: side of a block in patches.
 
     Raises:
@@ -161,7 +161,7 @@ class BlockMask:
         """Mask ``n - int(n (1 - ratio))`` tokens of each sample, block by block."""
         _require_axes(grid, axes=2)
         (rows, columns), n, side = grid, math.prod(grid), self.block
-        # Two extra columns carry the shift of the lattice, so that one draw a sample does.
+        # Two extra columns hold the shift of the lattice, so that one draw per sample suffices.
         tall, wide = math.ceil(rows / side) + 1, math.ceil(columns / side) + 1
         noise = _noise((tall * wide + 2,), batch=batch, generator=generator)
         shift = (noise[:, -2:] * side).long()
@@ -174,10 +174,10 @@ class BlockMask:
 
 @dataclass(frozen=True)
 class TubeMask:
-    """The same patches of a video masked in every frame (VideoMAE).
+    """Mask the same patches in every frame of a video (VideoMAE).
 
     Args:
-        masker: masks the (rows, columns) of one frame.
+        masker: masker of the (rows, columns) of one frame.
 
     Example:
         >>> mask = TubeMask(RandomMask(0.75))((4, 8, 8), batch=1)

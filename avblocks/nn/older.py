@@ -1,4 +1,4 @@
-"""Names that parts have in older checkpoints of ours and in published files."""
+"""Conversion of parameter names of older checkpoints and published files."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Protocol, runtime_checkable
@@ -8,20 +8,20 @@ from torch import Tensor, nn
 
 @runtime_checkable
 class HasOlderNames(Protocol):
-    """Protocol of a module whose parameters once had other names or were joined."""
+    """Protocol of a module whose parameters had other names, or were joined, in older versions."""
 
     def rename_older(self, state: MutableMapping[str, Tensor], prefix: str) -> None:
-        """Replace the older names of this module in a state dict by its own, in place."""
+        """Replace the older names of this module in a state dict by the current ones, in place."""
         ...
 
 
 def accept_older(module: nn.Module) -> None:
-    """Let ``load_state_dict`` of a module, or of one around it, take older names."""
+    """Let ``load_state_dict`` of a module, or of its parent, accept older names."""
     module.register_load_state_dict_pre_hook(_rename)
 
 
 def renamed(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict with the model's own names in place of older ones.
+    """Return the state dict with older names replaced by those of the model.
 
     Example:
         >>> import torch
@@ -38,7 +38,7 @@ def renamed(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def split_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``qkv``, the joint layer of timm, MAE and our versions until 0.1, as ``q`` and ``kv``.
+    """Split ``qkv``, the joint layer of timm, MAE and avblocks until 0.1, into ``q`` and ``kv``.
 
     Example:
         >>> import torch
@@ -58,14 +58,14 @@ def split_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def split_pairs(name: str, value: Tensor) -> dict[str, Tensor]:
-    """Layer over pairs ``[image; audio]``, ours until 0.1, as an image half and an audio half.
+    """Split a layer over pairs ``[image; audio]`` (avblocks until 0.1) into its two halves.
 
     Args:
         name: name that ends in ``k.weight``, ``k.bias``, ``v.weight`` or ``v.bias``.
         value: weight or bias.
     """
     stem, kind = name.rsplit(".", 1)
-    if kind == "bias":  # It enters once: that of the keys cancels, and that of the values is apart.
+    if kind == "bias":  # Used once: the bias of the keys cancels, that of the values is separate.
         return {f"{stem}_image.bias" if stem.endswith("k") else f"{stem}_bias": value}
     image, audio = value.chunk(2, dim=1)
     return {f"{stem}_image.weight": image.clone(), f"{stem}_audio.weight": audio.clone()}

@@ -60,8 +60,8 @@ def unpatchify(
         grid: patches along each axis.
 
     Raises:
-        ValueError: if ``patch`` has not two or three sides or ``grid`` not as many.
-        einops.EinopsError: if the number of patches or of values does not fit.
+        ValueError: if ``patch`` does not have two or three sides, or ``grid`` a different number.
+        einops.EinopsError: if the number of patches or of values does not match.
     """
     _require_patch(patch)
     if len(patch) == 2:
@@ -76,18 +76,18 @@ def unpatchify(
 class PatchEmbed(nn.Module):
     """Linear embedding of patches: 2-D for images and spectrograms, 3-D for video tubelets.
 
-    Only the patches of ``ids_keep`` are embedded, so masked ones cost nothing.
+    Only the patches of ``ids_keep`` are embedded, so masked patches need no computation.
 
     Args:
         dim: width of a token.
         patch: sides of a patch; two numbers make a 2-D, three a 3-D embedder.
         channels: channels of the input.
-        stride: steps from patch to patch; ``None`` means ``patch``. Smaller ones overlap (AST: 10),
-            and what a last patch does not reach is left out.
+        stride: steps from patch to patch; ``None`` means ``patch``. With smaller steps, patches
+            overlap (AST: 10), and a rest at the end of an axis is dropped.
 
     Raises:
-        ValueError: if a number is not positive, ``patch`` has not two or three sides, or ``stride``
-            not as many.
+        ValueError: if a number is not positive, ``patch`` does not have two or three sides, or
+            ``stride`` has a different number of them.
 
     Example:
         >>> import torch
@@ -110,7 +110,7 @@ class PatchEmbed(nn.Module):
         steps = patch if stride is None else stride
         self.stride = sides(steps, axes=len(patch), name="stride")
         conv = nn.Conv2d if len(patch) == 2 else nn.Conv3d
-        kernel: Any = self.patch  # two or three sides, as the convolution has axes
+        kernel: Any = self.patch  # as many sides as the convolution has axes
         step: Any = self.stride
         self.proj = conv(channels, dim, kernel_size=kernel, stride=step)
         self.reset_parameters()
@@ -134,13 +134,13 @@ class PatchEmbed(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Embed all patches, or those of ``ids_keep`` alone.
+        """Embed all patches, or only those of ``ids_keep``.
 
         Returns:
             Tokens in row-major order of the grid, or in the order of ``ids_keep``.
 
         Raises:
-            ValueError: if the input does not fit the patches or ``ids_keep`` the input.
+            ValueError: if the input does not match the patch, or ``ids_keep`` the input.
         """
         self.grid(x)
         if ids_keep is not None and self.stride == self.patch:
@@ -153,5 +153,5 @@ class PatchEmbed(nn.Module):
 def _side_by_side(
     patches: Float[Tensor, "b n v"], patch: tuple[int, ...]
 ) -> Float[Tensor, "b c *size"]:
-    """An input of one row of patches."""
+    """Arrange patches in one row, as an input of the convolution."""
     return unpatchify(patches, patch=patch, grid=(1,) * (len(patch) - 1) + (patches.shape[1],))

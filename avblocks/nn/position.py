@@ -1,4 +1,4 @@
-"""Positions of patches: fixed sine-cosine tables, learned tables, and both at other sizes."""
+"""Position embeddings of patches: fixed sine-cosine and learned tables, for any grid."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +38,8 @@ def sincos_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         grid: patches along each axis, (rows, columns) or (time, rows, columns).
 
     Raises:
-        ValueError: if the width does not divide or the grid has not two or three axes.
+        ValueError: if the width is not such a multiple, or the grid does not have two or three
+            axes.
 
     Example:
         >>> sincos_position(64, (8, 12)).shape
@@ -57,9 +58,9 @@ def sincos_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
 
 
 def sequence_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
-    """Fixed sine-cosine positions along the row-major order of a grid, as if it were a sentence.
+    """Fixed sine-cosine positions along the row-major order of a grid, as of a text sequence.
 
-    Sines and cosines take turns (Vaswani et al. 2017), as in VideoMAE.
+    Sines and cosines alternate (Vaswani et al. 2017), as in VideoMAE.
 
     Args:
         dim: width.
@@ -89,14 +90,14 @@ def resize_position(
 
     Args:
         table: positions in row-major order of ``grid``.
-        grid: its patches along each axis.
-        new_grid: the patches along each axis that are wanted.
-        antialias: smooth what shrinks, in 2-D (DINOv2 with registers). This changes what grows too:
-            PyTorch then has another bicubic kernel, of -0.5 where it has -0.75 without.
+        grid: patches along each axis of the table.
+        new_grid: patches along each axis of the result.
+        antialias: antialiasing, only in 2-D (DINOv2 with registers). It also changes upsampling:
+            PyTorch then uses a bicubic kernel with a = -0.5 instead of -0.75.
 
     Raises:
         RuntimeError: if the table does not have the grid's size or a side is not positive.
-        ValueError: if the grids' axes differ in number.
+        ValueError: if the grids have different numbers of axes.
     """
     volume = rearrange(table, "n d -> 1 d n").unflatten(2, grid)
     if grid == new_grid:
@@ -109,12 +110,12 @@ def resize_position(
 
 
 class SinCosPosition(nn.Module):
-    """Fixed positions, recomputed for any grid; no parameters and nothing in the state dict.
+    """Fixed positions, computed for any grid; without parameters or entries in the state dict.
 
     Args:
         dim: width of a token.
-        grid: the usual grid, whose table is precomputed.
-        formula: width and grid to positions.
+        grid: the default grid, whose table is precomputed.
+        formula: function of width and grid that returns positions.
 
     Example:
         >>> SinCosPosition(32, grid=(4, 6))((4, 9)).shape
@@ -136,7 +137,7 @@ class SinCosPosition(nn.Module):
         self.register_load_state_dict_pre_hook(_fill)
 
     def reset_parameters(self) -> None:
-        """Fill the table again, for a model that was built on the meta device."""
+        """Recompute the table, for a model that was built on the meta device."""
         self.table.copy_(self.formula(self.dim, self.grid))
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
@@ -147,7 +148,7 @@ class SinCosPosition(nn.Module):
 
 
 def _fill(module: nn.Module, *_: object) -> None:
-    """Compute the table where weights are loaded: it is in no file, and may be empty memory."""
+    """Compute the table when weights are loaded: it is not in the file, and may be empty."""
     assert isinstance(module, SinCosPosition)
     if module.table.is_meta:
         module.table = torch.empty_like(module.table, device="cpu")
@@ -155,7 +156,7 @@ def _fill(module: nn.Module, *_: object) -> None:
 
 
 def place_positions(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Hook for modules with fixed positions on "meta": their tables go where the weights are."""
+    """Hook that moves tables of fixed positions from "meta" to the device of loaded weights."""
     floats = [x for n, x in state.items() if n.startswith(prefix) and x.is_floating_point()]
     for position in module.children():
         if isinstance(position, SinCosPosition) and position.table.is_meta and floats:
@@ -168,9 +169,9 @@ class LearnedPosition(nn.Module):
 
     Args:
         dim: width of a token.
-        grid: the grid whose positions are learned.
-        antialias: how they are interpolated, as in `resize_position`.
-        start: width and grid to the positions that the table begins as; normal with a standard
+        grid: the grid of the learned positions.
+        antialias: antialiasing of the interpolation, as in `resize_position`.
+        start: function of width and grid that returns the initial positions; normal with a standard
             deviation of 0.02, as in ViT, if not given.
 
     Example:
@@ -196,7 +197,7 @@ class LearnedPosition(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """The table that it begins as."""
+        """Set the initial positions."""
         if self.start is None:
             nn.init.normal_(self.table, std=0.02)
         else:
@@ -217,17 +218,17 @@ def decoder_positions(
     mask: Mask,
     grid: tuple[int, ...],
 ) -> Float[Tensor, "n d_dec"]:
-    """A decoder's positions of a grid, whose patches the mask is over and whose tokens fit.
+    """Return the positions of a decoder for a grid, after a check of the tokens and the mask.
 
     Args:
         decoder: a module with ``pos_embed`` and ``encoder_dim``.
-        kept: the encoder's tokens of the kept patches.
-        fusion: its fusion tokens.
+        kept: tokens of the kept patches from the encoder.
+        fusion: fusion tokens from the encoder.
         mask: mask over the patches.
         grid: patches along each axis.
 
     Raises:
-        ValueError: if the tokens are not those the mask keeps, or the grid is not the mask's.
+        ValueError: if the tokens do not match the mask, or the mask does not match the grid.
     """
     b, k = mask.ids_keep.shape
     expect(kept=(kept, "b k d"), fusion=(fusion, "b n_f d"), b=b, k=k, d=decoder.encoder_dim)

@@ -1,4 +1,4 @@
-"""Reading blocks: tokens that attend to others, of another width, and to no token of their own."""
+"""Blocks of a decoder whose tokens cross-attend to encoder tokens, without self-attention."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ class ReadingBlock(nn.Module):
     """Cross-attention to tokens of another width, and an MLP, each with norm and residual.
 
     Args:
-        dim: width of the tokens that read.
-        source_dim: width of the tokens that are read.
+        dim: width of the query tokens.
+        source_dim: width of the source tokens.
         num_heads: heads of the attention.
         mlp_ratio: hidden width of the MLP as a multiple of ``dim``.
         norm_eps: epsilon of the norms.
@@ -56,11 +56,11 @@ class ReadingBlock(nn.Module):
 
 
 class LayerMixture(nn.Module):
-    """For each reader a weighted sum of an encoder's layers, with a norm of its own.
+    """Weighted sums of the layers of an encoder, one for each block of a decoder, each with a norm.
 
     Args:
-        num_layers: layers of the encoder, what enters the first one included.
-        readers: blocks of a decoder, each of which reads another sum.
+        num_layers: layers of the encoder, including the input of the first one.
+        readers: number of sums, one per block of the decoder.
         dim: width of the encoder's tokens.
         norm_eps: epsilon of the norms.
 
@@ -80,14 +80,14 @@ class LayerMixture(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Weights of the layers normal, as an average of them has on the whole the same size."""
+        """Draw the weights of the layers from a normal distribution."""
         nn.init.normal_(self.linear.weight, std=self.linear.in_features**-0.5)
 
     def forward(self, layers: Sequence[Float[Tensor, "b n d"]]) -> list[Float[Tensor, "b n d"]]:
-        """The sums of the layers that the readers read.
+        """Compute the weighted sums of the layers.
 
         Raises:
-            ValueError: if there is another number of layers.
+            ValueError: if the number of layers differs.
         """
         count = self.linear.in_features
         require(len(layers) == count, "layers", len(layers), "the mixture's {}", count)

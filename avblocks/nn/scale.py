@@ -8,11 +8,11 @@ from avblocks.shapes import expect, require_above_zero, require_positive
 
 
 class LayerScale(nn.Module):
-    """A learned factor for each channel of a residual branch, which starts small.
+    """Learned factor for each channel of a residual branch, with a small initial value.
 
     Args:
         dim: width of a token.
-        start: what all factors start at.
+        start: initial value of all factors.
 
     Raises:
         ValueError: if a number is not positive.
@@ -33,7 +33,7 @@ class LayerScale(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """All factors alike."""
+        """Set all factors to the initial value."""
         nn.init.constant_(self.gamma, self.start)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:

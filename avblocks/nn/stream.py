@@ -1,4 +1,4 @@
-"""`Stream`: what an encoder of one modality must have to be one of two in `AVEncoder`."""
+"""`Stream`: the interface of an encoder of one modality in `AVEncoder`."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
@@ -12,16 +12,31 @@ _PARTS = ("dim", "grid", "embed", "blocks", "norm")
 _PATCH_PARTS = ("patch", "channels", "usual_grid")
 
 
+_Checked: Any = type(Protocol)
+
+
+class _ByAttribute(_Checked):
+    """Looks for parts as `hasattr` does.
+
+    From Python 3.12 on `isinstance` looks where a protocol's members are stored, and misses what
+    a module keeps among its sub-modules.
+    """
+
+    def __instancecheck__(self, instance: object) -> bool:
+        if self is Stream:
+            return all(hasattr(instance, part) for part in _PARTS)
+        return super().__instancecheck__(instance)
+
+
 @runtime_checkable
-class Stream(Protocol):
+class Stream(Protocol, metaclass=_ByAttribute):
     """Protocol of an encoder of one modality: `ViT`, or any module with these parts.
 
-    Each of ``blocks`` is called as `Block` is: ``block(tokens, context=...)``, which attends over
-    ``[context; tokens]`` and returns the tokens; with padding in a batch, also ``valid=...``.
+    Each of ``blocks`` has the signature of `Block`: ``block(tokens, context=...)`` attends over
+    ``[context; tokens]`` and returns the tokens; for batches with padding, also with ``valid=...``.
 
-    What embeds class tokens or registers before the patches says how many in ``num_prefix``. What
-    is to be pre-trained by `av_mae` also has the sides of a ``patch``, its ``channels`` and the
-    ``usual_grid`` of patches.
+    A stream with class tokens or registers before the patches gives their number as ``num_prefix``.
+    Pre-training with `av_mae` also requires ``patch`` (its sides), ``channels`` and ``usual_grid``.
     """
 
     norm: nn.Module
@@ -33,7 +48,7 @@ class Stream(Protocol):
 
     @property
     def blocks(self) -> Iterable[nn.Module]:
-        """Blocks, one for each layer, which layer-wise learning rates follow."""
+        """Blocks, one per layer, in the order of layer-wise learning rates."""
         ...
 
     def grid(self, x: Float[Tensor, "b c *size"]) -> tuple[int, ...]:
@@ -43,17 +58,17 @@ class Stream(Protocol):
     def embed(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Tokens of all patches, or of those in ``ids_keep`` alone, with their positions."""
+        """Tokens of all patches, or only of those in ``ids_keep``, with positions added."""
         ...
 
 
 def require_stream(name: str, stream: Any, *, patches: bool = False) -> None:
-    """Raise a ``ValueError`` for the first part that a stream lacks.
+    """Raise a ``ValueError`` if a stream lacks a required part.
 
     Args:
         name: name of the stream.
         stream: the module.
-        patches: whether its patches are to be predicted.
+        patches: whether its patches will be predicted.
     """
     for part in _PARTS + (_PATCH_PARTS if patches else ()):
         if not hasattr(stream, part):
@@ -76,7 +91,7 @@ def layers_of(stream: Any, *, top: int) -> dict[int, int]:
 
 
 def require_width(name: str, part: Any, dim: int) -> None:
-    """Raise a ``ValueError`` if a part is known to be of another width than ``dim``."""
+    """Raise a ``ValueError`` if the width of a part is known and differs from ``dim``."""
     shape = getattr(part, "normalized_shape", None)  # of PyTorch's norms
     width = shape[0] if shape else getattr(part, "dim", dim)
     require(width == dim, name, width, f"as wide as the other parts' {dim}")

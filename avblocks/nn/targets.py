@@ -1,4 +1,4 @@
-"""Targets of masked autoencoders: patches, normalized or not, and the loss against them."""
+"""Reconstruction targets of masked autoencoders, and their loss."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,10 +10,13 @@ from avblocks.shapes import expect, require
 def normalize_patches(
     patches: Float[Tensor, "b n v"],
 ) -> tuple[Float[Tensor, "b n v"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
-    """Patches of zero mean and unit variance (unbiased, epsilon 1e-6), their means and deviations.
+    """Normalize patches to zero mean and unit variance (unbiased, epsilon 1e-6).
+
+    Returns:
+        The normalized patches, their means and their standard deviations.
 
     Raises:
-        ValueError: if patches have a single value, which has no deviation.
+        ValueError: if patches have a single value, which has no standard deviation.
     """
     require(patches.shape[-1] > 1, "patches", patches.shape[-1], "of two values or more")
     mean = patches.mean(dim=-1, keepdim=True)
@@ -28,13 +31,13 @@ def masked_mse(
     normalize: bool = True,
     valid: Bool[Tensor, "b u"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean square over the masked patches, against targets normalized per patch or not.
+    """Mean squared error over masked patches, with targets normalized per patch or not.
 
     Args:
         pred: predictions.
         target: values of the patches.
         normalize: normalize each target patch.
-        valid: False at patches that are left out of the mean; where none is valid, it is zero.
+        valid: False at patches to exclude from the mean, which is zero if no patch is valid.
 
     Raises:
         ValueError: if the shapes differ.

@@ -19,20 +19,20 @@ from avblocks.shapes import as_dtype, grid_of, require, require_positive, sides
 class ViT(nn.Module):
     """Patch embedding, positions, prefix tokens, blocks and a final norm: a `Stream`.
 
-    Prefix tokens, such as a class token and registers, go through the blocks before the patches.
-    Masks keep them, and they belong to no grid and no map.
+    Prefix tokens, such as a class token and registers, come before the patch tokens in all blocks.
+    They are never masked, and are not part of grids and maps.
 
     Args:
-        patch_embed: patches to tokens: a `PatchEmbed`, or a module with its ``dim``, ``patch``,
-            ``channels`` and ``grid``.
-        pos_embed: grid to positions.
+        patch_embed: a `PatchEmbed`, or a module with its ``dim``, ``patch``, ``channels`` and
+            ``grid``.
+        pos_embed: module from a grid to its positions.
         blocks: transformer blocks of one width.
         norm: final norm.
         prefix_tokens: number of prefix tokens.
-        norm_pre: norm before the blocks, as where they are post-norm; usually there is none.
+        norm_pre: norm before the blocks, for post-norm blocks; none by default.
 
     Raises:
-        ValueError: if there is no block, or a part is of another width or lacks something.
+        ValueError: if there are no blocks, or a part has another width or lacks an attribute.
 
     Example:
         >>> import torch
@@ -77,7 +77,7 @@ class ViT(nn.Module):
         self.register_load_state_dict_pre_hook(place_positions)
 
     def reset_parameters(self) -> None:
-        """Prefix tokens start normal with a standard deviation of 0.02, positions included."""
+        """Draw the prefix tokens, including their positions, with a standard deviation of 0.02."""
         if self.prefix_tokens is not None:
             nn.init.normal_(self.prefix_tokens, std=0.02)
 
@@ -87,7 +87,7 @@ class ViT(nn.Module):
         return len(self.blocks)
 
     def param_layers(self) -> dict[str, int]:
-        """Layer of each parameter by its name, which layer-wise learning rates follow."""
+        """Layer of each parameter by name, for layer-wise learning rates."""
         layers = layers_of(self, top=self.depth + 1)
         return {name: layers[id(p)] for name, p in self.named_parameters()}
 
@@ -103,7 +103,7 @@ class ViT(nn.Module):
     def embed(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Prefix tokens, then all patches or those in ``ids_keep`` alone, with their positions."""
+        """Prefix tokens, then all patch tokens or only those in ``ids_keep``, with positions."""
         x = as_dtype(next(self.parameters()).dtype, input=x)
         position = self.pos_embed(self.grid(x))
         if ids_keep is None:
@@ -118,10 +118,10 @@ class ViT(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Tokens after all blocks and the final norm, the prefix tokens first.
+        """Tokens after all blocks and the final norm, with the prefix tokens first.
 
         Raises:
-            ValueError: if a side of the input is not a multiple of the patch's.
+            ValueError: if a side of the input is not a multiple of the patch.
         """
         tokens = self.embed(x, ids_keep=ids_keep)
         for block in self.blocks:
@@ -166,25 +166,26 @@ def vit(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ViT:
-    """A ViT of any size, with MAE's initialization.
+    """Build a ViT of any size, with MAE's initialization.
 
     Args:
         dim: width of a token.
         depth: number of blocks.
         num_heads: heads of each block.
-        size: usual input size: one side, (height, width), (mels, frames) or (time, height, width).
-        patch: sides of a patch; three make a video ViT.
+        size: default input size: one side, (height, width), (mels, frames) or (time, height,
+            width).
+        patch: sides of a patch; three for a video ViT.
         channels: channels of the input, 1 for a spectrogram.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         drop_path: stochastic depth, the same rate in each block as in the reference.
         norm_eps: epsilon of the norms.
-        learned_position: a learned table instead of fixed sine-cosine positions.
-        prefix_tokens: class token, registers and the like before the patches.
-        device: where it is built.
-        dtype: number format of its weights.
+        learned_position: use a learned table instead of fixed sine-cosine positions.
+        prefix_tokens: number of prefix tokens, such as a class token and registers.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is impossible or the size not a multiple of the patch.
+        ValueError: if a number is out of range or the size not a multiple of the patch.
 
     Example:
         >>> import torch

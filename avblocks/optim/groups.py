@@ -10,7 +10,7 @@ from avblocks.shapes import require
 
 @runtime_checkable
 class HasLayers(Protocol):
-    """Protocol of an encoder that knows the layers of its parameters, as `AVEncoder` and `ViT`.
+    """Protocol of an encoder with the layer of each parameter, such as `AVEncoder` and `ViT`.
 
     Attributes:
         depth: number of layers.
@@ -26,21 +26,21 @@ class HasLayers(Protocol):
 def param_groups(
     model: nn.Module, *, weight_decay: float = 0.05, pretrained: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """Groups for AdamW: no decay on vectors (biases and norms), pre-trained parameters apart.
+    """Build groups for AdamW: no decay of vectors (biases, norms), separate pre-trained groups.
 
     Fusion and mask tokens are matrices and decay, as in the reference.
 
     Args:
-        model: the model; parameters without a gradient are left out.
+        model: the model; parameters that do not require a gradient are excluded.
         weight_decay: weight decay of the matrices.
-        pretrained: names of the parameters that start pre-trained, such as a load report's
-            ``loaded``.
+        pretrained: names of the parameters with pre-trained weights, such as ``loaded`` of a load
+            report.
 
     Returns:
         At most four groups with ``params``, ``weight_decay`` and ``pretrained``.
 
     Raises:
-        ValueError: if the decay is negative, or a pre-trained name not in the model's state.
+        ValueError: if the decay is negative, or a pre-trained name is not in the model's state.
     """
     unknown = set(pretrained) - set(model.state_dict())
     require(not unknown, "pretrained", sorted(unknown)[:4], "names of the model's state")
@@ -54,16 +54,19 @@ def layer_decay_groups(
     lr_decay: float = 0.75,
     weight_decay: float = 0.05,
 ) -> list[dict[str, Any]]:
-    """Groups for fine-tuning with layer-wise learning rate decay (BEiT).
+    """Build groups for fine-tuning with layer-wise learning rate decay (BEiT).
 
-    The encoder says which layer a parameter is in (`AVEncoder.param_layers`): 0 for embeddings and
+    The encoder assigns a layer to each parameter (`AVEncoder.param_layers`): 0 for embeddings and
     fusion tokens, i + 1 for block i of both streams and of the fusion, ``depth + 1`` for the final
-    norms, where all parameters outside the encoder are too.
+    norms. Parameters outside the encoder are in layer ``depth + 1`` too.
+
     The rate of a layer is scaled by ``lr_decay ** (depth + 1 - layer)``. As in the reference, the
-    fusion tokens are in layer 0 and decay, being a matrix; vectors (biases and norms) do not decay.
+    fusion tokens are in layer 0 and have weight decay, since they are a matrix; vectors (biases and
+    norms) have none.
 
     Args:
-        model: the encoder and its head in one module; parameters without a gradient are left out.
+        model: the encoder and its head in one module; parameters that do not require a gradient are
+            excluded.
         encoder: name of the encoder in the model, empty if it is the model itself.
         lr_decay: factor on the learning rate from a layer to the one below (paper: 0.75).
         weight_decay: weight decay of the matrices.
@@ -72,8 +75,8 @@ def layer_decay_groups(
         Groups with ``params``, ``weight_decay`` and ``lr_scale``.
 
     Raises:
-        ValueError: if a number is impossible, or the encoder is not in the model or does not know
-            its layers.
+        ValueError: if a number is out of range, the encoder is not in the model, or it has no
+            ``param_layers``.
 
     Example:
         >>> from avblocks import av_vit
@@ -95,7 +98,7 @@ def layer_decay_groups(
 def _grouped(
     model: nn.Module, weight_decay: float, settings: Callable[[str], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Parameters of equal settings in one group; vectors have no weight decay."""
+    """Group parameters of equal settings; vectors have no weight decay."""
     require(weight_decay >= 0.0, "weight_decay", weight_decay, "zero or above")
     groups: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
@@ -108,7 +111,7 @@ def _grouped(
 
 
 def _layers(model: nn.Module, *, encoder: str) -> tuple[dict[str, int], int]:
-    """The layer of each of the encoder's parameters, and the number of its layers."""
+    """Return the layer of each parameter of the encoder, and the number of layers."""
     try:
         found = model.get_submodule(encoder.removesuffix("."))
     except AttributeError as error:

@@ -24,10 +24,11 @@ class LARS(Optimizer):
         lr: learning rate.
         weight_decay: decay of the matrices.
         momentum: momentum factor.
-        trust: trust coefficient, the step as a share of the weight's norm at a learning rate of 1.
+        trust: trust coefficient: norm of the step relative to that of the weight, at a learning
+            rate of 1.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.full((1, 2), 2.0))

@@ -8,7 +8,7 @@ from avblocks.shapes import require, require_above_zero, require_positive
 
 
 def cosine_lr(epoch: float, *, lr: float, epochs: float, warmup: float = 0.0) -> float:
-    """Learning rate: linear from 0 over the warm-up, then half a cosine to 0 (MAE).
+    """Cosine schedule: linear warm-up from 0, then half a cosine to 0 (MAE).
 
     Args:
         epoch: epochs done so far, a fraction within an epoch.
@@ -32,7 +32,7 @@ def cosine_lr(epoch: float, *, lr: float, epochs: float, warmup: float = 0.0) ->
 
 
 def pretrained_multiplier(epoch: float, *, epochs: float) -> float:
-    """Factor on the rate of parameters that start pre-trained: half a cosine from 0 to 1.
+    """Factor on the learning rate of pre-trained parameters: half a cosine from 0 to 1.
 
     Args:
         epoch: epochs done so far.
@@ -57,8 +57,8 @@ def group_rates(
     """Learning rate of each group in pre-training.
 
     Args:
-        groups: from `param_groups`; the rate of the pre-trained ones is multiplied by
-            `pretrained_multiplier` over the first half of training.
+        groups: groups from `param_groups`; in the first half of training, the rate of pre-trained
+            groups is multiplied by `pretrained_multiplier`.
         epoch: epochs done so far.
         lr: peak learning rate.
         epochs: total number of epochs.
@@ -80,7 +80,7 @@ def decayed_rates(
     """Learning rate of each group in fine-tuning with layer decay.
 
     Args:
-        groups: from `layer_decay_groups`, each with its ``lr_scale``.
+        groups: groups from `layer_decay_groups`, each with its ``lr_scale``.
         epoch: epochs done so far.
         lr: peak learning rate.
         epochs: total number of epochs.
@@ -95,11 +95,11 @@ def decayed_rates(
 
 
 def scaled_lr(base_lr: float, *, batch: int) -> float:
-    """Linear scaling: ``base_lr * batch / 256``.
+    """Linear scaling of the learning rate: ``base_lr * batch / 256``.
 
     Args:
-        base_lr: learning rate for 256 samples an update.
-        batch: samples of one update, over all processes.
+        base_lr: learning rate for a batch of 256 samples.
+        batch: samples per update, over all processes.
 
     Raises:
         ValueError: if ``batch`` is not positive.

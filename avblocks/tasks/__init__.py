@@ -1,7 +1,7 @@
-"""Tasks: modules that take a front end, an encoder and a head; batch -> losses, answers, scores.
+"""Tasks: modules of a front end, an encoder and a head, with their losses, outputs and scores.
 
 Each task has a module (`Pretraining`, `Classification`, `Localization`, `Separation`,
-`Segmentation`) that returns a batch's losses, and a scorer that `evaluate` feeds with test batches.
+`Segmentation`) that returns the losses of a batch, and a scorer for `evaluate`.
 """
 
 from avblocks.tasks.cache import FeatureDataset as FeatureDataset

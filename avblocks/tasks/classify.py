@@ -1,4 +1,4 @@
-"""Classification: an encoder and a classifier, from a batch to its loss, logits and scores."""
+"""Classification task: loss, logits and scores of an encoder and a classifier."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -17,30 +17,31 @@ from avblocks.tasks.evaluate import HeadTask, Scores
 from avblocks.tasks.predictions import Predictions, WindowMean
 
 Given = Literal["both", "image", "audio"]
-"""The modalities that a model is given; the other one is missing at the input."""
+"""The input modalities; the other one is missing."""
 TESTED: Mapping[Given, tuple[Given, ...]] = {
     "both": ("both", "image", "audio"),
     "image": ("image",),
     "audio": ("audio",),
 }
-"""What a model is tested with, by what it was trained with."""
+"""Input modalities of the test, by those of the training."""
 STREAMS = ("image", "audio", "fusion")
 
 
 class Classification(HeadTask):
-    """Front end, mixup, encoder, classifier, loss; a clip without a class has no part in the loss.
+    """Front end, mixup, encoder, classifier and loss; the loss ignores clips without a class.
 
     Args:
         encoder: Encoder.
         head: Classifier.
-        front_end: From batches to images and spectrograms.
-        frozen: Whether to freeze the encoder (the one that is given, with its drop path as it is).
-        given: Modalities given in training.
-        joint: Whether the loss is that of the averaged logits, or the mean of the streams' losses.
+        front_end: Front end, from batches to images and spectrograms.
+        frozen: Whether to freeze ``encoder`` itself; its drop path does not change.
+        given: Input modalities in training.
+        joint: Whether the loss is that of the averaged logits, or the mean of the losses of the
+            streams.
         multilabel: Whether a clip may have several classes.
-        mixup: Parameter of mixup's beta distribution; 0 for none.
+        mixup: Parameter of the beta distribution of mixup; 0 for none.
         smoothing: Label smoothing.
-        frequency: Share of the clips in each class, to divide its loss by.
+        frequency: Fraction of the clips in each class, by which its loss is divided.
     """
 
     frequency: Tensor | None
@@ -82,10 +83,10 @@ class Classification(HeadTask):
         }
 
     def logits(self, batch: AVBatch, *, given: Given | None = None) -> Logits:
-        """Classify clips, from one modality alone if that is given.
+        """Compute the logits of clips, from the modalities ``given``.
 
         Raises:
-            ValueError: If the batch holds features of other modalities.
+            ValueError: If the batch has features of other modalities.
         """
         given = given or self.given
         if batch.features is not None:
@@ -144,16 +145,16 @@ class Classification(HeadTask):
 
 
 class ClassificationScorer:
-    """Scores of each stream's logits, averaged over the windows of each clip.
+    """Scores of the logits of each stream, averaged over the windows of each clip.
 
     Args:
-        task: Classifier.
-        given: Modalities to give, one choice after the other, such as `TESTED[task.given]`; those
-            of training if not named.
+        task: Classification task.
+        given: Choices of input modalities to test, such as `TESTED[task.given]`; those of training
+            by default.
 
     Attributes:
-        predictions: The logits behind the scores by modalities given, once these are computed.
-        streams: The scores by modalities given, stream and metric.
+        predictions: The logits by input modalities, after `compute`.
+        streams: The scores by input modalities, stream and metric, after `compute`.
     """
 
     def __init__(self, task: Classification, *, given: Sequence[Given] = ()) -> None:
@@ -179,7 +180,7 @@ class ClassificationScorer:
             windows.add(batch.paths, rows | {"target": batch.target.cpu()})
 
     def compute(self) -> Scores:
-        """Return a row for each stream, and for `all`, the mean of their logits."""
+        """Return one row per stream, and one for `all`, the mean of their logits."""
         for given, windows in self.windows.items():
             found = windows.gathered()
             if found is not None:
@@ -194,7 +195,7 @@ class ClassificationScorer:
 
     @property
     def rows(self) -> dict[str, Mapping[str, float]]:
-        """The scores by modalities given and stream in one title."""
+        """Return the scores by a title of input modalities and stream."""
         return {
             f"given {given}: {stream}": row
             for given, streams in self.streams.items()
@@ -203,7 +204,7 @@ class ClassificationScorer:
 
 
 def clip_frequency(clips: ClipSet) -> Tensor:
-    """Return the share of the clips that have each class."""
+    """Return the fraction of the clips that have each class."""
     counts = torch.zeros(len(clips.classes))
     for item in clips.items:
         counts[list(item.labels)] += 1
@@ -212,6 +213,6 @@ def clip_frequency(clips: ClipSet) -> Tensor:
 
 @torch.no_grad()
 def start_biases(head: Classifier, bias: Tensor) -> None:
-    """Start the bias of each stream's logits at the given one."""
+    """Set the bias of the linear layer of each stream."""
     for stream in (head.image, head.audio, head.fusion):
         stream.linear.bias.copy_(bias)

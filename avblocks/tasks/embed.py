@@ -1,4 +1,4 @@
-"""Embeddings: what an encoder makes of clips, to keep and to compare."""
+"""Embedding task: features of clips, for storage and retrieval."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ from avblocks.shapes import require
 from avblocks.tasks.evaluate import HeadTask
 
 Pooling = Literal["mean", "tokens"]
-"""The mean of a stream's tokens, or all of them."""
+"""The mean of the tokens of a stream, or all tokens."""
 
 
 class Embedding(HeadTask):
@@ -20,14 +20,14 @@ class Embedding(HeadTask):
 
     Args:
         encoder: Encoder.
-        front_end: From batches to images and spectrograms.
-        pooling: What is kept of a stream's tokens.
-        apart: Whether image and audio are encoded each alone, as cross-modal retrieval needs:
-            encoded together, the tokens of one modality have read the other. Fusion tokens are
-            those of both in any case.
+        front_end: Front end, from batches to images and spectrograms.
+        pooling: Pooling of the tokens of a stream.
+        apart: Whether to encode image and audio separately, as cross-modal retrieval requires: if
+            encoded together, the tokens of each modality depend on the other one. Fusion tokens are
+            always those of both modalities.
 
     Raises:
-        ValueError: If there is no such pooling.
+        ValueError: If the pooling is unknown.
     """
 
     frozen = True

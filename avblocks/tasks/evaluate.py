@@ -1,4 +1,4 @@
-"""One loop for every evaluation: batches through a model, scores of all processes out."""
+"""Evaluation loop of all tasks, and the interfaces of tasks and scorers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,17 +15,17 @@ from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.shapes import require
 
 OnBatch = Callable[[AVBatch], object]
-"""Called with each batch, for instance to list skipped files."""
+"""A function that is called with each batch, for example to list skipped files."""
 Scores = Mapping[str, Mapping[str, float]]
-"""Numbers by what was tested and by metric; the first row is what the task is about."""
+"""Numbers by test condition and metric; the first row is the main result of the task."""
 
 
 class Task(nn.Module, ABC):
-    """A model with its losses: called with a batch, it returns the scalar ``loss`` and others.
+    """A model with its losses: a call with a batch returns the scalar ``loss`` and others.
 
     Attributes:
-        front_end: From batches to images and spectrograms; `front_end.format` says how a clip
-            looks to the model.
+        front_end: Front end, from batches to images and spectrograms; `front_end.format` is the
+            clip format of the model.
     """
 
     front_end: FrontEnd
@@ -45,7 +45,7 @@ class Task(nn.Module, ABC):
 
 
 class HeadTask(Task):
-    """A front end, an encoder and a head, from a batch to its loss."""
+    """A task with a front end, an encoder and a head."""
 
     encoder: AVEncoder
 
@@ -57,7 +57,7 @@ class HeadTask(Task):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Scores a task: `reset`, `update` with each batch, `compute` once in every process."""
+    """Protocol of a scorer: `reset`, `update` with each batch, then `compute` in every process."""
 
     @property
     def task(self) -> Task:
@@ -65,11 +65,11 @@ class Scorer(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Discard all batches."""
         ...
 
     def update(self, batch: AVBatch) -> None:
-        """Score a batch, which is on the model's device and has a clip at least."""
+        """Score a batch, which is on the device of the model and has at least one clip."""
         ...
 
     def compute(self) -> Scores:
@@ -88,13 +88,13 @@ def evaluate(
     """Score a model on all batches, in evaluation mode, without gradients.
 
     Args:
-        scorer: What is measured, and of which model.
-        loader: Batches; each process its share of them.
+        scorer: Scorer of the model.
+        loader: Batches; in each process, its part of them.
         on_batch: Called with each batch before it is scored.
         about: Label of the progress bar.
 
     Returns:
-        The scores of all processes together; empty if no clip can be used.
+        The scores over all processes; empty if no clip can be used.
     """
     require(isinstance(scorer, Scorer), "scorer", scorer, "a Scorer: reset, update, compute, task")
     scorer.reset()
@@ -110,7 +110,7 @@ def evaluate(
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Set a model to evaluation mode, and each of its modules back to its own mode afterwards."""
+    """Set a model to evaluation mode during the block, then restore the mode of each module."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -121,16 +121,16 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def first_row(scores: Scores) -> dict[str, float]:
-    """Return the row that a task is about; empty if nothing was scored."""
+    """Return the main result of a task; empty if nothing was scored."""
     return dict(next(iter(scores.values()), {}))
 
 
 def first_batch(loader: Iterable[AVBatch], task: Task) -> AVBatch | None:
-    """Return the first batch with a clip in it, on the model's device, or None."""
+    """Return the first batch that is not empty, on the device of the model, or None."""
     batch = next((batch for batch in loader if len(batch)), None)
     return None if batch is None else batch.to(task.device)
 
 
 def joined(parts: list[Tensor]) -> Tensor:
-    """Join rows; a process may have none of them."""
+    """Concatenate rows; the list may be empty."""
     return torch.cat(parts) if parts else torch.zeros(0)

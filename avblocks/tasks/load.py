@@ -1,4 +1,4 @@
-"""Task modules saved to a folder and loaded from it, with the names of their classes."""
+"""Save and load task modules, with the names of their classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ _TASKS: dict[str, tuple[Any, type[nn.Module]]] = {
 
 @dataclass(frozen=True)
 class LoadedTask:
-    """A trained task module and what its answers mean.
+    """A trained task module and the names of its classes.
 
     Attributes:
-        task: in evaluation mode.
+        task: the module, in evaluation mode.
         classes: names of the classes, in the order of the logits.
-        path: the folder or file that it comes from.
+        path: the folder or file that it was loaded from.
     """
 
     task: HeadTask
@@ -40,7 +40,7 @@ class LoadedTask:
 
     @property
     def format(self) -> ClipFormat:
-        """How its clips are cut."""
+        """The clip format of the task."""
         return self.task.front_end.format
 
     @property
@@ -50,15 +50,15 @@ class LoadedTask:
 
 
 def save_task(task: HeadTask, folder: str | Path, *, classes: Sequence[str] = ()) -> None:
-    """Save a task module as `save_pretrained` does.
+    """Save a task module in the format of `save_pretrained`.
 
     Args:
-        task: its encoder, head and front end are saved, and its settings.
-        folder: replaces what an earlier save left there.
+        task: task module; its encoder, head, front end and settings are saved.
+        folder: output folder; an earlier save in it is replaced.
         classes: names of the classes, in the order of the logits.
 
     Raises:
-        ValueError: if a part was not built by our builders, or the module is of another class.
+        ValueError: if a part was not built by a builder of avblocks, or the class is not supported.
         OSError: as in `save_pretrained`.
     """
     name = type(task).__name__.lower()
@@ -70,13 +70,13 @@ def save_task(task: HeadTask, folder: str | Path, *, classes: Sequence[str] = ()
 
 
 def load_task(folder: str | Path) -> LoadedTask:
-    """Load the task module that `save_task` left in a folder.
+    """Load a task module saved by `save_task`.
 
     Args:
         folder: the folder.
 
     Raises:
-        ValueError: as in `from_pretrained`, or if it holds no task.
+        ValueError: as in `from_pretrained`, or if the folder contains no task.
     """
     found = from_pretrained(folder)
     kind, head = _TASKS.get(str(found.task.get("name")), (None, nn.Module))

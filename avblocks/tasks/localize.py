@@ -1,4 +1,4 @@
-"""Sound localization: an encoder and a localizer, from a batch to its loss, maps and scores."""
+"""Sound localization task: loss, maps and scores of an encoder and a localizer."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -28,21 +28,21 @@ from avblocks.tasks.evaluate import HeadTask, Scores, joined
 from avblocks.viz import outline, overlay
 
 SIDE = 224
-"""Pixels of the square that maps and boxes are compared on, as in the field."""
+"""Side in pixels of the maps and boxes that are compared, as in published evaluations."""
 BASELINES = ("center_box", "whole_image")
 RULES = {"ciou_adaptive": ciou_adaptive, "ciou_median": ciou_median}
 
 
 class Localization(HeadTask):
-    """Front end, encoder, localizer, contrastive loss.
+    """Front end, encoder, localizer and contrastive loss.
 
     Args:
         encoder: Encoder.
         head: Localizer.
-        front_end: From batches to images and spectrograms.
-        frozen: Whether to freeze the encoder (the one that is given, with its drop path as it is).
-        joint: Whether image and audio are encoded together. In training that gives the answer
-            away: a patch that has read its audio need not show where it comes from.
+        front_end: Front end, from batches to images and spectrograms.
+        frozen: Whether to freeze ``encoder`` itself; its drop path does not change.
+        joint: Whether to encode image and audio together. Training then has a shortcut: a patch
+            that has attended to the audio identifies its clip from any location in the image.
         temperature: Divisor of the similarities in the loss.
     """
 
@@ -66,7 +66,7 @@ class Localization(HeadTask):
         return {"frozen": self.frozen, "joint": self.joint, "temperature": self.temperature}
 
     def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
-        """Image and audio tokens, encoded together or each alone."""
+        """Image and audio tokens, encoded together or separately."""
         if batch.features is not None:
             return batch.features
         if self.joint:
@@ -81,18 +81,18 @@ class Localization(HeadTask):
         return {name: value for name, value in tokens.items() if value is not None}
 
     def maps(self, batch: AVBatch) -> Tensor:
-        """Similarity of each pixel to the audio that is given with the image."""
+        """Similarity of each pixel to the audio of the clip."""
         similarity = self.head(**self.features(batch)).float()
         return to_frame(similarity, grid=self._grid(batch), size=SIDE)
 
     def _grid(self, batch: AVBatch) -> tuple[int, ...]:
-        """Patches down and across of the images that the encoder reads, or has read."""
+        """Patches along height and width of the images."""
         sides = (batch.size, batch.size) if batch.size else batch.image.shape[-2:]
         shape = (1, *batch.image.shape[1:-2], *sides)
         return self.encoder.image.grid(torch.empty(shape, device="meta"))
 
     def attention(self, batch: AVBatch) -> Tensor:
-        """Attention of the last fusion to each pixel: a map that needs no training."""
+        """Attention of the last fusion layer to each pixel, a map without training."""
         image, audio = self.front_end(batch)
         layer = max(int(key) for key in self.encoder.fusion_blocks)
         patches = fusion_map(self.encoder, image=image, audio=audio, layer=layer)
@@ -105,16 +105,16 @@ class Localization(HeadTask):
 
 
 class LocalizationScorer:
-    """Shares in percent of maps with each audio, of fusion attention and of two baselines.
+    """Success rates in percent, with matched and mismatched audio, silence, and two baselines.
 
-    With matched audio also average precision and max F1, where the silenced images, in which
-    nothing sounds, are the negatives.
+    Fusion attention is scored too. With matched audio, average precision and max F1 are added, with
+    silenced images as negatives.
 
     Args:
-        task: Localizer; its batches are pairs of clips, the second lending its audio, or with
-            `brief` clips without partners.
-        rule: How the boxes of several annotators are joined.
-        brief: Whether to score matched audio alone.
+        task: Localization task; its batches are pairs of clips, whose second clip has the
+            mismatched audio, or with ``brief`` single clips.
+        rule: Rule for combining the boxes of several annotators.
+        brief: Whether to score only matched audio.
     """
 
     def __init__(self, task: Localization, *, rule: Rule, brief: bool = False) -> None:
@@ -128,7 +128,7 @@ class LocalizationScorer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Discard all batches."""
         self.rows: dict[tuple[str, str], list[Tensor]] = {
             (name, what): [] for name in self.names for what in (*RULES, "confidence")
         }
@@ -166,7 +166,7 @@ class LocalizationScorer:
 
 
 def _detection(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
-    """How well confidence separates images with their audio from silenced ones."""
+    """Score the confidence as a detector of images with audio against silenced images."""
     ciou = found["matched", "ciou_adaptive"]
     curve = detection_curve(
         torch.cat([ciou, torch.full_like(ciou, torch.nan)]),
@@ -185,9 +185,10 @@ def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
 
 @torch.no_grad()
 def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> dict[str, Tensor]:
-    """Return images with the edge of the truth, and with the maps of each audio over them.
+    """Return images with the ground truth outlined, and overlaid with the maps for each audio.
 
-    Their titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
+    Returns:
+        Titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
     """
     matched = with_audio(batch, "matched")
     image = task.front_end.to_rgb(task.front_end(matched)[0])

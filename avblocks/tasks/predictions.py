@@ -1,4 +1,4 @@
-"""The logits of held-out clips, averaged over windows and gathered from processes."""
+"""Logits of test clips, averaged over windows and gathered from all processes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Predictions:
     Attributes:
         paths: The clips, sorted.
         target: 1 for each class of a clip, else 0.
-        scores: Logits of each stream that was there, and of `all`, their mean.
+        scores: Logits of each present stream, and of `all`, their mean.
     """
 
     paths: tuple[str, ...]
@@ -28,15 +28,15 @@ class Predictions:
 
 
 class WindowMean:
-    """Means over the windows of each clip, whatever batches and processes they were in."""
+    """Mean over the windows of each clip, across batches and processes."""
 
     def __init__(self) -> None:
         self.clips: dict[str, tuple[Row, int]] = {}
 
     def add(self, paths: Iterable[str], rows: Row) -> None:
-        """Add a batch: a row for each path."""
+        """Add a batch, with one row per path."""
         for index, path in enumerate(paths):
-            # A view would drag its whole batch along when processes exchange rows.
+            # A view would include its whole batch when it is sent to other processes.
             self._add(path, {name: value[index].clone() for name, value in rows.items()}, 1)
 
     def _add(self, path: str, row: Row, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Masked audio-visual pre-training: from a batch to its losses, tokens and reconstructions."""
+"""Masked audio-visual pre-training task: losses, tokens and reconstructions."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,11 +36,11 @@ class MaskedAutoencoder(Protocol):
 
 
 class Pretraining(Task):
-    """Front end, masks keyed by sample, masked autoencoder.
+    """Front end, masks keyed by sample, and masked autoencoder.
 
     Args:
         mae: Masked autoencoder: an `AVMAE`, or CAV-MAE.
-        front_end: From batches to images and spectrograms.
+        front_end: Front end, from batches to images and spectrograms.
         image_mask: Masker of the image patches; the paper's if not given.
         audio_mask: Masker of the spectrogram patches; the paper's if not given.
     """
@@ -60,9 +60,9 @@ class Pretraining(Task):
         self.audio_mask = audio_mask or RandomMask(0.8)
 
     def masks(self, batch: AVBatch, *, image: Tensor, audio: Tensor) -> dict[str, Mask]:
-        """Draw each sample's masks from its own seed, whatever batch it is in.
+        """Draw the masks of each sample from its seed, independently of the batch.
 
-        In training also the share of the masked patches that the autoencoder is to predict.
+        In training, also draw the masked patches to predict, if only a fraction is predicted.
         """
         encoder, count = self.mae.encoder, len(batch)
         random = [torch.Generator().manual_seed(key(seed, "masks")) for seed in batch.seeds]
@@ -73,7 +73,7 @@ class Pretraining(Task):
         if self.training and self.mae.predict < 1:
             share = self.mae.predict
             drawn = {n: mask.predicting(share, generator=random) for n, mask in drawn.items()}
-        if image.is_cuda:  # from other memory the host waits for each copy
+        if image.is_cuda:  # from pageable memory, each copy would block
             drawn = {name: mask.pin_memory() for name, mask in drawn.items()}
         return {name: mask.to(image.device, non_blocking=True) for name, mask in drawn.items()}
 
@@ -91,9 +91,10 @@ class Pretraining(Task):
 
 @torch.no_grad()
 def reconstruction_examples(task: Pretraining, batch: AVBatch) -> dict[str, Tensor]:
-    """Return each input, the patches left after masking, and the reconstruction from these.
+    """Return inputs, masked inputs and reconstructions.
 
-    Their titles and batches of RGB images and spectrograms, for `avblocks.viz.panel`.
+    Returns:
+        Titles and batches of RGB images and spectrograms, for `avblocks.viz.panel`.
     """
     image, audio = task.front_end(batch)
     masks = task.masks(batch, image=image, audio=audio)

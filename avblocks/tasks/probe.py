@@ -1,4 +1,4 @@
-"""The nearest-neighbor probe: how much of the classes is in the features, without training."""
+"""Nearest-neighbor probe: leave-one-out 1-NN accuracy of the features, without training."""
 
 import torch
 from torch import Tensor
@@ -12,15 +12,15 @@ STREAMS = ("image", "audio", "fusion")
 
 
 class ProbeScorer:
-    """Leave-one-out 1-NN accuracy: each clip gets the labels of the clip most similar to it.
+    """Leave-one-out 1-NN accuracy: each clip gets the labels of the most similar other clip.
 
-    Features are the means of a stream's tokens, compared by cosine similarity (reference:
-    `util/knn_probe.py`). `all` adds the similarities of the streams; one without tokens has none.
+    Features are the means of the tokens of a stream, compared by cosine similarity (reference:
+    `util/knn_probe.py`). `all` adds the similarities of all streams that have tokens.
 
     Args:
-        task: Anything that encodes batches.
-        multilabel: Whether a clip may have several classes. The score is then the mean over classes
-            of the average precision of the neighbor's labels times its similarity.
+        task: A task whose encoder is probed.
+        multilabel: Whether a clip may have several classes. The score is then the mean average
+            precision over classes, with the labels of the neighbor times its similarity as scores.
     """
 
     def __init__(self, task: Task, *, multilabel: bool = False) -> None:
@@ -40,7 +40,7 @@ class ProbeScorer:
         self.rows["target"].append(batch.target)
 
     def compute(self) -> Scores:
-        """Return `nn_STREAM` of each stream in percent, if there are two clips at least."""
+        """Return `nn_STREAM` of each stream in percent, if there are at least two clips."""
         whole = {name: torch.cat(gather(joined(rows))) for name, rows in self.rows.items()}
         target = whole.pop("target")
         whole = {name: x for name, x in whole.items() if len(x) == len(target)}

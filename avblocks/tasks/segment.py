@@ -1,4 +1,4 @@
-"""Audio-visual segmentation: an encoder and a segmenter, from a batch to its loss and scores."""
+"""Audio-visual segmentation task: loss, masks and scores of an encoder and a segmenter."""
 
 from dataclasses import dataclass, field
 
@@ -26,16 +26,16 @@ from avblocks.seed import key
 from avblocks.tasks.evaluate import HeadTask, Scores, joined
 from avblocks.viz import mask_overlay, outline
 
-_CLIP = 10  # frames of a clip of AVSS; the older half of the clips has five
+_CLIP = 10  # frames per clip of AVSS; the clips of S4 and MS3 in it have five
 
 
 class Segmentation(HeadTask):
-    """Front end, encoder, head, loss; with one class the mask is binary.
+    """Front end, encoder, segmenter and loss; with one class the mask is binary.
 
     Args:
         encoder: Encoder.
         head: Segmenter.
-        front_end: From batches to images and spectrograms.
+        front_end: Front end, from batches to images and spectrograms.
     """
 
     def __init__(self, encoder: AVEncoder, head: Segmenter, *, front_end: FrontEnd) -> None:
@@ -52,7 +52,7 @@ class Segmentation(HeadTask):
         return self.head(layers, grid=self.encoder.image.grid(image))
 
     def truth(self, batch: AVBatch) -> Tensor:
-        """True classes of each pixel, binary where the head is."""
+        """Ground truth class of each pixel, binary if the head is binary."""
         masks = self.front_end.masks(batch).long()
         return masks.clamp(max=1) if self.binary else masks
 
@@ -63,16 +63,16 @@ class Segmentation(HeadTask):
 
 @dataclass
 class _Row:
-    """What was measured with one kind of audio in this process."""
+    """Scores with one kind of audio in this process."""
 
     iou: list[Tensor] = field(default_factory=list)
     curves: list[Tensor] = field(default_factory=list)
     classes: list[ClassScores] = field(default_factory=list)
-    counted: list[ClassScores] = field(default_factory=list)  # with images without truth
-    clips: list[Tensor] = field(default_factory=list)  # a number of each image's clip
+    counted: list[ClassScores] = field(default_factory=list)  # includes images without truth
+    clips: list[Tensor] = field(default_factory=list)  # clip number of each image
 
     def scores(self, padding: ClassScores | None = None) -> dict[str, float]:
-        """Score the images of all processes; `padding` is of one that AVSS fills clips with."""
+        """Compute scores over all processes; `padding` is the score of a padding image of AVSS."""
         classes = gather_lists(self.classes)
         iou, curves = (gather_rows(joined(rows)) for rows in (self.iou, self.curves))
         if not classes:
@@ -94,7 +94,7 @@ class _Row:
 
 
 def _avss(scores: ClassScores, clips: Tensor, padding: ClassScores | None) -> dict[str, Tensor]:
-    """Mean IoU and F over classes, and AVSBench's own means of AVSS."""
+    """Compute mean IoU and F over classes, and the means of AVSBench for AVSS."""
     named = {
         "fscore_no_background": mean_over_classes(scores.fscore, background=False),
         "fscore_with_background": mean_over_classes(scores.fscore, background=True),
@@ -109,12 +109,12 @@ def _avss(scores: ClassScores, clips: Tensor, padding: ClassScores | None) -> di
 
 
 class SegmentationScorer:
-    """mIoU and F under the metrics' own names, by the audio given; F with binary masks only.
+    """mIoU and F, named after the metrics, with each kind of audio; F only for binary masks.
 
     Args:
-        task: Segmenter; its batches are pairs of clips, the second lending its audio, or with
-            `brief` clips without partners.
-        brief: Whether to score matched audio alone.
+        task: Segmentation task; its batches are pairs of clips, whose second clip has the
+            mismatched audio, or with ``brief`` single clips.
+        brief: Whether to score only matched audio.
     """
 
     def __init__(self, task: Segmentation, *, brief: bool = False) -> None:
@@ -153,7 +153,7 @@ class SegmentationScorer:
         return {audio: row for audio, row in scores.items() if row}
 
     def _score_padding(self, batch: AVBatch) -> ClassScores:
-        """Score an image of zeros with silence, against background alone."""
+        """Score a black image with silence, whose ground truth is background."""
         task, one = self.task, with_audio(batch[:2], "silenced")
         image, audio = task.front_end(one)
         layers = task.encoder.intermediates(image=torch.zeros_like(image), audio=audio)
@@ -165,9 +165,10 @@ class SegmentationScorer:
 
 @torch.no_grad()
 def segmentation_examples(task: Segmentation, batch: AVBatch) -> dict[str, Tensor]:
-    """Return images with the true mask, and with those predicted from each audio.
+    """Return images overlaid with the true mask, and with the predicted mask for each audio.
 
-    Their titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
+    Returns:
+        Titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
     """
     matched = with_audio(batch, "matched")
     image = task.front_end.to_rgb(task.front_end(matched)[0])

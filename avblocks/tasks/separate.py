@@ -1,4 +1,4 @@
-"""Sound separation: an encoder and a separator, from a batch to its loss, audio and scores."""
+"""Sound separation task: loss, audio and scores of an encoder and a separator."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,24 +20,24 @@ from avblocks.tasks.evaluate import HeadTask, Scores
 from avblocks.viz import panel, save_figure
 
 IMAGES = ("matched", "mismatched", "blank")
-"""The image that guides: that of the audio, that of the next clip in the mixture, a black one."""
+"""The image that guides separation: matched, of the next clip in the mixture, or black."""
 Masks = Literal["ratio", "binary"]
 
 
 class Separation(HeadTask):
-    """Front end, encoder, separator, loss; the clips of a mixture stand in a row.
+    """Front end, encoder, separator and loss; the clips of a mixture are consecutive.
 
     Args:
         encoder: Encoder.
         head: Separator.
-        front_end: From batches to images and spectrograms.
-        masks: Target of each bin: the share of the image's audio, or whether it is the louder one.
-        sources: Clips in a mixture.
-        masking: From a waveform and a mask over the bins of its spectrogram to what the mask lets
-            through; `MelMasking` of the format if not given.
+        front_end: Front end, from batches to images and spectrograms.
+        masks: Target of each bin: a ratio mask or a binary mask.
+        sources: Number of clips in a mixture.
+        masking: Module that applies a mask over the bins of a spectrogram to a waveform;
+            `MelMasking` of the format if not given.
 
     Raises:
-        ValueError: If the front end has a `log_mel` of one's own and no `masking` is given.
+        ValueError: If the front end has a custom `log_mel` and no `masking` is given.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Separation(HeadTask):
         return self.head(layers, grid=self.encoder.audio.grid(audio)).float()
 
     def separate(self, batch: AVBatch) -> Tensor:
-        """Audio that belongs to each image, out of ``batch.audio``, the mixture."""
+        """Separate the audio of each image from ``batch.audio``, the mixture."""
         share = self.logits(batch).sigmoid()
-        if self.masks == "ratio":  # of a source that sounds alone the ratio is a half
+        if self.masks == "ratio":  # the ratio is 0.5 where only the source is active
             share = (2 * share).clamp(max=1)
         return self.masking(batch.audio, mask=share)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
-        """Mix a batch and return its loss."""
+        """Mix the clips of a batch and return the loss."""
         mixed = mix(batch, size=self.sources)
         mixture, source = (self.front_end.spectrogram(x) for x in (mixed.audio, mixed.sources))
         target = ratio_mask if self.masks == "ratio" else binary_mask
@@ -89,7 +89,7 @@ class Separation(HeadTask):
         return {"loss": separation_loss(logits, target(mixture, source), mixture=mixture)}
 
     def guided(self, batch: AVBatch, image: str) -> Tensor:
-        """Mix a batch, and separate it by the images named, see `IMAGES`."""
+        """Mix a batch, and separate it guided by one of `IMAGES`."""
         given = replace(batch, audio=mix(batch, size=self.sources).audio)
         if image == "mismatched":
             turned = given.map(partial(swap, size=self.sources))
@@ -100,13 +100,11 @@ class Separation(HeadTask):
 
 
 class SeparationScorer:
-    """Scores in dB of the separated audio against each image's own, by the image that guides.
-
-    With them the number of sources that were scored, and that were silent.
+    """Separation scores in dB with each guiding image, and numbers of scored and silent sources.
 
     Args:
-        task: Separator; its batches are mixtures.
-        brief: Whether to score matched images alone.
+        task: Separation task; its batches are mixtures.
+        brief: Whether to score only matched images.
     """
 
     def __init__(self, task: Separation, *, brief: bool = False) -> None:
@@ -138,12 +136,12 @@ class SeparationScorer:
 
 @dataclass(frozen=True)
 class SeparationExamples:
-    """Mixtures and what was separated from them, to look at and to listen to.
+    """Examples of mixtures and separated audio.
 
     Attributes:
-        image: RGB images in [0, 1], one a clip.
-        audio: Waveforms by name: "mixture", "truth", and each of `IMAGES` that guides.
-        spectrograms: Log-mel spectrograms of these.
+        image: RGB images in [0, 1], one per clip.
+        audio: Waveforms by name: "mixture", "truth", and those guided by each of `IMAGES`.
+        spectrograms: Log-mel spectrograms of the waveforms.
         rate: Samples per second.
     """
 
@@ -153,7 +151,7 @@ class SeparationExamples:
     rate: int
 
     def columns(self) -> dict[str, Tensor]:
-        """Return images and spectrograms by title, one row a clip, for `avblocks.viz.panel`."""
+        """Return images and spectrograms by title, one row per clip, for `avblocks.viz.panel`."""
         titles = {image: f"separated, {image} image" for image in IMAGES}
         columns = {titles.get(name, name): x for name, x in self.spectrograms.items()}
         return {"image": self.image, **columns}

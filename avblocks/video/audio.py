@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avblocks.audio import pad_repeat
 from avblocks.data import ClipError, ClipFormat
-from avblocks.data.decode.audio import Wave, extent, placed_sounds
+from avblocks.data.decode.audio import Wave, extent, iter_audio
 from avblocks.data.decode.media import Media, open_media
 from avblocks.data.decode.timeline import without_gaps
 
@@ -55,7 +55,7 @@ def _check_end(path: str, decoded: int, expected: int, *, rate: int) -> None:
     """Refuse a file whose audio ends too early."""
     if (expected - decoded) / rate > _TOLERANCE or not decoded:
         seconds, total = decoded / rate, expected / rate
-        reason = f"cut short: {seconds:.1f} s of the {total:.1f} s of sound can be decoded"
+        reason = f"cut short: {seconds:.1f} s of the {total:.1f} s of audio can be decoded"
         raise ClipError(path, reason)
 
 
@@ -64,10 +64,10 @@ def _resample(media: Media, *, rate: int) -> Iterator[Wave]:
     native = media.audio.codec_context.sample_rate
     resampler, position = av.AudioResampler(format="fltp", layout="mono", rate=rate), 0
     begin = extent(media)[0]
-    pieces = placed_sounds(media, start=begin)
+    pieces = iter_audio(media, start=begin)
     for samples in without_gaps(pieces, start=round(begin * native), longest=native):
         if not np.isfinite(samples).all():
-            raise ClipError(media.path, "the sound holds values that are not numbers")
+            raise ClipError(media.path, "the audio holds NaN or infinite values")
         if native == rate:
             yield np.clip(samples, -1, 1)
             continue

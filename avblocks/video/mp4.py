@@ -12,7 +12,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from avblocks.data.decode.audio import extent, placed_sounds
+from avblocks.data.decode.audio import extent, iter_audio
 from avblocks.data.decode.channels import mono, stereo
 from avblocks.data.decode.frames import period
 from avblocks.data.decode.media import Media
@@ -28,7 +28,7 @@ def image_stream(container: OutputContainer, media: Media, size: Size) -> VideoS
     """Add an H.264 stream of a size for the frames of a video, which keep their times."""
     rate = Fraction(1 / period(media)).limit_denominator(1001)
     # Without B-frames the packet that is decoded last is shown last, whose length mp4 keeps.
-    options = {"preset": "superfast", "crf": "20", "g": str(max(round(rate), 1)), "bf": "0"}
+    options = {"preset": "ultrafast", "crf": "20", "g": str(max(round(rate), 1)), "bf": "0"}
     stream = container.add_stream("libx264", rate, options=options)
     stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
     stream.codec_context.time_base = Fraction(1, CLOCK)
@@ -59,7 +59,7 @@ def encode_audio(
     """
     rate, begin = media.audio.codec_context.sample_rate, extent(media)[0]
     layout = stream.codec_context.layout.name
-    pieces = placed_sounds(media, start=begin, mix=mono if layout == "mono" else stereo)
+    pieces = iter_audio(media, start=begin, mix=mono if layout == "mono" else stereo)
     position = round(begin * rate)
     offset = position - round((begin - start) * rate)
     for samples in without_gaps(pieces, start=position, longest=rate):

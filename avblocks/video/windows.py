@@ -1,4 +1,4 @@
-"""`VideoWindows`: a video of any length, cut into windows that overlap or lie side by side."""
+"""`VideoWindows`: a video of any length, cut into overlapping or adjacent windows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class VideoWindows:
         audio_start: Time stamp at which the audio starts, seconds.
         num_samples: Length of the audio at the rate of the format.
         starts: First sample of each window.
-        remark: What is worth knowing of the file, if anything.
+        remark: A remark on the file, if any.
     """
 
     path: str
@@ -107,13 +107,13 @@ class VideoWindows:
 def open_windows(
     path: str | Path, format: ClipFormat | None = None, *, hop: int | None = None
 ) -> VideoWindows:
-    """Cut a video into windows, from the times in its headers.
+    """Cut a video into windows, based on the times in its headers.
 
-    The last window is moved back to end where the audio ends.
+    The last window is moved back to end with the audio.
 
     Args:
         path: An mp4, mov, mkv, webm or avi file with images and audio.
-        format: How a clip looks to the model; the paper's if not given.
+        format: Clip format of the model; the paper's if not given.
         hop: Samples from one window to the next, at most a window; a window if not given.
 
     Raises:

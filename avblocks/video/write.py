@@ -11,10 +11,10 @@ from av.container import OutputContainer
 
 from avblocks.data import ClipError
 from avblocks.data.decode.audio import extent
-from avblocks.data.decode.frames import period, rgb, shown_size
+from avblocks.data.decode.frames import display_size, period, rgb
 from avblocks.data.decode.media import Media, open_media
-from avblocks.data.decode.packets import lasting, pictures, take_only
-from avblocks.data.decode.pixels import Picture
+from avblocks.data.decode.packets import lasting, take_only, video_frames
+from avblocks.data.decode.pixels import RgbImage
 from avblocks.files import replacing
 from avblocks.shapes import require
 from avblocks.video.mp4 import CLOCK, audio_stream, encode_audio, image_stream, write_packets
@@ -34,8 +34,8 @@ def video_size(path: str | Path) -> Size:
         ClipError: If the video cannot be decoded.
     """
     with open_media(str(path)) as media:
-        frame = next(pictures(media), None)
-        sides = None if frame is None else shown_size(frame, media)
+        frame = next(video_frames(media), None)
+        sides = None if frame is None else display_size(frame, media)
     if sides is None:
         raise ClipError(str(path), "no video frame can be decoded")
     scale = min(1.0, _SHORT_SIDE / min(sides))
@@ -89,7 +89,7 @@ class _ImageEncoder:
         self.stream = image_stream(container, media, self.size)
         self.period = round(min(period(media), _LONG) * CLOCK)
         self.tick = -1
-        self.image: Picture | None = None
+        self.image: RgbImage | None = None
 
     def encode(self, *, start: float) -> Iterator[tuple[float, list[av.Packet]]]:
         """Decode all frames and yield times and packets; a frame out of order is dropped.
@@ -98,7 +98,7 @@ class _ImageEncoder:
         """
         take_only(self.media, self.media.video)
         end = 0.0
-        for frame in pictures(self.media):
+        for frame in video_frames(self.media):
             time = None if frame.time is None else frame.time - start
             tick = self.tick + self.period if time is None else round(time * CLOCK)
             if tick <= self.tick:

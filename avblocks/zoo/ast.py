@@ -51,11 +51,11 @@ def ast(
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         drop_path: stochastic depth.
         norm_eps: epsilon of the norms: transformers' 1e-12; the authors' code has 1e-6.
-        device: where it is built.
-        dtype: number format of its weights.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Source: arXiv 2104.01778; ``ASTModel`` of transformers 5.24.0.
 

@@ -53,11 +53,11 @@ def dinov2(
         swiglu: gated MLPs (the giant model).
         drop_path: stochastic depth.
         norm_eps: epsilon of the norms.
-        device: where it is built.
-        dtype: number format of its weights.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Source: arXiv 2309.16588; ``Dinov2WithRegistersModel`` of transformers 5.24.0.
 

@@ -53,11 +53,11 @@ def mae(
         learned_position: a learned table, as in fine-tuned files, instead of fixed positions.
         drop_path: stochastic depth.
         norm_eps: epsilon of the norms.
-        device: where it is built.
-        dtype: number format of its weights.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Source: MAE (arXiv 2111.06377), AudioMAE (arXiv 2207.06405).
 

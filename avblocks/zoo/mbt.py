@@ -95,11 +95,11 @@ def mbt_encoder(
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         drop_path: stochastic depth.
         norm_eps: epsilon of the norms.
-        device: where it is built.
-        dtype: number format of its weights.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Source: arXiv 2107.00135; ``scenic/projects/mbt`` of google-research/scenic.
     """

@@ -45,11 +45,11 @@ def videomae(
         drop_path: stochastic depth.
         final_norm: whether there is a norm after the blocks; fine-tuned models have none.
         norm_eps: epsilon of the norms: transformers' 1e-12; the authors' code has 1e-6.
-        device: where it is built.
-        dtype: number format of its weights.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is impossible.
+        ValueError: if a number is out of range.
 
     Source: arXiv 2203.12602; ``VideoMAEModel`` of transformers 5.24.0.
 

@@ -5,6 +5,8 @@ Commands:
     python -m recipes.benchmark --out docs/results/performance.json
     python -m recipes.benchmark cases --cases 'pretrain dense*' 'encode*'
     python -m recipes.benchmark scaling
+    python -m recipes.benchmark gpu --minutes 9 --out docs/results/performance.json    (on a GPU)
+    python -m recipes.benchmark gpu --smoke                  (its rehearsal on the CPU, minutes)
 
 A case is a step of ViT-B at the paper's sizes: `pretrain` (masks, forward and backward pass,
 AdamW), `backward` (the same without AdamW), `encode` (the tokens of whole clips, no gradients),
@@ -15,6 +17,12 @@ as fit in `--seconds`, and the median counts. Useful operations are counted from
 before and after. Memory is what tensors took on the GPU, and what the whole process took on the
 CPU. `plain` is the same model as papers write it, in turn with it, so that other load on the
 machine slows both.
+
+`gpu` is a session for a GPU that is at hand for minutes: the tests that need one, losses in half
+precision, the step of pre-training with its waits and slowest kernels, the plain formula, the
+kernels of attention, whole recipes. Rows come in the order of their worth, each is written as soon
+as it is measured, and what does not fit in the time says so. `gpu.sh` beside this takes what a
+machine without network lacks along.
 
 Try:
     --seconds 60 (less noise)
@@ -30,6 +38,7 @@ from tyro.conf import Suppress
 
 from recipes.benchmark import table
 from recipes.benchmark.cases import Case, cases, chosen
+from recipes.benchmark.gpu import session
 from recipes.benchmark.measure import in_process, measured, profiled
 from recipes.benchmark.recipe import whole
 from recipes.benchmark.scaling import draw, scaling
@@ -72,10 +81,19 @@ PRESETS = {
     "cases": ("cases alone", replace(ALL, scaling=False)),
     "scaling": ("scaling alone", replace(ALL, cases=())),
     "smoke": ("a toy model, in seconds", replace(ALL, tiny=True, seconds=0.1)),
+    "gpu": ("all that needs a GPU, in some minutes of one", session.Config()),
 }
 
 
-def main(config: Config) -> None:
+def main(config: Config | session.Config) -> None:
+    """Measure cases and growth, or what takes a GPU."""
+    if isinstance(config, session.Config):
+        session.session(config)
+    else:
+        benchmark(config)
+
+
+def benchmark(config: Config) -> None:
     """Measure case by case, print the table, and write the figures if asked to."""
     if not 0 < config.seconds < 3600:
         raise ValueError(f"--seconds must be above 0 and below 3600, got {config.seconds}")

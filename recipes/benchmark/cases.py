@@ -6,6 +6,8 @@ from typing import Literal
 
 Task = Literal["pretrain", "backward", "encode", "finetune", "recipe"]
 Fusion = Literal["token", "dense", "factorized"]
+Mode = Literal["eager", "compiled", "blocks", "graphs"]
+"""How the model runs: compiled as a whole, each block by itself, or as a whole into CUDA graphs."""
 DEVICES = ("cpu", "cuda")
 FUSIONS: tuple[Fusion, ...] = ("token", "dense", "factorized")
 
@@ -22,7 +24,9 @@ class Case:
     fusion: Fusion = "factorized"
     batch: int = 4  # samples in a step
     precision: Literal["float32", "bfloat16"] = "float32"  # of the matrix products, not of weights
-    mode: Literal["eager", "compiled", "graphs"] = "eager"  # graphs: compiled into CUDA graphs
+    mode: Mode = "eager"
+    decoder: Literal["full", "reading"] = "full"
+    predict: float = 1.0  # share of the masked patches that a reading decoder predicts
     checkpointing: bool = False  # whether the backward pass computes the blocks again
     plain: bool = False  # measure the model as papers write it too, in turn with this
     tiny: bool = False  # a toy model in place of ViT-B
@@ -32,6 +36,8 @@ class Case:
     def name(self) -> str:
         """What the table calls it."""
         words = [self.task, self.fusion, f"b{self.batch}", self.precision, self.mode]
+        words += [self.decoder] * (self.decoder != "full")
+        words += [f"{self.predict:.0%}"] * (self.predict < 1)
         return " ".join(words + ["checkpointing"] * self.checkpointing + ["tiny"] * self.tiny)
 
 

@@ -27,12 +27,13 @@ def in_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str,
     # Not one of `imap_unordered`, whose processes can start no workers of their own.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(_guarded, function, *args).result()
+            return pool.submit(guarded, function, *args).result()
         except BrokenProcessPool:
             return {"error": "the process was killed, mostly for want of memory"}
 
 
-def _guarded(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+def guarded(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """Call a function; return an error as `error`."""
     try:
         return function(*args)
     except Exception as error:  # Whatever it is, the next case may do.
@@ -45,7 +46,12 @@ def measured(case: Case, seconds: float) -> dict[str, Any]:
 
     The row holds medians over the repeats, and their ranges.
     """
-    about, work = where(case.device), prepare(case)
+    about = where(case.device)
+    return of_work(prepare(case), case, seconds) | about
+
+
+def of_work(work: Work, case: Case, seconds: float) -> dict[str, Any]:
+    """Measure a case that is made ready, see `measured`."""
     start = time.perf_counter()
     for _ in range(2):
         _timed(work.step, case)
@@ -59,7 +65,7 @@ def measured(case: Case, seconds: float) -> dict[str, Any]:
     if ratios:
         row |= {"times_plain": short(statistics.median(ratios))}
         row |= {"times_plain_range": [short(min(ratios)), short(max(ratios))]}
-    return row | about
+    return row
 
 
 def figures(
@@ -94,13 +100,16 @@ def _repeat(work: Work, case: Case, seconds: float) -> tuple[list[float], list[f
 
 
 def _timed(step: Callable[[], object], case: Case) -> float:
-    """Seconds of one step, the device being done with it."""
-    count = _GPU_STEPS if case.device == "cuda" else 1
-    synchronize(case.device)
+    return timed(step, case.device, count=_GPU_STEPS if case.device == "cuda" else 1)
+
+
+def timed(step: Callable[[], object], device: str, *, count: int) -> float:
+    """Seconds of one step of several, the device being done with them."""
+    synchronize(device)
     start = time.perf_counter()
     for _ in range(count):
         step()
-    synchronize(case.device)
+    synchronize(device)
     return (time.perf_counter() - start) / count
 
 

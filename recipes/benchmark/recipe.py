@@ -1,6 +1,7 @@
 """The whole pre-training recipe, with shards, workers, front end and logs, and its bare step."""
 
 import os
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -23,19 +24,26 @@ _PREFETCHED = 2  # batches that each worker holds ready, `DataLoader`'s default
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
-def whole(case: Case, seconds: float) -> dict[str, Any]:
-    """Measure the recipe, and before and after it the step alone, each in a process of its own.
+def whole(
+    case: Case, seconds: float, *, call: Callable[..., dict[str, Any]] = in_process
+) -> dict[str, Any]:
+    """Measure the recipe, and before and after it the step alone.
+
+    Args:
+        case: What to measure.
+        seconds: How long each is repeated, three times at least.
+        call: Calls each; by default in a process of its own.
 
     Returns:
         The recipe's row; `share_of_bare` is its speed as a share of the bare step's, which is that
         of both times together, as the machine may have changed its speed meanwhile.
     """
-    bare = in_process(measured, replace(case, task="pretrain"), seconds)
+    bare = call(measured, replace(case, task="pretrain"), seconds)
     if "error" in bare:
         return bare
     steps = max(3, min(100, round(1e3 * seconds / bare["ms"])))
-    found = in_process(_trained, case, _warm() + steps)
-    after = in_process(measured, replace(case, task="pretrain"), seconds)
+    found = call(_trained, case, _warm() + steps)
+    after = call(measured, replace(case, task="pretrain"), seconds)
     for row in (found, after):
         if "error" in row:
             return row
@@ -56,10 +64,11 @@ def _trained(case: Case, steps: int) -> dict[str, Any]:
     precision, compiled = _PRECISION[case.precision], case.mode == "compiled"
     run = Run(max_steps=steps, compile=compiled, precision=precision, devices=1)
     with TemporaryDirectory() as folder:
-        make_shards({"train": _clips(case, Path(folder), steps=steps)}, Path(folder, "shards"))
+        clips = _clips(case, Path(folder), steps=steps)
+        make_shards({"train": clips}, Path(folder, "shards"), workers=workers())
         config = replace(
             paper_pretrain.VGGSOUND,
-            data=replace(data, name="folder", shards=f"{folder}/shards", workers=_workers()),
+            data=replace(data, name="folder", shards=f"{folder}/shards", workers=workers()),
             model=model,
             run=replace(run, dir=Path(folder, "run")),
             batch=case.batch,
@@ -74,7 +83,7 @@ def _trained(case: Case, steps: int) -> dict[str, Any]:
 def _clips(case: Case, folder: Path, *, steps: int) -> ClipSet:
     """One long epoch, as a new one starts the workers anew: a few scenes, each under many names."""
     spec = SceneSpec(size=32 if case.tiny else 256)
-    made = scenes(folder / "scenes", split="train", num_clips=16, spec=spec, workers=_workers() + 1)
+    made = scenes(folder / "scenes", split="train", num_clips=16, spec=spec, workers=workers() + 1)
     (folder / "names").mkdir()
     for number in range(case.batch * steps):
         path = Path(made.items[number % len(made)].path).resolve()
@@ -82,11 +91,11 @@ def _clips(case: Case, folder: Path, *, steps: int) -> ClipSet:
     return video_folder(folder / "names")
 
 
-def _workers() -> int:
-    """As many as there are cores beside the one that trains."""
+def workers() -> int:
+    """Count the processes that read: as many as there are cores beside the one that trains."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
 def _warm() -> int:
     """First steps, which do not count: compiling, and the batches that lay ready meanwhile."""
-    return 3 + _PREFETCHED * _workers()
+    return 3 + _PREFETCHED * workers()

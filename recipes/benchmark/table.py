@@ -100,7 +100,8 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
     mine = known.setdefault("cases", {}).setdefault(device, {})
     # What was measured once is not lost to a day when it cannot be.
     mine |= {n: row for n, row in rows.items() if "error" not in row or n not in mine}
-    known["tables"] = {one: _all_cells(one, known["cases"].get(one, {})) for one in DEVICES}
+    measured = [device for device in DEVICES if known["cases"].get(device)]
+    known["tables"] = {device: _all_cells(device, known["cases"][device]) for device in measured}
     for row in mine.values():
         if "machine" in row:
             known.setdefault("machines", {})[device] = {key: row[key] for key in _MACHINE}
@@ -114,8 +115,6 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
 def _all_cells(device: str, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
     """Lay out all that was measured on a device, and name what was not."""
     names = dict.fromkeys([case.name for case in cases(device)] + list(rows))
-    if not rows:  # no table of empty columns
-        return {name: {"samples/s": "not measured"} for name in names}
     none = {"error": "not measured"}
     return {name: cells(rows.get(name, none)) for name in names}
 

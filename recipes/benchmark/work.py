@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from avblocks import AVEncoder, RandomMask
+from avblocks import AVEncoder, Block, FusionBlock, RandomMask
 from avblocks.flops import encoder_flops, mae_flops
 from avblocks.heads import classifier
+from avblocks.nn import ReadingBlock
 from avblocks.optim import layer_decay_groups, param_groups
 from recipes.benchmark.cases import Case
 from recipes.benchmark.plain import plain_encode, plain_loss
@@ -48,13 +49,15 @@ def prepare(case: Case) -> Work:
 def sizes(case: Case) -> tuple[Model, Data]:
     """Return the numbers of the model and of the clips."""
     model, data = _TINY if case.tiny else _PAPER
-    return replace(model, fusion=case.fusion, checkpointing=case.checkpointing), data
+    chosen = {"fusion": case.fusion, "decoder": case.decoder, "checkpointing": case.checkpointing}
+    return replace(model, **chosen), data
 
 
 def _pretraining(case: Case) -> Work:
     """A step as the paper's: 75 % of the image and 80 % of the sound masked, at random."""
     model = build_autoencoder(*sizes(case)).to(case.device)
-    inputs = _inputs(case)
+    model.predict = case.predict
+    inputs = random_inputs(case)
     grids = {"image": model.encoder.image.grid, "audio": model.encoder.audio.grid}
     maskers = {"image": RandomMask(0.75), "audio": RandomMask(0.8)}
     random = torch.Generator(case.device).manual_seed(0)
@@ -69,7 +72,8 @@ def _pretraining(case: Case) -> Work:
     optimizer = None
     if case.task == "pretrain":
         optimizer = AdamW(param_groups(model), lr=1e-4, betas=(0.9, 0.95), fused=True)
-    shapes = {n: (m.ids_keep.shape[1], m.ids_masked.shape[1]) for n, m in masks().items()}
+    drawn = {n: m.predicting(case.predict) for n, m in masks().items()}
+    shapes = {n: (m.ids_keep.shape[1], m.to_predict.shape[1]) for n, m in drawn.items()}
     told = mae_flops(model, image=shapes["image_mask"], audio=shapes["audio_mask"], training=True)
     _compile(model, case)
     step = partial(_train, loss, model, optimizer, case)
@@ -85,7 +89,7 @@ def _fine_tuning(case: Case) -> Work:
     model = nn.ModuleDict({"encoder": encoder, "head": head}).to(case.device)
     groups = layer_decay_groups(model)
     optimizer = AdamW(groups, lr=1e-4, fused=True)
-    inputs = _inputs(case)
+    inputs = random_inputs(case)
     target = torch.full((case.batch, _CLASSES), 1 / _CLASSES, device=case.device)
 
     def loss() -> Tensor:
@@ -100,7 +104,7 @@ def _fine_tuning(case: Case) -> Work:
 def _encoding(case: Case) -> Work:
     """The tokens of whole clips, without gradients."""
     encoder = build_encoder(*sizes(case)).to(case.device).eval().requires_grad_(False)
-    inputs = _inputs(case)
+    inputs = random_inputs(case)
     told = _flops(encoder, inputs, training=False)
     _compile(encoder, case)
 
@@ -126,7 +130,8 @@ def _train(
     model.zero_grad()
 
 
-def _inputs(case: Case) -> dict[str, Tensor]:
+def random_inputs(case: Case) -> dict[str, Tensor]:
+    """Draw images and spectrograms at the sizes of a case."""
     _, data = sizes(case)
     return {
         "image": torch.randn(case.batch, 3, data.size, data.size, device=case.device),
@@ -145,8 +150,16 @@ def _precision(case: Case) -> AbstractContextManager[object]:
 
 
 def _compile(model: nn.Module, case: Case) -> None:
-    if case.mode != "eager":
-        model.compile(mode="reduce-overhead" if case.mode == "graphs" else None)
+    if case.mode == "eager":
+        return
+    options: dict[str, Any] = {"mode": "reduce-overhead" if case.mode == "graphs" else None}
+    if case.tiny and case.device == "cpu":
+        options = {"backend": "aot_eager"}  # kernels of the CPU's own would take minutes for a toy
+    if case.mode != "blocks":
+        return model.compile(**options)
+    for module in model.modules():
+        if isinstance(module, Block | FusionBlock | ReadingBlock):
+            module.compile(dynamic=False, **options)
 
 
 def _marked(case: Case) -> None:

@@ -1,1 +1,1 @@
-"""Decode every file of a data set once, and list which cannot be used and why."""
+"""Decode every file of a data set once, and list the files that cannot be used, with reasons."""

@@ -4,13 +4,13 @@ Commands:
     python -m recipes.check_data folder --data.root DIR
     python -m recipes.check_data vggsound --data.root DIR --data.split test
 
-The list is health.csv in the run folder, written as the work goes on. Stopped, or killed, and
-started again with the same words, it goes on: files that are in the list are not read again, so
-delete it to have them read anew. The exit code is 0 if all files can be used, 1 if any cannot, and
-2 if the command itself is wrong. A core decodes some 400 clips of ten seconds and 360p a minute.
+The list is health.csv in the run folder, written file by file. After an interruption or a kill, the
+same command resumes: files in the list are not read again; delete the list to check them again. The
+exit code is 0 if all files can be used, 1 if any cannot, and 2 if the command itself is wrong. One
+core decodes about 400 clips of ten seconds and 360p per minute.
 
 Try:
-    --data.seconds 10 (say which sounds are shorter than that)
+    --data.seconds 10 (count audio shorter than that)
 """
 
 import os
@@ -31,43 +31,43 @@ from recipes.engine.run import Folder
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Which files to look at."""
+    """Files to check."""
 
     name: str
-    """Layout of the data; scenes are made on the spot."""
+    """Data set; scenes are synthetic."""
 
     root: Path | None = None
-    """Where the data lies; scenes are kept in a cache folder unless it is given."""
+    """Folder of the data; for scenes, a cache folder by default."""
 
     split: str | None = None
-    """Part of the data set; all of them by default."""
+    """Split of the data set; all splits by default."""
 
     seconds: float = 3.0
-    """Length of the window that recipes cut out: shorter sounds are counted."""
+    """Length of the window of recipes; files with shorter audio are counted."""
 
     workers: int = os.cpu_count() or 1
-    """Processes that decode."""
+    """Number of processes that decode."""
 
     limit: float = 120.0
-    """Seconds that a file may take; one that takes longer cannot be used."""
+    """Time limit per file in seconds; a file that takes longer cannot be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to look at, and where to list it."""
+    """Settings."""
 
     data: Source
     """The files."""
 
     run: Folder = field(default_factory=Folder)
-    """Where health.csv is."""
+    """Folder of health.csv."""
 
 
 PRESETS = {name: (about, Config(data=Source(name=name))) for name, (about, _) in READERS.items()}
 
 
 def main(config: Config) -> None:
-    """Look at what is not in the list yet, then sum up the list."""
+    """Check the files that are not in the list yet, then summarize the list."""
     source = config.data
     paths = list(dict.fromkeys(path for clips in _clips(source) for path in _paths(clips)))
     health = HealthList(config.run.folder / "health.csv")
@@ -91,7 +91,7 @@ def main(config: Config) -> None:
 
 
 def _clips(source: Source) -> list[ClipSet]:
-    """List the clips of a split, or of all, and say how many there are."""
+    """List the clips of a split, or of all splits, and print their number."""
     if source.name not in READERS:
         raise ValueError(f"no data set {source.name!r}; there are {', '.join(READERS)}")
     splits = READERS[source.name][1]
@@ -111,7 +111,7 @@ def _clips(source: Source) -> list[ClipSet]:
 
 
 def _paths(clips: ClipSet) -> list[str]:
-    """All files of some clips."""
+    """Return all files of the clips."""
     pictures = [picture for item in clips.items for picture in item.pictures]
     masks = [picture.mask for picture in pictures if picture.mask is not None]
     return [*(item.path for item in clips.items), *(p.path for p in pictures), *masks]

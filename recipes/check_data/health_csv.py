@@ -1,4 +1,4 @@
-"""`HealthList`: health.csv, a row for each file that was checked, and its summary."""
+"""`HealthList`: health.csv, with one row per checked file, and its summary."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ _REASONS = 20
 
 
 def row_of(values: Mapping[str, Any]) -> Row:
-    """Turn values into cells: empty for `None`, yes or no, at most four digits after the point."""
+    """Format values as cells: empty for `None`, yes or no, at most four decimals."""
     return {name: _cell(value) for name, value in values.items()}
 
 
@@ -31,8 +31,7 @@ def _cell(value: object) -> str:
 class HealthList:
     """The rows of health.csv by path.
 
-    A row is on disk once it is appended. Rows of an earlier run are kept, except a last one that a
-    kill cut off.
+    Appended rows survive a kill. Rows of an earlier run are kept, except an incomplete last one.
 
     Raises:
         ValueError: If the file is damaged or has other columns.
@@ -62,7 +61,7 @@ class HealthList:
         self._log.close()
 
     def append(self, row: Row) -> None:
-        """Add a row, with empty cells for the columns that it lacks."""
+        """Append a row, with empty cells for missing columns."""
         row = dict.fromkeys(COLUMNS, "") | row
         self._log.append(row)
         self.rows[row["path"]] = row
@@ -70,11 +69,11 @@ class HealthList:
 
 
 def summary(rows: Sequence[Row], *, seconds: float) -> str:
-    """Count what is wrong with the clips, whose sound should fill `seconds`, as a table."""
+    """Return a table of the numbers of clips with problems, such as audio below `seconds`."""
     good = [row for row in rows if not row["reason"]]
     same = Counter(row["sha256"] for row in good)
     table = [("usable", len(good)), ("unusable", len(rows) - len(good))]
-    # One line for all reasons that differ in their numbers alone.
+    # One line for all reasons that differ only in their numbers.
     kinds = Counter(
         re.sub(r"(?<!\w)[\d.,]*\d", "N", row["reason"]) for row in rows if row["reason"]
     )
@@ -85,7 +84,7 @@ def summary(rows: Sequence[Row], *, seconds: float) -> str:
     table += [(name, sum(row[name] == "yes" for row in good)) for name in ("silent", "still")]
     table += [
         ("exact duplicates of another", len(good) - len(same)),
-        (f"sound shorter than {seconds:g} s", short),
+        (f"audio shorter than {seconds:g} s", short),
     ]
     width = max(len(name) for name, _ in table)
     return "\n".join(f"{name:{width}}  {count:>8,}" for name, count in table)

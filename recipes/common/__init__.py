@@ -1,1 +1,1 @@
-"""What recipes share: settings, data, model, optimizer, command line."""
+"""Code shared by the recipes: settings, data, model, optimizer, command line."""

@@ -1,4 +1,4 @@
-"""`run_cli`: presets as sub-commands, and a user's mistake as one line."""
+"""`run_cli`: command line of a recipe, with presets as subcommands and one-line errors."""
 
 import io
 import os
@@ -20,16 +20,16 @@ except ModuleNotFoundError as error:
 from recipes.engine.run import Folder
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
-"""What a user can cause and mend; anything else is a bug and keeps its traceback."""
-# What torch says when a process of a loader dies, or only its line is found cut, or none answers.
+"""Errors that users can cause and fix; others are bugs and keep their traceback."""
+# Messages of torch for a loader process that died, closed its connection, or does not answer.
 _DIED = r"DataLoader worker \(.*|.*ancdata|the line to it is cut|\[Errno \d+\] Connection .*"
 _HANGS = r"DataLoader timed out after .*"
-# What the backends of torch.distributed say when another process of the run is gone.
+# Messages of the torch.distributed backends when another process of the run has ended.
 _GONE = r"(?s).*(Connection closed by peer|gloo/transport|ncclRemoteError|ncclSystemError).*"
 _REMEDIES = {
-    _DIED: "a process that reads clips died ({}), mostly for want of memory: go on with fewer "
+    _DIED: "a process that reads clips died ({}), mostly for want of memory: continue with fewer "
     "--data.workers (a training run with --run.resume)",
-    _GONE: "another process of the run died or cannot be reached: go on with --run.resume",
+    _GONE: "another process of the run died or cannot be reached: continue with --run.resume",
     _HANGS: "nothing came from the processes that read clips ({}): see that the disk answers, then "
     "go on, with more --data.timeout if it is slow (a training run with --run.resume)",
 }
@@ -45,7 +45,7 @@ class HasRun(Protocol):
 
 
 C = TypeVar("C", bound=HasRun)
-RENAMED = {"--probe-every": "--evaluate-every"}  # options by the names of the release before
+RENAMED = {"--probe-every": "--evaluate-every"}  # options by their names in the previous release
 
 
 def run_cli(
@@ -65,9 +65,9 @@ def run_cli(
 
     Args:
         main: The recipe.
-        presets: What each preset is, in one line, and its configuration, by name.
-        doc: The recipe's docstring, shown by `--help`.
-        args: Words of the command line instead of `sys.argv[1:]`.
+        presets: One-line description and configuration of each preset, by name.
+        doc: The docstring of the recipe, shown by `--help`.
+        args: Command line arguments instead of `sys.argv[1:]`.
     """
     with users_errors():
         main(_parse(presets, doc=doc or "", words=list(sys.argv[1:] if args is None else args)))
@@ -75,13 +75,13 @@ def run_cli(
 
 @contextmanager
 def users_errors() -> Iterator[None]:
-    """End the program with one line for what a user can cause and mend, see `run_cli`."""
+    """End the program with one line for errors that users can fix, see `run_cli`."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on with what is made so far", file=sys.stderr)
+        print("interrupted; the same command continues from there", file=sys.stderr)
         sys.exit(130)
     except (*USER_ERRORS, RuntimeError) as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
@@ -94,7 +94,7 @@ def users_errors() -> Iterator[None]:
 
 
 def _nobody_reads() -> bool:
-    """Whether whoever read what is printed has had enough, such as `head`; then nothing more is."""
+    """Return whether the reader of stdout, such as `head`, has closed it; then print no more."""
     try:
         out = sys.stdout.fileno()
     except (OSError, ValueError):  # no file of the system's
@@ -126,7 +126,7 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
 
 
 def _renamed(word: str) -> str:
-    """Take an option by the name it had in the release before, and name the new one."""
+    """Accept an option by its name in the previous release, and print the new name."""
     option, *value = word.split("=", 1)
     new = RENAMED.get(option.replace("_", "-"))
     if new is None:
@@ -136,7 +136,7 @@ def _renamed(word: str) -> str:
 
 
 def _module() -> str:
-    """The module that runs, as it is named after `python -m`."""
+    """Return the name of the running module, as given to `python -m`."""
     spec = sys.modules["__main__"].__spec__
     return (spec.name if spec else f"recipes.{Path(sys.argv[0]).stem}").removesuffix(".__main__")
 
@@ -150,7 +150,7 @@ def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, module: str, chos
 
 
 def resume_command() -> str:
-    """Return the command that goes on with this run to its end."""
+    """Return the command that resumes this run."""
     words = sys.argv[1:]
     options = [word.partition("=")[0].replace("_", "-") for word in words]
     kept = [
@@ -162,9 +162,9 @@ def resume_command() -> str:
 
 
 def user_line(error: BaseException) -> str | None:
-    """Return a user's error as one line, or None for a bug.
+    """Return an error that users can fix as one line, or None for a bug.
 
-    Of an error in a loader's worker, a whole traceback, only the original message is kept.
+    Of an error in a loader worker, which includes a traceback, only the message is kept.
     """
     text = str(error)
     for pattern, remedy in _REMEDIES.items():

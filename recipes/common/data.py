@@ -1,9 +1,12 @@
-"""`Data`: which clips a recipe reads and how."""
+"""`Data`: settings of the clips that a recipe reads."""
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+import torch
 
 from avblocks.data import ClipFormat
 from avblocks.data.datasets import ClipSet, subset
@@ -11,75 +14,76 @@ from avblocks.data.shards import Shards
 from recipes.common.sets import CACHE, DataName, read_set
 
 FREE = (
-    "checkpoint",  # a resumed run has its weights from itself
-    "batch",  # times processes and accumulation it may not change: the position in the data says
+    "checkpoint",  # a resumed run loads its own weights
+    "batch",  # the global batch may not change, which the position in the data verifies
     *(f"data.{n}" for n in ("root", "shards", "split", "list", "workers", "timeout")),
     "data.test_list",
     "data.on_error",
     "data.max_skipped",
     "model.checkpointing",
 )
-"""Settings that a resumed run may change: none of them changes what it trains on."""
+"""Settings that a resumed run may change, since they do not affect the training."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Which clips to read, and what to cut out of each."""
+    """Data set, clip format and data loading."""
 
     name: DataName
-    """Layout of the data; scenes are made on the spot."""
+    """Data set; scenes are synthetic."""
 
     root: Path | None = None
-    """Where the data lies; scenes are kept in a cache folder unless it is given."""
+    """Folder of the data; for scenes, a cache folder by default."""
 
     shards: str | None = None
-    """Folder, or file:// address, of shards to read in place of the clips."""
+    """Folder, or file:// address, of shards to read instead of the clips."""
 
     split: Literal["test", "val"] = "test"
-    """Clips to test on; only AVSBench has val, which the reference scores on."""
+    """Split to test on; only AVSBench has val, on which the reference scores."""
 
     list: Path | None = None
-    """Train on the clips whose ids this csv lists, such as vggss_144k; all if it is not given."""
+    """csv with the ids of the training clips, such as vggss_144k; all clips if not given."""
 
     test_list: Path | None = None
-    """Test on the clips whose ids this csv lists, such as vggss_heard_test; all if not given."""
+    """csv with the ids of the test clips, such as vggss_heard_test; all clips if not given."""
 
     scenes: tuple[int, int] = (240, 120)
-    """How many scenes to make, for training and for testing."""
+    """Numbers of training and test scenes."""
 
     seconds: float = 3.0
     """Length of the audio window."""
 
     rate: int = 16000
-    """Sampling rate, in Hz, that audio is resampled to."""
+    """Sampling rate in Hz, to which audio is resampled."""
 
     hop: int | None = None
-    """Samples from one frame of the spectrogram to the next; 64 frames a second if not given."""
+    """Samples between frames of the spectrogram; 64 frames per second if not given."""
 
     size: int = 224
-    """Side of the square picture, pixels."""
+    """Side of the square image, pixels."""
 
     frames: int = 1
-    """Images of a clip, evenly spaced over the window; with several, the encoder reads a video."""
+    """Images per clip, evenly spaced over the window; with more than one, a video."""
 
     mels: int = 128
     """Mel bins of the spectrogram."""
 
     augment: bool = True
-    """Draw window, frame, crop, flip and gain of training clips; without, each clip is the same in
-    every epoch, and a frozen encoder encodes it once."""
+    """Draw random windows, frames, crops, flips and gains in training; without, clips are equal in
+    every epoch, and a frozen encoder encodes each clip once."""
 
-    workers: int = 8
-    """Processes that read clips, for each process that trains."""
+    workers: int | Literal["auto"] = "auto"
+    """Data loader processes for each training process; auto: one per core, at most 8, and none on a
+    single core."""
 
     timeout: float = 300.0
-    """Seconds without a batch from these processes after which the run ends with an error."""
+    """Seconds without a batch from the data loader after which the run ends with an error."""
 
     on_error: Literal["raise", "skip"] = "raise"
-    """Stop at a file that cannot be used, or list it in skipped.csv and go on without it."""
+    """Stop at a file that cannot be used, or skip it and list it in skipped.csv."""
 
     max_skipped: float = 0.1
-    """Share of the files that may be skipped; beyond it the run stops with an error."""
+    """Fraction of the files that may be skipped; beyond it the run stops with an error."""
 
     def check(self) -> None:
         """Raise a ValueError if a number is out of range."""
@@ -94,19 +98,29 @@ class Data:
             raise ValueError(f"--data.hop must be from 1 to {samples}, got {self.hop}")
         if self.frames < 1:
             raise ValueError(f"--data.frames must be at least 1, got {self.frames}")
-        if self.workers < 0:
+        if self.num_workers < 0:
             raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
         if not self.timeout > 0:
             raise ValueError(f"--data.timeout must be above 0, got {self.timeout}")
 
     @property
+    def num_workers(self) -> int:
+        """Processes that read clips, for each process that trains."""
+        if self.workers != "auto":
+            return self.workers
+        here = hasattr(os, "sched_getaffinity")  # macOS has it not
+        cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
+        cores //= max(torch.cuda.device_count(), 1)
+        return min(cores, 8) if cores > 1 else 0
+
+    @property
     def multilabel(self) -> bool:
-        """Whether a clip may have several classes, each to be found for itself."""
+        """Whether a clip may have several classes."""
         return self.name.startswith("audioset")
 
     @property
     def format(self) -> ClipFormat:
-        """How a clip looks to the model."""
+        """The clip format of the model."""
         return ClipFormat(
             seconds=self.seconds,
             rate=self.rate,
@@ -122,12 +136,12 @@ class Data:
         return self.format.audio_size
 
 
-SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64, workers=2)
+SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64)
 """Scenes, at the size of the small model."""
 
 
 def train_set(data: Data) -> ClipSet:
-    """List the clips to train on, and print how many there are; a ValueError if there are none."""
+    """List the training clips, and print their number; a ValueError if there are none."""
     data.check()
     clips = _all(data, train=True)
     assert clips is not None
@@ -135,7 +149,7 @@ def train_set(data: Data) -> ClipSet:
 
 
 def test_set(data: Data) -> ClipSet | None:
-    """List the labeled clips to test on, if the data has any, as `train_set` does."""
+    """List the labeled test clips, if there are any, see `train_set`."""
     clips = _all(data, train=False)
     return None if clips is None else _reported(data, clips, data.test_list)
 
@@ -159,13 +173,13 @@ NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
         ("scenes", "class_folder", "vggsound", "vggsound_music", "audioset", "audioset_balanced"),
     ),
 }
-"""What a task needs, in words, and the data sets that have it."""
+"""Requirements of tasks, in words, and the data sets that fulfill them."""
 
 
 def train_test_sets(
     data: Data, *, needs: Literal["classes", "boxes", "masks", "sources"]
 ) -> tuple[ClipSet, ClipSet]:
-    """List the clips to train on and to test on; a ValueError if the data lacks what is needed."""
+    """List training and test clips; a ValueError if the data lacks what the task needs."""
     if needs in NEEDS:
         words, names = NEEDS[needs]
         if data.shards is not None:
@@ -198,7 +212,7 @@ def open_shards(root: str) -> Shards:
 
 
 def _reported(data: Data, clips: ClipSet, only: Path | None) -> ClipSet:
-    """Print how many clips there are, of those that a list names if there is one."""
+    """Select the clips in the list ``only``, if given, and print the number of clips."""
     if only is not None:
         clips = subset(clips, only)
     print(clips.report(), flush=True)

@@ -1,4 +1,4 @@
-"""A folder of embeddings: safetensors files in order, and an index with a row for each window."""
+"""Folders of embeddings: numbered safetensors files, and an index with one row per window."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +17,12 @@ Row = Mapping[str, str]
 
 
 class EmbeddingWriter:
-    """Appends windows to a folder; a clip is in the index once its embeddings are on disk.
+    """Append windows to a folder; clips enter the index once their embeddings are on disk.
 
     Args:
-        folder: Of embeddings alone.
-        part: Name of this process's part, where several write to the folder.
-        rows: Windows in a file.
+        folder: Folder that contains nothing but embeddings.
+        part: Name of the part of this process, if several processes write to the folder.
+        rows: Windows per file.
     """
 
     def __init__(self, folder: Path, *, part: str = "", rows: int = 1024) -> None:
@@ -38,7 +38,7 @@ class EmbeddingWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what is kept, unless there was an error, and close the index."""
+        """Write the buffered windows, unless there was an error, and close the index."""
         try:
             if kind is None:
                 self.flush()
@@ -46,18 +46,18 @@ class EmbeddingWriter:
             self.log.close()
 
     def add(self, features: Mapping[str, Tensor], rows: list[dict[str, str]]) -> None:
-        """Take some windows of the clip, or of the clips, at hand."""
+        """Add windows of the current clip or clips."""
         self.clip.append(({name: value.cpu() for name, value in features.items()}, rows))
 
     def end_clip(self, *, keep: bool = True) -> None:
-        """Keep the windows since the last end, or forget them; write a file if there are enough."""
+        """Keep or discard the windows added since the last call; write a file if it is full."""
         self.pending += self.clip if keep else []
         self.clip = []
         if sum(len(rows) for _, rows in self.pending) >= self.rows:
             self.flush()
 
     def flush(self) -> None:
-        """Write the windows that are kept."""
+        """Write the buffered windows."""
         if not self.pending:
             return
         streams = self.pending[0][0]
@@ -73,10 +73,10 @@ class EmbeddingWriter:
 
 
 def load_embeddings(folder: Path) -> tuple[dict[str, Tensor], list[dict[str, str]]]:
-    """Load all embeddings of a folder: features by stream, a row a window, and their index.
+    """Load all embeddings of a folder: features by stream, one row per window, and their index.
 
     Raises:
-        ValueError: If it holds none, or they are damaged.
+        ValueError: If there are none, or they are damaged.
     """
     rows = [row for path in sorted(folder.glob(f"*{INDEX}")) for row in read_csv(path)[1]]
     if not rows:

@@ -1,4 +1,4 @@
-"""`Features`: the clips of a run encoded once, where the encoder is frozen and nothing is drawn."""
+"""`Features`: features of all clips of a run, for a frozen encoder without augmentation."""
 
 import shutil
 from collections.abc import Callable, Sequence, Sized
@@ -17,15 +17,15 @@ from recipes.engine import OpenRun
 
 
 class Features:
-    """What a frozen encoder makes of the clips of a run, in the run folder while that is trained.
+    """Features of the clips of a run by a frozen encoder, stored in the run folder during training.
 
-    Each process encodes all clips before its first batch of them, when the weights are those of
-    the checkpoint. A context manager, which removes the files.
+    Each process encodes all clips before its first batch, after the weights of the checkpoint are
+    loaded. Use it as a context manager, which removes the files at the end.
 
     Args:
         run: The run.
         model: A task with a frozen encoder.
-        data: How clips are read.
+        data: Settings of the data.
         on_batch: Called with each batch before it is encoded.
     """
 
@@ -34,7 +34,7 @@ class Features:
     ) -> None:
         self.run, self.model, self.data, self.on_batch = run, model, data, on_batch
         self.folder = run.settings.folder / "features" / str(run.fabric.global_rank)
-        self.here = replace(data, workers=0)  # there is nothing to wait for
+        self.here = replace(data, workers=0)  # features are read without workers
 
     def train_loader(
         self, clips: ClipSet, *, batch: int, seed: int
@@ -48,7 +48,7 @@ class Features:
     def test_loader(
         self, loader: DataLoader[AVBatch], *, batch: int
     ) -> Callable[[], DataLoader[AVBatch]]:
-        """Make what makes the loader of an evaluation, from the loader of its clips."""
+        """Return a function that makes the loader of an evaluation from the loader of its clips."""
         length = len(cast(Sized, loader.dataset))
         encoded = _Deferred(lambda: self._encode("test", loader), length=length)
         return lambda: sharing_loader(encoded, self.here, batch=batch)
@@ -69,7 +69,7 @@ class Features:
 
 
 class _Deferred(Dataset[AVBatch]):
-    """Samples that are made when the first of them is asked for."""
+    """Data set whose samples are made on first access."""
 
     def __init__(self, make: Callable[[], FeatureDataset], *, length: int) -> None:
         self.make, self.length = make, length

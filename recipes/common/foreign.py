@@ -1,4 +1,4 @@
-"""Encoders of other people's files as the encoder of a recipe (`avblocks.zoo`)."""
+"""Published encoders of other projects (`avblocks.zoo`) as the encoder of a recipe."""
 
 from collections.abc import Collection
 from operator import mod, mul
@@ -17,7 +17,7 @@ _CHANNELS = {3: "image", 1: "audio"}
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a file or an exported folder is of a model of the zoo that is not our own encoder.
+    """Return whether a file or an exported folder has a model of the zoo other than `AVEncoder`.
 
     Raises:
         ValueError: If it is damaged.
@@ -34,16 +34,16 @@ def is_foreign(path: Path) -> bool:
 def foreign_encoder(
     encoder: AVEncoder, path: Path, *, model: Model, maps: Collection[str]
 ) -> AVEncoder:
-    """Put the encoder of a file in place of a recipe's, or of the stream of its modality.
+    """Replace the encoder of a recipe, or the stream of one modality, by that of a file.
 
     Args:
-        encoder: The recipe's, whose other stream and fusion are kept.
+        encoder: The encoder of the recipe; its other stream and its fusion are kept.
         path: A file of the zoo.
-        model: The recipe's sizes.
-        maps: The modalities whose patches the head makes maps of.
+        model: The sizes of the recipe.
+        maps: The modalities of whose patches the head makes maps.
 
     Raises:
-        ValueError: If the recipe cannot use it; the message says why.
+        ValueError: If the recipe cannot use the file; the message gives the reason.
     """
     loaded = zoo.load(path)
     found: Any = loaded.encoder
@@ -76,7 +76,7 @@ def foreign_encoder(
 
 
 def with_stream(encoder: AVEncoder, name: str, stream: Stream) -> AVEncoder:
-    """Put another stream in an encoder, which keeps its other one and its fusion."""
+    """Replace one stream of an encoder, and keep the other stream and the fusion."""
     streams: dict[str, Any] = {"image": encoder.image, "audio": encoder.audio, name: stream}
     blocks = dict(encoder.fusion_blocks.items())
     depth = max(len(list(one.blocks)) for one in streams.values())
@@ -89,7 +89,7 @@ def with_stream(encoder: AVEncoder, name: str, stream: Stream) -> AVEncoder:
 
 
 def load_foreign(encoder: AVEncoder, path: Path) -> LoadReport:
-    """Fill an encoder of `foreign_encoder` from its file."""
+    """Load the weights of a file into an encoder from `foreign_encoder`."""
     loaded = zoo.load(path)
     found: Any = loaded.encoder
     prefix = "" if isinstance(found, AVEncoder) else f"{_CHANNELS[found.channels]}."

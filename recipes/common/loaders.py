@@ -1,4 +1,4 @@
-"""The loaders of clips, or of groups of clips, in training and in tests."""
+"""Data loaders of clips, or groups of clips, for training and tests."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -29,9 +29,9 @@ from recipes.common.data import Data, open_shards
 def train_loader(
     clips: ClipSet, data: Data, *, batch: int, seed: int, groups: Groups | None = None
 ) -> Callable[[int, int], DataLoader[AVBatch]]:
-    """Make the training loader of a process from its rank and the world size.
+    """Return a function that makes the training loader of a process from rank and world size.
 
-    With `groups`, `batch` counts these; the clips of one stand in a row.
+    With `groups`, `batch` is the number of groups, and the clips of a group are consecutive.
     """
     samples = _grouped(dataset(clips, data, train=True, seed=seed), groups)
     return partial(keyed_loader, samples, data, batch, seed)
@@ -40,10 +40,10 @@ def train_loader(
 def keyed_loader(
     samples: Any, data: Data, batch: int, seed: int, rank: int, world_size: int
 ) -> DataLoader[AVBatch]:
-    """Make the loader of samples in an order that follows from the seed, for one process."""
+    """Make a loader of samples in an order given by the seed, for one process."""
     place = {"rank": rank, "world_size": world_size}
     batches = KeyedBatches(len(samples), batch_size=batch, seed=seed, **place)
-    return _loader(samples, batches, data, persistent=data.workers > 0)
+    return _loader(samples, batches, data, persistent=data.num_workers > 0)
 
 
 def test_loader(
@@ -55,23 +55,23 @@ def test_loader(
     whole: bool = False,
     groups: Groups | None = None,
 ) -> DataLoader[AVBatch]:
-    """Make the loader of each window of each clip once, shared out among the processes.
+    """Make a loader of each window of each clip, distributed over the processes.
 
-    With `groups`, it is each of these once, and `batch` counts them.
+    With `groups`, it loads each group once, and `batch` is the number of groups.
     """
     clipwise = dataset(clips, data, train=False, seed=0, windows=windows, whole=whole)
     return sharing_loader(_grouped(clipwise, groups), data, batch=batch)
 
 
 def sharing_loader(samples: Any, data: Data, *, batch: int) -> DataLoader[AVBatch]:
-    """Make the loader of each sample once, in order, shared out among the processes."""
+    """Make a loader of each sample in order, distributed over the processes."""
     rank, world = rank_and_world()
     keys = [(0, index) for index in range(rank, len(samples), world)]
     return _loader(samples, [keys[i : i + batch] for i in range(0, len(keys), batch)], data)
 
 
 def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch]:
-    """Make the loader of each clip and one that does not match it, in pairs of whole images."""
+    """Make a loader of pairs of each clip and a mismatched one, with whole images."""
     unlike = scene_mismatched(clips) if data.name.startswith("scene") else None
     pairs = mismatched_pairs(clips, unlike)
     return test_loader(clips, data, batch=batch, whole=True, groups=pairs)
@@ -80,9 +80,9 @@ def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[A
 def dataset(
     clips: ClipSet, data: Data, *, train: bool, seed: int, windows: int = 1, whole: bool = False
 ) -> ClipDataset:
-    """The clips as samples, drawn at random for training and from the middle for evaluation.
+    """Make the data set of clips, random for training and centered for evaluation.
 
-    How many may be skipped is up to `SkippedFiles`, which hears of all workers and lists them.
+    `SkippedFiles` limits the number of skipped files, since it counts those of all workers.
     """
     return ClipDataset(
         clips,
@@ -107,7 +107,7 @@ def _read_or_tell(read: ReadClip, item: Item, /, **window: Any) -> AVClip:
     try:
         return read(item, **window)
     except ClipError as error:
-        remedy = "--data.on-error skip goes on without such files"
+        remedy = "--data.on-error skip leaves out such files"
         raise ClipError(error.path, f"{error.reason}; {remedy}") from error
 
 
@@ -122,8 +122,8 @@ def _loader(
         samples,
         batch_sampler=batches,
         collate_fn=collate,
-        num_workers=data.workers,
-        timeout=data.timeout if data.workers else 0,
+        num_workers=data.num_workers,
+        timeout=data.timeout if data.num_workers else 0,
         persistent_workers=persistent,
         pin_memory=torch.cuda.is_available(),
     )

@@ -1,4 +1,4 @@
-"""The clips that are mixed with each other, in training and in tests."""
+"""Groups of clips that are mixed, for training and tests."""
 
 from dataclasses import replace
 from itertools import chain
@@ -15,13 +15,13 @@ from recipes.common.sets import scenes_root
 def mixtures(
     data: Data, train: ClipSet, test: ClipSet, *, sources: int, seed: int
 ) -> tuple[RandomGroups, FixedGroups]:
-    """Choose the clips to mix: at random to train; to test, published pairs if there are any.
+    """Choose the clips to mix: random ones for training, published pairs for tests if available.
 
     Args:
         data: The data set.
-        train: The clips to train on.
-        test: The clips to test on.
-        sources: Clips in a mixture.
+        train: The training clips.
+        test: The test clips.
+        sources: Number of clips in a mixture.
         seed: Seed of the run.
 
     Raises:
@@ -42,13 +42,13 @@ def mixtures(
             raise ValueError(f"{test.name}: of none of the pairs to test on both clips are on disk")
         return random(train), paired(test, listed)
     groups = (replace(random(test), seed=0)(0, index) for index in range(len(test)))
-    # A clip that fits no other is replaced by the next one, which opens a mixture itself.
+    # A clip without a partner is replaced by the next one, which has a mixture of its own.
     fixed = tuple(group for index, group in enumerate(groups) if group[0] == index)
     return random(train), FixedGroups(fixed)
 
 
 def check_mixable(clips: ClipSet, sources: int) -> None:
-    """Raise a ValueError unless some clips can be mixed: so many, no two of which share a class."""
+    """Raise a ValueError unless there are ``sources`` clips without a class in common."""
     if len(clips) < sources:
         few = f"{len(clips)} clips, too few to mix {sources} of them"
         raise ValueError(f"{clips.name} has {few}: add clips")

@@ -1,4 +1,4 @@
-"""`Model`: the encoder and its decoders, in numbers."""
+"""`Model`: sizes of the encoder and its decoders."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +18,7 @@ from avblocks.zoo import cavmae_encoder
 from recipes.common.data import Data
 
 MaskName = Literal["random", "block", "tube", "time", "frequency"]
-"""How patches are masked: see `--mask` of `paper_pretrain`."""
+"""Kind of masking, see `--mask` of `paper_pretrain`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Model:
     """Sizes of the encoder and the decoders; the defaults are the paper's VGGSound model."""
 
     dim: int = 768
-    """Width of the encoder's tokens."""
+    """Width of the encoder tokens."""
 
     depth: int = 12
     """Blocks of each ViT."""
@@ -38,11 +38,11 @@ class Model:
     """Side of a patch, of images and of spectrograms."""
 
     tubelet: int = 2
-    """Frames of a patch of a video."""
+    """Frames in a patch of a video."""
 
     fusion: Literal["token", "dense", "factorized", "bottleneck", "joint"] = "factorized"
-    """How the fusion tokens meet the two modalities; MBT's bottlenecks, which are all the
-    `num_tokens`; or CAV-MAE's joint layer over both, after the ViTs and without fusion tokens."""
+    """Interaction of the fusion tokens with the two modalities; MBT's bottleneck, which consists of
+    all `num_tokens`; or CAV-MAE's joint layer after the ViTs, without fusion tokens."""
 
     fusion_layers: Literal["all", "none"] | tuple[int, ...] = "all"
     """Layers with fusion, from 0."""
@@ -51,16 +51,16 @@ class Model:
     """Fusion tokens, image aggregation tokens, audio aggregation tokens."""
 
     attn_ratio: float = 0.25
-    """Width of the fusion's attention as a share of the tokens'."""
+    """Width of the attention of the fusion, relative to that of the tokens."""
 
     mlp_ratio: float = 1.0
-    """Hidden width of the fusion blocks' MLPs as a multiple of the tokens'."""
+    """Hidden width of the MLPs of the fusion blocks, relative to that of the tokens."""
 
     decoder: Literal["full", "reading"] = "full"
-    """The paper's decoders, or those whose masked patches only read the encoder's tokens."""
+    """Decoders of the paper, or decoders whose masked patches only read the encoder tokens."""
 
     decoder_dim: int = 512
-    """Width of the decoders' tokens."""
+    """Width of the decoder tokens."""
 
     decoder_depth: int = 8
     """Blocks of each decoder."""
@@ -69,10 +69,10 @@ class Model:
     """Attention heads of the decoders."""
 
     normalize_targets: bool = True
-    """Predict each patch with mean 0 and deviation 1, rather than its values."""
+    """Normalize each target patch to zero mean and unit variance."""
 
     checkpointing: bool = False
-    """Save memory for a third more time: the backward pass computes the blocks again."""
+    """Recompute blocks in the backward pass: less memory, about a third more time."""
 
 
 SMALL = Model(
@@ -84,15 +84,15 @@ SMALL = Model(
     decoder_dim=64,
     decoder_depth=2,
     decoder_heads=4,
-    # Normalising a patch of one colour throws the colour away, and in scenes colours tell classes:
-    # with it the probe on fusion tokens stayed at what the sound alone can tell.
+    # Normalizing a patch of uniform color discards the color, which identifies classes in scenes:
+    # with it, the probe accuracy of fusion tokens did not exceed that of audio alone.
     normalize_targets=False,
 )
-"""2.8 M parameters, for scenes: learns in minutes on two CPU cores."""
+"""2.8 M parameters, for scenes: trains in minutes on two CPU cores."""
 
 
 def check_sizes(model: Model, data: Data) -> None:
-    """Raise a ValueError, in the user's words, unless images and spectrograms are whole patches."""
+    """Raise a ValueError that names the option unless all sizes are multiples of the patch."""
     data.check()
     mels, frames = data.audio_size
     if data.frames > 1 and (model.tubelet < 1 or data.frames % model.tubelet):
@@ -112,7 +112,7 @@ def check_sizes(model: Model, data: Data) -> None:
 
 
 def maskers(kind: MaskName, *, image: float, audio: float) -> tuple[Masker, Masker]:
-    """Make the maskers of images and spectrograms that mask these shares."""
+    """Make the maskers of images and spectrograms with the given mask ratios."""
     match kind:
         case "block":
             return BlockMask(image), BlockMask(audio)
@@ -125,7 +125,7 @@ def maskers(kind: MaskName, *, image: float, audio: float) -> tuple[Masker, Mask
 
 
 def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEncoder:
-    """Build the encoder for the clips' sizes."""
+    """Build the encoder for the sizes of the clips."""
     build = _joint if model.fusion == "joint" else _early
     encoder = build(model, data, drop_path)
     encoder.checkpointing = model.checkpointing

@@ -1,4 +1,4 @@
-"""Optimizers and learning rates that recipes share."""
+"""Optimizers and learning rates of recipes."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,13 +11,13 @@ from recipes.common.settings import FineTuneConfig, TrainConfig
 from recipes.engine.run import Run
 
 Schedule = Callable[[float], Sequence[float]]
-"""From the epochs done so far, a fraction, to the learning rate of each group."""
+"""Function of the (fractional) epochs done that returns the learning rate of each group."""
 
 
 def adamw(model: HeadTask, config: FineTuneConfig, *, samples: int) -> tuple[AdamW, Schedule]:
-    """Make AdamW with layer decay over the encoder, and the rates of its groups by epoch.
+    """Make AdamW with layer decay over the encoder, and its learning rate schedule.
 
-    The learning rate is that of a batch of no more than the `samples` of an epoch.
+    The learning rate is scaled by the batch, which counts at most the `samples` of an epoch.
     """
     groups = layer_decay_groups(
         model,
@@ -30,17 +30,17 @@ def adamw(model: HeadTask, config: FineTuneConfig, *, samples: int) -> tuple[Ada
 
 
 def peak_lr(config: TrainConfig, *, samples: int) -> float:
-    """Return the learning rate after the warm-up, for the samples behind one update.
+    """Return the learning rate after the warm-up, scaled by the samples per update.
 
-    The base rate is that for 256 samples; no update has more than the `samples` of an epoch.
+    The base rate is for 256 samples; an update has at most the `samples` of an epoch.
     """
     update = min(config.batch * config.run.batches_per_step, samples * config.run.accumulate)
     return scaled_lr(config.base_lr, batch=update)
 
 
 def fused(run: Run) -> bool:
-    """Return whether AdamW may take all parameters in one pass.
+    """Return whether to use fused AdamW.
 
-    With a loss scaler it would also undo the scale itself, and so hide the gradient's norm.
+    With a loss scaler, fused AdamW would unscale the gradients itself and hide their norm.
     """
     return run.precision != "16-mixed"

@@ -1,4 +1,4 @@
-"""The files of a run folder that other programs start from: its checkpoints and `config.json`."""
+"""Files of a run folder that other programs read: checkpoints and `config.json`."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ _SIZES: Shape = {
         "*": (int, float, str, [int]),
     },
 }
-"""What a run's configuration says of its encoder."""
+"""The sizes of the encoder in the configuration of a run."""
 PRETRAIN = (
     "pre-train first (python -m recipes.paper_pretrain), give a file, or pass --checkpoint None to "
     "start at random"
@@ -24,10 +24,10 @@ PRETRAIN = (
 
 
 def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
-    """Return what is meant: the newest whole checkpoint, if it is a run folder.
+    """Return a checkpoint file; for a run folder, the newest complete checkpoint in it.
 
     Raises:
-        ValueError: If there is none; it ends in the remedy.
+        ValueError: If there is none; the message ends with the remedy.
     """
     if checkpoint.is_file() or (checkpoint / WEIGHTS).is_file():
         return checkpoint
@@ -39,7 +39,7 @@ def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
 
 
 def run_config(path: Path) -> dict[str, Any] | None:
-    """Return the configuration of the run that a checkpoint lies in, if it lies in one."""
+    """Return the configuration of the run of a checkpoint, if it is in a run folder."""
     config = _config_file(path)
     if path.suffix != ".ckpt" or not config.is_file():
         return None
@@ -47,14 +47,14 @@ def run_config(path: Path) -> dict[str, Any] | None:
 
 
 def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
-    """Read what a run folder records of a checkpoint in it: recipe, classes, configuration.
+    """Read recipe, classes and configuration from the run folder of a checkpoint.
 
     Raises:
-        ValueError: If it is not in a run folder (ends in the remedy), or that records none.
+        ValueError: If it is not in a run folder (ends with the remedy), or the run lacks them.
     """
     file = _config_file(path)
     if path.is_dir() or not file.is_file():
-        raise ValueError(f"{path} lies in no run folder: {remedy}")
+        raise ValueError(f"{path} is in no run folder: {remedy}")
     values = read_json(file, dict, remedy=remedy)
     if shape_fault(values, {"recipe": str, "classes": [str], "config": dict}) is not None:
         raise ValueError(

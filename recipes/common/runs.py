@@ -1,4 +1,4 @@
-"""What a run folder records of the run in it, and the task module rebuilt from that."""
+"""Rebuild the configuration, the encoder or the task module of a run from its folder."""
 
 import importlib
 from collections.abc import Mapping
@@ -32,10 +32,10 @@ C = TypeVar("C")
 
 
 def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:
-    """Build a configuration, a dataclass, from what JSON returns of it.
+    """Build a configuration, a dataclass, from its JSON values.
 
-    Fields that a resumed run may change may be missing: they do not change the model, and the
-    recipe may have got them since; so may those of `ADDED`.
+    Fields that a resumed run may change, and those of `ADDED`, may be missing: they do not affect
+    the model, and may be newer than the run.
 
     Raises:
         ValueError: If a name is unknown or missing, or a value has another type.
@@ -63,7 +63,7 @@ def rebuild_task(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> He
 
 @dataclass(frozen=True, kw_only=True)
 class _Sizes:
-    """The part of a run's configuration that an encoder is built from."""
+    """The part of the configuration of a run from which its encoder is built."""
 
     data: Data
     model: Model
@@ -72,10 +72,10 @@ class _Sizes:
 def rebuild_encoder(
     values: Mapping[str, Any], weights: Mapping[str, Tensor]
 ) -> tuple[AVEncoder, FrontEnd]:
-    """Build the encoder of a run, see `read_run_config`, and load its weights; and its front end.
+    """Build the encoder and front end of a run, see `read_run_config`, and load the weights.
 
     Raises:
-        ValueError: If the configuration or the weights do not fit.
+        ValueError: If the configuration or the weights do not match.
     """
     config = values["config"]
     sizes = rebuild_config(_Sizes, {name: config.get(name) for name in ("data", "model")})
@@ -88,7 +88,7 @@ def load_encoder_run(path: Path) -> tuple[AVEncoder, FrontEnd]:
     """Load encoder and front end from a run folder, a checkpoint in one, or an exported folder.
 
     Raises:
-        ValueError: If it is none of these, or damaged.
+        ValueError: If the path is none of these, or damaged.
     """
     if (path / WEIGHTS).is_file():
         found = from_pretrained(path)

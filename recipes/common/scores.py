@@ -1,4 +1,4 @@
-"""Files and tables that a test leaves in the run folder."""
+"""Files and tables that a test writes to the run folder."""
 
 import json
 import math
@@ -26,15 +26,15 @@ def write_scores(
 ) -> None:
     """Write `scores.json`, and print the scores as a table.
 
-    A number that JSON has not, such as an infinite d-prime, is null there. It is the last file of a
-    run, by which others know that it is done.
+    Numbers that JSON lacks, such as an infinite d-prime, become null. `scores.json` is the last
+    file of a run, and marks it as complete.
 
     Args:
         folder: Run folder.
         rows: Scores by row and metric.
-        test: Clips that were tested.
-        leaves: Names of the other files that the test left, for the message.
-        **facts: What else to keep, or `scores` in another order than by row.
+        test: Test clips.
+        leaves: Names of the other files that the test wrote, for the message.
+        **facts: Further values, or `scores` in another nesting than by row.
     """
     content = {"test": test.report(), "scores": rows, **facts}
     write_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
@@ -43,7 +43,7 @@ def write_scores(
 
 
 def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Lay scores out as a table: a line for each row's name, a column for each score's."""
+    """Format scores as a table, with one line per row and one column per metric."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     lines = [["", *names]]
     for title, row in rows.items():
@@ -102,7 +102,7 @@ def write_classes(
 
 
 def write_predictions(path: Path, found: Predictions, *, classes: Sequence[str]) -> None:
-    """Write the classes of each clip and the five most likely by the mean of the streams."""
+    """Write the classes of each clip, and the five most likely ones by the mean of the streams."""
     top = found.scores["all"].topk(min(5, len(classes)))
     ranks = range(1, top.indices.shape[1] + 1)
     rows = []
@@ -118,7 +118,7 @@ def write_predictions(path: Path, found: Predictions, *, classes: Sequence[str])
 
 
 def confusion_figure(path: Path, found: Predictions, *, classes: Sequence[str]) -> None:
-    """Draw which class is taken for which, each row in shares of its clips; one class a clip."""
+    """Draw the confusion matrix, with each row relative to its clips; one class per clip."""
     from matplotlib.figure import Figure
 
     counts = confusion_matrix(found.scores["all"], found.target).float()
@@ -133,14 +133,14 @@ def confusion_figure(path: Path, found: Predictions, *, classes: Sequence[str]) 
         ax.set_yticks(range(len(names)), names, fontsize="small")
     ax.set_xlabel("found")
     ax.set_ylabel("true")
-    figure.colorbar(image, ax=ax, shrink=0.7, label="share of the class's clips")
+    figure.colorbar(image, ax=ax, shrink=0.7, label="fraction of the clips of the class")
     save_figure(figure, path)
 
 
 def class_bars(path: Path, values: Tensor, *, classes: Sequence[str], label: str) -> None:
-    """Draw a number of each class, best first; of many classes the 30 best and 30 worst.
+    """Draw a bar for each class, best first; of many classes, the 30 best and 30 worst.
 
-    Classes without a number (NaN) are left out.
+    Classes without a value (NaN) are omitted.
     """
     from matplotlib.figure import Figure
 

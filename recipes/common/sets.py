@@ -1,4 +1,4 @@
-"""Every data set by name: the reader of each split, and what recipes train and test on."""
+"""Data sets by name: readers of their splits, and the training and test clips of recipes."""
 
 import os
 from collections.abc import Callable
@@ -32,9 +32,9 @@ _Stills = Literal["flickr", "music_duet"]
 _AudioSet = Literal["audioset", "audioset_balanced"]
 _AVSBench = Literal["avsbench_s4", "avsbench_ms3", "avsbench_avss"]
 DataName = Literal[_Made, _VGGSound, _Stills, _AudioSet, _AVSBench]
-"""What recipes train on."""
+"""Data sets that recipes train on."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
-Counts = tuple[int, int]  # scenes to train and to test on
+Counts = tuple[int, int]  # numbers of training and test scenes
 Splits = dict[str, Callable[[Path], ClipSet]]
 
 
@@ -43,8 +43,8 @@ def _splits(reader: Callable[..., ClipSet], *names: str, key: str = "split") -> 
 
 
 READERS: dict[str, tuple[str, Splits]] = {
-    "scenes": ("small scenes made on the spot", _splits(scenes, "train", "test")),
-    "folder": ("any folder of video files with sound", {"all": folder}),
+    "scenes": ("small synthetic scenes", _splits(scenes, "train", "test")),
+    "folder": ("any folder of video files with audio", {"all": folder}),
     "vggsound": ("VGGSound", _splits(vggsound, "train", "test")),
     "vggsound_music": ("VGGSound-Music", _splits(vggsound_music, "train", "test")),
     "audioset": ("AudioSet", _splits(audioset, "unbalanced", "eval", "balanced")),
@@ -64,21 +64,21 @@ TRAIN_TEST = {
     "audioset": ("unbalanced", "eval"),
     "audioset_balanced": ("balanced", "eval"),
 }
-"""Splits to train and to test on, of the data sets that are used as published."""
+"""Training and test splits of data sets that are used as published."""
 PAIRS = ("flickr", "music_duet")
-"""Those that train on pairs of audio and images, in a folder beside that of the test."""
+"""Data sets that train on audio files with images, in a separate folder from the test."""
 
 
 def read_set(
     name: DataName, root: Path | None, *, train: bool, counts: Counts, val: bool = False
 ) -> ClipSet | None:
-    """List the clips that recipes train or test on; scenes need no root, but their counts.
+    """List the training or test clips of a data set; scenes need counts instead of a root.
 
     Returns:
-        The clips; of AVSBench, the images with masks; `None` to test on a folder without classes.
+        The clips; of AVSBench, the images with masks; `None` for tests on a folder without classes.
 
     Raises:
-        ValueError: If the root is not given, or something in it is wrong.
+        ValueError: If the root is not given, or its content is wrong.
     """
     if root is None and not name.startswith("scene"):
         raise ValueError(f"the {name} preset needs --data.root DIR, the folder of its clips")
@@ -103,12 +103,13 @@ def read_set(
 
 
 def scenes_root(name: str = "scenes") -> Path:
-    """The folder that scenes are kept in unless another is given."""
+    """Return the default folder of scenes."""
     return CACHE / f"scenes-{VERSION}{'-few-silent' if name == 'scene_boxes' else ''}"
 
 
 def _scenes(name: str, root: Path, *, train: bool, counts: Counts) -> ClipSet:
-    # Where silent objects are seen oftener than what sounds, contrast learns to point at them.
+    # If silent objects are more frequent than sounding ones, the contrastive loss learns to locate
+    # the silent ones.
     spec = SceneSpec(min_silent=0, max_silent=1) if name == "scene_boxes" else SceneSpec()
     split = "train" if train else "test"
     clips = scenes(root, split=split, num_clips=counts[not train], spec=spec)
@@ -121,6 +122,6 @@ def _scenes(name: str, root: Path, *, train: bool, counts: Counts) -> ClipSet:
 
 
 def _among(scenes: ClipSet, clips: ClipSet) -> ClipSet:
-    """Keep what is made of the given scenes; the folder may hold more."""
+    """Select the clips made from the given scenes; the folder may contain more."""
     ids = {item.id[:11] for item in scenes.items}
     return replace(clips, items=tuple(item for item in clips.items if item.id[:11] in ids))

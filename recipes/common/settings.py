@@ -1,4 +1,4 @@
-"""The settings of every recipe that trains, and of those that train a head on an encoder."""
+"""Settings of all recipes that train, and of those that train a head on an encoder."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,44 +13,44 @@ from recipes.engine.run import Run
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything that a training run depends on."""
+    """Settings of a training run."""
 
     data: Data
-    """The clips to train and to test on."""
+    """Data set, clip format and data loading."""
 
     model: Model = field(default_factory=Model)
-    """Sizes of the encoder; those of the decoders count in pre-training alone."""
+    """Sizes of the encoder and, for pre-training, the decoders."""
 
     run: Run = field(default_factory=Run)
-    """Folder, length, hardware, saves."""
+    """Run folder, length, hardware, checkpoints."""
 
     batch: int
-    """Clips, or groups of clips, in a batch of one process."""
+    """Clips, or groups of clips, per batch and process."""
 
     epochs: int
     """Number of epochs."""
 
     warmup: int
-    """Epochs over which the learning rate rises from 0."""
+    """Warm-up epochs, over which the learning rate rises from 0."""
 
     base_lr: float
-    """Learning rate for 256 samples an update; it grows with their number."""
+    """Learning rate for 256 samples per update; it is scaled linearly with their number."""
 
     evaluate_every: int = 10
     """Epochs between evaluations on the test clips."""
 
     def on(self, name: DataName, **changes: Any) -> Self:
-        """Return these settings for another data set at the usual sizes, and with other changes."""
+        """Return the settings for another data set at its usual sizes, with further changes."""
         return replace(self, data=Data(name=name), **changes)
 
     def check(self, *, compiles: bool = True) -> None:
-        """Check that the settings fit together, in the user's own words.
+        """Check that the settings are consistent; errors name the options.
 
         Args:
             compiles: Whether the task calls the encoder as a whole, so that it can be compiled.
 
         Raises:
-            ValueError: If they do not.
+            ValueError: If they are not consistent.
         """
         if self.run.compile and not compiles:
             raise ValueError("this task reads every layer by itself: leave --run.compile out")
@@ -64,7 +64,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig(TrainConfig):
-    """Besides, the encoder that a head is trained on."""
+    """Settings of a training run, and the encoder on which a head is trained."""
 
     checkpoint: Path | None
     """A run folder, a checkpoint in one, or a published file; None: from scratch."""
@@ -72,21 +72,21 @@ class TaskConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyConfig(TaskConfig):
-    """Besides, what a classifier depends on."""
+    """Settings of a training run, and those of a classifier."""
 
     given: Given = "both"
-    """Modalities the encoder is given."""
+    """Input modalities of the encoder."""
 
     pooling: Literal["mean", "attentive"] = "mean"
-    """Pooling of a stream's tokens into one vector."""
+    """Pooling of the tokens of a stream into one vector."""
 
     windows: int = 1
-    """Windows of a test clip, evenly spread, whose logits are averaged."""
+    """Evenly spaced windows of a test clip, whose logits are averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig(TaskConfig):
-    """Besides, what AdamW with layer decay depends on."""
+    """Settings of a training run, and those of AdamW with layer decay."""
 
     layer_decay: float = 0.75
     """Factor on the learning rate from each layer to the one before it."""
@@ -95,4 +95,4 @@ class FineTuneConfig(TaskConfig):
     """AdamW weight decay (not applied to biases and norms)."""
 
     drop_path: float = 0.0
-    """Stochastic depth of the encoder's blocks."""
+    """Stochastic depth of the encoder blocks."""

@@ -1,4 +1,4 @@
-"""Where a recipe's encoder starts: a run, an exported encoder, or a published file."""
+"""Initialization of the encoder of a recipe: from a run, an export, or a published file."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
@@ -28,14 +28,14 @@ from recipes.common.settings import TrainConfig
 
 
 def seeded_encoder(config: TrainConfig, *, maps: Collection[str] = ()) -> AVEncoder:
-    """Build the encoder from the run's seed, and leave random states for the head.
+    """Build the encoder with the seed of the run, and seed the random states for the head.
 
     Args:
-        config: The recipe's settings; a file of the zoo as ``checkpoint`` decides on the encoder.
-        maps: The modalities whose patches the head makes maps of.
+        config: The settings of the recipe; a ``checkpoint`` of the zoo determines the encoder.
+        maps: The modalities of whose patches the head makes maps.
 
     Raises:
-        ValueError: If the file's model cannot be this recipe's encoder.
+        ValueError: If the model in the file cannot be the encoder of this recipe.
     """
     seed_all(config.run.seed, "weights")
     drop_path = getattr(config, "drop_path", 0.0)
@@ -58,13 +58,13 @@ def start_encoder(
             folder of `recipes.export`, or a published file; `None` keeps the random
             initialization.
         model: The sizes, compared with those of the checkpoint.
-        resume: Whether all weights will come from the run that is resumed; then nothing is done.
+        resume: Whether a run is resumed, which loads all weights later; then nothing is done.
 
     Returns:
         The report, if a checkpoint was loaded.
 
     Raises:
-        ValueError: If there is no such checkpoint, it is of another model, or nothing fits.
+        ValueError: If there is no such checkpoint, it is of another model, or nothing matches.
     """
     if resume:
         return None
@@ -94,7 +94,7 @@ def start_encoder(
 
 @dataclass(frozen=True)
 class _Origin:
-    """What an encoder of ours was built for."""
+    """Options and clip sizes for which an encoder was built."""
 
     options: Mapping[str, Any]
     """Options of `Model`, or some of them."""
@@ -104,7 +104,7 @@ class _Origin:
 
 
 def _origin(path: Path) -> _Origin | None:
-    """Read what the run or the export says that a checkpoint lies in, if it lies in one."""
+    """Read the options of a checkpoint from its run folder or export, if it is in one."""
     if config := run_config(path):
         data = config["data"]
         names = ("seconds", "rate", "hop", "size", "mels", "frames")
@@ -123,7 +123,7 @@ def _origin(path: Path) -> _Origin | None:
 
 
 def _sizes(encoder: AVEncoder) -> str:
-    """The clips that an encoder was built for."""
+    """Describe the clip sizes for which an encoder was built."""
     grids = ((vit.pos_embed.grid, vit.patch) for vit in (encoder.image, encoder.audio))
     image, audio = (tuple(n * p for n, p in zip(*pair, strict=True)) for pair in grids)
     pixels, bins = (" x ".join(map(str, lengths)) for lengths in (image, audio))
@@ -131,11 +131,11 @@ def _sizes(encoder: AVEncoder) -> str:
 
 
 def check_same_sizes(model: Model, options: Mapping[str, Any]) -> None:
-    """Check that an encoder was built with the options of this one, whatever its clips.
+    """Check that an encoder was built with the options of a recipe, for clips of any size.
 
     Args:
-        model: The options of a recipe.
-        options: Those of the encoder: of the run's `Model`, or arguments of `av_vit`.
+        model: The options of the recipe.
+        options: Options of the encoder: of `Model` of a run, or arguments of `av_vit`.
 
     Raises:
         ValueError: If they differ; the message gives the options to pass.
@@ -154,7 +154,7 @@ def check_same_sizes(model: Model, options: Mapping[str, Any]) -> None:
 
 
 def _resolved(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options in one form: the depths of both ViTs, the layers with fusion by number."""
+    """Normalize options: the depths of both ViTs, and the layers with fusion by number."""
     plain = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
     depth, layers = plain["depth"], plain["fusion_layers"]
     depths = depth if isinstance(depth, tuple) else (depth, depth)
@@ -163,7 +163,7 @@ def _resolved(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _words(name: str, value: Any) -> str:
-    """An option's value on the command line."""
+    """Format the value of an option for the command line."""
     if name == "depth":
         return str(value[0])
     words = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -173,14 +173,14 @@ def _words(name: str, value: Any) -> str:
 def load_pretrained(
     model: Pretraining, *, image: Path | None, audio: Path | None
 ) -> Collection[str]:
-    """Start the ViTs from published weights where given, and print the load reports.
+    """Load published weights into the ViTs, if given, and print the load reports.
 
     Returns:
-        The names in the model that the files filled.
+        The names in the model whose weights were loaded.
 
     Raises:
-        ValueError: If a file is damaged or of another model; a final norm may be missing, as it is
-            in fine-tuned files.
+        ValueError: If a file is damaged or of another model; the final norm may be missing, as in
+            fine-tuned files.
     """
     names: list[str] = []
     for modality, path, convert in (("image", image, from_mae), ("audio", audio, from_audiomae)):

@@ -1,4 +1,4 @@
-"""`open_training`: a recipe's run with its clips, its evaluations and the files it had to skip."""
+"""`open_training`: the run of a recipe with its clips, evaluations and skipped files."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from recipes.engine import OpenRun, open_run
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """A recipe's open run, with its settings, its training clips and the list of skipped files."""
+    """An open run of a recipe, with its settings, training clips and skipped files."""
 
     config: TrainConfig
     run: OpenRun
@@ -42,18 +42,18 @@ class Training:
         compiled: nn.Module | None = None,
         unused: bool = False,
     ) -> None:
-        """Train a model on the clips, scoring it on the way.
+        """Train a model on the clips, with evaluations during training.
 
         Args:
             model: The task module.
-            optimizer: Over the model's parameters.
-            schedule: From the epochs done to the learning rate of each group.
-            scorer: What an evaluation measures; `None` for no evaluations.
-            loader: Makes the loader of an evaluation.
-            summary: From the scores of an evaluation to the numbers that are logged.
-            groups: Clips that make one sample together, such as a mixture.
+            optimizer: Optimizer of the model parameters.
+            schedule: Function of the epochs done that returns the learning rate of each group.
+            scorer: Scorer of the evaluations; `None` for no evaluations.
+            loader: Function that makes the loader of an evaluation.
+            summary: Function of the scores of an evaluation that returns the numbers to log.
+            groups: Groups of clips that form one sample, such as a mixture.
             compiled: The part of the model that `--run.compile` compiles.
-            unused: Whether some parameters have no part in the loss.
+            unused: Whether the loss does not depend on some parameters.
         """
         config, data = self.config, self.config.data
         order = {"batch": config.batch, "seed": config.run.seed}
@@ -81,16 +81,16 @@ class Training:
     def evaluate(
         self, scorer: Scorer, loader: DataLoader[AVBatch], *, about: str = "test"
     ) -> Scores:
-        """Score a model in all processes, listing what is skipped; `about` labels the progress."""
+        """Score a model in all processes, and list skipped files; `about` labels the progress."""
         return evaluate(scorer, loader, on_batch=self.skipped, about=about)
 
     def examples(self, model: Task, loader: DataLoader[AVBatch]) -> AVBatch | None:
-        """Return the first batch to make figures of, in process 0; `None` elsewhere."""
+        """Return the first batch, for figures, in process 0; `None` in other processes."""
         return first_batch(loader, model) if self.run.first else None
 
 
 def encodes_once(model: Task, data: Data) -> bool:
-    """Return whether what the head reads of a clip is the same in every epoch."""
+    """Return whether the features of a clip are equal in every epoch."""
     return getattr(model, "frozen", False) and not data.augment
 
 
@@ -98,13 +98,13 @@ def encodes_once(model: Task, data: Data) -> bool:
 def open_training(
     config: TrainConfig, *, train: ClipSet, test: ClipSet | None, following: str = ""
 ) -> Iterator[Training]:
-    """Open a recipe's run folder; in the end, print what was skipped and how to resume.
+    """Open the run folder of a recipe; at the end, print skipped files and how to resume.
 
     Args:
-        config: The recipe's settings.
-        train: The clips to train on.
-        test: The clips to test on, if there are any.
-        following: The command to suggest once the run is finished.
+        config: The settings of the recipe.
+        train: The training clips.
+        test: The test clips, if there are any.
+        following: The command to suggest when the run is finished.
 
     Raises:
         ValueError: If the folder holds another run, or none to resume.

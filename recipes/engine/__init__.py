@@ -1,4 +1,4 @@
-"""The training loop and its run folder."""
+"""Training loop and run folder."""
 
 from recipes.engine.open import open_run as open_run
 from recipes.engine.opened import OpenRun as OpenRun

@@ -1,4 +1,4 @@
-"""The loss curve of a run, drawn from its metrics file."""
+"""Plot of the loss curve of a run, from its metrics file."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from recipes.engine.log import Row, read_rows
 
 
 def loss_curve(csv_path: Path, png_path: Path) -> None:
-    """Draw the loss of each step and epoch in a `metrics.csv`, and what evaluations measured."""
+    """Plot the loss of each step and epoch in a `metrics.csv`, and the scores of evaluations."""
     rows = read_rows(csv_path)
     if not rows:
         raise ValueError(f"{csv_path} has no row to draw")
@@ -44,7 +44,7 @@ def _draw_loss(ax: Axes, rows: list[Row]) -> None:
 
 
 def smooth(values: list[float], *, weight: float = 0.95) -> list[float]:
-    """Return the exponential mean of the values up to each one, free of start-up bias.
+    """Return the exponential moving average of the values, with bias correction.
 
     >>> smooth([2.0, 2.0, 2.0])
     [2.0, 2.0, 2.0]
@@ -66,6 +66,6 @@ def epoch_means(rows: list[Row]) -> dict[int, float]:
     losses: dict[int, list[float]] = {}
     for row in rows:
         if "loss" in row:
-            # The step that ends an epoch stands at a whole number and belongs to it.
+            # The step that ends an epoch is at an integer and belongs to that epoch.
             losses.setdefault(math.ceil(row["epoch"]), []).append(row["loss"])
     return {epoch: sum(values) / len(values) for epoch, values in losses.items()}

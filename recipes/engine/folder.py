@@ -1,4 +1,4 @@
-"""The run folder: one run at a time in it, what it holds, and which run may resume it."""
+"""Run folder: its configuration and checkpoints, and checks of which run may resume it."""
 
 import json
 import platform
@@ -17,8 +17,8 @@ from avblocks.jsonfile import Shape, read_json, shape_fault
 from avblocks.nn.older import renamed
 from recipes.engine.run import Run
 
-FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # what a resumed run keeps of `Run`
-RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the release before
+FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # of `Run`; a resumed run keeps them
+RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the previous release
 ADDED: dict[str, Any] = {
     "data.hop": None,
     "data.augment": True,
@@ -28,15 +28,15 @@ ADDED: dict[str, Any] = {
     "mask": "random",
     "predict": 1.0,
 }
-"""Settings newer than some runs, and what held in these."""
+"""Settings newer than some runs, and their values in those runs."""
 NOTHING = "nothing to resume in {}: it holds no whole checkpoint"
 _CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
-PREFIX = "model."  # before the names of the weights in a checkpoint
-REMEDY = "wait for its end, or pass another --run.dir"  # where another run is at work
+PREFIX = "model."  # prefix of the names of the weights in a checkpoint
+REMEDY = "wait for its end, or pass another --run.dir"  # if another run uses the folder
 
 
 def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict[str, Any]:
-    """Return what `config.json` holds of a run: configuration, classes, counts of clips by use."""
+    """Return the content of `config.json`: configuration, classes, counts of clips by use."""
     given = {use: found for use, found in clips.items() if found is not None}
     train = given.get("train")
     return {
@@ -53,17 +53,17 @@ def find_checkpoint(
 ) -> Path | None:
     """Return the checkpoint to resume from, or None to start at step 0.
 
-    The facts are compared with those in `config.json`, except for the names in `free`.
+    The configuration is compared with `config.json`, except for the names in `free`.
 
     Raises:
-        ValueError: If the folder holds a run and `run.resume` is off, or the other way round, or if
-            the run in it was started with another configuration or trained on other clips.
+        ValueError: If the folder contains a run and `run.resume` is off, or vice versa, or if the
+            run was started with another configuration or trained on other clips.
     """
     saves = checkpoints(run.folder)
     if not run.resume:
         if _saves.exists(saves):
             raise ValueError(
-                f"{run.folder} holds a run already: pass --run.resume to go on with it, "
+                f"{run.folder} holds a run already: pass --run.resume to resume it, "
                 "or another --run.dir"
             )
         return None
@@ -75,7 +75,7 @@ def find_checkpoint(
 
 
 def check_name(folder: Path) -> None:
-    """Raise a ValueError if the name of a run folder is not UTF-8, as TensorBoard needs it."""
+    """Raise a ValueError if the name of a run folder is not UTF-8, which TensorBoard requires."""
     try:
         str(folder.absolute()).encode()
     except UnicodeEncodeError as error:
@@ -83,7 +83,7 @@ def check_name(folder: Path) -> None:
 
 
 def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Raise a ValueError that names some parameters if the weights are of another model."""
+    """Raise a ValueError with some parameter names if the weights are of another model."""
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     wrong = [name for name in wanted | found if wanted.get(name) != found.get(name)]
@@ -98,19 +98,19 @@ def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def checkpoints(folder: Path) -> Path:
-    """Return where a run keeps its checkpoints."""
+    """Return the folder of the checkpoints of a run."""
     return folder / "checkpoints"
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """Return a configuration as JSON would give it back."""
+    """Convert a configuration to plain JSON values."""
     values = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
     return json.loads(json.dumps(values, default=str))
 
 
 def recipe_of(config: Any) -> str | None:
-    """Return the name of the recipe whose configuration this is, if it is a recipe's."""
-    # A recipe that is run is `__main__`; only its spec still has its name.
+    """Return the name of the recipe of a configuration, if there is one."""
+    # The module of a running recipe is `__main__`; only its spec has its name.
     spec = getattr(sys.modules.get(type(config).__module__), "__spec__", None)
     name = "" if spec is None else spec.name
     short = name.removeprefix("recipes.").removesuffix(".__main__")
@@ -118,7 +118,7 @@ def recipe_of(config: Any) -> str | None:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested values by their dotted names."""
+    """Flatten nested values to dotted names."""
     found = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
@@ -127,7 +127,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a run's numbers may depend on."""
+    """Return the versions that may affect the results of a run."""
     found = {"python": platform.python_version()}
     for name in ("avblocks", "torch", "torchvision", "torchaudio", "av", "lightning"):
         try:
@@ -162,7 +162,7 @@ def _check_same(
 def _check_clips(
     before: Mapping[str, Any], now: Mapping[str, Any], report: Callable[[str], object]
 ) -> None:
-    """Refuse other clips to train on, since they come in another order; tell of other changes."""
+    """Raise if the training clips differ, since their order would; print other changes."""
     for use in before.keys() & now.keys():
         old, new = before[use], now[use]
         if old["ids_sha256"] == new["ids_sha256"]:

@@ -1,7 +1,7 @@
-"""Training with a model's parameters sharded over the processes (FSDP 2).
+"""Training with parameters sharded over the processes (FSDP 2).
 
-A copy is sharded and trained. The model itself stays whole and is filled from the copy to be
-evaluated, since sharded parameters come together in `forward` alone, and in all processes at once.
+A copy of the model is sharded and trained. For evaluation, its values are copied to the whole
+model, since sharded parameters are gathered only in `forward`, in all processes at once.
 """
 
 import copy
@@ -18,15 +18,15 @@ from torch.optim import Optimizer
 def sharded_copy(
     model: nn.Module, optimizer: Optimizer, *, compiled: nn.Module | None
 ) -> nn.Module:
-    """Return a copy of a model that is sharded over all processes: by block, then the rest.
+    """Return a copy of a model that is sharded over all processes: block by block, then the rest.
 
-    The model is on the device, the same in all processes. The optimizer, before its first step, is
-    bound to the copy's parameters; the copy of the compiled part, if any, is compiled.
+    The model must be on the device, and equal in all processes. The optimizer, before its first
+    step, is bound to the parameters of the copy. The copy of a compiled part is compiled.
     """
     names = {parameter: name for name, parameter in model.named_parameters()}
     places = {module: name for name, module in model.named_modules()}
     copied = copy.deepcopy(model)
-    if compiled is not None:  # a copy is not compiled
+    if compiled is not None:  # copies are not compiled
         copied.get_submodule(places[compiled]).compile()
     device = next(model.parameters()).device
     mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
@@ -41,16 +41,16 @@ def sharded_copy(
 
 
 def fill(whole: nn.Module, sharded: nn.Module) -> None:
-    """Copy a model's values out of its sharded copy."""
+    """Copy the values of a sharded copy to the whole model."""
     values = whole.state_dict(keep_vars=False)
     for name, value in sharded.state_dict().items():
         values[name].copy_(value.full_tensor() if isinstance(value, DTensor) else value)
 
 
 def gathered(state: Any, *, keep: bool) -> Any:
-    """Return a state with its sharded tensors whole and on the CPU; all processes must call it.
+    """Gather the sharded tensors of a state on the CPU; all processes must call this.
 
-    With `keep` off, for processes that do not need the result, whole tensors are dropped.
+    With `keep` off, for processes that do not need the result, gathered tensors are dropped.
     """
     if isinstance(state, dict):
         return {name: gathered(value, keep=keep) for name, value in state.items()}
@@ -63,7 +63,7 @@ def gathered(state: Any, *, keep: bool) -> Any:
 
 
 def scattered(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
-    """Return the state of an optimizer of the whole model, sharded as this one's parameters are."""
+    """Shard the state of an optimizer of the whole model like the parameters of ``optimizer``."""
     params = [p for group in optimizer.param_groups for p in group["params"]]
     parts = {
         index: {name: _as(value, params[index]) for name, value in values.items()}
@@ -73,7 +73,7 @@ def scattered(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _as(value: Any, parameter: Tensor) -> Any:
-    """Shard a tensor as a parameter is, unless it is none of the parameter's shape."""
+    """Shard a tensor like a parameter if it has the same shape."""
     if not isinstance(parameter, DTensor) or getattr(value, "shape", None) != parameter.shape:
         return value
     mesh, placements = parameter.device_mesh, parameter.placements

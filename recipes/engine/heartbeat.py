@@ -1,7 +1,7 @@
-"""Signs of life between the processes of a run, for those that torchrun, SLURM or a user started.
+"""Heartbeats between the processes of a run, for processes started by torchrun, SLURM or a user.
 
-A backend of `torch.distributed` notices the death of a process at its timeout, of ten minutes or
-more, and a launcher sees those of its own machine, if it looks at all.
+A backend of `torch.distributed` detects the death of a process only at its timeout, of ten minutes
+or more, and a launcher monitors only the processes on its own machine, if any.
 """
 
 import threading
@@ -11,23 +11,23 @@ from itertools import count
 
 from torch._C._distributed_c10d import PrefixStore, Store
 
-EVERY = 1.0  # seconds from one sign to the next
-MISSED = 60  # signs in a row; a thread may wait as long as C code holds the interpreter
+EVERY = 1.0  # seconds between heartbeats
+MISSED = 60  # consecutive missed heartbeats; C code may block the threads for long
 _ENDED = "ended"
 
 
 class Heartbeat:
-    """A thread that tells the others that this process lives, and listens to the next one.
+    """A thread that sends heartbeats of this process, and monitors those of the next one.
 
-    So the store has the same load from each process, however many there are. Missed signs are
-    counted and not seconds: a run that is suspended as a whole goes on afterwards.
+    The load of the store per process does not depend on the number of processes. Missed heartbeats
+    are counted instead of seconds, so that a run that was suspended as a whole continues.
 
     Args:
-        store: That at which the processes have met.
-        rank: Number of this process.
+        store: The store of the process group.
+        rank: Rank of this process.
         world: Number of processes.
-        ended: Called once if the run is over, with the reason if it is for this process to say it,
-            and None if another one does.
+        ended: Called once if the run is over, with the reason if this process is to print it, and
+            with None if another process does.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class Heartbeat:
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self) -> None:
-        """Listen no longer: the processes are about to end, in whatever order."""
+        """Stop monitoring: the processes are about to end, in any order."""
         self._stopped.set()
 
     def claim(self) -> bool:
-        """Tell the others that the run is over; False if another process already has."""
+        """Announce that the run is over; False if another process already has."""
         try:
             first = self._store.compare_set(_ENDED, "", str(self._rank)) == str(self._rank).encode()
         except RuntimeError:  # the store ended with its process
             return True
-        time.sleep(2 * EVERY)  # the store may end with this process, and all are to read it
+        time.sleep(2 * EVERY)  # the store may end with this process; let all others read it first
         return first
 
     def _run(self) -> None:
@@ -61,7 +61,7 @@ class Heartbeat:
             self._ended(reason)
 
     def _listen(self) -> str | None:
-        """Return when the run is over, with the reason if this process is the first to know."""
+        """Wait until the run is over; return the reason if this process is the first to know."""
         heard, missed = b"", 0
         for beat in count():
             self._store.set(str(self._rank), str(beat))

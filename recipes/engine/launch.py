@@ -1,4 +1,4 @@
-"""How a run uses the machine: processes and devices (Lightning Fabric), precision, compiler."""
+"""Launch of processes and devices (Lightning Fabric), precision, and compiler."""
 
 import logging
 import os
@@ -18,13 +18,13 @@ if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should no
 
 
 def build_fabric(run: Run) -> "Fabric":
-    """Build what launches the processes, under torchrun and SLURM too, and knows their devices.
+    """Build the Fabric that launches the processes, also under torchrun and SLURM.
 
-    The engine places the model itself, and the precision is `autocast`'s: Fabric's wrapper of a
-    model casts the batch, waveforms included, to half precision.
+    The engine moves the model to the device and sets the precision by `autocast` itself, because
+    Fabric's wrapper of a model would cast the batch, including waveforms, to half precision.
 
     Raises:
-        ValueError: If the machine does not have what the settings ask for.
+        ValueError: If the machine lacks the devices in the settings.
     """
     from lightning.fabric import Fabric
 
@@ -49,7 +49,7 @@ def build_fabric(run: Run) -> "Fabric":
 
 
 def precision_of(run: Run) -> str:
-    """Return the number format: the wanted one, if it can be had, or the machine's best."""
+    """Return the precision: the one in the settings, if supported, or the best of the machine."""
     gpu = torch.cuda.is_available()
     if run.precision == "16-mixed" and not gpu:
         raise ValueError("run.precision 16-mixed needs a GPU; take bf16-mixed or 32-true")
@@ -59,7 +59,7 @@ def precision_of(run: Run) -> str:
 
 
 def autocast(run: Run, device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which a model computes in the run's precision."""
+    """Return a context in which a model computes in the precision of the run."""
     precision = precision_of(run)
     if precision == "32-true":
         return nullcontext()
@@ -69,7 +69,7 @@ def autocast(run: Run, device: torch.device) -> AbstractContextManager[object]:
 
 
 def check_compiler(run: Run) -> None:
-    """Raise a ValueError if something that `run.compile` needs is missing."""
+    """Raise a ValueError if a requirement of `run.compile` is missing."""
     if not run.compile:
         return
     compilers = [os.environ.get("CXX", "g++"), "g++", "clang++"]
@@ -81,7 +81,7 @@ def check_compiler(run: Run) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Lightning's hints; its errors still come through."""
+    """Silence Lightning's hints, but not its errors."""
     loggers = [logging.getLogger(f"lightning.{name}") for name in ("fabric", "pytorch")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -89,7 +89,7 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
-            # The audio patches' kernel has one channel, whose stride says nothing.
+            # The kernel of the audio patches has one channel, whose stride is meaningless.
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:

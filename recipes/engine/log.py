@@ -1,10 +1,10 @@
-"""What a run tells: metrics.csv, TensorBoard, a progress bar, a line for each epoch."""
+"""Logging of a run: metrics.csv, TensorBoard, a progress bar, and a line per epoch."""
 
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import harmonic_mean  # of steps of one size: samples over seconds
+from statistics import harmonic_mean  # equals samples over seconds, for steps of one size
 
 from tqdm import tqdm
 
@@ -13,11 +13,11 @@ from avblocks.locks import FolderLock
 from recipes.engine.plan import Plan
 
 Row = Mapping[str, float]  # numbers by column
-_KEYS = ("step", "epoch")  # what every row has
+_KEYS = ("step", "epoch")  # columns of every row
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a metrics file: one dict a row, without its empty cells.
+    """Read a metrics file: one dict per row, without empty cells.
 
     Raises:
         ValueError: If it is damaged.
@@ -40,10 +40,10 @@ def _cells(row: Row) -> dict[str, str]:
 
 
 class Report:
-    """All that one run tells, in its folder and on the terminal.
+    """Logs of one run, in its folder and on the terminal.
 
-    Rows after the step `start` that the run goes on from are dropped; TensorBoard gets a point
-    `every` so many steps.
+    When a run is resumed, rows after step `start` are dropped. TensorBoard gets one point per
+    `every` steps.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Report:
         self._bar = tqdm(total=plan.stop, initial=start, **look)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
-        """Record a training step: its losses, lr, gradient norm and samples per second."""
+        """Log a training step: losses, learning rate, gradient norm and samples per second."""
         self._append(step, values)
         self._losses.append(values["loss"])
         self._rates.append(values["samples_per_s"])
@@ -85,7 +85,7 @@ class Report:
             self._say_epoch(step, values)
 
     def left_out(self, step: int, fault: str) -> None:
-        """Record and print that a step was left out, and why."""
+        """Log and print that a step was skipped, and why."""
         self._left_out += 1
         self._append(step, {"nonfinite": 1.0})
         self._bar.update()
@@ -95,7 +95,7 @@ class Report:
             self._losses, self._rates = [], []
 
     def evaluation(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record and print the result of an evaluation."""
+        """Log and print the result of an evaluation."""
         self.evaluated[step] = dict(scores)
         named = {f"eval/{name}": value for name, value in scores.items()}
         self._append(step, named)
@@ -110,7 +110,7 @@ class Report:
         sys.stdout.flush()
 
     def close(self) -> None:
-        """Write out everything."""
+        """Flush and close all logs."""
         self.rows.close()
         if self.lock is None or not self.lock.lost:
             with naming(self.folder / "tensorboard"):
@@ -132,7 +132,7 @@ class Report:
 
     def _write_board(self, step: int, values: Mapping[str, float]) -> None:
         if self.lock is not None:
-            self.lock.check()  # TensorBoard's thread opens the file anew for all that it writes
+            self.lock.check()  # TensorBoard's thread reopens the file for every write
         with naming(self.folder / "tensorboard"):
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)

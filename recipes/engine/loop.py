@@ -1,4 +1,4 @@
-"""`Loop`: trains a model, step by step."""
+"""`Loop`: the training loop."""
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -31,15 +31,15 @@ from recipes.engine.readings import LATE, BatchMetrics, NonFiniteGuard, StepLog,
 from recipes.engine.run import Run
 from recipes.engine.signals import StopSignals
 
-SCALER = "MixedPrecision"  # name of the loss scaler's state in a checkpoint
+SCALER = "MixedPrecision"  # name of the state of the loss scaler in a checkpoint
 
 
 @dataclass(kw_only=True, eq=False)
 class Loop:
-    """Trains a model, step by step.
+    """Training loop.
 
-    All randomness of a step follows from (seed, step, batch, process), so a checkpoint needs no
-    random state: model, optimizer, step and position in the data are all there is.
+    All randomness of a step is a function of (seed, step, batch, process), so that checkpoints need
+    no random state, only model, optimizer, step and position in the data.
     """
 
     run: Run
@@ -52,9 +52,9 @@ class Loop:
     schedule: Callable[[float], Sequence[float]]
     evaluate: Callable[[], Mapping[str, float]] | None
     on_batch: Callable[[Any], object] | None
-    report: Report | None  # where results go; only process 0 has one
-    lock: FolderLock | None  # of the run folder; only process 0 has it
-    at: int  # steps behind the model
+    report: Report | None  # logs; only in process 0
+    lock: FolderLock | None  # lock of the run folder; only in process 0
+    at: int  # number of steps done
     stopped_by: int = 0  # the stop signal that ended the training
 
     def __post_init__(self, loader: DataLoader[Any]) -> None:
@@ -64,8 +64,8 @@ class Loop:
         self.precision = autocast(self.run, self.device)
         scaled = precision_of(self.run) == "16-mixed"
         self.scaler = GradScaler(self.device.type, enabled=scaled)
-        self._batches = _epochs(loader)  # which alone holds the loader
-        self._since = (0, 0.0)
+        self._batches = _epochs(loader)  # the only reference to the loader
+        self._since = (0, 0.0, 0.0)
 
     def place(self, *, compiled: nn.Module | None, unused: bool) -> None:
         """Replicate the model in all processes (DDP), or shard a copy over them (FSDP)."""
@@ -73,7 +73,7 @@ class Loop:
             self.trained = sharded_copy(self.model, self.optimizer, compiled=compiled)
             self.called = self.trained
         elif distributed.is_initialized():
-            gpu = self.device.type == "cuda"  # batch statistics are shared on GPUs alone
+            gpu = self.device.type == "cuda"  # batch statistics are synchronized only on GPUs
             model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model) if gpu else self.model
             ids = [self.device] if gpu else None
             self.called = DistributedDataParallel(
@@ -81,7 +81,7 @@ class Loop:
             )
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue with the optimizer and the loss scaler of a checkpoint, and empty it."""
+        """Load optimizer and loss scaler from a checkpoint, and clear its dict."""
         if state:
             (optimizer,) = state["optimizer_states"]
             self.optimizer.load_state_dict(scattered(optimizer, self.optimizer))
@@ -90,7 +90,7 @@ class Loop:
         state.clear()  # it is as large as model and optimizer
 
     def train(self) -> None:
-        """Take all steps that are left, or those until a stop signal."""
+        """Take all remaining steps, or those until a stop signal."""
         if len(set(gather_lists([self.at]))) > 1:
             raise RuntimeError("processes disagree about the checkpoint to resume from")
         skip, saves = self.run.on_nonfinite == "skip", checkpoints(self.run.folder)
@@ -104,12 +104,12 @@ class Loop:
                 self._check_folder()
                 self.step()
         finally:
-            # Releases the loader, whose workers end now: the garbage collector waits 5 s for each.
+            # Release the loader, to end its workers: the garbage collector waits 5 s for each.
             self._batches.close()
         self._make_whole()  # for the test after the run
 
     def step(self) -> None:
-        """Take one optimizer step, then record, save and evaluate what is due."""
+        """Take one optimizer step, then log, save and evaluate if due."""
         plan, run, optimizer = self.plan, self.run, self.optimizer
         rates = self.schedule(plan.epoch(self.at))
         _set_rates(optimizer, rates)
@@ -127,7 +127,7 @@ class Loop:
                 self.scaler.scale(out["loss"] / plan.accumulate).backward()
             self.position.advance()
 
-        # Judge the gradient, clip it, update; metrics are read now or while the next step runs.
+        # Check the gradient, clip it, update; metrics are read now or while the next step runs.
         self.scaler.unscale_(optimizer)
         norm = _gradient_norm(self.trained)
         metrics = StepMetrics(self.at + 1, batches=measured, norm=norm, signal=self._any_signal())
@@ -141,8 +141,8 @@ class Loop:
         optimizer.zero_grad()
         self.at += 1
 
-        # Record, save, evaluate, and look for a stop signal.
-        metrics.known = {"lr": max(rates), "samples_per_s": self._speed()}
+        # Log, save, evaluate, and check for a stop signal.
+        metrics.known = {"lr": max(rates), **self._speed()}
         save = self.at == plan.stop or self.at % run.save_every == 0
         evaluate = self.evaluate is not None and plan.evaluates(self.at)
         self.step_log.write(everything=save or evaluate)
@@ -155,10 +155,10 @@ class Loop:
             if self.stopped_by and not save:
                 self.save()
         if save or evaluate:
-            self._speed()  # That was no part of the next step.
+            self._speed()  # reset the timer: this does not count for the next step
 
     def save(self) -> None:
-        """Write a checkpoint; the rows behind it go to disk first."""
+        """Write a checkpoint, after the rows of its steps are on disk."""
         weights = self.trained.state_dict()
         state = {
             "state_dict": {PREFIX + name: value for name, value in weights.items()},
@@ -173,7 +173,7 @@ class Loop:
             _saves.save(state, checkpoints(self.run.folder), step=self.at)
 
     def catch_up(self) -> None:
-        """Evaluate if the baseline, or the evaluation after the resumed step, is missing."""
+        """Evaluate if the baseline, or the evaluation of the resumed step, is missing."""
         missing = self.report is not None and self.at not in self.report.evaluated
         if any(gather_lists([missing])) and self.plan.evaluates(self.at):
             self._evaluate()
@@ -189,12 +189,12 @@ class Loop:
             self.report.evaluation(self.at, scores)
 
     def _check_folder(self) -> None:
-        """End the run if its folder is no longer the one that it began in."""
+        """End the run if its folder was removed or replaced."""
         if self.lock is not None:
             self.lock.check()
 
     def _make_whole(self) -> None:
-        """Give the model all trained parameters, and process 0's batch statistics."""
+        """Copy all trained parameters, and the batch statistics of process 0, to the model."""
         if distributed.is_initialized():
             for buffer in self.trained.buffers():
                 distributed.broadcast(buffer, 0)
@@ -202,7 +202,7 @@ class Loop:
             fill(self.model, self.trained)
 
     def _sharing(self, share: bool) -> AbstractContextManager[None]:
-        """Keep gradients of replicas unshared, or not; those of shards would fill memory."""
+        """Skip gradient synchronization of replicas unless `share`; shards always synchronize."""
         if share or not isinstance(self.called, DistributedDataParallel):
             return nullcontext()
         return self.called.no_sync()
@@ -213,11 +213,12 @@ class Loop:
             self.on_batch(batch)
         return batch
 
-    def _speed(self) -> float:
-        """Samples per second since this was last called."""
-        (consumed, since), now = self._since, time.perf_counter()
-        self._since = (self.position.consumed, now)
-        return (self._since[0] - consumed) / max(now - since, 1e-9)
+    def _speed(self) -> dict[str, float]:
+        """Samples per second, and CPU seconds of this process, since the last call."""
+        consumed, since, cpu = self._since
+        self._since = self.position.consumed, time.perf_counter(), time.process_time()
+        rate = (self._since[0] - consumed) / max(self._since[1] - since, 1e-9)
+        return {"samples_per_s": rate, "cpu_s": self._since[2] - cpu}
 
     def _any_signal(self) -> Tensor:
         return reduced(torch.full((), float(self.signals.received), device=self.device))
@@ -234,14 +235,14 @@ def _gradient_norm(model: nn.Module) -> Tensor:
 
 
 def _epochs(loader: DataLoader[Any]) -> Generator[Any, None, None]:
-    """Yield batches from where the batch sampler stands, epoch after epoch."""
+    """Yield batches from the position of the batch sampler on, epoch after epoch."""
     while True:
         empty = True
         try:
             for batch in loader:
                 empty = False
                 yield batch
-        except EOFError as error:  # one of several ways in which a worker's death is noticed
+        except EOFError as error:  # one of several signs that a worker died
             raise ConnectionResetError("the line to it is cut") from error
         if empty:
             raise RuntimeError("the loader gave no batch for a whole epoch")

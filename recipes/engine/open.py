@@ -1,4 +1,4 @@
-"""`open_run`: a run's folder, processes and end around what a recipe does."""
+"""`open_run`: context manager around the training of a recipe, for run folder and processes."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -23,18 +23,18 @@ def open_run(
     free: Collection[str] = (),
     clips: Mapping[str, ClipSet | None] | None = None,
 ) -> Iterator[OpenRun]:
-    """Open a run's folder for training, and end the run in order.
+    """Open a run folder for training, and end the run orderly.
 
-    One process at a time has the folder. Whatever is refused changes nothing in it. A job that
-    SLURM has started again resumes by itself.
+    Only one process at a time can use the folder. Errors in the settings change nothing in it. A
+    job that SLURM has requeued resumes automatically.
 
     Args:
-        run: The run's settings; `run.dir` must be set.
-        config: All settings of the recipe, a dataclass or dict, kept in `config.json`; a resumed
+        run: The settings of the run; `run.dir` must be set.
+        config: All settings of the recipe, a dataclass or dict, stored in `config.json`; a resumed
             run must have the same.
         free: Dotted names in `config` that a resumed run may change, such as `data.root`.
-        clips: The data by use, as "train" and "test"; their numbers are kept in `config.json`, and
-            a resumed run must train on the same.
+        clips: The clips by use, "train" and "test"; their counts are stored in `config.json`, and a
+            resumed run must train on the same clips.
 
     Raises:
         ValueError: If the settings, the run folder or the checkpoint are wrong.
@@ -43,7 +43,7 @@ def open_run(
     check_compiler(run)
     check_name(run.folder)
     if run.resume and not _saves.exists(checkpoints(run.folder)):
-        raise ValueError(NOTHING.format(run.folder))  # before a folder is made
+        raise ValueError(NOTHING.format(run.folder))  # before the folder is created
     with quiet():
         fabric = build_fabric(run)
         first = fabric.is_global_zero

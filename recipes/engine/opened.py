@@ -1,4 +1,4 @@
-"""`OpenRun`: a run that is open: trains a model in it, tests it, and ends in order."""
+"""`OpenRun`: an open run, which trains and tests a model."""
 
 import json
 import sys
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should no
 
 
 class OpenRun:
-    """A run that `open_run` has opened; `facts` are what `config.json` is to hold."""
+    """A run opened by `open_run`; `facts` is the content of `config.json`."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class OpenRun:
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
-        self.peers: Peers | None = None  # once there are any
+        self.peers: Peers | None = None  # if there are other processes
         self.checkpoint: Path | None = None  # to resume from
         if self.first or run.resume:
             report = print if self.first else lambda _: None
@@ -58,26 +58,26 @@ class OpenRun:
 
     @property
     def first(self) -> bool:
-        """Whether this is process 0, the only one that should print and write files."""
+        """Whether this is process 0, which alone should print and write files."""
         return self.fabric.is_global_zero
 
     @property
     def step(self) -> int:
-        """Optimizer steps behind the model."""
+        """Number of optimizer steps done."""
         return self._loop.at if self._loop else 0
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are taken, and not just `max_steps` of them, so that a test is due.
+        """Whether all steps are done, not only `max_steps` of them, so that a test is due.
 
-        Where a finished run is resumed, process 0 tests alone, and this is false in the others.
+        If a finished run is resumed, only process 0 tests, and this is false in the others.
         """
         loop = self._loop
         return loop is not None and loop.at >= loop.plan.total and (self.first or self._launched)
 
     @property
     def scores(self) -> Mapping[int, Mapping[str, float]]:
-        """Results of the evaluations by step; only in process 0."""
+        """Scores of the evaluations by step; only in process 0."""
         report = self._loop.report if self._loop else None
         return report.evaluated if report else {}
 
@@ -95,32 +95,31 @@ class OpenRun:
         compiled: nn.Module | None = None,
         unused: bool = False,
     ) -> None:
-        """Train a model; stopped anywhere and resumed, it is trained to the same bits.
+        """Train a model; a run that is stopped and resumed gives bitwise equal results.
 
         Args:
-            model: Called with a batch, returns a dict of tensors: the scalar `loss`, and other
-                scalars to be logged.
-            train: From (rank, world size), makes the loader of that process, with a batch sampler
-                such as `avblocks.data.keyed.KeyedBatches`. Batches have a `to(device,
-                non_blocking)` method, and may have `paths` to be named in errors.
-            optimizer: Over the model's parameters.
-            schedule: From the epochs done so far, a fraction, to the learning rate of each group of
-                the optimizer; called with 0.0 before the first step.
+            model: Model; a call with a batch returns a dict of tensors: the scalar `loss`, and
+                other scalars to log.
+            train: Function of (rank, world size) that makes the loader of that process, with a
+                batch sampler such as `avblocks.data.keyed.KeyedBatches`. Batches have a method
+                `to(device, non_blocking)`, and may have `paths` for error messages.
+            optimizer: Optimizer of the model parameters.
+            schedule: Function of the (fractional) epochs done that returns the learning rate of
+                each group; called with 0.0 before the first step.
             epochs: Number of epochs.
-            evaluate: Returns named scores; called in every process before training, after every
-                `evaluate_every` epochs and at the end, with the model in evaluation mode and
-                without gradients. It cannot disturb the training.
+            evaluate: Function that returns named scores; called in every process before training,
+                every `evaluate_every` epochs and at the end, with the model in evaluation mode and
+                without gradients. It does not affect the training.
             evaluate_every: Epochs between evaluations.
-            on_batch: Called with each batch before the model, for instance to count.
-            compiled: The part of the model that `run.compile` compiles, by default all of it.
-            unused: Whether some parameters have no part in the loss, which several processes must
-                know.
+            on_batch: Called with each batch before the model, for example to count.
+            compiled: The part of the model that `run.compile` compiles; by default all of it.
+            unused: Whether the loss does not depend on some parameters, which DDP must know.
 
         Raises:
             ValueError: If the settings or the checkpoint are wrong.
             OSError: If a checkpoint cannot be written, or the run folder was removed.
             FloatingPointError: If the loss or the gradient is not finite.
-            SystemExit: With 128 + the signal's number, after SIGTERM, SIGINT or SIGUSR1 and a save.
+            SystemExit: With 128 + the signal number, after SIGTERM, SIGINT or SIGUSR1 and a save.
         """
         from recipes.engine.curve import loss_curve
         from recipes.engine.loop import Loop
@@ -158,7 +157,7 @@ class OpenRun:
                 lock=self.lock,
                 at=start,
             )
-            del loader  # the loop releases it, and with it the workers, once it has trained
+            del loader  # the loop releases it, and its workers, after training
             if self._launched:
                 loop.place(compiled=compiled, unused=unused)
                 loop.load(state)
@@ -174,14 +173,14 @@ class OpenRun:
             self._leave(loop)
 
     def _launch(self) -> None:
-        """Start the other processes, and listen for signals."""
+        """Start the other processes, and handle signals."""
         self.fabric.launch()
         self._launched = True
         self.peers = Peers(self.fabric)
         self.signals.listen()
 
     def end_peers(self, error: BaseException) -> None:
-        """End the other processes after an error in this one, unless it came from one of them."""
+        """End the other processes after an error in this one, unless it was caused by them."""
         if self.peers is None or isinstance(error, SystemExit):
             return
         if isinstance(error, RuntimeError):
@@ -190,7 +189,7 @@ class OpenRun:
 
     @contextmanager
     def testing(self, model: nn.Module) -> Iterator[None]:
-        """Test a model in the block: in evaluation mode, without gradients, in the precision."""
+        """Set evaluation mode, no gradients and the precision of the run, for a test."""
         seed_all(self.settings.seed, "final", self.step, self.fabric.global_rank)
         with evaluation_mode(model), torch.no_grad(), self.precision():
             yield
@@ -198,11 +197,11 @@ class OpenRun:
             self.lock.check()  # before the scores are written
 
     def precision(self) -> AbstractContextManager[object]:
-        """Return a context in which a model computes in the run's precision."""
+        """Return a context in which a model computes in the precision of the run."""
         return autocast(self.settings, self.fabric.device)
 
     def _load(self, model: nn.Module, loader: DataLoader[Any]) -> dict[str, Any]:
-        """Load the weights and the position of the checkpoint, if any, and return all of it."""
+        """Load weights and data position of the checkpoint, if any, and return the checkpoint."""
         if self.checkpoint is None:
             return {}
         state = _saves.load(self.checkpoint)
@@ -213,20 +212,20 @@ class OpenRun:
         return state
 
     def _open_report(self, model: nn.Module, plan: Plan, start: int) -> Report:
-        """Write `config.json`, open the logs and print what is about to be done."""
+        """Write `config.json`, open the logs and print a summary of the training."""
         folder, fabric = self.settings.folder, self.fabric
         write_text(folder / "config.json", json.dumps(self.facts, indent=2) + "\n")
         every = self.settings.log_every
         report = Report(folder, lock=self.lock, plan=plan, start=start, every=every)
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        where = f"going on from {self.checkpoint}" if self.checkpoint else "starting"
+        where = f"resuming from {self.checkpoint}" if self.checkpoint else "training"
         if start >= plan.stop:
             report.say(
                 f"nothing left to train: {self.checkpoint} is at step {start} of {plan.stop}"
             )
         else:
             report.say(
-                f"{where}: {plan.stop} of {plan.total} steps, {plan.batches} batches an epoch, "
+                f"{where}: {plan.stop} of {plan.total} steps, {plan.batches} batches per epoch, "
                 f"{count / 1e6:.2f} M parameters, {fabric.world_size} x {fabric.device.type}, "
                 f"{precision_of(self.settings)}"
             )
@@ -236,7 +235,7 @@ class OpenRun:
         """End all processes after a stop signal."""
         if self.first:
             name, outcome = Signals(loop.stopped_by).name, requeue(loop.stopped_by)
-            remedy = outcome or "go on with --run.resume"
+            remedy = outcome or "continue with --run.resume"
             print(f"{name}: saved at step {loop.at} in {self.settings.folder}; {remedy}")
         if self.peers is not None:
             self.peers.release()

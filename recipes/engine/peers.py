@@ -106,6 +106,6 @@ class Peers:
 
     def _say_and_exit(self, what: str | None) -> NoReturn:
         if what is not None:
-            remedy = "all others end; go on with --run.resume"
+            remedy = "all others end; continue with --run.resume"
             print(f"error: {what}: {remedy}", file=sys.stderr, flush=True)
         os._exit(2)  # the main thread may wait for the dead one

@@ -1,4 +1,4 @@
-"""How long a run is and what falls due at each step: pure functions of the step."""
+"""Length of a run and schedule of evaluations, as pure functions of the step."""
 
 import math
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The run's length in optimiser steps.
+    """Length of a run in optimizer steps.
 
-    Accumulation goes on over epoch ends, so a step is always `accumulate` batches; an epoch
-    ends with the first step that has used its last batch.
+    Accumulation continues across epochs, so a step is always `accumulate` batches; an epoch ends
+    with the first step that has used its last batch.
 
     >>> plan = Plan(batches=10, epochs=3, accumulate=4)
     >>> plan.total, plan.epoch(5), plan.ends_epoch(3), plan.ends_epoch(4)
     (8, 2.0, True, False)
     """
 
-    batches: int  # of one process in an epoch
-    epochs: int  # times that every sample is seen
-    accumulate: int = 1  # batches of one process in a step
+    batches: int  # batches per epoch and process
+    epochs: int  # number of epochs
+    accumulate: int = 1  # batches per step and process
     max_steps: int | None = None  # stop early, after this many steps
     evaluate_every: int = 1  # epochs between evaluations
 
@@ -29,20 +29,20 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Steps of the whole run."""
+        """Number of steps of the whole run."""
         return math.ceil(self.epochs * self.batches / self.accumulate)
 
     @property
     def stop(self) -> int:
-        """The step to stop after."""
+        """The last step."""
         return min(self.total, self.max_steps or self.total)
 
     def epoch(self, step: int) -> float:
-        """Return how many epochs `step` steps are."""
+        """Return the number of epochs of `step` steps."""
         return step * self.accumulate / self.batches
 
     def epochs_done(self, step: int) -> int:
-        """Return how many whole epochs `step` steps hold."""
+        """Return the number of complete epochs in `step` steps."""
         return step * self.accumulate // self.batches
 
     def ends_epoch(self, step: int) -> bool:

@@ -1,4 +1,4 @@
-"""What a step measures: on its way from the device, judged, and written down."""
+"""Metrics of a step: asynchronous copies to the host, checks for finite values, and logging."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,38 +15,38 @@ from avblocks.distributed import gather_lists, reduced
 from recipes.engine.log import Report
 
 LATE = {"cuda"}
-"""Devices whose metrics are read one step later, when they have arrived; to read them at once would
-keep the device waiting while the host prepares its next step."""
-PATIENCE = 10  # consecutive skipped steps after which a run stops all the same
+"""Devices whose metrics are read one step later; to read them at once would synchronize, and leave
+the device idle while the host prepares the next step."""
+PATIENCE = 10  # consecutive skipped steps after which a run stops anyway
 
 
 class BatchMetrics(NamedTuple):
-    """What one batch of a step measured, on the device."""
+    """Metrics of one batch of a step, on the device."""
 
-    names: Sequence[str]  # of its losses, "loss" first
-    means: Tensor  # its losses, the means over all processes
+    names: Sequence[str]  # names of the losses, "loss" first
+    means: Tensor  # losses, averaged over all processes
     own: Tensor  # the loss of this process
-    clips: Sequence[str]  # its clips in this process, to be named in errors
+    clips: Sequence[str]  # clips of this process, for error messages
 
     @classmethod
     def of(cls, out: Mapping[str, Tensor], *, clips: Iterable[object]) -> "BatchMetrics":
-        """Take the scalars of what a model has returned."""
+        """Extract the scalars of the outputs of a model."""
         names = ["loss", *(n for n, x in out.items() if x.ndim == 0 and n != "loss")]
         values = torch.stack([out[name].detach().float() for name in names])
         return cls(names, reduced(values, mean=True), values[0], [str(path) for path in clips])
 
 
 class Reading(NamedTuple):
-    """The numbers of a step, on the host."""
+    """Metrics of a step, on the host."""
 
-    means: list[list[float]]  # losses by batch and name, the means over all processes
+    means: list[list[float]]  # losses by batch and name, averaged over all processes
     own: list[float]  # losses of this process by batch
-    norm: float  # of the gradient
-    signal: float  # the stop signal that any process has received, or 0
+    norm: float  # gradient norm
+    signal: float  # stop signal received by any process, or 0
 
 
 class StepMetrics:
-    """What a step, from 1, measured: copied to the host asynchronously; the first read waits."""
+    """Metrics of a step, from 1, copied to the host asynchronously; the first read waits."""
 
     def __init__(
         self, step: int, *, batches: Sequence[BatchMetrics], norm: Tensor, signal: Tensor
@@ -56,23 +56,23 @@ class StepMetrics:
         means = torch.stack([batch.means for batch in batches])
         own = torch.stack([batch.own for batch in batches])
         self._read = _home(means, own, norm, signal)
-        self.known: dict[str, float] = {}  # to the host: learning rate and speed
+        self.known: dict[str, float] = {}  # on the host: learning rate and speed
 
     @cached_property
     def read(self) -> Reading:
-        """Its numbers."""
+        """Return the metrics."""
         return Reading(*self._read())
 
     @property
     def row(self) -> dict[str, float]:
-        """The step's row in the log: mean losses, gradient norm, and what the host knows."""
+        """Return the row of the step in the log: mean losses, gradient norm, rate and speed."""
         means = [sum(column) / len(column) for column in zip(*self.read.means, strict=True)]
         losses = dict(zip(self.names, means, strict=True))
         return losses | {"grad_norm": self.read.norm} | self.known
 
 
 def _home(*values: Tensor) -> Callable[[], list[Any]]:
-    """Copy tensors to the host, in one piece and after the work that is queued by now."""
+    """Copy tensors to the host in one transfer, after the work that is already queued."""
     flat = torch.cat([value.float().flatten() for value in values])
     event = torch.cuda.Event() if flat.is_cuda else None
     flat = flat.to("cpu", non_blocking=True)
@@ -89,10 +89,11 @@ def _home(*values: Tensor) -> Callable[[], list[Any]]:
 
 
 class NonFiniteGuard:
-    """Stops a run at a loss or gradient that is not finite, or skips the step.
+    """Stop the run, or skip the step, if the loss or the gradient is not finite.
 
-    A skipped step leaves no trace in the model: its gradients are dropped, so that the optimizer
-    passes over every parameter, and batch statistics are restored. All processes decide alike.
+    A skipped step does not change the model: its gradients are dropped, so that the optimizer
+    skips every parameter, and batch statistics are restored. All processes decide equally.
+
     The error names the last good checkpoint in `saves`.
     """
 
@@ -102,17 +103,17 @@ class NonFiniteGuard:
         self._buffers: list[Tensor] = []
 
     def begin(self) -> None:
-        """Remember what a skipped step has to restore."""
+        """Store the state that a skipped step restores."""
         if self.skip:
             self._buffers = [buffer.clone() for buffer in self.model.buffers()]
 
     def fault(self, metrics: StepMetrics, *, scaled: bool) -> str:
-        """Return what is not finite, and in which clips, if the step is to be skipped; else "".
+        """Return what is not finite, and in which clips, if the step must be skipped; else "".
 
         A loss scaler (`scaled`) skips a gradient that is not finite itself, and lowers its scale.
 
         Raises:
-            FloatingPointError: If it is not finite and the run is to stop.
+            FloatingPointError: If a value is not finite and the run must stop.
         """
         read = metrics.read
         losses = [row[0] for row in read.means]
@@ -136,7 +137,7 @@ class NonFiniteGuard:
         raise FloatingPointError(f"{fault}{rows}; last good checkpoint: {good}")
 
     def leave_out(self) -> None:
-        """Drop the step's gradients, and restore the batch statistics."""
+        """Drop the gradients of the step, and restore the batch statistics."""
         for parameter in self.model.parameters():
             parameter.grad = None
         for buffer, before in zip(self.model.buffers(), self._buffers, strict=True):
@@ -144,26 +145,26 @@ class NonFiniteGuard:
 
 
 class StepLog:
-    """Reads the metrics of each step, at once or (`late`) one step later, and writes its row."""
+    """Read the metrics of each step, at once or (`late`) one step later, and log its row."""
 
     def __init__(
         self, report: Report | None, guard: NonFiniteGuard, *, scaled: bool, late: bool
     ) -> None:
         self.report, self.guard, self.scaled, self.late = report, guard, scaled, late
-        self.signal = 0  # that any process has received, as far as metrics have been read
-        self.fault = ""  # of the metrics read last
+        self.signal = 0  # stop signal in the metrics read so far
+        self.fault = ""  # fault in the metrics read last
         self._pending: deque[StepMetrics] = deque()
 
     def add(self, metrics: StepMetrics) -> None:
-        """Take a step's metrics, and read them unless that is to be late."""
+        """Add the metrics of a step, and read them unless `late`."""
         self._pending.append(metrics)
         if not self.late:
             self.fault = self.guard.fault(metrics, scaled=self.scaled)
 
     def write(self, *, everything: bool) -> None:
-        """Write the rows of the steps that are done; with `everything`, of the last one too."""
+        """Write the rows of completed steps; with `everything`, also of the last one."""
         while self._pending:
-            # What came before a stop is saved with it, so its last row is not left for later.
+            # The checkpoint of a stop includes the last step, so its row is written too.
             wait = self.late and not everything and not self.signal
             if wait and len(self._pending) == 1:
                 return

@@ -1,4 +1,4 @@
-"""`Run`: the settings of a training run that are the same in every recipe; `Folder`: where to."""
+"""`Run`: settings of training runs common to all recipes; `Folder`: the output folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,14 @@ import torch
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """Where a run writes, if it trains nothing."""
+    """Output folder, for recipes that do not train."""
 
     dir: Path | None = None
-    """Folder for everything the run writes; by default runs/RECIPE-PRESET."""
+    """Output folder of the run; runs/RECIPE-PRESET by default."""
 
     @property
     def folder(self) -> Path:
-        """The run folder, once it is known."""
+        """The run folder; a ValueError if it is not set."""
         if self.dir is None:
             raise ValueError("run.dir is not set")
         return self.dir
@@ -24,46 +24,46 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Folder):
-    """Where and how to train: folder, length, hardware, saves."""
+    """Run folder, length, hardware, checkpoints."""
 
     max_steps: int | None = None
-    """Stop after this many optimiser steps in total, resumed ones included."""
+    """Stop after this many optimizer steps in total, including those before a resume."""
 
     resume: bool = False
-    """Go on from the newest whole checkpoint in the folder."""
+    """Resume from the newest complete checkpoint in the folder."""
 
     seed: int = 0
-    """Everything random follows from it: weights, order, augmentation, masks."""
+    """Random seed of weights, order, augmentation and masks."""
 
     devices: int | None = None
-    """Processes on each node; by default all GPUs, or one process on the CPU."""
+    """Number of processes per node; by default one per GPU, or one on the CPU."""
 
     nodes: int = 1
-    """Machines, each started by torchrun or SLURM."""
+    """Number of machines, each started by torchrun or SLURM."""
 
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    """How processes share the work; auto is ddp when there are several."""
+    """Parallelism of several processes; auto is ddp."""
 
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """Number format; auto is bf16-mixed on GPUs that have it, else 32-true."""
+    """Precision; auto is bf16-mixed on GPUs that support it, else 32-true."""
 
     compile: bool = False
-    """Compile the model; needs a C++ compiler."""
+    """Compile the model with torch.compile; needs a C++ compiler."""
 
     accumulate: int = 1
-    """Batches (of each process) whose gradients make one optimiser step."""
+    """Gradient accumulation: batches per process for one optimizer step."""
 
     clip_grad: float | None = None
-    """Largest gradient norm; larger ones are scaled down to it."""
+    """Maximum gradient norm, to which larger ones are clipped."""
 
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """Stop at a loss or gradient that is not finite, or take no such step and count it."""
+    """Stop at a loss or gradient that is not finite, or skip and count the step."""
 
     save_every: int = 500
-    """Optimiser steps between checkpoints; the end is always saved."""
+    """Optimizer steps between checkpoints; the end is always saved."""
 
     log_every: int = 10
-    """Optimiser steps between TensorBoard points; metrics.csv has every step."""
+    """Optimizer steps between TensorBoard points; metrics.csv has every step."""
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "devices", "nodes", "accumulate", "save_every", "log_every"):
@@ -75,10 +75,10 @@ class Run(Folder):
 
     @property
     def devices_per_node(self) -> int:
-        """Processes on each node."""
+        """Number of processes per node."""
         return self.devices or torch.cuda.device_count() or 1
 
     @property
     def batches_per_step(self) -> int:
-        """Batches behind one optimiser step, over all processes."""
+        """Number of batches per optimizer step, over all processes."""
         return self.devices_per_node * self.nodes * self.accumulate

@@ -1,4 +1,4 @@
-"""Signals that ask a run to save and exit, and jobs that SLURM starts again after them."""
+"""Stop signals, after which a run saves and exits, and requeueing of SLURM jobs."""
 
 import os
 import re
@@ -19,18 +19,18 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopSignals:
-    """Remembers the first stop signal; a second one acts as if nothing listened."""
+    """Record the first stop signal; a second one has its default effect."""
 
     def __init__(self) -> None:
         self.received = 0
         self._process = os.getpid()
         self._before = {number: signal.getsignal(number) for number in STOPS}
-        if self._before[signal.SIGHUP] == signal.SIG_IGN:  # by nohup: the run is to go on
+        if self._before[signal.SIGHUP] == signal.SIG_IGN:  # by nohup: the run must continue
             del self._before[signal.SIGHUP]
         self._terminals = [stream for stream in (1, 2) if os.isatty(stream)]
 
     def listen(self, *, restore: bool = False) -> None:
-        """Take over the signals, or restore the handlers from before; only the main thread can."""
+        """Install the signal handlers, or restore the previous ones; only in the main thread."""
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():
                 signal.signal(number, handler if restore else self._note)
@@ -38,16 +38,16 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         if number == signal.SIGHUP:
-            default = signal.SIG_IGN  # a closed terminal sends it twice, by its shell too
+            default = signal.SIG_IGN  # a closed terminal sends it twice, also through its shell
             self._drop_terminals()
         signal.signal(number, default)
         if os.getpid() == self._process:
             self.received = number
-        elif number == signal.SIGTERM:  # a loader's worker inherits the handler, and must end
+        elif number == signal.SIGTERM:  # loader workers inherit the handler, and must end
             os.kill(os.getpid(), number)
 
     def _drop_terminals(self) -> None:
-        """Print nowhere from now on: to write to a closed terminal is an error."""
+        """Discard further output, since writing to a closed terminal is an error."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in self._terminals:
             os.dup2(nowhere, stream)
@@ -56,7 +56,7 @@ class StopSignals:
 
 @contextmanager
 def leaving_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as an error does, which removes temporary files."""
+    """Turn SIGTERM and SIGHUP into errors in the block, so that temporary files are removed."""
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         numbers = []
@@ -74,15 +74,15 @@ def leaving_in_order() -> Iterator[None]:
 
 
 def resume_if_requeued(run: Run, saves: Path) -> Run:
-    """Turn `resume` on if SLURM has started this job again and there are saves to resume."""
+    """Turn `resume` on if SLURM has requeued this job and there are checkpoints."""
     again = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
     return replace(run, resume=True) if again and _saves.exists(saves) else run
 
 
 def requeue(number: int) -> str:
-    """Put the job back in the queue after the signal that SLURM sends for that, which is SIGUSR1.
+    """Requeue the SLURM job after SIGUSR1, the signal that SLURM sends for this.
 
-    Returns the outcome, in a line; empty if there is nothing to do.
+    Returns the outcome in a line; empty if there is nothing to do.
     """
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
@@ -100,4 +100,4 @@ def requeue(number: int) -> str:
         return f"job {job} is not back in the queue: {error}"
     if done.returncode:
         return f"job {job} is not back in the queue: {done.stderr.strip() or done.returncode}"
-    return f"job {job} is back in the queue, and will go on by itself"
+    return f"job {job} is back in the queue, and will resume by itself"

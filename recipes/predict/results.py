@@ -25,19 +25,18 @@ from recipes.predict.trained import infer
 def write_results(
     trained: LoadedTask,
     windows: VideoWindows,
+    batches: Iterator[WindowBatch],
     folder: Path,
     *,
-    batch: int,
     guides: Guides = "whole",
 ) -> list[str]:
-    """Run a model on all windows of a video, `batch` at a time, and write the results.
+    """Run a model on all windows of a video, in batches, and write the results.
 
     Returns lines for the user: a summary, and the names of the files.
 
     Raises:
         ClipError: If the video cannot be decoded; then nothing of this model is written.
     """
-    batches = windows.batches(batch, progress=f"{Path(windows.path).name} {trained.name}")
     summary: list[str] = []
     match trained.task:
         case Classification() as model:

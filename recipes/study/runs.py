@@ -70,7 +70,8 @@ class Task:
 def run_all(runs: Sequence[Task], *, jobs: int) -> None:
     """Run what is not done yet, `jobs` at a time; a run that was cut off goes on.
 
-    Each stands later in the list than the one it comes after, and has its share of the cores.
+    Each stands later in the list than the one it comes after, and has its share of the cores, or
+    as many threads as OMP_NUM_THREADS says.
 
     Raises:
         ValueError: If a run failed; the message names its log and gives the last line of it.
@@ -106,7 +107,7 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
             [sys.executable, "-m", f"recipes.{run.recipe}", *words],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env={"OMP_NUM_THREADS": str(threads), **os.environ},
             check=False,
         ).returncode
     if code or not run.done:

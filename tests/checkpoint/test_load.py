@@ -41,7 +41,7 @@ def test_printout() -> None:
     report = LoadReport(loaded=("a", "b"), missing=tuple("cdefg"), dropped=("cls_token",))
     assert str(report).splitlines() == [
         "loaded: 2 (a, b)",
-        "left at initialisation: 5 (c, d, e, f, ... (+1))",
+        "left at initialization: 5 (c, d, e, f, ... (+1))",
         "unused in the file: none",
         "reshaped: none",
         "dropped on purpose: 1 (cls_token)",
@@ -87,7 +87,7 @@ def test_a_size_that_would_broadcast_is_refused(model: Block) -> None:
 def test_nothing_fits(model: Block, state: dict[str, Tensor]) -> None:
     with pytest.raises(ValueError, match="no weight of the file fits the model") as info:
         load_weights(model, state)
-    assert "left at initialisation: 14" in str(info.value)
+    assert "left at initialization: 14" in str(info.value)
 
 
 def test_other_precisions_are_cast(model: Block) -> None:
@@ -123,6 +123,22 @@ def test_weights_that_their_model_computes_with_are_not_lost(model: Block, name:
     assert all(torch.equal(value, before[n]) for n, value in model.state_dict().items())
     report = load_weights(model, state | {name: torch.ones(1)}, allow=(name,))
     assert report.unused == (name,)
+
+
+PARTS = ["blocks.0.attn.sinks", "blocks.1.mlp.norm.weight", "blocks.2.norm1.weight"]
+
+
+@pytest.mark.parametrize("name", [*PARTS, "patch_embed.norm.weight"])
+def test_of_blocks_and_patch_embeddings_all_is_computed_with(name: str) -> None:
+    """Whatever it is called, and blocks beyond the model's depth."""
+    model = vit(8, size=8, patch=4, depth=2, num_heads=2)
+    extra = {name: torch.ones(1)}
+    with pytest.raises(ValueError, match=rf"no place for weights .*: 1 \({name}\); build one"):
+        load_weights(model, model.state_dict() | extra)
+    assert load_weights(model, model.state_dict() | extra, allow=(name,)).unused == (name,)
+    # Of a part that the model does not have, nothing is wanted.
+    elsewhere = {f"other.{name}": torch.ones(1)}
+    assert load_weights(model, model.state_dict() | elsewhere).unused == (f"other.{name}",)
 
 
 @pytest.mark.parametrize("name", ["cls_token", "decoder_blocks.0.ls1.gamma", "head_dist.bias"])

@@ -176,6 +176,10 @@ def test_a_checkpoint_of_a_run_is_compared_with_its_manifest(tmp_path: Path) -> 
     assert torch.load(path)["state_dict"]["a"].any(), "the format itself noticed"
     with pytest.raises(ValueError, match=r"step-00000003.ckpt refused: it is damaged"):
         read_state(path)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "latest").symlink_to(path)
+    with pytest.raises(ValueError, match=r"latest refused: it is damaged"):
+        read_state(tmp_path / "links" / "latest")
     renamed = path.rename(tmp_path / "best.ckpt")
     path.with_suffix(".json").rename(tmp_path / "best.json")
     with pytest.raises(ValueError, match=r"best.ckpt refused: it is damaged"):
@@ -253,3 +257,22 @@ def test_an_index_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(ValueError, match=r"index.json: '.*' is no plain name"):
         read_state(sharded(tmp_path / "in", **{"a.bias": name}))
+
+
+def test_a_tensor_beside_the_weights(tmp_path: Path) -> None:
+    """The best score of many training scripts, or the number of averaged models."""
+    inner = {f"module.{name}": value for name, value in STATE.items()}
+    content = {"state_dict": inner, "best_acc1": torch.tensor(76.1)}
+    assert same(read_state(saved(tmp_path / "best.pth", content)), STATE)
+    averaged = inner | {"n_averaged": torch.tensor(3)}
+    assert same(read_state(saved(tmp_path / "ema.pth", averaged)), STATE)
+
+
+def test_one_of_several_files_is_not_the_model(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "model-00001-of-00003.safetensors")
+    with pytest.raises(ValueError, match="one of 3 files of a model; give the folder of all"):
+        read_state(tmp_path / "model-00001-of-00003.safetensors")
+    (tmp_path / "model-00001-of-00003.safetensors").rename(
+        tmp_path / "a-00001-of-00001.safetensors"
+    )
+    assert sorted(read_state(tmp_path / "a-00001-of-00001.safetensors")) == sorted(STATE)

@@ -71,7 +71,7 @@ def test_clips_with_few_pictures_are_counted_and_those_without_parts_missing(tmp
     clips = avsbench_s4(tmp_path, split="val")
     assert clips.report() == (
         "avsbench-s4 val: 4 clips listed, 1 on disk, 3 missing (ü x, def, gone); "
-        "1 clips have fewer pictures than published"
+        "1 clips have fewer images than published"
     )
 
 
@@ -112,7 +112,7 @@ def test_scenes_are_read_back_as_s4(scene_root):
         clips = avsbench_s4(root, split=split)
         kind = "train" if split == "train" else "test"
         assert [item.id for item in clips.items] == [f"{kind:-<5}{n:06d}" for n in ids]
-        assert clips.remarks == (f"{len(ids)} clips have fewer pictures than published",)
+        assert clips.remarks == (f"{len(ids)} clips have fewer images than published",)
         for number, item in zip(ids[:2], clips.items, strict=False):
             scene = render(number, split=kind, spec=SCENES)
             clip = read_clip(item, seconds=2.0)

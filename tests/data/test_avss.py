@@ -41,7 +41,7 @@ def test_all_three_parts(tmp_path):
         ("c_0_10", (2,)),
     ]
     assert clips.report() == (
-        "avsbench-avss train: 3 clips listed, 3 on disk; 1 clips have fewer pictures than published"
+        "avsbench-avss train: 3 clips listed, 3 on disk; 1 clips have fewer images than published"
     )
     assert len(clips.per_frame()) == 1 + 5 + 9
     clip = read_clip(clips.items[1], frame=0.5)

@@ -40,8 +40,8 @@ def test_boxes_of_all_annotators(tmp_path):
     ("old", "new", "message"),
     [
         ("</annotation>", "", r"10\.xml, line 5: broken XML"),
-        ("<xmax>256", "<xmax>nan", r"10\.xml, box 3: the box .* reaches outside the picture"),
-        ("<xmax>256", f"<xmax>{'9' * 400}", r"box 3: the box .* reaches outside the picture"),
+        ("<xmax>256", "<xmax>nan", r"10\.xml, box 3: the box .* extends beyond the image"),
+        ("<xmax>256", f"<xmax>{'9' * 400}", r"box 3: the box .* extends beyond the image"),
         ("<xmax>256", "<xmax>127", r"10\.xml, box 3: left, top, right, bottom are not in order"),
         ("<ymin>0<", "<ymin>?<", r"10\.xml, box 3: expected a name and four numbers, got .*'\?'"),
         ("<id>2</id>", "", r"10\.xml, box 3: expected left, top, right and bottom"),

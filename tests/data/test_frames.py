@@ -78,7 +78,7 @@ def test_real_clips_are_read_exactly(real_clips):
 @pytest.mark.parametrize("kind", ["mp4", "mov", "turned", "uneven times", "many B-frames", "hevc"])
 def test_usual_files_take_the_quick_way(tmp_path, monkeypatch, kind):
     path, calls = KINDS[kind](tmp_path), []
-    monkeypatch.setattr(_frames, "_shown", lambda *_, **__: calls.append(1))
+    monkeypatch.setattr(_frames, "_decode_forward", lambda *_, **__: calls.append(1))
     opened = []
 
     def once(*args, **settings):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -49,3 +50,14 @@ def test_keeps_full_precision_under_autocast() -> None:
         image, audio = FrontEnd(FORMAT)(given)
     assert image.dtype == audio.dtype == torch.float32
     assert_close(audio, FrontEnd(FORMAT)(given)[1])
+
+
+@pytest.mark.cuda
+def test_a_gpu_makes_what_the_cpu_makes(device: str) -> None:
+    box = torch.tensor([[0.0, 0.0, 16.0, 16.0], [2.0, 4.0, 10.0, 12.0]])
+    given = replace(batch(), crop=box, size=8)
+    for found, wanted in zip(
+        FrontEnd(FORMAT).to(device)(given.to(device)), FrontEnd(FORMAT)(given), strict=True
+    ):
+        assert found.device.type == device
+        assert_close(found.cpu(), wanted, rtol=1e-3, atol=1e-3)

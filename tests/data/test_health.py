@@ -106,7 +106,7 @@ HARMS = {
     "cut in a packet": (lambda path: half(path, extra=5), "cannot be decoded"),
     "no audio": (lambda path: encode(path, seconds=0), "no audio stream"),
     "no video": (lambda path: encode(path, frames=0), "no video stream"),
-    "not numbers": (not_numbers, "values that are not numbers"),
+    "not numbers": (not_numbers, "NaN or infinite values"),
 }
 
 

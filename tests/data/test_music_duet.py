@@ -60,7 +60,7 @@ def test_pieces_of_videos_and_of_audio(tmp_path):
         ({"file": "../../../ab_000_0"}, r"music_duet\.json: '.*' is not ID_nnn_sssss"),
         ({"bbox_src2": [0.1, 0.2, 0.3]}, "bbox_src2: expected left, top, right and bottom"),
         ({"bbox_src1": [0.1, 0.2, -0.3, 0.1]}, "bbox_src1: left, top, right, bottom are not in"),
-        ({"bbox_src1": [0.1, 0.2, float("nan"), 0.1]}, "bbox_src1: the box .* reaches outside"),
+        ({"bbox_src1": [0.1, 0.2, float("nan"), 0.1]}, "bbox_src1: the box .* extends beyond"),
         ({"class_src1": 3}, "expected the name of a class in class_src1, got 3"),
         ({"file": SECOND["file"]}, "'vEOyhF8KLPE_001_00037' is in two entries; delete one"),
     ],

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from avblocks.data.decode.packets import packets, pictures, sounds
+from avblocks.data.decode.packets import audio_frames, packets, video_frames
 
 
 class Demuxed:
@@ -24,7 +24,7 @@ class Demuxed:
         self.closed = True
 
 
-@pytest.mark.parametrize("read", [packets, pictures, sounds])
+@pytest.mark.parametrize("read", [packets, video_frames, audio_frames])
 @pytest.mark.parametrize("taken", [1, 3])
 def test_what_is_left_half_way_is_closed(
     read: Callable[..., Iterator[object]], taken: int, unchecked: None

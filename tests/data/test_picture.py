@@ -9,7 +9,7 @@ from clip_files import count, counter
 from still_files import write_mask, write_number
 
 from avblocks.data import ClipError
-from avblocks.data.decode.image import decode_mask, decode_picture
+from avblocks.data.decode.image import decode_image, decode_mask
 
 
 def png(width, height, *, depth=8, colour=2, palette=(), body=b""):
@@ -35,7 +35,7 @@ def resized(path, *, width, height):
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "ü 音.JPG"])
 def test_pictures_are_decoded(tmp_path, name):
-    picture = decode_picture(str(write_number(tmp_path / name, 77)))
+    picture = decode_image(str(write_number(tmp_path / name, 77)))
     assert picture.dtype == torch.uint8 and picture.shape == (3, 48, 64)
     assert count(picture.numpy()) == 77
     if name == "a.png":
@@ -45,21 +45,21 @@ def test_pictures_are_decoded(tmp_path, name):
 def test_sixteen_bits_become_eight(tmp_path):
     path = tmp_path / "deep.png"
     path.write_bytes(png(1, 1, depth=16, body=b"\0" + bytes([1, 99, 2, 0, 255, 255])))
-    assert decode_picture(str(path)).flatten().tolist() == [1, 2, 255]
+    assert decode_image(str(path)).flatten().tolist() == [1, 2, 255]
 
 
 def test_a_grey_picture_gets_three_channels(tmp_path):
     path = write_mask(tmp_path / "grey.png", np.arange(12, dtype=np.uint8).reshape(3, 4))
-    assert torch.equal(decode_picture(str(path))[2], torch.arange(12).view(3, 4).byte())
+    assert torch.equal(decode_image(str(path))[2], torch.arange(12).view(3, 4).byte())
 
 
 def test_a_jpg_is_turned_as_it_says(tmp_path):
     path = write_number(tmp_path / "a.jpg", 5)
-    straight = decode_picture(str(path))
+    straight = decode_image(str(path))
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     data = path.read_bytes()
     path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
-    assert torch.equal(decode_picture(str(path)), straight.rot90(-1, (1, 2)))
+    assert torch.equal(decode_image(str(path)), straight.rot90(-1, (1, 2)))
 
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 100_000), (20_000, 10), (8192, 4321)])
@@ -72,21 +72,21 @@ def test_huge_pictures_are_refused_before_decoding(tmp_path, monkeypatch, suffix
         width, height = min(width, 65_000), min(height, 65_000)
         resized(write_number(path), width=width, height=height)
     monkeypatch.setattr("avblocks.data.decode.image.VideoCodecContext", None)
-    with pytest.raises(ClipError, match=f"a picture of {width}x{height} is empty, or over the"):
-        decode_picture(str(path))
+    with pytest.raises(ClipError, match=f"an image of {width}x{height} is empty, or over the"):
+        decode_image(str(path))
 
 
 def test_huge_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("avblocks.data.decode.image._MAX_BYTES", 100)
     with pytest.raises(ClipError, match="bytes are over the 100 allowed"):
-        decode_picture(str(write_number(tmp_path / "a.png")))
+        decode_image(str(write_number(tmp_path / "a.png")))
 
 
 DAMAGE = {
     "missing": (lambda path: None, "no such file"),
     "folder": (lambda path: path.mkdir(), "no such file"),
     "empty": (lambda path: path.touch(), "the file is empty"),
-    "text": (lambda path: path.write_text("I was renamed."), "neither a jpg nor a png picture"),
+    "text": (lambda path: path.write_text("I was renamed."), "neither a jpg nor a png image"),
     "cut": (
         lambda path: os.truncate(write_number(path), write_number(path).stat().st_size - 1),
         r"the jpg is cut short",
@@ -105,7 +105,7 @@ def test_bad_files_are_refused_by_name_and_reason(tmp_path, kind):
     path = tmp_path / "bad.jpg"
     damage(path)
     with pytest.raises(ClipError, match=reason) as caught:
-        decode_picture(str(path))
+        decode_image(str(path))
     assert caught.value.path == str(path)
 
 
@@ -114,7 +114,7 @@ def test_forbidden_file(tmp_path):
     path = write_number(tmp_path / "a.png")
     path.chmod(0)
     with pytest.raises(ClipError, match="cannot be opened"):
-        decode_picture(str(path))
+        decode_image(str(path))
 
 
 def test_flipped_bytes_are_read_or_refused(tmp_path):
@@ -126,7 +126,7 @@ def test_flipped_bytes_are_read_or_refused(tmp_path):
             data[place] ^= 0xFF
         path.write_bytes(data)
         try:
-            picture = decode_picture(str(path))
+            picture = decode_image(str(path))
         except ClipError as error:
             assert error.reason
         else:
@@ -141,7 +141,7 @@ def test_masks_of_one_class_may_have_any_colour(tmp_path):
     for path in (grey, blue):
         assert torch.equal(decode_mask(str(path), binary=True), wanted)
     assert torch.equal(decode_mask(str(grey), binary=False), torch.from_numpy(mask).byte())
-    with pytest.raises(ClipError, match="pixels are rgb24; class numbers need 8 bits of grey"):
+    with pytest.raises(ClipError, match="pixels are rgb24; class numbers need 8-bit gray"):
         decode_mask(str(blue), binary=False)
 
 
@@ -151,4 +151,4 @@ def test_places_in_a_palette_are_class_numbers_and_its_colours_are_not(tmp_path)
     path.write_bytes(png(3, 1, colour=3, palette=palette, body=bytes([0, 2, 0, 1])))
     assert decode_mask(str(path), binary=False).tolist() == [[2, 0, 1]]
     assert decode_mask(str(path), binary=True).tolist() == [[1, 0, 1]]
-    assert decode_picture(str(path))[:, 0, 0].tolist() == [0, 0, 128]
+    assert decode_image(str(path))[:, 0, 0].tolist() == [0, 0, 128]

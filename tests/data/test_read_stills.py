@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_refused(files, tmp_path):
     mask = Picture(path=pictures[0].path, mask=small)
     with pytest.raises(ClipError, match=r"small\.png: the mask is \(24, 64\), and .*0\.png is"):
         read_clip(Item(id="x", path=sound, pictures=(mask,)))
-    with pytest.raises(ClipError, match=r"small\.png: the picture is \(24, 64\), and .*0\.png is"):
+    with pytest.raises(ClipError, match=r"small\.png: the image is \(24, 64\), and .*0\.png is"):
         read_clip(Item(id="x", path=sound, pictures=(pictures[0], Picture(path=small))))
 
 
@@ -146,7 +146,7 @@ def broken_wav(path, kind):
         ("missing", "no such file"),
         ("empty", "the file is empty"),
         ("text", "cannot be opened as wav or flac"),
-        ("cut", "no sound from|cannot be"),
+        ("cut", "no audio from|cannot be"),
     ],
 )
 def test_bad_sounds_are_refused_by_name_and_reason(files, tmp_path, kind, reason):

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from avblocks.data import ClipDataset, ClipFormat, KeyedBatches, collate, read_clip
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import Shards, ShardSettings, make_shards
-from avblocks.data.shards.encode import picture_times
+from avblocks.data.shards.encode import image_times
 from avblocks.data.shards.notes import Notes
 from avblocks.data.shards.tar import next_header
 
@@ -127,7 +127,7 @@ def test_samples_are_those_of_the_files(clips, shards, train):
     more=st.floats(1, 3),
 )
 def test_every_window_has_a_picture(duration, fps, place, frame, more):
-    times = picture_times(duration, fps=fps)
+    times = image_times(duration, fps=fps)
     assert duration / 2 in times and all(0 <= time <= duration for time in times)
     seconds = more / fps
     start = place * max(duration - seconds, 0)

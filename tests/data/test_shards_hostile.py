@@ -146,7 +146,7 @@ def first(edit: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]]
         (first(lambda c: c["members"].__setitem__(0, [512, 2**70, 0])), "not the index of a shard"),
         (first(lambda c: c["members"].__setitem__(1, c["members"][0])), "from member to member"),
         (first(lambda c: c["members"].pop()), "from member to member"),
-        (first(lambda c: c.update(members=c["members"][:2])), "without notes, sound or picture"),
+        (first(lambda c: c.update(members=c["members"][:2])), "without notes, audio or image"),
         (first(lambda c: c.update(members=7)), "'clips', 0, 'members' is 7, expected list"),
         (first(lambda c: c.update(key="../a")), "keys that no shard has"),
         (first(lambda c: c.update(key="00000001_1")), "keys that no shard has"),
@@ -227,10 +227,10 @@ def with_size(jpeg: bytes, height: int, width: int) -> bytes:
     [
         (lambda data: with_size(data, 60000, 60000), "60000x60000 is over"),
         (lambda data: with_size(data, 0, 60000), "60000x0 is over"),
-        (lambda data: data[:-2], "no whole JPEG"),
-        (lambda data: b"\x89PNG" + data, "no whole JPEG"),
-        (lambda data: b"", "no whole JPEG"),
-        (lambda data: data[:2] + b"\xff\xe0\0\0" * 9 + data[2:], "no whole JPEG"),
+        (lambda data: data[:-2], "not a complete JPEG"),
+        (lambda data: b"\x89PNG" + data, "not a complete JPEG"),
+        (lambda data: b"", "not a complete JPEG"),
+        (lambda data: data[:2] + b"\xff\xe0\0\0" * 9 + data[2:], "not a complete JPEG"),
         (lambda data: re.sub(b"(?s)(\xff\xc0.{7}).", rb"\1\t", data), "cannot be decoded"),
         (lambda data: bytes((1 << 24) + 1), r"0000\.jpg has 16,777,217 bytes, over"),
     ],
@@ -244,10 +244,10 @@ def test_pictures_are_checked_before_they_are_decoded(folder, edit, message):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda data: data[:8] + b"\xff\xff\xff\xff" + data[12:], "no mono FLAC"),
-        (lambda data: data[:18] + b"\xff" * 8 + data[26:], "no mono FLAC"),
-        (lambda data: b"RIFF" + data[4:], "no mono FLAC"),
-        (lambda data: data[:21] + b"\xf0\xff\xff\xff\xff" + data[26:], "no sound"),
+        (lambda data: data[:8] + b"\xff\xff\xff\xff" + data[12:], "not mono FLAC"),
+        (lambda data: data[:18] + b"\xff" * 8 + data[26:], "not mono FLAC"),
+        (lambda data: b"RIFF" + data[4:], "not mono FLAC"),
+        (lambda data: data[:21] + b"\xf0\xff\xff\xff\xff" + data[26:], "no audio"),
         (lambda data: data[:HEAD] + bytes(len(data) - HEAD), "cannot be decoded|is damaged"),
         (lambda data: data[:-1], "does not fit"),
     ],
@@ -267,9 +267,9 @@ def test_sound_is_checked_before_it_is_decoded(folder, edit, message):
         (lambda notes: notes.update(duration=-1), "does not fit"),
         (lambda notes: notes.update(blocks=[]), "does not fit"),
         (lambda notes: notes.update(blocks=[-5, *notes["blocks"]]), "does not fit"),
-        (lambda notes: notes.update(blocks=[sum(notes["blocks"])]), "does not fit|no sound"),
+        (lambda notes: notes.update(blocks=[sum(notes["blocks"])]), "does not fit|no audio"),
         (lambda notes: notes.update(blocks=[float("inf")]), "damaged"),
-        (lambda notes: notes.update(duration=1e9), "no sound"),
+        (lambda notes: notes.update(duration=1e9), "no audio"),
     ],
 )
 def test_notes_are_checked(folder, edit, message):
@@ -327,7 +327,7 @@ def test_each_flipped_byte_of_a_clip_is_found_when_it_is_read(folder):
     spans = [member(folder, number) for number in (JSON, FLAC, JPEG)]
     for place in [p for start, size in spans for p in range(start, start + size, size // 25)]:
         poke(folder, place, bytes([whole[place] ^ 32]))
-        with pytest.raises(ClipError, match=r"damaged|no mono FLAC"):
+        with pytest.raises(ClipError, match=r"damaged|not mono FLAC"):
             for frame in frames:
                 shards.read(item, seconds=1.0, frame=frame)
         poke(folder, place, whole[place : place + 1])

@@ -7,7 +7,7 @@ from media_kinds import KINDS
 
 from avblocks.data import ClipError, read_clip
 from avblocks.data.decode.audio import decode_audio, extent
-from avblocks.data.decode.media import open_media, open_sound
+from avblocks.data.decode.media import open_audio, open_media
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,7 +58,7 @@ def test_a_sound_file_of_untold_length_is_measured(tmp_path):
     data[21] &= 0xF0
     data[22:26] = bytes(4)  # STREAMINFO's number of samples: unknown
     path.write_bytes(data)
-    with open_sound(str(path)) as sound:
+    with open_audio(str(path)) as sound:
         assert extent(sound) == pytest.approx((0.0, 2.0), abs=0.01)
 
 

@@ -35,8 +35,8 @@ def test_missing_folders_and_kinds(tmp_path):
     with pytest.raises(ValueError, match="nowhere: no such folder"):
         stills(tmp_path / "nowhere")
     touch(tmp_path, "a.jpg")
-    with pytest.raises(ValueError, match=r"no sound file at any depth; looked for \.flac \.wav"):
+    with pytest.raises(ValueError, match=r"no audio file at any depth; looked for \.flac \.wav"):
         stills(tmp_path)
     touch(tmp_path, "audio/a.wav", "frames/notes.txt")
-    with pytest.raises(ValueError, match=r"frames: no picture file at any depth; .*\.jpg"):
+    with pytest.raises(ValueError, match=r"frames: no image file at any depth; .*\.jpg"):
         stills(tmp_path)

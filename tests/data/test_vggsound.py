@@ -142,3 +142,11 @@ def test_frames_that_cav_mae_extracted(tmp_path):
     )
     batch = ClipDataset(clips, ClipFormat(seconds=2.0, size=32), train=True)[3, 0]
     assert batch.image.shape == (1, 3, 48, 64) and batch.target.tolist() == [[0, 1, 0]]
+
+
+def test_names_that_yt_dlp_gives(tmp_path):
+    make(tmp_path, [("abc_0000012", 7, "people marching", "train")])
+    (tmp_path / "abc_0000012_000007.mp4").unlink()
+    name = "Marching [live], part 2 [abc_0000012].webm"
+    (tmp_path / name).touch()
+    assert [item.path for item in vggsound(tmp_path, split="train").items] == [str(tmp_path / name)]

@@ -58,7 +58,7 @@ def test_boxes_over_sounds_with_pictures(tmp_path):
         ("[3]", r'vggss\.json: expected entries of "file", .*got 3'),
         (
             '[{"file": "x", "class": "y", "bbox": [[0, 0, 1, 1], [0, 0, 1.5, 1]]}]',
-            r"vggss\.json, 'x', box 2: the box \[0, 0, 1.5, 1\] reaches outside the picture",
+            r"vggss\.json, 'x', box 2: the box \[0, 0, 1.5, 1\] extends beyond the image",
         ),
         ('[{"file": "x", "class": "y", "bbox": [5]}]', r"'x', box 1: expected left, top, right"),
     ],

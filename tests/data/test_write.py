@@ -63,7 +63,7 @@ def test_what_is_half_written_is_cleared_away(tmp_path):
 @pytest.mark.parametrize(("height", "frames", "samples"), [(47, 2, 100), (48, 0, 100), (48, 2, 0)])
 def test_impossible_input(tmp_path, height, frames, samples):
     pictures = np.zeros((frames, height, 64, 3), dtype=np.uint8)
-    with pytest.raises(ValueError, match=r"clip\.mp4: H\.264 with sound needs"):
+    with pytest.raises(ValueError, match=r"clip\.mp4: H\.264 with audio needs"):
         write_clip(
             tmp_path / "clip.mp4", frames=pictures, audio=np.zeros(samples), fps=10.0, rate=16000
         )

@@ -21,6 +21,13 @@ It is :measured:`x.json size mb` MB, or :measured:`none.json a`, or :measured:`x
 
 .. measured:: x.json scores
 
+.. measured:: x.json gpu
+   :missing: No figure: ``command`` measures
+      it.
+
+.. measured:: x.json gpu lines
+   :missing:
+
 .. measured:: none.json
 """
 
@@ -74,4 +81,5 @@ def test_a_page_shows_them(results: Path) -> None:
     assert "It is 1,234.5 MB, or not measured yet, or not measured yet." in shown
     assert "| kind | a second |" in shown and "| the slow one | 1.5 |" in shown
     assert "| the lost one | not measured yet |" in shown and "fast" not in shown
-    assert "| ours | 50.25 | 1 |" in shown and shown.endswith("*not measured yet*")
+    assert shown.count("No figure") == 1 and 'No figure: "command" measures it.' in shown
+    assert "| ours | 50.25 | 1 |" in shown and shown.endswith("it. *not measured yet*")

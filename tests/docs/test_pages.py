@@ -170,6 +170,8 @@ def test_the_figures_of_parity_are_those_of_its_tests(
 ONLY_A_GPU = (
     ["performance.json", "machines", "cuda"],
     ["performance.json", "lines", "cuda"],
+    ["performance.json", "tables", "cuda"],
+    ["performance.json", "gpu", "lines"],
 )
 """File and keys of what may be missing: only a machine with a GPU can measure it."""
 

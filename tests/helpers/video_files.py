@@ -6,12 +6,12 @@ import av
 import numpy as np
 
 from avblocks.data.decode.audio import decode_audio, extent
-from avblocks.data.decode.media import open_media, open_sound
+from avblocks.data.decode.media import open_audio, open_media
 
 
 def samples(path: Path, *, rate: int) -> np.ndarray:
     """All audio of a video or of a wav file, as training reads it."""
-    with (open_sound if path.suffix == ".wav" else open_media)(str(path)) as media:
+    with (open_audio if path.suffix == ".wav" else open_media)(str(path)) as media:
         begin, end = extent(media)
         return decode_audio(media, start=begin, seconds=end - begin, rate=rate)
 

@@ -30,6 +30,7 @@ BASES = {
     "webm vp8 opus": Kind(suffix=".webm", codecs=("libvpx", "libopus")),
     "avi mpeg4 pcm": Kind(suffix=".avi", codecs=("mpeg4", "pcm_s16le")),
     "avi h264 pcm": Kind(suffix=".avi", codecs=("libx264", "pcm_s16le")),
+    "avi h264 ac3": Kind(suffix=".avi", codecs=("libx264", "ac3"), video={"bf": "3"}),
     "avi mjpeg pcm": Kind(suffix=".avi", codecs=("mjpeg", "pcm_u8")),
     "avi mpeg4 mp3": Kind(suffix=".avi", codecs=("mpeg4", "libmp3lame")),
 }

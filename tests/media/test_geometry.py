@@ -12,7 +12,7 @@ import torch
 
 from avblocks.data import ClipError, read_clip
 from avblocks.data.decode.geometry import Orientation, of_matrix, square_size
-from avblocks.data.decode.image import decode_mask, decode_picture
+from avblocks.data.decode.image import decode_image, decode_mask
 from avblocks.data.health import check_file
 from avblocks.data.write import write_picture
 from avblocks.video import make_overlay, video_size, write_overlay
@@ -97,9 +97,9 @@ def jpg(path: Path, data: bytes) -> Path:
 @pytest.mark.parametrize("number", EXIF)
 @pytest.mark.parametrize(("order", "kind"), [("<", 3), (">", 3), (">", 4)])
 def test_exif_orientations_of_jpg(tmp_path: Path, number: int, order: str, kind: int) -> None:
-    plain = decode_picture(str(jpg(tmp_path / "plain.jpg", exif(1)))).permute(1, 2, 0).numpy()
+    plain = decode_image(str(jpg(tmp_path / "plain.jpg", exif(1)))).permute(1, 2, 0).numpy()
     path = jpg(tmp_path / "a.jpg", exif(number, order=order, kind=kind))
-    shown = decode_picture(str(path)).permute(1, 2, 0).numpy()
+    shown = decode_image(str(path)).permute(1, 2, 0).numpy()
     assert np.array_equal(shown, moved(plain, exif_place(number)))
     found = check_file(path)
     assert (found.height, found.width) == shown.shape[:2]
@@ -107,8 +107,8 @@ def test_exif_orientations_of_jpg(tmp_path: Path, number: int, order: str, kind:
 
 @pytest.mark.parametrize("data", [b"", b"II", exif(0), exif(9), exif(6)[:14], b"XX" + exif(6)[2:]])
 def test_exif_data_that_say_nothing(tmp_path: Path, data: bytes) -> None:
-    plain = decode_picture(str(jpg(tmp_path / "plain.jpg", exif(1))))
-    assert torch.equal(decode_picture(str(jpg(tmp_path / "a.jpg", data))), plain)
+    plain = decode_image(str(jpg(tmp_path / "plain.jpg", exif(1))))
+    assert torch.equal(decode_image(str(jpg(tmp_path / "a.jpg", data))), plain)
 
 
 @pytest.mark.parametrize("number", EXIF)
@@ -169,11 +169,11 @@ def test_no_pixel_is_lost() -> None:
 @pytest.mark.parametrize("more", [1, 5000, 300_000])
 def test_bytes_behind_the_end_of_a_jpg_do_not_matter(tmp_path: Path, more: int) -> None:
     write_picture(tmp_path / "a.jpg", counter(77))
-    data, wanted = (tmp_path / "a.jpg").read_bytes(), decode_picture(str(tmp_path / "a.jpg"))
+    data, wanted = (tmp_path / "a.jpg").read_bytes(), decode_image(str(tmp_path / "a.jpg"))
     rng = np.random.default_rng(0)
     for behind in (bytes(more), rng.bytes(more), data * (more // len(data) + 1)):
         (tmp_path / "b.jpg").write_bytes(data + behind)
-        assert torch.equal(decode_picture(str(tmp_path / "b.jpg")), wanted)
+        assert torch.equal(decode_image(str(tmp_path / "b.jpg")), wanted)
     (tmp_path / "b.jpg").write_bytes(data[:-2] + bytes(more))
     with pytest.raises(ClipError, match="cut short"):
-        decode_picture(str(tmp_path / "b.jpg"))
+        decode_image(str(tmp_path / "b.jpg"))

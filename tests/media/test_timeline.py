@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from avblocks.data import read_clip
 from avblocks.data.datasets import Item
-from avblocks.data.decode.timeline import in_a_row, without_gaps
+from avblocks.data.decode.timeline import align_pieces, without_gaps
 from avblocks.data.health import check_file
 from avblocks.data.shards.encode import ShardSettings, encode_clip
 from avblocks.data.shards.flac import HEAD, decode_flac
@@ -102,7 +102,7 @@ def pieces(*stamps: int | None, length: int = 1000) -> list[tuple[int | None, np
 
 
 def row(*stamps: int | None) -> list[tuple[int, int]]:
-    return [(place, len(p)) for place, p in in_a_row(pieces(*stamps), rate=8000)]  # 240 samples
+    return [(place, len(p)) for place, p in align_pieces(pieces(*stamps), rate=8000)]  # 240 samples
 
 
 def test_one_wrong_stamp_changes_nothing() -> None:
@@ -125,10 +125,18 @@ def test_drift_is_caught_up_with() -> None:
 
 @given(st.lists(st.one_of(st.none(), st.integers(-3000, 9000)), min_size=1, max_size=40))
 def test_samples_are_in_order_and_at_most_once(stamps: list[int | None]) -> None:
-    found = list(in_a_row(pieces(*stamps), rate=8000))
+    found = list(align_pieces(pieces(*stamps), rate=8000))
     values = np.concatenate([samples for _, samples in found])
     assert (np.diff(values) > 0).all()
     ends = [place + len(samples) for place, samples in found]
     assert all(place >= end for (place, _), end in zip(found[1:], ends, strict=False))
     line = np.concatenate(list(without_gaps(found, start=found[0][0], longest=70)))
     assert len(line) == ends[-1] - found[0][0] and set(line[line > 0]) == set(values[values > 0])
+
+
+def test_an_avi_ends_with_its_last_packet(tmp_path: Path) -> None:
+    """Its header also counts empty packets: here four of 32 ms, before audio that begins later."""
+    kind = Kind(suffix=".avi", codecs=("libx264", "ac3"), video={"bf": "3"})
+    path = str(write_kind(tmp_path, kind))
+    for place in (0.9, 1.0):
+        assert len(read_clip(path, seconds=1.0, place=place).audio) == 16000

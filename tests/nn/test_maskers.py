@@ -144,9 +144,15 @@ def test_batch_must_be_positive() -> None:
         RandomMask(0.5)((4, 4), batch=0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 @everyone
-def test_masks_lie_where_their_generators_do(make: Callable, grid: tuple[int, ...]) -> None:
-    one = torch.Generator("cuda").manual_seed(1)
-    assert make(0.5)(grid, batch=2, generator=one).ids_keep.is_cuda
-    assert make(0.5)(grid, batch=2, generator=[one, one]).ids_keep.is_cuda
+def test_masks_lie_where_their_generators_do(
+    make: Callable, grid: tuple[int, ...], device: str
+) -> None:
+    one = torch.Generator(device).manual_seed(1)
+    for generator in (one, [one, one]):
+        mask = make(0.5)(grid, batch=2, generator=generator)
+        order = torch.cat((mask.ids_keep, mask.ids_masked), dim=1)
+        assert order.device.type == device
+        whole = torch.arange(math.prod(grid)).expand(2, -1)
+        assert torch.equal(order.sort(dim=1).values.cpu(), whole)

@@ -18,7 +18,7 @@ from recipes.engine import open_run
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 
-LENGTH, BATCH, EPOCHS = 22, 4, 3  # 5 batches an epoch
+LENGTH, BATCH, EPOCHS = 22, 4, 3  # 5 batches per epoch
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from recipes.engine.log import read_rows
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses.json"
 STEPS = 20
-_NOISE = ("samples_per_s",)
+_NOISE = ("samples_per_s", "cpu_s")
 
 
 def machine() -> dict[str, str]:

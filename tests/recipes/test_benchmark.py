@@ -18,7 +18,7 @@ from recipes.benchmark import __main__ as benchmark
 from recipes.benchmark import plain, table
 from recipes.benchmark import recipe as whole_file
 from recipes.benchmark.cases import FUSIONS, Case, cases, chosen
-from recipes.benchmark.measure import _guarded, in_process, measured, peak_mb
+from recipes.benchmark.measure import guarded, in_process, measured, peak_mb
 from recipes.benchmark.plain import plain_encode, plain_loss
 from recipes.benchmark.scaling import Point, _along, draw, kept_bytes, line
 from recipes.benchmark.table import cost
@@ -67,6 +67,25 @@ def test_useful_operations_are_those_torch_counts(task: str, fusion: str) -> Non
     assert counter.get_total_flops() == 3 * work.flops
 
 
+@pytest.mark.parametrize("predict", [1.0, 1 / 3])
+def test_a_reading_decoder_costs_what_it_predicts(predict: float) -> None:
+    case = replace(TINY, batch=3, decoder="reading", predict=predict)
+    work = prepare(case)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        work.step()
+    assert counter.get_total_flops() == 3 * work.flops
+    assert ("33%" in case.name) == (predict < 1)
+
+
+def test_blocks_are_compiled_one_by_one() -> None:
+    model = prepare(replace(TINY, mode="blocks")).step.args[1]
+    compiled = {n for n, m in model.named_modules() if m._compiled_call_impl is not None}
+    parents = ("encoder.image", "encoder.audio", "image_decoder", "audio_decoder")
+    depths = (2, 2, 1, 1)
+    wanted = {f"{p}.blocks.{n}" for p, d in zip(parents, depths, strict=True) for n in range(d)}
+    assert compiled == wanted | {f"encoder.fusion_blocks.{n}" for n in range(2)}
+
+
 def test_fine_tuning_counts_all_but_the_head() -> None:
     work = prepare(replace(TINY, task="finetune", batch=1))
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
@@ -110,7 +129,7 @@ def test_memory_is_the_peak() -> None:
 
 
 def test_an_error_is_a_row_and_not_the_end() -> None:
-    assert _guarded(operator.truediv, 1, 0) == {"error": "ZeroDivisionError: division by zero"}
+    assert guarded(operator.truediv, 1, 0) == {"error": "ZeroDivisionError: division by zero"}
     assert "killed" in in_process(os._exit, 1)["error"]
     line = table.printed("a case", {"error": "ValueError: x"})
     assert line == "a case  ValueError: x"
@@ -125,7 +144,7 @@ def test_smoke(
     out.parent.mkdir()
     out.write_text(json.dumps(known))
     benchmark.main(replace(preset, cases=("encode*",), scaling=False))
-    monkeypatch.setattr(benchmark, "in_process", _guarded)  # once is enough
+    monkeypatch.setattr(benchmark, "in_process", guarded)  # once is enough
     benchmark.main(replace(preset, cases=("finetune*",), scaling=False))
     found = json.loads(out.read_text())
     names = ["encode token b4 bfloat16 eager tiny", "finetune factorized b2 float32 eager tiny"]
@@ -252,7 +271,7 @@ def test_growth_is_measured_fitted_and_drawn(tmp_path: Path) -> None:
     assert line([1, 2, 3], [1, 4, 1])["r2"] < 0.1
 
 
-def test_the_recipe_is_as_fast_as_all_its_steps_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recipe_is_as_fast_as_all_its_steps_together() -> None:
     """A median would pass over the steps that wait for clips."""
     bare = {"ms": 100.0, "samples_per_s": 20.0, "gflop_per_sample": 2.0, "peak_gflops": 80.0}
     bare |= {"machine": "m", "load_before": 0.0, "python": "3", "torch": "2"}
@@ -265,8 +284,7 @@ def test_the_recipe_is_as_fast_as_all_its_steps_together(monkeypatch: pytest.Mon
         speeds = [1.0] * (int(count) - 3) + [20.0, 20.0, 5.0]
         return {"samples_per_s": speeds, "memory_mb": 7}
 
-    monkeypatch.setattr(whole_file, "in_process", known)
-    row = whole_file.whole(Case(task="recipe", batch=2), 0.3)
+    row = whole_file.whole(Case(task="recipe", batch=2), 0.3, call=known)
     assert row["samples_per_s"] == 10.0 and row["share_of_bare"] == 0.5
     assert row["ms_range"] == [100.0, 400.0] and row["repeats"] == 3
     assert row["share_of_peak"] == 0.25 and row["memory_mb"] == 7

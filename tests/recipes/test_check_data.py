@@ -102,7 +102,7 @@ def test_every_kind_of_damage_is_listed_and_counted(
         "silent": 1,
         "still": 1,
         "exact duplicates of another": 2,
-        "sound shorter than 3 s": 3,
+        "audio shorter than 3 s": 3,
     }
     assert counts(said).items() >= expected.items()
     assert counts(said)[next(name for name in counts(said) if "as mp4, mov" in name)] == 2
@@ -125,7 +125,7 @@ def test_what_is_listed_is_not_read_again(damaged: Path, tmp_path: Path) -> None
 def test_all_usable_is_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip(tmp_path / "in" / "a.mp4")
     assert run(tmp_path / "in", tmp_path / "out", "--data.seconds", "0.5") == 0
-    assert counts(capsys.readouterr().out)["sound shorter than 0.5 s"] == 0
+    assert counts(capsys.readouterr().out)["audio shorter than 0.5 s"] == 0
 
 
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_sounds_pictures_and_masks_are_looked_at_too(
         ""
     }
     assert {row["width"] for name, row in table.items() if name.endswith(".png")} == {"32", ""}
-    assert counts(said)["sound shorter than 3 s"] == len(sounds) == 5
+    assert counts(said)["audio shorter than 3 s"] == len(sounds) == 5
 
 
 def test_every_data_set_is_offered() -> None:

@@ -72,7 +72,7 @@ def losses(folder: Path) -> list[tuple[float, ...]]:
 
 def test_leaves_scores_predictions_and_pictures(whole: tuple[Path, str]) -> None:
     folder, said = whole
-    assert "left at initialisation: none" in said and "given" in said
+    assert "left at initialization: none" in said and "given" in said
     found = json.loads((folder / "scores.json").read_text())
     assert found["clips"] == 8 and found["windows"] == 2
     assert set(found["scores"]) == {"both", "image", "audio"}

@@ -152,7 +152,7 @@ def test_crash_goes_back_to_the_last_save(
     _, model = train(tmp_path, save_every=3, resume=True)
     said = capsys.readouterr().out
     assert f"{newest} passed over" in said
-    assert "going on from" in said
+    assert "resuming from" in said
     assert "step-00000003.ckpt" in said
     assert losses(tmp_path) == losses(unbroken[1][0])
     assert same(model, unbroken[1][1])

@@ -179,7 +179,7 @@ def test_what_cannot_be_exported_is_one_line(
     export("--checkpoint", folder, "--out", out)
     capsys.readouterr()
     again = ("--checkpoint", out, "--out", tmp_path / "again")
-    assert "lies in no run folder" in ends(capsys, *again)
+    assert "is in no run folder" in ends(capsys, *again)
     facts = json.loads(config)
     facts["config"]["model"]["dim"] = 32
     (folder / "config.json").write_text(json.dumps(facts))

@@ -123,7 +123,7 @@ def test_processes_without_a_launcher_that_looks(tmp_path: Path, number: int) ->
         both[1].communicate()
     assert "Traceback" not in said
     lines = [line for line in said.splitlines() if line.startswith("error: ")]
-    silent = "process 1 of the run gave no sign of life for 5 s: all others end; go on with "
-    gone = "another process of the run died or cannot be reached: go on with "
+    silent = "process 1 of the run gave no sign of life for 5 s: all others end; continue with "
+    gone = "another process of the run died or cannot be reached: continue with "
     assert lines in ([f"error: {silent}--run.resume"], [f"error: {gone}--run.resume"]), said
     assert number == signal.SIGKILL or "no sign of life" in lines[0]

@@ -102,4 +102,4 @@ def test_another_recipe_would_leave_the_fusion_at_random_and_say_so(variant: Mod
     state = {f"model.mae.encoder.{name}": value for name, value in theirs.items()}
     report = load_encoder(build_encoder(TINY, DATA), state)
     assert report.missing and all("interaction" in name for name in report.missing)
-    assert "left at initialisation: 44 (fusion_blocks.0.interaction." in str(report)
+    assert "left at initialization: 44 (fusion_blocks.0.interaction." in str(report)

@@ -192,7 +192,7 @@ def test_starts_from_published_weights_and_slows_their_rate(
     torch.save({"model": vit | extra}, tmp_path / "mae.pth")
     paper_pretrain.main(replace(wanted, image_weights=tmp_path / "mae.pth"))
     said = capsys.readouterr().out
-    assert f"loaded: {len(vit)} (" in said and "left at initialisation: none" in said
+    assert f"loaded: {len(vit)} (" in said and "left at initialization: none" in said
     assert "dropped on purpose: 2 (cls_token, pos_embed)" in said
 
 

@@ -77,7 +77,7 @@ def test_a_dead_process_ends_the_others_with_a_line(tmp_path: Path, rank: int) -
     assert "Traceback" not in said
     how = "process 0 of the run died" if rank == 0 else "process 1 of the run died (SIGKILL)"
     lines = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert lines == [f"error: {how}: all others end; go on with --run.resume"], said
+    assert lines == [f"error: {how}: all others end; continue with --run.resume"], said
     assert code == (-signal.SIGKILL if rank == 0 else 2)
     fitted, _ = train(tmp_path / "run", resume=True, max_steps=4, world_batch=4)
     assert fitted.step == 4 and losses(tmp_path / "run").keys() == {1, 2, 3, 4}

@@ -138,7 +138,7 @@ def test_classes_are_those_of_the_windows(
     logits = infer(trained.task, lambda batch: trained.task.logits(batch).mean, every.to_batch())
     assert np.abs(found - logits.softmax(dim=1).numpy()).max() < 1e-3
     trained.task.multilabel = True
-    write_results(trained, windows, tmp_path, batch=2)
+    write_results(trained, windows, windows.batches(2), tmp_path)
     with (tmp_path / "classes.csv").open(newline="") as file:
         found = np.array([row[2:] for row in csv.reader(file)][1:], dtype=float)
     assert np.abs(found - logits.sigmoid().numpy()).max() < 1e-3
@@ -189,10 +189,13 @@ def test_stopped_it_leaves_no_half_files_and_killed_the_next_removes_them(
     run: Callable[[str], TrainedRun], video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [str(video), "--checkpoint", str(run("localize").folder), "--out", str(tmp_path)]
+    words += ["--batch", "1", "--hop", "0.1"]
+    sent: list[int] = []
 
     def stop(container: OutputContainer, packets: list[Packet], out: Path) -> None:
         container.mux(packets)
-        if list(out.parent.glob(".localization.mp4.*.tmp")):
+        if not sent and list(out.parent.glob(".localization.mp4.*.tmp")):
+            sent.append(signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
@@ -248,7 +251,7 @@ def test_wrong_words_are_one_line(
         ((video, "--checkpoint", probe, tune), "both do classification: give one"),
         ((video, "--checkpoint", video.parent / "no"), "does not exist: give a run folder of"),
         ((video, "--checkpoint", video.parent), "holds no whole checkpoint: give a run folder"),
-        ((video, "--checkpoint", video), "lies in no run folder"),
+        ((video, "--checkpoint", video), "is in no run folder"),
         ((video, "--checkpoint", run("pretrain").folder), "a run of paper_pretrain, which has no"),
     ):
         code, _, wrong = ends(capsys, *words)
@@ -276,7 +279,7 @@ def test_what_a_run_says_of_itself_must_fit(
     refused("config.json lacks pooling", config={n: v for n, v in config.items() if n != "pooling"})
     refused("weights of another size: head", classes=whole["classes"][:-1])
     deeper = config["model"] | {"depth": 3}
-    refused(r"left at initialisation \d+ \(encoder\.image", config=config | {"model": deeper})
+    refused(r"left at initialization \d+ \(encoder\.image", config=config | {"model": deeper})
     older = {name: value for name, value in config["run"].items() if name != "on_nonfinite"}
     file.write_text(json.dumps(whole | {"config": config | {"run": older}}))
     load_trained(folder)

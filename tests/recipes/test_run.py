@@ -97,13 +97,13 @@ def test_unknown_preset_and_option(capsys: pytest.CaptureFixture[str]) -> None:
         (
             RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "),
             "a process that reads clips died (DataLoader worker (pid 12) is killed by signal: "
-            "Killed), mostly for want of memory: go on with fewer --data.workers (a training run "
-            "with --run.resume)",
+            "Killed), mostly for want of memory: continue with fewer --data.workers (a training "
+            "run with --run.resume)",
         ),
         (
             ConnectionResetError(104, "Connection reset by peer"),
             "a process that reads clips died ([Errno 104] Connection reset by peer), mostly for "
-            "want of memory: go on with fewer --data.workers (a training run with --run.resume)",
+            "want of memory: continue with fewer --data.workers (a training run with --run.resume)",
         ),
     ],
 )

@@ -12,11 +12,14 @@ from tiny_model import TINY
 
 from recipes.engine.run import Folder
 from recipes.study import classification as study_classification
+from recipes.study import decoders as study_decoders
 from recipes.study import lora as study_lora
 from recipes.study import runs as _study
 from recipes.study import tasks as study_tasks
 from recipes.study import zoo as study_zoo
 from recipes.study.runs import Task, run_all
+
+POINTS = [f"eval/nn_{stream}" for stream in ("image", "audio", "fusion", "all")]
 
 
 @pytest.fixture
@@ -70,6 +73,7 @@ def test_a_failure_names_its_log_and_stops_what_comes_after(
         (study_classification, 2 * len(study_classification.FUSIONS) + 5),
         (study_tasks, 4),
         (study_lora, 4),
+        (study_decoders, 2 * len(study_decoders.DECODERS)),
     ],
 )
 def test_a_seed_of_a_study_needs_only_what_stands_before(
@@ -122,3 +126,26 @@ def test_the_study_of_the_zoo_keeps_its_rows_and_goes_on(tmp_path: Path) -> None
         (tmp_path / "runs/settings.json").unlink()
         with pytest.raises(ValueError, match=r"zoo\.json is of other settings"):
             study_zoo.main(replace(config, finetune_epochs=2), models=models)
+
+
+def test_seconds_and_probes_of_a_curve_are_those_of_the_steps_before(tmp_path: Path) -> None:
+    rows = [
+        {"step": 0, "epoch": 0, **dict.fromkeys(POINTS, 8.0)},
+        {"step": 1, "epoch": 0.5, "loss": 2.0, "cpu_s": 1.5, "samples_per_s": 8.0},
+        {"step": 2, "epoch": 1, "loss": 2.0, "cpu_s": 2.5, "samples_per_s": 4.0},
+        {"step": 2, "epoch": 1, **dict.fromkeys(POINTS, 30.0)},
+    ]
+    head = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [",".join(str(row.get(name, "")) for name in head) for row in rows]
+    (tmp_path / "metrics.csv").write_text("\n".join([",".join(head), *lines]) + "\n")
+    first, last = study_decoders.curve(tmp_path)
+    assert (first["cpu_s"], first["wall_s"], first["nn_fusion"]) == (0, 0, 8)
+    assert (last["cpu_s"], last["wall_s"], last["nn_fusion"]) == (4, 6, 30)  # batches of 16
+
+
+def test_what_never_gets_there_says_so() -> None:
+    full = {"cpu_s": [[0, 10], [0, 30]], "nn_fusion": [[0, 50], [0, 70]]}
+    slower = {"cpu_s": [[0, 9]], "nn_fusion": [[0, 59]]}
+    found = study_decoders.reached({"full": full, "reading all": slower})
+    assert found["full"] == {"cpu_s": 20, "share": 1}
+    assert found["reading all"] == {"cpu_s": None, "share": None}

@@ -130,9 +130,13 @@ def test_a_step_asks_for_no_value(make: Callable[[], nn.Module]) -> None:
             optimizer.zero_grad()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
+# torch says so, once, where it is asked to look.
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @models
-def test_a_step_on_a_gpu_waits_for_nothing(make: Callable[[], nn.Module]) -> None:
+def test_a_step_on_a_gpu_waits_for_nothing(make: Callable[[], nn.Module], device: str) -> None:
+    if device != "cuda":
+        pytest.skip("needs a GPU: nothing waits for the CPU")
     model = make().cuda()
     optimizer = AdamW(model.parameters(), fused=True)
     given = batch().to("cuda")

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_model import TINY
 
 from recipes import paper_pretrain
 from recipes.common import loaders as _loaders
 from recipes.common.cli import run_cli
+from recipes.common.data import SCENES_DATA, Data
 from tests.reliability.faulty import Reader
 
 
@@ -65,3 +67,17 @@ def test_the_run_ends_soon_and_says_why(
     assert time.monotonic() - start < 40
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert left.value.code == 2 and message in line
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "workers"), [(1, 0, 0), (2, 0, 2), (64, 0, 8), (64, 16, 4), (8, 8, 0)]
+)
+@pytest.mark.filterwarnings("error")
+def test_auto_asks_for_no_more_workers_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gpus: int, workers: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    assert SCENES_DATA.num_workers == workers
+    torch.utils.data.DataLoader([0], num_workers=SCENES_DATA.num_workers)  # torch warns of more
+    assert Data(name="scenes", workers=3).num_workers == 3

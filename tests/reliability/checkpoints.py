@@ -54,7 +54,7 @@ def fallback(bench: Bench) -> dict[str, int]:
     os.truncate(path, path.stat().st_size // 2)
     said = train(folder, *words, "--run.resume").said
     older = checkpoints(folder) / "step-00000002.ckpt"
-    told = f"{path} passed over" in said and f"going on from {older}" in said
+    told = f"{path} passed over" in said and f"resuming from {older}" in said
     return {"told": int(told), "identical": int(same_run(whole, folder))}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from avblocks.data import ClipError, read_clip
 from avblocks.data.datasets import Item
-from avblocks.data.decode.image import decode_picture
+from avblocks.data.decode.image import decode_image
 from avblocks.data.health import check_file
 from avblocks.data.shards import Shards, ShardSettings
 from avblocks.data.shards.encode import encode_clip
@@ -65,8 +65,8 @@ def _reads(bench: Bench) -> list[tuple[Path, Callable[[], object]]]:
         (hours, lambda: encode_clip(item, classes=(), settings=settings)),
         (hours, lambda: _checked(hours)),
         (playlist, lambda: read_clip(str(playlist))),
-        (huge, lambda: decode_picture(str(huge))),
-        (bomb, lambda: decode_picture(str(bomb))),
+        (huge, lambda: decode_image(str(huge))),
+        (bomb, lambda: decode_image(str(bomb))),
         *(_shard(bench, folder / name, place, data) for name, place, data in _POKES),
         _outside(bench, folder / "outside"),
     ]

@@ -144,7 +144,7 @@ def newest(folder: Path) -> int:
 def rows(folder: Path) -> list[dict[str, float]]:
     """Return the table of a run's steps, without what depends on the clock."""
     read = [row for row in read_rows(folder / "metrics.csv") if row.keys() & {"loss", "nonfinite"}]
-    return [{k: v for k, v in row.items() if k != "samples_per_s"} for row in read]
+    return [{k: v for k, v in row.items() if k not in ("samples_per_s", "cpu_s")} for row in read]
 
 
 def state(folder: Path) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def slurm(bench: Bench) -> dict[str, float]:
     return {
         "exit_code": ended.code,
         "requeued": int(requeued and "is back in the queue" in ended.said),
-        "resumed": int(path is not None and f"going on from {path}" in again.said),
+        "resumed": int(path is not None and f"resuming from {path}" in again.said),
         "identical": int(same_run(whole, folder)),
     }
 

@@ -38,7 +38,7 @@ def test_audio_that_ends_early_is_refused(video: Path, format: ClipFormat) -> No
     windows = open_windows(video, format)
     more = windows.num_samples + 9000
     longer = replace(windows, num_samples=more, starts=window_starts(more, length=8000, hop=8000))
-    with pytest.raises(ClipError, match=r"street\.mp4: cut short: 1\.3 s of the 1\.9 s of sound"):
+    with pytest.raises(ClipError, match=r"street\.mp4: cut short: 1\.3 s of the 1\.9 s of audio"):
         list(longer.batches(1))
 
 

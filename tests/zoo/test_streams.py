@@ -20,6 +20,16 @@ def image_stream() -> nn.Module:
     return dinov2(64, depth=3, num_heads=4, size=42, registers=2)
 
 
+def test_parts_may_be_modules() -> None:
+    """From Python 3.12 on `isinstance` with a protocol does not look among them by itself."""
+    module = nn.Module()
+    for part in ("grid", "embed", "blocks", "norm"):
+        module.add_module(part, nn.Identity())
+    assert not isinstance(module, Stream)
+    module.dim = 8
+    assert isinstance(module, Stream) and not isinstance(nn.Identity(), Stream)
+
+
 @pytest.mark.parametrize("name", AUDIO)
 def test_two_of_them_with_our_fusion(name: str) -> None:
     fusion = [fusion_block(64, num_heads=4, num_tokens=(4, 2, 2)) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Data sets: each function lists the clips of one as a ``ClipSet``."""
+"""Readers of data sets: each function lists the clips of one data set as a ``ClipSet``."""
 
 from avblocks.data.datasets.audioset import audioset as audioset
 from avblocks.data.datasets.avsbench import avsbench_ms3 as avsbench_ms3

@@ -9,7 +9,7 @@ from xml.parsers import expat
 from avblocks.data.datasets.clipset import Box
 from avblocks.data.datasets.disk import read_rows
 
-_FAR = 1e6  # frames; what is further out is no number of a box
+_FAR = 1e6  # times the side of the image; larger numbers cannot be coordinates of a box
 AGAIN = "get the file again"
 
 
@@ -18,7 +18,7 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
 
     Args:
         path: The file.
-        columns: Columns that it must have, among others and in any order.
+        columns: Required columns, in any order; others are allowed.
 
     Raises:
         ValueError: If the file is missing or not text, or a column or a field is missing.
@@ -38,10 +38,10 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
 
 
 def read_xml(path: Path) -> ElementTree.Element:
-    """Return the root element of an XML file, which may declare no entities.
+    """Return the root element of an XML file.
 
     Raises:
-        ValueError: If the file is broken, or declares one.
+        ValueError: If the file is broken, or declares an entity.
     """
     builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
@@ -61,23 +61,23 @@ def _refuse_entity(name: str, *_: object) -> None:
 
 
 def checked_box(values: Any, *, where: str, cut: bool = False) -> Box:
-    """Return a box, possibly without any area, after a check that it lies in the image.
+    """Validate a box, whose area may be zero.
 
     Args:
-        values: Left, top, right, bottom, in shares of the sides, if the file is right.
-        where: File and place in it, for the error.
-        cut: Whether the box may reach over the edge, and is cut there.
+        values: Left, top, right and bottom, relative to the sides of the image.
+        where: File and position in it, for the error.
+        cut: Whether to clip a box that extends beyond the image instead of raising.
 
     Raises:
-        ValueError: If it does not.
+        ValueError: If the values are not a box within the image.
     """
     numbers = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
     if not numbers or len(values) != 4:
         raise ValueError(f"{where}: expected left, top, right and bottom of a box, got {values}")
     slack = _FAR if cut else 0.0
     if not all(-slack <= v <= 1 + slack for v in values):  # NaN is not, nor is 10 ** 400
-        shown = f"the box {values!s:.80}"
-        raise ValueError(f"{where}: {shown} reaches outside the picture; correct it")
+        text = f"the box {values!s:.80}"
+        raise ValueError(f"{where}: {text} extends beyond the image; correct it")
     left, top, right, bottom = (min(max(float(v), 0.0), 1.0) for v in values)
     if left > right or top > bottom:
         raise ValueError(
@@ -87,14 +87,14 @@ def checked_box(values: Any, *, where: str, cut: bool = False) -> Box:
 
 
 def has_area(box: Box) -> bool:
-    """Whether a box encloses anything."""
+    """Return whether the area of a box is above zero."""
     return box[0] < box[2] and box[1] < box[3]
 
 
 def class_numbers(
     names: Sequence[str], number: Mapping[str, int], *, where: str, kind: str, remedy: str
 ) -> tuple[int, ...]:
-    """Look up the numbers of classes.
+    """Return the numbers of classes by name.
 
     Raises:
         ValueError: If a name is unknown.

@@ -1,4 +1,4 @@
-"""AudioSet: ten-second clips with one or more of 527 labels, as its csv files are published."""
+"""Reader of AudioSet: ten-second clips with one or more of 527 labels."""
 
 import re
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ _TABLES = {
 def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval"]) -> ClipSet:
     """List one split of AudioSet.
 
-    ``root`` holds ``class_labels_indices.csv`` and the split's segments csv, as published, and
-    anywhere below it the clips: ``ID.mp4``, ``YID.mp4``, ``ID_START.mp4`` or ``ID_START_END.mp4``,
-    in seconds or milliseconds, or audio and images with these names, see ``stills``. Segments of
-    one video are clips of their own, called ``ID_START``.
+    ``root`` contains ``class_labels_indices.csv`` and the segments csv of the split, as published,
+    and, at any depth, the clips: ``ID.mp4``, ``YID.mp4``, ``ID_START.mp4`` or
+    ``ID_START_END.mp4``, in seconds or milliseconds, or audio and images with these names, see
+    ``stills``. If a video has several segments, each is a clip with the id ``ID_START``.
 
     Returns:
         The clips in the order of the csv, with the published class numbers and display names.
@@ -75,7 +75,7 @@ def _seconds(text: str, *, where: str) -> float:
 
 
 def _classes(table: Path) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Number of each label, and the names to show."""
+    """Read the number of each label, and the display names."""
     numbers, names = {}, []
     for line, (index, mid, name) in read_rows(table, columns=3):
         if index == "index":

@@ -1,4 +1,4 @@
-"""AVSBench-object: five-second clips with masks of what sounds, of one source and of several."""
+"""Readers of AVSBench-object: five-second clips with masks of one (S4) or several sources (MS3)."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,24 +6,26 @@ from typing import Literal
 from avblocks.data.datasets import avss
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.disk import plain_name
-from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
+from avblocks.data.datasets.segmentation import find_images, segmented, split_rows
 
 _NUMBERS = range(1, 6)
 _LATER = -1 / 16  # the last of sixteen frames of each second was taken
 
 
 def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> ClipSet:
-    """List one split of AVSBench S4, one source a clip.
+    """List one split of AVSBench S4, with one source per clip.
 
-    ``root`` holds ``Single-source/s4_meta_data.csv`` (an id first; ``category``, ``split``) and in
-    ``Single-source/s4_data``, for n from 1 to 5: ``visual_frames/SPLIT/CATEGORY/ID/ID_n.png``,
-    ``gt_masks/SPLIT/CATEGORY/ID/ID_n.png`` (to train, of the first alone) and
-    ``audio_wav/SPLIT/CATEGORY/ID.wav``. Without ``Single-source``, ``root`` may be the folder of
-    AVSS, whose ``v1s`` are these clips, see ``avsbench_avss``.
+    ``root`` contains ``Single-source/s4_meta_data.csv`` (id in the first column; ``category``,
+    ``split``) and in ``Single-source/s4_data``, for n from 1 to 5:
+    ``visual_frames/SPLIT/CATEGORY/ID/ID_n.png``, ``gt_masks/SPLIT/CATEGORY/ID/ID_n.png`` (in the
+    training split only for n = 1) and ``audio_wav/SPLIT/CATEGORY/ID.wav``. Without
+    ``Single-source``, ``root`` may be the folder of AVSS, whose ``v1s`` are these clips, see
+    ``avsbench_avss``.
 
     Returns:
-        The clips in the order of the csv, with several pictures each; ``per_frame`` gives those
-        with a mask one by one. Classes are the categories of all splits, in alphabetical order.
+        The clips in the order of the csv, each with several images; ``per_frame`` splits them into
+        one clip per image with a mask. Classes are the categories of all splits, in alphabetical
+        order.
 
     Raises:
         ValueError: If the csv is missing or wrong.
@@ -41,7 +43,7 @@ def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> 
             base=base,
             frames=Path("visual_frames", split, row["category"], key, key),
             masks=Path("gt_masks", split, row["category"], key, key),
-            sound=Path("audio_wav", split, row["category"], f"{key}.wav"),
+            audio=Path("audio_wav", split, row["category"], f"{key}.wav"),
             labels=(classes.index(row["category"]),),
         )
         for key, row in rows.items()
@@ -52,20 +54,20 @@ def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> 
 
 
 def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) -> ClipSet:
-    """List one split of AVSBench MS3, several sources a clip, their masks being one.
+    """List one split of AVSBench MS3, with several sources per clip in one binary mask.
 
-    ``root`` holds ``Multi-sources/ms3_meta_data.csv`` (an id first; ``split``) and in
+    ``root`` contains ``Multi-sources/ms3_meta_data.csv`` (id in the first column; ``split``) and in
     ``Multi-sources/ms3_data``, for n from 1 to 5: ``visual_frames/ID/ID.mp4_n.png``,
     ``gt_masks/SPLIT/ID/ID_n.png`` and ``audio_wav/SPLIT/ID.wav``. Without ``Multi-sources``,
     ``root`` may be the folder of AVSS, whose ``v1m`` are these clips, see ``avsbench_avss``.
 
     Returns:
-        The clips in the order of the csv, as ``avsbench_s4`` gives them, without classes.
+        The clips in the order of the csv, as in ``avsbench_s4``, without classes.
 
     Raises:
         ValueError: If the csv is missing or wrong.
 
-    Source: As of ``avsbench_s4``.
+    Source: See ``avsbench_s4``.
     """
     if _in_avss(Path(root), "Multi-sources"):
         return avss.objects(Path(root), name="avsbench-ms3", split=split, label="v1m")
@@ -77,7 +79,7 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
             base=base,
             frames=Path("visual_frames", key, f"{key}.mp4"),
             masks=Path("gt_masks", split, key, key),
-            sound=Path("audio_wav", split, f"{key}.wav"),
+            audio=Path("audio_wav", split, f"{key}.wav"),
         )
         for key, row in rows.items()
         if row["split"] == split
@@ -87,12 +89,12 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
 
 
 def _in_avss(root: Path, folder: str) -> bool:
-    """Whether the clips are to be found in a copy of AVSS."""
+    """Return whether the clips are in a copy of AVSS."""
     return not (root / folder).is_dir() and (root / avss.TABLE).is_file()
 
 
 def _rows(table: Path, *, columns: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
-    """Lines of a csv by id, which is in the first column under one name or another."""
+    """Read the rows of a csv by id, which is the first column under any name."""
     rows = {}
     for line, row in split_rows(table, columns=columns):
         key = next(iter(row.values()))
@@ -103,14 +105,14 @@ def _rows(table: Path, *, columns: tuple[str, ...] = ()) -> dict[str, dict[str, 
 
 
 def _item(
-    key: str, *, base: Path, frames: Path, masks: Path, sound: Path, labels: tuple[int, ...] = ()
+    key: str, *, base: Path, frames: Path, masks: Path, audio: Path, labels: tuple[int, ...] = ()
 ) -> Item:
-    """Put the files of a clip together; pictures are named by what comes before their number."""
-    pictures = find_pictures(
+    """Build the item of a clip; ``frames`` and ``masks`` are paths without the number."""
+    pictures = find_images(
         lambda number: base / f"{frames}_{number}.png",
         lambda number: base / f"{masks}_{number}.png",
         numbers=_NUMBERS,
         later=_LATER,
         binary=True,
     )
-    return Item(id=key, path=str(base / sound), labels=labels, pictures=pictures)
+    return Item(id=key, path=str(base / audio), labels=labels, pictures=pictures)

@@ -1,4 +1,4 @@
-"""AVSBench-semantic: masks that say which of 71 classes sounds, over the older parts and new."""
+"""Reader of AVSBench-semantic (AVSS): S4, MS3 and new clips with masks of 71 classes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,26 +7,27 @@ from typing import Literal
 from avblocks.data.datasets.annotations import AGAIN, class_numbers
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.disk import plain_name
-from avblocks.data.datasets.segmentation import find_pictures, segmented, split_rows
+from avblocks.data.datasets.segmentation import find_images, segmented, split_rows
 from avblocks.jsonfile import read_json
 
 TABLE = "metadata.csv"
 _COUNTS = {"v1s": 5, "v1m": 5, "v2": 10}
-_LATER = 0.5  # numbered from 0; the paper's code takes a picture for the middle of its second
+_LATER = 0.5  # numbers begin at 0; the paper's code takes an image as the middle of its second
 _UNSEEN = "off-the-screen"
 
 
 def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -> ClipSet:
     """List one split of AVSBench AVSS.
 
-    ``root`` holds ``metadata.csv`` (``uid``, ``a_obj``, ``split``, ``label``, among others),
-    ``label2idx.json`` and for each line the folder ``LABEL/UID``, the label being v1s, v1m or v2:
-    ``audio.wav``, ``frames/n.jpg`` and ``labels_semantic/n.png`` with class numbers as grey values,
-    n from 0 to 4 or, in v2, 9.
+    ``root`` contains ``metadata.csv`` (``uid``, ``a_obj``, ``split``, ``label`` and others),
+    ``label2idx.json`` and for each row the folder ``LABEL/UID``, with label v1s, v1m or v2:
+    ``audio.wav``, ``frames/n.jpg`` and ``labels_semantic/n.png`` with class numbers as gray values,
+    for n from 0 to 4, or to 9 in v2.
 
     Returns:
-        The clips in the order of the csv, with several pictures each; ``per_frame`` gives those
-        with a mask one by one. Classes are those of the JSON file, by number, background first.
+        The clips in the order of the csv, each with several images; ``per_frame`` splits them into
+        one clip per image with a mask. Classes are those of the JSON file, by number, background
+        first.
 
     Raises:
         ValueError: If the csv or the JSON file is missing or wrong.
@@ -46,7 +47,7 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
 
 
 def objects(root: Path, *, name: str, split: str, label: Literal["v1s", "v1m"]) -> ClipSet:
-    """List the clips of S4 (``v1s``) or MS3 (``v1m``) that AVSS holds, their masks being one class.
+    """List the clips of S4 (``v1s``) or MS3 (``v1m``) in a copy of AVSS, with binary masks.
 
     Returns:
         The clips in the order of the csv. Classes of S4 are its objects, in alphabetical order.
@@ -68,7 +69,7 @@ def objects(root: Path, *, name: str, split: str, label: Literal["v1s", "v1m"]) 
 
 
 def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the place of each line, for errors, and its fields."""
+    """Yield file and line number of each row, for errors, and its fields."""
     for line, row in split_rows(table, columns=("uid", "a_obj", "label"), id="uid"):
         where = f"{table}, line {line}"
         plain_name(row["uid"], where=where)
@@ -79,7 +80,7 @@ def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _classes(path: Path) -> tuple[str, ...]:
-    """Class names by their numbers, which were published from 1 on; the masks count from 0."""
+    """Read the class names in order; published numbers begin at 1, those in masks at 0."""
     content = read_json(path, {"*": int}, remedy=AGAIN)
     if not content:
         raise ValueError(f'{path}: expected {{"class": number}}')
@@ -90,7 +91,7 @@ def _classes(path: Path) -> tuple[str, ...]:
 
 
 def _labels(row: dict[str, str], *, number: dict[str, int], where: str) -> tuple[int, ...]:
-    """Class numbers of what sounds and is seen."""
+    """Return the class numbers of the visible sources."""
     return class_numbers(
         [name for name in row["a_obj"].split("_") if name != _UNSEEN],
         number,
@@ -101,9 +102,9 @@ def _labels(row: dict[str, str], *, number: dict[str, int], where: str) -> tuple
 
 
 def _item(root: Path, row: dict[str, str], *, labels: tuple[int, ...], binary: bool) -> Item:
-    """Put the files of a clip together."""
+    """Build the item of a clip."""
     folder = root / row["label"] / row["uid"]
-    pictures = find_pictures(
+    pictures = find_images(
         lambda number: folder / "frames" / f"{number}.jpg",
         lambda number: folder / "labels_semantic" / f"{number}.png",
         numbers=range(_COUNTS[row["label"]]),

@@ -1,4 +1,4 @@
-"""What a data set is here: a list of files that exist, and a count of those that do not."""
+"""`ClipSet`: the clips of a data set that are on disk, and the ids of those that are missing."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 _NAMED = 5
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, in shares of the picture's sides."""
+"""Left, top, right and bottom, relative to the sides of the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture file beside a sound file.
+    """An image file that belongs to an audio file.
 
     Attributes:
         path: A jpg or png file.
-        time: When it is shown, seconds from the beginning of the sound, if that is known.
-        mask: A picture file of the same size that marks what sounds.
-        binary: Whether the mask has one class, any color but black, instead of class numbers.
-        part: If it is one of several that were extracted evenly from a video: where in the first
-            ten seconds of the audio, or all of it if shorter, from 0 to 1. `read_clip` reads such a
-            clip as it reads the video.
+        time: Time of the image, seconds from the beginning of the audio, if known.
+        mask: An image file of the same size that marks the sounding objects.
+        binary: Whether the mask is binary (every color except black is class 1) instead of class
+            numbers.
+        part: For one of several images extracted evenly from a video: its position, from 0 to 1, in
+            the audio or its first ten seconds. `read_clip` reads such a clip like the video.
     """
 
     path: str
@@ -33,15 +33,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One clip of a data set; there may be millions, so it holds names and no content.
+    """One clip of a data set: paths and annotation, without content.
 
     Attributes:
-        id: Its name in the annotation.
-        path: The video file, or the sound file if there are pictures.
-        labels: Numbers of its classes.
-        pictures: Pictures beside a sound file.
-        boxes: What sounds, by all annotators; empty if nothing visible does, ``None`` without
-            annotation.
+        id: Id of the clip in the annotation.
+        path: The video file, or the audio file if there are image files.
+        labels: Class numbers.
+        pictures: Image files of an audio file.
+        boxes: Boxes of the sounding objects, by all annotators; empty if no source is visible,
+            ``None`` without annotation.
     """
 
     id: str
@@ -56,11 +56,11 @@ class ClipSet:
     """The clips of one split that are on disk.
 
     Attributes:
-        name: Of the data set and split.
+        name: Name of the data set and split.
         items: The clips.
         classes: Class names; labels index them.
-        missing: Ids that are in the annotation and not on disk.
-        remarks: Further notes for the report.
+        missing: Ids of the annotation that are not on disk.
+        remarks: Remarks for the report.
 
     >>> clips = ClipSet(name="demo", items=(Item(id="a", path="a.mp4"),), missing=("b",))
     >>> print(clips.report())
@@ -77,12 +77,12 @@ class ClipSet:
         return len(self.items)
 
     def report(self) -> str:
-        """Say in one line how many clips are listed, on disk and missing."""
+        """Return a line with the numbers of clips listed, on disk and missing."""
         line = count_line(self.name, "clips", found=len(self.items), missing=self.missing)
         return "; ".join((line, *self.remarks))
 
     def facts(self) -> dict[str, int | str]:
-        """Give the counts, and a checksum of the ids on disk, in their order."""
+        """Return the counts, and a checksum of the ids on disk in their order."""
         ids = "\n".join(item.id for item in self.items)
         return {
             "listed": len(self.items) + len(self.missing),
@@ -92,9 +92,9 @@ class ClipSet:
         }
 
     def per_frame(self) -> "ClipSet":
-        """Give one clip for each picture with a mask, the n-th picture of ID being called ID_n.
+        """Split the clips into one clip ``ID_n`` for each image n that has a mask.
 
-        How many pictures the missing clips have is not known: a remark counts these clips.
+        The number of images of missing clips is unknown; a remark counts these clips.
         """
         items = tuple(
             replace(item, id=f"{item.id}_{number}", pictures=(picture,))
@@ -116,7 +116,7 @@ def listed_set(
     classes: tuple[str, ...] = (),
     remarks: tuple[str, ...] = (),
 ) -> ClipSet:
-    """Build the set of the clips of a list by id, in its order; those that are ``None`` miss."""
+    """Build a clip set from items by id, in their order; ``None`` marks missing clips."""
     return ClipSet(
         name=name,
         items=tuple(item for item in items.values() if item is not None),
@@ -134,7 +134,7 @@ def labeled_set(
     classes: tuple[str, ...],
     remarks: tuple[str, ...] = (),
 ) -> ClipSet:
-    """Build the set of clips with labels by id, in their order; those without an item miss."""
+    """Build a clip set from labels by id, in their order; clips without an item are missing."""
     labeled = {
         key: replace(items[key], labels=numbers) if key in items else None
         for key, numbers in labels.items()
@@ -143,7 +143,7 @@ def labeled_set(
 
 
 def count_line(name: str, things: str, *, found: int, missing: tuple[str, ...]) -> str:
-    """Say in one line how many things are listed, on disk and missing."""
+    """Return a line with the numbers of things listed, on disk and missing."""
     line = f"{name}: {found + len(missing)} {things} listed, {found} on disk"
     if not missing:
         return line

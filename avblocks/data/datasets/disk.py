@@ -1,4 +1,4 @@
-"""Tables and folders as data sets are found on disk."""
+"""Read the tables and list the folders of data sets on disk."""
 
 import csv
 import os
@@ -7,19 +7,19 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 EXTENSIONS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
-SOUNDS = frozenset({".wav", ".flac"})
-PICTURES = frozenset({".jpg", ".jpeg", ".png"})
+AUDIO_SUFFIXES = frozenset({".wav", ".flac"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[str]]]:
-    """Yield line numbers, from 1, and stripped fields of a csv file, with any line ends.
+    """Yield line numbers, from 1, and stripped fields of a csv file, with any line endings.
 
-    A byte order mark, blank lines and, before the first row, lines that start with ``#`` are left
-    out.
+    A byte order mark, blank lines and, before the first row, lines that start with ``#`` are
+    skipped.
 
     Args:
         path: The file.
-        columns: How many columns each line must have; as many as the first line if not given.
+        columns: Required number of columns; that of the first line if not given.
 
     Raises:
         ValueError: If the file is missing or not text, or a line has another number of columns.
@@ -45,10 +45,10 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
 
 
 def read_ids(path: Path) -> dict[str, None]:
-    """Read the first column of a csv file, each id once, in their order, see ``read_rows``.
+    """Read the unique ids in the first column of a csv file, in their order, see ``read_rows``.
 
     Raises:
-        ValueError: As there, or if a spreadsheet program has damaged an id.
+        ValueError: As in ``read_rows``, or if a spreadsheet program has damaged an id.
     """
     ids: dict[str, None] = {}
     for line, row in read_rows(path, columns=None):
@@ -59,10 +59,10 @@ def read_ids(path: Path) -> dict[str, None]:
 
 
 def plain_name(text: str, *, where: str) -> str:
-    """Return the name of a file or folder that a table gives, after a check that it is only that.
+    """Validate that a name from a table is a plain name of a file or folder.
 
     Raises:
-        ValueError: If it leads elsewhere, such as an absolute path or one with ``..``.
+        ValueError: If it contains a path separator or is ``..``, and so leads elsewhere.
     """
     if not text or text in (".", "..") or re.search(r"[/\\\0]", text):
         raise ValueError(
@@ -74,17 +74,18 @@ def plain_name(text: str, *, where: str) -> str:
 def media_files(
     root: Path, *, suffixes: frozenset[str] = EXTENSIONS, kind: str = "video"
 ) -> list[Path]:
-    """List the files of one kind under a folder, at any depth, each once, sorted.
+    """List the files with given suffixes in a folder, at any depth, sorted.
 
-    Symbolic links are followed, loops are left; names that start with a dot are left out.
+    Symbolic links are followed, and each folder is visited once. Names that start with a dot are
+    skipped.
 
     Args:
         root: The folder.
-        suffixes: How the names may end, in any case.
-        kind: Name of such files, for the error.
+        suffixes: Suffixes of the files, in lower case; upper case matches too.
+        kind: Name of such files in the error message.
 
     Raises:
-        ValueError: If the folder is missing or holds no such file.
+        ValueError: If the folder is missing or contains no such file.
     """
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder; give the one that holds the clips")
@@ -106,10 +107,10 @@ def media_files(
 def files_by_id(
     root: Path, stem: re.Pattern[str], wanted: Collection[str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Map ids, the group ``id`` of a pattern of stems, to the video files under a folder.
+    """Map ids to video files in a folder; the group ``id`` of pattern ``stem`` is the id.
 
     Returns:
-        The files, and what a report should add if some of the wanted ids have none.
+        The files, and remarks for the report if wanted ids have no file.
     """
     paths, unfit = dict[str, str](), list[Path]()
     for path in media_files(root):
@@ -126,7 +127,7 @@ def files_by_id(
 
 
 def _is_new(folder: Path, seen: set[str]) -> bool:
-    """Whether a folder is not hidden and was not walked before, by whatever name."""
+    """Return whether a folder is not hidden and was not visited before, under any name."""
     real = os.path.realpath(folder)
     if folder.name.startswith(".") or real in seen:
         return False

@@ -1,4 +1,4 @@
-"""Flickr-SoundNet: pictures and sounds, and boxes of several annotators for its test."""
+"""Reader of Flickr-SoundNet: images with audio, and test boxes of several annotators."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +9,16 @@ from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
 from avblocks.data.datasets.disk import read_ids
 from avblocks.data.datasets.stills import still_items, still_remarks
 
-_SIDE = 256  # pixels of the pictures that the annotators saw
+_SIDE = 256  # pixels, side of the annotated images
 
 
 def flickr_soundnet(root: str | Path) -> ClipSet:
-    """List the annotated test of Flickr-SoundNet.
+    """List the annotated test set of Flickr-SoundNet.
 
-    ``root`` holds ``flickr_test.csv`` (ids in the first column), ``audio/ID.wav``,
-    ``frames/ID.jpg`` and ``Annotations/ID.xml``: an element for each annotator, in it ``<bbox>``
-    elements of a name and left, top, right and bottom in pixels of a 256 x 256 picture. To train
-    on pictures without annotation, list their folder with ``stills``.
+    ``root`` contains ``flickr_test.csv`` (ids in the first column), ``audio/ID.wav``,
+    ``frames/ID.jpg`` and ``Annotations/ID.xml``: one element per annotator, which contains
+    ``<bbox>`` elements of a name and left, top, right and bottom in pixels of a 256 x 256 image.
+    To train on images without annotation, list their folder with ``stills``.
 
     Returns:
         The clips in the order of the csv, with the boxes of all annotators.
@@ -27,7 +27,7 @@ def flickr_soundnet(root: str | Path) -> ClipSet:
         ValueError: If the csv or a folder is missing, or an annotation is wrong.
 
     Source: Senocak et al., "Learning to localize sound source in visual scenes" (CVPR 2018); the
-    test of 250 of Chen et al., "Localizing visual sounds the hard way" (CVPR 2021).
+    test set of 250 clips of Chen et al., "Localizing visual sounds the hard way" (CVPR 2021).
     """
     root = Path(root)
     wanted, items = read_ids(root / "flickr_test.csv"), still_items(root)
@@ -40,7 +40,7 @@ def flickr_soundnet(root: str | Path) -> ClipSet:
 
 
 def _annotated(item: Item | None, notes: Path) -> Item | None:
-    """Add the boxes of all annotators; those that enclose nothing count for nothing anyhow."""
+    """Add the boxes of all annotators; boxes of zero area have no effect on the scores."""
     if item is None or not notes.is_file():
         return None
     boxes = (box for annotator in read_xml(notes) for box in annotator if box.tag == "bbox")
@@ -49,7 +49,7 @@ def _annotated(item: Item | None, notes: Path) -> Item | None:
 
 
 def _box(box: Element, *, where: str) -> Box:
-    """Read a name and four numbers; what lies over the edge is cut off, as the field's codes do."""
+    """Read a name and four numbers, and clip the box to the image, as published code does."""
     texts = [child.text or "" for child in box][1:]
     try:
         values = [float(text) / _SIDE for text in texts]

@@ -1,4 +1,4 @@
-"""Any folder of video files with sound."""
+"""Reader of a folder of video files with audio."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ from avblocks.data.datasets.disk import media_files
 
 
 def folder(root: str | Path, *, classes: bool = False) -> ClipSet:
-    """List the video files under a folder, at any depth, sorted; ids are their paths in it.
+    """List the video files in a folder, at any depth, sorted; ids are their relative paths.
 
-    With ``classes`` each folder directly in ``root`` is a class, in alphabetical order; otherwise
+    With ``classes``, each folder directly in ``root`` is a class, in alphabetical order; otherwise
     there are no labels.
 
     Raises:
-        ValueError: If the folder is missing or holds no video file, or a file has no class.
+        ValueError: If the folder is missing or contains no video file, or a file has no class.
     """
     root = Path(root)
     paths = {path.relative_to(root): str(path) for path in media_files(root)}
@@ -27,7 +27,7 @@ def folder(root: str | Path, *, classes: bool = False) -> ClipSet:
 
 
 def _class(root: Path, name: Path) -> str:
-    """Name of the folder directly in ``root`` that holds a file."""
+    """Return the name of the folder directly in ``root`` that contains a file."""
     if len(name.parts) < 2:
         raise ValueError(f"{root / name}: is in no folder of a class; move it into one")
     return name.parts[0]

@@ -1,4 +1,4 @@
-"""Test clips for a data set that names none."""
+"""Train-test split for data sets without a published split."""
 
 import hashlib
 from dataclasses import replace
@@ -7,14 +7,14 @@ from avblocks.data.datasets.clipset import ClipSet, Item
 
 
 def hold_out(clips: ClipSet, *, share: float = 0.2) -> tuple[ClipSet, ClipSet]:
-    """Split a labeled data set into training and test clips, with the same share of every class.
+    """Split a labeled data set into training and test clips, stratified by class.
 
-    Which clips go where follows from their ids alone, whatever else is on disk: within a class they
-    are taken in the order of their hashes. At least one clip of each class is held out.
+    Within a class, clips are ordered by the hash of their id, and the first ``share`` of them are
+    the test clips, at least one per class.
 
     Raises:
-        ValueError: If the share is not inside (0, 1), a clip has not one class, or a class has
-            fewer than two clips.
+        ValueError: If ``share`` is not inside (0, 1), a clip does not have exactly one class, or a
+            class has fewer than two clips.
 
     >>> items = tuple(Item(id=f"{n}.mp4", path=f"{n}.mp4", labels=(n % 2,)) for n in range(20))
     >>> train, test = hold_out(ClipSet(name="demo", items=items, classes=("a", "b")))

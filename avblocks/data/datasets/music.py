@@ -1,4 +1,4 @@
-"""MUSIC: videos of solos and duets of eleven instruments (MUSIC-21: of twenty-one)."""
+"""Reader of MUSIC: videos of solos and duets of 11 instruments (MUSIC-21: 21 instruments)."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _TABLES = {
     "duet": "MUSIC_duet_videos.json",
     "solo21": "MUSIC21_solo_videos.json",
 }
-# A whole video, one trimmed as VGGSound's are, or the numbered piece of one and its start second.
+# A whole video, a video trimmed as in VGGSound, or a numbered piece with its start second.
 _WHOLE = re.compile(r"(?P<id>.{11})(?:_\d{6}_\d{6})?")
 PIECE = re.compile(r"(?P<id>(?P<video>.{11})_\d{3}_\d{5})")
 
@@ -24,14 +24,15 @@ def music(
 ) -> ClipSet:
     """List one part of MUSIC.
 
-    ``root`` holds the JSON file of the part as published, ``MUSIC_solo_videos.json`` for duets too,
-    and the videos anywhere below it: ``ID.mp4`` or ``ID_ssssss_eeeeee.mp4``. With ``pieces``, a csv
-    of ``ID_nnn_sssss`` lines as ``music_duet_test.csv``, the clips are these pieces of videos,
-    ``ID_nnn_sssss.mp4``. "solo21" are the solos of MUSIC-21.
+    ``root`` contains the published JSON file of the part (for duets also
+    ``MUSIC_solo_videos.json``) and, at any depth, the videos: ``ID.mp4`` or
+    ``ID_ssssss_eeeeee.mp4``. With ``pieces``, a csv of ``ID_nnn_sssss`` lines such as
+    ``music_duet_test.csv``, the clips are these pieces of videos, ``ID_nnn_sssss.mp4``. "solo21"
+    are the solos of MUSIC-21.
 
     Returns:
-        The clips in the order of the file; classes are the instruments of the solos, in
-        alphabetical order, and a duet has two.
+        The clips in the order of the file. Classes are the instruments of the solos, in
+        alphabetical order; a duet has two labels.
 
     Raises:
         ValueError: If an annotation or the videos are missing, or an entry is wrong.
@@ -51,14 +52,14 @@ def music(
 
 
 def _groups(table: Path) -> dict[str, list[str]]:
-    """Read the ids of each instrument, or two instruments."""
+    """Read the ids of the videos of each instrument, or pair of instruments."""
     return read_json(table, {"videos": {"*": [str]}}, remedy=AGAIN)["videos"]
 
 
 def _labels(
     table: Path, groups: dict[str, list[str]], classes: tuple[str, ...]
 ) -> dict[str, tuple[int, ...]]:
-    """Class numbers of each video; one that several groups list has those of all."""
+    """Return the class numbers of each video, over all groups that list it."""
     number = {name: index for index, name in enumerate(classes)}
     labels: dict[str, tuple[int, ...]] = {}
     for group, keys in groups.items():
@@ -75,7 +76,7 @@ def _labels(
 
 
 def _pieces(table: Path, labels: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Class numbers of each piece of a video."""
+    """Return the class numbers of each piece of a video."""
     pieces = {}
     for line, row in read_rows(table, columns=None):
         match = PIECE.fullmatch(row[0])

@@ -1,4 +1,4 @@
-"""Boxes around both instruments of MUSIC's duets, to test localization of several sources."""
+"""Reader of the boxes around both instruments of MUSIC duets, for multi-source localization."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -16,13 +16,13 @@ _TABLE = "music_duet.json"
 
 
 def music_duet(root: str | Path) -> ClipSet:
-    """List the annotated frames of MUSIC's duets.
+    """List the annotated frames of MUSIC duets.
 
-    ``root`` holds ``music_duet.json``: entries of ``file``, which is ``ID_nnn_sssss`` with the
-    second ``sssss`` of video ``ID``, and ``class_src1``, ``bbox_src1``, ``class_src2`` and
-    ``bbox_src2``, boxes being left, top, width and height in shares of the frame. The clips are
+    ``root`` contains ``music_duet.json``: entries of ``file``, which is ``ID_nnn_sssss`` for second
+    ``sssss`` of video ``ID``, and ``class_src1``, ``bbox_src1``, ``class_src2`` and ``bbox_src2``,
+    with boxes as left, top, width and height relative to the frame. The clips are
     ``frames/ID_nnn_sssss.jpg`` with the audio of the whole video, ``audio/ID.wav``, or of the
-    piece, ``audio/ID_nnn_sssss.wav``; or pieces of videos, ``ID_nnn_sssss.mp4``, anywhere below.
+    piece, ``audio/ID_nnn_sssss.wav``; or pieces of videos, ``ID_nnn_sssss.mp4``, at any depth.
 
     Returns:
         The clips in the order of the file; classes in alphabetical order. The two boxes and the two
@@ -32,14 +32,14 @@ def music_duet(root: str | Path) -> ClipSet:
         ValueError: If the annotation or the clips are missing, or an entry is wrong.
 
     Source: Mo and Tian, "Audio-visual grouping network for sound localization from mixtures"
-    (CVPR 2023), whose metadata the file is. Its evaluation takes width and height for right and
-    bottom, so its scores on duets are of other boxes.
+    (CVPR 2023), which published the file. Its evaluation code reads width and height as right and
+    bottom, so its scores on duets refer to other boxes.
     """
     root = Path(root)
     table = root / _TABLE
     entries = dict(_entries(table))
     classes = tuple(sorted({name for sources in entries.values() for name, _ in sources}))
-    items, remarks = _found(root, entries)
+    items, remarks = _find(root, entries)
     found: dict[str, Item | None] = {}
     for key, sources in entries.items():
         item, labels = items.get(key), tuple(classes.index(name) for name, _ in sources)
@@ -48,7 +48,7 @@ def music_duet(root: str | Path) -> ClipSet:
 
 
 def _entries(table: Path) -> Iterator[tuple[str, list[tuple[str, Box]]]]:
-    """Read the id of each entry, and class and box of its two sources."""
+    """Yield the id of each entry, and the class and box of its two sources."""
     seen: set[str] = set()
     for entry in read_json(table, [{"file": str}], remedy=AGAIN):
         key = entry["file"]
@@ -60,7 +60,7 @@ def _entries(table: Path) -> Iterator[tuple[str, list[tuple[str, Box]]]]:
 
 
 def _source(entry: Mapping[str, Any], number: int, *, where: str) -> tuple[str, Box]:
-    """Read class and box of a source."""
+    """Read the class and box of a source."""
     name, box = entry.get(f"class_src{number}"), entry.get(f"bbox_src{number}")
     if not isinstance(name, str):
         raise ValueError(f"{where}: expected the name of a class in class_src{number}, got {name}")
@@ -70,8 +70,8 @@ def _source(entry: Mapping[str, Any], number: int, *, where: str) -> tuple[str, 
     return name, checked_box(box, where=f"{where}, bbox_src{number}", cut=True)
 
 
-def _found(root: Path, keys: Collection[str]) -> tuple[Mapping[str, Item | None], tuple[str, ...]]:
-    """Find the clips, and remarks on them."""
+def _find(root: Path, keys: Collection[str]) -> tuple[Mapping[str, Item | None], tuple[str, ...]]:
+    """Find the clips, and return remarks for the report."""
     if not has_stills(root):
         paths, remarks = files_by_id(root, PIECE, keys)
         return {key: Item(id=key, path=path) for key, path in paths.items()}, remarks
@@ -81,9 +81,9 @@ def _found(root: Path, keys: Collection[str]) -> tuple[Mapping[str, Item | None]
 
 
 def _in_whole(root: Path, key: str) -> Item | None:
-    """A frame at its second of the audio of a whole video."""
+    """Build an item from a frame and the audio of its whole video, if both exist."""
     video, _, second = key.rsplit("_", 2)
-    image, sound = root / "frames" / f"{key}.jpg", root / "audio" / f"{video}.wav"
-    if not (image.is_file() and sound.is_file()):
+    image, audio = root / "frames" / f"{key}.jpg", root / "audio" / f"{video}.wav"
+    if not (image.is_file() and audio.is_file()):
         return None
-    return Item(id=key, path=str(sound), pictures=(Picture(path=str(image), time=float(second)),))
+    return Item(id=key, path=str(audio), pictures=(Picture(path=str(image), time=float(second)),))

@@ -1,4 +1,4 @@
-"""Fixed pairs of clips whose sounds are mixed, to test separation."""
+"""Published pairs of clips whose audio is mixed, for tests of sound separation."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ COLUMNS = ("source_1", "source_2", "class_1", "class_2", "sep_type")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two clips to mix, and the difficulty in the list: Easy or Hard in VGGSound-Music's."""
+    """Two clips to mix, and the difficulty in the list: Easy or Hard in VGGSound-Music."""
 
     first: Item
     second: Item
@@ -21,13 +21,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairSet:
-    """The pairs of a list of which both clips are on disk.
+    """The pairs of a list whose clips are both on disk.
 
     Attributes:
-        name: Of the data set and the list.
+        name: Name of the data set and the list.
         pairs: The pairs.
-        classes: Class names; the clips' labels point into them.
-        missing: Ids of pairs that the list has and the disk has not, joined by a plus sign.
+        classes: Class names; the labels of the clips index them.
+        missing: Ids of the pairs that are not on disk, joined by a plus sign.
     """
 
     name: str
@@ -39,17 +39,17 @@ class PairSet:
         return len(self.pairs)
 
     def report(self) -> str:
-        """Say in one line how many pairs are listed, on disk and missing."""
+        """Return a line with the numbers of pairs listed, on disk and missing."""
         return count_line(self.name, "pairs", found=len(self.pairs), missing=self.missing)
 
 
 def pairs(clips: ClipSet, table: str | Path) -> PairSet:
-    """Pair clips as a csv of ``source_1, source_2, class_1, class_2, sep_type`` says, in its order.
+    """Pair clips by a csv with the columns ``source_1, source_2, class_1, class_2, sep_type``.
 
-    The csv has a header; its sources are ids of the data set ``clips``.
+    The csv has a header; its sources are ids of the data set ``clips``. Pairs are in its order.
 
     Raises:
-        ValueError: If the csv is missing or wrong, or gives a clip another class than the set does.
+        ValueError: If the csv is missing or wrong, or a class differs from that of the data set.
     """
     table = Path(table)
     items = {item.id: item for item in clips.items}
@@ -72,7 +72,7 @@ def pairs(clips: ClipSet, table: str | Path) -> PairSet:
 
 
 def class_key(name: str) -> str:
-    """Reduce a class name to what its spellings share: "playing violin, fiddle" -> violin_fiddle.
+    """Normalize the spelling of a class name: "playing violin, fiddle" -> violin_fiddle.
 
     >>> class_key("playing violin, fiddle"), class_key("violin,_fiddle")
     ('violin_fiddle', 'violin_fiddle')
@@ -81,5 +81,5 @@ def class_key(name: str) -> str:
 
 
 def _keys(clips: ClipSet, item: Item) -> list[str]:
-    """Reduced names of a clip's classes."""
+    """Return the normalized names of the classes of a clip."""
     return [class_key(clips.classes[label]) for label in item.labels]

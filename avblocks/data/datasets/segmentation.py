@@ -1,4 +1,4 @@
-"""What the three parts of AVSBench share: a sound, pictures at known times, and their masks."""
+"""Code shared by the readers of AVSBench: audio, images at known times, and their masks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,11 +12,11 @@ SPLITS = ("train", "val", "test")
 def split_rows(
     table: Path, *, columns: tuple[str, ...], id: str | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read a csv file that also has a column ``split``, see ``read_table``.
+    """Read a csv file with a column ``split``, see ``read_table``.
 
     Raises:
-        ValueError: If the file is missing or wrong, a line is of no split there is, or two lines
-            have one id, which is in the column ``id`` or the first one.
+        ValueError: If the file is missing or wrong, a split is unknown, or two lines have the same
+            id, which is in the column ``id`` or the first one.
     """
     seen: dict[str, int] = {}
     for line, row in read_table(table, columns=(*columns, "split")):
@@ -34,22 +34,22 @@ def split_rows(
 def segmented(
     name: str, wanted: Mapping[str, Item], *, classes: tuple[str, ...], counts: Mapping[str, int]
 ) -> ClipSet:
-    """Keep the clips that have their sound, a picture and a mask.
+    """Build a clip set of the clips that have audio, an image and a mask on disk.
 
-    The report says if clips have fewer pictures than the published ``counts`` by their ids.
+    A remark counts the clips with fewer images than ``counts``, the published number by id.
     """
     whole = {
         key: item if any(p.mask for p in item.pictures) and Path(item.path).is_file() else None
         for key, item in wanted.items()
     }
     few = sum(len(item.pictures) < counts[key] for key, item in whole.items() if item is not None)
-    remarks = (f"{few} clips have fewer pictures than published",) if few else ()
+    remarks = (f"{few} clips have fewer images than published",) if few else ()
     if wanted and not any(whole.values()):
         remarks = (f"looked for files such as {next(iter(wanted.values())).path}",)
     return listed_set(name, whole, classes=classes, remarks=remarks)
 
 
-def find_pictures(
+def find_images(
     frame: Callable[[int], Path],
     mask: Callable[[int], Path],
     *,
@@ -57,9 +57,10 @@ def find_pictures(
     later: float,
     binary: bool,
 ) -> tuple[Picture, ...]:
-    """Find the numbered pictures of a clip that are on disk, with their masks where they have any.
+    """Find the numbered images of a clip that are on disk, with their masks if there are any.
 
-    ``frame`` and ``mask`` give the paths for a number; picture n is shown at n + ``later`` seconds.
+    ``frame`` and ``mask`` return the paths of a number; the time of image n is n + ``later``
+    seconds.
     """
     return tuple(
         Picture(

@@ -1,4 +1,4 @@
-"""Segments of YouTube videos: their ids checked, and their files found by the usual names."""
+"""Segments of YouTube videos: check their ids, and find their files by common naming schemes."""
 
 import re
 from collections import Counter
@@ -12,13 +12,14 @@ from avblocks.data.datasets.stills import has_stills, still_items
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _TIMES = re.compile(r"(?:[ _-]+\[?(?P<start>\d+(?:\.\d+)?)(?:[ _-]+\d+(?:\.\d+)?)?\]?)?")
+_DOWNLOADED = re.compile(rf".* \[(?P<id>{_ID.pattern})\]", re.DOTALL)  # as yt-dlp names files
 _UNITS = (1, 1000)  # in a second
-_NEAR = 0.5  # seconds that a name may be off, where it is rounded
+_NEAR = 0.5  # seconds by which the start in a name may differ, due to rounding
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a video: its id and where the part begins, in seconds."""
+    """A part of a video: the id of the video and the start of the part in seconds."""
 
     video: str
     start: float
@@ -29,11 +30,11 @@ class FoundClips:
     """The clips of a list of segments that are on disk.
 
     Attributes:
-        items: Clip by the key of the segment, which is its id.
-        unfit: Files that fit no segment, or more than one.
-        doubled: Further files of segments that have one.
-        halves: Names of audio without images, or images without audio.
-        stills: Whether audio and images were looked for, and not videos.
+        items: Clips by the key of the segment, which is also their id.
+        unfit: Files that match no segment, or more than one.
+        doubled: Additional files of segments that have one.
+        halves: Names of audio files without images, or images without audio.
+        stills: Whether the clips are audio files with images instead of videos.
     """
 
     items: Mapping[str, Item]
@@ -43,7 +44,7 @@ class FoundClips:
     stills: bool = False
 
     def remarks(self, wanted: Mapping[str, Segment]) -> tuple[str, ...]:
-        """Say what a report should add if some of the wanted segments have no file."""
+        """Return remarks for the report if wanted segments have no file."""
         remarks: tuple[str, ...] = ()
         if self.doubled:
             more = f"{len(self.doubled)} files of clips that have another, such as"
@@ -67,10 +68,10 @@ class FoundClips:
 
 
 def youtube_id(text: str, *, where: str) -> str:
-    """Return the id of a video that a table gives.
+    """Validate the id of a YouTube video from a table.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not an id.
     """
     if not _ID.fullmatch(text):
         raise ValueError(
@@ -81,7 +82,7 @@ def youtube_id(text: str, *, where: str) -> str:
 
 
 def usual_names(segment: Segment, *, suffix: str = ".mp4") -> tuple[str, ...]:
-    """Return some of the names under which the file of a segment is found.
+    """Return the most common file names of a segment.
 
     >>> usual_names(Segment("00W1lcxW-WU", 30.0))
     ('00W1lcxW-WU_30_40.mp4', '00W1lcxW-WU_000030.mp4', '00W1lcxW-WU.mp4')
@@ -92,25 +93,26 @@ def usual_names(segment: Segment, *, suffix: str = ".mp4") -> tuple[str, ...]:
 
 
 def find_clips(root: Path, known: Mapping[str, Segment]) -> FoundClips:
-    """Find the clips of segments under a folder, by the id and start in their files' names.
+    """Find the clips of segments in a folder, by the id and start in the file names.
 
-    A name is the id, perhaps with a Y before it, alone or with the start, and perhaps the end, in
-    seconds or milliseconds: ``ID_30_40``, ``ID-30``, ``ID_000030_000040``, ``ID_30000_40000``,
-    ``ID_30.000_40.000``, ``ID [30]``. The id alone stands for a segment if it is the only one of
-    its video. A file with the start in its name is preferred. Where there are folders of audio and
-    of images, see ``stills``, clips are looked for in them; elsewhere they are videos.
+    A name is the id, optionally with a Y before it, and optionally followed by the start, or start
+    and end, in seconds or milliseconds: ``ID_30_40``, ``ID-30``, ``ID_000030_000040``,
+    ``ID_30000_40000``, ``ID_30.000_40.000``, ``ID [30]``; or ``TITLE [ID]``, as yt-dlp names files.
+    The id alone matches a segment if it is the only one of its video. A file with the start in its
+    name is preferred. If the folder has subfolders of audio and images, see ``stills``, clips are
+    searched there; otherwise they are videos.
 
     Args:
         root: The folder.
-        known: All segments there may be, by key.
+        known: All possible segments, by key.
 
     Raises:
-        ValueError: If the folder is missing or holds no video, or no audio, or no image.
+        ValueError: If the folder is missing, or contains no video, or no audio or image.
     """
     segments: dict[str, dict[str, Segment]] = {}
     for key, segment in known.items():
         segments.setdefault(segment.video, {})[key] = segment
-    there = _there(root)
+    there = _list_clips(root)
     timed, plain, unfit = dict[str, list[Item]](), dict[str, list[Item]](), list[str]()
     for item in filter(None, there.values()):
         key, has_start = next(_fitting(Path(item.path).stem, segments), (None, False))
@@ -128,8 +130,8 @@ def find_clips(root: Path, known: Mapping[str, Segment]) -> FoundClips:
     )
 
 
-def _there(root: Path) -> dict[str, Item | None]:
-    """List what is under a folder by name: videos, or audio with images, ``None`` for a half."""
+def _list_clips(root: Path) -> dict[str, Item | None]:
+    """List videos, or audio with images, by name; ``None`` if audio or images are missing."""
     if has_stills(root):
         return still_items(root)
     return {str(path): Item(id=path.stem, path=str(path)) for path in media_files(root)}
@@ -138,10 +140,9 @@ def _there(root: Path) -> dict[str, Item | None]:
 def _fitting(
     stem: str, segments: Mapping[str, Mapping[str, Segment]]
 ) -> Iterator[tuple[str, bool]]:
-    """Yield the segment that a name stands for, and whether the name has its start."""
-    for begin in (0, 1) if stem.startswith("Y") else (0,):
-        video, times = stem[begin : begin + 11], _TIMES.fullmatch(stem[begin + 11 :])
-        listed = segments.get(video, {})
+    """Yield the segments that a name matches, and whether the name includes the start."""
+    for video, rest in _ids(stem):
+        listed, times = segments.get(video, {}), _TIMES.fullmatch(rest)
         if times is None or not listed:
             continue
         if times["start"] is None:
@@ -156,8 +157,17 @@ def _fitting(
             yield near[min(near)], True
 
 
+def _ids(stem: str) -> Iterator[tuple[str, str]]:
+    """Yield the possible ids in a name, each with the rest of the name."""
+    yield stem[:11], stem[11:]
+    if stem.startswith("Y"):
+        yield stem[1:12], stem[12:]
+    if downloaded := _DOWNLOADED.fullmatch(stem):
+        yield downloaded["id"], ""
+
+
 def numbered(segments: Collection[Segment]) -> dict[Segment, str]:
-    """Name segments by the id of their video, with the start where it has several.
+    """Name segments by the id of their video, with the start if the video has several.
 
     >>> numbered([Segment("a", 0.0), Segment("b", 5.0), Segment("b", 30.0)]).values()
     dict_values(['a', 'b_5', 'b_30'])

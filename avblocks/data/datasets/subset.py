@@ -1,4 +1,4 @@
-"""Part of a data set, as published lists of ids name it."""
+"""Subsets of a data set by published lists of ids."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from avblocks.data.datasets.disk import read_ids
 
 
 def subset(clips: ClipSet, table: str | Path) -> ClipSet:
-    """Keep the clips that a csv without header lists by id in its first column, in its order.
+    """Select the clips whose ids are in the first column of a csv without header, in its order.
 
-    Ids that the data set does not have are missing; remarks on the whole set are left out, unless
-    nothing is found, which they may explain. VGG-SS has such lists for heard and unheard
-    classes; with ``per_frame`` it gives the frames that ``avsbench_val.csv`` lists.
+    Ids that the data set lacks are missing. Remarks on the whole set are kept only if no clip is
+    found, which they may explain. VGG-SS has such lists for heard and unheard classes; after
+    ``per_frame``, the function selects the frames listed in ``avsbench_val.csv``.
 
     Raises:
         ValueError: If the csv is missing or wrong.

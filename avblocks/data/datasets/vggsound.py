@@ -1,4 +1,4 @@
-"""VGGSound: ten-second clips of 309 classes, as its csv and the usual folders hold them."""
+"""Reader of VGGSound: ten-second clips of 309 classes."""
 
 import re
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ from avblocks.data.datasets.segments import FoundClips, Segment, find_clips, you
 def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     """List one split of VGGSound.
 
-    ``root/vggsound.csv`` has lines ``youtube id, start second, label, split``; the clips are
-    anywhere below ``root`` as ``ID_ssssss_eeeeee.mp4``, ``ID_ssssss.mp4`` or one of the other names
-    that `find_clips` knows, in folders of classes or flat. Lines that share id and start second are
-    one clip of several labels. In place of videos there may be ``audio/ID_ssssss.wav`` and
-    ``frames/ID_ssssss.jpg``, or ``frames/frame_0/ID_ssssss.jpg`` and so on, see ``stills``.
+    ``root/vggsound.csv`` has lines ``youtube id, start second, label, split``. The clips are at any
+    depth below ``root`` as ``ID_ssssss_eeeeee.mp4``, ``ID_ssssss.mp4`` or one of the other names
+    that `find_clips` knows. Lines with the same id and start second are one clip with several
+    labels. Instead of videos, there may be ``audio/ID_ssssss.wav`` and ``frames/ID_ssssss.jpg``, or
+    ``frames/frame_0/ID_ssssss.jpg`` and so on, see ``stills``.
 
     Returns:
         The clips in the order of the csv; classes in alphabetical order, from both splits.
@@ -40,10 +40,11 @@ def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
 def vggsound_labels(
     table: Path, *, split: Literal["train", "test"]
 ) -> tuple[set[str], dict[str, list[str]], list[str]]:
-    """Read the csv.
+    """Read the csv of VGGSound.
 
     Returns:
-        The labels of both splits, those of each ``ID_ssssss`` of one, and the others' names.
+        The labels of both splits, the labels of each clip ``ID_ssssss`` of the wanted split, and
+        the names of the clips of the other split.
 
     Raises:
         ValueError: If the csv is missing, or a line is wrong.
@@ -66,11 +67,11 @@ def vggsound_labels(
 
 
 def vggsound_clips(root: Path, keys: Iterable[str]) -> FoundClips:
-    """Find the clips that are called ``ID_ssssss``, anywhere below a folder."""
+    """Find the clips named ``ID_ssssss`` in a folder, at any depth."""
     return find_clips(root, segments(keys))
 
 
 def segments(keys: Iterable[str]) -> dict[str, Segment]:
-    """Read the ids and starts in names of the form ``ID_ssssss``; others are left out."""
+    """Parse the id and start of names of the form ``ID_ssssss``; other names are skipped."""
     named = (re.fullmatch(r"(.{11})_(\d{6})", key) for key in keys)
     return {match[0]: Segment(match[1], float(match[2])) for match in named if match}

@@ -1,4 +1,4 @@
-"""VGGSound-Music: VGGSound's clips of 49 classes of music, to mix and to separate."""
+"""Reader of VGGSound-Music: VGGSound clips of 49 classes of music, for sound separation."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,13 +14,13 @@ PAIRS = "vggmusic_eval_ss.csv"
 def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
     """List one split of VGGSound-Music.
 
-    ``root`` holds ``vggmusic_eval_ss.csv`` and the clips, as ``vggsound`` finds them. The classes
-    are those of that csv, its sources are the test clips, and ``pairs`` pairs them. To train,
-    ``root`` also holds ``vggsound.csv``, whose training clips of these classes are taken.
+    ``root`` contains ``vggmusic_eval_ss.csv`` and the clips, laid out as for ``vggsound``. The csv
+    defines the classes and the test clips, which ``pairs`` pairs. The training clips are those of
+    these classes in ``vggsound.csv``, also in ``root``.
 
     Returns:
-        The clips in the order of their csv; the names of the classes are those in the pairs, in
-        alphabetical order.
+        The clips in the order of their csv. Classes are named as in the pairs, in alphabetical
+        order.
 
     Raises:
         ValueError: If a table or the clips are missing, or a line is wrong.
@@ -44,7 +44,7 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
 
 
 def _sources(table: Path) -> dict[str, str]:
-    """Class of each clip that is in a pair."""
+    """Read the class of each clip that is in a pair."""
     sources: dict[str, str] = {}
     for line, row in read_table(table, columns=COLUMNS):
         for key, name in ((row["source_1"], row["class_1"]), (row["source_2"], row["class_2"])):
@@ -57,7 +57,7 @@ def _sources(table: Path) -> dict[str, str]:
 
 
 def _training_labels(table: Path, number: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Class numbers of the training clips that have one of the classes."""
+    """Return the class numbers of the training clips that have one of the classes."""
     _, listed, _ = vggsound_labels(table, split="train")
     keys = {clip: map(class_key, names) for clip, names in listed.items()}
     labels = {clip: tuple(number[k] for k in names if k in number) for clip, names in keys.items()}

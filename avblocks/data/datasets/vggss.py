@@ -1,4 +1,4 @@
-"""VGG-SS: boxes around what sounds, over VGGSound's test clips."""
+"""Reader of VGG-SS: boxes of the sounding objects in VGGSound test clips."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,21 +10,21 @@ from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
 from avblocks.data.datasets.vggsound import segments, vggsound_clips
 from avblocks.jsonfile import read_json
 
-# What the published file has in place of some right or bottom edges: the least 64-bit number,
+# The value of some right or bottom edges in the published file: the smallest 64-bit integer,
 # divided by the width of 320 pixels.
-_LOST = -(2**63) / 320
+_MISSING_EDGE = -(2**63) / 320
 
 
 def vggss(root: str | Path) -> ClipSet:
-    """List VGG-SS; its heard and unheard halves are ``subset`` of this.
+    """List VGG-SS; ``subset`` selects its heard and unheard classes.
 
-    ``root`` holds ``vggss.json`` and the clips: ``ID_ssssss_eeeeee.mp4`` or ``ID_ssssss.mp4``
-    anywhere below it, or ``audio/ID_ssssss.wav`` and ``frames/ID_ssssss.jpg``. The boxes are drawn
-    on the frame in the middle of a clip, which is what ``read_clip`` gives unless told otherwise.
+    ``root`` contains ``vggss.json`` and the clips: ``ID_ssssss_eeeeee.mp4`` or ``ID_ssssss.mp4`` at
+    any depth, or ``audio/ID_ssssss.wav`` and ``frames/ID_ssssss.jpg``. The boxes were drawn on the
+    frame in the middle of a clip, the default frame of ``read_clip``.
 
     Returns:
-        The clips in the order of the file; classes in alphabetical order. Boxes that enclose
-        nothing, of which 18 were published, are left out and counted in the report.
+        The clips in the order of the file; classes in alphabetical order. Boxes of zero area (18 in
+        the published file) are dropped and counted in the report.
 
     Raises:
         ValueError: If the annotation or the clips are missing, or an entry is wrong.
@@ -43,13 +43,13 @@ def vggss(root: str | Path) -> ClipSet:
             raise ValueError(f"{root / 'vggss.json'}: two entries for {key!r}; delete one")
         item, real = clips.items.get(key), tuple(box for box in boxes if has_area(box))
         found[key] = item and replace(item, labels=(number[name],), boxes=real)
-    lost = sum(not has_area(box) for _, _, boxes in entries for box in boxes)
-    remarks = (*remarks, f"{lost} boxes enclose nothing and are left out") if lost else remarks
+    empty = sum(not has_area(box) for _, _, boxes in entries for box in boxes)
+    remarks = (*remarks, f"{empty} boxes enclose nothing and are left out") if empty else remarks
     return listed_set("vggss test", found, classes=classes, remarks=remarks)
 
 
 def _entries(table: Path) -> Iterator[tuple[str, str, tuple[Box, ...]]]:
-    """Read id, class and boxes of each entry."""
+    """Yield the id, class and boxes of each entry."""
     entries = read_json(table, [object], remedy=AGAIN)
     for entry in entries:
         fields = entry if isinstance(entry, dict) else {}
@@ -63,7 +63,7 @@ def _entries(table: Path) -> Iterator[tuple[str, str, tuple[Box, ...]]]:
 
 
 def _box(box: Any, *, where: str) -> Box:
-    """Read a box; one that lost an edge has no area."""
-    if isinstance(box, list) and _LOST in box:
+    """Read a box; one with a missing edge becomes a box of zero area."""
+    if isinstance(box, list) and _MISSING_EDGE in box:
         return 0.0, 0.0, 0.0, 0.0
     return checked_box(box, where=where)

@@ -1,4 +1,4 @@
-"""Channels mixed to stereo and mono: surround as ITU-R BS.775 does, never over full scale."""
+"""Downmix of audio channels to stereo and mono, after ITU-R BS.775, without clipping."""
 
 from functools import lru_cache
 
@@ -7,16 +7,16 @@ import numpy as np
 from jaxtyping import Float
 
 _HALF = 0.5**0.5  # of the power: -3 dB
-# How much of each channel goes to the left; the right is its mirror image. The LFE has no weight.
+# Weight of each channel in the left output; the right is its mirror image. The LFE has no weight.
 _LEFT = {
     **dict.fromkeys(("FL", "DL", "WL", "FLC"), 1.0),
     **dict.fromkeys(("FC", "BL", "SL", "TFL", "TSL", "TBL", "BFL"), _HALF),
     **dict.fromkeys(("BC", "TC", "TFC", "TBC", "BFC"), 0.5),
 }
-# From so many planes on PyAV 18 and 19 read beyond the last one, which ends the process.
+# From this number of planes on, PyAV 18 and 19 read beyond the last one, which ends the process.
 _PLANES = 8
 _MIRROR = str.maketrans("LR", "RL")
-# What a number of channels without names stands for, as FFmpeg takes it.
+# FFmpeg's default layout for a number of channels without names.
 _USUAL = {3: "2.1", 4: "4.0", 5: "5.0(back)", 6: "5.1", 7: "6.1(back)", 8: "7.1"}
 
 
@@ -53,7 +53,7 @@ def _samples(frame: av.AudioFrame) -> Float[np.ndarray, "c s"]:
 
 
 def _packed(frame: av.AudioFrame) -> av.AudioFrame:
-    """Interleave the channels of a piece of audio."""
+    """Interleave the channels of an audio frame."""
     kind = {"format": frame.format.packed.name, "layout": frame.layout, "rate": frame.sample_rate}
     resampler = av.AudioResampler(**kind)
     packed, *more = [*resampler.resample(frame), *resampler.resample(None)]
@@ -67,10 +67,13 @@ def _weights(frame: av.AudioFrame) -> Float[np.ndarray, "2 c"]:
 
 @lru_cache
 def downmix(channels: tuple[str, ...]) -> Float[np.ndarray, "2 c"]:
-    """Weigh channels, by FFmpeg's names, for left and right, as ITU-R BS.775-3, table 2, does.
+    """Return the weights of channels in left and right, after ITU-R BS.775-3, table 2.
 
-    Each row is divided by its sum, so that no mixture is over full scale. Channels that are no
-    places of loudspeakers all weigh the same.
+    Each row is divided by its sum, so that the result cannot exceed full scale. If no channel is a
+    loudspeaker position, all have equal weight.
+
+    Args:
+        channels: FFmpeg's names of the channels.
 
     >>> downmix(("FL", "FR", "FC", "LFE", "SL", "SR")).round(3)
     array([[0.414, 0.   , 0.293, 0.   , 0.293, 0.   ],

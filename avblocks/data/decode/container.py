@@ -1,4 +1,4 @@
-"""Files opened with nothing trusted: containers and protocols are bounded, errors are by name."""
+"""Safe opening of media files: an allow-list of containers and protocols, errors with file name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,16 @@ from av.error import FFmpegError
 
 from avblocks.data.clip import ClipError
 
-VIDEOS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
-"""FFmpeg's names of the containers of videos."""
-SOUNDS = "wav,flac"
-"""FFmpeg's names of the containers of sounds."""
+VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+"""FFmpeg's names of the video containers."""
+AUDIO_FORMATS = "wav,flac"
+"""FFmpeg's names of the audio containers."""
 # A text file named .mp4 can make FFmpeg play another file, and a small file can ask for gigabytes.
-# Titles that are no UTF-8 must not matter; from av 19 on they never do.
+# Titles that are not UTF-8 must not be an error; from av 19 on they never are.
 _TITLES: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
-# What FFmpeg else decodes and reads ahead to learn what the headers of mp4 and mov say anyway.
+# Skip FFmpeg's analysis of the streams: the headers of mp4 and mov hold its results anyway.
 _HEADER_ALONE = {"skip_frame": "all", "probesize": "4096"}
 
 
@@ -28,13 +28,13 @@ _HEADER_ALONE = {"skip_frame": "all", "probesize": "4096"}
 def opened(
     path: str, *, formats: str, named: str = "before", probe: bool = True
 ) -> Iterator[InputContainer]:
-    """Open a file of one of some formats, and turn FFmpeg's errors into ``ClipError``.
+    """Open a file of the given formats; FFmpeg's errors become ``ClipError``.
 
     Args:
         path: The file.
-        formats: FFmpeg's names of them.
-        named: What a user calls them.
-        probe: Whether to look into the streams first.
+        formats: FFmpeg's names of the formats, separated by commas.
+        named: The names of the formats in error messages.
+        probe: Whether to analyze the streams first.
     """
     if not file_size(path):
         raise ClipError(path, "the file is empty")
@@ -56,10 +56,10 @@ def opened(
 
 
 def file_size(path: str) -> int:
-    """Bytes of a file, which must be one: a pipe, for one, may never end.
+    """Return the size of a regular file in bytes; other kinds, such as pipes, may never end.
 
     Raises:
-        ClipError: If it is none, or its folder may not be looked into.
+        ClipError: If it is not a regular file, or its folder cannot be read.
     """
     try:
         if Path(path).is_file():

@@ -1,4 +1,4 @@
-"""From an open file to pictures. All times are absolute, in seconds."""
+"""Decode video frames from an open file. All times are absolute, in seconds."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,47 +15,47 @@ from avblocks.data.clip import ClipError
 from avblocks.data.decode.geometry import Size, orientation, pixel_aspect, square_size
 from avblocks.data.decode.media import MAX_PIXELS, NOT_ENOUGH, Media
 from avblocks.data.decode.order import SETTLES, needs_order, untimed
-from avblocks.data.decode.packets import TIE, packets, pictures, seek, take_only
-from avblocks.data.decode.pixels import Picture, to_rgb
+from avblocks.data.decode.packets import TIE, packets, seek, take_only, video_frames
+from avblocks.data.decode.pixels import RgbImage, to_rgb
 
-# Decoders that may leave out some frames; dav1d, for one, then gives others the wrong stamps.
+# Decoders that can skip frames; others, such as dav1d, then give frames the wrong time stamps.
 _SKIPPING = frozenset({"h264", "hevc", "mpeg4"})
 
 
-def decode_frame(media: Media, *, time: float) -> Picture:
-    """Decode the picture that is shown at a time; the first or last one outside the video.
+def decode_frame(media: Media, *, time: float) -> RgbImage:
+    """Decode the frame shown at a time; the first or last frame if the time is outside the video.
 
     Returns:
-        RGB as a player shows it: turned, mirrored, with square pixels.
+        RGB image as a player shows it: rotated, mirrored, with square pixels.
 
     Raises:
-        ClipError: If there is no picture.
+        ClipError: If there is no frame.
     """
     take_only(media, media.video)
     counted = needs_order(media)
-    frame = None if counted else _picked(media, time=time)
+    frame = None if counted else _decode_planned(media, time=time)
     if frame is None and not media.probed:
-        raise ClipError(media.path, NOT_ENOUGH)  # how many frames to hold back, for one
+        raise ClipError(media.path, NOT_ENOUGH)  # the reorder delay, for example
     # Some containers seek to just after the wanted time, or to the end for a time past it.
     for earlier in (0.0, 10.0, inf):
         if frame is None:
             seek(media, media.video, time - earlier - SETTLES * counted)
-            frame = _shown(media, time=time, first=earlier == inf)
+            frame = _decode_forward(media, time=time, first=earlier == inf)
     if frame is None:
         raise ClipError(media.path, "no video frame can be decoded")
     return rgb(frame, media)
 
 
-def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
-    """Decode the pictures shown at rising times in one pass, where ``decode_frame`` seeks for each.
+def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[RgbImage]:
+    """Decode the frames shown at increasing times in one pass, without seeking.
 
-    The file must be just opened. Pictures are as in ``decode_frame``.
+    The file must be just opened. Images are equal to those of ``decode_frame``.
 
     Raises:
-        ClipError: If there is no picture.
+        ClipError: If there is no frame.
     """
     wanted, shown, stamp = deque(times), None, 0.0
-    for frame in pictures(media):
+    for frame in video_frames(media):
         stamp = stamp + period(media) if frame.time is None else frame.time
         while shown is not None and wanted and stamp > wanted[0] + TIE:
             wanted.popleft()
@@ -69,11 +69,11 @@ def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[Picture]:
         yield rgb(shown, media)
 
 
-def shown_size(frame: av.VideoFrame, media: Media) -> Size:
-    """Return height and width of a picture as it is shown: upright, with square pixels.
+def display_size(frame: av.VideoFrame, media: Media) -> Size:
+    """Return height and width of a frame as it is shown: upright, with square pixels.
 
     Raises:
-        ClipError: If that is more than a frame may have.
+        ClipError: If these are over ``MAX_PIXELS``.
     """
     size = square_size((frame.height, frame.width), pixel_aspect(media.video))
     if size[0] * size[1] > MAX_PIXELS:
@@ -82,37 +82,38 @@ def shown_size(frame: av.VideoFrame, media: Media) -> Size:
     return orientation(frame).size(size)
 
 
-def rgb(frame: av.VideoFrame, media: Media, size: Size | None = None) -> Picture:
-    """Convert a picture to RGB as it is shown, of another height and width if given."""
+def rgb(frame: av.VideoFrame, media: Media, size: Size | None = None) -> RgbImage:
+    """Convert a frame to an RGB image as it is shown, resized to ``size`` if given."""
     turn = orientation(frame)
-    return turn.apply(to_rgb(frame, turn.size(size or shown_size(frame, media))))
+    return turn.apply(to_rgb(frame, turn.size(size or display_size(frame, media))))
 
 
-def to_tensor(picture: Picture) -> UInt8[Tensor, "3 height width"]:
-    """Copy a picture to a tensor with channels first."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+def to_tensor(image: RgbImage) -> UInt8[Tensor, "3 height width"]:
+    """Copy an image to a tensor with channels first."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def _picked(media: Media, *, time: float) -> av.VideoFrame | None:
-    """Decode no more than it takes to see the picture shown at a time, if the packets tell which.
+def _decode_planned(media: Media, *, time: float) -> av.VideoFrame | None:
+    """Decode the frame shown at a time from as few packets as possible.
 
-    Frames on which no other depends are left out, and what comes later is not even sent.
+    Frames that no other frame depends on are skipped, and later packets are not sent. Returns None
+    if the time stamps of the packets do not identify the frame.
     """
     seek(media, media.video, time)
     wanted, count = _plan(media, time=time)
     if wanted is None:
         return None
     seek(media, media.video, time)
-    codec, found = media.video.codec_context, None
+    codec, frame = media.video.codec_context, None
     others = "NONREF" if codec.name in _SKIPPING else "DEFAULT"
     for packet in islice(packets(media, media.video), count):
         codec.skip_frame = "DEFAULT" if packet.pts == wanted else others
-        found = _last(packet.decode(), wanted) or found
-    return _last(codec.decode(None), wanted) or found
+        frame = _last(packet.decode(), wanted) or frame
+    return _last(codec.decode(None), wanted) or frame
 
 
 def _plan(media: Media, *, time: float) -> tuple[int | None, int]:
-    """Find the stamp of the picture shown at a time, and how many packets up to it there are."""
+    """Find the time stamp of the frame shown at a time, and the number of packets up to it."""
     wanted, count, scale = None, 0, media.video.time_base or 0
     for number, packet in enumerate(packets(media, media.video), start=1):
         if not packet.size and packet.dts is None:  # the end
@@ -121,21 +122,21 @@ def _plan(media: Media, *, time: float) -> tuple[int | None, int]:
             return None, 0
         if packet.pts * scale <= time + TIE and (wanted is None or packet.pts >= wanted):
             wanted, count = packet.pts, number
-        if packet.dts * scale > time + TIE:  # so all that follow are shown later
+        if packet.dts * scale > time + TIE:  # all later packets are shown later
             break
     return wanted, count
 
 
 def _last(frames: list[av.VideoFrame], stamp: int) -> av.VideoFrame | None:
-    """The last picture of a stamp."""
+    """Return the last frame with a time stamp."""
     return next((frame for frame in reversed(frames) if frame.pts == stamp), None)
 
 
-def _shown(media: Media, *, time: float, first: bool) -> av.VideoFrame | None:
-    """Decode forward to the last picture that starts by a time, or, on demand, to the first one."""
+def _decode_forward(media: Media, *, time: float, first: bool) -> av.VideoFrame | None:
+    """Decode to the last frame that starts by a time; with ``first``, else the first frame."""
     shown, stamp = None, 0.0
     media.video.codec_context.skip_frame = "DEFAULT"
-    for frame in pictures(media):
+    for frame in video_frames(media):
         stamp = stamp + period(media) if frame.time is None else frame.time
         if stamp > time + TIE:
             return frame if shown is None and first else shown
@@ -144,7 +145,7 @@ def _shown(media: Media, *, time: float, first: bool) -> av.VideoFrame | None:
 
 
 def period(media: Media) -> float:
-    """Seconds from one frame to the next, about."""
-    # The average is of all slots of an avi file, of which few may hold a picture.
+    """Return the approximate seconds from one frame to the next."""
+    # In avi the average counts all slots, of which many may be empty.
     rate = media.video.guessed_rate if untimed(media) else media.video.average_rate
     return float(1 / rate) if rate else 0.04

@@ -1,4 +1,4 @@
-"""How an image is shown: turned, mirrored, and with square pixels."""
+"""Display geometry of images: rotation, mirroring and square pixels."""
 
 import struct
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _QUARTER = 90
 
 @dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways to turn and mirror an image, in the order of its fields.
+    """One of the eight orientations of an image; its fields are applied in their order.
 
     >>> Orientation(transposed=True, mirrored=True).apply(np.array([[1, 2], [3, 4]]))
     array([[3, 1],
@@ -30,17 +30,17 @@ class Orientation:
     mirrored: bool = False  # left and right exchanged
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Turn and mirror an image whose first axes are height and width, without a copy."""
+        """Apply the orientation to an image (height, width, ...), without a copy."""
         image = image.swapaxes(0, 1) if self.transposed else image
         image = image[::-1] if self.flipped else image
         return image[:, ::-1] if self.mirrored else image
 
     def size(self, size: Size) -> Size:
-        """Return the height and width of an image that is turned; the same function leads back."""
+        """Return the size after the orientation is applied; the function is its own inverse."""
         return (size[1], size[0]) if self.transposed else size
 
 
-# By the number that EXIF gives it: where its first row and its first column are shown.
+# By EXIF number.
 _EXIF = {
     1: Orientation(),
     2: Orientation(mirrored=True),
@@ -54,14 +54,14 @@ _EXIF = {
 
 
 def of_exif(number: int) -> Orientation:
-    """Return the orientation that EXIF calls by a number; there are 1 to 8, others mean nothing."""
+    """Return the orientation of an EXIF number from 1 to 8; upright for any other number."""
     return _EXIF.get(number, Orientation())
 
 
 def of_matrix(matrix: bytes) -> Orientation:
     """Return the orientation of a display matrix, nine native 32-bit integers.
 
-    It shows the pixel (x, y) at (a x + c y, b x + d y). Other angles become the nearest quarter.
+    The matrix shows pixel (x, y) at (a x + c y, b x + d y). Angles are rounded to quarter turns.
     """
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
     if abs(a) + abs(d) >= abs(b) + abs(c):
@@ -70,25 +70,25 @@ def of_matrix(matrix: bytes) -> Orientation:
 
 
 def orientation(frame: av.VideoFrame) -> Orientation:
-    """Return how a decoded frame is to be shown."""
+    """Return the display orientation of a decoded frame."""
     try:
         return of_matrix(bytes(cast(Mapping[str, Any], frame.side_data)["DISPLAYMATRIX"]))
     except KeyError:
         return Orientation()
     except ValueError:
-        # PyAV 18 and 19 refuse to list side data with a kind that they do not know beside it; but
-        # for mirroring, the angle says it all.
+        # PyAV 18 and 19 cannot list side data that include an unknown kind. The angle is enough
+        # except for mirroring.
         return _EXIF[(1, 8, 3, 6)[round(frame.rotation / _QUARTER) % 4]]
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
-    """Return the width of a stream's pixels in terms of their height: 1 if they are square."""
+    """Return the aspect ratio (width / height) of a stream's pixels: 1 if they are square."""
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     return Fraction(aspect or 1)
 
 
 def square_size(size: Size, aspect: Fraction) -> Size:
-    """Return the size of an image with square pixels: the side that is short of them grows.
+    """Return the size of an image after it is stretched to square pixels.
 
     >>> square_size((48, 64), Fraction(4, 3)), square_size((48, 64), Fraction(1, 2))
     ((48, 85), (96, 64))

@@ -1,4 +1,4 @@
-"""Picture files, with sizes bounded before anything is decoded."""
+"""Decode image files, with their size checked before decoding."""
 
 from pathlib import Path
 from typing import Literal
@@ -24,62 +24,62 @@ _MAX_BYTES = 64 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def decode_picture(path: str) -> UInt8[Tensor, "3 height width"]:
-    """Decode a jpg or png file to RGB, turned and mirrored as its EXIF data say.
+def decode_image(path: str) -> UInt8[Tensor, "3 height width"]:
+    """Decode a jpg or png file to RGB, oriented by its EXIF data.
 
-    Pixels are square, as image viewers show them, whatever density the file gives.
+    Pixels are taken to be square, as in image viewers; the density in the file is ignored.
 
     Raises:
         ClipError: If it is missing, empty, neither jpg nor png, damaged or too large.
     """
-    frame, shown = _decode(path)
-    return to_tensor(shown.apply(to_rgb(frame)))
+    frame, turn = _decode(path)
+    return to_tensor(turn.apply(to_rgb(frame)))
 
 
 def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
-    """Decode a picture file that marks pixels to class numbers, 0 for background.
+    """Decode a mask from an image file to class numbers, 0 for background.
 
-    It is turned and mirrored as ``decode_picture`` does.
+    The mask is oriented by its EXIF data, as in ``decode_image``.
 
     Args:
         path: The file.
-        binary: Whether any color but black marks the one class there is; otherwise the file has
-            one channel, gray values or places in a palette, which are the class numbers.
+        binary: Whether every color except black is class 1. Otherwise the file has one channel,
+            whose gray values or palette indices are the class numbers.
 
     Raises:
-        ClipError: As ``decode_picture``, and if class numbers are wanted of a colored picture.
+        ClipError: As ``decode_image``, and if ``binary`` is false and the image is in color.
     """
-    frame, shown = _decode(path)
+    frame, turn = _decode(path)
     if binary:
-        return torch.from_numpy(shown.apply(to_rgb(frame)).max(axis=2)).clamp(max=1)
+        return torch.from_numpy(turn.apply(to_rgb(frame)).max(axis=2)).clamp(max=1)
     if frame.format.name not in ("gray", "pal8"):
-        raise ClipError(path, f"pixels are {frame.format.name}; class numbers need 8 bits of grey")
-    places = frame.to_ndarray()
-    places = shown.apply(places[0] if isinstance(places, tuple) else places)
-    return torch.from_numpy(np.ascontiguousarray(places))
+        raise ClipError(path, f"pixels are {frame.format.name}; class numbers need 8-bit gray")
+    values = frame.to_ndarray()
+    values = turn.apply(values[0] if isinstance(values, tuple) else values)
+    return torch.from_numpy(np.ascontiguousarray(values))
 
 
 def _decode(path: str) -> tuple[av.VideoFrame, Orientation]:
-    """Decode a file of a size that a picture may have, and say how it is shown."""
+    """Check the size of an image file, decode it, and return its orientation too."""
     data = _bytes(path)
     height, width = _size(path, data)
     if max(height, width) > _MAX_SIDE or not 0 < height * width <= MAX_PIXELS:
         raise ClipError(
             path,
-            f"a picture of {width}x{height} is empty, or over the {MAX_PIXELS:,} pixels or the "
+            f"an image of {width}x{height} is empty, or over the {MAX_PIXELS:,} pixels or the "
             f"side of {_MAX_SIDE:,} allowed",
         )
     png = data.startswith(_PNG)
-    shown = of_exif((png_orientation if png else jpeg_orientation)(data))
+    turn = of_exif((png_orientation if png else jpeg_orientation)(data))
     data = data if png else data[: jpeg_end(data)]
     try:
-        return decode_bytes(data, "png" if png else "mjpeg", most=MAX_PIXELS), shown
+        return decode_bytes(data, "png" if png else "mjpeg", most=MAX_PIXELS), turn
     except FFmpegError as error:
         raise ClipError(path, f"cannot be decoded ({error.strerror})") from error
 
 
 def decode_bytes(data: bytes, kind: Literal["png", "mjpeg"], *, most: int) -> av.VideoFrame:
-    """Decode the only picture of a file, of so many pixels at most.
+    """Decode the only image of a file, of ``most`` pixels at most.
 
     Raises:
         FFmpegError: If it is damaged.
@@ -87,15 +87,15 @@ def decode_bytes(data: bytes, kind: Literal["png", "mjpeg"], *, most: int) -> av
     codec = VideoCodecContext.create(kind, "r")
     codec.options = {"max_pixels": str(most), "err_detect": "explode"}
     codec.thread_count = 1
-    # A decoder may hold its only frame back until it is told that there are no more.
+    # A decoder may hold its only frame back until it is flushed.
     frames = [*codec.decode(av.Packet(data)), *codec.decode(None)]
     if not frames:
-        raise FFmpegError(0, "holds no picture")
+        raise FFmpegError(0, "holds no image")
     return frames[0]
 
 
 def _bytes(path: str) -> bytes:
-    """Read a file of a size that a picture file may have."""
+    """Read a file after a check of its size in bytes."""
     length = file_size(path)
     if not 0 < length <= _MAX_BYTES:
         reason = f"{length:,} bytes are over the {_MAX_BYTES:,} allowed"
@@ -107,12 +107,12 @@ def _bytes(path: str) -> bytes:
 
 
 def _size(path: str, data: bytes) -> tuple[int, int]:
-    """Find height and width in the head of a file."""
+    """Read height and width from the header of a file."""
     if data.startswith(_PNG):
         return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
     if not data.startswith(b"\xff\xd8"):
-        raise ClipError(path, "neither a jpg nor a png picture")
-    if jpeg_end(data) is None:  # FFmpeg fills a missing end with grey
+        raise ClipError(path, "neither a jpg nor a png image")
+    if jpeg_end(data) is None:  # FFmpeg fills a missing end with gray
         raise ClipError(path, "cannot be decoded (the jpg is cut short)")
     size = jpeg_size(data)
     if size is None:

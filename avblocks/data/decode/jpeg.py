@@ -18,24 +18,25 @@ Bytes = bytes | bytearray
 
 
 def segments(data: Bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the kind of each segment, where its content begins and where it ends.
+    """Yield the kind of each segment, and the offsets where its content begins and ends.
 
-    The content of a scan has the compressed data behind it; the last segment may be the end marker.
+    The compressed data follow the content of a scan segment; the last segment may be the end
+    marker.
     """
-    place = 2
-    while found := _MARKER.search(data, place):
-        kind, begin = data[found.start() + 1], found.end()
+    offset = 2
+    while match := _MARKER.search(data, offset):
+        kind, begin = data[match.start() + 1], match.end()
         length = 0 if kind in _BARE else int.from_bytes(data[begin : begin + 2])
         if length < 2 and kind not in _BARE:
             return
         yield kind, min(begin + 2, begin + length), begin + length
         if kind == _END:
             return
-        place = begin + length
+        offset = begin + length
 
 
 def jpeg_size(data: Bytes, *, kinds: Container[int] = _FRAMES) -> tuple[int, int] | None:
-    """Find height and width by the first start-of-frame marker of some kinds, if any."""
+    """Read height and width from the first start-of-frame marker of the given kinds, if any."""
     for kind, begin, _ in segments(data):
         if kind in kinds and begin + 5 <= len(data):
             sizes = data[begin + 1 : begin + 5]
@@ -46,12 +47,12 @@ def jpeg_size(data: Bytes, *, kinds: Container[int] = _FRAMES) -> tuple[int, int
 
 
 def jpeg_end(data: Bytes) -> int | None:
-    """Find the place behind the end marker: phones append videos there. None if there is none."""
+    """Find the offset after the end marker, where phones append videos; None without a marker."""
     return next((end for kind, _, end in segments(data) if kind == _END), None)
 
 
 def jpeg_orientation(data: Bytes) -> int:
-    """Return the number that the EXIF segment gives for the orientation, 1 if there is none."""
+    """Return the orientation number of the EXIF segment, 1 if there is none."""
     for kind, begin, end in segments(data):
         if kind == _APP1 and data[begin : begin + 6] == b"Exif\0\0":
             return exif_orientation(data[begin + 6 : end])
@@ -61,28 +62,28 @@ def jpeg_orientation(data: Bytes) -> int:
 
 
 def png_orientation(data: Bytes) -> int:
-    """Return the number that the eXIf chunk of a PNG file gives, 1 if there is none."""
-    place = 8
-    while place + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
+    """Return the orientation number of the eXIf chunk of a PNG file, 1 if there is none."""
+    offset = 8
+    while offset + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, offset)
         if kind == b"eXIf":
-            return exif_orientation(data[place + 8 : place + 8 + length])
-        place += 12 + length
+            return exif_orientation(data[offset + 8 : offset + 8 + length])
+        offset += 12 + length
     return 1
 
 
 def exif_orientation(tiff: Bytes) -> int:
-    """Return the orientation in EXIF data, which are a TIFF header: 1 if they have none."""
+    """Return the orientation number in EXIF data (a TIFF header), 1 if there is none."""
     order = {b"II": "<", b"MM": ">"}.get(bytes(tiff[:2]))
     if order is None:
         return 1
     try:
-        (place,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, place)
-        for entry in range(place + 2, place + 2 + 12 * count, 12):
+        (offset,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, offset)
+        for entry in range(offset + 2, offset + 2 + 12 * count, 12):
             tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
             if tag == _ORIENTATION and kind in _FORMATS:
                 return struct.unpack_from(order + _FORMATS[kind], tiff, entry + 8)[0]
-    except struct.error:  # it ends too early
+    except struct.error:  # the data end too early
         pass
     return 1

@@ -1,8 +1,8 @@
-"""Media files opened with nothing trusted: containers, protocols and sizes are bounded.
+"""Safe opening of videos and audio files, with limits on containers, protocols and sizes.
 
-PyAV is the one decoder. On the clips of ``recipes.benchmark.data`` with a key frame every 16 frames
-torchcodec 0.17, with the same FFmpeg 8.1, read 0.6 times as many a second as ``read_clip``, and the
-same picture: it is no faster, and needs a system's FFmpeg.
+PyAV is the only decoder. On the clips of ``recipes.benchmark.data`` with a key frame every 16
+frames, torchcodec 0.17 with the same FFmpeg 8.1 read 0.6x as many clips per second as
+``read_clip``, with equal images. It also needs FFmpeg installed on the system.
 """
 
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from avblocks.data.clip import ClipError
-from avblocks.data.decode.container import SOUNDS, VIDEOS, opened
+from avblocks.data.decode.container import AUDIO_FORMATS, VIDEO_FORMATS, opened
 from avblocks.data.decode.streams import pick_audio, pick_video
 
 MAX_PIXELS = 8192 * 4320
-"""Of a picture or a frame."""
+"""Limit for an image or a video frame."""
 NOT_ENOUGH = "its header does not say enough"
 
 
 @dataclass(frozen=True)
 class Media:
-    """An open file and its first usable streams; ``probed`` if they were looked into.
+    """An open file and its first usable streams; ``probed`` if FFmpeg analyzed them.
 
-    A ``remark`` says if and why audio is not the first stream of its kind.
+    ``remark`` gives the reason if ``audio`` is not the first audio stream.
     """
 
     path: str
@@ -39,8 +39,8 @@ class Media:
 
 
 @dataclass(frozen=True)
-class Sound:
-    """An open file and its first usable audio stream; nothing else of it matters."""
+class AudioFile:
+    """An open file and its first usable audio stream."""
 
     path: str
     container: InputContainer
@@ -50,19 +50,19 @@ class Sound:
 
 @contextmanager
 def open_media(path: str, *, probe: bool = True) -> Iterator[Media]:
-    """Open a file for as long as the block lasts, and turn decoding errors into ``ClipError``.
+    """Open a video as a context manager; decoding errors become ``ClipError``.
 
     Args:
         path: The file.
-        probe: Whether to look into the streams first. Without, opening takes a sixth of the time,
-            the header is trusted, and one that does not say enough is an error: open it again.
+        probe: Whether to analyze the streams first. Without, opening takes a sixth of the time, but
+            a header that lacks information is an error: open the file again with ``probe=True``.
 
     Raises:
-        ClipError: If it is missing, empty, no mp4, mov, mkv, webm or avi, damaged, without picture
-            or sound, or out of bounds.
+        ClipError: If the file is missing, empty, damaged, not mp4, mov, mkv, webm or avi, over the
+            limits, or without video or audio.
     """
     kinds = "mp4, mov, mkv, webm or avi"
-    with opened(path, formats=VIDEOS, named=kinds, probe=probe) as container:
+    with opened(path, formats=VIDEO_FORMATS, named=kinds, probe=probe) as container:
         media = replace(_media(path, container), probed=probe)
         if not probe and not _says_enough(media):
             raise ClipError(path, NOT_ENOUGH)
@@ -70,27 +70,28 @@ def open_media(path: str, *, probe: bool = True) -> Iterator[Media]:
 
 
 @contextmanager
-def open_sound(path: str) -> Iterator[Sound]:
-    """Open a sound file for as long as the block lasts, see ``open_media``.
+def open_audio(path: str) -> Iterator[AudioFile]:
+    """Open an audio file as a context manager, see ``open_media``.
 
     Raises:
-        ClipError: If it is missing, empty, no wav or flac, damaged, without sound or out of bounds.
+        ClipError: If the file is missing, empty, damaged, not wav or flac, over the limits, or
+            without audio.
     """
-    with opened(path, formats=SOUNDS, named="wav or flac") as container:
+    with opened(path, formats=AUDIO_FORMATS, named="wav or flac") as container:
         audio, remark = pick_audio(path, container)
-        yield Sound(path=path, container=container, audio=audio, remark=remark)
+        yield AudioFile(path=path, container=container, audio=audio, remark=remark)
 
 
 @contextmanager
-def reopen(media: Media | Sound) -> Iterator[Sound]:
-    """Open a file once more, for its packets: moving in it disturbs no decoder of the first."""
-    with opened(media.path, formats=f"{VIDEOS},{SOUNDS}", probe=False) as container:
+def reopen(media: Media | AudioFile) -> Iterator[AudioFile]:
+    """Open a file again to read its packets, without an effect on the decoders of the first."""
+    with opened(media.path, formats=f"{VIDEO_FORMATS},{AUDIO_FORMATS}", probe=False) as container:
         audio = cast(AudioStream, container.streams[media.audio.index])
-        yield Sound(path=media.path, container=container, audio=audio)
+        yield AudioFile(path=media.path, container=container, audio=audio)
 
 
 def _media(path: str, container: InputContainer) -> Media:
-    """Pick the streams and refuse sizes that no clip has."""
+    """Pick the streams and check the frame size."""
     video = pick_video(path, container)
     audio, remark = pick_audio(path, container)
     if video.codec_context.width * video.codec_context.height > MAX_PIXELS:
@@ -102,7 +103,7 @@ def _media(path: str, container: InputContainer) -> Media:
 
 
 def _says_enough(media: Media) -> bool:
-    """Whether a file's header gave what is else learnt by a look into its streams."""
-    sound = media.audio
-    known = None not in (sound.start_time, sound.duration, sound.codec_context.format)
+    """Return whether the header alone gives what an analysis of the streams would."""
+    audio = media.audio
+    known = None not in (audio.start_time, audio.duration, audio.codec_context.format)
     return known and media.container.format.name.startswith("mov,mp4")

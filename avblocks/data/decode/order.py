@@ -1,7 +1,7 @@
-"""Times of pictures in avi, which stores none: only in which order they are to be decoded.
+"""Frame times in avi, which stores no time stamps, only the decoding order.
 
-FFmpeg makes some up. For H.264 and HEVC they count in the order of decoding, one late; for others
-they are in the order of showing, but late where there are B-frames.
+FFmpeg makes time stamps up. For H.264 and HEVC they count frames in decoding order, one frame late;
+for other codecs they are in display order, but late where there are B-frames.
 """
 
 from collections import deque
@@ -13,19 +13,19 @@ import av
 from avblocks.data.decode.media import Media
 
 _UNORDERED = frozenset({"h264", "hevc"})
-# Pictures that may be shown before one that was decoded earlier: B-frames in a row.
+# Frames that may be shown before one that was decoded earlier: consecutive B-frames.
 _MOST, _USUAL = 16, 4
 SETTLES = 4.0
-"""Seconds after a seek by which lost pictures have been noticed, from 5 pictures a second on."""
+"""Seconds after a seek within which dropped frames are detected, at 5 frames per second or more."""
 
 
 def untimed(media: Media) -> bool:
-    """Whether the times that packets of pictures have are made up."""
+    """Return whether the file stores no time stamps of frames."""
     return media.container.format.name == "avi"
 
 
 def needs_order(media: Media) -> bool:
-    """Whether made-up times are wrong, as they are unless pictures are shown as they come."""
+    """Return whether FFmpeg's made-up times are wrong: display and decoding order differ."""
     if not untimed(media):
         return False
     codec = media.video.codec_context
@@ -33,10 +33,10 @@ def needs_order(media: Media) -> bool:
 
 
 def in_order(packets: Iterable[av.Packet], media: Media) -> Iterator[av.VideoFrame]:
-    """Decode pictures, and give the first one shown the first time of decoding, and so on.
+    """Decode frames in display order, and assign them the decoding times in increasing order.
 
-    The decoder knows the order of showing, by the numbers that packets get here. It leaves out some
-    pictures after a seek to one that others need which are shown before it.
+    Packets are numbered, so that the decoder returns the numbers in display order. After a seek,
+    the decoder drops frames that are shown before the key frame but depend on earlier ones.
     """
     most = _MOST if media.video.codec_context.name in _UNORDERED else _USUAL
     times, waiting, number, overtaken = deque[int](), dict[int, None](), 0, 0
@@ -45,13 +45,13 @@ def in_order(packets: Iterable[av.Packet], media: Media) -> Iterator[av.VideoFra
             times.append(packet.dts or 0)
             waiting[number], packet.pts, number = None, number, number + 1
         for frame in cast(list[av.VideoFrame], packet.decode()):
-            shown = frame.pts or 0
-            waiting.pop(shown, None)
-            first = next(iter(waiting), shown)
-            overtaken = overtaken + 1 if first < shown else 0
+            current = frame.pts or 0
+            waiting.pop(current, None)
+            first = next(iter(waiting), current)
+            overtaken = overtaken + 1 if first < current else 0
             frame.pts, frame.time_base = times.popleft(), media.video.time_base
             yield frame
-            if overtaken > most:  # it was left out, and so is its time
+            if overtaken > most:  # the decoder dropped it, so its time is dropped too
                 del waiting[first]
                 times.popleft()
                 overtaken = 0

@@ -1,4 +1,4 @@
-"""Decoded frames to RGB and back, exactly."""
+"""Exact conversion between decoded frames and RGB images."""
 
 import av
 import numpy as np
@@ -7,20 +7,20 @@ from jaxtyping import UInt8
 
 from avblocks.data.decode.geometry import Size
 
-Picture = UInt8[np.ndarray, "height width 3"]
+RgbImage = UInt8[np.ndarray, "height width 3"]
 
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-# FFmpeg has converters of their own for these; with its general one, and without the flags above,
-# all others but those of full color and 8 bits come out darker, by 1 to 4 levels of 255.
+# FFmpeg has special converters for these. Its general converter, without the flags above, returns
+# images that are darker by 1 to 4 levels of 255, except for formats of full chroma and 8 bits.
 _DIRECT = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuva420p"})
 
 
-def to_rgb(frame: av.VideoFrame, size: Size | None = None) -> Picture:
-    """Convert a frame to RGB, of another height and width if given."""
+def to_rgb(frame: av.VideoFrame, size: Size | None = None) -> RgbImage:
+    """Convert a frame to an RGB image, resized to ``size`` if given."""
     height, width = size or (frame.height, frame.width)
     direct = frame.format.name in _DIRECT and (height, width) == (frame.height, frame.width)
-    # One thread of our own: those av 19 keeps for its conversions hang a forked worker.
-    picture = VideoReformatter().reformat(
+    # A single thread: the thread pool of av 19 hangs in a forked worker.
+    image = VideoReformatter().reformat(
         frame,
         width,
         height,
@@ -28,10 +28,10 @@ def to_rgb(frame: av.VideoFrame, size: Size | None = None) -> Picture:
         interpolation=Interpolation.BILINEAR if direct else _EXACT,
         threads=1,
     )
-    return picture.to_ndarray()
+    return image.to_ndarray()
 
 
-def from_rgb(picture: Picture, *, format: str) -> av.VideoFrame:
-    """Convert an RGB image to a frame of some pixel format."""
-    rgb = av.VideoFrame.from_ndarray(picture, format="rgb24")
+def from_rgb(image: RgbImage, *, format: str) -> av.VideoFrame:
+    """Convert an RGB image to a frame of a pixel format."""
+    rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
     return VideoReformatter().reformat(rgb, format=format, interpolation=_EXACT, threads=1)

@@ -1,4 +1,4 @@
-"""Clips that consist of a sound file and pictures beside it."""
+"""Clips that consist of an audio file and separate image files."""
 
 from math import nan
 
@@ -9,32 +9,32 @@ from torch import Tensor
 from avblocks.data.clip import AVClip, ClipError, Frames
 from avblocks.data.datasets.clipset import Item, Picture
 from avblocks.data.decode.audio import decode_audio, extent
-from avblocks.data.decode.image import decode_mask, decode_picture
-from avblocks.data.decode.media import open_sound
+from avblocks.data.decode.image import decode_image, decode_mask
+from avblocks.data.decode.media import open_audio
 
 Mask = UInt8[Tensor, "height width"]
 
 
 def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: float) -> AVClip:
-    """Read a window of sound and the pictures beside it, without labels and boxes of the item.
+    """Read a window of audio and the images of an item, without its labels and boxes.
 
-    Arguments are those of ``read_clip``: the window lies around the picture ``frame``, or in the
-    sound if the picture has no time.
+    Arguments are those of ``read_clip``. The window contains the time of the image ``frame``; if
+    the image has no time, ``place`` alone selects the window.
 
     Raises:
         ClipError: If a file cannot be used.
     """
     pictures = item.pictures
     number = min(int(frame * len(pictures)), len(pictures) - 1)
-    shown = pictures[number].time
-    with open_sound(item.path) as sound:
-        first, end = extent(sound)
+    time = pictures[number].time
+    with open_audio(item.path) as media:
+        first, end = extent(media)
         room = max(end - first - seconds, 0)
         start = first + place * room
-        if shown is not None:
-            start = first + min(max(shown - seconds * (1 - place), 0), room)
-        audio = decode_audio(sound, start=start, seconds=seconds, rate=rate, end=end)
-    decoded = [_decoded(picture) for picture in pictures]
+        if time is not None:
+            start = first + min(max(time - seconds * (1 - place), 0), room)
+        audio = decode_audio(media, start=start, seconds=seconds, rate=rate, end=end)
+    decoded = [_decode(picture) for picture in pictures]
     frames = _frames(pictures, decoded, start=start - first) if len(pictures) > 1 else None
     image, mask = decoded[number]
     return AVClip(
@@ -42,15 +42,15 @@ def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: f
         audio=torch.from_numpy(audio),
         rate=rate,
         path=item.path,
-        time=None if shown is None else shown - (start - first),
+        time=None if time is None else time - (start - first),
         mask=mask,
         frames=frames,
     )
 
 
-def _decoded(picture: Picture) -> tuple[UInt8[Tensor, "3 height width"], Mask | None]:
-    """Decode a picture and its mask, if it has one."""
-    image = decode_picture(picture.path)
+def _decode(picture: Picture) -> tuple[UInt8[Tensor, "3 height width"], Mask | None]:
+    """Decode an image and its mask, if it has one."""
+    image = decode_image(picture.path)
     if picture.mask is None:
         return image, None
     mask = decode_mask(picture.mask, binary=picture.binary)
@@ -66,12 +66,12 @@ def _frames(
     *,
     start: float,
 ) -> Frames:
-    """Put pictures of one size together."""
+    """Stack images of one size, with their times and masks."""
     size = decoded[0][0].shape[1:]
     for picture, (image, _) in zip(pictures, decoded, strict=True):
         if image.shape[1:] != size:
             sizes = f"{tuple(image.shape[1:])}, and {pictures[0].path} is {tuple(size)}"
-            raise ClipError(picture.path, f"the picture is {sizes}")
+            raise ClipError(picture.path, f"the image is {sizes}")
     blank = torch.zeros(size, dtype=torch.uint8)
     times = [nan if picture.time is None else picture.time - start for picture in pictures]
     return Frames(

@@ -1,4 +1,4 @@
-"""Which streams of a file are its video and its audio."""
+"""Selection of the video stream and the audio stream of a file."""
 
 from itertools import islice
 
@@ -9,15 +9,15 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from avblocks.data.clip import ClipError
-from avblocks.data.decode.container import SOUNDS, VIDEOS, opened
+from avblocks.data.decode.container import AUDIO_FORMATS, VIDEO_FORMATS, opened
 
 _STILLS = frozenset({"mjpeg", "png", "bmp", "tiff", "webp"})  # codecs of cover images
 _RATES = (1_000, 768_000)
-_TRIED = 8  # packets of which a decoder makes something, if of any
+_TRIED = 8  # packets within which a working decoder returns a frame
 
 
 def pick_video(path: str, container: InputContainer) -> VideoStream:
-    """Take the first video stream that is no cover image.
+    """Return the first video stream that is not a cover image.
 
     Raises:
         ClipError: If there is none, or its codec is unknown.
@@ -32,26 +32,26 @@ def pick_video(path: str, container: InputContainer) -> VideoStream:
 
 
 def _is_cover(path: str, video: VideoStream) -> bool:
-    """Whether a video stream is the cover of music: marked as one, or a single still image."""
+    """Return whether a video stream is a cover image: marked as one, or a single still image."""
     if video.disposition & Disposition.attached_pic:
         return True
     if video.codec_context is None or video.codec_context.name not in _STILLS:
         return False
     if video.frames:
         return video.frames == 1
-    with opened(path, formats=VIDEOS, probe=False) as container:
+    with opened(path, formats=VIDEO_FORMATS, probe=False) as container:
         images = (packet for packet in container.demux(video.index) if packet.size)
         return len(list(islice(images, 2))) < 2
 
 
 def pick_audio(path: str, container: InputContainer) -> tuple[AudioStream, str]:
-    """Take the first audio stream, or of several the first one that can be decoded.
+    """Return the first audio stream that can be decoded.
 
     Returns:
         The stream, and a remark if it is not the first one.
 
     Raises:
-        ClipError: If there is none, or none of use.
+        ClipError: If there is no audio stream, or none that can be decoded.
     """
     streams = container.streams.audio
     if not streams:
@@ -66,7 +66,7 @@ def pick_audio(path: str, container: InputContainer) -> tuple[AudioStream, str]:
 
 
 def _unusable(path: str, stream: AudioStream, *, alone: bool) -> str:
-    """Say why an audio stream cannot be used, nothing if it can; one alone is not tried out."""
+    """Return why an audio stream cannot be used, or ""; a single stream is not test-decoded."""
     if stream.codec_context is None:
         return "the audio stream is of an unknown codec"
     rate = stream.codec_context.sample_rate
@@ -78,8 +78,8 @@ def _unusable(path: str, stream: AudioStream, *, alone: bool) -> str:
 
 
 def _decodes(path: str, index: int) -> bool:
-    """Whether a stream's decoder makes something of its first packets."""
-    with opened(path, formats=f"{VIDEOS},{SOUNDS}") as container:
+    """Return whether a stream's decoder returns a frame for its first packets."""
+    with opened(path, formats=f"{VIDEO_FORMATS},{AUDIO_FORMATS}") as container:
         for packet in islice(container.demux(index), _TRIED):
             try:
                 if packet.decode():

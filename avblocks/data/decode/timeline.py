@@ -1,6 +1,6 @@
-"""Pieces of audio in a row: what time stamps that wobble, leave gaps or overlap stand for.
+"""Alignment of decoded audio: corrects time stamps with jitter, gaps and overlaps.
 
-Every reader of audio takes its samples from here: clips, shards, long videos, health checks.
+All audio readers use it: clips, shards, long videos, health checks.
 """
 
 from collections import deque
@@ -12,36 +12,36 @@ import numpy as np
 from jaxtyping import Float
 
 TOLERANCE = 0.03
-"""Seconds by which a time stamp may differ from the running clock and still change nothing."""
-_AHEAD = 16  # pieces whose stamps say together where the first of them is
-_ROUNDED = 16  # part of the tolerance that is rounding, to 1 ms in Matroska, and not wobbling
+"""Seconds by which a time stamp may differ from the running clock without effect."""
+_AHEAD = 16  # pieces whose time stamps together determine where the first one begins
+_ROUNDED = 16  # fraction of the tolerance that is rounding (1 ms in Matroska) rather than jitter
 
 Samples = Float[np.ndarray, "..."]  # samples last; none or one axis of channels before
 Stamped = tuple[int | None, Samples]
 """A piece of audio and its time stamp, in samples, if it has one."""
 Placed = tuple[int, Samples]
-"""A piece of audio and the place of its first sample."""
+"""The index of the first sample, and the samples."""
 
 
-def in_a_row(pieces: Iterable[Stamped], *, rate: int) -> Iterator[Placed]:
-    """Place each piece where the last one ended, as players do, unless its stamp says otherwise.
+def align_pieces(pieces: Iterable[Stamped], *, rate: int) -> Iterator[Placed]:
+    """Assign each piece of audio the index of its first sample.
 
-    Stamps are rounded, and those of capture cards and phones wobble: one within `TOLERANCE` of the
-    running clock changes nothing, nor does a single one that the next piece contradicts. A later
-    stamp leaves a gap, which is silent. Of a piece with an earlier stamp, the samples whose time
-    has passed are dropped. Where a row begins, its first stamps decide by their median if
-    they wobble.
+    As in players, a piece begins where the previous one ended. Time stamps are rounded, and those
+    of capture cards and phones have jitter, so a stamp within `TOLERANCE` of the running clock is
+    ignored, and so is a single one that the next piece contradicts. A later stamp leaves a gap.
+    From a piece with an earlier stamp, the samples before the clock are dropped. The first piece,
+    and one after a gap, begins at the median of the next stamps if they have jitter.
 
     Args:
-        pieces: Samples and stamps; an empty one at the end says how long the last gap is.
+        pieces: Time stamps and samples; an empty piece at the end gives the length of the last gap.
         rate: Samples per second.
 
     Yields:
-        Places, which rise, and samples.
+        Sample indices, in increasing order, and samples.
 
     >>> tone = np.ones(1000, np.float32)
     >>> stamped = [(0, tone), (1020, tone), (1990, tone), (5000, tone), (5500, tone)]
-    >>> [(place, len(samples)) for place, samples in in_a_row(stamped, rate=8000)]
+    >>> [(place, len(samples)) for place, samples in align_pieces(stamped, rate=8000)]
     [(0, 1000), (1000, 1000), (2000, 1000), (5000, 1000), (6000, 500)]
     """
     later, most = iter(pieces), round(TOLERANCE * rate)
@@ -61,7 +61,7 @@ def in_a_row(pieces: Iterable[Stamped], *, rate: int) -> Iterator[Placed]:
 
 
 def _anchor(ahead: Iterable[Stamped], most: int) -> int:
-    """Find where the first piece begins by its stamp and those that follow without a gap."""
+    """Estimate where the first piece begins from its stamp and those that follow without a gap."""
     begins, passed = [], 0
     for stamp, samples in ahead:
         if stamp is not None:
@@ -77,14 +77,14 @@ def _anchor(ahead: Iterable[Stamped], most: int) -> int:
 
 
 def _refuted(ahead: deque[Stamped], clock: int, most: int) -> bool:
-    """Whether the second piece is where it would be without a gap before the first."""
+    """Return whether the stamp of the second piece shows that there is no gap before the first."""
     if len(ahead) < 2 or (stamp := ahead[1][0]) is None:
         return False
     return abs(stamp - ahead[0][1].shape[-1] - clock) <= most
 
 
 def without_gaps(pieces: Iterable[Placed], *, start: int, longest: int) -> Iterator[Samples]:
-    """Yield the samples from a place on, with silence in the gaps, so many at once at most.
+    """Yield the samples from index ``start`` on, with silence in gaps of ``longest`` at a time.
 
     >>> pieces = [(0, np.ones(2, np.float32)), (5, np.ones(2, np.float32))]
     >>> np.concatenate(list(without_gaps(pieces, start=1, longest=2)))

@@ -1,4 +1,4 @@
-"""Scenes: small videos made on the spot, in which shapes move and sound, with exact truth."""
+"""Scenes: small synthetic videos of moving and sounding shapes, with exact annotation."""
 
 from avblocks.data.scenes.as_boxes import scenes_as_flickr as scenes_as_flickr
 from avblocks.data.scenes.as_boxes import scenes_as_vggss as scenes_as_vggss

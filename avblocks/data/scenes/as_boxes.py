@@ -11,18 +11,18 @@ from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_picture, write_wave
 from avblocks.files import replacing, write_csv, write_text
 
-_SIDE = 256  # of Flickr-SoundNet's pictures
+_SIDE = 256  # pixels, side of the images of Flickr-SoundNet
 _ANNOTATORS = 3
 
 
 def scenes_as_vggss(root: str | Path) -> Path:
-    """Write ``vggss.json`` beside scenes: the boxes of the test scenes at their middle frame.
+    """Write ``vggss.json`` into a folder of scenes: boxes of the middle frames of the test scenes.
 
     Returns:
-        The folder of the scenes, to give to ``vggss``.
+        The folder of the scenes, an argument for ``vggss``.
 
     Raises:
-        ValueError: If the folder holds no scenes.
+        ValueError: If the folder contains no scenes.
     """
     root = Path(root)
     spec, places = stored(root)
@@ -37,13 +37,13 @@ def scenes_as_vggss(root: str | Path) -> Path:
 
 
 def scenes_as_flickr(root: str | Path, *, workers: int = 2) -> Path:
-    """Write the test scenes in the layout of Flickr-SoundNet, below ``flickr`` beside them.
+    """Write the test scenes in the layout of Flickr-SoundNet, in the subfolder ``flickr``.
 
     Returns:
-        The folder to give to ``flickr_soundnet``.
+        The subfolder, an argument for ``flickr_soundnet``.
 
     Raises:
-        ValueError: If the folder holds no scenes.
+        ValueError: If the folder contains no scenes.
     """
     root = Path(root)
     base = root / "flickr"
@@ -61,16 +61,16 @@ def scenes_as_flickr(root: str | Path, *, workers: int = 2) -> Path:
 
 
 def _write_still(scene: Scene, place: Place, *, base: Path, spec: SceneSpec) -> None:
-    """Write sound, middle frame and boxes of a scene."""
+    """Write the audio, middle frame and boxes of a scene."""
     number = frame_at(scene, spec.seconds / 2, fps=spec.fps)
     write_wave(base / "audio" / f"{scene.id}.wav", scene.audio, rate=spec.rate)
     write_picture(base / "frames" / f"{scene.id}.jpg", scene.frames[number])
     annotation = ElementTree.Element("annotation")
     for annotator in range(_ANNOTATORS):
-        drawn = ElementTree.SubElement(annotation, f"annotator{annotator}")
+        boxes = ElementTree.SubElement(annotation, f"annotator{annotator}")
         for label, box in zip(scene.labels, scene.boxes[number], strict=True):
             if box.any():
-                element = ElementTree.SubElement(drawn, "bbox")
+                element = ElementTree.SubElement(boxes, "bbox")
                 ElementTree.SubElement(element, "name").text = str(label)
                 for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
                     ElementTree.SubElement(element, side).text = str(round(_SIDE * value))

@@ -18,13 +18,13 @@ from avblocks.files import write_csv, write_text
 
 @dataclass(frozen=True)
 class _Layout:
-    """Names of the files of a part, by id, split, name of the classes and number n of a picture."""
+    """File name templates of a part of AVSBench, with id, split, class names and image number n."""
 
     table: str
     columns: dict[str, str]
     frame: str
     mask: str
-    sound: str
+    audio: str
     numbers: range
     later: float
 
@@ -36,7 +36,7 @@ _LAYOUTS = {
         columns={"name": "{id}", "start": "0", "category": "{name}", "split": "{split}"},
         frame=_S4 + "/visual_frames/{split}/{name}/{id}/{id}_{n}.png",
         mask=_S4 + "/gt_masks/{split}/{name}/{id}/{id}_{n}.png",
-        sound=_S4 + "/audio_wav/{split}/{name}/{id}.wav",
+        audio=_S4 + "/audio_wav/{split}/{name}/{id}.wav",
         numbers=range(1, 6),
         later=-1 / 16,
     ),
@@ -45,7 +45,7 @@ _LAYOUTS = {
         columns={"name": "{id}", "split": "{split}"},
         frame=_MS3 + "/visual_frames/{id}/{id}.mp4_{n}.png",
         mask=_MS3 + "/gt_masks/{split}/{id}/{id}_{n}.png",
-        sound=_MS3 + "/audio_wav/{split}/{id}.wav",
+        audio=_MS3 + "/audio_wav/{split}/{id}.wav",
         numbers=range(1, 6),
         later=-1 / 16,
     ),
@@ -55,7 +55,7 @@ _LAYOUTS = {
         | {"a_obj": "{name}", "split": "{split}", "label": "v2"},
         frame="v2/{id}/frames/{n}.jpg",
         mask="v2/{id}/labels_semantic/{n}.png",
-        sound="v2/{id}/audio.wav",
+        audio="v2/{id}/audio.wav",
         numbers=range(10),
         later=0.5,
     ),
@@ -65,16 +65,16 @@ _LAYOUTS = {
 def scenes_as_avsbench(
     root: str | Path, *, part: Literal["s4", "ms3", "avss"], workers: int = 2
 ) -> Path:
-    """Write scenes in the layout of a part of AVSBench, below ``avsbench`` beside them.
+    """Write scenes in the layout of a part of AVSBench, in the subfolder ``avsbench``.
 
-    S4 gets the solos, and MS3 trains on the duets; the even test scenes are for the test, the odd
-    ones for validation. There is a picture for each whole second of a scene.
+    S4 contains the solos, and MS3 the duets for training. Even test scenes become the test split,
+    odd ones the validation split. There is one image per whole second of a scene.
 
     Returns:
-        The folder to give to ``avsbench_s4``, ``avsbench_ms3`` or ``avsbench_avss``.
+        The subfolder, an argument for ``avsbench_s4``, ``avsbench_ms3`` or ``avsbench_avss``.
 
     Raises:
-        ValueError: If the folder holds no scenes.
+        ValueError: If the folder contains no scenes.
     """
     root, layout = Path(root), _LAYOUTS[part]
     base = root / "avsbench"
@@ -82,7 +82,7 @@ def scenes_as_avsbench(
     fields = {place: _fields(place) for place in places if _belongs(place, part)}
     write_scenes(
         root,
-        {place: base / layout.sound.format(**names) for place, names in fields.items()},
+        {place: base / layout.audio.format(**names) for place, names in fields.items()},
         write=partial(_write, base=base, layout=layout, spec=spec),
         spec=spec,
         workers=workers,
@@ -96,13 +96,13 @@ def scenes_as_avsbench(
 
 
 def _belongs(place: Place, part: str) -> bool:
-    """Whether a part has a scene."""
+    """Return whether a part includes a scene."""
     solo = len(sounding(place[1], split=place[0])) == 1
     return part == "avss" or (solo if part == "s4" else place[0] == "test" or not solo)
 
 
 def _fields(place: Place) -> dict[str, str]:
-    """What the names of a scene's files are made of."""
+    """Return the template fields of the file names of a scene."""
     split, number = place
     return {
         "id": scene_id(number, split=split),
@@ -112,12 +112,12 @@ def _fields(place: Place) -> dict[str, str]:
 
 
 def _object(label: int) -> str:
-    """Name of a class, without the underscore that separates classes."""
+    """Return the name of a class without spaces and underscores, which separate classes."""
     return CLASSES[label].replace(" ", "-")
 
 
 def _write(scene: Scene, place: Place, *, base: Path, layout: _Layout, spec: SceneSpec) -> None:
-    """Write pictures, masks and sound of a scene."""
+    """Write the images, masks and audio of a scene."""
     fields = _fields(place)
     semantic = layout is _LAYOUTS["avss"]
     for n in layout.numbers[: int(spec.seconds)]:
@@ -127,10 +127,10 @@ def _write(scene: Scene, place: Place, *, base: Path, layout: _Layout, spec: Sce
         if n == layout.numbers[0] or not first_only:
             mask = _mask(scene, number, semantic=semantic)
             write_picture(base / layout.mask.format(n=n, **fields), mask)
-    write_wave(base / layout.sound.format(**fields), scene.audio, rate=spec.rate)
+    write_wave(base / layout.audio.format(**fields), scene.audio, rate=spec.rate)
 
 
 def _mask(scene: Scene, number: int, *, semantic: bool) -> UInt8[np.ndarray, "height width"]:
-    """Class numbers of the pixels of a frame, from 1 on, or white where anything sounds."""
+    """Return the class numbers of the pixels, from 1 on, or a mask of all sources in white."""
     values = np.array(scene.labels)[:, None, None] + 1 if semantic else 255
     return (scene.masks[number] * values).max(axis=0).astype(np.uint8)

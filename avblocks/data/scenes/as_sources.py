@@ -1,4 +1,4 @@
-"""Scenes in the layouts of the separation data sets: MUSIC, and VGGSound-Music's pairs."""
+"""Scenes in the layouts of the separation data sets: MUSIC, and the pairs of VGGSound-Music."""
 
 import json
 from pathlib import Path
@@ -12,13 +12,13 @@ from avblocks.files import write_csv, write_text
 
 
 def scenes_as_music(root: str | Path) -> Path:
-    """Write MUSIC's lists of solos and duets beside scenes, the classes being the instruments.
+    """Write the lists of solos and duets of MUSIC into a folder of scenes; classes are instruments.
 
     Returns:
-        The folder of the scenes, to give to ``music``.
+        The folder of the scenes, an argument for ``music``.
 
     Raises:
-        ValueError: If the folder holds no scenes.
+        ValueError: If the folder contains no scenes.
     """
     root = Path(root)
     _, places = stored(root)
@@ -38,21 +38,22 @@ def scenes_as_music(root: str | Path) -> Path:
 
 
 def scenes_as_pairs(root: str | Path) -> Path:
-    """Write VGGSound-Music's list of pairs beside scenes: each test scene with one other.
+    """Write the list of pairs of VGGSound-Music into a folder of scenes.
 
-    A pair is easy if its two timbres differ, and hard if only looks tell the classes apart.
+    Each test scene is paired with another one. A pair is easy if the timbres differ, and hard if
+    the classes differ only in their looks.
 
     Returns:
-        The folder of the scenes, to give to ``vggsound_music``, with the csv for ``pairs`` in it.
+        The folder of the scenes, an argument for ``vggsound_music``, with the csv for ``pairs``.
 
     Raises:
-        ValueError: If the folder holds no scenes.
+        ValueError: If the folder contains no scenes.
     """
     root = Path(root)
     count = sum(split == "test" for split, _ in stored(root)[1])
     rows = []
     for first in range(count):
-        # Another step in each round of the classes, so that all pairs of classes come up.
+        # A different step in each round over the classes, so that all pairs of classes occur.
         second = (first + 1 + first // len(CLASSES) % (len(CLASSES) - 1)) % count
         one, other = (sounding(n, split="test")[0] for n in (first, second))
         if one != other:
@@ -64,5 +65,5 @@ def scenes_as_pairs(root: str | Path) -> Path:
 
 
 def _instrument(label: int) -> str:
-    """Name of a class, without spaces."""
+    """Return the name of a class without spaces."""
     return CLASSES[label].replace(" ", "_")

@@ -1,8 +1,9 @@
-"""Who plays in a scene: the classes, and which objects sound or stay silent beside them.
+"""Classes of scenes, and the choice of their sounding and silent objects.
 
-Four timbres have six pairs, and there are six looks: each look may sound with the two timbres of
-its own pair. So every timbre is heard from three looks and every look has two timbres; an ear alone
-is left with three classes, an eye alone with two or more, and both together with one.
+A class is a pair of a timbre and a look (color and shape). Four timbres form six pairs, one for
+each of six looks, and a look occurs with the two timbres of its pair. So each timbre occurs with
+three looks, and each look with two timbres: audio alone leaves three possible classes, the image
+alone two or more, and both together one.
 """
 
 from itertools import combinations
@@ -25,19 +26,19 @@ CLASSES = tuple(f"{TIMBRES[timbre]} {LOOKS[look]}" for timbre, look in PARTS)
 
 
 def _unambiguous(first: int, second: int) -> bool:
-    """Whether neither look of two classes may sound with the other's timbre."""
+    """Return whether neither look of two classes occurs with the timbre of the other."""
     (timbre, look), (other_timbre, other_look) = PARTS[first], PARTS[second]
     crossed = timbre in TIMBRES_OF_LOOK[other_look] or other_timbre in TIMBRES_OF_LOOK[look]
     return timbre != other_timbre and not crossed
 
 
 def _shares_timbre(duet: tuple[int, int]) -> bool:
-    """Whether the looks of a duet have an allowed timbre in common (one that neither plays)."""
+    """Return whether the looks of a duet share an allowed timbre, which neither plays."""
     first, second = (set(TIMBRES_OF_LOOK[PARTS[label][1]]) for label in duet)
     return bool(first & second)
 
 
-# Each half of the sorted list holds every class twice, so any multiple of 12 duets is balanced.
+# Each half of the sorted list contains every class twice: any multiple of 12 duets is balanced.
 DUETS = tuple(
     sorted(
         (d for d in combinations(range(len(CLASSES)), 2) if _unambiguous(*d)), key=_shares_timbre
@@ -46,9 +47,10 @@ DUETS = tuple(
 
 
 def sounding(index: int, *, split: Split) -> tuple[int, ...]:
-    """Classes that sound in a scene: every fourth training scene is a duet, test scenes are solos.
+    """Return the classes of the sounding objects of a scene.
 
-    48 consecutive training scenes and 12 consecutive test scenes hold each class equally often.
+    Every fourth training scene is a duet; test scenes are solos. 48 consecutive training scenes,
+    and 12 consecutive test scenes, contain each class equally often.
     """
     if split == "test":
         return (index % len(CLASSES),)
@@ -61,7 +63,7 @@ def sounding(index: int, *, split: Split) -> tuple[int, ...]:
 def silent(
     labels: tuple[int, ...], *, count: int, generator: np.random.Generator
 ) -> tuple[int, ...]:
-    """Looks of up to ``count`` silent objects, none of them allowed with any timbre that sounds."""
+    """Draw looks of up to ``count`` silent objects that do not occur with any sounding timbre."""
     timbres = {PARTS[label][0] for label in labels}
     looks = [look for look, allowed in enumerate(TIMBRES_OF_LOOK) if not timbres & set(allowed)]
     chosen = generator.choice(looks, min(len(looks), count), replace=False)

@@ -1,8 +1,8 @@
-"""Scenes: small audio-visual clips made here, so that everything runs without any download.
+"""Scenes: small synthetic audio-visual clips, so that everything runs without downloads.
 
 Colored shapes move over a textured background. Sounding objects move in time with their audio;
-silent objects, in time with audio that is not heard. ``classes`` says why it takes both image and
-audio to tell the class.
+silent objects move in time with audio that is not played. The class depends on both image and
+audio, see ``classes``.
 """
 
 import json
@@ -20,9 +20,9 @@ from avblocks.files import write_csv, write_text
 from avblocks.jsonfile import Shape, read_json
 
 VERSION = 1
-"""Raised whenever the same settings give other scenes."""
+"""Incremented when the same settings result in different scenes."""
 MANIFEST = "scenes.json"
-"""Settings and numbers of the scenes in a folder."""
+"""File with the settings and the numbers of the scenes in a folder."""
 _COUNTS = {"train": 240, "test": 120}
 
 
@@ -34,22 +34,22 @@ def scenes(
     spec: SceneSpec | None = None,
     workers: int = 2,
 ) -> ClipSet:
-    """Make the scenes that are not on disk yet, and list them as ``vggsound`` does.
+    """Render the scenes that are not on disk yet, and list them in the layout of VGGSound.
 
-    ``root`` gets ``vggsound.csv``, ``clips/CLASS/ID_ssssss_eeeeee.mp4`` and, by id,
+    The function writes ``vggsound.csv``, ``clips/CLASS/ID_ssssss_eeeeee.mp4`` and, by id,
     ``annotations/ID.json`` (classes, silent objects, boxes per frame), ``masks/ID.npz`` (``bits``:
-    packed along the width, ``shape``: t k height width) and ``sources/ID_k.wav``. Stopped and
-    started again, it goes on.
+    packed along the width, ``shape``: t k height width) and ``sources/ID_k.wav`` to ``root``. An
+    interrupted call can be repeated; it continues with the missing scenes.
 
     Args:
-        root: Folder of this data set alone.
+        root: Folder that contains nothing but this data set.
         split: Training scenes are solos and duets, test scenes solos.
-        num_clips: How many; 240 for training and 120 for testing if not given.
-        spec: Settings; the defaults if none are given.
-        workers: Threads that render.
+        num_clips: Number of scenes; 240 for training and 120 for testing if not given.
+        spec: Settings; the defaults if not given.
+        workers: Number of threads that render.
 
     Raises:
-        ValueError: If the folder holds scenes of other settings, or other files.
+        ValueError: If the folder contains scenes of other settings, or other files.
     """
     root, spec = Path(root), spec or SceneSpec()
     count = _COUNTS[split] if num_clips is None else num_clips
@@ -64,7 +64,7 @@ def scenes(
 
 
 def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
-    """Check that a folder is free or of the same settings, and see how many scenes it lists."""
+    """Check that a folder is empty or has the same settings; return how many scenes it lists."""
     counts: dict[Split, int] = {"train": 0, "test": 0}
     manifest = root / MANIFEST
     if not manifest.is_file():
@@ -77,7 +77,7 @@ def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
         _publish(root, counts=counts, spec=spec)
         return counts
     found = read_manifest(root)
-    # A folder written before a setting was added has scenes of its default.
+    # A folder written before a setting was introduced has scenes of the default.
     if _settings(SceneSpec()) | found["settings"] != _settings(spec):
         raise ValueError(
             f"{root}: holds scenes of other settings ({found['settings']}, wanted "
@@ -102,8 +102,8 @@ def read_manifest(root: Path) -> dict[str, Any]:
 
 
 def _publish(root: Path, *, counts: dict[Split, int], spec: SceneSpec) -> None:
-    """Write the csv of all scenes, one line for each that sounds, and the settings behind them."""
-    # First of all, since the manifest is what makes the folder one of scenes.
+    """Write the csv of all scenes, with one line per sounding object, and the manifest."""
+    # The manifest first, since it marks the folder as one of scenes.
     write_text(root / MANIFEST, json.dumps({"settings": _settings(spec), "counts": counts}))
     rows = (
         [scene_id(index, split=split), 0, CLASSES[label], split]
@@ -115,12 +115,12 @@ def _publish(root: Path, *, counts: dict[Split, int], spec: SceneSpec) -> None:
 
 
 def _settings(spec: SceneSpec) -> dict[str, float]:
-    """What makes two folders of scenes differ."""
+    """Return the settings and version that determine the scenes of a folder."""
     return {"version": VERSION, **asdict(spec)}
 
 
 def _read(root: Path, *, split: Split, count: int) -> ClipSet:
-    """Read scenes back; class numbers are those of all twelve, even where few scenes are listed."""
+    """List the scenes on disk, with class numbers out of all twelve, however few are listed."""
     listed = vggsound(root, split=split)
     numbers = [CLASSES.index(name) for name in listed.classes]
     items = tuple(

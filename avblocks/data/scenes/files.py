@@ -1,4 +1,4 @@
-"""Scenes as files, in VGGSound's layout with annotations beside it."""
+"""Files of scenes, in the layout of VGGSound with additional annotations."""
 
 import json
 import math
@@ -26,7 +26,7 @@ _NOTES: Shape = {
 
 
 def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> None:
-    """Render a scene and write its files, unless all of them are there."""
+    """Render a scene and write its files, unless all of them exist."""
     name, labels = scene_id(index, split=split), sounding(index, split=split)
     notes = root / "annotations" / f"{name}.json"
     clip = _clip_path(root, name, label=labels[0], spec=spec)
@@ -45,9 +45,9 @@ def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> Non
 
 
 def write_all(write: Callable[[T], object], items: Sequence[T], *, name: str, workers: int) -> None:
-    """Call a function for each item in threads, under a progress bar; an error cancels the rest.
+    """Call a function for each item in threads, with a progress bar; an error cancels the rest.
 
-    Rendering and encoding release Python's lock, so that processes would gain nothing.
+    Rendering and encoding release the GIL, so that processes would not be faster.
     """
     pool = ThreadPoolExecutor(workers)
     try:
@@ -58,13 +58,13 @@ def write_all(write: Callable[[T], object], items: Sequence[T], *, name: str, wo
 
 
 def _clip_path(root: Path, name: str, *, label: int, spec: SceneSpec) -> Path:
-    """Where VGGSound would keep the clip."""
+    """Return the path of a clip in the layout of VGGSound."""
     stem = f"{name}_000000_{math.ceil(spec.seconds):06d}"
     return root / "clips" / CLASSES[label].replace(" ", "_") / f"{stem}.mp4"
 
 
 def _is_whole(clip: Path, notes: Path) -> bool:
-    """Whether a clip has the size that its annotation, written last, says."""
+    """Return whether a clip has the size in its annotation, which is written last."""
     if not clip.is_file() or not notes.is_file():
         return False
     try:
@@ -83,7 +83,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 
 def _notes(scene: Scene, clip: Path, *, spec: SceneSpec) -> dict[str, object]:
-    """Everything about a scene that is not an array, and its boxes."""
+    """Return the annotation of a scene: classes, boxes, silent objects and rates."""
     return {
         "id": scene.id,
         "class": [CLASSES[label] for label in scene.labels],

@@ -1,10 +1,10 @@
-"""Scenes that can be told apart when mixed, and the fixed list of pairs to test separation on.
+"""Pairs of scenes whose mixture can be separated by their images, for training and tests.
 
-The picture of a scene names the timbre that sounds in it by its looks: just one of them may sound
-with that timbre, and a silent one never may. In a mixture the other scene's timbre sounds too. If
-just one look of the picture may sound with that as well, nobody can say which of the two belongs
-to the picture; if none may, a look of the table is enough; if two or more may, one must know that
-then all of them are silent.
+In an image, exactly one look occurs with the timbre that is played; silent looks never do. In a
+mixture, the timbre of the other scene is played too. If exactly one look of the image occurs with
+the other timbre, the image does not determine which of the two timbres is its own: such pairs are
+excluded. If no look does, the table of looks and timbres suffices. If two or more do, the model
+must also know that these looks are then silent.
 """
 
 from collections import Counter
@@ -20,30 +20,30 @@ from avblocks.data.scenes.files import read_notes
 
 @dataclass(frozen=True)
 class SceneCasts:
-    """Who sounds and who is seen in each scene of a set; called, it says whether two may be mixed.
+    """Timbres and looks of the scenes of a set; a call tells whether two scenes may be mixed.
 
     Attributes:
-        heard: Timbres that sound.
-        seen: For each timbre, how many looks in the picture may sound with it.
+        heard: Timbres that are played in each scene.
+        seen: For each scene and timbre, the number of looks in the image that occur with it.
     """
 
     heard: tuple[frozenset[int], ...]
     seen: tuple[Counter[int], ...]
 
     def __call__(self, first: int, second: int) -> bool:
-        """Whether each of two scenes' pictures tells its own timbre from the other's."""
+        """Return whether the image of each scene identifies its timbre in the mixture."""
         return 1 not in self.matches(first, second)
 
     def matches(self, first: int, second: int) -> set[int]:
-        """How many looks of either picture may sound with a timbre of the other scene."""
+        """Return the numbers of looks in each image that occur with timbres of the other scene."""
         ways = ((first, second), (second, first))
         return {self.seen[one][timbre] for one, other in ways for timbre in self.heard[other]}
 
 
 def scene_casts(root: str | Path, clips: ClipSet) -> SceneCasts:
-    """Read who sounds and who is seen in the scenes of a folder, listed by ``scenes``.
+    """Read the timbres and looks of scenes listed by ``scenes``.
 
-    `RandomGroups` takes the result as ``fits``.
+    The result can be passed to `RandomGroups` as ``fits``.
 
     Raises:
         ValueError: If an annotation is missing.
@@ -56,17 +56,17 @@ def scene_casts(root: str | Path, clips: ClipSet) -> SceneCasts:
 
 
 def _looks(root: Path, item: Item) -> list[int]:
-    """Numbers of all looks in a scene's picture."""
+    """Return the numbers of all looks in the image of a scene."""
     notes = read_notes(root / "annotations" / f"{item.id[:11]}.json")
     mute = [LOOKS.index(name) for name in notes["silent"]]
     return [PARTS[label][1] for label in item.labels] + mute
 
 
 def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
-    """Pair test scenes, listed by ``scenes``, with distinguishable ones, the same every time.
+    """Pair test scenes listed by ``scenes`` with scenes that can be separated; deterministic.
 
-    A pair is easy if no look of either image may sound with the other's timbre, and hard if two
-    or more may; easy partners are preferred. Scenes that fit no other are counted as missing.
+    A pair is easy if no look of either image occurs with the other timbre, and hard if two or more
+    do; easy partners are preferred. Scenes without a partner are counted as missing.
 
     Raises:
         ValueError: If an annotation is missing.
@@ -74,7 +74,7 @@ def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
     casts, count = scene_casts(root, clips), len(clips)
     found, missing = [], []
     for first in range(count):
-        # Where the search begins moves on, so that partners differ.
+        # The start of the search varies, so that partners differ.
         others = ((first + step + first // 2) % count for step in range(count))
         fitting = [n for n in others if n != first and casts(first, n)]
         easy = [n for n in fitting if casts.matches(first, n) == {0}]
@@ -87,11 +87,11 @@ def scene_pairs(root: str | Path, clips: ClipSet) -> PairSet:
 
 
 def scene_mismatched(clips: ClipSet) -> Callable[[int, int], bool]:
-    """Tell whether the audio of one scene cannot come from a source in the image of another.
+    """Return a condition for mismatched audio: no look in the image occurs with its timbre.
 
     Returns:
-        A function of the indices of an image's clip and an audio's clip, in any layout of scenes
-        that names their classes; `mismatched_pairs` takes it as ``unlike``.
+        A function of the index of the clip of the image and that of the audio, for scenes in any
+        layout with class names; `mismatched_pairs` takes it as ``unlike``.
     """
     names = [name.replace("-", " ") for name in clips.classes]
     parts = [

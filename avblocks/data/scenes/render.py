@@ -1,4 +1,4 @@
-"""One scene as arrays, a pure function of its number and settings."""
+"""Render a scene to arrays, as a pure function of its number and settings."""
 
 import math
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from avblocks.data.scenes.classes import (
     silent,
     sounding,
 )
-from avblocks.data.scenes.picture import background, move, paint
-from avblocks.data.scenes.sound import Voice, play
+from avblocks.data.scenes.shapes import background, move, paint
+from avblocks.data.scenes.timbres import Voice, play
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class SceneSpec:
     """Settings of all scenes of a folder.
 
     Attributes:
-        seed: Start of every random choice.
+        seed: Random seed.
         seconds: Length of a clip.
-        size: Side of the square picture, pixels, even.
+        size: Side of the square image, pixels, even.
         fps: Frames per second.
         rate: Samples per second.
-        min_silent: Fewest silent objects beside what sounds.
-        max_silent: Most of them; where fewer looks may stay silent there are fewer.
+        min_silent: Smallest number of silent objects.
+        max_silent: Largest number of silent objects; there are fewer if fewer looks qualify.
     """
 
     seed: int = 0
@@ -56,15 +56,15 @@ class Scene:
     """A rendered scene with k sounding and j silent objects.
 
     Attributes:
-        id: Eleven characters, as on YouTube.
+        id: Id of eleven characters, as on YouTube.
         labels: Class numbers of the sounding objects, in the order of ``sources``.
-        frames: RGB pictures.
-        audio: What is heard: the sum of ``sources``, in [-1, 1].
-        sources: Each sounding object alone.
+        frames: RGB frames.
+        audio: The sum of ``sources``, in [-1, 1].
+        sources: Audio of each sounding object.
         masks: Visible pixels of the sounding objects.
-        boxes: Left, top, right, bottom of those pixels, in shares of the side; 0 where hidden.
+        boxes: Left, top, right and bottom of these pixels, relative to the side; 0 if hidden.
         silent: Looks of the silent objects.
-        silent_boxes: Their boxes.
+        silent_boxes: Boxes of the silent objects.
     """
 
     id: str
@@ -79,7 +79,7 @@ class Scene:
 
 
 def scene_id(index: int, *, split: Split) -> str:
-    """Name a scene with eleven characters, as a YouTube clip."""
+    """Return the id of a scene, of eleven characters like a YouTube id."""
     return f"{split:-<5}{index:06d}"
 
 
@@ -89,7 +89,7 @@ def render(index: int, *, split: Split = "train", spec: SceneSpec | None = None)
     Args:
         index: Number of the scene in its split.
         split: Training scenes are solos and duets, test scenes solos.
-        spec: Settings; the defaults if none are given.
+        spec: Settings; the defaults if not given.
 
     >>> scene = render(0, spec=SceneSpec(seconds=1, size=32))
     >>> scene.frames.shape, scene.sources.shape, scene.labels
@@ -106,7 +106,7 @@ def render(index: int, *, split: Split = "train", spec: SceneSpec | None = None)
         play(TIMBRES[t], generator=generator, seconds=spec.seconds, rate=spec.rate) for t in timbres
     ]
     looks = [LOOKS[look] for look in (*(PARTS[label][1] for label in labels), *mute)]
-    frames, masks = _film(looks, voices, generator=generator, spec=spec)
+    frames, masks = _animate(looks, voices, generator=generator, spec=spec)
     sources, boxes = _mix(voices[: len(labels)], generator=generator), _boxes(masks)
     return Scene(
         id=scene_id(index, split=split),
@@ -121,7 +121,7 @@ def render(index: int, *, split: Split = "train", spec: SceneSpec | None = None)
     )
 
 
-def _film(
+def _animate(
     looks: list[str], voices: list[Voice], *, generator: Generator, spec: SceneSpec
 ) -> tuple[UInt8[np.ndarray, "t h w 3"], Bool[np.ndarray, "t n h w"]]:
     """Move each object in time with its voice and paint them in random order."""
@@ -137,7 +137,7 @@ def _film(
 
 
 def _homes(count: int, generator: Generator) -> list[tuple[float, float]]:
-    """Places apart from each other, in shares of the side."""
+    """Draw positions that are far apart, relative to the side of the image."""
     best, widest = np.zeros((count, 2)), -1.0
     while widest < 0.4:
         best = generator.uniform(0.2, 0.8, (count, 2))
@@ -147,7 +147,7 @@ def _homes(count: int, generator: Generator) -> list[tuple[float, float]]:
 
 
 def _mix(voices: list[Voice], *, generator: Generator) -> Float32[np.ndarray, "k s"]:
-    """Bring voices to about the same power, and their sum to a random peak."""
+    """Scale voices to about equal power, and their sum to a random peak."""
     sources = np.stack([v.wave / np.sqrt(np.mean(v.wave**2)) for v in voices])
     sources *= 10 ** (generator.uniform(-2, 2, (len(voices), 1)) / 20)
     peak = np.abs(sources.sum(axis=0)).max()
@@ -155,7 +155,7 @@ def _mix(voices: list[Voice], *, generator: Generator) -> Float32[np.ndarray, "k
 
 
 def _boxes(masks: Bool[np.ndarray, "t n h w"]) -> Float[np.ndarray, "t n 4"]:
-    """Smallest boxes around masks, in shares of the side; zeros around an empty mask."""
+    """Return the bounding boxes of masks, relative to the side; zeros for an empty mask."""
     edges = []
     for axis in (2, 3):
         line = np.asarray(masks.any(axis=axis))

@@ -1,4 +1,4 @@
-"""Scenes that are on disk already, to be written in the layouts of other data sets."""
+"""Access to scenes on disk, for writing them in the layouts of other data sets."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,10 +13,10 @@ Place = tuple[Split, int]
 
 
 def stored(root: Path) -> tuple[SceneSpec, tuple[Place, ...]]:
-    """Return the settings of the scenes in a folder, and split and number of each.
+    """Return the settings of the scenes in a folder, and the split and number of each.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no scenes.
     """
     if not (root / MANIFEST).is_file():
         raise ValueError(f"{root}: holds no scenes; make them there first, with scenes(...)")
@@ -34,7 +34,7 @@ def write_scenes(
     spec: SceneSpec,
     workers: int,
 ) -> None:
-    """Render scenes and write each, unless the file that ``write`` writes last is there."""
+    """Render and write scenes, except those whose last file, in ``places``, exists."""
 
     def task(place: Place) -> None:
         if not places[place].is_file():
@@ -44,5 +44,5 @@ def write_scenes(
 
 
 def frame_at(scene: Scene, time: float, *, fps: float) -> int:
-    """Number of the frame that is shown at a time."""
+    """Return the index of the frame shown at a time."""
     return min(int(time * fps), len(scene.frames) - 1)

@@ -1,4 +1,4 @@
-"""Shards: clips decoded once, as tar files that are read in place."""
+"""Shards: decoded clips, packed into tar files that are read in place."""
 
 from avblocks.data.shards.encode import ShardSettings as ShardSettings
 from avblocks.data.shards.read import Shards as Shards

@@ -1,4 +1,4 @@
-"""From a media file to the members of a shard."""
+"""Encode a media file as members of a shard."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import decode_audio, extent
-from avblocks.data.decode.frames import Picture, decode_frames, to_tensor
+from avblocks.data.decode.frames import RgbImage, decode_frames, to_tensor
 from avblocks.data.decode.media import open_media
 from avblocks.data.resize import resize_short
 from avblocks.data.shards.flac import checksums, encode_flac
@@ -21,14 +21,14 @@ _MAX_SECONDS = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSettings:
-    """What to keep of each clip.
+    """Settings of the shards.
 
     Attributes:
-        side: Short side of the pictures, pixels; smaller ones are left as they are.
-        fps: Pictures a second. A window of 1 / fps seconds or more always has one.
-        quality: Of the JPEG files on FFmpeg's scale: from 2, the best, to 31.
-        rate: Samples a second of the sound.
-        clips: How many clips make a shard; 2000 of ten seconds are about 1 GB.
+        side: Short side of the images, pixels; smaller images are not resized.
+        fps: Images per second. A window of 1 / fps seconds or more always contains one.
+        quality: JPEG quality on FFmpeg's scale, from 2 (best) to 31.
+        rate: Audio samples per second.
+        clips: Clips per shard; 2000 clips of ten seconds are about 1 GB.
 
     >>> ShardSettings(fps=2)
     ShardSettings(side=256, fps=2, quality=2, rate=16000, clips=2000)
@@ -50,7 +50,7 @@ class ShardSettings:
 
 
 def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) -> list[bytes]:
-    """Decode a whole clip and encode what a shard keeps of it: notes, sound, pictures.
+    """Decode a whole clip and encode its members of a shard: notes, audio, images.
 
     Raises:
         ClipError: If the file cannot be used, or is longer than ten minutes.
@@ -60,16 +60,16 @@ def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) 
         if end - start > _MAX_SECONDS:
             limit = f"over the {_MAX_SECONDS:.0f} s allowed: cut it first"
             raise ClipError(item.path, f"{end - start:.0f} s long, {limit}")
-        seconds = end - start if end > start else _MAX_SECONDS  # where the file does not say
-        sound = decode_audio(media, start=start, seconds=seconds, rate=settings.rate, end=end)
-    # By the file's own account, as `read_clip` goes by, unless there is less.
-    told = 0 < (end - start) * settings.rate <= len(sound) + 1
-    duration = end - start if told else len(sound) / settings.rate
-    times = picture_times(duration, fps=settings.fps)
+        seconds = end - start if end > start else _MAX_SECONDS  # if the metadata lack it
+        audio = decode_audio(media, start=start, seconds=seconds, rate=settings.rate, end=end)
+    # The duration in the metadata, as in `read_clip`, unless fewer samples were decoded.
+    complete = 0 < (end - start) * settings.rate <= len(audio) + 1
+    duration = end - start if complete else len(audio) / settings.rate
+    times = image_times(duration, fps=settings.fps)
     with open_media(item.path) as media:
-        shown = decode_frames(media, times=[start + time for time in times])
-        pictures = [_jpeg(picture, settings=settings) for picture in shown]
-    samples = np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16)
+        frames = decode_frames(media, times=[start + time for time in times])
+        images = [_jpeg(image, settings=settings) for image in frames]
+    samples = np.clip(np.round(audio * 32768), -32768, 32767).astype(np.int16)
     flac, blocks = encode_flac(samples, rate=settings.rate)
     notes = Notes(
         id=item.id,
@@ -82,13 +82,13 @@ def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) 
         blocks=tuple(blocks),
         checks=checksums(flac, blocks),
     )
-    return [notes.to_json(), flac, *pictures]
+    return [notes.to_json(), flac, *images]
 
 
-def picture_times(duration: float, *, fps: float) -> tuple[float, ...]:
-    """Place pictures evenly, one of them in the very middle, which evaluation looks at.
+def image_times(duration: float, *, fps: float) -> tuple[float, ...]:
+    """Return evenly spaced times of images, one of them in the middle, used for evaluation.
 
-    >>> picture_times(4.5, fps=1.0)
+    >>> image_times(4.5, fps=1.0)
     (0.25, 1.25, 2.25, 3.25, 4.25)
     """
     half = duration / 2
@@ -96,9 +96,9 @@ def picture_times(duration: float, *, fps: float) -> tuple[float, ...]:
     return tuple(half + step / fps for step in steps)
 
 
-def _jpeg(picture: Picture, *, settings: ShardSettings) -> bytes:
-    """Shrink a picture to its short side and encode it."""
-    if min(picture.shape[:2]) > settings.side:
-        small = resize_short(to_tensor(picture), side=settings.side)
-        picture = small.permute(1, 2, 0).numpy()
-    return encode_jpeg(np.ascontiguousarray(picture), quality=settings.quality)
+def _jpeg(image: RgbImage, *, settings: ShardSettings) -> bytes:
+    """Downscale an image to the short side of the settings and encode it."""
+    if min(image.shape[:2]) > settings.side:
+        small = resize_short(to_tensor(image), side=settings.side)
+        image = small.permute(1, 2, 0).numpy()
+    return encode_jpeg(np.ascontiguousarray(image), quality=settings.quality)

@@ -1,4 +1,4 @@
-"""Files beside the tar files: JSON that is whole or not there, and what to do if it is not."""
+"""Atomic JSON files of shards, and the remedies in their error messages."""
 
 import json
 from collections.abc import Mapping
@@ -12,5 +12,5 @@ COMMAND = "python -m recipes.make_shards NAME --data.root DIR"
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file so that a kill leaves the old one or the new one."""
+    """Write a JSON file atomically: a kill leaves the old file or the new one."""
     write_text(path, json.dumps(value, separators=(",", ":")))

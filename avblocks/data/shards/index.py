@@ -1,4 +1,4 @@
-"""What lies beside the tar files: one index for each of them, and one of the whole folder."""
+"""Indices of shards: one for each tar file, and one for the whole folder."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from avblocks.jsonfile import Shape, read_json, shape_fault
 
 INDEX = "index.json"
 VERSION = 2
-"""Of the layout; shards of version 1 have no checksums of indices and members."""
+"""Version of the layout; version 1 had no checksums of indices and members."""
 _CLIP: Shape = {"key": str, "id": str, "labels": [int], "members": list}
 _SHARD: Shape = {"bytes": int, "sha256": str, "clips": [_CLIP], "skipped": [[str]]}
 _SPLIT: Shape = {
@@ -42,18 +42,18 @@ _INDEX: Shape = {"settings": {"rate": int}, "splits": {"*": _SPLIT}}
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """One tar file by its index.
+    """One tar file and its index.
 
     Attributes:
         path: The tar file.
-        size: Its bytes.
-        sha256: Its checksum.
-        index_sha256: The checksum of its index.
-        rows: The clips' keys and numbers, in their order.
-        items: The same clips, as a data set lists them.
-        starts: Where the members of each clip begin among ``spans``, and where the last ones end.
-        spans: Places of all members.
-        skipped: Id, path and reason of each file that could not be used.
+        size: Size of the tar file in bytes.
+        sha256: Checksum of the tar file.
+        index_sha256: Checksum of the index.
+        rows: Row number of each clip by key, in order.
+        items: The clips as items of a data set.
+        starts: Index in ``spans`` of the first member of each clip, and the end of the last.
+        spans: Offset, size and checksum of all members.
+        skipped: Id, path and reason of each skipped file.
     """
 
     path: Path
@@ -67,14 +67,14 @@ class Shard:
     skipped: tuple[tuple[str, str, str], ...]
 
     def members(self, key: str) -> list[Span]:
-        """Give the places of a clip's members: notes, sound, pictures."""
+        """Return the spans of the members of a clip: notes, audio, images."""
         row = self.rows[key]
         return [
             Span(*span) for span in self.spans[self.starts[row] : self.starts[row + 1]].tolist()
         ]
 
     def verify(self) -> None:
-        """Read the whole file and compare its checksum, and each header with the index.
+        """Read the whole file, and compare its checksum and each header with the index.
 
         Raises:
             ValueError: If anything differs.
@@ -94,27 +94,27 @@ class Shard:
 
 
 def load_shard(tar: Path, *, classes: int) -> Shard:
-    """Read the index beside a tar file and hold it against the file's size.
+    """Read the index of a tar file, and check it against the size of the file.
 
     Args:
         tar: The tar file.
-        classes: How many classes there are, which bounds the labels.
+        classes: Number of classes, the bound of the labels.
 
     Raises:
-        ValueError: If either is missing or a link out of the folder, or they do not fit each other.
+        ValueError: If either file is missing or a link out of the folder, or they do not match.
     """
     for name in (tar, tar.with_suffix(".json")):
         if name.resolve().parent != tar.parent.resolve():
             raise ValueError(f"{name}: leads out of its folder; copy the file itself there")
     path = tar.with_suffix(".json")
-    facts = read_json(path, _SHARD, remedy=AGAIN)
+    index = read_json(path, _SHARD, remedy=AGAIN)
     try:
-        clips = facts["clips"]
+        clips = index["clips"]
         spans = [span for clip in clips for span in clip["members"]]
         shard = Shard(
             path=tar,
-            size=facts["bytes"],
-            sha256=facts["sha256"],
+            size=index["bytes"],
+            sha256=index["sha256"],
             index_sha256=sha256(path),
             rows={clip["key"]: row for row, clip in enumerate(clips)},
             items=tuple(
@@ -122,7 +122,7 @@ def load_shard(tar: Path, *, classes: int) -> Shard:
             ),
             starts=tuple(np.cumsum([0, *(len(clip["members"]) for clip in clips)]).tolist()),
             spans=np.array(spans, dtype=np.int64).reshape(-1, 3),
-            skipped=tuple((i, p, r) for i, p, r in facts["skipped"]),
+            skipped=tuple((i, p, r) for i, p, r in index["skipped"]),
         )
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: not the index of a shard ({error!r}); {AGAIN}") from error
@@ -135,20 +135,20 @@ def load_shard(tar: Path, *, classes: int) -> Shard:
 def _fault(shard: Shard, classes: int) -> str | None:
     if not shard.path.is_file():
         return "no such file"
-    found = shard.path.stat().st_size
-    if found != shard.size:
-        return f"{found:,} bytes, its index says {shard.size:,}"
+    size = shard.path.stat().st_size
+    if size != shard.size:
+        return f"{size:,} bytes, its index says {shard.size:,}"
     if not all(map(is_key, shard.rows)) or len(shard.rows) < len(shard.items):
         return "its index has keys that no shard has"
     if not all(0 <= label < classes for item in shard.items for label in item.labels):
         return f"its index has a label outside of the {classes} classes"
     if any(high - low < 3 for low, high in zip(shard.starts, shard.starts[1:], strict=False)):
-        return "its index has a clip without notes, sound or picture"
+        return "its index has a clip without notes, audio or image"
     return span_fault(shard.spans, size=shard.size)
 
 
 def sealed(index: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the checksum of all else to the index of a folder."""
+    """Add to the index of a folder a checksum of the rest of it."""
     text = json.dumps({**index, "sha256": ""}, sort_keys=True)
     return {**index, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
@@ -164,10 +164,10 @@ def check_version(path: Path, index: Any) -> None:
 
 
 def load_index(root: Path) -> dict[str, Any]:
-    """Read the index of a whole folder, with name, classes, missing ids and shards of each split.
+    """Read the index of a folder: name, classes, missing ids and shards of each split.
 
     Raises:
-        ValueError: If it is missing, damaged, unfinished or not of this version.
+        ValueError: If it is missing, damaged, incomplete or of another version.
     """
     path = root / INDEX
     index = read_json(path, remedy=AGAIN)
@@ -178,7 +178,7 @@ def load_index(root: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: damaged, its sha256 is another; {AGAIN}")
     if (fault := shape_fault(index, _INDEX)) is not None:
         raise ValueError(f"{path}: {fault}; {AGAIN}")
-    files = [shard["file"] for facts in index["splits"].values() for shard in facts["shards"]]
+    files = [shard["file"] for split in index["splits"].values() for shard in split["shards"]]
     wrong = [file for file in files if not re.fullmatch(r"[A-Za-z0-9_-]+\.tar", file)]
     if wrong:
         raise ValueError(f"{path}: {wrong[0]!r} is no name of a shard")

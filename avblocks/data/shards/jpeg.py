@@ -1,28 +1,24 @@
-"""Pictures as JPEG in memory."""
+"""Encode and decode JPEG images in memory."""
 
 from fractions import Fraction
 
-import numpy as np
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
-from jaxtyping import UInt8
 
 from avblocks.data.decode.image import decode_bytes
 from avblocks.data.decode.jpeg import jpeg_size
-from avblocks.data.decode.pixels import from_rgb, to_rgb
-
-Picture = UInt8[np.ndarray, "height width 3"]
+from avblocks.data.decode.pixels import RgbImage, from_rgb, to_rgb
 
 MAX_PIXELS = 4096 * 4096
 _SIZES = (0xC0, 0xC1, 0xC2)  # of the segments that give the size: baseline, extended, progressive
 
 
-def encode_jpeg(picture: Picture, *, quality: int) -> bytes:
-    """Encode an RGB picture, the same bytes for the same picture.
+def encode_jpeg(image: RgbImage, *, quality: int) -> bytes:
+    """Encode an RGB image deterministically.
 
-    ``quality`` is on FFmpeg's scale, from 2, the best, to 31.
+    ``quality`` is on FFmpeg's scale, from 2 (best) to 31.
     """
-    frame = from_rgb(picture, format="yuvj420p")
+    frame = from_rgb(image, format="yuvj420p")
     codec = VideoCodecContext.create("mjpeg", "w")
     codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, "yuvj420p"
     codec.time_base, codec.thread_count, frame.pts = Fraction(1), 1, 0
@@ -30,22 +26,23 @@ def encode_jpeg(picture: Picture, *, quality: int) -> bytes:
     return b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
 
 
-def decode_jpeg(data: bytes | bytearray) -> Picture:
+def decode_jpeg(data: bytes | bytearray) -> RgbImage:
     """Decode a JPEG file to RGB.
 
     Raises:
-        ValueError: If it is no whole JPEG of a usual kind, has too many pixels or is damaged.
+        ValueError: If it is not a complete baseline, extended or progressive JPEG, is damaged, or
+            has too many pixels.
     """
     whole = data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9"
     size = jpeg_size(data, kinds=_SIZES) if whole else None
     if size is None:
-        raise ValueError("the picture is no whole JPEG")
+        raise ValueError("the image is not a complete JPEG")
     height, width = size
     if not 0 < height * width <= MAX_PIXELS:
-        raise ValueError(f"a picture of {width}x{height} is over the {MAX_PIXELS:,} pixels allowed")
+        raise ValueError(f"an image of {width}x{height} is over the {MAX_PIXELS:,} pixels allowed")
     try:
         frame = decode_bytes(bytes(data), "mjpeg", most=MAX_PIXELS)
     except FFmpegError as error:
-        raise ValueError(f"the picture cannot be decoded ({error.strerror})") from error
-    # Straight to planes, FFmpeg 8.1 leaves the last columns of odd widths unwritten.
+        raise ValueError(f"the image cannot be decoded ({error.strerror})") from error
+    # A conversion to planar RGB in FFmpeg 8.1 leaves the last columns of odd widths unwritten.
     return to_rgb(frame)

@@ -1,4 +1,4 @@
-"""What ``KEY.json`` says about a clip."""
+"""Notes on a clip in a shard, the content of ``KEY.json``."""
 
 import json
 import math
@@ -13,11 +13,11 @@ _EDGE = 1e-6  # seconds
 
 @dataclass(frozen=True)
 class Notes:
-    """A clip's annotation, and what a reader must know to take a part of it.
+    """Annotation of a clip, and what is needed to read parts of it.
 
-    ``duration`` of the sound and ``times`` of the pictures in it are in seconds; ``blocks`` are the
-    bytes of each FLAC block, ``checks`` the CRC-32 of what comes before them and of each of them,
-    ``path`` is the file that the clip was made from.
+    ``duration`` of the audio and ``times`` of the images are in seconds. ``blocks`` are the sizes
+    of the FLAC blocks in bytes, and ``checks`` the CRC-32 of the head and of each block. ``path``
+    is the source file.
     """
 
     id: str
@@ -31,13 +31,13 @@ class Notes:
     checks: tuple[int, ...]
 
     def to_json(self) -> bytes:
-        """Give the notes as the bytes of a JSON file."""
+        """Return the notes as the bytes of a JSON file."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     def nearest(self, *, start: float, seconds: float, frame: float) -> int:
-        """Find the picture of a window nearest to a place in it, ``frame``, from 0 to 1.
+        """Return the index of the image nearest to a position ``frame`` in a window, from 0 to 1.
 
-        If the window has no picture it is the nearest outside of it.
+        If the window contains no image, it is the nearest one outside.
         """
         wanted = start + frame * min(seconds, self.duration)
         low, high = start - _EDGE, start + seconds + _EDGE
@@ -45,27 +45,32 @@ class Notes:
         return min(inside or range(len(self.times)), key=lambda i: abs(self.times[i] - wanted))
 
     def part(self, first: int, last: int) -> tuple[int, int]:
-        """Find where the FLAC blocks that hold samples from ``first`` to ``last`` begin and end."""
+        """Return the byte range of the FLAC blocks with the samples from ``first`` to ``last``."""
         ends = list(accumulate(self.blocks, initial=HEAD))
         return ends[first // BLOCK], ends[min(-(-last // BLOCK), len(ends) - 1)]
 
     def check(self, first: int, last: int, *, head: bytes, blocks: bytes) -> None:
-        """Compare the head, and the blocks of samples from ``first`` to ``last``.
+        """Verify the checksums of the head, and of the blocks of samples ``first`` to ``last``.
 
         Raises:
-            ValueError: If the checksum of any differs.
+            ValueError: If a checksum differs.
         """
         rows = slice(first // BLOCK, -(-last // BLOCK))
         wanted = self.checks[0], *self.checks[1:][rows]
         if checksums(head + blocks, self.blocks[rows]) != wanted:
-            raise ValueError("the sound is damaged: its checksum differs")
+            raise ValueError("the audio is damaged: its checksum differs")
 
 
-def parse_notes(data: bytes | bytearray, *, pictures: int, sound: int) -> Notes:
-    """Read notes from an untrusted JSON file, with so many pictures and bytes of sound beside it.
+def parse_notes(data: bytes | bytearray, *, images: int, audio: int) -> Notes:
+    """Parse notes from an untrusted JSON file.
+
+    Args:
+        data: The file.
+        images: Number of images of the clip.
+        audio: Size of the audio file in bytes.
 
     Raises:
-        ValueError: If they are incomplete, or do not fit pictures and sound.
+        ValueError: If the notes are incomplete, or do not match the images and the audio.
     """
     try:
         found: dict[str, Any] = json.loads(data)
@@ -82,10 +87,10 @@ def parse_notes(data: bytes | bytearray, *, pictures: int, sound: int) -> Notes:
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(f"its json file is damaged ({error!r})") from error
-    fits = len(notes.times) == pictures and HEAD + sum(notes.blocks) == sound
+    fits = len(notes.times) == images and HEAD + sum(notes.blocks) == audio
     fits = fits and len(notes.checks) == 1 + len(notes.blocks)
     bounded = all(0 < size <= LARGEST for size in notes.blocks)
     finite = all(map(math.isfinite, (notes.duration, *notes.times)))
     if not fits or not bounded or not finite or notes.duration < 0 or not notes.blocks:
-        raise ValueError("its json file does not fit its pictures and its sound")
+        raise ValueError("its json file does not fit its images and its audio")
     return notes

@@ -1,4 +1,4 @@
-"""Clips of one split into tar files."""
+"""Pack the clips of one split into tar files."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -21,11 +21,11 @@ from avblocks.files import replacing, sha256, sync
 
 
 class SplitWriter:
-    """Writes the shards of a split that are not there yet.
+    """Write the shards of a split that do not exist yet.
 
-    ``skipped`` collects the files of all splits that cannot be used. With ``on_error`` "raise" the
-    work stops at the first of them, else beyond the share ``max_skipped``. ``check`` raises if the
-    folder is no longer the one that the work began in.
+    ``skipped`` collects the skipped files of all splits. With ``on_error="raise"`` the first file
+    that cannot be used is an error; otherwise it is one when more than the fraction ``max_skipped``
+    is skipped. ``check`` raises if the folder was replaced since the start.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SplitWriter:
             self._note([Skipped(path=path, reason=reason) for _, path, reason in shard.skipped])
 
     def write(self, *, workers: int, timeout: float) -> list[dict[str, Any]]:
-        """Write what is left; return name, size, checksum and number of clips of each shard."""
+        """Write the missing shards; return name, size, checksums and number of clips of each."""
         order = [i for tar in self.tars if tar not in self.ready for i in self._share(tar)]
         loader = encode_clips(
             self.clips, order, settings=self.settings, workers=workers, timeout=timeout
@@ -82,12 +82,12 @@ class SplitWriter:
         ]
 
     def _share(self, tar: Path) -> range:
-        """The clips of a shard, by their numbers."""
+        """Return the numbers of the clips of a shard."""
         start = self.tars.index(tar) * self.settings.clips
         return range(start, min(start + self.settings.clips, len(self.clips)))
 
     def _watched(self, loader: Iterable[Result], bar: "tqdm[Any]") -> Iterator[Result]:
-        """Count the clips that come from the workers, and stop at too many bad ones."""
+        """Update the progress bar with the clips from the workers, and count skipped files."""
         for index, result in loader:
             bar.update()
             if isinstance(result, Skipped):
@@ -107,18 +107,18 @@ class SplitWriter:
             )
 
     def _pack(self, tar: Path, results: Iterator[Result]) -> Shard:
-        """Write one shard: tar file under another name, index, then the name."""
+        """Write one shard: the tar file under a temporary name, its index, then rename it."""
         self.check()
         try:
             with replacing(tar) as half:
                 with half.open("wb") as file:
-                    facts = self._write(file, results)
+                    index = self._write(file, results)
                 sync(half)
-                facts |= {"bytes": half.stat().st_size, "sha256": sha256(half)}
-                write_json(tar.with_suffix(".json"), facts)
+                index |= {"bytes": half.stat().st_size, "sha256": sha256(half)}
+                write_json(tar.with_suffix(".json"), index)
         except OSError as error:
             self.check()
-            reason = f"cannot be written ({error}); start again when it can, and it goes on"
+            reason = f"cannot be written ({error}); mend that and start again: finished shards stay"
             raise OSError(f"{tar}: {reason}") from error
         return load_shard(tar, classes=len(self.clips.classes))
 
@@ -137,7 +137,7 @@ class SplitWriter:
         return {"clips": clips, "skipped": skipped}
 
     def _ready(self, tar: Path) -> Shard | None:
-        """A shard that is there and, as far as its size tells, whole."""
+        """Return a shard if it exists and its size matches its index."""
         if not tar.is_file():
             return None
         try:

@@ -1,4 +1,4 @@
-"""Clips encoded by many processes, in their order, for which a `DataLoader` is all it takes."""
+"""Encode clips in many processes, in order, with a `DataLoader`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from avblocks.data.pool import end_with_parent
 from avblocks.data.shards.encode import ShardSettings, encode_clip
 
 Result = tuple[int, list[bytes] | Skipped]
-"""Number of a clip, and its members' bytes or why there are none."""
+"""Number of a clip, and the bytes of its members or the reason why it was skipped."""
 
 
 def encode_clips(
@@ -23,13 +23,13 @@ def encode_clips(
 
     Args:
         clips: The clips.
-        order: Numbers of those that are wanted.
-        settings: What to keep of each.
-        workers: Processes that decode and encode; 0 for this one.
-        timeout: Seconds without a clip from them after which iterating fails.
+        order: Numbers of the wanted clips.
+        settings: Settings of the shards.
+        workers: Number of processes that decode and encode; 0 for this one.
+        timeout: Seconds without a clip after which iteration fails.
 
     Returns:
-        What gives the results, in the order wanted.
+        A loader that yields the results in the given order.
     """
     return DataLoader(
         _Encoded(clips, settings),
@@ -37,14 +37,14 @@ def encode_clips(
         sampler=order,
         num_workers=workers,
         timeout=timeout if workers else 0,
-        collate_fn=_as_it_is,
+        collate_fn=_identity,
         worker_init_fn=end_with_parent,
     )
 
 
 @dataclass(frozen=True)
 class _Encoded(Dataset[Result]):
-    """Clips as members of shards, or why they are not."""
+    """Data set of encoded clips, or of the reasons why they were skipped."""
 
     clips: ClipSet
     settings: ShardSettings
@@ -57,5 +57,5 @@ class _Encoded(Dataset[Result]):
             return index, Skipped(path=error.path, reason=error.reason)
 
 
-def _as_it_is(result: Any) -> Any:
+def _identity(result: Any) -> Any:
     return result

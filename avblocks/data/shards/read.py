@@ -1,4 +1,4 @@
-"""Shards as a data set: its list of clips, and the reader that takes a window out of one."""
+"""`Shards`: the clips in a folder of shards, and a reader for windows of them."""
 
 import os
 from collections.abc import Iterator
@@ -25,15 +25,15 @@ from avblocks.data.shards.tar import Span, member_names, read_bytes, read_member
 class Shards:
     """The shards of a folder: ``ClipDataset(shards.clips("train"), read=shards.read, ...)``.
 
-    Nothing is ever extracted, and nothing but JPEG, FLAC and JSON is read. Each member is compared
-    with its checksum when it is read, of sound the blocks that are.
+    Members are read in place; nothing is extracted, and only JPEG, FLAC and JSON are decoded. The
+    checksum of each member is verified when it is read; of audio, that of the blocks that are read.
 
     Args:
         root: The folder, as a path or a file:// address.
-        verify: Whether to read all of it now and compare checksums.
+        verify: Whether to verify the checksums of all shards now.
 
     Raises:
-        ValueError: If it is unfinished, incomplete or damaged.
+        ValueError: If the shards are unfinished, incomplete or damaged.
     """
 
     def __init__(self, root: str | Path, *, verify: bool = False) -> None:
@@ -62,9 +62,9 @@ class Shards:
         return tuple(self._splits)
 
     def clips(self, split: str) -> ClipSet:
-        """List the clips of a split, in the order of the data set they were made from.
+        """List the clips of a split, in the order of the source data set.
 
-        Missing are those that were missing then or could not be used.
+        Clips that were missing or skipped when the shards were made are missing.
 
         Raises:
             ValueError: If there is no such split.
@@ -91,15 +91,15 @@ class Shards:
         frame: float = 0.5,
         frames: int = 1,
     ) -> AVClip:
-        """Read a window of audio and the images in it nearest to some moments, as ``read_clip``.
+        """Read a window of audio and the nearest images, as ``read_clip`` does.
 
         Args:
             source: A clip of ``clips``, or its path.
             seconds: Length of the window.
-            rate: Samples per second; those of the shards.
-            place: Where the window lies in the sound, from 0 to 1.
-            frame: Where in the window the picture is taken, from 0 to 1.
-            frames: How many images to read; where the shards have fewer, one stands for several.
+            rate: Samples per second; must be that of the shards.
+            place: Position of the window in the audio, from 0 to 1.
+            frame: Position of the image in the window, from 0 to 1.
+            frames: Number of images; if the shards have fewer, some are repeated.
 
         Raises:
             ClipError: If the clip is damaged.
@@ -125,21 +125,21 @@ class Shards:
         named = list(zip(member_names(key, len(members)), members, strict=True))
         with _reading(tar, path) as handle:
             data = read_member(handle, *named[0])
-            notes = parse_notes(data, pictures=len(named) - 2, sound=members[1].size)
+            notes = parse_notes(data, images=len(named) - 2, audio=members[1].size)
             start = place * max(notes.duration - seconds, 0)
             where = places(frames, frame)
-            shown = [notes.nearest(start=start, seconds=seconds, frame=place) for place in where]
+            indices = [notes.nearest(start=start, seconds=seconds, frame=at) for at in where]
             first, last = round(start * rate), round(start * rate) + round(seconds * rate)
-            audio = _sound(handle, *named[1], notes=notes, rate=rate, first=first, last=last)
-            decoded = {i: decode_jpeg(read_member(handle, *named[2 + i])) for i in set(shown)}
-        images = [torch.from_numpy(decoded[index]).permute(2, 0, 1) for index in shown]
+            audio = _audio(handle, *named[1], notes=notes, rate=rate, first=first, last=last)
+            decoded = {i: decode_jpeg(read_member(handle, *named[2 + i])) for i in set(indices)}
+        images = [torch.from_numpy(decoded[index]).permute(2, 0, 1) for index in indices]
         return AVClip(
             image=images[0] if frames == 1 else torch.stack(images, dim=1),
             audio=audio,
             rate=rate,
             path=path,
             labels=shard.items[shard.rows[key]].labels,
-            time=notes.times[shown[0]] - start,
+            time=notes.times[indices[0]] - start,
         )
 
 
@@ -152,8 +152,8 @@ def _local(root: str | Path) -> Path:
 
 @contextmanager
 def _reading(tar: str, path: str) -> Iterator[int]:
-    """Open a tar file, and tell of whatever is wrong in it by the name of a clip."""
-    # For each clip anew: it takes microseconds, and no handle is shared, leaked or run out of.
+    """Open a tar file; errors in it become ``ClipError`` with the name of the clip."""
+    # Opened for each clip: it takes microseconds, and no handle is shared or leaked.
     try:
         handle = os.open(tar, os.O_RDONLY)
     except OSError as error:
@@ -166,20 +166,20 @@ def _reading(tar: str, path: str) -> Iterator[int]:
         os.close(handle)
 
 
-def _sound(
+def _audio(
     handle: int, name: str, span: Span, *, notes: Notes, rate: int, first: int, last: int
 ) -> Float[Tensor, " s"]:
-    """Decode the samples from ``first`` to ``last``, as far as there are any."""
+    """Decode the samples from ``first`` to ``last``, or to the end of the audio."""
     head = bytes(read_member(handle, name, span, first=HEAD))
     length = flac_length(head, rate=rate)
     last = min(last, length)
     if first >= last or len(notes.blocks) != -(-length // BLOCK):
-        raise ValueError(f"no sound from {first / rate:.2f} s to {last / rate:.2f} s")
+        raise ValueError(f"no audio from {first / rate:.2f} s to {last / rate:.2f} s")
     low, high = notes.part(first, last)
     blocks = bytes(read_bytes(handle, span.start + low, high - low))
     notes.check(first, last, head=head, blocks=blocks)
     samples = decode_flac(head, blocks)
     samples = samples[first % BLOCK :][: last - first]
     if len(samples) < last - first:
-        raise ValueError("the sound is damaged: its blocks are shorter than they say")
+        raise ValueError("the audio is damaged: its blocks are shorter than stated")
     return torch.from_numpy(samples.astype(np.float32) / 32768)

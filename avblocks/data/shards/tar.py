@@ -1,4 +1,4 @@
-"""Members of a tar file: written in one order, and read by their place alone."""
+"""Members of a tar file: written sequentially, and read by their offset."""
 
 import os
 import re
@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Int64
 
 Spans = Int64[np.ndarray, "members 3"]
-"""Offset, size and CRC-32 of each member's bytes."""
+"""Offset, size and CRC-32 of each member."""
 
 
 class Span(NamedTuple):
-    """Place of a member's bytes in a tar file, and their CRC-32."""
+    """Offset, size and CRC-32 of a member of a tar file."""
 
     start: int
     size: int
@@ -28,12 +28,12 @@ _LIMITS = {"json": 1 << 20, "flac": 1 << 26, "jpg": 1 << 24}
 
 
 def member_names(key: str, count: int) -> list[str]:
-    """Name the members of a clip in their order: notes, sound, pictures."""
+    """Return the names of the members of a clip in order: notes, audio, images."""
     return [f"{key}.json", f"{key}.flac", *(f"{key}.{i:04d}.jpg" for i in range(count - 2))]
 
 
 def make_key(index: int, name: str) -> str:
-    """Give a clip a name that is safe in tar files and WebDataset, and its own by its number.
+    """Return a unique key of a clip that is safe in tar files and WebDataset.
 
     >>> make_key(7, "a/b c.mp4")
     '00000007_a-b-c-mp4'
@@ -42,12 +42,12 @@ def make_key(index: int, name: str) -> str:
 
 
 def is_key(key: str) -> bool:
-    """Whether ``make_key`` could have made it."""
+    """Return whether a string is a possible result of ``make_key``."""
     return re.fullmatch(r"\d{8,}_[A-Za-z0-9_-]{0,64}", key) is not None
 
 
 def header(name: str, size: int) -> bytes:
-    """The header of a plain file without owner and time, in a fifth of ``TarInfo``'s time."""
+    """Return the header of a regular file without owner and time, 5x faster than ``TarInfo``."""
     head = name.encode("ascii").ljust(100, b"\0") + _PLAIN[100:124] + b"%011o\0" % size
     head += _PLAIN[136:148]
     total = sum(head) + 8 * ord(" ") + sum(_PLAIN[156:])
@@ -55,12 +55,12 @@ def header(name: str, size: int) -> bytes:
 
 
 def next_header(end: int) -> int:
-    """Where the header after a member that ends at a place is."""
+    """Return the offset of the header after a member that ends at ``end``."""
     return -(-end // HEADER) * HEADER
 
 
 def write_member(file: BinaryIO, name: str, data: bytes) -> Span:
-    """Append a member and give its place and checksum."""
+    """Append a member, and return its offset, size and checksum."""
     file.write(header(name, len(data)))
     start = file.tell()
     file.write(data + bytes(next_header(len(data)) - len(data)))
@@ -68,7 +68,7 @@ def write_member(file: BinaryIO, name: str, data: bytes) -> Span:
 
 
 def span_fault(spans: Spans, *, size: int) -> str | None:
-    """Say what is wrong with the members of a whole tar file of some size, if anything is."""
+    """Return what is wrong with the spans of a tar file of a given size, or None."""
     starts, sizes, _ = spans.T
     if (sizes < 0).any() or (starts < 0).any() or (starts + sizes > size).any():
         return "its index points outside the file"
@@ -79,12 +79,11 @@ def span_fault(spans: Spans, *, size: int) -> str | None:
 
 
 def read_member(handle: int, name: str, span: Span, *, first: int | None = None) -> bytearray:
-    """Read a member, all of it or its ``first`` bytes, after a look at its header.
+    """Read a member, or its ``first`` bytes, after a check of its header.
 
     Raises:
-        ValueError: If something else is there: a link, another name or another size; if the member
-            is too large; if all of it is read and its checksum is another; or if the file ends
-            before it does.
+        ValueError: If the header is that of a link, or of another name or size; if the member is
+            too large; if the checksum of the whole member differs; or if the file is too short.
     """
     start, size, crc = span
     limit = _LIMITS[name.rpartition(".")[2]]
@@ -101,10 +100,10 @@ def read_member(handle: int, name: str, span: Span, *, first: int | None = None)
 
 
 def read_bytes(handle: int, start: int, size: int) -> bytearray:
-    """Read so many bytes from a place in a file.
+    """Read ``size`` bytes of a file from offset ``start``.
 
     Raises:
-        ValueError: If the file ends before.
+        ValueError: If the file ends before that.
     """
     data = bytearray(size)
     if os.preadv(handle, [data], start) != size:

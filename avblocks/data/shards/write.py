@@ -1,8 +1,8 @@
-"""Write a data set as shards, in parallel, and go on where a killed run stopped.
+"""Write a data set as shards, in parallel, and continue where a killed run stopped.
 
-What a shard holds is a function of the list of clips and of the settings alone: shard i has the
-clips from i * n to (i + 1) * n. A tar file gets its name after its index, and both are whole by
-then; so each name that is there stands for finished work, and the rest is made again.
+The content of a shard depends only on the list of clips and the settings: shard i contains the
+clips from i * n to (i + 1) * n. A tar file gets its final name after its index is written, so every
+existing tar file is complete, and only missing ones are written.
 """
 
 import hashlib
@@ -35,19 +35,19 @@ def make_shards(
     on_error: Literal["raise", "skip"] = "raise",
     max_skipped: float = 0.1,
 ) -> Shards:
-    """Write the shards that a folder does not have yet.
+    """Write the shards that are missing in a folder.
 
-    It gets ``SPLIT-iiiiii.tar``, each with an index of the same name in JSON, ``index.json``, which
-    says so once all of them are there, and ``skipped.csv`` if a file cannot be used.
+    The folder contains ``SPLIT-iiiiii.tar``, each with an index of the same name in JSON;
+    ``index.json``, which is marked complete at the end; and ``skipped.csv`` if files were skipped.
 
     Args:
         splits: The clips of each split by its name, of letters, digits and ``_``.
-        out: Folder of these shards alone.
-        settings: What to keep of each clip; the defaults if none are given.
-        workers: Processes that decode and encode; 0 for this one.
-        timeout: Seconds without a clip from them after which the work ends with an error.
-        on_error: Whether to stop at a file that cannot be used, or to list it and go on.
-        max_skipped: Share of a split's files that may be skipped.
+        out: Folder that contains nothing but these shards.
+        settings: Settings of the shards; the defaults if not given.
+        workers: Number of processes that decode and encode; 0 for this one.
+        timeout: Seconds without a clip after which an error is raised.
+        on_error: Whether a file that cannot be used is an error, or is listed and skipped.
+        max_skipped: Fraction of the files of a split that may be skipped.
 
     Returns:
         The shards.
@@ -55,9 +55,9 @@ def make_shards(
     Raises:
         ClipError: If a file cannot be used and ``on_error`` is "raise".
         TooManySkippedError: If more files were skipped than allowed.
-        ValueError: If the folder holds shards of other settings or other clips, or another
-            process is at work in it.
-        FileNotFoundError: If the folder is removed meanwhile.
+        ValueError: If the folder contains shards of other settings or other clips, or another
+            process writes to it.
+        FileNotFoundError: If the folder is removed during the call.
     """
     out, settings = Path(out), settings or ShardSettings()
     index = _plan(splits, settings)
@@ -82,7 +82,7 @@ def make_shards(
 
 
 def _plan(splits: Mapping[str, ClipSet], settings: ShardSettings) -> dict[str, Any]:
-    """Say what the shards are made from, so that no others are ever mixed with them."""
+    """Return the settings and clips of the shards, so that others are never mixed with them."""
     for split, clips in splits.items():
         if not re.fullmatch(r"\w+", split, re.ASCII) or not len(clips):
             raise ValueError(
@@ -109,14 +109,14 @@ def _plan(splits: Mapping[str, ClipSet], settings: ShardSettings) -> dict[str, A
 
 
 def _claim(out: Path, plan: Mapping[str, Any]) -> None:
-    """Check that a folder is new or of the same plan."""
+    """Check that a folder is new or was begun with the same plan."""
     path = out / INDEX
     if not path.is_file():
         write_json(path, {**plan, "complete": False})
     found = read_json(path, {"splits": {"*": dict}}, remedy=AGAIN)
     check_version(path, found)
-    for facts in found["splits"].values():
-        facts.pop("shards", None)
+    for split in found["splits"].values():
+        split.pop("shards", None)
     for name in ("complete", "sha256"):
         found.pop(name, None)
     if found != plan:

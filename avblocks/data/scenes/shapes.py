@@ -1,4 +1,4 @@
-"""Pictures of the scenes: shapes with soft edges over a textured background."""
+"""Images of the scenes: antialiased shapes over a textured background."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from numpy.random import Generator
 
-from avblocks.data.scenes.sound import Voice
+from avblocks.data.scenes.timbres import Voice
 
 Plane = Float[np.ndarray, "*t height width"]
 Line = Float[np.ndarray, " t"]
 
-COLOURS = {
+COLORS = {
     "red": (0.86, 0.16, 0.14),
     "green": (0.18, 0.66, 0.22),
     "blue": (0.16, 0.28, 0.86),
@@ -23,10 +23,10 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Track:
-    """One object's way through a clip, in shares of the picture's side and radians, per frame."""
+    """Path of an object, per frame: relative to the side of the image, and angles in radians."""
 
     look: str
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
     x: Line
     y: Line
     radius: Line
@@ -34,7 +34,7 @@ class Track:
 
 
 def _star(x: Plane, y: Plane) -> Plane:
-    """Distance to a five-pointed star: fold the plane into one half point, then one edge."""
+    """Return the distance to a five-pointed star: fold the plane to half a point, then an edge."""
     sector = 2 * np.pi / 5
     turn = np.abs((np.arctan2(y, x) + sector / 2) % sector - sector / 2)
     reach = np.hypot(x, y)
@@ -44,7 +44,7 @@ def _star(x: Plane, y: Plane) -> Plane:
 
 
 def _distance(shape: str, x: Plane, y: Plane) -> Plane:
-    """Signed distance (negative inside) to a shape of about unit radius."""
+    """Return the signed distance (negative inside) to a shape of about unit radius."""
     match shape:
         case "circle":
             return np.hypot(x, y) - 0.9
@@ -63,7 +63,7 @@ def _distance(shape: str, x: Plane, y: Plane) -> Plane:
 
 
 def _window(track: Track, *, size: int) -> tuple[slice, slice]:
-    """Rows and columns that an object touches in any frame."""
+    """Return the rows and columns that an object covers in any frame."""
     reach = 1.2 * track.radius
     spans = []
     for middle in (track.y, track.x):
@@ -73,7 +73,7 @@ def _window(track: Track, *, size: int) -> tuple[slice, slice]:
 
 
 def _coverage(track: Track, rows: slice, columns: slice, *, size: int) -> Plane:
-    """How much of each pixel of a window an object covers, in [0, 1], per frame."""
+    """Return the fraction of each pixel of a window that an object covers, per frame."""
     grid = (np.arange(size, dtype=np.float32) + 0.5) / size
     x, y, radius, cos, sin = (
         line.astype(np.float32)[:, None, None]
@@ -86,7 +86,7 @@ def _coverage(track: Track, rows: slice, columns: slice, *, size: int) -> Plane:
 
 
 def background(generator: Generator, *, frames: int, size: int) -> UInt8[np.ndarray, "t h w 3"]:
-    """Frames of a smooth two-color texture that the camera pans over by a few pixels."""
+    """Draw frames of a smooth two-color texture, with a camera pan of a few pixels."""
     margin = size // 16
     canvas = np.zeros((size + 2 * margin,) * 2)
     for cells, strength in ((3, 0.6), (9, 0.3), (28, 0.15)):
@@ -94,19 +94,19 @@ def background(generator: Generator, *, frames: int, size: int) -> UInt8[np.ndar
     dark, light = np.sort(generator.uniform(0.1, 0.75, 2))
     tints = np.stack([dark, light + 0.1])[:, None] + generator.uniform(-0.1, 0.1, (2, 3))
     blend = np.clip(canvas, 0, 1)[..., None]
-    picture = np.clip(tints[0] * (1 - blend) + tints[1] * blend, 0, 1)
-    picture = (255 * picture).astype(np.uint8)
+    image = np.clip(tints[0] * (1 - blend) + tints[1] * blend, 0, 1)
+    image = (255 * image).astype(np.uint8)
     way = generator.uniform(-1, 1, 2)
     pan = np.rint(margin * (1 + np.linspace(-1, 1, frames)[:, None] * way)).astype(int)
-    return np.stack([picture[y : y + size, x : x + size] for y, x in pan])
+    return np.stack([image[y : y + size, x : x + size] for y, x in pan])
 
 
 def _smooth_noise(generator: Generator, *, cells: int, size: int) -> Plane:
-    """White noise in [0, 1] on a coarse grid, interpolated linearly."""
+    """Draw white noise in [0, 1] on a coarse grid, interpolated linearly."""
     grid = generator.uniform(0, 1, (cells + 1, cells + 1))
-    place = np.linspace(0, cells, size)
-    rows = np.stack([np.interp(place, np.arange(cells + 1), row) for row in grid])
-    return np.stack([np.interp(place, np.arange(cells + 1), col) for col in rows.T], axis=1)
+    points = np.linspace(0, cells, size)
+    rows = np.stack([np.interp(points, np.arange(cells + 1), row) for row in grid])
+    return np.stack([np.interp(points, np.arange(cells + 1), col) for col in rows.T], axis=1)
 
 
 def paint(
@@ -118,9 +118,9 @@ def paint(
     for number, track in enumerate(tracks):
         rows, columns = _window(track, size=canvas.shape[1])
         alpha = _coverage(track, rows, columns, size=canvas.shape[1])
-        colour = 255 * np.asarray(track.colour, dtype=np.float32)
+        color = 255 * np.asarray(track.color, dtype=np.float32)
         part = frames[:, rows, columns]
-        part += alpha[..., None] * (colour - part)
+        part += alpha[..., None] * (color - part)
         masks[:, :number, rows, columns] &= alpha[:, None] < 0.5
         masks[:, number, rows, columns] = alpha >= 0.5
     return np.rint(frames).astype(np.uint8), masks
@@ -135,25 +135,25 @@ def move(
     frames: int,
     fps: float,
 ) -> Track:
-    """Let an object move in time with a voice, heard or not, around ``home`` (shares of the side).
+    """Move an object in time with a voice around ``home`` (relative to the side of the image).
 
-    It pulses (its size follows the envelope) or hops (it goes on along its path at each note).
+    It either pulses (its size follows the envelope) or hops (it moves along its path at each note).
     """
     clock = np.arange(frames) / fps
     pulses = generator.random() < 0.5
-    heard = np.stack([part.max() for part in np.array_split(voice.envelope, frames)])
+    loudness = np.stack([part.max() for part in np.array_split(voice.envelope, frames)])
     beats = sum(np.clip((clock - onset) / 0.1, 0, 1) for onset in voice.onsets)
     pace = generator.uniform(0.15, 0.35) * clock if pulses else beats / generator.integers(5, 9)
     turn = 2 * np.pi * (generator.random() + pace * generator.choice([-1, 1]))
     reach = generator.uniform(0.03, 0.09, 2)
     size = generator.uniform(0.11, 0.16)
-    base = np.asarray(COLOURS[look.split()[0]])
-    colour = np.clip(base * generator.uniform(0.85, 1.1) + generator.uniform(-0.05, 0.05, 3), 0, 1)
+    base = np.asarray(COLORS[look.split()[0]])
+    color = np.clip(base * generator.uniform(0.85, 1.1) + generator.uniform(-0.05, 0.05, 3), 0, 1)
     return Track(
         look=look,
-        colour=(float(colour[0]), float(colour[1]), float(colour[2])),
+        color=(float(color[0]), float(color[1]), float(color[2])),
         x=home[0] + reach[0] * np.cos(turn),
         y=home[1] + reach[1] * np.sin(turn),
-        radius=size * (0.8 + 0.5 * heard) if pulses else np.full(frames, 1.05 * size),
+        radius=size * (0.8 + 0.5 * loudness) if pulses else np.full(frames, 1.05 * size),
         angle=generator.uniform(0, 2 * np.pi) + generator.uniform(-1, 1) * clock,
     )

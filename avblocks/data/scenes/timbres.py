@@ -1,4 +1,4 @@
-"""The four timbres of the scenes, as sums of notes."""
+"""Audio of the scenes: four timbres, synthesized note by note."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _SCALE = np.array([0, 2, 4, 7, 9, 12])  # major pentatonic, semitones
 
 @dataclass(frozen=True)
 class Voice:
-    """One object's part: what it plays, or would play if it were not silent.
+    """Audio of an object; that of a silent object only drives its motion.
 
     Attributes:
         wave: Samples, peak 1.
@@ -28,13 +28,13 @@ class Voice:
 
 @dataclass(frozen=True)
 class Timbre:
-    """How an instrument plays.
+    """Parameters of an instrument.
 
     Attributes:
-        pitch: Lowest and highest root, Hz.
+        pitch: Lowest and highest root note, Hz.
         gap: Shortest and longest time between notes, seconds.
-        envelope: From seconds since the onset and the gap to loudness.
-        tone: From seconds since the onset, pitch and a generator to samples.
+        envelope: Function of the seconds since the onset and the gap that returns the loudness.
+        tone: Function of the seconds since the onset, pitch and a generator that returns samples.
     """
 
     pitch: tuple[float, float]
@@ -44,14 +44,14 @@ class Timbre:
 
 
 def _pluck(time: Wave, pitch: float, generator: Generator) -> Wave:
-    """Many harmonics, the high ones dying first."""
+    """Synthesize many harmonics; the higher they are, the faster they decay."""
     order = np.arange(1, 9)[:, None]
     partials = np.sin(2 * np.pi * pitch * order * time) * np.exp(-2.5 * order * time) / order
     return partials.sum(axis=0)
 
 
 def _reed(time: Wave, pitch: float, generator: Generator) -> Wave:
-    """Odd harmonics with vibrato."""
+    """Synthesize odd harmonics with vibrato."""
     order = np.arange(1, 12, 2)[:, None]
     vibrato = 0.012 * np.sin(2 * np.pi * generator.uniform(4.5, 6.5) * time)
     phase = order * (2 * np.pi * pitch * time + vibrato * pitch / 5)
@@ -59,24 +59,24 @@ def _reed(time: Wave, pitch: float, generator: Generator) -> Wave:
 
 
 def _bell(time: Wave, pitch: float, generator: Generator) -> Wave:
-    """Frequency modulation at an irrational ratio: inharmonic partials that fade to a pure tone."""
+    """Synthesize by FM at an irrational ratio: inharmonic partials that fade to a pure tone."""
     modulator = np.sin(2 * np.pi * pitch * 1.414 * time) * 3.0 * np.exp(-4 * time)
     return np.sin(2 * np.pi * pitch * time + modulator)
 
 
 def _shaker(time: Wave, pitch: float, generator: Generator) -> Wave:
-    """Noise above ``pitch``: white noise differenced, mixed with its own ring-modulated copy."""
+    """Synthesize noise above ``pitch``: differenced white noise plus its ring-modulated copy."""
     noise = generator.standard_normal(len(time))
     return np.diff(noise, prepend=0.0) * (1 + 0.5 * np.cos(2 * np.pi * pitch * time))
 
 
 def _decay(speed: float) -> Callable[[Wave, float], Wave]:
-    """Envelope that jumps up within 4 ms and then decays exponentially."""
+    """Return an envelope with an attack of 4 ms and an exponential decay."""
     return lambda time, gap: np.minimum(time / 0.004, 1) * np.exp(-speed * time)
 
 
 def _sustain(time: Wave, gap: float) -> Wave:
-    """Envelope that swells over 60 ms, holds and ends just before the next note."""
+    """Return an envelope with an attack of 60 ms that ends just before the next note."""
     return np.clip(np.minimum(time / 0.06, (0.92 * gap - time) / 0.08), 0, 1)
 
 
@@ -89,9 +89,9 @@ _INSTRUMENTS = {
 
 
 def play(timbre: str, *, generator: Generator, seconds: float, rate: int) -> Voice:
-    """Make up a tune with its own key, tempo, phase and accents, and play it.
+    """Synthesize a random tune: key, tempo, phase and accents are drawn.
 
-    The voice sounds in practically every window of one second.
+    Almost every window of one second contains a note.
     """
     instrument = _INSTRUMENTS[timbre]
     root = float(np.exp(generator.uniform(*np.log(instrument.pitch))))

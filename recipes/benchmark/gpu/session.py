@@ -1,0 +1,111 @@
+"""A session on a GPU: row after row, each written at once, until the time is over."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from tyro.conf import Suppress
+
+from avblocks.files import write_text
+from recipes.benchmark import table
+from recipes.benchmark.gpu.plan import Row, chosen_rows, rows
+from recipes.benchmark.gpu.step import NEEDS_CUDA
+from recipes.benchmark.gpu.worker import Worker
+from recipes.benchmark.measure import guarded
+from recipes.engine.run import Folder
+
+KEY = "gpu"
+"""What the file of all figures calls those of a session."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How long, and where to."""
+
+    minutes: float = 9.0
+    """A row that would not end within them is not begun."""
+
+    rows: tuple[str, ...] = ("*",)
+    """Patterns of the rows' names."""
+
+    smoke: bool = False
+    """Rehearse with toy sizes, on the CPU where there is no GPU."""
+
+    out: Path | None = None
+    """JSON file to put the figures into, row by row."""
+
+    run: Annotated[Folder, Suppress] = field(default_factory=Folder)
+    """Of no use here."""
+
+
+def session(config: Config) -> None:
+    """Measure row by row, print what was found, and write it if asked to.
+
+    Raises:
+        ValueError: If there is no GPU, a number is impossible, no row fits a pattern, or the file
+            holds figures that a rehearsal would replace.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and not config.smoke:
+        raise ValueError("torch finds no GPU here: rehearse on the CPU with --smoke")
+    if not 0 < config.minutes < 600:
+        raise ValueError(f"--minutes must be above 0 and below 600, got {config.minutes}")
+    if config.out is not None:
+        _check(config.out, smoke=config.smoke)
+    listed = chosen_rows(rows(device, tiny=config.smoke), config.rows)
+    with Worker() as worker:
+        measure(listed, worker, config, device=device)
+
+
+def measure(listed: list[Row], worker: Worker, config: Config, *, device: str) -> None:
+    """Measure rows in their order for as long as the time allows."""
+    end = time.monotonic() + 60 * config.minutes
+    for row in listed:
+        start = time.monotonic()
+        found = _measured(row, worker, left=end - start, device=device)
+        found["took_s"] = round(time.monotonic() - start, 1)
+        line = _in_words(row, found)
+        print(f"[{end - time.monotonic():4.0f} s left] {row.name}: {line}", flush=True)
+        if config.out is not None:
+            _write(config, row, found, line, device=device)
+
+
+def _measured(row: Row, worker: Worker, *, left: float, device: str) -> dict[str, Any]:
+    if row.cuda and device != "cuda":
+        return {"error": NEEDS_CUDA}
+    if row.seconds > left:
+        needs = f"the row takes about {row.seconds:.0f} s, {max(left, 0):.0f} s are left"
+        return {"error": f"no time left: {needs}"}
+    if row.fresh:
+        worker.stop()
+    return worker.call(row.measure, seconds=min(left, row.limit))
+
+
+def _in_words(row: Row, found: dict[str, Any]) -> str:
+    said = found if "error" in found else guarded(lambda: {"line": row.line(found)})
+    return said["error"] if "error" in said else said["line"]
+
+
+def _check(out: Path, *, smoke: bool) -> None:
+    known = table.read(out).get(KEY, {})
+    if smoke and known and not known.get("smoke"):
+        raise ValueError(f"{out}: holds figures of a GPU; give the rehearsal another --out")
+
+
+def _write(config: Config, row: Row, found: dict[str, Any], line: str, *, device: str) -> None:
+    """Add a row to the file; one of a case that is measured goes into the table of cases too."""
+    assert config.out is not None
+    if row.case is not None and not config.smoke:
+        about = {"device": device, "precision": row.case.precision, "batch": row.case.batch}
+        table.write(config.out, device=device, rows={row.name: about | found}, growth=None)
+    known = table.read(config.out)
+    mine = known.get(KEY, {})
+    if mine.get("smoke") != config.smoke:
+        mine = {"smoke": config.smoke, "rows": {}, "lines": {}}
+    # What was measured once is not lost to a day when it cannot be.
+    if "error" not in found or "error" in mine["rows"].get(row.name, found):
+        mine["rows"][row.name], mine["lines"][row.name] = found, line
+    write_text(config.out, json.dumps(known | {KEY: mine}, indent=2) + "\n")

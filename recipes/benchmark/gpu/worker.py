@@ -1,0 +1,93 @@
+"""`Worker`: a process that rows are measured in, one after the other, and that can be stopped."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+import torch
+
+from recipes.benchmark.measure import guarded
+
+
+class Worker:
+    """A process with torch and the device ready, so that a row does not pay for their start.
+
+    After an error the next row gets a new process: a fault of the device stays with the process
+    that it happened in. Use as a context manager.
+
+    Args:
+        method: How processes start, as `multiprocessing` names it; "fork" would not do with CUDA.
+    """
+
+    def __init__(self, *, method: str = "spawn") -> None:
+        self._context: Any = multiprocessing.get_context(method)
+        self._process: Any = None
+        self._pipe: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def call(
+        self, function: Callable[..., dict[str, Any]], *args: Any, seconds: float
+    ) -> dict[str, Any]:
+        """Call a function in the process, for at most some seconds; return an error as `error`."""
+        if self._process is None:
+            self._start()
+        self._pipe.send((function, args))
+        found = self._answer(seconds)
+        if "error" in found:
+            self.stop()
+        return found
+
+    def stop(self) -> None:
+        """End the process, and all that it has started."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.join()
+            self._pipe.close()
+            self._process = None
+
+    def _start(self) -> None:
+        self._pipe, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=_serve, args=(theirs,))
+        self._process.start()
+        theirs.close()
+        self._pipe.recv()  # the process leads a group of its own now
+
+    def _answer(self, seconds: float) -> dict[str, Any]:
+        if not self._pipe.poll(seconds):
+            return {"error": f"stopped after {seconds:.0f} s"}
+        try:
+            return self._pipe.recv()
+        except EOFError:
+            return {"error": "the process was killed, mostly for want of memory"}
+
+
+def _serve(pipe: Connection) -> None:
+    os.setsid()  # loaders' processes belong to the same group, and end with it
+    pipe.send("ready")
+    with suppress(EOFError):
+        while True:
+            function, args = pipe.recv()
+            _forget()
+            pipe.send(guarded(function, *args))
+
+
+def _forget() -> None:
+    """Free what the row before has left: memory, its peak, and compiled code."""
+    if "torch._dynamo" in sys.modules:  # importing it takes seconds
+        torch._dynamo.reset()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()

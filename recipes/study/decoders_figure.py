@@ -1,0 +1,33 @@
+"""The picture of the study of decoders: the probe over epochs and over CPU seconds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from avblocks.viz import save_figure
+
+AXES = {"epoch": "epoch", "cpu_s": "CPU seconds of training steps"}
+
+
+def draw(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], path: Path) -> None:
+    """Draw each decoder's probe: every seed as a thin line, their mean as a thick one.
+
+    Args:
+        curves: By decoder and figure (`epoch`, `cpu_s`, `nn_fusion`), the points of each seed.
+        path: The PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    panels = figure.subplots(1, len(AXES), sharey=True)
+    for ax, (key, label) in zip(panels, AXES.items(), strict=True):
+        for number, (name, figures) in enumerate(curves.items()):
+            x, y = np.array(figures[key]), np.array(figures["nn_fusion"])
+            ax.plot(x.T, y.T, color=f"C{number}", lw=0.6, alpha=0.5)
+            ax.plot(x.mean(0), y.mean(0), "o-", ms=3, color=f"C{number}", label=name)
+        ax.set_xlabel(label)
+        ax.grid(alpha=0.3)
+    panels[0].set_ylabel("1-NN accuracy of the fusion tokens, %")
+    panels[0].legend(loc="lower right", fontsize="small")
+    save_figure(figure, path)
