@@ -76,9 +76,8 @@ class KaldiMel(nn.Module):
         return ((mel - self.mean) / self.divisor).unsqueeze(1)
 
     def _banks(self, audio: Float[Tensor, " s"]) -> Float[Tensor, "m t"]:
-        centered = (audio - audio.mean())[None]
-        banks = fbank(
-            centered,
+        banks = fbank(  # takes the mean off each window, so off the whole too, as the authors do
+            audio[None],
             htk_compat=True,
             sample_frequency=_RATE,
             use_energy=False,

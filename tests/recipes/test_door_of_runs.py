@@ -1,5 +1,6 @@
 """`zoo.load` on checkpoints of runs: what the tensors do not say is in the run's configuration."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch.testing import assert_close
 from toy_runs import ToyRun, toy_config
 
 from avblocks import zoo
+from avblocks.zoo.ours import run_sizes
 from recipes import paper_pretrain
 from recipes.common.runs import load_encoder_run
 
@@ -44,3 +46,13 @@ def test_bottlenecks_have_no_tensors_and_are_found(toy_scenes: Path, tmp_path: P
     checkpoint = next((tmp_path / "checkpoints").glob("*.ckpt"))
     same_tokens(checkpoint, tmp_path)
     assert list(zoo.load(checkpoint).encoder.fusion_blocks) == ["1"]
+
+
+def test_the_hop_follows_the_rate(tmp_path: Path) -> None:
+    """64 frames per second, where `config.json` has no hop."""
+    data = {"size": 16, "mels": 32, "seconds": 2.0, "rate": 8000, "hop": None}
+    model = {"heads": 1, "num_tokens": [2, 1, 1], "fusion": "dense", "fusion_layers": "all"}
+    text = json.dumps({"config": {"data": data, "model": model}})
+    (tmp_path / "config.json").write_text(text)
+    known = run_sizes(tmp_path / "checkpoints/step-00000001.ckpt")
+    assert known["audio_size"] == (32, 128) and known["image_size"] == (16, 16)
