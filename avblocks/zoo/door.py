@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from avblocks.builder import accepted
-from avblocks.checkpoint.folder import WEIGHTS, is_ours
+from avblocks.checkpoint.folder import WEIGHTS, is_ours, read_config
 from avblocks.checkpoint.load import Converted, LoadReport, load_weights
 from avblocks.checkpoint.pretrained import from_pretrained
 from avblocks.checkpoint.read import State, read_state
+from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.nn.stream import Stream
+from avblocks.zoo.front_end import front_end_of
 from avblocks.zoo.ours import run_sizes
 from avblocks.zoo.table import KINDS, Kind
 
@@ -28,11 +30,22 @@ class Loaded:
         kind: name of the kind of file, as in `KINDS`.
         model: the model, in evaluation mode.
         report: a report on every name in the file.
+        saved: the front end of an exported folder.
     """
 
     kind: str
     model: nn.Module
     report: LoadReport
+    saved: FrontEnd | None = None
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """From batches of clips to what the encoder was trained on.
+
+        Raises:
+            ValueError: if it is not known; it says why.
+        """
+        return self.saved or front_end_of(self.kind, self.encoder)
 
     @property
     def encoder(self) -> AVEncoder | Stream:
@@ -72,8 +85,9 @@ def load(path: str | Path, **known: Any) -> Loaded:
     path = Path(path)
     folder = path.parent if path.name == WEIGHTS else path
     if folder.is_dir() and is_ours(folder):
-        encoder = from_pretrained(folder).encoder
-        return Loaded("avblocks", encoder, LoadReport(tuple(encoder.state_dict())))
+        found = from_pretrained(folder)
+        report = LoadReport(tuple(found.encoder.state_dict()))
+        return Loaded(_kind_of_folder(folder), found.encoder, report, found.front_end)
     state = read_state(path)
     kind = kind_of(state)
     if kind is None:
@@ -86,6 +100,11 @@ def load(path: str | Path, **known: Any) -> Loaded:
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}, taken for {kind.name}: {error}") from error
     return Loaded(kind.name, model.eval(), report)
+
+
+def _kind_of_folder(folder: Path) -> str:
+    name = read_config(folder)["encoder"]["builder"].removesuffix("_encoder")
+    return name if name in {kind.name for kind in KINDS} else "avblocks"
 
 
 def kind_of(state: State) -> Kind | None:
