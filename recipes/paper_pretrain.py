@@ -75,7 +75,8 @@ VGGSOUND = Config(data=Data(name="vggsound"), batch=64, epochs=200, warmup=40, b
 SCENES = replace(
     VGGSOUND,
     data=SCENES_DATA,
-    model=SMALL,
+    model=replace(SMALL, decoder="reading"),
+    predict=1 / 3,  # by python -m recipes.study.decoders
     batch=32,
     epochs=100,
     warmup=10,

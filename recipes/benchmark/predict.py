@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -27,7 +27,7 @@ from avblocks.files import write_text
 from recipes.benchmark.against import ROOT, work_tree
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.machine import machine
-from recipes.benchmark.measure import short
+from recipes.benchmark.measure import in_process, short
 from recipes.common.cli import users_errors
 
 
@@ -49,6 +49,11 @@ class Config:
 
     out: Path | None = None
     """JSON file for the results."""
+
+
+def _footage(video: Path, seconds: float) -> dict[str, Any]:
+    write_footage(video, number=0, seconds=seconds, height=360, keys=50)
+    return {}
 
 
 def timed(tree: Path, video: Path, config: Config, out: Path) -> dict[str, float]:
@@ -79,7 +84,9 @@ def main(config: Config) -> None:
         raise ValueError("give the --commit to compare with, and at least one --checkpoint RUN")
     with TemporaryDirectory() as folder, work_tree(config.commit) as tree:
         video = Path(folder, "video.mp4")
-        write_footage(video, number=0, seconds=config.seconds, height=360, keys=50)
+        in_process(
+            _footage, video, config.seconds
+        )  # the peak memory of a process is its children's
         trees = {"ours": ROOT, "before": tree}
         rows: dict[str, list[dict[str, float]]] = {name: [] for name in trees}
         for number in range(config.repeats):

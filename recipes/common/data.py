@@ -182,8 +182,10 @@ def train_test_sets(
     """List training and test clips; a ValueError if the data lacks what the task needs."""
     if needs in NEEDS:
         words, names = NEEDS[needs]
-        if data.shards is not None:
-            raise ValueError("this task reads clips as published: leave --data.shards out")
+        if data.shards is not None and needs != "sources":
+            raise ValueError(
+                f"shards hold no {words}: leave --data.shards out, the clips are read as published"
+            )
         if data.frames > 1:
             raise ValueError("this task looks at one image of a clip: leave --data.frames out")
         if data.name not in names:

@@ -21,7 +21,7 @@ from avblocks.viz import mask_overlay, overlay
 from recipes.predict.figures import draw_legend
 from recipes.predict.trained import infer
 
-Paint = Callable[[Tensor, Tensor], Tensor]  # outputs over images, both at the video's size
+Paint = Callable[[Tensor, Tensor], Tensor]  # outputs over two images, at the video's size
 
 
 def write_localization(
@@ -30,7 +30,7 @@ def write_localization(
     """Write the video under heat maps of similarity to the audio; return the file's name."""
 
     def paint(maps: Tensor, images: Tensor) -> Tensor:
-        return overlay(images, maps[:, 0])
+        return overlay(images, maps[:, 0].expand(2, -1, -1))
 
     outputs = (infer(model, model.maps, some.to_batch())[:, None] for some in batches)
     _write(windows, folder / "localization.mp4", outputs, paint)
@@ -50,7 +50,7 @@ def write_segmentation(
     def paint(logits: Tensor, images: Tensor) -> Tensor:
         mask = predicted_classes(logits)
         present.update(mask.unique().tolist())
-        return mask_overlay(images, mask)
+        return mask_overlay(images, mask.expand(2, -1, -1))
 
     outputs = (infer(model, model.logits, some.to_batch()) for some in batches)
     _write(windows, folder / "segmentation.mp4", outputs, paint)
@@ -69,6 +69,6 @@ def _write(windows: VideoWindows, out: Path, outputs: Iterator[Tensor], paint: P
         values = (value for batch in outputs for value in batch)
         for until, value in zip(windows.nearest_until, values, strict=True):
             large = F.interpolate(value[None], size, mode="bilinear", align_corners=False)
-            yield until, make_overlay(partial(paint, large.expand(2, -1, -1, -1)), size)
+            yield until, make_overlay(partial(paint, large), size)
 
     write_overlay(windows.path, out, overlays())

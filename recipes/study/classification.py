@@ -23,6 +23,7 @@ FUSIONS = {
     "dense": ("--model.fusion", "dense"),
     "factorized": ("--model.fusion", "factorized"),
 }
+FULL = ("--model.decoder", "full", "--predict", "1")  # as the figures were measured
 SCENES = (240, 480)
 PRESETS = {"study": ("three seeds of everything", Study())}
 
@@ -32,7 +33,7 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
     common = ("--run.seed", str(seed), "--data.scenes", *map(str, SCENES), "--data.workers", "1")
 
     def pretrain(fusion: str) -> Task:
-        words = (*common, *FUSIONS[fusion], "--probe-every", "100", *options)
+        words = (*common, *FUSIONS[fusion], *FULL, "--probe-every", "100", *options)
         place, leaves = folder / f"pretrain-{fusion}", "reconstruction.png"
         return Task(recipe="paper_pretrain", folder=place, options=words, leaves=leaves)
 

@@ -28,9 +28,9 @@ from recipes.study.decoders_figure import draw
 from recipes.study.runs import Study, Task, result, run_all
 
 DECODERS = {
-    "full": ("--model.decoder", "full"),
+    "full": ("--model.decoder", "full", "--predict", "1"),
     "reading a third": ("--model.decoder", "reading", "--predict", "0.3333"),
-    "reading all": ("--model.decoder", "reading"),
+    "reading all": ("--model.decoder", "reading", "--predict", "1"),
     "reading a half": ("--model.decoder", "reading", "--predict", "0.5"),
     "reading a quarter": ("--model.decoder", "reading", "--predict", "0.25"),
 }
@@ -140,8 +140,12 @@ def main(config: DecoderStudy) -> None:
     clips = {"train": train_set(data), "test": test_set(data)}
     shards = config.run.folder / "shards"
     make_shards({name: some for name, some in clips.items() if some}, shards, workers=1)
-    about = {"machine": machine(), "settings": PRETRAIN | {"scenes": SCENES, "seeds": config.seeds}}
+    about: dict[str, Any] = {
+        "machine": machine(),
+        "settings": PRETRAIN | {"scenes": SCENES, "seeds": config.seeds},
+    }
     numbers = {"shards": shards, "options": config.options}
+    found: dict[str, Any] = {}
     for name in DECODERS:  # all seeds of a decoder, then the next: what is cut off is whole
         for seed, folder in enumerate(config.folders):
             run_all(runs(folder, seed=seed, names=[name], **numbers), jobs=1)

@@ -13,6 +13,7 @@ from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, test_set, train_set
 from recipes.paper_localize import SCENES as LOCALIZE
 from recipes.paper_segment import SCENES as SEGMENT
+from recipes.study.classification import FULL
 from recipes.study.runs import Study, Task, result, run_all, write_results
 
 FIXED = ("center_box", "whole_image")  # baselines without a model
@@ -55,7 +56,12 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
     start = folder / "pretrain"
     after = (*common, "--checkpoint", str(start))
     return [
-        Task(recipe="paper_pretrain", folder=start, options=common, leaves="reconstruction.png"),
+        Task(
+            recipe="paper_pretrain",
+            folder=start,
+            options=(*common, *FULL),
+            leaves="reconstruction.png",
+        ),
         *(
             Task(recipe=f"paper_{name}", folder=folder / name, options=after, after=start)
             for name in ("localize", "separate", "segment")

@@ -73,7 +73,7 @@ def test_scenes_preset_trains_from_shards_and_resumes_exactly(shards: Path, tmp_
             preset.data, shards=str(shards), seconds=0.5, size=16, mels=32, workers=workers
         )
         config = replace(
-            preset, data=data, model=TINY, batch=2, run=Run(dir=tmp_path / name, **run)
+            preset, data=data, model=TINY, predict=1.0, batch=2, run=Run(dir=tmp_path / name, **run)
         )
         paper_pretrain.main(config)
         return tmp_path / name

@@ -32,7 +32,7 @@ def root(toy_scenes: Path) -> Path:
 def config(preset: Config, root: Path, folder: Path, **run: object) -> Config:
     """A preset cut down to a second's work."""
     data = replace(preset.data, root=root, seconds=0.5, size=16, mels=32, workers=0)
-    return replace(preset, data=data, model=TINY, batch=4, run=Run(dir=folder, **run))
+    return replace(preset, data=data, model=TINY, predict=1.0, batch=4, run=Run(dir=folder, **run))
 
 
 def rows(folder: Path) -> list[tuple[float, ...]]:
