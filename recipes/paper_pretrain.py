@@ -21,11 +21,11 @@ from pathlib import Path
 
 from torch.optim import AdamW
 
-from avblocks import AVMAE
 from avblocks.data import FrontEnd
 from avblocks.optim import group_rates, param_groups
 from avblocks.seed import seed_all
 from avblocks.tasks import (
+    MaskedAutoencoder,
     Pretraining,
     ProbeScorer,
     evaluation_mode,
@@ -100,7 +100,10 @@ PRESETS = {
 }
 
 
-def main(config: Config, *, build: Callable[[Model, Data], AVMAE] = build_autoencoder) -> None:
+Build = Callable[[Model, Data], MaskedAutoencoder]
+
+
+def main(config: Config, *, build: Build = build_autoencoder) -> None:
     """Pre-train with probes during training; write checkpoints, curves and a reconstruction.
 
     Args:

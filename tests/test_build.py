@@ -1,6 +1,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from avblocks import (
     av_vit_small,
     av_vit_tiny,
 )
+from avblocks.checkpoint import from_pretrained, save_pretrained
+from avblocks.fusion import BottleneckLayer
 
 SIZES = {"image_size": 8, "audio_size": (8, 12)}
 FUSIONS = ("token", "dense", "factorized")
@@ -143,3 +146,15 @@ def test_an_image_size_that_does_not_suit_the_patch_is_named(patch: Any, size: A
     numbers: dict[str, Any] = {"depth": 1, "num_heads": 2, "audio_size": (8, 12)}
     with pytest.raises(ValueError, match=r"image_size, for a patch of .* must be a positive"):
         av_vit(8, patch=patch, image_size=size, **numbers)
+
+
+def test_bottlenecks_by_name_are_saved(tmp_path: Path) -> None:
+    numbers = {"depth": 2, "num_heads": 2, "patch": 4, "num_tokens": (3,), "fusion_layers": [1]}
+    named = av_vit(8, fusion="bottleneck", **SIZES, **numbers).eval()
+    of_class = av_vit(8, fusion=BottleneckLayer, **SIZES, **numbers).eval()
+    of_class.load_state_dict(named.state_dict())
+    save_pretrained(named, tmp_path)
+    clips = {"image": torch.rand(1, 3, 8, 8), "audio": torch.rand(1, 1, 8, 12)}
+    tokens = [m(**clips).fusion for m in (named, of_class, from_pretrained(tmp_path).encoder)]
+    assert tokens[0].shape == (1, 3, 8)
+    assert torch.equal(tokens[0], tokens[1]) and torch.equal(tokens[0], tokens[2])

@@ -11,6 +11,7 @@ from avblocks.builder import accepted, builder
 from avblocks.encoder import AVEncoder
 from avblocks.fusion.block import FusionBlock
 from avblocks.fusion.dense import DenseFusion
+from avblocks.fusion.exchange import BottleneckLayer
 from avblocks.fusion.factorized import FactorizedFusion, require_num_tokens
 from avblocks.fusion.layer import FusionLayer
 from avblocks.fusion.token import TokenFusion
@@ -19,9 +20,10 @@ from avblocks.shapes import require, sides
 
 FusionName = Literal["token", "dense", "factorized"]
 FusionLayers = Literal["all", "none"] | Collection[int]
-FusionKind = FusionName | Callable[..., nn.Module]
-"""One of the three fusions, or your class, called with ``dim`` and what else of `fusion_block`'s
-numbers it takes (``num_heads``, ``num_tokens``, ``attn_ratio``, ``mlp_ratio``, ``drop_path``)."""
+FusionKind = FusionName | Literal["bottleneck"] | Callable[..., nn.Module]
+"""One of the three fusions, MBT's `BottleneckLayer`, or your class, called with ``dim`` and what
+else of `fusion_block`'s numbers it takes (``num_heads``, ``num_tokens``, ``attn_ratio``,
+``mlp_ratio``, ``drop_path``)."""
 
 
 def fusion_block(
@@ -60,7 +62,7 @@ _KINDS = {"token": TokenFusion, "dense": DenseFusion, "factorized": FactorizedFu
 
 def _require_fusion(fusion: FusionKind, num_tokens: tuple[int, ...]) -> None:
     fits = fusion in _KINDS if isinstance(fusion, str) else callable(fusion)
-    require(fits, "fusion", fusion, f"one of {get_args(FusionName)} or a class")
+    require(fits, "fusion", fusion, f"one of {(*get_args(FusionName), 'bottleneck')} or a class")
     if isinstance(fusion, str):
         require_num_tokens(num_tokens)
     else:
@@ -97,7 +99,8 @@ def av_vit(
         audio_size: default (mel bins, frames) of the spectrogram.
         patch: side or sides of a patch of both modalities; with three sides, (frames, height,
             width), the image is a video, and the spectrogram uses the last two.
-        fusion: which of the three interactions, or a class of your own: an interaction, or a
+        fusion: which of the three interactions; ``"bottleneck"`` for the `BottleneckLayer` of MBT,
+            with all of ``num_tokens`` as its tokens; or a class of your own: an interaction, or a
             `FusionLayer`. It is called with ``dim`` and what else it takes of ``num_heads``,
             ``num_tokens``, ``attn_ratio``, ``mlp_ratio`` and ``drop_path``.
         fusion_layers: ``"all"``, ``"none"``, or the indices of the layers with fusion.
@@ -118,7 +121,8 @@ def av_vit(
         >>> sorted(encoder.fusion_blocks)
         ['1', '3']
     """
-    _require_fusion(fusion, num_tokens)
+    kind = BottleneckLayer if fusion == "bottleneck" else fusion
+    _require_fusion(kind, num_tokens)
     image_depth, audio_depth = sides(depth, axes=2, name="depth")
     layers = _layers(fusion_layers, depth=max(image_depth, audio_depth))
     stream = partial(vit, dim, num_heads=num_heads, drop_path=drop_path)
@@ -135,7 +139,7 @@ def av_vit(
     return AVEncoder(
         image=stream(depth=image_depth, size=image_size, patch=patch, channels=3),
         audio=stream(depth=audio_depth, size=audio_size, patch=audio_patch, channels=1),
-        fusion=[_fusion(dim, fusion, numbers) if fused else None for fused in layers],
+        fusion=[_fusion(dim, kind, numbers) if fused else None for fused in layers],
         num_tokens=sum(num_tokens),
     )
 

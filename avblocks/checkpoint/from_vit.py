@@ -5,15 +5,18 @@ prefix tokens of a model such as ``vit_base(prefix_tokens=1)``; for other models
 """
 
 import math
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
 from avblocks.nn.older import split_qkv
 from avblocks.shapes import require
 
-_ANCHOR = "patch_embed.proj.weight"
+_ANCHOR, _TABLE = "patch_embed.proj.weight", "pos_embed.table"
+_MELS = 128  # of AudioMAE
 # In the order of the prefix tokens.
 _PREFIX_TOKENS = ("cls_token", "dist_token", "reg_token", "register_tokens")
 _OTHER_PARTS = (*_PREFIX_TOKENS, "mask_token", "decoder", "head", "fc_norm")
@@ -32,8 +35,15 @@ def from_mae(state: State, *, prefix: str | None = None) -> Converted:
     return _vit(state, prefix=prefix, learned_position=False)
 
 
-def from_audiomae(state: State, *, prefix: str | None = None) -> Converted:
-    """Convert the spectrogram ViT of AudioMAE; fixed positions are recomputed.
+def from_audiomae(
+    state: State, *, prefix: str | None = None, learned_position: bool = False
+) -> Converted:
+    """Convert the spectrogram ViT of AudioMAE to spectrograms of (mel bins, frames).
+
+    AudioMAE reads (frames, mel bins), so its patches are transposed. Fixed positions are
+    recomputed. They encode the mel bins in the first half of the channels and the frames in the
+    second half, and `SinCosPosition` does the opposite, so the halves of the channels are swapped
+    in all weights: the tokens are those of AudioMAE with swapped halves.
 
     Fine-tuned files (`facebookresearch/AudioMAE`) have an ``fc_norm`` instead of the final
     ``norm``, which then stays at initialization and is listed in the load report.
@@ -41,11 +51,31 @@ def from_audiomae(state: State, *, prefix: str | None = None) -> Converted:
     Args:
         state: state dict of the file.
         prefix: prefix of the names of the ViT; detected if ``None``.
+        learned_position: whether the positions of the model are learned; then they are loaded from
+            the file, transposed too, and no channels are swapped.
 
     Raises:
         ValueError: if no ViT, or more than one, is in the file.
     """
-    return _vit(state, prefix=prefix, learned_position=False)
+    found = _vit(state, prefix=prefix, learned_position=learned_position)
+    kernel = found.state[_ANCHOR]
+    turned = found.state | {_ANCHOR: kernel.transpose(2, 3).contiguous()}
+    if learned_position:
+        rows = _MELS // kernel.shape[3]
+        grid = turned[_TABLE].unflatten(0, (-1, rows))
+        turned[_TABLE] = grid.transpose(0, 1).flatten(0, 1).contiguous()
+        return replace(found, state=turned)
+    parts = (turned, found.prefix_tokens)
+    swapped = [{name: _swap_halves(name, x) for name, x in part.items()} for part in parts]
+    return replace(found, state=swapped[0], prefix_tokens=swapped[1])
+
+
+def _swap_halves(name: str, x: Tensor) -> Tensor:
+    """Swap the halves of a parameter along its axis of the tokens' channels, if it has one."""
+    if name.endswith(("q.bias", "kv.bias", "fc1.bias")):
+        return x
+    axis = -1 if name.endswith(("q.weight", "kv.weight", "fc1.weight", "prefix_tokens")) else 0
+    return x.roll(x.shape[axis] // 2, axis)
 
 
 def from_timm(state: State, *, prefix: str | None = None) -> Converted:
@@ -71,7 +101,7 @@ def _vit(state: State, *, prefix: str | None, learned_position: bool) -> Convert
         elif name != "pos_embed":
             kept[name] = value
         elif learned_position:
-            kept["pos_embed.table"] = value.flatten(0, -2)[_extra_positions(state, prefix) :]
+            kept[_TABLE] = value.flatten(0, -2)[_extra_positions(state, prefix) :]
         else:
             dropped.append(key)
     names = tuple(prefix + name for name in _PREFIX_TOKENS if prefix + name in state)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +17,6 @@ from avblocks.checkpoint.read import read_state
 from avblocks.checkpoint.whole import class_of, is_sharded, unwrapped, whole
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.distributed import rank_and_world
-from avblocks.encoder import AVEncoder
 from avblocks.heads import Localizer, classifier, segmenter, separator
 from avblocks.mae import AVMAE
 from avblocks.nn.position import SinCosPosition
@@ -48,7 +47,7 @@ class Pretrained:
         task: values about the task, such as the names of the classes.
     """
 
-    encoder: AVEncoder
+    encoder: Any  # an AVEncoder, or of some of the zoo a stream
     front_end: FrontEnd | None = None
     head: nn.Module | None = None
     task: Mapping[str, Any] = field(default_factory=dict)
@@ -121,7 +120,7 @@ def from_pretrained(folder: str | Path) -> Pretrained:
     config, model = _load(Path(folder))
     clips = config.get("clip_format")
     return Pretrained(
-        encoder=cast(AVEncoder, model if isinstance(model, AVEncoder) else model.encoder),
+        encoder=model if config.keys().isdisjoint(("mae", "head")) else model.encoder,
         front_end=FrontEnd(ClipFormat.from_dict(clips)) if clips else None,
         head=model["head"] if isinstance(model, nn.ModuleDict) else None,
         task=config.get("task", {}),

@@ -147,7 +147,9 @@ def _load(path: Path) -> object:
         inside = f" (it holds {refused[1]})" if refused else ""
         raise ValueError(
             f"{path}: not a PyTorch file of tensors and plain types{inside}, and code in "
-            "checkpoints is never run; convert it to safetensors where you trust it"
+            "checkpoints is never run; where you trust it, convert it: safetensors.torch.save_file("
+            "{name: x for name, x in torch.load(FILE, weights_only=False)['model'].items() if "
+            "torch.is_tensor(x)}, OUT)"
         ) from error
     except _DAMAGED as error:
         reason = re.split(r"\n|\. ", str(error))[0] or type(error).__name__

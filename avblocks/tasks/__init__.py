@@ -26,6 +26,7 @@ from avblocks.tasks.localize import Localization as Localization
 from avblocks.tasks.localize import LocalizationScorer as LocalizationScorer
 from avblocks.tasks.localize import localization_examples as localization_examples
 from avblocks.tasks.predictions import Predictions as Predictions
+from avblocks.tasks.pretrain import MaskedAutoencoder as MaskedAutoencoder
 from avblocks.tasks.pretrain import Pretraining as Pretraining
 from avblocks.tasks.pretrain import reconstruction_examples as reconstruction_examples
 from avblocks.tasks.probe import ProbeScorer as ProbeScorer

@@ -1,24 +1,45 @@
 """Masked audio-visual pre-training task: losses, tokens and reconstructions."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from avblocks.data import AVBatch, FrontEnd
-from avblocks.encoder import AVTokens
-from avblocks.mae import AVMAE
+from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.reconstruction import reconstruct
 from avblocks.seed import key
 from avblocks.tasks.evaluate import Task
 
 
+@runtime_checkable
+class MaskedAutoencoder(Protocol):
+    """What `Pretraining` trains: a module that returns its losses and the predicted patches.
+
+    Its output is a `Record` with a ``loss``, other single numbers, which are logged, and
+    ``pred_image`` and ``pred_audio`` in the order of the masks' ``ids_masked``.
+    """
+
+    @property
+    def encoder(self) -> AVEncoder:
+        """The encoder."""
+        ...
+
+    @property
+    def normalize_targets(self) -> bool:
+        """Whether it predicts normalized patches."""
+        ...
+
+    predict: float
+    """Share of the masked patches that it predicts in training."""
+
+
 class Pretraining(Task):
     """Front end, masks keyed by sample, and masked autoencoder.
 
     Args:
-        mae: Masked autoencoder.
+        mae: Masked autoencoder: an `AVMAE`, or CAV-MAE.
         front_end: Front end, from batches to images and spectrograms.
         image_mask: Masker of the image patches; the paper's if not given.
         audio_mask: Masker of the spectrogram patches; the paper's if not given.
@@ -26,14 +47,14 @@ class Pretraining(Task):
 
     def __init__(
         self,
-        mae: AVMAE,
+        mae: MaskedAutoencoder,
         *,
         front_end: FrontEnd,
         image_mask: Masker | None = None,
         audio_mask: Masker | None = None,
     ) -> None:
         super().__init__()
-        self.mae = mae
+        self.mae: Any = mae  # a module, which a Protocol cannot say
         self.front_end = front_end
         self.image_mask = image_mask or RandomMask(0.75)
         self.audio_mask = audio_mask or RandomMask(0.8)
@@ -62,11 +83,10 @@ class Pretraining(Task):
         return self.mae.encoder(image=image, audio=audio)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
-        """Return the losses of a batch."""
+        """Return the losses of a batch, and what other single numbers its model measures."""
         image, audio = self.front_end(batch)
         out = self.mae(image=image, audio=audio, **self.masks(batch, image=image, audio=audio))
-        assert out.loss_image is not None and out.loss_audio is not None  # both are given
-        return {"loss": out.loss, "loss_image": out.loss_image, "loss_audio": out.loss_audio}
+        return {"loss": out.loss} | {name: x for name, x in out if x is not None and x.ndim == 0}
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from avblocks.zoo.cavmae_names import cavmae as cavmae
 from avblocks.zoo.cavmae_names import cavmae_classifier as cavmae_classifier
 from avblocks.zoo.cavmae_names import from_cavmae as from_cavmae
 from avblocks.zoo.cavmae_pretraining import CAVMAE as CAVMAE
+from avblocks.zoo.cavmae_pretraining import cavmae_mae as cavmae_mae
 from avblocks.zoo.cavmae_sync import cavmae_sync_encoder as cavmae_sync_encoder
 from avblocks.zoo.cavmae_sync import retrieval_features as retrieval_features
 from avblocks.zoo.cavmae_sync_names import from_cavmae_sync as from_cavmae_sync
@@ -25,10 +26,13 @@ from avblocks.zoo.door import load as load
 from avblocks.zoo.eat import eat as eat
 from avblocks.zoo.eat import eat_sizes as eat_sizes
 from avblocks.zoo.eat import from_eat as from_eat
+from avblocks.zoo.front_end import KaldiMel as KaldiMel
+from avblocks.zoo.front_end import front_end_of as front_end_of
 from avblocks.zoo.mae import mae as mae
 from avblocks.zoo.mbt import MBT as MBT
 from avblocks.zoo.mbt import class_mean as class_mean
 from avblocks.zoo.mbt import mbt as mbt
+from avblocks.zoo.mbt import mbt_encoder as mbt_encoder
 from avblocks.zoo.mbt_file import from_mbt as from_mbt
 from avblocks.zoo.mbt_file import mbt_sizes as mbt_sizes
 from avblocks.zoo.videomae import from_videomae as from_videomae

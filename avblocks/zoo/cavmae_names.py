@@ -9,8 +9,7 @@ from avblocks.checkpoint.read import State
 from avblocks.nn.older import split_qkv
 from avblocks.zoo.cavmae import cavmae_encoder
 from avblocks.zoo.cavmae_classifier import CAVMAEClassifier
-from avblocks.zoo.cavmae_pretraining import CAVMAE
-from avblocks.zoo.joint_decoder import JointDecoder
+from avblocks.zoo.cavmae_pretraining import CAVMAE, cavmae_mae
 from avblocks.zoo.names import depth_of, heads_of
 
 _MELS = 128
@@ -63,25 +62,16 @@ def cavmae(
     normalize_targets: bool = True,
     **sizes: Any,
 ) -> CAVMAE:
-    """CAV-MAE for pre-training; takes the other arguments of `cavmae_encoder`.
-
-    Its positions are fixed, as in the original's pre-training.
-    """
-    encoder = cavmae_encoder(dim, **sizes)
-    image, audio = encoder.image, encoder.audio
-    decoder = JointDecoder(
-        dim,
-        image_grid=image.usual_grid,
-        audio_grid=audio.usual_grid,
-        patch=image.patch[0],
+    """CAV-MAE for pre-training; takes the other arguments of `cavmae_encoder`."""
+    return cavmae_mae(
+        cavmae_encoder(dim, **sizes),
         dim=decoder_dim,
         depth=decoder_depth,
         num_heads=decoder_heads,
+        contrast_weight=contrast_weight,
+        temperature=temperature,
+        normalize_targets=normalize_targets,
     )
-    for name, parameter in [*encoder.named_parameters(), *decoder.named_parameters()]:
-        parameter.requires_grad_(not name.endswith("position.table"))
-    numbers: dict[str, Any] = {"contrast_weight": contrast_weight, "temperature": temperature}
-    return CAVMAE(encoder, decoder=decoder, normalize_targets=normalize_targets, **numbers)
 
 
 def cavmae_classifier_sizes(state: State, *, num_heads: int | None = None) -> dict[str, Any]:

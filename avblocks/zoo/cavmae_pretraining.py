@@ -1,4 +1,4 @@
-"""CAV-MAE's pre-training: reconstruction from both modalities, contrast of each alone."""
+"""Pre-training of CAV-MAE: reconstruction from both modalities, contrast of single modalities."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,18 +20,18 @@ from avblocks.zoo.joint_decoder import JointDecoder
 
 @dataclass(frozen=True)
 class CAVMAEOutput(Record):
-    """Losses, the contrast's share of images whose audio is the nearest, and all predictions."""
+    """Losses, share of images whose audio is the nearest, and predictions of the masked patches."""
 
     loss_image: Float[Tensor, ""]
     loss_audio: Float[Tensor, ""]
     loss_contrast: Float[Tensor, ""]
     accuracy: Float[Tensor, ""]
-    pred_image: Float[Tensor, "b n_v v_v"]
-    pred_audio: Float[Tensor, "b n_a v_a"]
+    pred_image: Float[Tensor, "b u_v v_v"]
+    pred_audio: Float[Tensor, "b u_a v_a"]
 
     @property
     def loss(self) -> Float[Tensor, ""]:
-        """What training minimizes."""
+        """Training loss."""
         return self.loss_image + self.loss_audio + self.loss_contrast
 
 
@@ -48,6 +48,9 @@ class CAVMAE(nn.Module):
         temperature: divisor of its similarities.
         normalize_targets: normalize each target patch.
     """
+
+    predict = 1.0
+    """Share of the masked patches that is predicted: the decoder runs over all of them."""
 
     def __init__(
         self,
@@ -93,7 +96,8 @@ class CAVMAE(nn.Module):
         """Losses and predictions of a batch."""
         masks: dict[str, Any] = {"image_mask": image_mask, "audio_mask": audio_mask}
         both, v, a = self.contrasted(image=image, audio=audio, **masks)
-        pred_image, pred_audio = self.decoder(both, **masks)
+        whole = self.decoder(both, **masks)
+        pred_image, pred_audio = image_mask.masked(whole[0]), audio_mask.masked(whole[1])
         contrast: dict[str, Any] = {"temperature": self.temperature, "direction": "image_to_audio"}
         return CAVMAEOutput(
             loss_image=self._loss(self.encoder.image, image, pred_image, image_mask),
@@ -105,10 +109,10 @@ class CAVMAE(nn.Module):
         )
 
     def _loss(
-        self, stream: ViT, x: Float[Tensor, "b c p q"], pred: Float[Tensor, "b n v"], mask: Mask
+        self, stream: ViT, x: Float[Tensor, "b c p q"], pred: Float[Tensor, "b u v"], mask: Mask
     ) -> Float[Tensor, ""]:
         target = mask.masked(patchify(x, patch=stream.patch))
-        return masked_mse(mask.masked(pred), target, normalize=self.normalize_targets)
+        return masked_mse(pred, target, normalize=self.normalize_targets)
 
 
 def nearest_share(image: Float[Tensor, "b d"], audio: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
@@ -116,3 +120,39 @@ def nearest_share(image: Float[Tensor, "b d"], audio: Float[Tensor, "b d"]) -> F
     image, audio = (nn.functional.normalize(x, dim=1) for x in (image, audio))
     nearest = (image @ audio.T).argmax(dim=1)
     return (nearest == torch.arange(len(image), device=image.device)).float().mean()
+
+
+def cavmae_mae(
+    encoder: AVEncoder,
+    *,
+    dim: int = 512,
+    depth: int = 8,
+    num_heads: int = 16,
+    contrast_weight: float = 0.01,
+    temperature: float = 0.05,
+    normalize_targets: bool = True,
+) -> CAVMAE:
+    """CAV-MAE's pre-training around an encoder, whose positions it fixes as the original does.
+
+    Args:
+        encoder: the encoder, of `cavmae_encoder`.
+        dim: width of the decoder.
+        depth: its number of blocks.
+        num_heads: heads of each of them.
+        contrast_weight: as in `CAVMAE`.
+        temperature: likewise.
+        normalize_targets: likewise.
+    """
+    decoder = JointDecoder(
+        encoder.dim,
+        image_grid=encoder.image.usual_grid,
+        audio_grid=encoder.audio.usual_grid,
+        patch=encoder.image.patch[0],
+        dim=dim,
+        depth=depth,
+        num_heads=num_heads,
+    )
+    for name, parameter in [*encoder.named_parameters(), *decoder.named_parameters()]:
+        parameter.requires_grad_(not name.endswith("position.table"))
+    numbers: dict[str, Any] = {"contrast_weight": contrast_weight, "temperature": temperature}
+    return CAVMAE(encoder, decoder=decoder, normalize_targets=normalize_targets, **numbers)

@@ -1,4 +1,4 @@
-"""`load`: a file of any known kind in, the model of its own sizes and a load report out."""
+"""`load`: load a model from a file of any supported kind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,36 +10,49 @@ import torch
 from torch import nn
 
 from avblocks.builder import accepted
-from avblocks.checkpoint.folder import WEIGHTS, is_ours
+from avblocks.checkpoint.folder import WEIGHTS, is_ours, read_config
 from avblocks.checkpoint.load import Converted, LoadReport, load_weights
 from avblocks.checkpoint.pretrained import from_pretrained
 from avblocks.checkpoint.read import State, read_state
+from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.nn.stream import Stream
+from avblocks.zoo.front_end import front_end_of
 from avblocks.zoo.ours import run_sizes
 from avblocks.zoo.table import KINDS, Kind
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model out of a file.
+    """A model loaded from a file, and its load report.
 
     Attributes:
         kind: name of the kind of file, as in `KINDS`.
         model: the model, in evaluation mode.
-        report: what became of every name of the file.
+        report: a report on every name in the file.
+        saved: the front end of an exported folder.
     """
 
     kind: str
     model: nn.Module
     report: LoadReport
+    saved: FrontEnd | None = None
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """From batches of clips to what the encoder was trained on.
+
+        Raises:
+            ValueError: if it is not known; it says why.
+        """
+        return self.saved or front_end_of(self.kind, self.encoder)
 
     @property
     def encoder(self) -> AVEncoder | Stream:
         """The encoder in the model: of both modalities, or a stream of one.
 
         Raises:
-            ValueError: if it has none, as a single block.
+            ValueError: if the model has no encoder, such as a single block.
         """
         found = getattr(self.model, "encoder", self.model)
         if not isinstance(found, AVEncoder | Stream):
@@ -48,12 +61,12 @@ class Loaded:
 
 
 def load(path: str | Path, **known: Any) -> Loaded:
-    """Load a model of the zoo, of one of our runs, or of the paper.
+    """Load a model of the zoo, of a run, or of the paper.
 
     Args:
         path: a published file, a checkpoint of a run, or a folder that `save_pretrained` wrote.
-        **known: what no tensor shows, such as ``num_heads=4`` of a model of unusual heads; other
-            arguments of the model's builder too.
+        **known: arguments of the builder that are not in the file, such as ``num_heads=4`` for an
+            unusual number of heads, and other arguments of the builder.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -72,8 +85,9 @@ def load(path: str | Path, **known: Any) -> Loaded:
     path = Path(path)
     folder = path.parent if path.name == WEIGHTS else path
     if folder.is_dir() and is_ours(folder):
-        encoder = from_pretrained(folder).encoder
-        return Loaded("avblocks", encoder, LoadReport(tuple(encoder.state_dict())))
+        found = from_pretrained(folder)
+        report = LoadReport(tuple(found.encoder.state_dict()))
+        return Loaded(_kind_of_folder(folder), found.encoder, report, found.front_end)
     state = read_state(path)
     kind = kind_of(state)
     if kind is None:
@@ -88,8 +102,13 @@ def load(path: str | Path, **known: Any) -> Loaded:
     return Loaded(kind.name, model.eval(), report)
 
 
+def _kind_of_folder(folder: Path) -> str:
+    name = read_config(folder)["encoder"]["builder"].removesuffix("_encoder")
+    return name if name in {kind.name for kind in KINDS} else "avblocks"
+
+
 def kind_of(state: State) -> Kind | None:
-    """The kind of file that a state dict is from, by its names; ``None`` if it is not known."""
+    """Recognize the kind of a file from its names; ``None`` if it is unknown."""
     names = "\n".join(state)
     return next((kind for kind in KINDS if kind.fits(names)), None)
 
@@ -110,9 +129,9 @@ def _weights(convert: Callable[[State], State | Converted], state: State) -> Sta
 
 
 def unread(convert: Callable[[State], State | Converted], state: State) -> tuple[str, ...]:
-    """The names of a file that a conversion makes nothing of.
+    """Return the names in a file that a conversion does not use.
 
-    Each tensor is replaced by one number of its shape, whose derivative tells.
+    Each tensor is replaced by an expanded scalar, whose gradient shows whether it is used.
 
     Example:
         >>> unread(lambda state: {"w": state["a"] * 2}, {"a": torch.ones(2), "b": torch.ones(1)})

@@ -1,5 +1,7 @@
 """MBT, the Multimodal Bottleneck Transformer (Nagrani et al. 2021)."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ class MBT(nn.Module):
     """An encoder and a linear classifier on its class tokens, or else on the mean of all tokens.
 
     Args:
-        encoder: the encoder, as `mbt` builds it.
+        encoder: the encoder, of `mbt_encoder`.
         num_classes: number of classes.
 
     Example:
@@ -49,8 +51,14 @@ def class_mean(tokens: AVTokens) -> Float[Tensor, "b d"]:
     return torch.cat(classes or patches, dim=1).mean(dim=1)
 
 
+def mbt(dim: int = 768, *, num_classes: int = 527, **sizes: Any) -> MBT:
+    """MBT with its classifier; takes the other arguments of `mbt_encoder`."""
+    encoder = mbt_encoder(dim, **sizes)
+    return MBT(encoder, num_classes=num_classes).to(encoder.fusion_tokens)
+
+
 @builder
-def mbt(
+def mbt_encoder(
     dim: int = 768,
     *,
     depth: int = 12,
@@ -61,14 +69,13 @@ def mbt(
     fusion_layer: int = 8,
     num_bottlenecks: int = 5,
     class_tokens: bool = True,
-    num_classes: int = 527,
     mlp_ratio: float = 4.0,
     drop_path: float = 0.0,
     norm_eps: float = 1e-6,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
-) -> MBT:
-    """MBT: two ViTs that meet in bottleneck tokens, or attend to each other, from a layer on.
+) -> AVEncoder:
+    """Build MBT's encoder: two ViTs with bottleneck tokens, or cross-attention, from a layer on.
 
     It takes spectrograms of (mel bins, frames), as all our encoders do. Its authors' has the axes
     the other way around: the same tokens in another order. The streams share their final norm.
@@ -85,7 +92,6 @@ def mbt(
         num_bottlenecks: number of bottleneck tokens; 0 is plain cross-attention. With class tokens
             the published code has one more than its ``n_bottlenecks``.
         class_tokens: whether each stream has a class token.
-        num_classes: number of classes.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         drop_path: stochastic depth.
         norm_eps: epsilon of the norms.
@@ -116,10 +122,9 @@ def mbt(
         )
 
     layer = BottleneckLayer(dim) if num_bottlenecks else CrossLayer(dim)
-    encoder = AVEncoder(
+    return AVEncoder(
         image=stream(sides(image_size, axes=3, name="image_size"), patch, 3),
         audio=stream(sides(audio_size, axes=2, name="audio_size"), patch[:0:-1], 1),
         fusion=[None] * fusion_layer + [layer] * (depth - fusion_layer),
         num_tokens=num_bottlenecks,
     )
-    return MBT(encoder, num_classes=num_classes)

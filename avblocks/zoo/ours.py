@@ -1,4 +1,4 @@
-"""Sizes of our own encoders and of the paper's, by their tensors and what lies beside the file."""
+"""Sizes of encoders of avblocks and of the paper, from their tensors and their run folder."""
 
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ _WIDTHS = {
     "factorized": "interaction.pairs.q.weight",
 }
 _RUN: Shape = {
-    "data": {"size": int, "mels": int, "seconds": (int, float), "rate": int, "hop": int},
-    "model": {"heads": int, "num_tokens": [int]},
+    "data": {"size": int, "mels": int, "seconds": (int, float), "rate": int},
+    "model": {"heads": int, "num_tokens": [int], "fusion": str, "fusion_layers": (str, [int])},
 }
 
 
@@ -69,6 +69,39 @@ def av_vit_sizes(
     return sizes | {"num_tokens": num_tokens or _PAPER_TOKENS} | _fusion_sizes(named, dim)
 
 
+def joint_sizes(
+    state: State,
+    *,
+    num_heads: int | None = None,
+    image_size: int | tuple[int, ...] = 224,
+    audio_size: tuple[int, int] = (128, 1024),
+) -> dict[str, Any]:
+    """The arguments of `cavmae_encoder` for the encoder of one of our runs.
+
+    Args:
+        state: the file's state dict, in its own names.
+        num_heads: heads; ``None`` means 64 wide ones, as published.
+        image_size: usual side of the image, or (height, width), which the file does not say.
+        audio_size: usual (mel bins, frames) of the spectrogram, likewise.
+
+    Raises:
+        ValueError: if the heads are to be given.
+    """
+    named = from_ours(state).state
+    dim, _, _, patch = named["image.patch_embed.proj.weight"].shape
+    depth = depth_of(named, blocks="image.blocks.")
+    return {
+        "dim": dim,
+        "depth": depth,
+        "joint_depth": depth_of(named, blocks="fusion_blocks.") - depth - 1,  # the last is a norm
+        "num_heads": num_heads or heads_of(dim),
+        "image_size": image_size,
+        "audio_size": audio_size,
+        "patch": patch,
+        "mlp_ratio": named["image.blocks.0.mlp.fc1.weight"].shape[0] / dim,
+    }
+
+
 def _fusion_sizes(named: State, dim: int) -> dict[str, Any]:
     start = "fusion_blocks."
     layers = sorted({int(n.split(".")[1]) for n in named if n.startswith(start)})
@@ -85,7 +118,7 @@ def _fusion_sizes(named: State, dim: int) -> dict[str, Any]:
 
 
 def run_sizes(path: Path) -> dict[str, Any]:
-    """What the folder of a run says of the encoder in a checkpoint, and its tensors do not.
+    """Read the sizes of an encoder from its run folder that are not in its tensors.
 
     Raises:
         ValueError: if it is a run's and does not say so.
@@ -96,6 +129,13 @@ def run_sizes(path: Path) -> dict[str, Any]:
     config = read_json(file, {"config": _RUN}, remedy="give another checkpoint")["config"]
     data, model = config["data"], config["model"]
     names = ("seconds", "rate", "hop", "size", "mels", "frames")
-    clips = ClipFormat(**{name: data[name] for name in names if name in data})
-    tokens = {"num_heads": model["heads"], "num_tokens": tuple(model["num_tokens"])}
-    return tokens | {"image_size": clips.image_size, "audio_size": clips.audio_size}
+    numbers = {name: data[name] for name in names if data.get(name) is not None}
+    clips = ClipFormat(**{"hop": data["rate"] // 64} | numbers)
+    sizes = {"image_size": clips.image_size, "audio_size": clips.audio_size}
+    sizes |= {"num_heads": model["heads"]}
+    if model["fusion"] == "joint":
+        return sizes
+    sizes |= {"num_tokens": tuple(model["num_tokens"])}
+    if model["fusion"] == "bottleneck":  # its layers have no tensors
+        sizes |= {"fusion": "bottleneck", "fusion_layers": model["fusion_layers"]}
+    return sizes

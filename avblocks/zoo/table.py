@@ -1,4 +1,4 @@
-"""The kinds of files that `load` knows: a row a model, the more special ones first."""
+"""The kinds of files that `load` supports: one row per model, the more specific ones first."""
 
 import re
 from collections.abc import Callable
@@ -27,9 +27,9 @@ from avblocks.zoo.crossmae_names import crossmae_sizes, from_crossmae
 from avblocks.zoo.dinov2 import dinov2, dinov2_sizes, from_dinov2
 from avblocks.zoo.eat import eat, eat_sizes, from_eat
 from avblocks.zoo.mae import from_mae, mae, mae_sizes
-from avblocks.zoo.mbt import mbt
+from avblocks.zoo.mbt import mbt, mbt_encoder
 from avblocks.zoo.mbt_file import from_mbt, mbt_sizes
-from avblocks.zoo.ours import av_vit_sizes, from_ours
+from avblocks.zoo.ours import av_vit_sizes, from_ours, joint_sizes
 from avblocks.zoo.videomae import (
     from_videomae,
     videomae,
@@ -79,6 +79,13 @@ def _videomae_mae(encoder: dict[str, Any], **decoder: Any) -> nn.Module:
 
 
 KINDS = (
+    Kind(
+        "avblocks_joint",
+        (r"\bfusion_tokens$", r"\bfusion_blocks\.\d+\.norm1\.both\.weight$"),
+        joint_sizes,
+        cavmae_encoder,
+        from_ours,
+    ),
     Kind(
         "avblocks",
         (r"^(model\.(mae\.)?)?(encoder\.)?fusion_tokens$",),
@@ -141,6 +148,7 @@ KINDS = (
     ),
 )
 
-# Encoders of image and audio that `save_pretrained` may write.
-for _encoder in (cavmae_encoder, cavmae_sync_encoder):
+# Encoders that `save_pretrained` may write.
+_BOTH = (cavmae_encoder, cavmae_sync_encoder, mbt_encoder)
+for _encoder in (*_BOTH, ast, dinov2, eat, mae, videomae):
     register_encoder(_encoder)

@@ -1,6 +1,7 @@
 """Published encoders of other projects (`avblocks.zoo`) as the encoder of a recipe."""
 
 from collections.abc import Collection
+from operator import mod, mul
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def foreign_encoder(
     if found.dim != model.dim:
         raise ValueError(f"{path}: its tokens are {found.dim} wide: pass --model.dim {found.dim}")
     if isinstance(found, AVEncoder):
+        for name in ("image", "audio"):
+            own = encoder.get_submodule(name)
+            _require_size(path, name, found.get_submodule(name), own, maps=bool(maps))
         for name in maps:
             _require_maps(path, name, found.get_submodule(name), model)
         return found
@@ -59,6 +63,7 @@ def foreign_encoder(
             f"{path} ({loaded.kind}) encodes {name} alone, and this recipe makes maps of the "
             f"{missing[0]}: give a file with an encoder of the {missing[0]}"
         )
+    _require_size(path, name, found, encoder.get_submodule(name), maps=bool(maps))
     if name in maps:
         _require_maps(path, name, found, model)
     other = "audio" if name == "image" else "image"
@@ -92,6 +97,24 @@ def load_foreign(encoder: AVEncoder, path: Path) -> LoadReport:
         encoder, {prefix + name: value for name, value in found.state_dict().items()}
     )
     return LoadReport(filled.loaded, missing=filled.missing, dropped=loaded.report.dropped)
+
+
+def _require_size(path: Path, name: str, stream: Any, own: Any, *, maps: bool) -> None:
+    """Raise a ValueError unless a stream takes what the recipe's would."""
+    patch, size = tuple(stream.patch), tuple(map(mul, own.usual_grid, own.patch))
+    if len(patch) != len(size):
+        remedy = (
+            "videos: pass --data.frames N" if len(patch) > 2 else "one: leave --data.frames out"
+        )
+        if maps:
+            remedy = "videos, and this recipe reads one image: give another file"
+        raise ValueError(f"{path}: its {name} encoder reads {remedy}")
+    if patch == tuple(stream.stride) and any(map(mod, size, patch)):
+        options = "--data.size" if name == "image" else "--data.mels and --data.seconds"
+        raise ValueError(
+            f"{path}: its {name} patches are {patch}, and {size} is no multiple of them: pass "
+            f"{options} that are, with such a --model.patch"
+        )
 
 
 def _require_maps(path: Path, name: str, stream: Any, model: Model) -> None:

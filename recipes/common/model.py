@@ -14,6 +14,7 @@ from avblocks import (
     av_mae,
     av_vit,
 )
+from avblocks.zoo import cavmae_encoder
 from recipes.common.data import Data
 
 MaskName = Literal["random", "block", "tube", "time", "frequency"]
@@ -39,8 +40,9 @@ class Model:
     tubelet: int = 2
     """Frames in a patch of a video."""
 
-    fusion: Literal["token", "dense", "factorized"] = "factorized"
-    """Interaction of the fusion tokens with the two modalities."""
+    fusion: Literal["token", "dense", "factorized", "bottleneck", "joint"] = "factorized"
+    """Interaction of the fusion tokens with the two modalities; MBT's bottleneck, which consists of
+    all `num_tokens`; or CAV-MAE's joint layer after the ViTs, without fusion tokens."""
 
     fusion_layers: Literal["all", "none"] | tuple[int, ...] = "all"
     """Layers with fusion, from 0."""
@@ -124,7 +126,15 @@ def maskers(kind: MaskName, *, image: float, audio: float) -> tuple[Masker, Mask
 
 def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEncoder:
     """Build the encoder for the sizes of the clips."""
-    encoder = av_vit(
+    build = _joint if model.fusion == "joint" else _early
+    encoder = build(model, data, drop_path)
+    encoder.checkpointing = model.checkpointing
+    return encoder
+
+
+def _early(model: Model, data: Data, drop_path: float) -> AVEncoder:
+    assert model.fusion != "joint"
+    return av_vit(
         model.dim,
         depth=model.depth,
         num_heads=model.heads,
@@ -138,8 +148,21 @@ def build_encoder(model: Model, data: Data, *, drop_path: float = 0.0) -> AVEnco
         mlp_ratio=model.mlp_ratio,
         drop_path=drop_path,
     )
-    encoder.checkpointing = model.checkpointing
-    return encoder
+
+
+def _joint(model: Model, data: Data, drop_path: float) -> AVEncoder:
+    if data.frames > 1:
+        raise ValueError("--model.fusion joint is for one image: leave --data.frames out")
+    if drop_path:
+        raise ValueError("--model.fusion joint has no stochastic depth: pass --drop-path 0")
+    return cavmae_encoder(
+        model.dim,
+        depth=model.depth,
+        num_heads=model.heads,
+        image_size=data.size,
+        audio_size=data.audio_size,
+        patch=model.patch,
+    )
 
 
 def build_autoencoder(model: Model, data: Data) -> AVMAE:

@@ -92,7 +92,7 @@ def test_code_is_refused_and_does_not_run(tmp_path: Path, how: str) -> None:
 def test_old_numpy_values_are_refused_by_name(tmp_path: Path) -> None:
     path = saved(tmp_path / "weights.pth", {"model": STATE, "accuracy": np.float64(0.5)})
     with pytest.raises(
-        ValueError, match=r"weights.pth: .*\(it holds numpy\S+\), .*convert it to safetensors"
+        ValueError, match=r"weights.pth: .*\(it holds numpy\S+\), .*convert it: safetensors"
     ) as info:
         read_state(path)
     assert "\n" not in str(info.value)

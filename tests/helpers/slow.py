@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -126,3 +127,28 @@ def randomize(model: nn.Module) -> nn.Module:
     for parameter in model.parameters():
         nn.init.normal_(parameter, mean=0.1, std=0.3)
     return model.double()
+
+
+def plain_vit(state: dict[str, Tensor], x: Tensor, *, heads: int) -> Tensor:
+    """MAE's encoder as its paper says, in the file's own names and layout."""
+
+    def apply(x: Tensor, name: str) -> Tensor:
+        return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        w, b = state[f"{name}.weight"], state[f"{name}.bias"]
+        return F.layer_norm(x, w.shape, w, b, 1e-6)
+
+    kernel, bias = state["patch_embed.proj.weight"], state["patch_embed.proj.bias"]
+    patches = F.conv2d(x, kernel, bias, stride=16).flatten(2).transpose(1, 2)
+    first = state["cls_token"].expand(len(x), -1, -1)
+    x = torch.cat((first, patches), dim=1) + state["pos_embed"]
+    for block in ("blocks.0", "blocks.1"):
+        qkv = apply(norm(x, f"{block}.norm1"), f"{block}.attn.qkv")
+        q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        read = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = x + apply(read, f"{block}.attn.proj")
+        x = x + apply(
+            F.gelu(apply(norm(x, f"{block}.norm2"), f"{block}.mlp.fc1")), f"{block}.mlp.fc2"
+        )
+    return norm(x, "norm") if "norm.weight" in state else x

@@ -86,8 +86,18 @@ def test_an_export_of_cavmae_is_a_checkpoint_too(
     config = config_of("probe", tmp_path / "folder", toy_scenes, tmp_path)
     model = RECIPES["probe"][0].build(config, classes=("a", "b"))
     assert_close(dict(model.encoder.state_dict()), dict(same.state_dict()))
-    with pytest.raises(ValueError, match="encodes one modality: give the file itself"):
-        export.main(export.Config(checkpoint=files["audiomae"], out=tmp_path / "other"))
+
+
+def test_an_export_of_one_modality_is_a_checkpoint_too(
+    files: dict[str, Path], toy_scenes: Path, tmp_path: Path
+) -> None:
+    export.main(export.Config(checkpoint=files["audiomae"], out=tmp_path / "folder"))
+    found, same = zoo.load(tmp_path / "folder"), zoo.load(files["audiomae"])
+    assert found.kind == "mae" and found.front_end.format == same.front_end.format
+    assert_close(dict(found.model.state_dict()), dict(same.model.state_dict()))
+    config = config_of("probe", tmp_path / "folder", toy_scenes, tmp_path)
+    model = RECIPES["probe"][0].build(config, classes=("a", "b"))
+    assert_close(dict(model.encoder.audio.state_dict()), dict(same.model.state_dict()))
 
 
 def test_another_width_names_the_option(

@@ -1,16 +1,22 @@
 """Studies: runs in their order, each once, refused where a folder holds something else."""
 
+import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
 import pytest
+from tiny_model import TINY
 
+from recipes.engine.run import Folder
 from recipes.study import classification as study_classification
 from recipes.study import decoders as study_decoders
 from recipes.study import lora as study_lora
 from recipes.study import runs as _study
 from recipes.study import tasks as study_tasks
+from recipes.study import zoo as study_zoo
 from recipes.study.runs import Task, run_all
 
 POINTS = [f"eval/nn_{stream}" for stream in ("image", "audio", "fusion", "all")]
@@ -79,6 +85,47 @@ def test_a_seed_of_a_study_needs_only_what_stands_before(
     for place, task in enumerate(listed):
         assert task.after is None or task.after in folders[:place]
         assert "--run.seed 1" in task.command
+
+
+def test_methods_of_the_zoo_are_of_one_size(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = study_zoo.parameters(study_zoo.MODELS)
+    assert max(counts.values()) <= 1.1 * min(counts.values())
+    assert f"token: {counts['token']:,} parameters" in capsys.readouterr().out
+    other = study_zoo.MODELS | {"token": replace(study_zoo.MODELS["token"], depth=8)}
+    with pytest.raises(ValueError, match="not of one size within 10 %"):
+        study_zoo.parameters(other)
+
+
+def test_the_study_of_the_zoo_keeps_its_rows_and_goes_on(tmp_path: Path) -> None:
+    models = {
+        "token": replace(TINY, fusion="token", fusion_layers=(1,)),
+        "cavmae": replace(TINY, fusion="joint", depth=1),
+    }
+    config = study_zoo.Config(
+        run=Folder(dir=tmp_path / "runs"),
+        out=tmp_path,
+        seeds=1,
+        scenes=(8, 8),
+        pretrain_epochs=1,
+        probe_epochs=1,
+        finetune_epochs=1,
+    )
+    patches = {"scenes_root": lambda name: tmp_path / "scenes"}
+    with patch.multiple("recipes.common.sets", **patches), patch.object(study_zoo, "SPREAD", 9):
+        study_zoo.main(config, models=models)
+        written = (tmp_path / "zoo.json").read_bytes()
+        found = json.loads(written)["methods"]
+        for row in found.values():
+            assert all(len(values) == 1 for values in row.values() if isinstance(values, list))
+            assert 0 <= row["linear_probe"][0] <= 100 and row["seconds_per_step"][0] > 0
+        with patch.object(study_zoo, "measured", side_effect=AssertionError):
+            study_zoo.main(config, models=models)  # nothing is left
+        assert (tmp_path / "zoo.json").read_bytes() == written
+        with pytest.raises(ValueError, match=r"settings\.json is of other settings"):
+            study_zoo.main(replace(config, finetune_epochs=2), models=models)
+        (tmp_path / "runs/settings.json").unlink()
+        with pytest.raises(ValueError, match=r"zoo\.json is of other settings"):
+            study_zoo.main(replace(config, finetune_epochs=2), models=models)
 
 
 def test_seconds_and_probes_of_a_curve_are_those_of_the_steps_before(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from origins import gradient_norms, part
 from torch import Tensor
+from torch.testing import assert_close
 
 from avblocks.checkpoint import load_weights
 from avblocks.heads import info_nce
@@ -66,14 +67,17 @@ def pretraining(
     load_weights(model, from_cavmae(state), strict=True)
     out = model(**given, **masks(tensors, config))
     out.loss.backward()
+    drawn = masks(tensors, config)
+    both, _, _ = model.contrasted(**given, **drawn)
+    for name, pred in zip(given, model.decoder(both, **drawn), strict=True):
+        yield f"pretrain.pred_{name}", pred.detach(), 1e-4, 1e-5
+        assert_close(getattr(out, f"pred_{name}"), drawn[f"{name}_mask"].masked(pred))
     found = {
         "loss": out.loss,
         "loss_image": out.loss_image,
         "loss_audio": out.loss_audio,
         "loss_contrast_weighted": out.loss_contrast,
         "contrast_accuracy": out.accuracy,
-        "pred_image": out.pred_image,
-        "pred_audio": out.pred_audio,
     }
     for name, ours in found.items():
         yield f"pretrain.{name}", ours.detach(), 1e-4, 1e-5

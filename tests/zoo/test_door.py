@@ -8,8 +8,7 @@ import torch
 from origins import part
 from published import mae_state
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+from slow import plain_vit
 from torch.testing import assert_close
 
 from avblocks import AVEncoder, av_vit, sincos_position
@@ -56,31 +55,6 @@ def test_heads_of_an_unusual_width_are_asked_for(tmp_path: Path) -> None:
     save_file(state, tmp_path / "file.safetensors")
     with pytest.raises(ValueError, match="cavmae_sync: num_heads must be given"):
         load(tmp_path / "file.safetensors")
-
-
-def plain_vit(state: dict[str, Tensor], x: Tensor, *, heads: int) -> Tensor:
-    """MAE's encoder as its paper says, in the file's own names and layout."""
-
-    def apply(x: Tensor, name: str) -> Tensor:
-        return linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
-
-    def norm(x: Tensor, name: str) -> Tensor:
-        w, b = state[f"{name}.weight"], state[f"{name}.bias"]
-        return layer_norm(x, w.shape, w, b, 1e-6)
-
-    kernel, bias = state["patch_embed.proj.weight"], state["patch_embed.proj.bias"]
-    patches = nn.functional.conv2d(x, kernel, bias, stride=16).flatten(2).transpose(1, 2)
-    first = state["cls_token"].expand(len(x), -1, -1)
-    x = torch.cat((first, patches), dim=1) + state["pos_embed"]
-    for block in ("blocks.0", "blocks.1"):
-        qkv = apply(norm(x, f"{block}.norm1"), f"{block}.attn.qkv")
-        q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-        read = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        x = x + apply(read, f"{block}.attn.proj")
-        x = x + apply(
-            gelu(apply(norm(x, f"{block}.norm2"), f"{block}.mlp.fc1")), f"{block}.mlp.fc2"
-        )
-    return norm(x, "norm") if "norm.weight" in state else x
 
 
 def test_mae_is_whole(tmp_path: Path) -> None:

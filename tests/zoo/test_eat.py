@@ -1,5 +1,10 @@
 """EAT's whole encoder, against a slow one in its authors' layout: frames down, mel bins across."""
 
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 import pytest
 import slow
@@ -9,7 +14,7 @@ from slow import randomize
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from avblocks.zoo import eat, eat_sizes, from_eat
+from avblocks.zoo import eat, eat_sizes, from_eat, load
 
 MELS, FRAMES, DIM = 2, 3, 64  # patches down and across, and the width
 
@@ -90,3 +95,47 @@ def test_position_biases_are_refused() -> None:
     file = file_of(eat(DIM, depth=1, num_heads=1, size=(32, 48)))
     with pytest.raises(ValueError, match="without position biases"):
         from_eat(file | {"modality_encoders.IMAGE.alibi_scale": torch.ones(1)})
+
+
+def fairseq_file(state: dict[str, Tensor], cfg: object) -> dict[str, Any]:
+    """What fairseq saves: the settings, the averaged weights within the model, and more."""
+    return {
+        "args": None,
+        "cfg": cfg,
+        "model": state | {"_ema": {name: x + 1 for name, x in state.items()}},
+        "criterion": None,
+        "optimizer_history": [{"num_updates": 7, "optimizer_name": "CompositeOptimizer"}],
+        "task_state": {},
+        "extra_state": {"val_loss": 0.5, "train_iterator": {"epoch": 2}},
+        "last_optimizer_state": {"state": {0: {"exp_avg": torch.zeros(2)}}},
+    }
+
+
+def test_eat_as_fairseq_saves_it(tmp_path: Path) -> None:
+    model = eat(64, depth=2, num_heads=1, size=(32, 64)).eval()
+    cfg = {"model": {"_name": "data2vec_multi", "depth": 2}, "task": {"data": "/d", "seed": None}}
+    state = file_of(model)
+    kernel = "modality_encoders.IMAGE.local_encoder.proj.weight"
+    state[kernel] = state[kernel].transpose(2, 3)  # theirs is over frames and mel bins
+    torch.save(fairseq_file(state, cfg), tmp_path / "eat.pt")
+    loaded = load(tmp_path / "eat.pt")
+    assert loaded.kind == "eat" and loaded.report.missing == loaded.report.unused == ()
+    audio = torch.rand(2, 1, 32, 64)
+    with torch.no_grad():
+        assert_close(loaded.model(audio), model(audio))
+
+
+def test_settings_that_are_objects_are_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older fairseq keeps omegaconf's objects, which only code can read."""
+    kind = type("DictConfig", (), {"__module__": "omegaconf"})
+    module = ModuleType("omegaconf")
+    vars(module)["DictConfig"] = kind
+    state = file_of(eat(64, depth=1, num_heads=1, size=(32, 64)))
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "omegaconf", module)
+        torch.save(fairseq_file(state, kind()), tmp_path / "eat.pt")
+    with pytest.raises(ValueError, match=r"eat.pt: .*omegaconf.*where you trust it") as info:
+        load(tmp_path / "eat.pt")
+    assert "save_file" in str(info.value) and "\n" not in str(info.value)
