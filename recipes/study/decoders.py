@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Study: full and reading decoders, by the probe over epochs and over seconds.
-=======
 """Study: decoders of the paper and reading decoders, by probe accuracy over epochs and seconds.
->>>>>>> main
 
 For each decoder and seed a pre-training on shards of scenes that is probed on the way, and a linear
 probe on its encoder at the end. The runs are shorter than those of `paper_pretrain`: half batches,
