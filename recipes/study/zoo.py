@@ -109,7 +109,7 @@ def main(config: Config, *, models: Mapping[str, Model] = MODELS) -> None:
 
 
 def settings_of(config: Config, models: Mapping[str, Model]) -> dict[str, Any]:
-    """What the figures depend on, but for the seed, as JSON returns it."""
+    """Return the settings that affect the results, except the seed, as JSON values."""
     values = {name: value for name, value in vars(config).items() if name not in _FREE}
     sizes = {name: asdict(model) for name, model in models.items()}
     return json.loads(json.dumps({**values, "models": sizes}))
@@ -123,7 +123,7 @@ def parameters(models: Mapping[str, Model]) -> dict[str, int]:
         counts[name] = sum(p.numel() for p in encoder.parameters())
         print(f"{name}: {counts[name]:,} parameters in the encoder")
     if max(counts.values()) > SPREAD * min(counts.values()):
-        raise ValueError(f"the encoders are not of one size within 10 %: {counts}")
+        raise ValueError(f"the encoders are not of one size within 10%: {counts}")
     return counts
 
 

@@ -107,7 +107,7 @@ def test_wrong_class_numbers_are_named(tmp_path, labels, message):
 
 def test_coloured_masks_are_refused(tmp_path):
     write_mask(make(tmp_path) / "v1s/a_0_5/labels_semantic/0.png", np.zeros((48, 64, 3)))
-    with pytest.raises(ClipError, match=r"0\.png: pixels are rgb24; class numbers need 8 bits"):
+    with pytest.raises(ClipError, match=r"0\.png: pixels are rgb24; class numbers need 8-bit gray"):
         read_clip(avsbench_avss(tmp_path, split="train").items[0])
 
 

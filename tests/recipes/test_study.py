@@ -92,7 +92,7 @@ def test_methods_of_the_zoo_are_of_one_size(capsys: pytest.CaptureFixture[str]) 
     assert max(counts.values()) <= 1.1 * min(counts.values())
     assert f"token: {counts['token']:,} parameters" in capsys.readouterr().out
     other = study_zoo.MODELS | {"token": replace(study_zoo.MODELS["token"], depth=8)}
-    with pytest.raises(ValueError, match="not of one size within 10 %"):
+    with pytest.raises(ValueError, match="not of one size within 10%"):
         study_zoo.parameters(other)
 
 
