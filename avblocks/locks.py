@@ -85,7 +85,7 @@ def _acquired(path: Path, remedy: str) -> FileLock:
             holder = path.read_text(encoding="utf-8", errors="replace").strip() or "a process"
         except FileNotFoundError:  # the holder has ended in the meantime
             return _acquired(path, remedy)
-        raise ValueError(f"another run is at work in {path.parent} ({holder}): {remedy}") from None
+        raise ValueError(f"another run is active in {path.parent} ({holder}): {remedy}") from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise

@@ -41,19 +41,19 @@ def require(fits: bool, name: str, value: object, takes: str, *given: object) ->
 
 
 def require_positive(**values: int) -> None:
-    """Raise a ``ValueError`` for the first argument that is not an integer above zero."""
+    """Raise a ``ValueError`` unless all arguments are integers above zero."""
     for name, value in values.items():
         require(isinstance(value, int) and value > 0, name, value, "a positive integer")
 
 
 def require_above_zero(**values: float) -> None:
-    """Raise a ``ValueError`` for the first argument that is not a number above zero."""
+    """Raise a ``ValueError`` unless all arguments are above zero."""
     for name, value in values.items():
         require(value > 0.0, name, value, "a number above zero")
 
 
 def require_share(**values: float) -> None:
-    """Raise a ``ValueError`` for the first argument outside ``[0, 1)``."""
+    """Raise a ``ValueError`` unless all arguments are in ``[0, 1)``."""
     for name, value in values.items():
         require(0.0 <= value < 1.0, name, value, "in [0, 1)")
 

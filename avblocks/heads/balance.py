@@ -41,7 +41,7 @@ def balanced_bias(
         floor: small constant that keeps the bias of absent classes finite (reference: 1e-3).
 
     Raises:
-        ValueError: if a frequency is not in [0, 1] or the floor negative.
+        ValueError: if a frequency is not in [0, 1] or ``floor`` is negative.
 
     Example:
         >>> balanced_bias(torch.tensor([0.5, 0.25, 0.25]), multilabel=False, floor=0.0).softmax(0)

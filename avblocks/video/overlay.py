@@ -1,4 +1,4 @@
-"""`Overlay`: a drawing that is computed once and put over many images."""
+"""`Overlay`: a drawing that is computed once and drawn over many images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -35,10 +35,10 @@ def ast(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ViT:
-    """AST: a ViT over overlapping patches, with a class and a distillation token.
+    """Build AST: a ViT over overlapping patches, with a class and a distillation token.
 
-    A stream of audio as any `ViT` is. With ``stride`` as wide as ``patch`` and 3 channels it is
-    DeiT with distillation. `distilled_mean` is what its classifier reads.
+    It is an audio stream like any `ViT`. With ``stride`` equal to ``patch`` and 3 channels it is a
+    distilled DeiT. The input of its classifier is `distilled_mean`.
 
     Args:
         dim: width of a token.
@@ -86,9 +86,9 @@ def distilled_mean(tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
 
 
 def from_ast(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """AST's tensors, in the names of transformers or of its authors, by ours.
+    """Convert the tensors of AST, with names of transformers or of its authors.
 
-    The encoder's alone: a classifier on top is left out.
+    Only the encoder is converted; a classifier is dropped.
     """
     named = vit_names(state, prefixes=_PREFIXES)
     return vit_encoder(named, "cls_token", "dist_token", with_position=2)
@@ -101,16 +101,16 @@ def ast_sizes(
     stride: int | tuple[int, ...] = 10,
     num_heads: int | None = None,
 ) -> dict[str, Any]:
-    """The arguments of `ast` for a file.
+    """Return the arguments of `ast` for a file.
 
     Args:
-        state: the file's state dict, in its own names.
-        mels: mel bins, which the file does not say.
-        stride: steps from patch to patch, which it does not say either.
-        num_heads: heads; ``None`` means 64 wide ones, as published.
+        state: state dict of the file, with its original names.
+        mels: mel bins, which are not in the file.
+        stride: steps from patch to patch, which are not in the file.
+        num_heads: heads; ``None`` means heads of width 64, as published.
 
     Raises:
-        ValueError: if the file's positions are not those of so many mel bins and steps.
+        ValueError: if the positions in the file do not match the mel bins and the stride.
     """
     named = from_ast(state)
     sizes, count = vit_sizes(named, num_heads=num_heads), named["pos_embed.table"].shape[0]

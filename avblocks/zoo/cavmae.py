@@ -28,7 +28,7 @@ def tower(
     norm_eps: float = 1e-5,
     prefix_tokens: int = 0,
 ) -> ViT:
-    """The blocks of one modality, without a final norm: that one follows the joint layers."""
+    """Build the blocks of one modality; the final norm follows the joint layers."""
     grid = grid_of(sides(size, axes=2, name="size"), (patch, patch))
     numbers: dict[str, Any] = {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "norm_eps": norm_eps}
     return ViT(
@@ -53,7 +53,7 @@ def cavmae_encoder(
     mlp_ratio: float = 4.0,
     norm_eps: float = 1e-5,
 ) -> AVEncoder:
-    """CAV-MAE's encoder; given one modality alone, its retrieval features.
+    """Build the encoder of CAV-MAE; with one modality, it computes retrieval features.
 
     Args:
         dim: width of a token.
@@ -92,7 +92,7 @@ def first_joint(encoder: AVEncoder) -> int:
 
 
 def run_layers(encoder: AVEncoder, tokens: AVTokens, layers: Sequence[int]) -> AVTokens:
-    """Tokens after some layers of an encoder."""
+    """Run the given layers of an encoder."""
     for layer in layers:
         tokens = encoder.layer(tokens, layer)
     return tokens

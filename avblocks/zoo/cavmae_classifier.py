@@ -1,4 +1,4 @@
-"""CAV-MAE fine-tuned, for both modalities or for one."""
+"""Fine-tuned CAV-MAE, for both modalities or for one."""
 
 import torch
 from jaxtyping import Float
@@ -11,10 +11,10 @@ from avblocks.zoo.joint import JointLayer, JointNorm
 
 
 class CAVMAEClassifier(nn.Module):
-    """CAV-MAE fine-tuned: the mean of all tokens, a norm and a linear layer.
+    """Fine-tuned CAV-MAE: the mean of all tokens, a norm and a linear layer.
 
     Args:
-        encoder: of `cavmae_encoder`.
+        encoder: encoder from `cavmae_encoder`.
         num_classes: number of classes.
     """
 
@@ -30,10 +30,10 @@ class CAVMAEClassifier(nn.Module):
         """Logits from both modalities or from one.
 
         Args:
-            image: images, ``None`` where the batch has none.
-            audio: spectrograms, ``None`` where the batch has none.
+            image: images, ``None`` if the batch has none.
+            audio: spectrograms, ``None`` if the batch has none.
             trained_on_both: for one modality, whether the model was fine-tuned on both: features
-                under the norms of both and of one are then averaged.
+                with the norms of both and of one modality are then averaged.
         """
         tokens = self.encoder(image=image, audio=audio)
         given = [x for x in (tokens.image, tokens.audio) if x is not None]

@@ -1,4 +1,4 @@
-"""CAV-MAE's pre-training: reconstruction from both modalities, contrast of each alone."""
+"""Pre-training of CAV-MAE: reconstruction from both modalities, contrast of single modalities."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,7 +31,7 @@ class CAVMAEOutput(Record):
 
     @property
     def loss(self) -> Float[Tensor, ""]:
-        """What training minimizes."""
+        """Training loss."""
         return self.loss_image + self.loss_audio + self.loss_contrast
 
 

@@ -1,4 +1,4 @@
-"""CAV-MAE Sync: CAV-MAE with a class token and registers a modality, for retrieval."""
+"""CAV-MAE Sync: CAV-MAE with a class token and registers per modality, for retrieval."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ from avblocks.zoo.joint import JointLayer, JointNorm
 
 
 class ContrastLayer(FusionLayer):
-    """A block for the image and one for the audio, which only a modality alone passes.
+    """A block for the image and one for the audio, used only if the other modality is missing.
 
     Args:
         image: block of the image.
@@ -31,7 +31,7 @@ class ContrastLayer(FusionLayer):
     def forward(
         self, tokens: AVTokens, *, image: nn.Module | None, audio: nn.Module | None
     ) -> AVTokens:
-        """Update the modality that is alone."""
+        """Update a modality if the other one is missing."""
         if tokens.audio is None and tokens.image is not None:
             return replace(tokens, image=self.image(tokens.image, valid=tokens.image_valid))
         if tokens.image is None and tokens.audio is not None:
@@ -40,12 +40,12 @@ class ContrastLayer(FusionLayer):
 
 
 class Aside(FusionLayer):
-    """A layer from which the first prefix tokens are kept, and left as they are.
+    """A layer that excludes the first prefix tokens, which are not changed.
 
     Args:
         layer: the layer.
-        together: tokens of each modality that are kept from it where both are given.
-        alone: those where one is given.
+        together: number of excluded tokens per modality if both modalities are given.
+        alone: number of excluded tokens if one modality is given.
     """
 
     def __init__(self, layer: FusionLayer, *, together: int, alone: int) -> None:
@@ -55,7 +55,7 @@ class Aside(FusionLayer):
     def forward(
         self, tokens: AVTokens, *, image: nn.Module | None, audio: nn.Module | None
     ) -> AVTokens:
-        """The layer's tokens behind those that it was not given."""
+        """Run the layer, and put the excluded tokens in front of its result."""
         both = tokens.image is not None and tokens.audio is not None
         count = self.together if both else self.alone
         inside = without_prefix(tokens, image=count, audio=count)
@@ -80,10 +80,11 @@ def cavmae_sync_encoder(
     mlp_ratio: float = 4.0,
     norm_eps: float = 1e-5,
 ) -> AVEncoder:
-    """CAV-MAE Sync's encoder: prefix tokens are registers, then the class token.
+    """Build the encoder of CAV-MAE Sync, whose prefix tokens are registers, then the class token.
 
-    Registers stop at the joint layers. A modality alone passes the last of those, with its class
-    token, and then its contrastive blocks; both together pass the joint layers without.
+    Registers are excluded from the joint layers. A single modality passes the last joint layer
+    with its class token, and then its contrastive blocks; both modalities together pass the joint
+    layers without class tokens.
 
     Args:
         dim: width of a token.
@@ -137,9 +138,9 @@ def retrieval_features(
     """Features of one modality, for similarities such as `max_mean_similarity`.
 
     Args:
-        encoder: of `cavmae_sync_encoder`, with a class token, or of `cavmae_encoder`.
-        image: images, or
-        audio: spectrograms.
+        encoder: encoder from `cavmae_sync_encoder`, with a class token, or `cavmae_encoder`.
+        image: images, if ``audio`` is not given.
+        audio: spectrograms, if ``image`` is not given.
     """
     tokens = encoder(image=image, audio=audio)
     patches = tokens.audio if tokens.image is None else tokens.image

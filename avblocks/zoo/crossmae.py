@@ -1,4 +1,4 @@
-"""CrossMAE: a ViT and a decoder whose masked patches only read the encoder's layers."""
+"""CrossMAE: a ViT and a decoder whose masked patches cross-attend to the encoder layers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ class CrossMAE(nn.Module):
 
     Args:
         encoder: ViT with a class token.
-        decoder: reads a mixture of as many layers as the encoder has, or of its input too.
+        decoder: decoder that reads mixtures of all encoder layers, with or without its input.
         normalize_targets: normalize each target patch.
 
     Source: CrossMAE (TMLR 2025, arXiv 2401.14391), ``TonyLianLong/CrossMAE``.
@@ -50,14 +50,14 @@ class CrossMAE(nn.Module):
     def layers(
         self, image: Float[Tensor, "b c height width"], mask: Mask
     ) -> list[Float[Tensor, "b n d"]]:
-        """The encoder's tokens ``[class; kept]`` before and after each block."""
+        """Encoder tokens ``[class; kept]`` before and after each block."""
         outputs = [self.encoder.embed(image, ids_keep=mask.ids_keep)]
         for block in self.encoder.blocks:
             outputs.append(block(outputs[-1]))
         return outputs
 
     def forward(self, image: Float[Tensor, "b c height width"], mask: Mask) -> CrossMAEOutput:
-        """Loss and predictions of the patches that the mask says to predict."""
+        """Compute loss and predictions of the patches to predict in the mask."""
         layers, prefix = self.layers(image, mask), self.encoder.num_prefix
         assert self.decoder.mixture is not None
         read = layers[-self.decoder.mixture.linear.in_features :]
@@ -83,18 +83,18 @@ def crossmae(
     norm_eps: float = 1e-6,
     normalize_targets: bool = True,
 ) -> CrossMAE:
-    """CrossMAE, its positions fixed; the encoder has no final norm, as the original has none.
+    """Build CrossMAE with fixed positions; like the original, the encoder has no final norm.
 
     Args:
         dim: width of the encoder.
-        depth: its blocks.
-        num_heads: heads of each.
+        depth: blocks of the encoder.
+        num_heads: heads of each encoder block.
         size: side of the image.
         patch: side of a patch.
         decoder_dim: width of the decoder.
-        decoder_depth: its blocks.
-        decoder_heads: heads of each.
-        use_input: mix what enters the encoder's first block, too.
+        decoder_depth: blocks of the decoder.
+        decoder_heads: heads of each decoder block.
+        use_input: include the input of the first encoder block in the mixtures.
         mlp_ratio: hidden width of the encoder's MLPs as a multiple of ``dim``.
         norm_eps: epsilon of the norms.
         normalize_targets: normalize each target patch.
@@ -131,7 +131,7 @@ def crossmae(
 
 
 def _fixed(dim: int, grid: tuple[int, ...]) -> LearnedPosition:
-    """Sine-cosine positions that are not trained, but in the file."""
+    """Build sine-cosine positions that are in the file but not trained."""
     position = LearnedPosition(dim, grid=grid)
     position.table.data.copy_(sincos_position(dim, grid))
     return position.requires_grad_(False)

@@ -37,10 +37,11 @@ def dinov2(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ViT:
-    """DINOv2: a ViT with layer scale, a class token and registers, for images of any size.
+    """Build DINOv2: a ViT with layer scale, a class token and registers, for images of any size.
 
-    With registers, positions are interpolated with antialiasing, as its authors do; without, as
-    transformers does: the authors' code then stretches them by a tenth of a patch more.
+    With registers, positions are interpolated with antialiasing, as in the code of the authors.
+    Without registers, they are interpolated as in transformers; the code of the authors then
+    stretches them by an additional tenth of a patch.
 
     Args:
         dim: width of a token.
@@ -89,9 +90,9 @@ def dinov2(
 
 
 def from_dinov2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """DINOv2's tensors, in the names of transformers, timm or its authors, by ours.
+    """Convert the tensors of DINOv2, with names of transformers, timm or its authors.
 
-    The mask token, which only training uses, is left out, and so is a classifier.
+    The mask token, which is only used in training, and a classifier are dropped.
     """
     named = vit_names(state, prefixes=_PREFIXES)
     tokens = [name for name in ("cls_token", "register_tokens") if name in named]
@@ -100,14 +101,14 @@ def from_dinov2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def dinov2_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> dict[str, Any]:
-    """The arguments of `dinov2` for a file.
+    """Return the arguments of `dinov2` for a file.
 
     Args:
-        state: the file's state dict, in its own names.
-        num_heads: heads; ``None`` means the published models' number.
+        state: state dict of the file, with its original names.
+        num_heads: heads; ``None`` means the number of the published models.
 
     Raises:
-        ValueError: if the file's positions fill no square.
+        ValueError: if the positions in the file are not those of a square.
     """
     named = from_dinov2(state)
     sizes, count = vit_sizes(named, num_heads=num_heads), named["pos_embed.table"].shape[0]
@@ -120,7 +121,7 @@ def dinov2_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -
 
 
 def _split_gates(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The joint first layer of gated MLPs, twice as wide as what the second reads, as two."""
+    """Split the joint first layer of gated MLPs, which is twice as wide as the second, into two."""
     parts = {}
     for name, value in state.items():
         stem, _, kind = name.rpartition("fc1.")

@@ -1,4 +1,4 @@
-"""`load`: a file of any known kind in, the model of its own sizes and a load report out."""
+"""`load`: load a model from a file of any supported kind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,13 +24,13 @@ from avblocks.zoo.table import KINDS, Kind
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model out of a file.
+    """A model loaded from a file, and its load report.
 
     Attributes:
         kind: name of the kind of file, as in `KINDS`.
         model: the model, in evaluation mode.
-        report: what became of every name of the file.
-        saved: the front end that an exported folder brings.
+        report: a report on every name in the file.
+        saved: the front end of an exported folder, if it has one.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Loaded:
         """The encoder in the model: of both modalities, or a stream of one.
 
         Raises:
-            ValueError: if it has none, as a single block.
+            ValueError: if the model has no encoder, such as a single block.
         """
         found = getattr(self.model, "encoder", self.model)
         if not isinstance(found, AVEncoder | Stream):
@@ -61,12 +61,12 @@ class Loaded:
 
 
 def load(path: str | Path, **known: Any) -> Loaded:
-    """Load a model of the zoo, of one of our runs, or of the paper.
+    """Load a model of the zoo, of a run, or of the paper.
 
     Args:
         path: a published file, a checkpoint of a run, or a folder that `save_pretrained` wrote.
-        **known: what no tensor shows, such as ``num_heads=4`` of a model of unusual heads; other
-            arguments of the model's builder too.
+        **known: arguments of the builder that are not in the file, such as ``num_heads=4`` for an
+            unusual number of heads, and other arguments of the builder.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -108,7 +108,7 @@ def _kind_of_folder(folder: Path) -> str:
 
 
 def kind_of(state: State) -> Kind | None:
-    """The kind of file that a state dict is from, by its names; ``None`` if it is not known."""
+    """Recognize the kind of a file from its names; ``None`` if it is unknown."""
     names = "\n".join(state)
     return next((kind for kind in KINDS if kind.fits(names)), None)
 
@@ -129,9 +129,9 @@ def _weights(convert: Callable[[State], State | Converted], state: State) -> Sta
 
 
 def unread(convert: Callable[[State], State | Converted], state: State) -> tuple[str, ...]:
-    """The names of a file that a conversion makes nothing of.
+    """Return the names in a file that a conversion does not use.
 
-    Each tensor is replaced by one number of its shape, whose derivative tells.
+    Each tensor is replaced by an expanded scalar, whose gradient shows whether it is used.
 
     Example:
         >>> unread(lambda state: {"w": state["a"] * 2}, {"a": torch.ones(2), "b": torch.ones(1)})

@@ -42,10 +42,10 @@ def eat(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ViT:
-    """EAT's encoder: a ViT of post-norm blocks over spectrograms, with a class token.
+    """Build the encoder of EAT: a ViT of post-norm blocks over spectrograms, with a class token.
 
-    It takes spectrograms of (mel bins, frames), as all streams of audio do. Its authors' has the
-    axes the other way around: the same tokens in another order.
+    Spectrograms are (mel bins, frames), as for all audio streams. In the code of the authors, the
+    axes are swapped, so its tokens are in another order.
 
     Args:
         dim: width of a token.
@@ -88,12 +88,12 @@ def frames_first_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d
 
 
 def from_eat(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's tensors, of a pre-trained or a fine-tuned file, by our names.
+    """Convert the encoder of a pre-trained or fine-tuned file.
 
-    The decoder, the teacher and a classifier are left out, and so are the fixed positions.
+    The decoder, the teacher, a classifier and the fixed positions are dropped.
 
     Raises:
-        ValueError: if the file's attention has position biases, which EAT's has not.
+        ValueError: if the attention in the file has position biases, which EAT does not have.
     """
     biased = [name for name in state if "alibi" in name]
     require(not biased, "attention", biased, "without position biases (ALiBi)")
@@ -113,18 +113,18 @@ def eat_sizes(
     size: tuple[int, int] = (128, 1024),
     num_heads: int | None = None,
 ) -> dict[str, Any]:
-    """The arguments of `eat` for a file.
+    """Return the arguments of `eat` for a file.
 
     Args:
-        state: the file's state dict, in its own names.
-        size: usual (mel bins, frames), which the file does not say; others work as well.
-        num_heads: heads; ``None`` means 64 wide ones, as published.
+        state: state dict of the file, with its original names.
+        size: default (mel bins, frames), which are not in the file; other sizes work as well.
+        num_heads: heads; ``None`` means heads of width 64, as published.
     """
     return vit_sizes(from_eat(state), num_heads=num_heads) | {"size": size}
 
 
 def _renamed(name: str, count: int) -> str:
-    """Our name; ``count`` blocks of the modality's own come before those of the model."""
+    """Convert a name; ``count`` blocks of the modality come before those of the model."""
     for theirs, ours in _OURS.items():
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)

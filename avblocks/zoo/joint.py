@@ -1,4 +1,4 @@
-"""Joint layers of CAV-MAE's family: one attention and MLP under three sets of norms."""
+"""Joint layers of the CAV-MAE family: one attention and MLP with three sets of norms."""
 
 from dataclasses import replace
 from typing import Literal
@@ -15,7 +15,7 @@ from avblocks.nn.position import LearnedPosition, sincos_position
 from avblocks.tokens import AVTokens, Valid, joined_valid
 
 Kind = Literal["both", "image", "audio"]
-"""Which norms: those of both modalities together, or of one alone."""
+"""Set of norms: of both modalities together, or of one alone."""
 
 
 class ModalityNorm(nn.Module):
@@ -33,17 +33,17 @@ class ModalityNorm(nn.Module):
         self.audio = layer_norm(dim, norm_eps=norm_eps)
 
     def forward(self, x: Float[Tensor, "b n d"], kind: Kind) -> Float[Tensor, "b n d"]:
-        """The tokens under the norm of their kind."""
+        """Normalize tokens with the norm of a kind."""
         norms = {"both": self.both, "image": self.image, "audio": self.audio}
         return norms[kind](x)
 
 
 class ModalityPosition(nn.Module):
-    """Positions that start as sine-cosine ones, plus one vector for all of a modality's patches.
+    """Learned positions, initialized with sine-cosine positions, plus one vector per modality.
 
     Args:
         dim: width of a token.
-        grid: usual patches along each axis.
+        grid: default number of patches along each axis.
 
     Example:
         >>> ModalityPosition(32, grid=(8, 5))((8, 5)).shape
@@ -59,7 +59,7 @@ class ModalityPosition(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Sine-cosine positions; the modality's vector normal with a deviation of 0.02."""
+        """Sine-cosine positions; normal vector with a standard deviation of 0.02."""
         self.position.table.copy_(sincos_position(self.dim, self.grid))
         nn.init.normal_(self.modality, std=0.02)
 
@@ -69,14 +69,14 @@ class ModalityPosition(nn.Module):
 
 
 class JointLayer(FusionLayer):
-    """Attention and MLP over the tokens of both modalities, or of one that is alone.
+    """Attention and MLP over the tokens of both modalities, or of a single modality.
 
     Args:
         dim: width of a token.
         num_heads: heads of the attention.
         mlp_ratio: hidden width of the MLP as a multiple of ``dim``.
         norm_eps: epsilon of the norms.
-        alone: whether a modality alone passes the layer; else it is left as it is.
+        alone: whether a single modality passes the layer; else its tokens are not changed.
 
     Source: CAV-MAE (ICLR 2023), ``Block`` of ``cav_mae.py``.
     """
@@ -100,7 +100,7 @@ class JointLayer(FusionLayer):
     def run(
         self, x: Float[Tensor, "b n d"], kind: Kind, valid: Bool[Tensor, "b n"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Update tokens under one of the sets of norms, reading the ``valid`` ones."""
+        """Update tokens with one of the sets of norms, reading the ``valid`` ones."""
         x = x + self.attn(self.norm1(x, kind), valid=valid)
         return x + self.mlp(self.norm2(x, kind))
 
@@ -123,7 +123,7 @@ class JointLayer(FusionLayer):
 
 
 class JointNorm(FusionLayer):
-    """Final norm of the tokens of both modalities, or of one that is alone.
+    """Final norm of the tokens of both modalities, or of a single modality.
 
     Args:
         dim: width of a token.
@@ -142,7 +142,7 @@ class JointNorm(FusionLayer):
     def forward(
         self, tokens: AVTokens, *, image: nn.Module | None, audio: nn.Module | None
     ) -> AVTokens:
-        """Normalize what is given."""
+        """Normalize the tokens of the given modalities."""
         v, a = tokens.image, tokens.audio
         return replace(
             tokens,

@@ -16,10 +16,10 @@ from avblocks.zoo.joint import ModalityPosition
 
 
 class JointDecoder(nn.Module):
-    """Predicts all patches of both modalities from the kept ones of both.
+    """Decoder that predicts all patches of both modalities from the kept patches of both.
 
     Args:
-        encoder_dim: width of the encoder's tokens.
+        encoder_dim: width of the encoder tokens.
         image_grid: patches of the image along each axis.
         audio_grid: patches of the spectrogram along each axis.
         patch: side of a patch.
@@ -72,19 +72,19 @@ class JointDecoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform weights; the mask token normal with a deviation of 0.02."""
+        """Xavier-uniform weights; normal mask token with a standard deviation of 0.02."""
         xavier(self.embed, self.image_pred, self.audio_pred)
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(
         self, tokens: AVTokens, *, image_mask: Mask, audio_mask: Mask
     ) -> tuple[Float[Tensor, "b n_v v_v"], Float[Tensor, "b n_a v_a"]]:
-        """Predictions of all patches in the order of their grids, kept ones included.
+        """Predict all patches, including kept ones, in the order of their grids.
 
         Args:
             tokens: kept patches of both modalities.
-            image_mask: mask over the image's usual grid.
-            audio_mask: mask over the spectrogram's usual grid.
+            image_mask: mask over the default grid of the image.
+            audio_mask: mask over the default grid of the spectrogram.
         """
         image = self._filled(tokens.image, image_mask, self.image_position)
         audio = self._filled(tokens.audio, audio_mask, self.audio_position)

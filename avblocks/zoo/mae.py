@@ -1,4 +1,4 @@
-"""MAE and AudioMAE: their ViTs whole, with class token, norm and the file's own positions."""
+"""MAE and AudioMAE: complete ViTs, with class token, norm and the positions of the file."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from avblocks.zoo.names import vit_encoder, vit_names, vit_sizes
 
 _PREFIXES = ("vit.",)
 _POSITIONS, _KERNEL = "pos_embed.table", "patch_embed.proj.weight"
-_MELS = 128  # of AudioMAE
+_MELS = 128  # mel bins of AudioMAE
 
 
 @builder
@@ -39,7 +39,7 @@ def mae(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ViT:
-    """MAE's encoder with its class token; with one channel, AudioMAE's.
+    """Build the encoder of MAE with its class token; with one channel, that of AudioMAE.
 
     Args:
         dim: width of a token.
@@ -49,7 +49,7 @@ def mae(
         patch: side of a patch, or its sides.
         channels: channels of the input.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
-        final_norm: whether the blocks end in a norm: fine-tuned files norm the mean instead.
+        final_norm: whether a norm follows the blocks; fine-tuned files normalize the mean instead.
         learned_position: a learned table, as in fine-tuned files, instead of fixed positions.
         drop_path: stochastic depth.
         norm_eps: epsilon of the norms.
@@ -80,10 +80,10 @@ def mae(
 
 
 def from_mae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's tensors of a file of MAE or AudioMAE, or of a plain timm ViT, by our names.
+    """Convert the encoder of a file of MAE or AudioMAE, or of a plain timm ViT.
 
-    AudioMAE's spectrograms are (frames, mel bins): patches and positions are turned to ours. Fixed
-    positions are left out, as they are computed, for any grid.
+    Spectrograms of AudioMAE are (frames, mel bins), so the axes of patches and positions are
+    swapped. Fixed positions are dropped, since they are computed for any grid.
     """
     named = _whole(state)
     if _is_fixed(named):
@@ -92,11 +92,11 @@ def from_mae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def mae_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> dict[str, Any]:
-    """The arguments of `mae` for a file.
+    """Return the arguments of `mae` for a file.
 
     Args:
-        state: the file's state dict, in its own names.
-        num_heads: heads; ``None`` means the published models' number.
+        state: state dict of the file, with its original names.
+        num_heads: heads; ``None`` means the number of the published models.
 
     Raises:
         ValueError: if the image is not square.
@@ -123,7 +123,7 @@ def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Patches down and across: of a square, or of AudioMAE's 128 mel bins."""
+    """Return the rows and columns of patches: of a square, or of the 128 mel bins of AudioMAE."""
     count, kernel = named[_POSITIONS].shape[0], named[_KERNEL]
     rows = _MELS // kernel.shape[2] if kernel.shape[1] == 1 else math.isqrt(count)
     require(count % rows == 0, "positions", count, "of a square image, or of 128 mel bins")
@@ -131,7 +131,7 @@ def _grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
 
 
 def _is_fixed(named: Mapping[str, Tensor]) -> bool:
-    """Whether positions are the sine-cosine ones that MAE is pre-trained with."""
+    """Return whether positions are the sine-cosine positions of MAE pre-training."""
     table, channels = named[_POSITIONS], named[_KERNEL].shape[1]
     if table.shape[1] % 4:
         return False

@@ -75,7 +75,7 @@ def mbt_encoder(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> AVEncoder:
-    """MBT's encoder: two ViTs that meet in bottleneck tokens, or attend to each other.
+    """Build MBT's encoder: two ViTs with bottleneck tokens, or cross-attention, from a layer on.
 
     It takes spectrograms of (mel bins, frames), as all our encoders do. Its authors' has the axes
     the other way around: the same tokens in another order. The streams share their final norm.

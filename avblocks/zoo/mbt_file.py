@@ -1,4 +1,4 @@
-"""MBT's published tensors, in the names and layouts of flax, by our names; their sizes."""
+"""Conversion of published MBT files, with names and layouts of flax, and their sizes."""
 
 import re
 from collections.abc import Mapping
@@ -39,17 +39,17 @@ _OURS = tuple(
 
 
 def from_mbt(state: Mapping[str, Tensor], *, mels: int = 128) -> dict[str, Tensor]:
-    """MBT's tensors by our names, its spectrograms turned to (mel bins, frames).
+    """Convert the tensors of MBT, with spectrograms as (mel bins, frames).
 
-    Bottlenecks have no final norm there: ours is given one that is not learned yet.
+    Bottlenecks have no final norm in MBT; the norm of the converted model is at initialization.
 
     Args:
-        state: flax's parameters, their names joined by dots or slashes.
-        mels: mel bins, which the file does not say.
+        state: parameters of flax, with names joined by dots or slashes.
+        mels: mel bins, which are not in the file.
 
     Raises:
-        ValueError: if the file has a layer before its classifier, or its positions are not those of
-            so many mel bins.
+        ValueError: if the file has a layer before its classifier, or its positions do not match the
+            mel bins.
     """
     named = join_keys_and_values(dict(_converted(*item) for item in state.items()))
     before = [name for name in named if name.startswith("pre_logits")]
@@ -73,16 +73,16 @@ def mbt_sizes(
     mels: int = 128,
     fusion_layer: int = 8,
 ) -> dict[str, Any]:
-    """The arguments of `mbt` for a file.
+    """Return the arguments of `mbt` for a file.
 
     Args:
-        state: flax's parameters, their names joined by dots or slashes.
-        image_size: usual side of the video, or (height, width), which the file does not say.
-        mels: mel bins, which it does not say either.
-        fusion_layer: first layer at which the streams meet; nor does it say this.
+        state: parameters of flax, with names joined by dots or slashes.
+        image_size: default side of the video, or (height, width), which are not in the file.
+        mels: mel bins, which are not in the file.
+        fusion_layer: first layer with fusion, which is not in the file.
 
     Raises:
-        ValueError: if the file's positions are not those of such sizes.
+        ValueError: if the positions in the file do not match these sizes.
     """
     named = from_mbt(state, mels=mels)
     dim, _, *patch = named["encoder.image.patch_embed.proj.weight"].shape
@@ -108,7 +108,7 @@ def mbt_sizes(
 
 
 def _converted(name: str, x: Tensor) -> tuple[str, Tensor]:
-    """Our name, and the tensor in PyTorch's layout."""
+    """Convert a name, and a tensor to PyTorch's layout."""
     name = name.replace("/", ".").removeprefix("params.")
     for theirs, ours in _OURS:
         name = theirs.sub(ours, name)
@@ -124,7 +124,7 @@ def _converted(name: str, x: Tensor) -> tuple[str, Tensor]:
 
 
 def _place_prefix(named: dict[str, Tensor], stream: str) -> None:
-    """Join a stream's class token, if it has one, with its position, the first of the table."""
+    """Add its position, the first of the table, to the class token of a stream, if there is one."""
     table = named.pop(f"{stream}pos_embed")
     if f"{stream}cls" in named:
         named[f"{stream}prefix_tokens"] = named.pop(f"{stream}cls") + table[:, :1]
@@ -133,7 +133,7 @@ def _place_prefix(named: dict[str, Tensor], stream: str) -> None:
 
 
 def _turn_spectrogram(named: dict[str, Tensor], mels: int) -> None:
-    """Swap the axes of the spectrogram's patches and of their grid."""
+    """Swap the axes of the patches of the spectrogram and of their grid."""
     kernel, table = "encoder.audio.patch_embed.proj.weight", "encoder.audio.pos_embed.table"
     named[kernel] = named[kernel].transpose(2, 3).contiguous()
     rows = mels // named[kernel].shape[2]
@@ -142,7 +142,7 @@ def _turn_spectrogram(named: dict[str, Tensor], mels: int) -> None:
 
 
 def _along(table: Tensor, others: int) -> int:
-    """Patches along the axis of time, where there are so many along the others."""
+    """Return the number of patches along time, given the number along the other axes."""
     count = table.shape[0]
     fits = others > 0 and count % others == 0
     require(fits, "positions", count, f"a multiple of {others} patches: give the file's own sizes")

@@ -1,4 +1,4 @@
-"""Names and sizes of published ViTs, by the tensors of their files."""
+"""Conversion of names, and sizes, of published ViTs."""
 
 import re
 from collections.abc import Mapping
@@ -35,18 +35,18 @@ _OURS = tuple(
         (r"\breg_token$", "register_tokens"),
     )
 )
-_HEADS = {1280: 16, 640: 8}  # of ViT-H, and of VideoMAE-H's decoder: 80 wide
+_HEADS = {1280: 16, 640: 8}  # of ViT-H and the decoder of VideoMAE-H: heads of width 80
 
 
 def vit_names(state: Mapping[str, Tensor], *, prefixes: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """The names of a ViT in transformers, in any of its versions, or in timm, as ours.
+    """Convert the names of a ViT in any version of transformers, or in timm.
 
-    Queries, keys and values become ``q`` and ``kv``. Keys without a bias are given a zero one: any
-    adds the same to all logits of a query and so changes nothing, in training either.
+    Queries, keys and values become ``q`` and ``kv``. Keys without a bias get a zero bias: a bias
+    adds the same value to all logits of a query, so it has no effect, also in training.
 
     Args:
-        state: the file's state dict.
-        prefixes: what may stand before all names, the first that does being taken off.
+        state: state dict of the file.
+        prefixes: possible prefixes of all names, of which the first match is removed.
 
     Example:
         >>> name = "vit.encoder.layer.0.attention.output.dense.bias"
@@ -63,12 +63,12 @@ def vit_names(state: Mapping[str, Tensor], *, prefixes: tuple[str, ...] = ()) ->
 def vit_encoder(
     named: Mapping[str, Tensor], *tokens: str, with_position: int = 0
 ) -> dict[str, Tensor]:
-    """The tensors of a `ViT` among those of a file, in the names that `vit_names` made.
+    """Select the tensors of a `ViT` from those of a file, with names from `vit_names`.
 
     Args:
-        named: tensors by those names, of which parts other than the encoder are left out.
+        named: tensors by these names; parts other than the encoder are dropped.
         tokens: names of the prefix tokens, in their order.
-        with_position: how many prefix tokens have a position, as the first ones of the table.
+        with_position: number of prefix tokens with a position, the first ones of the table.
     """
     kept = {n: x for n, x in named.items() if n.startswith(("patch_embed.", "blocks.", "norm."))}
     if "pos_embed" in named:
@@ -83,14 +83,14 @@ def vit_encoder(
 
 
 def vit_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> dict[str, Any]:
-    """The sizes of a ViT, for a builder, by its tensors in our names.
+    """Return the sizes of a ViT, for a builder, from its converted tensors.
 
     Args:
-        state: tensors by our names.
-        num_heads: heads, which no tensor shows; ``None`` means the published models' number.
+        state: converted tensors.
+        num_heads: heads, which are not in the file; ``None`` means those of published models.
 
     Raises:
-        ValueError: if the heads are to be given.
+        ValueError: if ``num_heads`` must be given.
     """
     dim, _, *patch = state["patch_embed.proj.weight"].shape
     return {
@@ -103,16 +103,16 @@ def vit_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> d
 
 
 def depth_of(state: Mapping[str, Tensor], *, blocks: str = "blocks.") -> int:
-    """The number of blocks, by the names that begin with ``blocks``."""
+    """Return the number of blocks, from the names that begin with ``blocks``."""
     numbers = [n.removeprefix(blocks).split(".")[0] for n in state if n.startswith(blocks)]
     return 1 + max(map(int, numbers))
 
 
 def heads_of(dim: int) -> int:
-    """The heads of published ViTs of a width: 64 wide, but 80 in ViT-H.
+    """Return the number of heads of published ViTs of a width: of width 64, or 80 in ViT-H.
 
     Raises:
-        ValueError: if no published ViT is known to be that wide.
+        ValueError: if no published ViT of that width is known.
 
     Example:
         >>> heads_of(768), heads_of(1280)
@@ -130,7 +130,7 @@ def _renamed(name: str) -> str:
 
 
 def join_keys_and_values(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``k`` and ``v`` of all attentions as ``kv``; keys without a bias are given a zero one."""
+    """Join ``k`` and ``v`` of all attentions to ``kv``; keys without a bias get a zero bias."""
     joined = {}
     for name, value in state.items():
         stem, _, kind = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""Sizes of our own encoders and of the paper's, by their tensors and what lies beside the file."""
+"""Sizes of encoders of avblocks and of the paper, from their tensors and their run folder."""
 
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def _fusion_sizes(named: State, dim: int) -> dict[str, Any]:
 
 
 def run_sizes(path: Path) -> dict[str, Any]:
-    """What the folder of a run says of the encoder in a checkpoint, and its tensors do not.
+    """Read the sizes of an encoder from its run folder that are not in its tensors.
 
     Raises:
         ValueError: if it is a run's and does not say so.

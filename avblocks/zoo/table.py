@@ -1,4 +1,4 @@
-"""The kinds of files that `load` knows: a row a model, the more special ones first."""
+"""The kinds of files that `load` supports: one row per model, the more specific ones first."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""VideoMAE (Tong et al. 2022), the encoder of video."""
+"""Encoder of VideoMAE (Tong et al. 2022)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ def videomae(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ViT:
-    """VideoMAE's encoder: a ViT over tubelets, whose positions count them as words of a sentence.
+    """Build the encoder of VideoMAE: a ViT over tubelets with positions as of a text sequence.
 
     Args:
         dim: width of a token.
@@ -43,7 +43,7 @@ def videomae(
         patch: (frames, height, width) of a patch.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         drop_path: stochastic depth.
-        final_norm: whether there is a norm after the blocks; fine-tuned models have none.
+        final_norm: whether a norm follows the blocks; fine-tuned models have none.
         norm_eps: epsilon of the norms: transformers' 1e-12; the authors' code has 1e-6.
         device: device of the weights.
         dtype: data type of the weights.
@@ -69,9 +69,10 @@ def videomae(
 
 
 def from_videomae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's tensors, in the names of transformers or of its authors, by ours.
+    """Convert the encoder of VideoMAE, with names of transformers or of its authors.
 
-    A decoder or a classifier is left out. Keys have no bias: ours get zeros, which change nothing.
+    A decoder or a classifier is dropped. Keys have no bias in VideoMAE; they get a zero bias, which
+    has no effect.
     """
     return vit_encoder(vit_names(state, prefixes=PREFIXES))
 
@@ -82,12 +83,12 @@ def videomae_sizes(
     size: tuple[int, ...] = (16, 224, 224),
     num_heads: int | None = None,
 ) -> dict[str, Any]:
-    """The arguments of `videomae` for a file.
+    """Return the arguments of `videomae` for a file.
 
     Args:
-        state: the file's state dict, in its own names.
-        size: usual (frames, height, width), which the file does not say.
-        num_heads: heads; ``None`` means the published models' number.
+        state: state dict of the file, with its original names.
+        size: default (frames, height, width), which are not in the file.
+        num_heads: heads; ``None`` means the number of the published models.
     """
     named = from_videomae(state)
     sizes = vit_sizes(named, num_heads=num_heads)

@@ -1,4 +1,4 @@
-"""VideoMAE's masked pre-training (Tong et al. 2022)."""
+"""Masked pre-training of VideoMAE (Tong et al. 2022)."""
 
 import math
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ from avblocks.zoo.videomae import PREFIXES
 
 
 class VideoMAE(nn.Module):
-    """Masked pre-training on video: targets are normalized per patch and color.
+    """Masked pre-training on video, with targets normalized per patch and color.
 
     Args:
-        encoder: the encoder, of `videomae`.
-        decoder: predicts the masked patches, without fusion tokens.
+        encoder: encoder from `videomae`.
+        decoder: decoder of the masked patches, without fusion tokens.
 
     Example:
         >>> import torch
@@ -43,7 +43,7 @@ class VideoMAE(nn.Module):
         self.encoder, self.decoder, self.normalize = encoder, decoder, Normalize()
 
     def forward(self, video: Float[Tensor, "b c t height width"], *, mask: Mask) -> MAEOutput:
-        """Loss and prediction of the masked patches, for frames normalized as `Normalize` does."""
+        """Compute loss and predictions of masked patches, for frames normalized by `Normalize`."""
         kept = self.encoder(video, ids_keep=mask.ids_keep)
         grid, none = self.encoder.grid(video), kept.new_empty(len(kept), 0, kept.shape[2])
         pred = self.decoder(kept, fusion=none, mask=mask, grid=grid)
@@ -53,9 +53,9 @@ class VideoMAE(nn.Module):
     def targets(
         self, video: Float[Tensor, "b c t height width"], *, mask: Mask
     ) -> Float[Tensor, "b u v"]:
-        """The masked patches, each color of each less its mean and over its deviation.
+        """Normalize each color of each masked patch to zero mean and unit variance.
 
-        The deviation is that of values in [0, 1], plus 1e-6.
+        The standard deviation is that of values in [0, 1], plus 1e-6.
         """
         patches = mask.predicted(patchify(video, patch=self.encoder.patch))
         colors = patches.unflatten(-1, (-1, video.shape[1]))
@@ -73,15 +73,15 @@ def videomae_mae(
     mlp_ratio: float = 4.0,
     norm_eps: float = 1e-12,
 ) -> VideoMAE:
-    """VideoMAE's pre-training around an encoder.
+    """Build the pre-training model of VideoMAE around an encoder.
 
     Args:
-        encoder: the encoder, of `videomae`.
+        encoder: encoder from `videomae`.
         dim: width of the decoder.
-        depth: its number of blocks.
-        num_heads: heads of each of them.
-        mlp_ratio: hidden width of its MLPs as a multiple of ``dim``.
-        norm_eps: epsilon of its blocks' norms; that of its final norm is 1e-5 in transformers.
+        depth: number of decoder blocks.
+        num_heads: heads of each decoder block.
+        mlp_ratio: hidden width of the decoder MLPs as a multiple of ``dim``.
+        norm_eps: epsilon of the norms in decoder blocks; that of the final norm is 1e-5.
     """
     grid = encoder.usual_grid
     decoder = Decoder(
@@ -101,7 +101,7 @@ def videomae_mae(
 
 
 def from_videomae_mae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a whole pre-trained `VideoMAE` by our names."""
+    """Convert the tensors of a whole pre-trained `VideoMAE`."""
     named = vit_names(state, prefixes=PREFIXES)
     decoder = {
         n.replace(".head.", ".pred."): x for n, x in named.items() if n.startswith("decoder.")
@@ -114,7 +114,7 @@ def from_videomae_mae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def videomae_mae_sizes(
     state: Mapping[str, Tensor], *, num_heads: int | None = None
 ) -> dict[str, Any]:
-    """The arguments of `videomae_mae` for a file, less the encoder: see `videomae_sizes`."""
+    """Return the arguments of `videomae_mae` for a file; for the encoder, see `videomae_sizes`."""
     named = from_videomae_mae(state)
     dim = named["decoder.embed.weight"].shape[0]
     return {

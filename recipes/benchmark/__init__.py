@@ -1,1 +1,1 @@
-"""Parts of `benchmark`: cases, what a case runs, the plain formula, measuring, tables, scaling."""
+"""Benchmark: cases, their steps, the naive implementation, measurement, tables, scaling."""

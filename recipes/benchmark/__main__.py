@@ -10,13 +10,13 @@ Commands:
 
 A case is a step of ViT-B at the paper's sizes: `pretrain` (masks, forward and backward pass,
 AdamW), `backward` (the same without AdamW), `encode` (the tokens of whole clips, no gradients),
-`finetune` (whole clips, 309 classes) or `recipe` (all of `paper_pretrain`, on shards made for it).
-`bfloat16` is mixed precision. Each runs in a process of its own: two steps to warm up, then as many
-as fit in `--seconds`, and the median counts. Useful operations are counted from the sizes
-(`avblocks.flops`), and the peak is that of a large matrix product of the same precision, taken
-before and after. Memory is what tensors took on the GPU, and what the whole process took on the
-CPU. `plain` is the same model as papers write it, in turn with it, so that other load on the
-machine slows both.
+`finetune` (whole clips, 309 classes) or `recipe` (all of `paper_pretrain`, on generated shards).
+`bfloat16` is mixed precision. Each case runs in a separate process: two warm-up steps, then as many
+as fit in `--seconds`; the median is reported. FLOPs are counted from the sizes (`avblocks.flops`),
+and the peak is that of a large matrix product of the same precision, measured before and after.
+Memory is that of tensors on a GPU, and of the whole process on the CPU. `plain` is a naive
+implementation of the same model, measured in alternating steps, so that other load on the machine
+affects both.
 
 `gpu` is a session for a GPU that is at hand for minutes: the tests that need one, losses in half
 precision, the step of pre-training with its waits and slowest kernels, the plain formula, the
@@ -48,31 +48,31 @@ from recipes.engine.run import Folder
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to measure."""
+    """Settings."""
 
     cases: tuple[str, ...] = ("*",)
-    """Patterns of the cases' names; none is measured without one."""
+    """Patterns of the names of cases; no cases without a pattern."""
 
     scaling: bool = True
-    """Measure how time and memory grow."""
+    """Measure the scaling of time and memory."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where; it also decides which cases there are."""
 
     seconds: float = 12.0
-    """How long each case is repeated, three times at least."""
+    """Time for the repetitions of each case; at least three repetitions."""
 
     profile: bool = False
-    """Also list where the time of each case's step goes."""
+    """Also profile a step of each case."""
 
     tiny: bool = False
-    """A toy model, to see whether everything runs."""
+    """Use a toy model, for a smoke test."""
 
     out: Path | None = None
-    """JSON file to put the figures into; a drawing of the growth is put beside it."""
+    """JSON file for the results; the figure of the scaling is written to the same folder."""
 
     run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Of no use here."""
+    """Not used."""
 
 
 ALL = Config()
@@ -81,7 +81,7 @@ PRESETS = {
     "cases": ("cases alone", replace(ALL, scaling=False)),
     "scaling": ("scaling alone", replace(ALL, cases=())),
     "smoke": ("a toy model, in seconds", replace(ALL, tiny=True, seconds=0.1)),
-    "gpu": ("all that needs a GPU, in some minutes of one", session.Config()),
+    "gpu": ("all GPU benchmarks, in a few minutes", session.Config()),
 }
 
 
@@ -94,7 +94,7 @@ def main(config: Config | session.Config) -> None:
 
 
 def benchmark(config: Config) -> None:
-    """Measure case by case, print the table, and write the figures if asked to."""
+    """Measure case by case, print the table, and write the results if `--out` is given."""
     if not 0 < config.seconds < 3600:
         raise ValueError(f"--seconds must be above 0 and below 3600, got {config.seconds}")
     device = config.device

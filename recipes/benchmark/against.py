@@ -4,9 +4,9 @@ Commands:
     python -m recipes.benchmark.against --commit 41bb066                (minutes on two CPU cores)
     python -m recipes.benchmark.against --commit 41bb066 --out docs/results/against.json
 
-The other commit is checked out into a temporary work tree; both builds run in this environment, so
-that nothing but avblocks differs. Each case of the table is a process in either tree: the processes
-take a step in turn, and the ratio of each pair of steps counts, of which the median is printed.
+The other commit is checked out into a temporary worktree; both builds run in this environment, so
+that only avblocks differs. For each case, a process in each worktree takes steps in turn; the
+result is the median of the ratios of these pairs of steps.
 
 Try:
     --cases 'pretrain factorized*' --threads 1
@@ -43,37 +43,37 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "pretrain factorized, reading a half": ("factorized", READING | {"predict": 0.5}),
     "pretrain factorized, reading a third": ("factorized", READING | {"predict": 1 / 3}),
 }
-"""By name: the fusion, and arguments of `av_mae` that this build has and the other one has not."""
+"""By name: the fusion, and arguments of `av_mae` that only this build has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to compare with, and how long."""
+    """Settings."""
 
     commit: str | None = None
-    """The other build."""
+    """The other commit."""
 
     cases: tuple[str, ...] = ("*",)
-    """Patterns of the cases' names."""
+    """Patterns of the names of cases."""
 
     repeats: int = 6
-    """Pairs of steps of each case, after one to warm up."""
+    """Pairs of steps per case, after one for warm-up."""
 
     threads: int = torch.get_num_threads()
-    """Threads of each step."""
+    """Number of threads."""
 
     batch: int = 4
-    """Samples in a step."""
+    """Samples per step."""
 
     tiny: bool = False
-    """A toy model, to see whether everything runs."""
+    """Use a toy model, for a smoke test."""
 
     out: Path | None = None
-    """JSON file to put the figures into."""
+    """JSON file for the results."""
 
 
 class Steps:
-    """A process that takes steps in a work tree."""
+    """A process that takes steps in a worktree."""
 
     def __init__(self, tree: Path, case: dict[str, Any]) -> None:
         env = {**os.environ, "PYTHONPATH": str(tree), "OMP_WAIT_POLICY": "PASSIVE"}
@@ -88,7 +88,7 @@ class Steps:
         self._send(json.dumps(case))
 
     def step(self) -> float:
-        """Take a step; return its seconds."""
+        """Take a step; return its time in seconds."""
         self._send("step")
         return self._answer()
 
@@ -139,7 +139,7 @@ def work_tree(commit: str) -> Iterator[Path]:
 
 
 def compared(tree: Path, name: str, config: Config) -> dict[str, float]:
-    """Measure a case in turn in both trees."""
+    """Measure a case in both worktrees in turn."""
     fusion, options = CASES[name]
     common = {"fusion": fusion, "batch": config.batch, "threads": config.threads}
     common |= {"tiny": config.tiny}
@@ -158,7 +158,7 @@ def compared(tree: Path, name: str, config: Config) -> dict[str, float]:
 
 
 def main(config: Config) -> None:
-    """Compare case by case, print each, and write the figures if asked to."""
+    """Compare case by case, print the results, and write them if `--out` is given."""
     if config.commit is None or config.repeats < 1:
         raise ValueError("give the --commit to compare with, and --repeats of 1 or more")
     rows = {}
@@ -174,7 +174,7 @@ def main(config: Config) -> None:
 
 
 def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
     with users_errors():
         prog = "python -m recipes.benchmark.against"
         main(tyro.cli(Config, prog=prog, description=__doc__, args=args))

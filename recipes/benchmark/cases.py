@@ -1,4 +1,4 @@
-"""`Case`: what is measured, and which cases each kind of device gets."""
+"""`Case`: one measurement, and the lists of cases of each kind of device."""
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -22,19 +22,19 @@ class Case:
 
     task: Task  # see `python -m recipes.benchmark --help`
     fusion: Fusion = "factorized"
-    batch: int = 4  # samples in a step
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the matrix products, not of weights
+    batch: int = 4  # samples per step
+    precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products, not of weights
     mode: Mode = "eager"
     decoder: Literal["full", "reading"] = "full"
     predict: float = 1.0  # share of the masked patches that a reading decoder predicts
-    checkpointing: bool = False  # whether the backward pass computes the blocks again
-    plain: bool = False  # measure the model as papers write it too, in turn with this
-    tiny: bool = False  # a toy model in place of ViT-B
+    checkpointing: bool = False  # recompute blocks in the backward pass
+    plain: bool = False  # also measure the naive implementation, in turn
+    tiny: bool = False  # a toy model instead of ViT-B
     device: str = "cpu"
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """Name of the case in the table."""
         words = [self.task, self.fusion, f"b{self.batch}", self.precision, self.mode]
         words += [self.decoder] * (self.decoder != "full")
         words += [f"{self.predict:.0%}"] * (self.predict < 1)
@@ -48,7 +48,7 @@ def cases(device: str, *, tiny: bool = False) -> list[Case]:
 
 
 def chosen(found: list[Case], patterns: tuple[str, ...]) -> list[Case]:
-    """Take the cases whose names fit a pattern, all without one; a pattern must fit a case."""
+    """Select the cases that match a pattern, or all; each pattern must match a case."""
     for pattern in patterns:
         if not any(fnmatch(case.name, pattern) for case in found):
             names = "; ".join(case.name for case in found)
@@ -68,7 +68,7 @@ def _cpu() -> list[Case]:
         Case(task="encode", precision="bfloat16"),
         Case(task="finetune"),
         Case(task="recipe"),
-        # Last, since they compile for minutes.
+        # Last, since their compilation takes minutes.
         *(replace(step, fusion=fusion, mode="compiled") for fusion in FUSIONS),
         replace(step, precision="bfloat16", mode="compiled"),
         Case(task="encode", mode="compiled"),

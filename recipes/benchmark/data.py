@@ -1,16 +1,17 @@
 r"""Measure how many clips per second one core reads from mp4 files and from shards.
 
 Commands:
-    python -m recipes.benchmark.data                                         (some ten minutes)
+    python -m recipes.benchmark.data                                         (about ten minutes)
     python -m recipes.benchmark.data --out docs/results/data.json
 
-A clip read is 3 s of sound at 16 kHz and one picture, from a random place of 10 s of 360p and mono
-44.1 kHz: `mp4` has a key frame every 250 frames, as x264 writes them if nobody asks for more,
-`mp4_keyframed` one every 16; `shards` are those of `recipes.make_shards`, of 256-pixel pictures.
-One process, one thread, files in memory. The kinds take turns, so that whatever else the machine
-does slows all of them, and the median of the rounds counts; `decode`, which tells how fast the core
-is at the moment, is a plain loop over all frames of those clips. Then a loader's worker reads on
-and on, and the peak of its memory in the last fifth of the reads is compared with the second.
+A clip is 3 s of audio at 16 kHz and one image, at a random position of a 10 s video of 360p and
+mono 44.1 kHz. `mp4` has a key frame every 250 frames, the default of x264, `mp4_keyframed` every 16
+frames; `shards` are made by `recipes.make_shards`, with 256-pixel images. The benchmark uses one
+process, one thread, and files in memory. The kinds are measured in turn, so that other load on the
+machine affects all of them; the result is the median over rounds. `decode` is a loop over all
+frames of these clips, as a measure of the current speed of the core. Finally, a loader worker reads
+clips continuously, and its peak memory in the last fifth of the reads is compared with that in the
+second fifth.
 
 Try:
     --reads 500 (a minute)
@@ -43,46 +44,46 @@ from recipes.common.data import CACHE
 from recipes.engine.run import Folder
 
 _KEYS = {"mp4": 250, "mp4_keyframed": 16}
-Work = Callable[[random.Random], int]  # does some work, and says how much it was
+Work = Callable[[random.Random], int]  # does some work, and returns its amount
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to measure."""
+    """Settings."""
 
     clips: int = 6
-    """Clips of each kind, made on the spot."""
+    """Number of synthetic clips of each kind."""
 
     seconds: float = 10.0
     """Length of a clip."""
 
     height: int = 360
-    """Of the images, pixels, 16:9."""
+    """Height of the 16:9 images, pixels."""
 
     rounds: int = 7
-    """Rounds in which all kinds take their turn."""
+    """Rounds over all kinds."""
 
     turn: float = 2.0
-    """Seconds of a turn."""
+    """Seconds per kind and round."""
 
     reads: int = 20_000
-    """Reads over which memory is watched."""
+    """Reads for the measurement of memory."""
 
     cache: Path = CACHE
-    """Where the clips are kept."""
+    """Folder of the clips."""
 
     out: Path | None = None
-    """JSON file to write the figures to."""
+    """JSON file for the results."""
 
     run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Of no use here."""
+    """Not used."""
 
 
 PRESETS = {"default": ("clips of 360p", Config())}
 
 
 def main(config: Config) -> None:
-    """Measure, print, and write the figures if asked to."""
+    """Measure, print, and write the results if `--out` is given."""
     if config.clips < 1 or config.rounds < 1 or config.reads < 10:
         raise ValueError("expected clips >= 1, rounds >= 1 and reads >= 10")
     torch.set_num_threads(1)
@@ -111,7 +112,7 @@ def main(config: Config) -> None:
 
 
 def _kinds(config: Config) -> tuple[ClipSet, dict[str, Work]]:
-    """Make what is not in the cache yet; give the keyed clips, and how to read one of each kind."""
+    """Make missing clips; return the clips with key frames, and a reader of each kind."""
     root = config.cache / f"benchmark-{config.seconds:g}s-{config.height}p"
     listed = {kind: _clips(root / kind, config, keys=keys) for kind, keys in _KEYS.items()}
     name = f"shards-{config.clips}"
@@ -143,7 +144,7 @@ def _reader(clips: ClipSet, read: ReadClip) -> Work:
 
 
 def _decoder(clips: ClipSet) -> Work:
-    """Decode all frames of a random clip, which no reader can do faster."""
+    """Decode all frames of a random clip."""
 
     def one(random: random.Random) -> int:
         with av.open(random.choice(clips.items).path) as container:
@@ -154,7 +155,7 @@ def _decoder(clips: ClipSet) -> Work:
 
 
 def _rates(kinds: dict[str, Work], *, rounds: int, turn: float) -> dict[str, list[float]]:
-    """Work done a second, of each kind, round by round."""
+    """Measure the work per second of each kind, round by round."""
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in tqdm(range(rounds), "rounds"):
         for kind, work in kinds.items():
@@ -167,7 +168,7 @@ def _rates(kinds: dict[str, Work], *, rounds: int, turn: float) -> dict[str, lis
 
 @dataclass(frozen=True)
 class _Reads(Dataset[float]):
-    """Many reads, each of which gives the memory that its process has."""
+    """Data set of reads, each of which returns the memory of its process."""
 
     read: Work
     length: int
@@ -181,12 +182,12 @@ class _Reads(Dataset[float]):
 
 
 def _growth(reads: _Reads) -> float:
-    """By how many MB the peak of a worker's memory grows once it has settled.
+    """Measure the growth in MB of the peak memory of a worker, after warm-up.
 
-    Peaks are compared, since the allocator gives pages back by fits and starts: from one read to
-    the next the memory may change by 50 MB, and by which of the two the reads end on is chance.
+    Peaks are compared because the allocator returns pages irregularly: memory may change by 50 MB
+    from one read to the next.
     """
-    # Forked: what reads is made on the spot, and no spawned process could be given it.
+    # Forked, since the readers are local functions, which cannot be sent to a spawned process.
     loader = DataLoader(reads, batch_size=None, num_workers=1, multiprocessing_context="fork")
     memory = [float(size) for size in tqdm(loader, "memory", unit="read")]
     share = len(memory) // 5

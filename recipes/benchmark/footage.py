@@ -1,4 +1,4 @@
-"""Footage to measure with: a camera that pans over a textured wall, and noise that swells."""
+"""Synthetic footage for benchmarks: a camera pan over a textured wall, and modulated noise."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +8,13 @@ from jaxtyping import Float, UInt8
 
 from avblocks.data import write_clip
 
-RATE = 44_100  # samples a second
-FPS = 25  # frames a second
+RATE = 44_100  # samples per second
+FPS = 25  # frames per second
 _BALL = 40  # pixels, its radius at a height of 360
 
 
 def write_footage(path: Path, *, number: int, seconds: float, height: int, keys: int) -> None:
-    """Write one clip of 16:9, with a key frame every `keys`; the same arguments, the same file."""
+    """Write a 16:9 clip with a key frame every `keys` frames, deterministically."""
     rng = np.random.default_rng(number)
     count, width = round(seconds * FPS), height * 16 // 9 // 2 * 2
     frames = np.stack(list(_frames(rng, count=count, height=height, width=width)))
@@ -26,7 +26,7 @@ def write_footage(path: Path, *, number: int, seconds: float, height: int, keys:
 def _frames(
     rng: np.random.Generator, *, count: int, height: int, width: int
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Pan by two pixels a frame behind a ball that bounces; a little grain, as cameras have."""
+    """Draw frames with a pan of two pixels per frame, a bouncing ball, and a little grain."""
     reach = 2 * count
     wall = np.stack([_texture(rng, height, width + reach) for _ in range(3)], axis=-1)
     grain = rng.normal(0, 1, (8, height, width, 1))
@@ -43,7 +43,7 @@ def _frames(
 def _texture(
     rng: np.random.Generator, height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
-    """Noise whose spectrum falls as that of photographs does, around a grey of 128."""
+    """Draw noise with the spectrum of photographs, around a gray level of 128."""
     spectrum = np.fft.rfft2(rng.standard_normal((height, width)))
     down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
     falling = np.maximum(np.hypot(down, across), 1 / height)

@@ -1,4 +1,4 @@
-"""What measured figures depend on, and the memory of a process."""
+"""Description of the machine, and memory of a process."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def machine() -> dict[str, Any]:
-    """Describe the processor, its load, the system and the versions of what reads and computes."""
+    """Describe the processor, its load, the system and the versions of libraries."""
     about = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     names = [line.split(":")[1].strip() for line in about.splitlines() if "model name" in line]
     return {
@@ -22,6 +22,6 @@ def machine() -> dict[str, Any]:
 
 
 def resident_mb() -> float:
-    """MB of memory that this process has, by Linux's account."""
+    """Return the resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

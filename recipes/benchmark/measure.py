@@ -1,4 +1,4 @@
-"""Measuring a case in a process of its own: times, memory, and what the machine can do."""
+"""Measurement of a case in a separate process: times, memory, and peak of the machine."""
 
 import multiprocessing
 import statistics
@@ -17,14 +17,14 @@ from recipes.benchmark.machine import machine
 from recipes.benchmark.work import Work, prepare
 
 _LEAST, _MOST = 3, 100
-_ROWS = 15  # of a profile
+_ROWS = 15  # rows of a profile
 _GPU_STEPS = 5
-"""Steps between two looks at the clock, so that the host may run ahead as it does in training."""
+"""Steps between synchronizations, so that the host may run ahead as in training."""
 
 
 def in_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
-    """Call a function in a fresh process, with memory of its own; return an error as `error`."""
-    # Not one of `imap_unordered`, whose processes can start no workers of their own.
+    """Call a function in a new process; an error is returned as `error`."""
+    # Not by `imap_unordered`, whose daemon processes cannot start loader workers.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             return pool.submit(guarded, function, *args).result()
@@ -36,15 +36,15 @@ def guarded(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, An
     """Call a function; return an error as `error`."""
     try:
         return function(*args)
-    except Exception as error:  # Whatever it is, the next case may do.
+    except Exception as error:  # the next case may succeed
         line = " ".join(str(error).split())[:200]
         return {"error": f"{type(error).__name__}: {line}"}
 
 
 def measured(case: Case, seconds: float) -> dict[str, Any]:
-    """Measure a case, repeated for some seconds, three times at least, after it has warmed up.
+    """Measure a case for some seconds, at least three times, after warm-up.
 
-    The row holds medians over the repeats, and their ranges.
+    The row contains medians over the repetitions, and their ranges.
     """
     about = where(case.device)
     return of_work(prepare(case), case, seconds) | about
@@ -71,9 +71,9 @@ def of_work(work: Work, case: Case, seconds: float) -> dict[str, Any]:
 def figures(
     case: Case, times: list[float], *, typical: float, flops: int, peak: float
 ) -> dict[str, Any]:
-    """Say what times of a step come to: one that counts, their range, and the share of a peak.
+    """Summarize the times of steps: median, range, and fraction of the peak.
 
-    `flops` are useful operations of a sample, `peak` those a second that the machine can do.
+    `flops` are the FLOPs per sample, `peak` is the FLOP/s that the machine reaches.
     """
     rate = case.batch / typical
     return {
@@ -88,7 +88,7 @@ def figures(
 
 
 def _repeat(work: Work, case: Case, seconds: float) -> tuple[list[float], list[float]]:
-    """Time step after step; with a plain formula in turn, and how many times as long it takes."""
+    """Time steps, alternating with the naive implementation if there is one, and their ratios."""
     if work.plain is not None:
         _timed(work.plain, case)
     times, ratios, start = [], [], time.perf_counter()
@@ -114,7 +114,7 @@ def timed(step: Callable[[], object], device: str, *, count: int) -> float:
 
 
 def peak(case: Case) -> float:
-    """Operations a second of a large matrix product in the precision of the case."""
+    """Measure the FLOP/s of a large matrix product in the precision of the case."""
     side = 128 if case.tiny else 8192 if case.device == "cuda" else 2048
     dtype = getattr(torch, case.precision)
     a, b = (torch.randn(side, side, device=case.device, dtype=dtype) for _ in range(2))
@@ -123,13 +123,13 @@ def peak(case: Case) -> float:
 
 
 def synchronize(device: str) -> None:
-    """Wait until a device has done all that it was told to."""
+    """Wait until a device has finished its work."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
 def peak_mb(device: str) -> float:
-    """Most MB of tensors on a GPU, or of this whole process on the CPU, at any time so far."""
+    """Return the peak memory so far in MB: of tensors on a GPU, or of the process on the CPU."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
     status = Path("/proc/self/status").read_text(encoding="ascii")
@@ -137,7 +137,7 @@ def peak_mb(device: str) -> float:
 
 
 def profiled(case: Case) -> dict[str, Any]:
-    """Run a case a few times and list what took longest, as `table`.
+    """Profile a case, and list the operations that took longest, as `table`.
 
     On a GPU each time that the host waits for it is a row, `cudaStreamSynchronize`: the one at the
     end is the profiler's own.
@@ -166,5 +166,5 @@ def where(device: str) -> dict[str, Any]:
 
 
 def short(value: float) -> float:
-    """Cut a figure to four digits."""
+    """Round a number to four digits."""
     return float(f"{value:.4g}")

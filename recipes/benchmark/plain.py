@@ -1,9 +1,9 @@
-"""The same encoder and masked autoencoder as papers write them, and as the reference computes them.
+"""Naive implementation of encoder and masked autoencoder, as in papers and in the reference.
 
-All patches are embedded before some are dropped; each stream's block runs over ``[fusion; stream]``
-and updates both, though the fusion tokens' part is thrown away; dense fusion forms every pair; the
-decoders' last block and prediction run on all tokens; attention weights are formed rather than
-fused away. Weights are the model's own, results equal.
+All patches are embedded before some are dropped; the block of each stream runs over
+``[fusion; stream]`` and updates both, although the fusion tokens are discarded; dense fusion
+computes every pair; the last block and the prediction of the decoders run on all tokens; attention
+weights are materialized. It uses the weights of the model, and its results are equal.
 """
 
 from typing import Any, cast
@@ -30,12 +30,12 @@ from avblocks.nn import attend
 
 
 class AttentionWrittenOut(TorchFunctionMode):
-    """Forms the weights of attention, in whatever precision is around it, as the reference does."""
+    """Compute attention with materialized weights, in the current precision, as the reference."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call a function of torch, or write it out."""
+        """Replace torch's attention function."""
         if func is not F.scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
         (q, k, v), scale = args, (kwargs or {}).get("scale") or args[0].shape[-1] ** -0.5
@@ -50,7 +50,7 @@ def plain_encode(
     image_mask: Mask | None = None,
     audio_mask: Mask | None = None,
 ) -> AVTokens:
-    """Encode a batch as `AVEncoder` does; both modalities, ViTs of one depth."""
+    """Encode a batch like `AVEncoder`, for both modalities and ViTs of equal depth."""
     with AttentionWrittenOut():
         v, a = encoder.image.embed(image), encoder.audio.embed(audio)
         v = v if image_mask is None else image_mask.kept(v)
@@ -71,7 +71,7 @@ def plain_encode(
 def plain_loss(
     model: AVMAE, *, image: Tensor, audio: Tensor, image_mask: Mask, audio_mask: Mask
 ) -> Tensor:
-    """Compute the loss of a batch as `AVMAE` does."""
+    """Compute the loss of a batch like `AVMAE`."""
     tokens = plain_encode(
         model.encoder, image=image, audio=audio, image_mask=image_mask, audio_mask=audio_mask
     )

@@ -4,9 +4,9 @@ Commands:
     python -m recipes.benchmark.predict --commit 41bb066 --checkpoint RUN... --seconds 300
     python -m recipes.benchmark.predict ... --out docs/results/predict.json
 
-The footage is made for it: 360p, 25 frames a second. Both builds run in this environment, and read
-the same runs: train those with the older one. Wall seconds count on an idle machine; CPU seconds,
-those of all cores together, on a shared one too.
+The footage is synthetic: 360p, 25 frames per second. Both builds run in this environment and read
+the same runs; train them with the older build. Use the wall time on an idle machine, and the CPU
+time, the sum over all cores, on a shared one.
 """
 
 import json
@@ -33,10 +33,10 @@ from recipes.common.cli import users_errors
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to compare with, on what."""
+    """Settings."""
 
     commit: str | None = None
-    """The other build."""
+    """The other commit."""
 
     checkpoint: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN...")] = ()
     """Run folders, of different tasks."""
@@ -48,11 +48,11 @@ class Config:
     """Pairs of runs."""
 
     out: Path | None = None
-    """JSON file to put the figures into."""
+    """JSON file for the results."""
 
 
 def timed(tree: Path, video: Path, config: Config, out: Path) -> dict[str, float]:
-    """Predict in a work tree; return wall and CPU seconds, and the peak memory in MB."""
+    """Predict in a worktree; return wall and CPU seconds, and the peak memory in MB."""
     runs = [str(path.resolve()) for path in config.checkpoint]
     words = [str(video), "--checkpoint", *runs, "--out", str(out)]
     start = time.perf_counter()
@@ -74,7 +74,7 @@ def timed(tree: Path, video: Path, config: Config, out: Path) -> dict[str, float
 
 
 def main(config: Config) -> None:
-    """Run both builds in turn, print the figures, and write them if asked to."""
+    """Run both builds in turn, print the results, and write them if `--out` is given."""
     if config.commit is None or not config.checkpoint or config.repeats < 1:
         raise ValueError("give the --commit to compare with, and at least one --checkpoint RUN")
     with TemporaryDirectory() as folder, work_tree(config.commit) as tree:
@@ -105,7 +105,7 @@ def main(config: Config) -> None:
 
 
 def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
     with users_errors():
         prog = "python -m recipes.benchmark.predict"
         main(tyro.cli(Config, prog=prog, description=__doc__, args=args))

@@ -1,4 +1,4 @@
-"""The whole pre-training recipe, with shards, workers, front end and logs, and its bare step."""
+"""The whole pre-training recipe, with data loading and logs, and its model-only step."""
 
 import os
 from collections.abc import Callable
@@ -20,23 +20,23 @@ from recipes.benchmark.work import sizes
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 
-_PREFETCHED = 2  # batches that each worker holds ready, `DataLoader`'s default
+_PREFETCHED = 2  # batches prefetched per worker, `DataLoader`'s default
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 def whole(
     case: Case, seconds: float, *, call: Callable[..., dict[str, Any]] = in_process
 ) -> dict[str, Any]:
-    """Measure the recipe, and before and after it the step alone.
+    """Measure the recipe, and the model-only step before and after it.
 
     Args:
-        case: What to measure.
-        seconds: How long each is repeated, three times at least.
-        call: Calls each; by default in a process of its own.
+        case: The case.
+        seconds: Time for the repetitions of each, at least three.
+        call: Function that runs each measurement; by default in a separate process.
 
     Returns:
-        The recipe's row; `share_of_bare` is its speed as a share of the bare step's, which is that
-        of both times together, as the machine may have changed its speed meanwhile.
+        The row of the recipe; `share_of_bare` is its speed relative to the mean of both model-only
+        measurements, since the speed of the machine may change.
     """
     bare = call(measured, replace(case, task="pretrain"), seconds)
     if "error" in bare:
@@ -57,8 +57,8 @@ def whole(
 
 
 def _trained(case: Case, steps: int) -> dict[str, Any]:
-    """Run the recipe on shards of scenes, made for it, and read what it noted of each step."""
-    from recipes import paper_pretrain  # here, so that it can be run itself while this is imported
+    """Run the recipe on shards of scenes, and read its log of each step."""
+    from recipes import paper_pretrain  # here, to allow running it while this is imported
 
     model, data = sizes(case)
     precision, compiled = _PRECISION[case.precision], case.mode == "compiled"
@@ -73,7 +73,7 @@ def _trained(case: Case, steps: int) -> dict[str, Any]:
             run=replace(run, dir=Path(folder, "run")),
             batch=case.batch,
         )
-        with redirect_stdout(StringIO()):  # what it says is of its own folder
+        with redirect_stdout(StringIO()):  # its output refers to a temporary folder
             paper_pretrain.main(config)
         rows = read_rows(Path(folder, "run", "metrics.csv"))
     speeds = [row["samples_per_s"] for row in rows if "samples_per_s" in row]
@@ -81,7 +81,7 @@ def _trained(case: Case, steps: int) -> dict[str, Any]:
 
 
 def _clips(case: Case, folder: Path, *, steps: int) -> ClipSet:
-    """One long epoch, as a new one starts the workers anew: a few scenes, each under many names."""
+    """List a few scenes under many names, for one long epoch, since epochs restart the workers."""
     spec = SceneSpec(size=32 if case.tiny else 256)
     made = scenes(folder / "scenes", split="train", num_clips=16, spec=spec, workers=workers() + 1)
     (folder / "names").mkdir()
@@ -97,5 +97,5 @@ def workers() -> int:
 
 
 def _warm() -> int:
-    """First steps, which do not count: compiling, and the batches that lay ready meanwhile."""
+    """Return the number of warm-up steps: compilation, and batches prefetched meanwhile."""
     return 3 + _PREFETCHED * workers()

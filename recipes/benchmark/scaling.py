@@ -1,4 +1,4 @@
-"""How time and memory of an encoder grow with its inputs: measured, fitted with lines, drawn."""
+"""Scaling of time and memory of an encoder with its inputs: measurements, linear fits, figure."""
 
 import statistics
 import time
@@ -25,13 +25,13 @@ AXES: dict[str, tuple[float, ...]] = {
     "fusion_tokens": (8, 16, 32, 64, 128),
     "batch": (1, 2, 4, 8),
 }
-"""What is varied; the rest stays at the paper's sizes, two samples at a time."""
+"""The varied sizes; others are those of the paper, with two samples."""
 TITLES = dict(zip(AXES, ("image tokens", "audio tokens", "fusion tokens", "samples"), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """Sizes that are measured."""
+    """Sizes of one measurement."""
 
     fusion: Fusion
     image_size: float = 224
@@ -45,7 +45,7 @@ class Point:
 
     @property
     def tokens(self) -> dict[str, int]:
-        """Image and audio tokens of a sample."""
+        """Image and audio tokens per sample."""
         image, frames = int(self.image_size), round(self.audio_seconds * 64)
         patch = self.patch
         return {"image": (image // patch) ** 2, "audio": (128 // patch) * (frames // patch)}
@@ -79,7 +79,7 @@ def _x(axis: str, point: Point) -> float:
 
 
 def _measure(point: Point) -> dict[str, float]:
-    """Forward and backward pass of the encoder on whole clips."""
+    """Measure a forward and backward pass of the encoder on whole clips."""
     count, tokens = int(point.fusion_tokens), point.tokens
     size, seconds = int(point.image_size), point.audio_seconds
     same = {name: getattr(point, name) for name in ("dim", "depth", "patch", "fusion")}
@@ -116,7 +116,7 @@ def _seconds(loss: Callable[[], Tensor], device: str) -> float:
 
 
 def kept_bytes(loss: Callable[[], Tensor], model: nn.Module) -> int:
-    """Bytes that a forward pass keeps for the backward pass, the weights not counted."""
+    """Measure the bytes that a forward pass keeps for the backward pass, except weights."""
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -133,7 +133,7 @@ def kept_bytes(loss: Callable[[], Tensor], model: nn.Module) -> int:
 
 
 def line(x: list[float], y: list[float]) -> dict[str, float]:
-    """Fit a line: its value at 0, its growth by 1, the share of the variance that it explains.
+    """Fit a line: value at 0, slope, and coefficient of determination.
 
     >>> line([1, 2, 3], [5, 7, 9])
     {'at_0': 3.0, 'by_1': 2.0, 'r2': 1.0}
@@ -145,7 +145,7 @@ def line(x: list[float], y: list[float]) -> dict[str, float]:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw times and memory of all axes, measured as dots and fitted as lines."""
+    """Plot times and memory along all axes, with measurements as dots and fits as lines."""
     from matplotlib.figure import Figure
 
     found = {fusion: axes for fusion, axes in found.items() if "error" not in axes}

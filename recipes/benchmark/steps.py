@@ -1,9 +1,9 @@
-"""Takes steps of pre-training when asked, by whichever build of avblocks it finds.
+"""Take pre-training steps on request, with any build of avblocks.
 
-`recipes.benchmark.against` calls `main` in a process of its own, in the work tree of another commit
-too: it uses what all builds have. It reads a line of JSON with the case, then a line for each step
-to take, and answers each with its seconds; in the end with the peak memory of the steps after the
-first, in MB.
+`recipes.benchmark.against` runs `main` in a separate process, also in the worktree of another
+commit, so it only uses code that all builds have. It reads a line of JSON with the case, then a
+line for each step to take, and answers each with its time in seconds; at the end, it prints the
+peak memory of the steps after the first in MB.
 """
 
 import json
@@ -43,7 +43,7 @@ def main() -> None:
     audio = torch.randn(batch, 1, *([32, 32] if case["tiny"] else [128, 192]))
     grids = (encoder.image.grid(image), encoder.audio.grid(audio))
     for number, _ in enumerate(sys.stdin):
-        if number == 1:  # what building and warming up took is forgotten
+        if number == 1:  # reset the peak after building and warm-up
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         start = time.perf_counter()
         masks = [

@@ -1,4 +1,4 @@
-"""Rows as a table, the file of all figures, and what the paper's pre-trainings cost."""
+"""Table of the rows, results file, and cost estimates of the pre-training runs of the paper."""
 
 import json
 from pathlib import Path
@@ -18,29 +18,29 @@ _WIDTHS = (53, 10, 26, 12, 16, 13, 44)
 _BESIDE = {
     "times_plain": "{:.2f} x plain",
     "times_reference": "{:.2f} x the reference",
-    "share_of_bare": "{:.0%} of the bare step",
+    "share_of_bare": "{:.0%} of the model-only step",
 }
 REFERENCE = {
     "backward factorized b4 float32 eager": 1.15,
     "backward dense b4 float32 eager": 0.97,
     "encode dense b4 float32 eager": 4 / 16,
 }
-"""Samples a second of the reference implementation on two CPU cores, of another day and machine:
-ViT-B, forward and backward pass; and its dense encoder on all patches, 16 to 21 s for four."""
+"""Samples per second of the reference on two CPU cores, measured on another day and machine: ViT-B,
+forward and backward pass; and its dense encoder on all patches, 16 to 21 s for four."""
 _MACHINE = ("machine", "python", "torch")
 EPOCHS, GPUS = 200, 8
 RUNS: dict[str, tuple[int, Model]] = {
     "VGGSound": (184_000, Model()),
     "AudioSet-2M": (2_041_789, Model(attn_ratio=1.0, mlp_ratio=4.0)),
 }
-"""Clips to train on, as published, VGGSound's rounded (some have left the web since), and sizes."""
+"""Published numbers of training clips (VGGSound: rounded, some are no longer online), and sizes."""
 PAPER_SHARE, PAPER_PEAK = 0.45, 790e12
-"""Assumed on paper: this share of what an H200's bfloat16 matrix products are said to reach."""
+"""Assumptions for estimates: this fraction of the bfloat16 peak of an H200."""
 _MEASURED = "pretrain factorized"
 
 
 def against_reference(case: Case, row: dict[str, Any]) -> dict[str, Any]:
-    """Add how many times as fast as the reference a row of the CPU is, where that was measured."""
+    """Add the speed relative to the reference to a row of the CPU, if it was measured."""
     theirs = REFERENCE.get(case.name)
     if theirs is None or case.device != "cpu" or case.tiny or "error" in row:
         return row
@@ -48,7 +48,7 @@ def against_reference(case: Case, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def cells(row: dict[str, Any]) -> dict[str, str]:
-    """Lay out a row for print and for the documentation; an error stands in its first cell."""
+    """Format a row for the terminal and the docs; an error is in the first cell."""
     if "error" in row:
         return dict.fromkeys(HEAD, "") | {HEAD[0]: row["error"]}
     low, high = map(_number, row["ms_range"])
@@ -85,7 +85,7 @@ def _line(found: list[str]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read the figures of a file, none if there is no file; a ValueError if it is another's."""
+    """Read a results file, empty if missing; a ValueError if the file has other content."""
     if not path.exists():
         return {}
     known = read_json(path, dict, remedy="not a file of figures: give --out another")
@@ -113,14 +113,14 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
 
 
 def _all_cells(device: str, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """Lay out all that was measured on a device, and name what was not."""
+    """Format all cases of a device, including those that were not measured."""
     names = dict.fromkeys([case.name for case in cases(device)] + list(rows))
     none = {"error": "not measured"}
     return {name: cells(rows.get(name, none)) for name in names}
 
 
 def lines(growth: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Lay out the fitted lines: what each more token or sample adds, and how well they fit."""
+    """Format the fitted lines: cost of each additional token or sample, and quality of the fit."""
     found: dict[str, dict[str, str]] = {}
     for fusion, axes in growth.items():
         for axis, one in axes.items() if "error" not in axes else ():
@@ -135,17 +135,17 @@ def lines(growth: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def gflop(model: Model) -> float:
-    """Useful GFLOP of a training step a sample, 75 % of the image and 80 % of the sound masked."""
+    """Count the GFLOP of a training step per sample, with 75% of image and 80% of audio masked."""
     with torch.device("meta"):
         mae = build_autoencoder(model, Data(name="vggsound"))
     return mae_flops(mae, image=(49, 147), audio=(19, 77), training=True) / 1e9
 
 
 def cost(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """GPU-hours of each run, by the fastest factorized step on a GPU if one was measured.
+    """Estimate the GPU-hours of each run from the fastest factorized step measured on a GPU.
 
-    The data loader is taken to keep up, and GPUs to add up. A model of other sizes is taken to run
-    at as many operations a second as the one that was measured.
+    It is assumed that the data loader is fast enough, that speed is proportional to the number of
+    GPUs, and that models of other sizes run at the same FLOP/s as the measured one.
     """
     speeds = [
         row["samples_per_s"] * row["gflop_per_sample"]

@@ -1,4 +1,4 @@
-"""What a case runs: model, inputs, one step, and the step without the savings."""
+"""Model, inputs and step of a case, and the step of the naive implementation."""
 
 import math
 from collections.abc import Callable
@@ -31,11 +31,11 @@ _CLASSES = 309
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A case made ready."""
+    """A prepared case."""
 
     step: Callable[[], object]
-    plain: Callable[[], object] | None  # the same without the savings, if the case asks for it
-    flops: int  # useful operations of a sample
+    plain: Callable[[], object] | None  # the naive implementation, if wanted
+    flops: int  # FLOPs per sample
 
 
 def prepare(case: Case) -> Work:
@@ -47,14 +47,14 @@ def prepare(case: Case) -> Work:
 
 
 def sizes(case: Case) -> tuple[Model, Data]:
-    """Return the numbers of the model and of the clips."""
+    """Return the sizes of the model and of the clips."""
     model, data = _TINY if case.tiny else _PAPER
     chosen = {"fusion": case.fusion, "decoder": case.decoder, "checkpointing": case.checkpointing}
     return replace(model, **chosen), data
 
 
 def _pretraining(case: Case) -> Work:
-    """A step as the paper's: 75 % of the image and 80 % of the sound masked, at random."""
+    """Prepare a pre-training step of the paper: 75% of the image and 80% of the audio masked."""
     model = build_autoencoder(*sizes(case)).to(case.device)
     model.predict = case.predict
     inputs = random_inputs(case)
@@ -82,7 +82,7 @@ def _pretraining(case: Case) -> Work:
 
 
 def _fine_tuning(case: Case) -> Work:
-    """A step on whole clips, with the paper's stochastic depth and rates by layer."""
+    """Prepare a fine-tuning step on whole clips, with stochastic depth and layer decay."""
     numbers, data = sizes(case)
     encoder = build_encoder(numbers, data, drop_path=0.2)
     head = classifier(numbers.dim, num_classes=_CLASSES, batch_norm=False)
@@ -102,7 +102,7 @@ def _fine_tuning(case: Case) -> Work:
 
 
 def _encoding(case: Case) -> Work:
-    """The tokens of whole clips, without gradients."""
+    """Prepare the encoding of whole clips, without gradients."""
     encoder = build_encoder(*sizes(case)).to(case.device).eval().requires_grad_(False)
     inputs = random_inputs(case)
     told = _flops(encoder, inputs, training=False)

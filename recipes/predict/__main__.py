@@ -11,8 +11,8 @@ Commands:
 Leaves, in a folder for each file:
     classification  classes.csv classes.png: the probability of each class in each window
     localization    localization.mp4: a heat map of similarity to the audio, from blue to red; each
-                    window has its own scale, so that something is red in silence too
-    segmentation    segmentation.mp4: what makes a sound is colored; segmentation.png is the legend
+                    window has its own scale, so there is red even for silence
+    segmentation    segmentation.mp4: sounding objects are colored; segmentation.png is the legend
                     of the classes, if the model has several
     separation      separated.wav: the audio that belongs to the image; rest.wav: all other audio;
                     separation.png: spectrograms; with --guides halves also left.wav and right.wav:
@@ -162,7 +162,7 @@ def folder_of(file: Path, out: Path) -> Path:
 
 
 def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; a user's mistake is one line, as in `run_cli`."""
+    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
     with users_errors(), leaving_in_order():
         main(tyro.cli(Config, prog="python -m recipes.predict", description=__doc__, args=args))
 

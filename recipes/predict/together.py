@@ -1,4 +1,4 @@
-"""Several jobs at a time, in threads, that read one stream of batches, decoded once."""
+"""Run several jobs in threads that read one stream of batches, which is decoded once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -20,7 +20,7 @@ class StoppedError(Exception):
 
 
 class Feed(Iterator[T]):
-    """What one job reads of a stream; closed, it takes nothing more."""
+    """Queue from a stream to one job; closed when the job ends."""
 
     def __init__(self, stop: Event) -> None:
         self.queue: Queue[Any] = Queue(_AHEAD)
@@ -52,14 +52,14 @@ class Feed(Iterator[T]):
         raise StoppedError
 
     def close(self) -> None:
-        """Say that the job is over."""
+        """Mark the job as finished."""
         self.closed.set()
 
 
 def run_together(
     groups: Sequence[tuple[Iterable[T], Sequence[Callable[[Iterator[T]], R]]]],
 ) -> list[list[R]]:
-    """Run all jobs of all groups at a time; those of a group read the same stream, which runs once.
+    """Run all jobs of all groups in parallel; the jobs of a group share a stream, which runs once.
 
     Args:
         groups: A stream, and the jobs that are called with what they read of it.

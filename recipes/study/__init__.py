@@ -1,1 +1,1 @@
-"""Studies: many runs of recipes, and the tables of what they come to."""
+"""Studies: many runs of recipes, and tables of their results."""

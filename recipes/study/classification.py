@@ -1,12 +1,12 @@
-"""Study: ablation of pre-training, modalities and types of fusion in classifying scenes.
+"""Study: ablation of pre-training, modalities and types of fusion for classification of scenes.
 
 On held-out scenes, for each seed: a linear probe on the pre-trained encoder, on an untrained one,
-and on the pre-trained one given the image or the audio alone (the probe is then trained that way
-too); fine-tuning from the pre-trained encoder and from scratch; and a pre-training with its probe
-for no fusion, token, dense and factorized fusion.
+and on the pre-trained one with only the image or only the audio, in training and test; fine-tuning
+from the pre-trained encoder and from scratch; and pre-training with a probe for no fusion, token,
+dense and factorized fusion.
 
 Command:
-    python -m recipes.study.classification          (three seeds: some two hours on two CPU cores)
+    python -m recipes.study.classification          (three seeds: about 2 hours on two CPU cores)
 """
 
 from dataclasses import replace
@@ -55,7 +55,7 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
 
 
 def main(config: Study) -> None:
-    """Run what is not done yet, then write the table."""
+    """Run missing runs, then write the table."""
     data = replace(SCENES_DATA, scenes=SCENES)
     for make in (train_set, test_set):  # once, before several runs would
         make(data)

@@ -1,4 +1,4 @@
-"""Study: the paper's decoders beside reading ones, by the probe over epochs and over seconds.
+"""Study: decoders of the paper and reading decoders, by probe accuracy over epochs and seconds.
 
 For each decoder and seed a pre-training on shards of scenes that is probed on the way, and a linear
 probe on its encoder at the end. The runs are shorter than those of `paper_pretrain`: half batches,
@@ -42,7 +42,7 @@ POINTS = ("nn_image", "nn_audio", "nn_fusion", "nn_all")
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderStudy(Study):
-    """What is run."""
+    """Settings of the study."""
 
     jobs: int = 1
     """Runs at a time; one, as seconds are compared."""

@@ -1,4 +1,4 @@
-"""The picture of the study of decoders: the probe over epochs and over CPU seconds."""
+"""Figure of the decoder study: probe accuracy over epochs and over CPU seconds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ AXES = {"epoch": "epoch", "cpu_s": "CPU seconds of training steps"}
 
 
 def draw(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], path: Path) -> None:
-    """Draw each decoder's probe: every seed as a thin line, their mean as a thick one.
+    """Plot the probe accuracy of each decoder: seeds as thin lines, their mean as a thick line.
 
     Args:
         curves: By decoder and figure (`epoch`, `cpu_s`, `nn_fusion`), the points of each seed.

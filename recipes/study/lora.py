@@ -1,10 +1,10 @@
-"""Study: low-rank adapters against full fine-tuning and a linear probe in classifying scenes.
+"""Study: low-rank adapters, full fine-tuning and a linear probe for classification of scenes.
 
 For each seed: pre-training with factorized fusion, then from it a linear probe, fine-tuning of all
 parameters, and fine-tuning of adapters alone.
 
 Command:
-    python -m recipes.study.lora          (three seeds: some forty minutes on two CPU cores)
+    python -m recipes.study.lora          (three seeds: about 40 minutes on two CPU cores)
 """
 
 from dataclasses import replace
@@ -33,7 +33,7 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
 
 
 def trained_parameters() -> dict[str, int]:
-    """Count what each of the three trains."""
+    """Count the trained parameters of each of the three."""
     task = paper_finetune.build(paper_finetune.SCENES, classes=CLASSES)
     counts = {"full": _trained(task), "probe": _trained(task.head)}
     paper_finetune_lora.adapt_task(task)
@@ -45,7 +45,7 @@ def _trained(module: nn.Module) -> int:
 
 
 def main(config: Study) -> None:
-    """Run what is not done yet, then write the table."""
+    """Run missing runs, then write the table."""
     data = replace(SCENES_DATA, scenes=SCENES)
     for make in (train_set, test_set):  # once, before several runs would
         make(data)

@@ -1,4 +1,4 @@
-"""Many runs of recipes as one study: commands, some after others; stopped, it goes on."""
+"""Studies of many runs of recipes, with dependencies between runs; an interrupted study resumes."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from recipes.engine.run import Folder
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is run."""
+    """Settings of a study."""
 
     run: Folder = field(default_factory=Folder)
     """Folder of all the runs."""
@@ -63,15 +63,15 @@ class Task:
 
     @property
     def command(self) -> str:
-        """What is run."""
+        """Command line of the run."""
         return shlex.join(["python", "-m", f"recipes.{self.recipe}", *self.options])
 
 
 def run_all(runs: Sequence[Task], *, jobs: int) -> None:
-    """Run what is not done yet, `jobs` at a time; a run that was cut off goes on.
+    """Run missing runs, `jobs` at a time; interrupted runs are resumed.
 
-    Each stands later in the list than the one it comes after, and has its share of the cores, or
-    as many threads as OMP_NUM_THREADS says.
+    A run must be later in the list than the run it depends on. Cores are divided among the jobs,
+    unless OMP_NUM_THREADS is set.
 
     Raises:
         ValueError: If a run failed; the message names its log and gives the last line of it.
@@ -116,12 +116,12 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """Return what a run left in `scores.json`."""
+    """Return the content of `scores.json` of a run."""
     return read_json(folder / "scores.json", dict, remedy="delete the folder and start again")
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write a study's numbers with the versions they came from, and print mean and spread."""
+    """Write the results of a study with the versions of libraries, and print mean and spread."""
     write_text(path, json.dumps({**results, "versions": versions()}, indent=2) + "\n")
     lists = {name: values for name, values in flat(results).items() if isinstance(values, list)}
     for name, values in lists.items():

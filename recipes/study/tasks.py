@@ -1,7 +1,7 @@
 """Study: localization, separation and segmentation on held-out scenes, over several seeds.
 
-For each seed a pre-training as `python -m recipes.paper_pretrain` does it, and from its encoder the
-default runs of `paper_localize`, `paper_separate` and `paper_segment`.
+For each seed: a pre-training with the defaults of `python -m recipes.paper_pretrain`, and the
+default runs of `paper_localize`, `paper_separate` and `paper_segment` from its encoder.
 
 Command:
     python -m recipes.study.tasks                   (three seeds: about an hour on two CPU cores)
@@ -64,7 +64,7 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
 
 
 def main(config: Study) -> None:
-    """Run what is not done yet, then write the figures of each task."""
+    """Run missing runs, then write the results of each task."""
     for data in (SCENES_DATA, LOCALIZE.data, SEGMENT.data):
         for make in (train_set, test_set):  # once, before several runs would
             make(data)

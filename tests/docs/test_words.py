@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOTS = ("README.md", "CHANGELOG.md", "docs")
+ROOTS = ("README.md", "CHANGELOG.md", "docs", "avblocks", "recipes")
 IGNORED = {"_build", "_static", "results"}
 
 _STEMS = (
@@ -59,7 +59,7 @@ WORDS = {
     r"but for": "except",
     r"lab notes?": "recipe card",
     r"cheats?": "baseline",
-    r"floors?": "layer",
+    r"floors": "layers",
     r"strangers?": "mismatched pairs",
     r"swapped (audio|image)": "mismatched",
     r"bare step": "model-only step",
@@ -68,7 +68,7 @@ WORDS = {
 """Patterns, each of whole words, and what to write instead."""
 
 # A name of the code or a path goes on with `_`, `.`, `/` or `(` and no blank.
-_WORD = r"(?<![\w/.\-])(?:{})(?![\w(]|[/.\-]\w)"
+_WORD = r"(?<![\w/.\-])(?:{})(?![\w(=]|[/.\-]\w)"
 _BANNED = {
     re.compile(_WORD.format(pattern.replace(" ", r"\s+")), re.IGNORECASE): instead
     for pattern, instead in WORDS.items()
@@ -82,11 +82,26 @@ def prose(name: str, text: str) -> str:
     return _LITERAL.sub(lambda literal: re.sub(r"\S", "_", literal[0]), kept)
 
 
+# Names of arguments in a docstring, and expressions in an f-string.
+_ARGUMENT = re.compile(r"^ *\**\w+:(?= )", re.MULTILINE)
+_FIELD = re.compile(r"\{[^{}]*\}")
+
+
+def _without_names(string: str) -> str:
+    """Blank the names in a string of Python; a string of one word is a name."""
+    if re.fullmatch(r"\w*(['\"])\S*\1", string):
+        return "_" * len(string)
+    blanked = _ARGUMENT.sub(lambda name: "_" * len(name[0]), string)
+    fields = string[0] in "fF" or string[:2].lower() in ("rf", "fr")
+    return _FIELD.sub(lambda field: "_" * len(field[0]), blanked) if fields else blanked
+
+
 def _of_python(text: str) -> str:
     lines = [" " * len(line) for line in text.splitlines()]
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if tokenize.tok_name[token.type] in ("STRING", "COMMENT", "FSTRING_MIDDLE"):
-            for row, part in enumerate(token.string.split("\n"), start=token.start[0] - 1):
+            text = _without_names(token.string)
+            for row, part in enumerate(text.split("\n"), start=token.start[0] - 1):
                 column = token.start[1] if row == token.start[0] - 1 else 0
                 lines[row] = lines[row][:column] + part + lines[row][column + len(part) :]
     return "\n".join(lines)
@@ -159,3 +174,9 @@ def test_of_python_strings_and_comments_are_checked() -> None:
         "x.py:3: 'picture'",
         "x.py:4: 'grey'",
     ]
+
+
+def test_names_in_strings_of_python_are_allowed() -> None:
+    text = 'x = ["picture", f"an image {pictures}"]\n"""A.\n\nArgs:\n    floor: an image.\n"""\n'
+    assert banned("x.py", text) == []
+    assert banned("x.py", text.replace("an image {", "a picture {")) != []

@@ -295,7 +295,7 @@ def test_the_recipe_is_as_fast_as_all_its_steps_together() -> None:
 def test_the_whole_recipe_is_measured_beside_its_step() -> None:
     row = whole_file.whole(Case(task="recipe", tiny=True, batch=2), 0.05)
     assert row["repeats"] >= 3 and row["share_of_bare"] > 0
-    assert table.cells(row)["beside others"].endswith("% of the bare step")
+    assert table.cells(row)["beside others"].endswith("% of the model-only step")
 
 
 @pytest.mark.slow

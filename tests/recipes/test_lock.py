@@ -44,7 +44,7 @@ def test_the_second_is_told_who_is_first_until_that_one_ends(tmp_path: Path, for
     folder = tmp_path / "run"
     process, grandchild = holder(folder, forks=forks)
     try:
-        told = rf"another run is at work .*\(process {process} on "
+        told = rf"another run is active .*\(process {process} on "
         with pytest.raises(ValueError, match=told), locked(folder, remedy="wait"):
             pass
         kill(process)

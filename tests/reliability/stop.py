@@ -106,7 +106,7 @@ def lock(bench: Bench) -> dict[str, float]:
         begin = time.monotonic()
         other = wait(start(folder, *words, *more))
         seconds.append(time.monotonic() - begin)
-        holder = f"another run is at work in {folder} (process {first.pid} "
+        holder = f"another run is active in {folder} (process {first.pid} "
         refused += other.code == 2 and holder in other.error
     going = first.poll() is None
     first.kill()

@@ -1,1 +1,1 @@
-"""All figures that need a GPU, in one session of some minutes."""
+"""All GPU benchmarks, in one session of a few minutes."""

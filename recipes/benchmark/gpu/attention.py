@@ -1,4 +1,4 @@
-"""Which kernel torch's attention takes at the model's shapes, and the time of each that it has."""
+"""Attention kernels: which one torch selects at the shapes of the model, and the time of each."""
 
 import re
 import warnings
@@ -34,8 +34,8 @@ class Shape:
     heads: int = 12
     queries: int
     keys: int
-    width: int = 64  # of a head's queries and keys
-    values: int = 64  # width of a head's values
+    width: int = 64  # width of a query or key head
+    values: int = 64  # width of a value head
     shared: bool = False  # whether all samples have the same queries, expanded
 
 
@@ -53,9 +53,9 @@ def kernels(device: str, tiny: bool) -> dict[str, Any]:
     """Time forward and backward pass of all shapes in bfloat16, kernel by kernel.
 
     Returns:
-        Of each shape `chosen`, the kernel that torch takes by itself; `ms`, its time and that of
-        each kernel alone, or why it refuses; and where widths differ `padded`, the kernel and the
-        time with queries and keys padded to the width of the values.
+        For each shape, `chosen`: the kernel that torch selects; `ms`: the time of each kernel, or
+        the reason why it is not supported; and if widths differ, `padded`: kernel and time with
+        queries and keys padded to the width of the values.
     """
     shapes = {name: replace(s, batch=2) if tiny else s for name, s in SHAPES.items()}
     return {"shapes": {name: _of_shape(shape, device) for name, shape in shapes.items()}}
@@ -74,7 +74,7 @@ def _of_shape(shape: Shape, device: str) -> dict[str, Any]:
 
 
 def _or_reason(*args: Any) -> dict[str, Any]:
-    """Time a kernel, or tell what torch says of why it cannot be used."""
+    """Time a kernel, or return torch's reason why it cannot be used."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         found = guarded(_timed, *args)
@@ -127,7 +127,7 @@ def _kernel(step: Callable[[], None]) -> str:
 
 
 def kernels_line(row: dict[str, Any]) -> str:
-    """Say which kernel each shape gets, and what each takes, in a line."""
+    """Format the kernel and the times of each shape as a line."""
     return "; ".join(f"{name}: {_shape_line(found)}" for name, found in row["shapes"].items())
 
 

@@ -1,4 +1,4 @@
-"""`Row`: what is measured in a session on a GPU, in the order of its worth."""
+"""`Row`: one measurement of a GPU session; the list is in order of priority."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ from recipes.benchmark.gpu.suite import tests, tests_line
 from recipes.benchmark.measure import guarded, measured, peak, short, timed, where
 from recipes.benchmark.recipe import whole
 
-_SECONDS, _TINY_SECONDS = 3.0, 0.1  # that each step is repeated
-_PATIENCE = 3  # times its own estimate after which a row is stopped
+_SECONDS, _TINY_SECONDS = 3.0, 0.1  # time for the repetitions of a step
+_PATIENCE = 3  # multiple of the estimate after which a row is stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +36,12 @@ class Row:
 
     @property
     def limit(self) -> float:
-        """Seconds after which it is stopped."""
+        """Seconds after which the row is stopped."""
         return _PATIENCE * self.seconds if self.most is None else self.most
 
 
 def rows(device: str, *, tiny: bool) -> list[Row]:
-    """List all rows, those of the largest worth first."""
+    """List all rows in order of priority."""
     step = Case(task="pretrain", batch=256, precision="bfloat16", mode="blocks")
     eager = replace(step, mode="eager", plain=True)
     reading = replace(step, decoder="reading")
@@ -60,7 +60,7 @@ def rows(device: str, *, tiny: bool) -> list[Row]:
         _case(Case(task="recipe", batch=128, precision="bfloat16"), 75),
         _row("predict", 50, partial(predicted, device, tiny), predicted_line, fresh=True),
         _row("pretraining", 80, partial(pretrained, device, tiny), pretrained_line, fresh=True),
-        # What is left of the time goes to what compiles for long, and to what else there is.
+        # The remaining time is for rows with long compilation, and for others.
         _case(replace(reading, predict=1 / 3), 40),
         *(_case(replace(step, batch=batch), 35) for batch in (64, 128)),
         _case(replace(step, batch=64, mode="graphs"), 120, cuda=True),
@@ -71,7 +71,7 @@ def rows(device: str, *, tiny: bool) -> list[Row]:
 
 
 def chosen_rows(found: list[Row], patterns: tuple[str, ...]) -> list[Row]:
-    """Take the rows whose names fit a pattern; each pattern must fit a row."""
+    """Select the rows that match a pattern; each pattern must match a row."""
     for pattern in patterns:
         if not any(fnmatch(row.name, pattern) for row in found):
             names = "; ".join(row.name for row in found)
@@ -89,7 +89,7 @@ def _case(case: Case, seconds: float, **options: Any) -> Row:
 
 
 def _placed(row: Row, *, device: str, tiny: bool) -> Row:
-    """Put the case of a row, if it has one, on the device, at a batch of 2 if it is a toy."""
+    """Set the device of the case of a row, if it has one, and a batch of 2 for a toy."""
     if row.case is None:
         return row
     case = replace(row.case, device=device, tiny=tiny)
@@ -101,7 +101,7 @@ def _placed(row: Row, *, device: str, tiny: bool) -> Row:
 
 
 def machine(device: str, tiny: bool) -> dict[str, Any]:
-    """Name the machine and measure its two ceilings: matrix products and copies of memory."""
+    """Describe the machine, and measure its peak of matrix products and of memory copies."""
     case = Case(task="pretrain", precision="bfloat16", device=device, tiny=tiny)
     source = torch.randn(1_000_000 if tiny else 1_000_000_000, device=device)
     target = torch.empty_like(source)
@@ -112,7 +112,7 @@ def machine(device: str, tiny: bool) -> dict[str, Any]:
 
 
 def machine_line(row: dict[str, Any]) -> str:
-    """Name the machine and its ceilings, in a line."""
+    """Format the machine and its peaks as a line."""
     return (
         f"{row['machine']}, torch {row['torch']}: {row['tflops']:.3g} TFLOP/s in bfloat16, "
         f"{row['copy_gb_s']:.0f} GB/s copied"

@@ -1,4 +1,4 @@
-"""How far losses, gradients and a short training in half precision are from float32."""
+"""Deviation of losses, gradients and a short training in half precision from float32."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def precision(device: str, tiny: bool) -> dict[str, Any]:
-    """Compare mixed precision with float32, from the same weights, on the same batch and masks.
+    """Compare mixed precision with float32, with equal weights, batch and masks.
 
     Returns:
-        The float32 loss, and of each half precision the relative deviations of the loss, of the
-        gradient of all weights, and of the loss after some steps of AdamW.
+        The float32 loss, and for each half precision the relative deviations of the loss, of the
+        gradient of all weights, and of the loss after a few steps of AdamW.
     """
     case = Case(task="backward", batch=4 if tiny else 32, tiny=tiny, device=device)
     exact = _trained(case, torch.float32)
@@ -42,7 +42,7 @@ def _deviation(found: Tensor, exact: Tensor) -> float:
 def _trained(
     case: Case, dtype: torch.dtype
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " d"], Float[Tensor, ""]]:
-    """Return the loss and the gradient of the first step, and the loss after all of them."""
+    """Return the loss and the gradient of the first step, and the loss after all steps."""
     torch.manual_seed(0)
     model = build_autoencoder(*sizes(case)).to(case.device)
     inputs = random_inputs(case)
@@ -80,7 +80,7 @@ def _gradient(model: AVMAE) -> Float[Tensor, " d"]:
 
 
 def precision_line(row: dict[str, Any]) -> str:
-    """Say how far each half precision is from float32, in a line."""
+    """Format the deviations of each half precision as a line."""
     shown = (
         f"{name} loss {100 * row[name]['loss']:.2g}%, gradient {100 * row[name]['gradient']:.2g}%, "
         f"loss after {row['steps']} steps {100 * row[name]['trained']:.2g}% off float32"

@@ -1,4 +1,4 @@
-"""Whole recipes: predictions on minutes of video, and a pre-training to its end."""
+"""Whole recipes: predictions on minutes of video, and a complete pre-training."""
 
 import time
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from recipes.benchmark.work import sizes
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 
-_TURNS = 30  # of the same seconds of footage, one after the other
+_TURNS = 30  # repetitions of the same footage
 _SCORE = "eval/"
 
 
 def predicted(device: str, tiny: bool) -> dict[str, Any]:
-    """Measure `recipes.predict` on a video, with a classifier and a localizer at ViT-B's sizes.
+    """Measure `recipes.predict` on a video, with a classifier and a localizer of ViT-B.
 
     Returns:
-        Seconds of the video, and of each task those that its predictions took, from opening the
-        run to the last file.
+        Length of the video, and time of the predictions of each task, from opening the run to the
+        last file, in seconds.
     """
     from recipes.predict import __main__ as predict  # here, as it can be run while this is imported
 
@@ -79,7 +79,7 @@ def _seconds_of(video: Path) -> float:
 
 
 def _trained(folder: Path, case: Case) -> dict[str, Path]:
-    """Train a classifier and a localizer for a step, as predictions take a run."""
+    """Train a classifier and a localizer for a step, since predictions need a run."""
     from recipes import paper_finetune, paper_localize
 
     spec = SceneSpec(size=64, seconds=1.0) if case.tiny else SceneSpec()
@@ -102,7 +102,7 @@ def pretrained(device: str, tiny: bool) -> dict[str, Any]:
     """Run `recipes.paper_pretrain` on scenes to its end.
 
     Returns:
-        Its seconds, the scenes being there, its steps, and its last loss and scores.
+        Its time in seconds (with existing scenes), its steps, and its last loss and scores.
     """
     from recipes import paper_pretrain
 
@@ -129,18 +129,18 @@ def pretrained(device: str, tiny: bool) -> dict[str, Any]:
 
 @contextmanager
 def _quiet_folder() -> Iterator[Path]:
-    """Yield a temporary folder; what recipes print of it meanwhile is of no use later."""
+    """Yield a temporary folder, and suppress the output of recipes, which refers to it."""
     with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         yield Path(folder)
 
 
 def predicted_line(row: dict[str, Any]) -> str:
-    """Say how long the predictions took, in a line."""
+    """Format the times of the predictions as a line."""
     tasks = (f"{name} {row[name]} s" for name in ("classification", "localization"))
     return f"{row['video_s']:.0f} s of video: {', '.join(tasks)}"
 
 
 def pretrained_line(row: dict[str, Any]) -> str:
-    """Say how long the pre-training took and where it ended, in a line."""
+    """Format the time, loss and scores of the pre-training as a line."""
     scores = ", ".join(f"{name} {value:.1f}" for name, value in row["scores"].items())
     return f"{row['steps']} steps in {row['seconds']:.0f} s, loss {row['loss']}; {scores}"

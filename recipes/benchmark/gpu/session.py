@@ -1,4 +1,4 @@
-"""A session on a GPU: row after row, each written at once, until the time is over."""
+"""A GPU session: measure row after row within a time limit, and write each one at once."""
 
 import json
 import time
@@ -18,35 +18,35 @@ from recipes.benchmark.measure import guarded
 from recipes.engine.run import Folder
 
 KEY = "gpu"
-"""What the file of all figures calls those of a session."""
+"""Key of the session in the results file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """How long, and where to."""
+    """Settings."""
 
     minutes: float = 9.0
-    """A row that would not end within them is not begun."""
+    """Time limit in minutes; rows that would exceed it are not started."""
 
     rows: tuple[str, ...] = ("*",)
-    """Patterns of the rows' names."""
+    """Patterns of the names of rows."""
 
     smoke: bool = False
-    """Rehearse with toy sizes, on the CPU where there is no GPU."""
+    """Use toy sizes, for a smoke test, on the CPU if there is no GPU."""
 
     out: Path | None = None
-    """JSON file to put the figures into, row by row."""
+    """JSON file for the results, row by row."""
 
     run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Of no use here."""
+    """Not used."""
 
 
 def session(config: Config) -> None:
-    """Measure row by row, print what was found, and write it if asked to.
+    """Measure row by row, print the results, and write them if `--out` is given.
 
     Raises:
-        ValueError: If there is no GPU, a number is impossible, no row fits a pattern, or the file
-            holds figures that a rehearsal would replace.
+        ValueError: If there is no GPU, a number is out of range, no row matches a pattern, or a
+            smoke test would replace results in the file.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and not config.smoke:
@@ -61,7 +61,7 @@ def session(config: Config) -> None:
 
 
 def measure(listed: list[Row], worker: Worker, config: Config, *, device: str) -> None:
-    """Measure rows in their order for as long as the time allows."""
+    """Measure rows in order within the time limit."""
     end = time.monotonic() + 60 * config.minutes
     for row in listed:
         start = time.monotonic()

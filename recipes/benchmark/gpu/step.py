@@ -1,4 +1,4 @@
-"""A step of a case: its speed, its waits for the device, and its slowest kernels."""
+"""Speed, host-device synchronizations, and slowest kernels of a step of a case."""
 
 import re
 import warnings
@@ -16,11 +16,11 @@ from recipes.benchmark.work import prepare
 NEEDS_CUDA = "needs CUDA"
 _STEPS, _KERNELS = 3, 3
 _WAITS = re.compile(r"cu(da)?\w*Synchronize")
-_SAID = "called a synchronizing CUDA operation"  # what torch says of what waits, as it runs
+_SAID = "called a synchronizing CUDA operation"  # torch's warning at a synchronization
 
 
 def measured_step(case: Case, seconds: float) -> dict[str, Any]:
-    """Measure a case as `measured` does; besides, count waits and list the slowest kernels."""
+    """Measure a case like `measured`, count synchronizations, and list the slowest kernels."""
     about, work = where(case.device), prepare(case)
     row = of_work(work, case, seconds) | about
     waits = waits_of(work.step) if case.device == "cuda" else NEEDS_CUDA
@@ -28,7 +28,7 @@ def measured_step(case: Case, seconds: float) -> dict[str, Any]:
 
 
 def waits_of(step: Callable[[], object]) -> list[str]:
-    """Name where a step that has warmed up makes the host wait, as far as torch notices it."""
+    """Locate the synchronizations of a step after warm-up, as far as torch detects them."""
     torch.cuda.synchronize()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -59,7 +59,7 @@ def profile_of(step: Callable[[], object], device: str) -> dict[str, Any]:
 
 
 def _waiting(found: profile, device: str) -> dict[str, Any]:
-    """Count calls that wait within the steps: those after them are the profiler's and ours."""
+    """Count synchronizing calls within the steps, not those of the profiler after them."""
     if device != "cuda":
         return {"synchronizations": NEEDS_CUDA}
     events = found.events() or []

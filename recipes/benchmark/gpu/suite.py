@@ -1,4 +1,4 @@
-"""The tests that need a GPU, run by pytest as one row."""
+"""The GPU tests, run by pytest as one row."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ _OUTCOMES = ("failure", "error", "skipped")
 
 
 def marked() -> list[str]:
-    """List the files with tests that are marked as in need of a GPU."""
+    """List the files with tests that are marked as GPU tests."""
     files = sorted((ROOT / "tests").rglob("test_*.py"))
     return [str(file) for file in files if MARK in file.read_text(encoding="utf-8")]
 
@@ -30,7 +30,7 @@ def tests(device: str, seconds: float) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        # A warning that only a GPU gives is shown, and fails no test.
+        # Warnings that only GPUs cause are shown, and are not errors.
         words = ["-q", "-m", "cuda", "-W", "default", "-p", "no:cacheprovider", "--tb=short"]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *words, f"--junitxml={report}", *marked()],

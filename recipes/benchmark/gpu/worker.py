@@ -1,4 +1,4 @@
-"""`Worker`: a process that rows are measured in, one after the other, and that can be stopped."""
+"""`Worker`: a process that measures rows one after the other, and can be stopped."""
 
 import gc
 import multiprocessing
@@ -16,10 +16,10 @@ from recipes.benchmark.measure import guarded
 
 
 class Worker:
-    """A process with torch and the device ready, so that a row does not pay for their start.
+    """A process with torch and the device initialized, so that rows do not include their start.
 
-    After an error the next row gets a new process: a fault of the device stays with the process
-    that it happened in. Use as a context manager.
+    After an error, the next row gets a new process, since device faults persist in a process. Use
+    it as a context manager.
 
     Args:
         method: How processes start, as `multiprocessing` names it; "fork" would not do with CUDA.
@@ -39,7 +39,7 @@ class Worker:
     def call(
         self, function: Callable[..., dict[str, Any]], *args: Any, seconds: float
     ) -> dict[str, Any]:
-        """Call a function in the process, for at most some seconds; return an error as `error`."""
+        """Call a function in the process with a time limit; an error is returned as `error`."""
         if self._process is None:
             self._start()
         self._pipe.send((function, args))
@@ -49,7 +49,7 @@ class Worker:
         return found
 
     def stop(self) -> None:
-        """End the process, and all that it has started."""
+        """End the process and its children."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -84,7 +84,7 @@ def _serve(pipe: Connection) -> None:
 
 
 def _forget() -> None:
-    """Free what the row before has left: memory, its peak, and compiled code."""
+    """Reset memory, its peak, and compiled code after a row."""
     if "torch._dynamo" in sys.modules:  # importing it takes seconds
         torch._dynamo.reset()
     gc.collect()
