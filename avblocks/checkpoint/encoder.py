@@ -7,7 +7,7 @@ from torch import nn
 
 from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
 from avblocks.checkpoint.from_run import MODELS, from_run
-from avblocks.checkpoint.from_vit import from_audiomae, from_mae, from_timm
+from avblocks.checkpoint.from_vit import from_mae, from_timm
 from avblocks.checkpoint.load import Converted, LoadReport, load_weights
 from avblocks.checkpoint.read import State
 from avblocks.encoder import AVEncoder
@@ -21,8 +21,8 @@ def load_encoder(encoder: AVEncoder, state: State, *, allow: Collection[str] = (
 
     The kind is recognized by names and shapes: a checkpoint of a run, a folder by
     `save_pretrained`, a DeepAVFusion file, or a ViT of MAE, AudioMAE or timm. A ViT is loaded into
-    the stream of its input channels (3: image; 1: audio, read as AudioMAE's); the rest stays at
-    initialization.
+    the stream of its input channels (3: image, 1: audio), as `from_mae` or `from_timm` convert it;
+    the rest stays at initialization.
 
     Args:
         encoder: the encoder.
@@ -81,10 +81,7 @@ def _one_stream(encoder: AVEncoder, state: State) -> Converted:
         )
     vit: nn.Module = encoder.get_submodule(stream)
     learned = any(isinstance(module, LearnedPosition) for module in vit.modules())
-    if stream == "audio":
-        converted = from_audiomae(state, learned_position=learned)
-    else:
-        converted = (from_timm if learned else from_mae)(state)
+    converted = (from_timm if learned else from_mae)(state)
     named, prefix = (
         {f"{stream}.{name}": value for name, value in state.items()}
         for state in (converted.state, converted.prefix_tokens)

@@ -36,33 +36,44 @@ def from_mae(state: State, *, prefix: str | None = None) -> Converted:
 
 
 def from_audiomae(
-    state: State, *, prefix: str | None = None, learned_position: bool = False
+    state: State,
+    *,
+    prefix: str | None = None,
+    turned: bool = False,
+    learned_position: bool = False,
 ) -> Converted:
-    """Convert the spectrogram ViT of AudioMAE to spectrograms of (mel bins, frames).
+    """Convert the spectrogram ViT of AudioMAE (`facebookresearch/AudioMAE`).
 
-    AudioMAE reads (frames, mel bins), so its patches are transposed. Fixed positions are
-    recomputed. They encode the mel bins in the first half of the channels and the frames in the
-    second half, and `SinCosPosition` does the opposite, so the halves of the channels are swapped
-    in all weights: the tokens are those of AudioMAE with swapped halves.
+    AudioMAE reads spectrograms of (frames, mel bins). The reference loads its kernels unchanged
+    over (mel bins, frames) and recomputes the positions (``models/vits.py`` of
+    stoneMo/DeepAVFusion), and so does this function. With ``turned`` the model computes what
+    AudioMAE computes: patches are transposed, and with fixed positions, which have the mel bins in
+    the first half of the channels where `SinCosPosition` has the frames, the halves of the channels
+    are swapped in all weights.
 
-    Fine-tuned files (`facebookresearch/AudioMAE`) have an ``fc_norm`` instead of the final
-    ``norm``, which then stays at initialization and is listed in the load report.
+    Fine-tuned files have an ``fc_norm`` instead of the final ``norm``, which then stays at
+    initialization and is listed in the load report.
 
     Args:
         state: state dict of the file.
         prefix: prefix of the names of the ViT; detected if ``None``.
+        turned: whether to turn the weights to (mel bins, frames).
         learned_position: whether the positions of the model are learned; then they are loaded from
-            the file, transposed too, and no channels are swapped.
+            the file, and no channels are swapped.
 
     Raises:
         ValueError: if no ViT, or more than one, is in the file.
     """
     found = _vit(state, prefix=prefix, learned_position=learned_position)
+    return _turn(found, learned_position=learned_position) if turned else found
+
+
+def _turn(found: Converted, *, learned_position: bool) -> Converted:
+    """Turn weights over (frames, mel bins) to (mel bins, frames)."""
     kernel = found.state[_ANCHOR]
     turned = found.state | {_ANCHOR: kernel.transpose(2, 3).contiguous()}
     if learned_position:
-        rows = _MELS // kernel.shape[3]
-        grid = turned[_TABLE].unflatten(0, (-1, rows))
+        grid = turned[_TABLE].unflatten(0, (-1, _MELS // kernel.shape[3]))
         turned[_TABLE] = grid.transpose(0, 1).flatten(0, 1).contiguous()
         return replace(found, state=turned)
     parts = (turned, found.prefix_tokens)

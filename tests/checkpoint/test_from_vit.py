@@ -11,7 +11,7 @@ from slow import plain_vit
 from torch import Tensor
 from torch.testing import assert_close
 
-from avblocks import AVEncoder, ViT, resize_position, sincos_position, vit
+from avblocks import AVEncoder, ViT, av_vit, resize_position, sincos_position, vit
 from avblocks.checkpoint import (
     from_audiomae,
     from_mae,
@@ -71,8 +71,18 @@ def test_mae(tmp_path: Path) -> None:
     assert load_weights(model((24, 8)), weights, strict=True).loaded
 
 
-@pytest.mark.parametrize("form", ["pre-trained", "learned positions", "one stream"])
-def test_audiomae_reads_frames_and_mel_bins(form: str, tmp_path: Path) -> None:
+def test_audiomae_as_the_reference_loads_it(tmp_path: Path) -> None:
+    source, state = published((8, 24), channels=1)
+    weights = from_audiomae(read_state(mae_file(tmp_path / "audio.pth", state, (2, 6))))
+    encoder = av_vit(DIM, depth=2, num_heads=2, patch=4, image_size=16, audio_size=(8, 12))
+    report = load_weights(encoder.audio, weights, strict=True).prefixed("audio.")
+    assert set(report.loaded) <= set(encoder.state_dict())
+    x = torch.randn(2, 1, 8, 12)
+    assert torch.equal(encoder.audio(x), source(x))
+
+
+@pytest.mark.parametrize("form", ["pre-trained", "learned positions"])
+def test_audiomae_turned_computes_what_it_computed(form: str, tmp_path: Path) -> None:
     """Against the formula of its own layout, in which frames come first, and against the zoo."""
     torch.manual_seed(0)
     frames, mels, dim = 4, 8, 16
@@ -87,12 +97,8 @@ def test_audiomae_reads_frames_and_mel_bins(form: str, tmp_path: Path) -> None:
     learned, sizes = form == "learned positions", {"depth": 2, "num_heads": 2}
     audio_size, numbers = (mels * 16, frames * 16), {"prefix_tokens": 1, "channels": 1}
     stream = vit(dim, size=audio_size, learned_position=learned, **sizes, **numbers)
-    if form == "one stream":
-        image = vit(dim, size=32, **sizes)
-        both = AVEncoder(image=image, audio=stream, fusion=[None, None], num_tokens=1)
-        load_encoder(both, state)
-    else:
-        load_weights(stream, from_audiomae(state, learned_position=learned), strict=True)
+    weights = from_audiomae(state, turned=True, learned_position=learned)
+    load_weights(stream, weights, strict=True)
     with torch.no_grad():
         ours = stream(audio.transpose(2, 3))
         assert_close(ours if learned else ours.roll(dim // 2, 2), wanted, rtol=1e-4, atol=1e-5)

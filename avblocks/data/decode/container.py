@@ -1,5 +1,7 @@
 """Safe opening of media files: an allow-list of containers and protocols, errors with file name."""
 
+import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,11 @@ _TITLES: dict[str, Any] = (
 )
 # Skip FFmpeg's analysis of the streams: the headers of mp4 and mov hold its results anyway.
 _HEADER_ALONE = {"skip_frame": "all", "probesize": "4096"}
+
+# A forked process has the decoders of its parent without their threads. To free one waits for them
+# forever (av 18.1), so the garbage of the parent is left alone there.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=gc.freeze)
 
 
 @contextmanager
