@@ -32,10 +32,11 @@ class Config(paper_pretrain.Config):
 
 PRESETS: dict[str, tuple[str, Config]] = {}
 for _name, (_about, _preset) in paper_pretrain.PRESETS.items():
-    _model = replace(_preset.model, fusion="joint", depth=_preset.model.depth - 1)
+    _model = replace(_preset.model, fusion="joint", depth=_preset.model.depth - 1, decoder="full")
     # Losses of values that are not normalized are ten times as large, and so is the weight.
     _weight = 0.01 if _model.normalize_targets else 0.1
     _values = vars(_preset) | {"model": _model, "audio_mask": 0.75, "contrast_weight": _weight}
+    _values |= {"predict": 1.0}
     PRESETS[_name] = _about, Config(**_values)
 
 

@@ -107,7 +107,12 @@ TABLE: list[tuple[partial, dict[str, list]]] = [
     (partial(param_groups, DropPath()), {"weight_decay": [-0.1, NAN]}),
 ]
 # The inner module's word for the argument, close enough to be understood.
-INNER = {"mlp_ratio": "ratio", "drop_path": "rate", "image_size": "size", "audio_size": "size"}
+INNER = {
+    "mlp_ratio": "ratio",
+    "drop_path": "rate",
+    "image_size": "(image_)?size",
+    "audio_size": "size",
+}
 
 CASES = [
     pytest.param(build, name, value, id=f"{build.func.__name__}-{name}-{value}")

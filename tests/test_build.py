@@ -144,7 +144,7 @@ def test_bfloat16_whole(fusion: str) -> None:
 )
 def test_an_image_size_that_does_not_suit_the_patch_is_named(patch: Any, size: Any) -> None:
     numbers: dict[str, Any] = {"depth": 1, "num_heads": 2, "audio_size": (8, 12)}
-    with pytest.raises(ValueError, match=r"image_size, for a patch of .* must be a positive"):
+    with pytest.raises(ValueError, match=r"image_size must be a positive"):
         av_vit(8, patch=patch, image_size=size, **numbers)
 
 

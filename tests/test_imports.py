@@ -25,6 +25,7 @@ heavy = {
 }
 for name in recipes(Path("recipes")):
     sys.argv = [name, "--help"]
+    sys.modules.pop(f"recipes.{name}", None)  # variants have imported it
     try:
         runpy.run_module(f"recipes.{name}", run_name="__main__")
     except SystemExit as end:

@@ -232,7 +232,7 @@ def test_a_stream_of_ones_own(kind: str) -> None:
     assert (scales[id(below)], scales[id(block)]) == (0.75**3, 0.75)
     assert scales[id(next(model.image.norm.parameters()))] == 1.0
     assert "layers 0 to 1" in architecture(model)
-    with pytest.raises(ValueError, match=r"needs a method flops\(n"):
+    with pytest.raises(ValueError, match=r"give it a method flops\(n"):
         encoder_flops(model, image=4, audio=6)
 
 
@@ -295,7 +295,7 @@ def test_a_fusion_that_writes_back(tmp_path: Any) -> None:
     with pytest.raises(ValueError, match=r"Bottleneck is not a class of avblocks.*save_file"):
         save_pretrained(model, tmp_path)
     with pytest.raises(
-        ValueError, match=r"Bottleneck .* needs a method flops\(fusion, image, audio"
+        ValueError, match=r"Bottleneck .* give it a method flops\(fusion, image, audio"
     ):
         encoder_flops(model, image=4, audio=6)
     with pytest.raises(ValueError, match="Bottleneck has no method `attention`"):

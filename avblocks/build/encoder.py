@@ -134,7 +134,7 @@ def av_vit(
         "drop_path": drop_path,
     }
     axes = 2 if isinstance(patch, int) else len(patch)
-    image_size = sides(image_size, axes=axes, name=f"image_size, for a patch of {patch},")
+    image_size = sides(image_size, axes=axes, name="image_size")
     audio_patch = patch if isinstance(patch, int) else patch[-2:]
     return AVEncoder(
         image=stream(depth=image_depth, size=image_size, patch=patch, channels=3),

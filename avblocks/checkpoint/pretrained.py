@@ -27,6 +27,7 @@ _BUILDERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "mae": {"av_mae": av_mae},
     "head": {f.__name__: f for f in (classifier, Localizer, segmenter, separator)},
 }
+_ZOO = "avblocks.zoo"
 # Limits: modules take time to build even on "meta", and positions are computed, not read.
 _MOST, _MOST_PARTS, _MOST_PATCHES = 2**20, 2**7, 2**16
 
@@ -168,7 +169,8 @@ def _build(part: str, config: Mapping[str, Any], **more: nn.Module) -> nn.Module
     """Build a part from the builder and the arguments in its section."""
     name, arguments = (config[part].get(key) for key in ("builder", "arguments"))
     fits = name in _BUILDERS[part] and isinstance(arguments, dict)
-    takes = f"arguments of {tuple(_BUILDERS[part])}; for encoders of the zoo import avblocks.zoo"
+    ours = tuple(n for n, f in _BUILDERS[part].items() if not f.__module__.startswith(_ZOO))
+    takes = f"arguments of {ours}; for encoders of the zoo import {_ZOO}"
     require(fits, part, config[part], takes)
     for key, value in arguments.items():
         most = _MOST_PARTS if key == "depth" else _MOST

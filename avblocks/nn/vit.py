@@ -196,7 +196,7 @@ def vit(
     require_positive(dim=dim, depth=depth)
     axes = 3 if not isinstance(patch, int) and len(patch) == 3 else 2
     patch = sides(patch, axes=axes, name="patch")
-    grid = grid_of(sides(size, axes=axes, name=f"size, for a patch of {patch},"), patch)
+    grid = grid_of(sides(size, axes=axes, name="size"), patch)
     position = LearnedPosition if learned_position else SinCosPosition
     blocks = [
         Block(dim, num_heads=num_heads, mlp_ratio=mlp_ratio, drop_path=drop_path, norm_eps=norm_eps)

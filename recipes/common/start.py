@@ -187,7 +187,10 @@ def load_pretrained(
         if path is None:
             continue
         vit = model.mae.encoder.get_submodule(modality)
-        report = load_weights(vit, convert(read_state(path)))
+        try:
+            report = load_weights(vit, convert(read_state(path)))
+        except ValueError as error:
+            raise ValueError(f"{path}: weights of another model: {error}") from error
         print(f"{path}\n{report}", flush=True)
         strange = [*report.unused, *(n for n in report.missing if not n.startswith("norm."))]
         if strange:

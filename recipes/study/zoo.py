@@ -152,9 +152,9 @@ def measured(
     recipe: Any = cavmae_pretrain if name == "cavmae" else paper_pretrain
     settings = {"data": data, "model": model, "base_lr": config.base_lr}
     epochs = config.pretrain_epochs
-    pretrain = replace(recipe.PRESETS["scenes"][1], **settings, epochs=epochs, warmup=epochs // 10)
+    length = {"epochs": epochs, "warmup": epochs // 10, "evaluate_every": epochs}
+    pretrain = replace(recipe.PRESETS["scenes"][1], **settings, **length, predict=1.0)
     run = partial(_run, seed=seed)
-    pretrain = replace(pretrain, evaluate_every=epochs)
     start = run(recipe, pretrain, folder / "pretrain", leaves="reconstruction.png")
     settings |= {"checkpoint": start, "evaluate_every": 1000, "windows": 1}
     still = {"data": replace(data, augment=False), "base_lr": paper_linear_probe.SCENES.base_lr}

@@ -523,7 +523,7 @@ WRONG: list[tuple[str, str, object, str]] = [
         r"image.pos_embed must be a grid of at most 65536 patches",
     ),
     ("av_vit", "image_size", [9, 9], r"no such model: size"),
-    ("av_vit", "image_size", [8, None], r"no such model: image_size, for a patch of"),
+    ("av_vit", "image_size", [8, None], r"no such model: image_size must be"),
     ("av_vit", "patch", HUGE, r"no such model"),
     ("av_vit", "patch", 0, r"no such model: patch must be a positive integer"),
     ("av_vit", "fusion", "sum", r"no such model: fusion must be one of"),

@@ -310,7 +310,7 @@ def test_a_weight_too_few_or_too_many_is_named(
     path = _saves.save(state, folder / "checkpoints", step=3)
     with pytest.raises(
         ValueError,
-        match=r"initialisation 1 \(head\.image\.linear\.bias\), unused",
+        match=r"initialization 1 \(head\.image\.linear\.bias\), unused",
     ):
         load_trained(path)
     state["state_dict"] |= {"model.head.image.linear.bias": value, "model.more": value}

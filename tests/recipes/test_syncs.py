@@ -204,7 +204,8 @@ def test_a_late_reading_tells_the_speed_of_the_device(
         clock.now += 0.001
 
     monkeypatch.setattr(_engine_readings, "_home", slow)
-    monkeypatch.setattr(_engine_loop, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    fake = SimpleNamespace(perf_counter=lambda: clock.now, process_time=lambda: clock.now)
+    monkeypatch.setattr(_engine_loop, "time", fake)
     for late in (set(), {"cpu"}):
         monkeypatch.setattr(_engine_loop, "LATE", late)
         folder = tmp_path / str(len(late))
