@@ -1,6 +1,7 @@
 """AST, the Audio Spectrogram Transformer (Gong et al. 2021), and ViTs distilled as DeiT's are."""
 
 from collections.abc import Mapping
+from math import isqrt
 from typing import Any
 
 import torch
@@ -105,8 +106,8 @@ def ast_sizes(
 
     Args:
         state: state dict of the file, with its original names.
-        mels: mel bins, which are not in the file.
-        stride: steps from patch to patch, which are not in the file.
+        mels: mel bins, which are not in the file; not used for images.
+        stride: steps from patch to patch, which are not in the file; not used for images.
         num_heads: heads; ``None`` means heads of width 64, as published.
 
     Raises:
@@ -115,6 +116,10 @@ def ast_sizes(
     named = from_ast(state)
     sizes, count = vit_sizes(named, num_heads=num_heads), named["pos_embed.table"].shape[0]
     (height, width), channels = sizes["patch"], named["patch_embed.proj.weight"].shape[1]
+    if channels == 3:  # DeiT: a square image of patches side by side
+        require(isqrt(count) ** 2 == count, "positions", count, "a square number for an image")
+        grid = {"size": (isqrt(count) * height, isqrt(count) * width), "stride": (height, width)}
+        return sizes | grid | {"channels": channels, "norm_eps": 1e-6}
     down, along = sides(stride, axes=2, name="stride")
     rows = (mels - height) // down + 1
     needs = f"a multiple of the {rows} rows of {mels} mels and stride {stride}: give the file's own"

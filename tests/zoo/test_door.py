@@ -109,3 +109,20 @@ def test_our_own_encoders_and_the_papers(fusion: Any, tmp_path: Path) -> None:
         loaded = load(path)
         assert loaded.kind == "avblocks" and isinstance(loaded.encoder, AVEncoder)
         assert_close(loaded.encoder(**inputs).fusion, encoder(**inputs).fusion)
+
+
+def test_a_distilled_image_vit_is_built_whole(tmp_path: Path) -> None:
+    """DeiT's names, and its plain formula: class and distillation token before the patches."""
+    torch.manual_seed(0)
+    state = mae_state(channels=3, patches=16, dim=32)
+    state |= {"dist_token": torch.randn(1, 1, 32), "pos_embed": torch.randn(1, 18, 32)}
+    torch.save({"model": state}, tmp_path / "deit.pth")
+    loaded = load(tmp_path / "deit.pth", num_heads=2)
+    image = torch.randn(2, 3, 64, 64)
+    kernel, bias = state["patch_embed.proj.weight"], state["patch_embed.proj.bias"]
+    patches = torch.nn.functional.conv2d(image, kernel, bias, stride=16).flatten(2).transpose(1, 2)
+    first = torch.cat((state["cls_token"], state["dist_token"]), dim=1).expand(2, -1, -1)
+    wanted = torch.cat((first, patches), dim=1) + state["pos_embed"]
+    with torch.no_grad():
+        assert_close(loaded.encoder.embed(image), wanted, rtol=1e-4, atol=1e-5)
+    assert loaded.encoder.norm.eps == 1e-6
