@@ -310,8 +310,8 @@ TABLE = (
     ),
     row(
         "lost-boxes",
-        "if isinstance(box, list) and _LOST in box:",
-        "if isinstance(box, list) and _LOST not in box:",
+        "if isinstance(box, list) and _MISSING_EDGE in box:",
+        "if isinstance(box, list) and _MISSING_EDGE not in box:",
         "data/test_vggss.py",
     ),
     row(
@@ -341,8 +341,8 @@ TABLE = (
     ),
     row(
         "class-token-position",
-        'kept["pos_embed.table"] = value.flatten(0, -2)[_extra_positions(state, prefix) :]',
-        'kept["pos_embed.table"] = value.flatten(0, -2)[: -_extra_positions(state, prefix)]',
+        'kept[_TABLE] = value.flatten(0, -2)[_extra_positions(state, prefix) :]',
+        'kept[_TABLE] = value.flatten(0, -2)[: -_extra_positions(state, prefix)]',
         "checkpoint/test_from_vit.py",
     ),
     row(
