@@ -75,8 +75,7 @@ VGGSOUND = Config(data=Data(name="vggsound"), batch=64, epochs=200, warmup=40, b
 SCENES = replace(
     VGGSOUND,
     data=SCENES_DATA,
-    model=replace(SMALL, decoder="reading"),
-    predict=1 / 3,  # by python -m recipes.study.decoders
+    model=SMALL,
     batch=32,
     epochs=100,
     warmup=10,
