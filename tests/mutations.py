@@ -341,8 +341,8 @@ TABLE = (
     ),
     row(
         "class-token-position",
-        'kept[_TABLE] = value.flatten(0, -2)[_extra_positions(state, prefix) :]',
-        'kept[_TABLE] = value.flatten(0, -2)[: -_extra_positions(state, prefix)]',
+        "kept[_TABLE] = value.flatten(0, -2)[_extra_positions(state, prefix) :]",
+        "kept[_TABLE] = value.flatten(0, -2)[: -_extra_positions(state, prefix)]",
         "checkpoint/test_from_vit.py",
     ),
     row(
