@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from avblocks.data import AVBatch, FrontEnd
-from avblocks.encoder import AVEncoder, AVTokens
+from avblocks.encoder import AVTokens
 from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.reconstruction import reconstruct
 from avblocks.seed import key
@@ -17,14 +17,12 @@ from avblocks.tasks.evaluate import Task
 class MaskedAutoencoder(Protocol):
     """What `Pretraining` trains: a module that returns its losses and the predicted patches.
 
-    Its output is a `Record` with a ``loss``, other single numbers, which are logged, and
-    ``pred_image`` and ``pred_audio`` in the order of the masks' ``ids_masked``.
+    It has an ``encoder``, an `AVEncoder`. Its output is a `Record` with a ``loss``, other single
+    numbers, which are logged, and ``pred_image`` and ``pred_audio`` in the order of the masks'
+    ``ids_masked``.
     """
 
-    @property
-    def encoder(self) -> AVEncoder:
-        """The encoder."""
-        ...
+    # The encoder is not declared: from Python 3.12 on `isinstance` does not find sub-modules.
 
     @property
     def normalize_targets(self) -> bool:

@@ -91,10 +91,10 @@ def test_usual_files_take_the_quick_way(tmp_path, monkeypatch, kind):
     assert not calls and opened == 4 * [{"probe": False}]
 
 
-def test_only_what_the_picture_depends_on_is_framesd(tmp_path, monkeypatch):
+def test_only_what_the_picture_depends_on_is_decoded(tmp_path, monkeypatch):
     path = KINDS["mp4"](tmp_path)
     with open_media(str(path)) as media:
         seek(media, media.video, 1.2)
         wanted, packets = _frames._plan(media, time=1.2)
-    assert wanted is not None and packets <= 15
-    assert float(wanted * media.video.time_base) == pytest.approx(1.2)
+        assert wanted is not None and packets <= 15
+        assert float(wanted * media.video.time_base) == pytest.approx(1.2)

@@ -92,7 +92,7 @@ def _without_names(string: str) -> str:
     if re.fullmatch(r"\w*(['\"])\S*\1", string):
         return "_" * len(string)
     blanked = _ARGUMENT.sub(lambda name: "_" * len(name[0]), string)
-    fields = string[0] in "fF" or string[:2].lower() in ("rf", "fr")
+    fields = string[:1].lower() == "f" or string[:2].lower() in ("rf", "fr")
     return _FIELD.sub(lambda field: "_" * len(field[0]), blanked) if fields else blanked
 
 
