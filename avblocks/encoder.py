@@ -1,27 +1,26 @@
 """The audio-visual early-fusion encoder: two streams and the fusion blocks between them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from avblocks.fusion.block import FusionBlock
 from avblocks.fusion.layer import FusionLayer
+from avblocks.nn.advance import ValidPatches, advance, block_of, embed_kept, kept_valid
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.stream import Stream, layers_of, prefix_of, require_stream, require_width
-from avblocks.shapes import as_dtype, expect, given, require
+from avblocks.shapes import as_dtype, require
 from avblocks.tokens import AVTokens as AVTokens
 from avblocks.tokens import padding, with_prefix, without_prefix
 
 Image = Float[Tensor, "b c *image_size"] | None
 Audio = Float[Tensor, "b *audio_size"] | None
-ValidPatches = Bool[Tensor, " b"] | Bool[Tensor, "b n"] | None
 
 
 class AVEncoder(nn.Module):
@@ -133,18 +132,18 @@ class AVEncoder(nn.Module):
         image = None if image is None else as_dtype(dtype, image=image)
         audio = None if audio is None else as_dtype(dtype, audio=audio)
         whole = AVTokens(
-            image=_embed(self.image, image, image_mask),
-            audio=_embed(self.audio, audio, audio_mask),
+            image=embed_kept(self.image, image, image_mask),
+            audio=embed_kept(self.audio, audio, audio_mask),
             fusion=self.fusion_tokens.expand(batch, -1, -1),
-            image_valid=_kept_valid(self.image, image, image_mask, image_valid),
-            audio_valid=_kept_valid(self.audio, audio, audio_mask, audio_valid),
+            image_valid=kept_valid(self.image, image, image_mask, image_valid),
+            audio_valid=kept_valid(self.audio, audio, audio_mask, audio_valid),
         )
         return without_prefix(whole, **self._prefixes)
 
     def layer(self, tokens: AVTokens, layer: int) -> AVTokens:
         """Tokens after one layer."""
         tokens = with_prefix(tokens)
-        image, audio = _block(self.image, layer), _block(self.audio, layer)
+        image, audio = block_of(self.image, layer), block_of(self.audio, layer)
         fusion, context = tokens.fusion, None
         if str(layer) in self.fusion_blocks:
             fuse, context = self.fusion_blocks[str(layer)], tokens.fusion
@@ -155,8 +154,8 @@ class AVEncoder(nn.Module):
             fusion = fuse(tokens.fusion, image=tokens.image, audio=tokens.audio, **valid)
         out = replace(
             tokens,
-            image=_advance(image, tokens.image, context, tokens.image_valid),
-            audio=_advance(audio, tokens.audio, context, tokens.audio_valid),
+            image=advance(image, tokens.image, context, tokens.image_valid),
+            audio=advance(audio, tokens.audio, context, tokens.audio_valid),
             fusion=fusion,
         )
         return without_prefix(out, **self._prefixes)
@@ -244,44 +243,3 @@ def _require_fusion(fusion: Sequence[nn.Module | None], *, depth: int, dim: int)
             takes = "a FusionBlock (around an interaction), a FusionLayer or None"
             require(fits, f"fusion[{layer}]", type(block).__name__, takes)
             require_width(f"fusion[{layer}]", block, dim)
-
-
-def _embed(
-    stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None
-) -> Float[Tensor, "b n d"] | None:
-    if x is None:
-        return None
-    if mask is None:
-        return stream.embed(x)
-    n = math.prod(stream.grid(x))
-    require(mask.num_tokens == n, "mask", mask.num_tokens, "over the input's {} patches", n)
-    return stream.embed(x, ids_keep=mask.ids_keep)
-
-
-def _kept_valid(
-    stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None, valid: ValidPatches
-) -> Bool[Tensor, "b n_all"] | None:
-    """Return which tokens of a stream are valid, including prefix tokens."""
-    if x is None or valid is None:
-        return None
-    b, n, prefix = x.shape[0], math.prod(stream.grid(x)), prefix_of(stream)
-    whole = valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
-    expect(valid=(whole, "b n"), b=b, n=n)
-    kept = whole if mask is None else whole.gather(1, mask.ids_keep)
-    return nn.functional.pad(kept, (prefix, 0), value=True)
-
-
-def _block(stream: Stream, layer: int) -> nn.Module | None:
-    blocks = list(stream.blocks)
-    return blocks[layer] if layer < len(blocks) else None
-
-
-def _advance(
-    block: nn.Module | None,
-    tokens: Float[Tensor, "b n d"] | None,
-    context: Float[Tensor, "b n_f d"] | None,
-    valid: Bool[Tensor, "b n"] | None,
-) -> Float[Tensor, "b n d"] | None:
-    if tokens is None or block is None:
-        return tokens
-    return block(tokens, context=context, **given(valid=valid))

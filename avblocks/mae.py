@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.decoder import Decoder
-from avblocks.encoder import Audio, AVEncoder, Image, ValidPatches
+from avblocks.encoder import Audio, AVEncoder, Image
+from avblocks.nn.advance import ValidPatches
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify
 from avblocks.nn.stream import require_stream
