@@ -1,7 +1,6 @@
 """Save models to a folder of weights and JSON, and load them without any model code."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,32 +8,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from avblocks.build import av_mae, av_vit
 from avblocks.builder import Built
 from avblocks.checkpoint.folder import read_config, write
 from avblocks.checkpoint.load import check_finite
 from avblocks.checkpoint.read import read_state
+from avblocks.checkpoint.rebuild import build_on_meta, with_positions
 from avblocks.checkpoint.whole import class_of, is_sharded, unwrapped, whole
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.distributed import rank_and_world
-from avblocks.heads import Localizer, classifier, segmenter, separator
 from avblocks.mae import AVMAE
-from avblocks.nn.position import SinCosPosition
 from avblocks.shapes import require
-
-_BUILDERS: dict[str, dict[str, Callable[..., nn.Module]]] = {
-    "encoder": {"av_vit": av_vit},
-    "mae": {"av_mae": av_mae},
-    "head": {f.__name__: f for f in (classifier, Localizer, segmenter, separator)},
-}
-_ZOO = "avblocks.zoo"
-# Limits: modules take time to build even on "meta", and positions are computed, not read.
-_MOST, _MOST_PARTS, _MOST_PATCHES = 2**20, 2**7, 2**16
-
-
-def register_encoder(function: Callable[..., nn.Module]) -> None:
-    """Register a builder of encoders by its name, so that its encoders can be loaded."""
-    _BUILDERS["encoder"][function.__name__] = function
 
 
 @dataclass(frozen=True)
@@ -94,7 +77,7 @@ def save_pretrained(
     config |= {"clip_format": front_end.format.to_dict()} if front_end is not None else {}
     config |= {"task": dict(task)} if task is not None else {}
     try:
-        _require_same(both, _with_positions(build_on_meta(config)))
+        _require_same(both, with_positions(build_on_meta(config)))
         if front_end is not None:
             _require_same(front_end, FrontEnd(front_end.format))
     except (ValueError, RuntimeError) as error:
@@ -140,48 +123,6 @@ def mae_from_pretrained(folder: str | Path) -> AVMAE:
     return model
 
 
-def build_on_meta(config: Mapping[str, Any]) -> nn.Module:
-    """Build the encoder, the autoencoder, or an ``nn.ModuleDict`` of encoder and head.
-
-    Raises:
-        ValueError: if a name is unknown, a number is too large, or a builder rejects its arguments.
-    """
-    parts = config.keys() - {"clip_format", "task"}
-    fits = parts in ({"encoder"}, {"encoder", "mae"}, {"encoder", "head"})
-    fits = fits and all(isinstance(section, dict) for section in config.values())
-    try:
-        require(fits, "it", config, "an encoder with mae or head, each of named values")
-        if "clip_format" in config:
-            ClipFormat.from_dict(config["clip_format"])
-        with torch.device("meta"):
-            model = _build("encoder", config)
-            if "mae" in config:
-                model = _build("mae", config, encoder=model)
-            if "head" in config:
-                model = nn.ModuleDict({"encoder": model, "head": _build("head", config)})
-        _require_grids(model)
-        return model
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"no such model: {str(error).splitlines()[0]:.200}") from error
-
-
-def _build(part: str, config: Mapping[str, Any], **more: nn.Module) -> nn.Module:
-    """Build a part from the builder and the arguments in its section."""
-    name, arguments = (config[part].get(key) for key in ("builder", "arguments"))
-    fits = name in _BUILDERS[part] and isinstance(arguments, dict)
-    ours = tuple(n for n, f in _BUILDERS[part].items() if not f.__module__.startswith(_ZOO))
-    takes = f"arguments of {ours}; for encoders of the zoo import {_ZOO}"
-    require(fits, part, config[part], takes)
-    for key, value in arguments.items():
-        most = _MOST_PARTS if key == "depth" else _MOST
-        values = value if isinstance(value, list | tuple) else [value]
-        fits = all(0 <= n <= most for n in values if isinstance(n, int | float))
-        fits = fits and len(values) <= _MOST_PARTS
-        require(fits, f"{name}.{key}", value, f"numbers from 0 to {most}")
-    given = {key: tuple(v) if isinstance(v, list) else v for key, v in arguments.items()}
-    return _BUILDERS[part][name](**given, **more)
-
-
 def _require_same(model: nn.Module, twin: nn.Module) -> None:
     """Raise if classes, attributes or shapes differ from the twin's, or values it has in memory."""
     twin.to(next(value.dtype for value in (*model.parameters(), *model.buffers())))
@@ -206,13 +147,6 @@ def _facts(model: nn.Module) -> dict[str, Any]:
     return facts
 
 
-def _require_grids(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        if isinstance(module, SinCosPosition):
-            fits = math.prod(module.grid) <= _MOST_PATCHES
-            require(fits, name, module.grid, f"a grid of at most {_MOST_PATCHES} patches")
-
-
 def _require_no_class(config: Mapping[str, Any]) -> None:
     """Raise if a part is of a user's class, which cannot be built by name."""
     for section in config.values():
@@ -224,14 +158,6 @@ def _require_no_class(config: Mapping[str, Any]) -> None:
                     "safetensors.torch.save_file(model.state_dict(), FILE), and fill a model that "
                     "you build by load_weights(model, read_state(FILE), strict=True)"
                 )
-
-
-def _with_positions(model: nn.Module) -> nn.Module:
-    """Compute the fixed positions of a model, which are not in the file."""
-    for module in model.modules():
-        if isinstance(module, SinCosPosition):
-            module.to_empty(device="cpu").reset_parameters()
-    return model
 
 
 def _load(folder: Path) -> tuple[Mapping[str, Any], nn.Module]:

@@ -17,7 +17,7 @@ from avblocks.checkpoint import (
     read_state,
 )
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
-from avblocks.checkpoint.pretrained import build_on_meta
+from avblocks.checkpoint.rebuild import build_on_meta
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
 from recipes.common.data import Data
