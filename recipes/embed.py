@@ -32,8 +32,8 @@ import torch
 import tyro
 from tqdm import tqdm
 
+from avblocks.csvlog import read_csv
 from avblocks.data import ClipError, ClipFormat
-from avblocks.files import read_csv
 from avblocks.seed import sample_seed
 from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling

@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avblocks import files
-from avblocks.files import (
-    CsvLog,
-    fingerprint,
-    read_csv,
-    replacing,
-    sweep,
-    temporary,
-    write_csv,
-    write_text,
-)
+from avblocks.csvlog import CsvLog, read_csv, write_csv
+from avblocks.files import fingerprint, replacing, sweep, temporary, write_text
 
 CELLS = st.text(st.characters(codec="utf-8") | st.sampled_from('"\r\n,'), max_size=5)
 
@@ -106,7 +98,8 @@ import resource, sys
 from pathlib import Path
 import torch
 from avblocks.data.write import write_clip, write_wave
-from avblocks.files import CsvLog, write_text
+from avblocks.csvlog import CsvLog
+from avblocks.files import write_text
 from avblocks.viz import panel, save_figure
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 folder = Path(sys.argv[1])

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from avblocks.csvlog import CsvLog, read_csv, write_csv
 from avblocks.data.batch import AVBatch, Skipped
 from avblocks.data.dataset import TooManySkippedError
-from avblocks.files import CsvLog, read_csv, write_csv
 
 COLUMNS = ("path", "reason")
 

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from avblocks.csvlog import CsvLog, read_csv
 from avblocks.data.health import ClipHealth
-from avblocks.files import CsvLog, read_csv
 
 Row = dict[str, str]
 COLUMNS = tuple(part.name for part in fields(ClipHealth))

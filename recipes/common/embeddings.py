@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from avblocks.files import CsvLog, read_csv, replacing
+from avblocks.csvlog import CsvLog, read_csv
+from avblocks.files import replacing
 
 INDEX = "index.csv"
 COLUMNS = ("file", "row", "path", "id", "window", "start", "end", "classes")

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avblocks.csvlog import write_csv
 from avblocks.data.datasets import ClipSet
-from avblocks.files import write_csv, write_text
+from avblocks.files import write_text
 from avblocks.metrics import average_precision, class_accuracy, confusion_matrix
 from avblocks.tasks import ClassificationScorer, Predictions, Scores
 from avblocks.viz import plain_label, save_figure

@@ -8,7 +8,8 @@ from statistics import harmonic_mean  # equals samples over seconds, for steps o
 
 from tqdm import tqdm
 
-from avblocks.files import CsvLog, naming, read_csv
+from avblocks.csvlog import CsvLog, read_csv
+from avblocks.files import naming
 from avblocks.locks import FolderLock
 from recipes.engine.plan import Plan
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from avblocks.csvlog import write_csv
 from avblocks.data import AVBatch
-from avblocks.files import write_csv
 from avblocks.tasks import (
     Classification,
     LoadedTask,

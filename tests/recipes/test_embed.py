@@ -9,8 +9,8 @@ import torch
 from torch.testing import assert_close
 from toy_runs import ToyRun
 
+from avblocks.csvlog import read_csv
 from avblocks.data import ClipDataset, collate
-from avblocks.files import read_csv
 from avblocks.tasks import Embedding
 from recipes.common import data as _data
 from recipes.common.embeddings import EmbeddingWriter, load_embeddings

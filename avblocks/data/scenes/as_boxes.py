@@ -5,11 +5,12 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
+from avblocks.csvlog import write_csv
 from avblocks.data.scenes.files import read_notes
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_picture, write_wave
-from avblocks.files import replacing, write_csv, write_text
+from avblocks.files import replacing, write_text
 
 _SIDE = 256  # pixels, side of the images of Flickr-SoundNet
 _ANNOTATORS = 3

@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from avblocks.csvlog import write_csv
 from avblocks.data.scenes.classes import CLASSES, sounding
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_picture, write_wave
-from avblocks.files import write_csv, write_text
+from avblocks.files import write_text
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+from avblocks.csvlog import write_csv
 from avblocks.data.datasets.pairs import COLUMNS
 from avblocks.data.datasets.vggsound_music import PAIRS
 from avblocks.data.scenes.classes import CLASSES, PARTS, sounding
 from avblocks.data.scenes.render import scene_id
 from avblocks.data.scenes.store import stored
-from avblocks.files import write_csv, write_text
+from avblocks.files import write_text
 
 
 def scenes_as_music(root: str | Path) -> Path:

@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from avblocks.csvlog import write_csv
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.datasets.vggsound import vggsound
 from avblocks.data.scenes.classes import CLASSES, Split, sounding
 from avblocks.data.scenes.files import write_all, write_scene
 from avblocks.data.scenes.render import SceneSpec, scene_id
-from avblocks.files import write_csv, write_text
+from avblocks.files import write_text
 from avblocks.jsonfile import Shape, read_json
 
 VERSION = 1
