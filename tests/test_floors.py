@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "avblocks.shapes avblocks.tokens avblocks.builder avblocks.files avblocks.jsonfile "
     "avblocks.seed avblocks.distributed avblocks.extras",
-    "avblocks.audio avblocks.locks avblocks.optim avblocks.nn avblocks.metrics",
+    "avblocks.audio avblocks.csvlog avblocks.locks avblocks.optim avblocks.nn avblocks.metrics",
     "avblocks.data.clip avblocks.data.format avblocks.data.batch avblocks.data.resize "
     "avblocks.data.write",
     "avblocks.data.datasets",
@@ -43,6 +43,7 @@ SEES_ONLY: dict[str, tuple[str, ...]] = {
     "avblocks.data": (
         "avblocks.data",
         "avblocks.shapes",
+        "avblocks.csvlog",
         "avblocks.files",
         "avblocks.jsonfile",
         "avblocks.locks",
