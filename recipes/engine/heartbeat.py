@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from itertools import count
 
-from torch.distributed import PrefixStore, Store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 EVERY = 1.0  # seconds between heartbeats
 MISSED = 60  # consecutive missed heartbeats; C code may block the threads for long

@@ -84,7 +84,7 @@ def orientation(frame: av.VideoFrame) -> Orientation:
 def pixel_aspect(stream: VideoStream) -> Fraction:
     """Return the aspect ratio (width / height) of a stream's pixels: 1 if they are square."""
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-    return Fraction(aspect or 1)
+    return Fraction(aspect.numerator, aspect.denominator) if aspect else Fraction(1)
 
 
 def square_size(size: Size, aspect: Fraction) -> Size:
