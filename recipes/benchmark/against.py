@@ -6,7 +6,8 @@ Commands:
 
 The other commit is checked out into a temporary worktree; both builds run in this environment, so
 that only avblocks differs. For each case, a process in each worktree takes steps in turn; the
-result is the median of the ratios of these pairs of steps.
+result is the median of the ratios of these pairs of steps, by wall and by CPU time. To see the
+noise of a machine, compare a commit with itself (`--commit HEAD`).
 
 Try:
     --cases 'pretrain factorized*' --threads 1
@@ -36,6 +37,7 @@ from recipes.common.cli import users_errors
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("steps.py")
 READING = {"decoder": "reading"}
+Times = tuple[float, float]
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "pretrain factorized": ("factorized", {}),
     "pretrain dense": ("dense", {}),
@@ -87,10 +89,11 @@ class Steps:
         )
         self._send(json.dumps(case))
 
-    def step(self) -> float:
-        """Take a step; return its time in seconds."""
+    def step(self) -> Times:
+        """Take a step; return its wall and CPU seconds."""
         self._send("step")
-        return self._answer()
+        wall, cpu = self._answer()
+        return wall, cpu
 
     def finish(self) -> float:
         """End the process; return its peak memory in MB."""
@@ -106,12 +109,12 @@ class Steps:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
-    def _answer(self) -> float:
+    def _answer(self) -> Any:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise ValueError(f"the steps in {self.process.args} ended with an error, see above")
-        return float(line)
+        return json.loads(line)
 
 
 @contextmanager
@@ -145,16 +148,25 @@ def compared(tree: Path, name: str, config: Config) -> dict[str, float]:
     common |= {"tiny": config.tiny}
     ours = Steps(ROOT, common | {"options": options})
     theirs = Steps(tree, common | {"options": {}})
-    pairs = [(ours.step(), theirs.step()) for _ in range(config.repeats + 1)][1:]
-    ratios = [b / a for a, b in pairs]
+    pairs = [pair_of(ours, theirs, swap=bool(n % 2)) for n in range(config.repeats + 1)][1:]
+    ratios = [before[0] / now[0] for now, before in pairs]
     memory = ours.finish(), theirs.finish()
     return {
-        "seconds": short(statistics.median(a for a, _ in pairs)),
-        "seconds_before": short(statistics.median(b for _, b in pairs)),
+        "seconds": short(statistics.median(now[0] for now, _ in pairs)),
+        "seconds_before": short(statistics.median(before[0] for _, before in pairs)),
         "times_faster": short(statistics.median(ratios)),
         "times_faster_least": short(min(ratios)),
+        "times_faster_cpu": short(statistics.median(b[1] / a[1] for a, b in pairs)),
         "memory": short(memory[0] / memory[1]),
     }
+
+
+def pair_of(ours: Steps, theirs: Steps, *, swap: bool) -> tuple[Times, Times]:
+    """Take a step of each; every other pair in reverse order, in case the first one is slower."""
+    if swap:
+        before = theirs.step()
+        return ours.step(), before
+    return ours.step(), theirs.step()
 
 
 def main(config: Config) -> None:

@@ -2,8 +2,8 @@
 
 `recipes.benchmark.against` runs `main` in a separate process, also in the worktree of another
 commit, so it only uses code that all builds have. It reads a line of JSON with the case, then a
-line for each step to take, and answers each with its time in seconds; at the end, it prints the
-peak memory of the steps after the first in MB.
+line for each step to take, and answers each with its wall and CPU seconds; at the end, it prints
+the peak memory of the steps after the first in MB.
 """
 
 import json
@@ -45,14 +45,15 @@ def main() -> None:
     for number, _ in enumerate(sys.stdin):
         if number == 1:  # reset the peak after building and warm-up
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         masks = [
             RandomMask(share)(g, batch=batch) for share, g in zip((0.75, 0.8), grids, strict=True)
         ]
         model(image=image, audio=audio, image_mask=masks[0], audio_mask=masks[1]).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        print(json.dumps(time.perf_counter() - start), flush=True)
+        times = time.perf_counter() - start, time.process_time() - used
+        print(json.dumps(times), flush=True)
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = next(int(x.split()[1]) / 1e3 for x in status.splitlines() if x.startswith("VmHWM"))
     print(json.dumps(peak), flush=True)
