@@ -17,7 +17,7 @@ from avblocks.nn.norm import layer_norm
 from avblocks.nn.stream import Stream, layers_of, prefix_of, require_stream, require_width
 from avblocks.shapes import as_dtype, require
 from avblocks.tokens import AVTokens as AVTokens
-from avblocks.tokens import padding, with_prefix, without_prefix
+from avblocks.tokens import sources, with_prefix, without_prefix
 
 Image = Float[Tensor, "b c *image_size"] | None
 Audio = Float[Tensor, "b *audio_size"] | None
@@ -150,8 +150,7 @@ class AVEncoder(nn.Module):
             if isinstance(fuse, FusionLayer):
                 out = fuse(tokens, image=image, audio=audio)
                 return without_prefix(out, **self._prefixes)
-            valid = padding(tokens)
-            fusion = fuse(tokens.fusion, image=tokens.image, audio=tokens.audio, **valid)
+            fusion = fuse(tokens.fusion, **sources(tokens))
         out = replace(
             tokens,
             image=advance(image, tokens.image, context, tokens.image_valid),

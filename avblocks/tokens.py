@@ -104,23 +104,29 @@ torch.export.register_dataclass(AVTokens)
 
 
 # Functions instead of methods: `torch.compile` cannot trace a checked method of a new object.
-def padding(tokens: AVTokens) -> dict[str, Valid]:
-    """Return the argument ``valid`` of a fusion if there is padding, else no argument."""
+def sources(tokens: AVTokens) -> dict[str, Any]:
+    """Return the keyword arguments of a fusion; ``valid`` is one only if there is padding."""
+    both = {"image": tokens.image, "audio": tokens.audio}
     if tokens.image_valid is None and tokens.audio_valid is None:
-        return {}
-    return {"valid": Valid(image=tokens.image_valid, audio=tokens.audio_valid)}
+        return both
+    return both | {"valid": Valid(image=tokens.image_valid, audio=tokens.audio_valid)}
 
 
-def joined_valid(
-    valid: Valid, *, image: ImageTokens, audio: AudioTokens
-) -> Bool[Tensor, "b n"] | None:
+def joined(tokens: AVTokens) -> Float[Tensor, "b n d"] | None:
+    """Return ``[image; audio]``, ``None`` if both are missing."""
+    present = [x for x in (tokens.image, tokens.audio) if x is not None]
+    return torch.cat(present, dim=1) if present else None
+
+
+def joined_valid(tokens: AVTokens) -> Bool[Tensor, "b n"] | None:
     """Return which tokens of ``[image; audio]`` are valid, ``None`` if all are."""
-    if valid.image is None and valid.audio is None:
+    if tokens.image_valid is None and tokens.audio_valid is None:
         return None
+    pairs = ((tokens.image, tokens.image_valid), (tokens.audio, tokens.audio_valid))
     parts = [
-        torch.ones_like(tokens[..., 0], dtype=torch.bool) if own is None else own
-        for tokens, own in ((image, valid.image), (audio, valid.audio))
-        if tokens is not None
+        torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid
+        for x, valid in pairs
+        if x is not None
     ]
     return torch.cat(parts, dim=1)
 

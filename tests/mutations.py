@@ -90,8 +90,8 @@ TABLE = (
     ),
     row(
         "aggregates-place",
-        "to_image = _through(pairs.image, own, above=0, below=n_audio)",
-        "to_image = _through(pairs.image, own, above=n_audio, below=0)",
+        "to_image = _through(weights.image, own, above=0, below=n_audio)",
+        "to_image = _through(weights.image, own, above=n_audio, below=0)",
         "fusion/test_attention.py",
     ),
     # zoo
@@ -147,8 +147,8 @@ TABLE = (
     # encoder, mae, decoder, build, flops
     row(
         "modalities-swapped",
-        "fusion = fuse(tokens.fusion, image=tokens.image, audio=tokens.audio, **valid)",
-        "fusion = fuse(tokens.fusion, image=tokens.audio, audio=tokens.image, **valid)",
+        'both = {"image": tokens.image, "audio": tokens.audio}',
+        'both = {"image": tokens.audio, "audio": tokens.image}',
         "tests/test_encoder.py",
     ),
     row(

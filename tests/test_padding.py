@@ -56,6 +56,13 @@ def test_cross_attention_and_its_weights() -> None:
     assert not weights[1, ..., 3:].any()
 
 
+def test_cross_attention_without_a_valid_source_is_zero() -> None:
+    part, x, source = randomize(CrossAttention(8, num_heads=2)), tokens(3), tokens(5)
+    out = part(x, source, valid=torch.tensor([[True] * 5, [False] * 5]))
+    assert out[0].any() and not out[1].any()
+    assert not part(x, None).any()
+
+
 def test_where_no_key_is_valid_nothing_is_read() -> None:
     q, k = tokens(3).requires_grad_(), tokens(4).requires_grad_()
     valid = torch.tensor([[True] * 4, [False] * 4])

@@ -1,32 +1,92 @@
-"""The fusion block: norms, an interaction, a residual and an MLP."""
+"""Fusions: their call signature, their base class, and the block around one of them."""
 
-from typing import Protocol
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, runtime_checkable
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from avblocks.fusion.attention import Attends, FusionAttention
 from avblocks.nn.drop import DropPath
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
 from avblocks.shapes import expect
-from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid
+from avblocks.tokens import ALL, AudioTokens, AVTokens, FusionTokens, ImageTokens, Valid, sources
+
+Result = TypeVar("Result", covariant=True)
 
 
-class Fusion(Protocol):
-    """Protocol of a fusion of fusion tokens with two modalities, either of them optional.
+@runtime_checkable
+class Reads(Protocol[Result]):
+    """Protocol of a function of the fusion tokens and two modalities, either of them optional.
 
     The modalities are keyword-only, so that they cannot be swapped by position. A fusion that
     supports padding has an additional argument, ``valid: Valid``.
     """
 
-    def __call__(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens
-    ) -> FusionTokens:
-        """The update of the fusion tokens, without a residual."""
+    def __call__(self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens) -> Result:
+        """What the fusion tokens read: an update without a residual, or attention maps."""
         ...
 
 
-class FusionBlock(nn.Module):
+class Fusion(Reads[FusionTokens], Protocol):
+    """Protocol of a fusion: it returns the update of the fusion tokens, without a residual."""
+
+
+@dataclass(frozen=True)
+class FusionAttention:
+    """Attention weights of the fusion tokens over image and audio tokens, ``None`` if missing.
+
+    Attributes:
+        image: weights of the image tokens, for each head.
+        audio: weights of the audio tokens, for each head.
+    """
+
+    image: Float[Tensor, "b h n_f n_v"] | None
+    audio: Float[Tensor, "b h n_f n_a"] | None
+
+
+@runtime_checkable
+class Attends(Protocol):
+    """Protocol of a fusion with attention maps, as all three of the package have."""
+
+    @property
+    def attention(self) -> Reads[FusionAttention]:
+        """Method that returns the attention weights of the fusion tokens."""
+        ...
+
+
+class Interaction(nn.Module):
+    """Base class of the fusions of the package: the arguments of a call become `AVTokens`.
+
+    Subclasses define `fuse` and `maps`. Your own fusion does not need this class: any module with
+    the call signature of `Fusion` is one.
+    """
+
+    def forward(
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
+    ) -> FusionTokens:
+        """Fusion tokens after `fuse`."""
+        padding = {"image_valid": valid.image, "audio_valid": valid.audio}
+        return self.fuse(AVTokens(image=image, audio=audio, fusion=fusion, **padding))
+
+    def attention(
+        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
+    ) -> FusionAttention:
+        """Attention weights of the fusion tokens over the tokens of both modalities."""
+        padding = {"image_valid": valid.image, "audio_valid": valid.audio}
+        return self.maps(AVTokens(image=image, audio=audio, fusion=fusion, **padding))
+
+    @abstractmethod
+    def fuse(self, tokens: AVTokens) -> FusionTokens:
+        """The result of a call."""
+
+    @abstractmethod
+    def maps(self, tokens: AVTokens) -> FusionAttention:
+        """The result of `attention`."""
+
+
+class FusionBlock(Interaction):
     """Norms, interaction, residual and MLP around one of the fusions.
 
     The output of the interaction is added to the *normalized* fusion tokens, as in the reference,
@@ -70,25 +130,16 @@ class FusionBlock(nn.Module):
         self.mlp = Mlp(dim, ratio=mlp_ratio)
         self.drop_path = DropPath(drop_path)
 
-    def forward(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
-    ) -> FusionTokens:
+    def fuse(self, tokens: AVTokens) -> FusionTokens:
         """The fusion tokens after the block."""
-        fusion = self.norm_fusion(fusion)
-        read = self.interaction(
-            fusion,
-            image=None if image is None else self.norm_image(image),
-            audio=None if audio is None else self.norm_audio(audio),
-            **({} if valid is ALL else {"valid": valid}),
-        )
-        expect(fusion=(fusion, "b n_f d"), read=(read, "b n_f d"))
-        fusion = fusion + self.drop_path(read)
+        tokens = self._normed(tokens)
+        read = self.interaction(tokens.fusion, **sources(tokens))
+        expect(fusion=(tokens.fusion, "b n_f d"), read=(read, "b n_f d"))
+        fusion = tokens.fusion + self.drop_path(read)
         return fusion + self.drop_path(self.mlp(self.norm_mlp(fusion)))
 
-    def attention(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
-    ) -> FusionAttention:
-        """Attention weights of the fusion tokens over the tokens of both modalities.
+    def maps(self, tokens: AVTokens) -> FusionAttention:
+        """Attention weights of the interaction.
 
         Raises:
             ValueError: if the interaction has no method ``attention``.
@@ -96,9 +147,13 @@ class FusionBlock(nn.Module):
         if not isinstance(self.interaction, Attends):
             name = type(self.interaction).__name__
             raise ValueError(f"{name} has no method `attention` to compute its maps with")
-        return self.interaction.attention(
-            self.norm_fusion(fusion),
-            image=None if image is None else self.norm_image(image),
-            audio=None if audio is None else self.norm_audio(audio),
-            **({} if valid is ALL else {"valid": valid}),
+        tokens = self._normed(tokens)
+        return self.interaction.attention(tokens.fusion, **sources(tokens))
+
+    def _normed(self, tokens: AVTokens) -> AVTokens:
+        return replace(
+            tokens,
+            fusion=self.norm_fusion(tokens.fusion),
+            image=None if tokens.image is None else self.norm_image(tokens.image),
+            audio=None if tokens.audio is None else self.norm_audio(tokens.audio),
         )

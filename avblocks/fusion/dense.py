@@ -1,19 +1,20 @@
 """Dense fusion: the fusion tokens attend to every pair of an image and an audio token."""
 
 from collections.abc import MutableMapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from avblocks.fusion.attention import FusionAttention
+from avblocks.fusion.block import FusionAttention, Interaction
 from avblocks.nn.attention import attend, attention_weights
 from avblocks.nn.init import xavier, xavier_joint
 from avblocks.nn.older import accept_older, split_pairs
 from avblocks.shapes import require_heads, share_of
-from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid
+from avblocks.tokens import AVTokens, FusionTokens
 
 
-class DenseFusion(nn.Module):
+class DenseFusion(Interaction):
     r"""Dense fusion: attention to all pairs ``[image_i; audio_j]``, at the cost of two attentions.
 
     Keys and values are linear in the pair, so a pair's logit is a sum :math:`s_i + t_j` and the
@@ -84,34 +85,32 @@ class DenseFusion(nn.Module):
             if name in state:
                 state.update(split_pairs(name, state.pop(name)))
 
-    def forward(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
-    ) -> FusionTokens:
+    def fuse(self, tokens: AVTokens) -> FusionTokens:
         """Attention of the fusion tokens to all pairs; there is no residual."""
-        q, read = self.q(fusion), []
-        for tokens, own, k, v in (
-            (image, valid.image, self.k_image, self.v_image),
-            (audio, valid.audio, self.k_audio, self.v_audio),
+        q, read = self.q(tokens.fusion), []
+        for x, valid, k, v in (
+            (tokens.image, tokens.image_valid, self.k_image, self.v_image),
+            (tokens.audio, tokens.audio_valid, self.k_audio, self.v_audio),
         ):
-            if tokens is not None:
-                heads = {"num_heads": self.num_heads, "scale": self.scale}
-                read.append(attend(q, k(tokens), v(tokens), **heads, valid=own))
-        return self.proj(sum(read, start=self.v_bias)) if read else torch.zeros_like(fusion)
+            if x is not None:
+                read.append(attend(q, k(x), v(x), valid=valid, **self._heads))
+        return self.proj(sum(read, start=self.v_bias)) if read else torch.zeros_like(tokens.fusion)
 
-    def attention(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
-    ) -> FusionAttention:
+    def maps(self, tokens: AVTokens) -> FusionAttention:
         """The two softmaxes, the marginals of the softmax over all pairs; each sums to 1.
 
         Within this layer, the weights of a modality do not depend on the other one.
         """
-        q = self.q(fusion)
-        heads = {"num_heads": self.num_heads, "scale": self.scale}
+        q = self.q(tokens.fusion)
         to_image, to_audio = (
-            None if tokens is None else attention_weights(q, k(tokens), **heads, valid=own)
-            for tokens, own, k in (
-                (image, valid.image, self.k_image),
-                (audio, valid.audio, self.k_audio),
+            None if x is None else attention_weights(q, k(x), valid=valid, **self._heads)
+            for x, valid, k in (
+                (tokens.image, tokens.image_valid, self.k_image),
+                (tokens.audio, tokens.audio_valid, self.k_audio),
             )
         )
         return FusionAttention(image=to_image, audio=to_audio)
+
+    @property
+    def _heads(self) -> dict[str, Any]:
+        return {"num_heads": self.num_heads, "scale": self.scale}

@@ -7,18 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from avblocks.fusion.attention import FusionAttention
+from avblocks.fusion.block import FusionAttention, Interaction
 from avblocks.fusion.dense import DenseFusion
 from avblocks.nn.attention import CrossAttention
 from avblocks.shapes import expect, require
-from avblocks.tokens import (
-    ALL,
-    AudioTokens,
-    FusionTokens,
-    ImageTokens,
-    Valid,
-    valid_samples,
-)
+from avblocks.tokens import AVTokens, FusionTokens, sources, valid_samples
 
 
 def require_num_tokens(num_tokens: Sequence[int]) -> None:
@@ -57,23 +50,10 @@ class Aggregator(nn.Module):
         valid: Bool[Tensor, "b n_s"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         """Attention of the tokens to the ``valid`` ones of ``source``; there is no residual."""
-        if source is None:
-            return torch.zeros_like(tokens)
-        read = self.attn(tokens, source, valid=valid)
-        return read if valid is None else read * valid.any(dim=1)[:, None, None]
-
-    def attention(
-        self,
-        tokens: Float[Tensor, "b n d"],
-        source: Float[Tensor, "b n_s d"],
-        *,
-        valid: Bool[Tensor, "b n_s"] | None = None,
-    ) -> Float[Tensor, "b h n n_s"]:
-        """Attention weights of each token over ``source``, which sum to 1."""
-        return self.attn.attention(tokens, source, valid=valid)
+        return self.attn(tokens, source, valid=valid)
 
 
-class FactorizedFusion(nn.Module):
+class FactorizedFusion(Interaction):
     """Factorized fusion: aggregate each modality, then fuse all pairs of aggregates.
 
     This is the fusion of the released models. Its tokens are fusion tokens, aggregation tokens of
@@ -115,54 +95,47 @@ class FactorizedFusion(nn.Module):
         self.audio_aggregator = Aggregator(dim, num_heads=num_heads)
         self.pairs = DenseFusion(dim, num_heads=num_heads, attn_ratio=attn_ratio, value_ratio=1.0)
 
-    def forward(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
-    ) -> FusionTokens:
+    def fuse(self, tokens: AVTokens) -> FusionTokens:
         """Updates of fusion and aggregation tokens; there is no residual."""
-        tokens, of_image, of_audio = self._split(fusion)
-        of_image = self.image_aggregator(of_image, image, valid=valid.image)
-        of_audio = self.audio_aggregator(of_audio, audio, valid=valid.audio)
-        tokens = self.pairs(
-            tokens,
-            image=None if image is None else of_image,
-            audio=None if audio is None else of_audio,
-            valid=self._of_aggregates(valid),
-        )
-        return torch.cat((tokens, of_image, of_audio), dim=1)
+        pairs, aggregates = self._aggregate(tokens)
+        fused = self.pairs(pairs.fusion, **sources(pairs))
+        return torch.cat((fused, *aggregates), dim=1)
 
-    def attention(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
-    ) -> FusionAttention:
+    def maps(self, tokens: AVTokens) -> FusionAttention:
         """Attention weights over the tokens of the modalities, which sum to 1.
 
         Aggregation tokens attend to their own modality. The weights of the fusion tokens are their
         weights over the aggregates, multiplied by the weights of the aggregates, averaged over the
         heads of the aggregation, which its projection mixes.
         """
-        tokens, of_image, of_audio = self._split(fusion)
-        read_image = self.image_aggregator(of_image, image, valid=valid.image)
-        read_audio = self.audio_aggregator(of_audio, audio, valid=valid.audio)
-        pairs = self.pairs.attention(
-            tokens,
-            image=None if image is None else read_image,
-            audio=None if audio is None else read_audio,
-            valid=self._of_aggregates(valid),
-        )
+        pairs, _ = self._aggregate(tokens)
+        weights = self.pairs.attention(pairs.fusion, **sources(pairs))
+        _, of_image, of_audio = self._split(tokens.fusion)
         _, n_image, n_audio = self.num_tokens
         to_image = to_audio = None
-        if image is not None and pairs.image is not None:
-            own = self.image_aggregator.attention(of_image, image, valid=valid.image)
-            to_image = _through(pairs.image, own, above=0, below=n_audio)
-        if audio is not None and pairs.audio is not None:
-            own = self.audio_aggregator.attention(of_audio, audio, valid=valid.audio)
-            to_audio = _through(pairs.audio, own, above=n_image, below=0)
+        if tokens.image is not None and weights.image is not None:
+            read = self.image_aggregator.attn.attention
+            own = read(of_image, tokens.image, valid=tokens.image_valid)
+            to_image = _through(weights.image, own, above=0, below=n_audio)
+        if tokens.audio is not None and weights.audio is not None:
+            read = self.audio_aggregator.attn.attention
+            own = read(of_audio, tokens.audio, valid=tokens.audio_valid)
+            to_audio = _through(weights.audio, own, above=n_image, below=0)
         return FusionAttention(image=to_image, audio=to_audio)
 
-    def _of_aggregates(self, valid: Valid) -> Valid:
-        _, n_image, n_audio = self.num_tokens
-        return Valid(
-            image=valid_samples(valid.image, n_image), audio=valid_samples(valid.audio, n_audio)
+    def _aggregate(self, tokens: AVTokens) -> tuple[AVTokens, list[Float[Tensor, "b _ d"]]]:
+        """Return the tokens of the pairs, and all aggregates: zeros if a modality is missing."""
+        fusion, of_image, of_audio = self._split(tokens.fusion)
+        image = self.image_aggregator(of_image, tokens.image, valid=tokens.image_valid)
+        audio = self.audio_aggregator(of_audio, tokens.audio, valid=tokens.audio_valid)
+        pairs = AVTokens(
+            image=None if tokens.image is None else image,
+            audio=None if tokens.audio is None else audio,
+            fusion=fusion,
+            image_valid=valid_samples(tokens.image_valid, of_image.shape[1]),
+            audio_valid=valid_samples(tokens.audio_valid, of_audio.shape[1]),
         )
+        return pairs, [image, audio]
 
     def _split(self, fusion: FusionTokens) -> Sequence[Float[Tensor, "b _ d"]]:
         expect(fusion=(fusion, "b n_f d"), n_f=sum(self.num_tokens))

@@ -1,14 +1,11 @@
 """Token fusion: the fusion tokens attend to the tokens of both modalities."""
 
-import torch
-from torch import nn
-
-from avblocks.fusion.attention import FusionAttention
+from avblocks.fusion.block import FusionAttention, Interaction
 from avblocks.nn.attention import CrossAttention
-from avblocks.tokens import ALL, AudioTokens, FusionTokens, ImageTokens, Valid, joined_valid
+from avblocks.tokens import AVTokens, FusionTokens, joined, joined_valid
 
 
-class TokenFusion(nn.Module):
+class TokenFusion(Interaction):
     """Token fusion: attention to ``[image; audio]``, without pairs of tokens, O(n_v + n_a).
 
     A missing modality is omitted from the keys.
@@ -34,27 +31,18 @@ class TokenFusion(nn.Module):
         super().__init__()
         self.attn = CrossAttention(dim, num_heads=num_heads, attn_ratio=attn_ratio)
 
-    def forward(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
-    ) -> FusionTokens:
+    def fuse(self, tokens: AVTokens) -> FusionTokens:
         """Attention of the fusion tokens to both modalities; there is no residual."""
-        sources = [tokens for tokens in (image, audio) if tokens is not None]
-        if not sources:
-            return torch.zeros_like(fusion)
-        keys = joined_valid(valid, image=image, audio=audio)
-        return self.attn(fusion, torch.cat(sources, dim=1), valid=keys)
+        return self.attn(tokens.fusion, joined(tokens), valid=joined_valid(tokens))
 
-    def attention(
-        self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens, valid: Valid = ALL
-    ) -> FusionAttention:
+    def maps(self, tokens: AVTokens) -> FusionAttention:
         """Attention weights of the fusion tokens, which sum to 1 over both modalities."""
-        sources = [tokens for tokens in (image, audio) if tokens is not None]
-        if not sources:
+        source = joined(tokens)
+        if source is None:
             return FusionAttention(image=None, audio=None)
-        keys = joined_valid(valid, image=image, audio=audio)
-        weights = self.attn.attention(fusion, torch.cat(sources, dim=1), valid=keys)
-        parts = iter(weights.split([source.shape[1] for source in sources], dim=-1))
+        weights = self.attn.attention(tokens.fusion, source, valid=joined_valid(tokens))
+        n_v = 0 if tokens.image is None else tokens.image.shape[1]
         return FusionAttention(
-            image=None if image is None else next(parts),
-            audio=None if audio is None else next(parts),
+            image=None if tokens.image is None else weights[..., :n_v],
+            audio=None if tokens.audio is None else weights[..., n_v:],
         )

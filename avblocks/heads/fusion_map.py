@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avblocks.encoder import AVEncoder
-from avblocks.fusion.attention import Attends
+from avblocks.fusion.block import Attends
 from avblocks.nn.stream import prefix_of
 from avblocks.shapes import require
 from avblocks.tokens import with_prefix

@@ -201,13 +201,19 @@ class CrossAttention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "b n d"],
-        source: Float[Tensor, "b n_s d_s"],
+        source: Float[Tensor, "b n_s d_s"] | None,
         *,
         valid: Bool[Tensor, "b n_s"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Attention of ``x`` to the ``valid`` tokens of ``source``; there is no residual."""
+        """Attention of ``x`` to the ``valid`` tokens of ``source``; there is no residual.
+
+        Without a source, or in samples without a valid token, the result is zero.
+        """
+        if source is None:
+            return torch.zeros_like(x)
         k, v = self.kv(source).chunk(2, dim=-1)
-        return self.proj(attend(self.q(x), k, v, num_heads=self.num_heads, valid=valid))
+        out = self.proj(attend(self.q(x), k, v, num_heads=self.num_heads, valid=valid))
+        return out if valid is None else out * valid.any(dim=1)[:, None, None]
 
     def attention(
         self,

@@ -12,7 +12,7 @@ from avblocks.nn.attention import Attention
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.position import LearnedPosition, sincos_position
-from avblocks.tokens import AVTokens, Valid, joined_valid
+from avblocks.tokens import AVTokens, joined_valid
 
 Kind = Literal["both", "image", "audio"]
 """Set of norms: of both modalities together, or of one alone."""
@@ -110,9 +110,7 @@ class JointLayer(FusionLayer):
         """Update both modalities together, or the one that is given."""
         v, a = tokens.image, tokens.audio
         if v is not None and a is not None:
-            both = Valid(image=tokens.image_valid, audio=tokens.audio_valid)
-            valid = joined_valid(both, image=v, audio=a)
-            x = self.run(torch.cat((v, a), dim=1), "both", valid)
+            x = self.run(torch.cat((v, a), dim=1), "both", joined_valid(tokens))
             return replace(tokens, image=x[:, : v.shape[1]], audio=x[:, v.shape[1] :])
         if not self.alone:
             return tokens
