@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -17,7 +16,7 @@ from avblocks.nn.stream import require_stream
 from avblocks.nn.targets import masked_mse
 from avblocks.reading import ReadingDecoder
 from avblocks.shapes import as_dtype, given, require
-from avblocks.tokens import Record
+from avblocks.tokens import Record, exportable
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class MAEOutput(Record):
         return sum(losses[1:], start=losses[0])
 
 
-torch.export.register_dataclass(MAEOutput)
+exportable(MAEOutput)
 
 
 class AVMAE(nn.Module):

@@ -22,6 +22,13 @@ AudioTokens = Float[Tensor, "b n_a d"] | None
 R = TypeVar("R", bound="Record")
 
 
+def exportable(record: type) -> None:
+    """Register a dataclass of tensors for `torch.export`, and for saved programs."""
+    name = f"avblocks.{record.__name__}"
+    torch.export.register_dataclass(record, serialized_type_name=name)
+    torch.serialization.add_safe_globals([record])  # a program holds its example inputs
+
+
 class _Gathered(type):
     """Metaclass that accepts a ``map`` of pairs, which ``nn.DataParallel`` makes of records."""
 
@@ -99,8 +106,8 @@ class AVTokens(Record):
     audio_valid: Bool[Tensor, "b n_a"] | None = None
 
 
-torch.export.register_dataclass(Valid)
-torch.export.register_dataclass(AVTokens)
+exportable(Valid)
+exportable(AVTokens)
 
 
 # Functions instead of methods: `torch.compile` cannot trace a checked method of a new object.

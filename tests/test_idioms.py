@@ -131,11 +131,13 @@ def dynamic(given: dict[str, Any]) -> dict[str, Any]:
 
 @heavy
 @pytest.mark.usefixtures("unchecked")
-def test_exports_for_any_batch(name: str) -> None:
+def test_exports_for_any_batch(name: str, tmp_path: Path) -> None:
     model, given = made(name)
     program = torch.export.export(model, (), given, dynamic_shapes=dynamic(given))
+    torch.export.save(program, tmp_path / "model.pt2")
     other = MODELS[name].inputs(5)
-    assert_equal(program.module()(**other), model(**other))
+    for again in (program, torch.export.load(tmp_path / "model.pt2")):
+        assert_equal(again.module()(**other), model(**other))
 
 
 @each

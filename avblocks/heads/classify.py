@@ -12,7 +12,7 @@ from avblocks.encoder import AVTokens
 from avblocks.heads.pool import AttentivePool, MeanPool
 from avblocks.nn.init import xavier
 from avblocks.shapes import expect, given, require, require_positive
-from avblocks.tokens import Record
+from avblocks.tokens import Record, exportable
 
 Pooling = Literal["mean", "attentive"]
 
@@ -52,7 +52,7 @@ class Logits(Record):
         return torch.where(has[..., None], torch.stack(streams), 0.0).sum(0) / has.sum(0)[:, None]
 
 
-torch.export.register_dataclass(Logits)
+exportable(Logits)
 
 
 class StreamHead(nn.Module):

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
 
 from avblocks.shapes import expect, require
+from avblocks.tokens import exportable
 
 
 def gather_tokens(
@@ -142,4 +143,4 @@ class Mask:
         return Mask(function(self.ids_keep), function(self.ids_masked), predicted)
 
 
-torch.export.register_dataclass(Mask)
+exportable(Mask)

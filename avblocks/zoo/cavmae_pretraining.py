@@ -13,7 +13,7 @@ from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify
 from avblocks.nn.targets import masked_mse
 from avblocks.nn.vit import ViT
-from avblocks.tokens import AVTokens, Record
+from avblocks.tokens import AVTokens, Record, exportable
 from avblocks.zoo.cavmae import first_joint, run_layers
 from avblocks.zoo.joint_decoder import JointDecoder
 
@@ -35,7 +35,7 @@ class CAVMAEOutput(Record):
         return self.loss_image + self.loss_audio + self.loss_contrast
 
 
-torch.export.register_dataclass(CAVMAEOutput)
+exportable(CAVMAEOutput)
 
 
 class CAVMAE(nn.Module):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,7 +14,7 @@ from avblocks.nn.targets import masked_mse
 from avblocks.nn.vit import ViT
 from avblocks.reading import ReadingDecoder
 from avblocks.shapes import grid_of
-from avblocks.tokens import Record
+from avblocks.tokens import Record, exportable
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class CrossMAEOutput(Record):
     pred: Float[Tensor, "b u v"]
 
 
-torch.export.register_dataclass(CrossMAEOutput)
+exportable(CrossMAEOutput)
 
 
 class CrossMAE(nn.Module):
