@@ -1,16 +1,21 @@
 """Models keep the call that built them."""
 
+import ast
 import copy
 import inspect
 import pickle
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from avblocks import av_mae, av_vit, av_vit_tiny
+import avblocks
+from avblocks import av_mae, av_vit, av_vit_tiny, fusion_block
 from avblocks.builder import Built
 from avblocks.heads import Localizer, classifier, segmenter, separator
+from avblocks.zoo import cavmae_encoder, cavmae_sync_encoder
 
 SIZES = {"image_size": 8, "audio_size": (8, 12), "patch": 4, "num_tokens": (2, 1, 1)}
 
@@ -80,3 +85,34 @@ def test_signatures_are_those_of_the_builders() -> None:
     assert list(inspect.signature(av_vit).parameters)[:3] == ["dim", "depth", "num_heads"]
     assert inspect.signature(classifier).parameters["pooling"].default == "mean"
     assert av_mae.__doc__ and av_mae.__name__ == "av_mae"
+
+
+TINY = {
+    av_vit: {"depth": 1, "num_heads": 2, **SIZES},
+    fusion_block: {"num_heads": 2},
+    classifier: {"num_classes": 3, "pooling": "attentive", "num_heads": 2},
+    segmenter: {"num_classes": 2, "patch": 4, "num_layers": 2, "min_width": 4},
+    separator: {"patch": 4, "num_layers": 3},
+    cavmae_encoder: {"depth": 1, "num_heads": 2, "image_size": 16, "audio_size": (16, 16)},
+    cavmae_sync_encoder: {"depth": 1, "num_heads": 2, "image_size": 16, "audio_size": (16, 16)},
+}
+
+
+def test_every_builder_takes_device_and_dtype() -> None:
+    lacking = []
+    for path in sorted(Path(avblocks.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.FunctionDef)
+                and "builder" in map(ast.unparse, node.decorator_list)
+                and not {"device", "dtype"} <= {arg.arg for arg in node.args.kwonlyargs}
+            ):
+                lacking.append(node.name)
+    assert lacking == []
+
+
+@pytest.mark.parametrize("build", TINY, ids=lambda build: build.__name__)
+def test_weights_are_on_the_device_in_the_data_type(build: Callable[..., nn.Module]) -> None:
+    model = build(16, **TINY[build], device="meta", dtype=torch.float64)
+    found = {(p.device.type, p.dtype) for p in model.parameters()}
+    assert found == {("meta", torch.float64)}

@@ -26,6 +26,7 @@ else of `fusion_block`'s numbers it takes (``num_heads``, ``num_tokens``, ``attn
 ``mlp_ratio``, ``drop_path``)."""
 
 
+@builder
 def fusion_block(
     dim: int,
     *,
@@ -35,6 +36,8 @@ def fusion_block(
     attn_ratio: float = 0.25,
     mlp_ratio: float = 1.0,
     drop_path: float = 0.0,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> FusionBlock:
     """Build a fusion block around one of the three interactions, or around your class.
 
@@ -46,6 +49,8 @@ def fusion_block(
         attn_ratio: width of the interaction's attention as a fraction of ``dim``.
         mlp_ratio: hidden width of the block's MLP as a multiple of ``dim``.
         drop_path: stochastic depth.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
         ValueError: if the name is unknown or a number is out of range.

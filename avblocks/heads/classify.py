@@ -138,6 +138,8 @@ def classifier(
     batch_norm: bool = True,
     pooling: Pooling = "mean",
     num_heads: int = 12,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Classifier:
     """Build a classifier over tokens of one width.
 
@@ -148,6 +150,8 @@ def classifier(
             paper's linear probe, but not in its fine-tuning.
         pooling: pooling of the tokens of a stream.
         num_heads: heads of the attentive pooling.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
         ValueError: if the pooling is unknown or a number is out of range.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float, Integer
@@ -130,6 +131,8 @@ def segmenter(
     depths: Sequence[int] | None = None,
     min_width: int = 128,
     hidden: int = 128,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Segmenter:
     """Build a segmentation head whose width halves per level (reference, ``models/avsegm.py``).
 
@@ -144,6 +147,8 @@ def segmenter(
             first to the last (paper: 0, 3, 7, 11).
         min_width: smallest width of a level; widths are ``dim``, ``dim // 2``, ``dim // 4``, ...
         hidden: channels between the last two convolutions.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
         ValueError: if a number is out of range.

@@ -112,7 +112,13 @@ def _require_depths(depths: Sequence[int], *, count: int) -> None:
 
 @builder
 def separator(
-    dim: int, *, patch: int = 16, num_layers: int = 12, depths: Sequence[int] | None = None
+    dim: int,
+    *,
+    patch: int = 16,
+    num_layers: int = 12,
+    depths: Sequence[int] | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Separator:
     """Build a separator for an encoder, with upsampling steps of 2x up to single bins.
 
@@ -122,6 +128,8 @@ def separator(
         num_layers: layers of the encoder.
         depths: layers to read, that of the coarsest map first; by default evenly spaced from the
             first to the last (paper: 0, 2, 5, 8, 11).
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
         ValueError: if a number is out of range.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from avblocks.builder import builder
@@ -52,6 +53,8 @@ def cavmae_encoder(
     patch: int = 16,
     mlp_ratio: float = 4.0,
     norm_eps: float = 1e-5,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> AVEncoder:
     """Build the encoder of CAV-MAE; with one modality, it computes retrieval features.
 
@@ -65,6 +68,8 @@ def cavmae_encoder(
         patch: side of a patch.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         norm_eps: epsilon of the norms.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Source: CAV-MAE (ICLR 2023, arXiv 2210.07839), ``YuanGongND/cav-mae``.
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -79,6 +80,8 @@ def cavmae_sync_encoder(
     class_token: bool = True,
     mlp_ratio: float = 4.0,
     norm_eps: float = 1e-5,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> AVEncoder:
     """Build the encoder of CAV-MAE Sync, whose prefix tokens are registers, then the class token.
 
@@ -99,6 +102,8 @@ def cavmae_sync_encoder(
         class_token: whether each has a class token.
         mlp_ratio: hidden width of the MLPs as a multiple of ``dim``.
         norm_eps: epsilon of the norms.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Source: CAV-MAE Sync (CVPR 2025, arXiv 2505.01237), ``edsonroteia/cav-mae-sync``.
     """
