@@ -56,7 +56,7 @@ def together(tokens: AVTokens) -> Tensor:
     )
 
 
-def check(encoder: AVEncoder, **given: object) -> AVTokens:
+def assert_plain_loop(encoder: AVEncoder, **given: object) -> AVTokens:
     out, start = encoder(**given), encoder.embed(**given)
     wanted = slow_encoder(encoder, start)
     assert_same(together(out), together(wanted), encoder.parameters(), atol=1e-10)
@@ -68,13 +68,13 @@ def check(encoder: AVEncoder, **given: object) -> AVTokens:
 @pytest.mark.parametrize("depth", [2, (3, 2), (1, 2)], ids=str)
 def test_encoder_is_the_plain_loop(fusion: str, layers: object, depth: object) -> None:
     encoder = make(fusion, fusion_layers=layers, depth=depth)
-    check(encoder, **inputs())
-    check(encoder, **inputs(), **masks())
+    assert_plain_loop(encoder, **inputs())
+    assert_plain_loop(encoder, **inputs(), **masks())
 
 
 @each
 def test_other_sizes_than_built_for(fusion: str) -> None:
-    out = check(make(fusion), **inputs(image=(12, 8), audio=(8, 20)))
+    out = assert_plain_loop(make(fusion), **inputs(image=(12, 8), audio=(8, 20)))
     assert (out.image.shape, out.audio.shape) == ((2, 6, 8), (2, 10, 8))
 
 
@@ -90,7 +90,7 @@ def test_without_fusion_each_stream_is_its_vit() -> None:
 @pytest.mark.parametrize("missing", ["image", "audio"])
 def test_a_missing_modality_contributes_nothing(fusion: str, missing: str) -> None:
     encoder, given = make(fusion), inputs() | {missing: None}
-    out = check(encoder, **given)
+    out = assert_plain_loop(encoder, **given)
     assert getattr(out, missing) is None
     for parameter in getattr(encoder, missing).parameters():
         torch.nn.init.normal_(parameter)

@@ -19,7 +19,10 @@ sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 def test_expect_takes_what_fits(size: list[int]) -> None:
     letters = "abcd"[: len(size)]
     known = dict(zip(letters, size, strict=True))
-    expect(x=(torch.zeros(size), " ".join(letters)), **known)
+    x = torch.zeros(size)
+    expect(x=(x, " ".join(letters)), **known)
+    with pytest.raises(ValueError, match=r"y must have .*, got"):
+        expect(x=(x, " ".join(letters)), y=(x[None], " ".join(letters)), **known)
 
 
 @given(sizes, st.integers(0, 3))

@@ -1,5 +1,8 @@
 """Audio-visual clips: read files, build data sets, collate batches, and prepare encoder inputs."""
 
+from typing import Any
+from warnings import warn
+
 from avblocks.data.batch import AVBatch as AVBatch
 from avblocks.data.batch import Skipped as Skipped
 from avblocks.data.batch import collate as collate
@@ -11,7 +14,7 @@ from avblocks.data.crop import crop_masks as crop_masks
 from avblocks.data.crop import mask_like as mask_like
 from avblocks.data.crop import middle_part as middle_part
 from avblocks.data.crop import random_part as random_part
-from avblocks.data.crop import whole_picture as whole_picture
+from avblocks.data.crop import whole_square as whole_square
 from avblocks.data.dataset import ClipDataset as ClipDataset
 from avblocks.data.dataset import TooManySkippedError as TooManySkippedError
 from avblocks.data.format import ClipFormat as ClipFormat
@@ -36,5 +39,18 @@ from avblocks.data.transforms import Normalize as Normalize
 from avblocks.data.transforms import apply_gain as apply_gain
 from avblocks.data.transforms import flip_images as flip_images
 from avblocks.data.write import write_clip as write_clip
-from avblocks.data.write import write_picture as write_picture
+from avblocks.data.write import write_image as write_image
 from avblocks.data.write import write_wave as write_wave
+
+# Names until 0.1, for one release.
+_OLDER = {
+    "whole_picture": "whole_square",
+    "write_picture": "write_image",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OLDER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warn(f"{name} is now {_OLDER[name]}", DeprecationWarning, stacklevel=2)
+    return globals()[_OLDER[name]]

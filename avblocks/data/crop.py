@@ -83,7 +83,7 @@ def middle_part(
     return small, torch.tensor([left, top, left + size, top + size], dtype=torch.float32)
 
 
-def whole_picture(image: Image, *, size: int) -> tuple[UInt8[Tensor, "c {size} {size}"], Box]:
+def whole_square(image: Image, *, size: int) -> tuple[UInt8[Tensor, "c {size} {size}"], Box]:
     """Resize a whole image to a square, for evaluation with boxes or masks.
 
     Returns:
@@ -100,8 +100,8 @@ def mask_like(
 
     Args:
         mask: Mask of the original image.
-        image: The image returned by `random_part`, `middle_part` or `whole_picture`.
-        whole: Whether it was `whole_picture`; the others cut off the ends of very long images.
+        image: The image returned by `random_part`, `middle_part` or `whole_square`.
+        whole: Whether it was `whole_square`; the others cut off the ends of very long images.
     """
     before = mask if whole else _trimmed(mask[None])[0]
     return resize_mask(before, size=(image.shape[1], image.shape[2]))

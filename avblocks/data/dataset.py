@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from avblocks.audio import pad_repeat
 from avblocks.data.batch import AVBatch, Skipped
 from avblocks.data.clip import AVClip, ClipError
-from avblocks.data.crop import mask_like, middle_part, random_part, whole_picture
+from avblocks.data.crop import mask_like, middle_part, random_part, whole_square
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.format import ClipFormat
 from avblocks.data.read import read_clip
@@ -177,7 +177,7 @@ class ClipDataset(Dataset[AVBatch]):
         if self.augments:
             image, crop = random_part(flat, size=size, generator=generator)
         else:
-            image, crop = (whole_picture if self.whole else middle_part)(flat, size=size)
+            image, crop = (whole_square if self.whole else middle_part)(flat, size=size)
         mask = clip.mask
         if mask is not None:
             mask = mask_like(mask, image=image, whole=self.whole)[None]

@@ -55,10 +55,10 @@ def read_clip(
             f"got {seconds}, {rate}, {place}, {frame} and {frames}"
         )
     item = Item(id=source, path=source) if isinstance(source, str) else source
-    if item.pictures and item.pictures[0].part is not None:
+    if item.images and item.images[0].part is not None:
         where = places(frames, frame)
         clip = read_extracted(item, seconds=seconds, rate=rate, place=place, frames=where)
-    elif item.pictures:
+    elif item.images:
         clip = read_stills(item, seconds=seconds, rate=rate, place=place, frame=frame)
         clip = clip if frames == 1 else _several(clip, places(frames, frame))
     else:

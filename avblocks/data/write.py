@@ -82,22 +82,22 @@ def _mux(
         container.mux(stream.encode(None))
 
 
-def write_picture(path: str | Path, picture: UInt8[np.ndarray, "height width *rgb"]) -> None:
+def write_image(path: str | Path, image: UInt8[np.ndarray, "height width *rgb"]) -> None:
     """Write an RGB or gray image as png, or an RGB image as jpg of high quality, by the suffix.
 
     Raises:
         ValueError: If the suffix is neither .png nor .jpg, or a gray image is written as jpg.
     """
-    kind, pixels = Path(path).suffix.lower(), "gray" if picture.ndim == 2 else "rgb24"
+    kind, pixels = Path(path).suffix.lower(), "gray" if image.ndim == 2 else "rgb24"
     if kind not in (".png", ".jpg") or (kind, pixels) == (".jpg", "gray"):
         raise ValueError(f"{path}: only .png and, in RGB, .jpg files are written here")
     codec = VideoCodecContext.create("png" if kind == ".png" else "mjpeg", "w")
-    codec.height, codec.width = picture.shape[:2]
+    codec.height, codec.width = image.shape[:2]
     codec.pix_fmt = pixels if kind == ".png" else "yuvj444p"
     codec.time_base, codec.thread_count = Fraction(1), 1
     if kind == ".jpg":
         codec.options = {"qmin": "1", "qmax": "2"}
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=pixels)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
     frame.pts = 0
     with replacing(path, durable=False) as half:
         half.write_bytes(b"".join(bytes(p) for p in (*codec.encode(frame), *codec.encode(None))))

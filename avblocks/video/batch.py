@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from avblocks.data import AVBatch, whole_picture
+from avblocks.data import AVBatch, whole_square
 
 ImagePart = Literal["whole", "left", "right"]
 """Part of each image that a model is given."""
@@ -37,7 +37,7 @@ class WindowBatch:
 
     def to_batch(self, *, part: ImagePart = "whole") -> AVBatch:
         """Build the batch that a model is called with, of images or a part of each as squares."""
-        squares = [whole_picture(_crop(image, part), size=self.size) for image in self.images]
+        squares = [whole_square(_crop(image, part), size=self.size) for image in self.images]
         return AVBatch(
             image=torch.stack([image for image, _ in squares]),
             audio=self.audio,

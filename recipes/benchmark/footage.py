@@ -32,12 +32,12 @@ def _frames(
     grain = rng.normal(0, 1, (8, height, width, 1))
     ys, xs = np.mgrid[:height, :width]
     for index in range(count):
-        picture = wall[:, 2 * index : 2 * index + width] + grain[rng.integers(8)]
+        image = wall[:, 2 * index : 2 * index + width] + grain[rng.integers(8)]
         across = (5 * index) % width
         down = height * (1 - 0.7 * abs(np.sin(index / 8)))
         ball = (xs - across) ** 2 + (ys - down) ** 2 < (_BALL * height / 360) ** 2
-        picture[ball] = (230, 60 + index * 7 % 120, 40)
-        yield np.clip(picture, 0, 255).astype(np.uint8)
+        image[ball] = (230, 60 + index * 7 % 120, 40)
+        yield np.clip(image, 0, 255).astype(np.uint8)
 
 
 def _texture(

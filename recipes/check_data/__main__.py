@@ -112,9 +112,9 @@ def _clips(source: Source) -> list[ClipSet]:
 
 def _paths(clips: ClipSet) -> list[str]:
     """Return all files of the clips."""
-    pictures = [picture for item in clips.items for picture in item.pictures]
-    masks = [picture.mask for picture in pictures if picture.mask is not None]
-    return [*(item.path for item in clips.items), *(p.path for p in pictures), *masks]
+    images = [image for item in clips.items for image in item.images]
+    masks = [image.mask for image in images if image.mask is not None]
+    return [*(item.path for item in clips.items), *(p.path for p in images), *masks]
 
 
 if __name__ == "__main__":

@@ -460,7 +460,7 @@ def nothing_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.Module, "to_empty", refuse)
 
 
-def refused(folder: Path, message: str) -> None:
+def assert_refused(folder: Path, message: str) -> None:
     with pytest.raises(ValueError, match=message) as info:
         from_pretrained(folder)
     assert str(folder) in str(info.value)
@@ -477,19 +477,19 @@ def test_damage_is_named(saved: Path, nothing_allocated: None) -> None:
         b"",
     ):
         weights.write_bytes(content)
-        refused(saved, r"model.safetensors is missing, damaged, .*: save or")
+        assert_refused(saved, r"model.safetensors is missing, damaged, .*: save or")
     weights.unlink()
-    refused(saved, r"model.safetensors is missing, damaged, .*: save or")
+    assert_refused(saved, r"model.safetensors is missing, damaged, .*: save or")
     weights.write_bytes(whole)
     config.unlink()
-    refused(saved, r"config.json is missing, .*: save or")
+    assert_refused(saved, r"config.json is missing, .*: save or")
     for content in ("", "{", text[:-9], "[" * 5000, "\x00"):
         config.write_text(content)
-        refused(saved, r"config.json is missing, damaged, ")
+        assert_refused(saved, r"config.json is missing, damaged, ")
     config.write_text(text + " " * 2**20)
-    refused(saved, r"config.json is missing, damaged, ")
+    assert_refused(saved, r"config.json is missing, damaged, ")
     config.write_text(text.replace('"format_version": 2', '"format_version": 3'))
-    refused(saved, r"config.json is of a later format: install a later")
+    assert_refused(saved, r"config.json is of a later format: install a later")
 
 
 def rewrite(folder: Path, state: dict[str, Tensor] | None = None, **sections: object) -> None:
@@ -567,7 +567,7 @@ def test_numbers_that_do_not_fit_are_refused(
     with pytest.raises(ValueError, match=message):
         mae_from_pretrained(saved)
     if builder == "av_vit":
-        refused(saved, message)
+        assert_refused(saved, message)
 
 
 def test_sections_that_do_not_fit_are_refused(
@@ -578,7 +578,7 @@ def test_sections_that_do_not_fit_are_refused(
     for name in ("dim", "depth", "num_heads"):
         arguments = {n: v for n, v in encoder["arguments"].items() if n != name}
         rewrite(saved, encoder=encoder | {"arguments": arguments})
-        refused(saved, f"no such model: .*missing 1 required .*argument: '{name}'")
+        assert_refused(saved, f"no such model: .*missing 1 required .*argument: '{name}'")
     for wrong, message in (
         (
             {"encoder": [1]},
@@ -602,11 +602,11 @@ def test_sections_that_do_not_fit_are_refused(
         ({"clip_format": CLIPS | {"size": "8"}}, r"size must be at least 2"),
     ):
         rewrite(saved, **({"encoder": encoder} | wrong))
-        refused(saved, message)
+        assert_refused(saved, message)
     del config["encoder"], config["mae"]
     config["numbers_sha256"] = folders._digest({})
     (saved / "config.json").write_text(json.dumps(config))
-    refused(saved, "it must be an encoder with mae or head")
+    assert_refused(saved, "it must be an encoder with mae or head")
 
 
 def test_weights_that_do_not_fit_are_refused(saved: Path, nothing_allocated: None) -> None:
@@ -623,13 +623,13 @@ def test_weights_that_do_not_fit_are_refused(saved: Path, nothing_allocated: Non
         ),
     ):
         rewrite(saved, state | change)
-        refused(saved, message)
+        assert_refused(saved, message)
     rewrite(saved, {n: v for n, v in state.items() if n != "encoder.fusion_tokens"})
-    refused(saved, r'Missing key.* "encoder.fusion_tokens"')
+    assert_refused(saved, r'Missing key.* "encoder.fusion_tokens"')
     rewrite(saved, {name: value.int() for name, value in state.items()})
-    refused(saved, r"floating point")
+    assert_refused(saved, r"floating point")
     rewrite(saved, {"encoder." + 50 * "x": torch.zeros(1)})
-    refused(saved, r"Missing key")
+    assert_refused(saved, r"Missing key")
 
 
 @pytest.mark.parametrize("fusion", ["token", "dense", "factorized"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from clip_files import chirp, counter
 
-from avblocks.data.write import write_picture
+from avblocks.data.write import write_image
 
 
 def write_sound(path: Path, *, seconds: float = 5.0, rate: int = 16000) -> Path:
@@ -23,11 +23,11 @@ def write_sound(path: Path, *, seconds: float = 5.0, rate: int = 16000) -> Path:
 
 def write_number(path: Path, number: int = 0, **size: int) -> Path:
     """Write a picture that spells a number."""
-    write_picture(path, counter(number, **size))
+    write_image(path, counter(number, **size))
     return path
 
 
 def write_mask(path: Path, mask: np.ndarray) -> Path:
     """Write a picture of one channel, or of three if the last axis is."""
-    write_picture(path, mask.astype(np.uint8))
+    write_image(path, mask.astype(np.uint8))
     return path

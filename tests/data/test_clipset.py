@@ -3,13 +3,15 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from avblocks.data.datasets import ClipSet, Item, Picture
+from avblocks import data
+from avblocks.data import datasets
+from avblocks.data.datasets import ClipSet, Item, StillImage
 
 
 def test_an_item_is_small_and_frozen():
     item = Item(id="a", path="a.mp4")
     assert sys.getsizeof(item) <= 80 and not hasattr(item, "__dict__")
-    assert item.pictures == () and item.boxes is None
+    assert item.images == () and item.boxes is None
     with pytest.raises(FrozenInstanceError):
         item.path = "b.mp4"  # pyright: ignore
 
@@ -23,12 +25,12 @@ def test_remarks_are_in_the_report():
 
 def test_one_clip_for_each_picture_with_a_mask():
     first, second, third = (
-        Picture(path=f"{n}.png", mask=m) for n, m in ((1, "m"), (2, None), (3, "n"))
+        StillImage(path=f"{n}.png", mask=m) for n, m in ((1, "m"), (2, None), (3, "n"))
     )
     items = (
-        Item(id="a", path="a.wav", labels=(1,), pictures=(first, second, third)),
-        Item(id="b", path="b.wav", pictures=(second,)),
-        Item(id="c", path="c.wav", pictures=(third,)),
+        Item(id="a", path="a.wav", labels=(1,), images=(first, second, third)),
+        Item(id="b", path="b.wav", images=(second,)),
+        Item(id="c", path="c.wav", images=(third,)),
     )
     frames = ClipSet(name="x", items=items, classes=("p", "q"), missing=("d",)).per_frame()
     assert frames.name == "x, by frame" and frames.classes == ("p", "q")
@@ -36,7 +38,28 @@ def test_one_clip_for_each_picture_with_a_mask():
         "x, by frame: 3 clips listed, 3 on disk; without the frames of 1 missing clips"
     )
     assert frames.items == (
-        Item(id="a_1", path="a.wav", labels=(1,), pictures=(first,)),
-        Item(id="a_3", path="a.wav", labels=(1,), pictures=(third,)),
-        Item(id="c_1", path="c.wav", pictures=(third,)),
+        Item(id="a_1", path="a.wav", labels=(1,), images=(first,)),
+        Item(id="a_3", path="a.wav", labels=(1,), images=(third,)),
+        Item(id="c_1", path="c.wav", images=(third,)),
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "older", "name"),
+    [
+        (data, "whole_picture", "whole_square"),
+        (data, "write_picture", "write_image"),
+        (datasets, "Picture", "StillImage"),
+    ],
+)
+def test_older_names_work_with_a_warning(module, older, name):
+    with pytest.warns(DeprecationWarning, match=f"{older} is now {name}"):
+        assert getattr(module, older) is getattr(module, name)
+    with pytest.raises(AttributeError, match="no attribute 'pictures'"):
+        getattr(module, "pictures")  # noqa: B009
+
+
+def test_the_older_attribute_of_an_item_works_with_a_warning():
+    item = Item(id="a", path="a.wav", images=(StillImage("a.png"),))
+    with pytest.warns(DeprecationWarning, match=r"Item\.pictures is now Item\.images"):
+        assert item.pictures == item.images

@@ -38,7 +38,7 @@ def same(found: np.ndarray, wanted: np.ndarray) -> bool:
     return float((stretched - torch.from_numpy(found.copy())).abs().mean()) < 2
 
 
-def check_pictures(path: Path, *, reads: int) -> None:
+def assert_images(path: Path, *, reads: int) -> None:
     """Compare pictures at random times, and around each change of picture, with all pictures."""
     pictures, rng = all_pictures(path), random.Random(0)
     stamps = sorted(stamp for stamp, _ in pictures)
@@ -58,7 +58,7 @@ def check_pictures(path: Path, *, reads: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_are_those_of_a_whole_decode(tmp_path, kind):
-    check_pictures(KINDS[kind](tmp_path), reads=16)
+    assert_images(KINDS[kind](tmp_path), reads=16)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,13 +66,13 @@ def test_a_header_that_is_believed_too_much_gives_the_right_picture_or_none(
     tmp_path, monkeypatch, kind
 ):
     monkeypatch.setattr("avblocks.data.decode.media._says_enough", lambda media: True)
-    check_pictures(KINDS[kind](tmp_path), reads=8)
+    assert_images(KINDS[kind](tmp_path), reads=8)
 
 
 def test_real_clips_are_read_exactly(real_clips):
     for path in sorted(real_clips.glob("*.mp4")):
         if path.name != "no_audio_track.mp4":
-            check_pictures(path, reads=6)
+            assert_images(path, reads=6)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mov", "turned", "uneven times", "many B-frames", "hevc"])

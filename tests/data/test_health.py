@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from clip_files import chirp, counter, encode
 
-from avblocks.data import health, write_clip, write_picture
+from avblocks.data import health, write_clip, write_image
 from avblocks.data.health import check_file
 
 
@@ -51,7 +51,7 @@ def test_sounds_and_pictures(tmp_path):
     found = check_file(sound)
     assert (found.reason, found.audio_seconds, found.sample_rate) == ("", 1.5, 16000)
     assert found.silent is False and found.still is None and found.width is None
-    write_picture(tmp_path / "b.PNG", counter(1))
+    write_image(tmp_path / "b.PNG", counter(1))
     found = check_file(tmp_path / "b.PNG")
     assert (found.reason, found.width, found.height) == ("", 64, 48)
     assert found.silent is None and found.audio_seconds is None and found.sha256

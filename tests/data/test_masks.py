@@ -42,7 +42,7 @@ def samples(sizes: list[tuple[int, int]], *, train: bool, whole: bool = False) -
     )
 
 
-def same_but_for_borders(image: Tensor, mask: Tensor) -> None:
+def assert_same_but_for_borders(image: Tensor, mask: Tensor) -> None:
     """Compare the red channel with the mask, which borders of rectangles alone may miss."""
     found = image[:, 0] > 0.5
     both, either = (found & mask.bool()).sum((1, 2)), (found | mask.bool()).sum((1, 2))
@@ -55,7 +55,7 @@ def test_training_moves_masks_with_pictures(epoch: int) -> None:
     batch = collate([data[epoch, n] for n in range(4)])
     front_end = FrontEnd(FORMAT)
     image, _ = front_end(AVBatch(**(vars(batch) | {"audio": torch.zeros(4, 6400)})))
-    same_but_for_borders(front_end.normalize.undo(image), front_end.masks(batch))
+    assert_same_but_for_borders(front_end.normalize.undo(image), front_end.masks(batch))
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -65,7 +65,7 @@ def test_evaluation_moves_masks_with_pictures(whole: bool) -> None:
     front_end = FrontEnd(FORMAT)
     image, _ = front_end(AVBatch(**(vars(batch) | {"audio": torch.zeros(4, 6400)})))
     masks = front_end.masks(batch)
-    same_but_for_borders(front_end.normalize.undo(image), masks)
+    assert_same_but_for_borders(front_end.normalize.undo(image), masks)
     if whole:  # A third of each side is marked, wherever it lies.
         assert all(0.05 < mask.float().mean() < 0.3 for mask in masks)
 

@@ -51,7 +51,7 @@ def test_pieces_of_videos_and_of_audio(tmp_path):
     assert music_duet(tmp_path).remarks[-1].startswith("looked for names such as audio/HnUOaSfTA6c")
     write_sound(tmp_path / "audio" / "vEOyhF8KLPE_001_00037.wav")
     (item,) = music_duet(tmp_path).items
-    assert item.path.endswith("audio/vEOyhF8KLPE_001_00037.wav") and item.pictures[0].time is None
+    assert item.path.endswith("audio/vEOyhF8KLPE_001_00037.wav") and item.images[0].time is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from clip_files import chirp, count
 from still_files import write_number, write_sound
 
 from avblocks.data import ClipError, read_clip
-from avblocks.data.datasets import Picture, stills
+from avblocks.data.datasets import StillImage, stills
 
 
 def make(root, *, seconds=10.0, numbers=range(10)):
@@ -28,8 +28,8 @@ def heard_at(clip):
 
 def test_they_are_listed_once_and_in_order(tmp_path):
     item = make(tmp_path, numbers=[10, 2, 0])
-    assert item.id == "a" and item.pictures == tuple(
-        Picture(path=str(tmp_path / f"frames/frame_{n}/a.jpg"), part=n / 11) for n in (0, 2, 10)
+    assert item.id == "a" and item.images == tuple(
+        StillImage(path=str(tmp_path / f"frames/frame_{n}/a.jpg"), part=n / 11) for n in (0, 2, 10)
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from still_files import write_mask, write_number, write_sound
 
 from avblocks.data import ClipDataset, ClipError, ClipFormat, read_clip
-from avblocks.data.datasets import ClipSet, Item, Picture
+from avblocks.data.datasets import ClipSet, Item, StillImage
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def files(tmp_path_factory):
         mask = None
         if number in (1, 3):
             mask = str(write_mask(root / f"mask{number}.png", np.full((48, 64), 10 * number)))
-        pictures.append(Picture(path=str(path), time=number + 0.5, mask=mask, binary=False))
+        pictures.append(StillImage(path=str(path), time=number + 0.5, mask=mask, binary=False))
     return str(sound), tuple(pictures)
 
 
@@ -36,7 +36,7 @@ def starts(clip):
 
 def test_a_picture_without_time_goes_with_any_window(files):
     sound, pictures = files
-    item = Item(id="x", path=sound, labels=(3,), pictures=(Picture(path=pictures[2].path),))
+    item = Item(id="x", path=sound, labels=(3,), images=(StillImage(path=pictures[2].path),))
     for place, start in ((0.0, 0.0), (0.5, 1.0), (1.0, 2.0)):
         clip = read_clip(item, seconds=3.0, place=place, frame=0.9)
         assert count(clip.image.numpy()) == 2 and clip.audio.shape == (48_000,)
@@ -48,7 +48,7 @@ def test_a_picture_without_time_goes_with_any_window(files):
 
 def test_frame_chooses_the_picture_and_the_window_goes_with_it(files):
     sound, pictures = files
-    item = Item(id="x", path=sound, pictures=pictures)
+    item = Item(id="x", path=sound, images=pictures)
     for frame, number in ((0.0, 0), (0.25, 1), (0.5, 2), (0.99, 4), (1.0, 4)):
         clip = read_clip(item, seconds=2.0, frame=frame)
         assert count(clip.image.numpy()) == number
@@ -62,14 +62,14 @@ def test_frame_chooses_the_picture_and_the_window_goes_with_it(files):
 @settings(max_examples=10)
 @given(place=st.floats(0, 1), frame=st.floats(0, 1), seconds=st.floats(0.5, 7))
 def test_the_window_always_holds_the_picture(files, place, frame, seconds):
-    item = Item(id="x", path=files[0], pictures=files[1])
+    item = Item(id="x", path=files[0], images=files[1])
     clip = read_clip(item, seconds=seconds, place=place, frame=frame)
     assert -1e-6 <= clip.time <= seconds + 1e-6
     assert len(clip.audio) == pytest.approx(min(seconds, 5.0) * 16000, abs=1)
 
 
 def test_all_pictures_come_with_their_times_and_masks(files):
-    item = Item(id="x", path=files[0], pictures=files[1])
+    item = Item(id="x", path=files[0], images=files[1])
     clip = read_clip(item, seconds=2.0)
     assert clip.frames is not None
     assert [count(image) for image in clip.frames.image.numpy()] == [0, 1, 2, 3, 4]
@@ -86,7 +86,7 @@ def test_boxes_travel_with_pictures_and_videos(files, make):
     boxes = ((0.0, 0.25, 0.5, 1.0), (0.5, 0.0, 1.0, 0.5))
     for boxed, length in ((boxes, 2), ((), 0)):
         for item in (
-            Item(id="a", path=files[0], pictures=files[1][:1], boxes=boxed),
+            Item(id="a", path=files[0], images=files[1][:1], boxes=boxed),
             Item(id="b", path=str(make()), labels=(4,), boxes=boxed),
         ):
             clip = read_clip(item, seconds=1.0)
@@ -105,18 +105,18 @@ def test_an_item_of_a_video_is_that_video(make):
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_other_rates(tmp_path, files, rate):
     sound = write_sound(tmp_path / "a.wav", rate=rate)
-    clip = read_clip(Item(id="x", path=str(sound), pictures=files[1]), seconds=1.0)
+    clip = read_clip(Item(id="x", path=str(sound), images=files[1]), seconds=1.0)
     assert clip.audio.shape == (16_000,) and starts(clip) == pytest.approx(2.0, abs=1e-3)
 
 
 def test_flac(tmp_path, files):
     sound = encode(tmp_path / "a.flac", frames=0, codecs=("", "flac"))
-    clip = read_clip(Item(id="x", path=str(sound), pictures=files[1][:2]), seconds=1.0)
+    clip = read_clip(Item(id="x", path=str(sound), images=files[1][:2]), seconds=1.0)
     assert starts(clip) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_data_sets_read_them(files):
-    item = Item(id="x", path=files[0], labels=(1,), pictures=files[1])
+    item = Item(id="x", path=files[0], labels=(1,), images=files[1])
     clips = ClipSet(name="x", items=(item,), classes=("a", "b"))
     batch = ClipDataset(clips, ClipFormat(seconds=2.0, size=32), train=True)[0, 0]
     assert batch.image.shape == (1, 3, 48, 64) and batch.target.tolist() == [[0, 1]]
@@ -125,11 +125,11 @@ def test_data_sets_read_them(files):
 def test_what_does_not_fit_is_refused(files, tmp_path):
     sound, pictures = files
     small = str(write_number(tmp_path / "small.png", height=24))
-    mask = Picture(path=pictures[0].path, mask=small)
+    mask = StillImage(path=pictures[0].path, mask=small)
     with pytest.raises(ClipError, match=r"small\.png: the mask is \(24, 64\), and .*0\.png is"):
-        read_clip(Item(id="x", path=sound, pictures=(mask,)))
+        read_clip(Item(id="x", path=sound, images=(mask,)))
     with pytest.raises(ClipError, match=r"small\.png: the image is \(24, 64\), and .*0\.png is"):
-        read_clip(Item(id="x", path=sound, pictures=(pictures[0], Picture(path=small))))
+        read_clip(Item(id="x", path=sound, images=(pictures[0], StillImage(path=small))))
 
 
 def broken_wav(path, kind):
@@ -153,12 +153,12 @@ def test_bad_sounds_are_refused_by_name_and_reason(files, tmp_path, kind, reason
     path = tmp_path / "bad.wav"
     broken_wav(path, kind)
     with pytest.raises(ClipError, match=reason) as caught:
-        read_clip(Item(id="x", path=str(path), pictures=files[1][:1]))
+        read_clip(Item(id="x", path=str(path), images=files[1][:1]))
     assert caught.value.path == str(path)
 
 
 def test_a_video_is_no_sound_and_a_sound_no_video(files, make):
     with pytest.raises(ClipError, match="cannot be opened as wav or flac"):
-        read_clip(Item(id="x", path=str(make()), pictures=files[1][:1]))
+        read_clip(Item(id="x", path=str(make()), images=files[1][:1]))
     with pytest.raises(ClipError, match="cannot be opened as mp4"):
         read_clip(files[0])

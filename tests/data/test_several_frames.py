@@ -20,7 +20,7 @@ from avblocks.data import (
     read_clip,
 )
 from avblocks.data.datasets import ClipSet, Item
-from avblocks.data.datasets.clipset import Picture
+from avblocks.data.datasets.clipset import StillImage
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 
 FORMAT = ClipFormat(seconds=1.0, size=32, frames=4)
@@ -85,10 +85,12 @@ def test_shards_give_the_nearest(clips: ClipSet, tmp_path: Path) -> None:
 
 def test_picture_files_stand_for_frames(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "a.wav", seconds=1.0)
-    files = [Picture(str(write_number(tmp_path / f"{number}.png", number))) for number in (3, 5, 9)]
+    files = [
+        StillImage(str(write_number(tmp_path / f"{number}.png", number))) for number in (3, 5, 9)
+    ]
 
-    def numbers(*pictures: Picture, frames: int) -> list[int]:
-        item = Item(id="a", path=str(sound), pictures=pictures)
+    def numbers(*pictures: StillImage, frames: int) -> list[int]:
+        item = Item(id="a", path=str(sound), images=pictures)
         image = read_clip(item, seconds=1.0, frames=frames).image
         return [count(frame.numpy()) for frame in image.unbind(1)]
 

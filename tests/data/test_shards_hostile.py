@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from clip_files import encode
 
-from avblocks.data import ClipDataset, ClipError, ClipFormat
+from avblocks.data import AVClip, ClipDataset, ClipError, ClipFormat
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from avblocks.data.shards.flac import HEAD
@@ -96,17 +97,18 @@ def content(folder: Path, number: int) -> bytes:
     return (folder / TAR).read_bytes()[start : start + size]
 
 
-def read(folder: Path) -> None:
+def read(folder: Path) -> list[AVClip]:
     shards = Shards(folder)
     item = shards.clips("train").items[0]
-    for frame in (0.0, 0.5, 1.0):
-        shards.read(item, seconds=1.0, frame=frame)
+    return [shards.read(item, seconds=1.0, frame=frame) for frame in (0.0, 0.5, 1.0)]
 
 
 def test_forging_changes_nothing_by_itself(folder):
+    before = read(folder)
     forge(folder, JPEG, content(folder, JPEG))
     Shards(folder, verify=True)
-    read(folder)
+    for clip, other in zip(read(folder), before, strict=True):
+        assert torch.equal(clip.image, other.image) and torch.equal(clip.audio, other.audio)
 
 
 @pytest.mark.parametrize(

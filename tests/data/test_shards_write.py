@@ -16,7 +16,7 @@ from clip_files import counter, encode
 
 from avblocks.data import ClipError, TooManySkippedError
 from avblocks.data.datasets import ClipSet, Item
-from avblocks.data.datasets.clipset import Picture
+from avblocks.data.datasets.clipset import StillImage
 from avblocks.data.decode.frames import decode_frame, decode_frames
 from avblocks.data.decode.media import open_media
 from avblocks.data.shards import Shards, ShardSettings, make_shards
@@ -254,7 +254,7 @@ def test_shards_of_an_earlier_layout_say_how_they_are_made_anew(clips, tmp_path)
     [
         ({"../train": None}, "plain names"),
         ({"train": ()}, "expected clips"),
-        ({"train": (Item("a", "a.wav", pictures=(Picture("a.jpg"),)),)}, "a has more"),
+        ({"train": (Item("a", "a.wav", images=(StillImage("a.jpg"),)),)}, "a has more"),
         ({"train": (Item("a", "a.mp4", boxes=()),)}, "a has more"),
     ],
 )

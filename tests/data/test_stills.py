@@ -3,7 +3,7 @@ from clip_files import count
 from still_files import write_number, write_sound
 
 from avblocks.data import read_clip
-from avblocks.data.datasets import Picture, stills
+from avblocks.data.datasets import StillImage, stills
 
 
 def touch(root, *names):
@@ -17,7 +17,7 @@ def test_pairs_beside_each_other(tmp_path):
     clips = stills(tmp_path)
     assert [item.id for item in clips.items] == ["a/x.y", "b"]
     assert clips.items[0].path == str(tmp_path / "a/x.y.WAV")
-    assert clips.items[0].pictures == (Picture(path=str(tmp_path / "a/x.y.png")),)
+    assert clips.items[0].images == (StillImage(path=str(tmp_path / "a/x.y.png")),)
     assert clips.report() == (
         f"stills {tmp_path}: 4 clips listed, 2 on disk, 2 missing (a/only, only)"
     )

@@ -120,7 +120,7 @@ def test_sounds_and_pictures_in_place_of_videos(tmp_path):
     train = vggsound(tmp_path, split="train")
     assert [(item.id, item.labels) for item in train.items] == [("-0BIyqJj9ZU_000030", (1,))]
     assert train.items[0].path == str(tmp_path / "audio/-0BIyqJj9ZU_000030.wav")
-    assert train.items[0].pictures[0].path == str(tmp_path / "frames/-0BIyqJj9ZU_000030.jpg")
+    assert train.items[0].images[0].path == str(tmp_path / "frames/-0BIyqJj9ZU_000030.jpg")
     assert vggsound(tmp_path, split="test").remarks == (
         "looked for names such as ---g-f_I2yQ_1_11.wav, ---g-f_I2yQ_000001.wav, ---g-f_I2yQ.wav "
         "in audio and their .jpg in frames or frames/frame_0",

@@ -136,15 +136,15 @@ def test_nothing_lies_over_anything_else(
     with torch.device("meta"):
         encoder = small(depth=depth, fusion=fusion, fusion_layers=layers)
         svg = architecture(av_mae(encoder) if decoders else encoder)
-    look_at(svg)
+    assert_readable(svg)
 
 
 def test_the_largest_model_fits() -> None:
     with torch.device("meta"):
-        look_at(architecture(av_mae(av_vit_huge(fusion="dense", mlp_ratio=4.0))))
+        assert_readable(architecture(av_mae(av_vit_huge(fusion="dense", mlp_ratio=4.0))))
 
 
-def look_at(svg: str) -> None:
+def assert_readable(svg: str) -> None:
     """Boxes keep apart, text stays in its box, all is inside the picture."""
     root = ElementTree.fromstring(svg)
     width, height = int(root.attrib["width"]), int(root.attrib["height"])

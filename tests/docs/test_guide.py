@@ -85,7 +85,9 @@ def test_a_page_runs(page: Path, folder: Path, request: pytest.FixtureRequest) -
     if page.name == EXPORTED:
         request.getfixturevalue("unchecked")
     GIVEN.get(page.name, lambda folder: None)(folder)
-    pages.run(page, page.read_text(encoding="utf-8"), folder)
+    text = page.read_text(encoding="utf-8")
+    shown = sum(text.count(start) for start in (".. code-block:: python", "```python"))
+    assert pages.run(page, text, folder) == shown - text.count("not run:")
 
 
 @pytest.mark.parametrize("page", sorted(NOT_RUN), ids=lambda page: str(page.relative_to(ROOT)))

@@ -129,11 +129,11 @@ def write_files(name: str, text: str, folder: Path) -> dict[str, Path]:
     return written
 
 
-def run(page: Path, text: str, folder: Path) -> None:
+def run(page: Path, text: str, folder: Path) -> int:
     """Run a page's blocks in order, in one namespace; its files as modules, without their main.
 
     Tracebacks name the page and the line on it. Later blocks find the files where ``folder`` is on
-    ``sys.path``.
+    ``sys.path``. Returns the number of blocks that were run.
     """
     write_files(page.name, text, folder)
     names: dict[str, Any] = {"__name__": "guide"}
@@ -141,6 +141,7 @@ def run(page: Path, text: str, folder: Path) -> None:
         if block.reason is None:
             code = compile("\n" * (block.line - 1) + block.code, str(page), "exec")
             exec(code, {"__name__": Path(block.file).stem} if block.file else names)
+    return sum(block.reason is None for block in blocks(page.name, text))
 
 
 def forget(folder: Path) -> None:

@@ -14,7 +14,7 @@ from avblocks.data import ClipError, read_clip
 from avblocks.data.decode.geometry import Orientation, of_matrix, square_size
 from avblocks.data.decode.image import decode_image, decode_mask
 from avblocks.data.health import check_file
-from avblocks.data.write import write_picture
+from avblocks.data.write import write_image
 from avblocks.video import make_overlay, video_size, write_overlay
 from tests.data.clip_files import counter
 from tests.media.files import Kind, write_kind
@@ -87,7 +87,7 @@ def exif(number: int, *, order: str = "<", kind: int = 3) -> bytes:
 
 def jpg(path: Path, data: bytes) -> Path:
     """Write a jpg of a counter with EXIF data."""
-    write_picture(path, counter(77))
+    write_image(path, counter(77))
     plain = path.read_bytes()
     body = b"Exif\0\0" + data
     path.write_bytes(plain[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + plain[2:])
@@ -116,7 +116,7 @@ def test_exif_orientations_of_png_and_of_masks(tmp_path: Path, number: int) -> N
     import zlib
 
     mask = counter(77)[..., 0] // 255
-    write_picture(tmp_path / "a.png", mask)
+    write_image(tmp_path / "a.png", mask)
     data, chunk = (tmp_path / "a.png").read_bytes(), b"eXIf" + exif(number)
     head = 8 + 25
     chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
@@ -168,7 +168,7 @@ def test_no_pixel_is_lost() -> None:
 
 @pytest.mark.parametrize("more", [1, 5000, 300_000])
 def test_bytes_behind_the_end_of_a_jpg_do_not_matter(tmp_path: Path, more: int) -> None:
-    write_picture(tmp_path / "a.jpg", counter(77))
+    write_image(tmp_path / "a.jpg", counter(77))
     data, wanted = (tmp_path / "a.jpg").read_bytes(), decode_image(str(tmp_path / "a.jpg"))
     rng = np.random.default_rng(0)
     for behind in (bytes(more), rng.bytes(more), data * (more // len(data) + 1)):

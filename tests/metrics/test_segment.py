@@ -79,7 +79,7 @@ def slow_curve(probability: Tensor, truth: Tensor, thresholds: int) -> list[floa
     return curve
 
 
-def near(actual: Tensor, expected: object) -> None:
+def assert_near(actual: Tensor, expected: object) -> None:
     wanted = torch.as_tensor(expected, dtype=torch.float64)
     assert_close(actual, wanted, rtol=0, atol=1e-12, equal_nan=True)
 
@@ -93,7 +93,7 @@ def test_classes_equal_a_loop(seed: int, size: tuple, classes: int, skip_empty: 
         for p, t in zip(pred, truth, strict=True)
     ]
     for place, name in enumerate(NAMES):
-        near(getattr(scores, name), [[values[place] for values in image] for image in loop])
+        assert_near(getattr(scores, name), [[values[place] for values in image] for image in loop])
 
 
 @given(seeds, sizes)
@@ -103,7 +103,7 @@ def test_frames_equal_a_loop(seed: int, size: tuple) -> None:
     for p, t in zip(pred > 0, truth > 0, strict=True):
         of = 1 if t.any() else 0
         loop.append(slow_class(p.long(), t.long(), of, skip_empty=False)[0])
-    near(iou_avsbench(pred, truth), [0.0 if math.isnan(iou) else iou for iou in loop])
+    assert_near(iou_avsbench(pred, truth), [0.0 if math.isnan(iou) else iou for iou in loop])
     assert torch.equal(iou_avsbench(pred, truth), iou_avsbench(pred > 0, truth.byte()))
 
 
@@ -112,8 +112,8 @@ def test_curves_equal_a_loop(seed: int, size: tuple, thresholds: int) -> None:
     probability, _ = full(seed, size)
     _, truth = masks(seed, size, 3)
     loop = [slow_curve(p, t, thresholds) for p, t in zip(probability, truth, strict=True)]
-    near(fscore_curves(probability, truth, thresholds=thresholds), loop)
-    near(fscore_curves(probability.double(), truth, thresholds=thresholds), loop)
+    assert_near(fscore_curves(probability, truth, thresholds=thresholds), loop)
+    assert_near(fscore_curves(probability.double(), truth, thresholds=thresholds), loop)
 
 
 @given(seeds, sizes, st.integers(2, 4))
@@ -124,7 +124,7 @@ def test_a_perfect_prediction_scores_one(seed: int, size: tuple, classes: int) -
     for name in NAMES:
         assert (getattr(scores, name).nan_to_num(1.0) == 1).all()
     assert miou_with_background(scores) == miou_no_background(scores) == 1
-    near(iou_avsbench(truth, truth), torch.ones(len(truth)))
+    assert_near(iou_avsbench(truth, truth), torch.ones(len(truth)))
     curves = fscore_curves((truth > 0).float(), truth)
     assert fscore_per_image(curves) == fscore_avsbench(curves) == 1
 
@@ -151,11 +151,11 @@ def test_order_of_images_and_pixels(seed: int, size: tuple) -> None:
     moved = class_scores(pred[images][..., columns], truth[images][..., columns], num_classes=3)
     curves = fscore_curves(probability, truth)
     turned = fscore_curves(probability[images][..., columns], truth[images][..., columns])
-    near(moved.fscore, scores.fscore[images])
-    near(turned, curves[images])
-    near(miou_no_background(moved), miou_no_background(scores))
-    near(fscore_per_image(turned), fscore_per_image(curves))
-    near(fscore_avsbench(turned, batch=5), fscore_avsbench(curves, batch=5))
+    assert_near(moved.fscore, scores.fscore[images])
+    assert_near(turned, curves[images])
+    assert_near(miou_no_background(moved), miou_no_background(scores))
+    assert_near(fscore_per_image(turned), fscore_per_image(curves))
+    assert_near(fscore_avsbench(turned, batch=5), fscore_avsbench(curves, batch=5))
 
 
 @given(seeds, st.integers(1, 3))
@@ -167,7 +167,7 @@ def test_parts_of_a_test_set_join(seed: int, cut: int) -> None:
     ]
     whole = class_scores(pred, truth, num_classes=3)
     for name in NAMES:
-        near(getattr(ClassScores.join(parts), name), getattr(whole, name))
+        assert_near(getattr(ClassScores.join(parts), name), getattr(whole, name))
 
 
 @given(seeds, sizes)
@@ -175,7 +175,7 @@ def test_classes_keep_their_scores_under_other_numbers(seed: int, size: tuple) -
     pred, truth = masks(seed, size, 4)
     order = torch.tensor([0, 3, 1, 2])
     renamed = class_scores(order[pred], order[truth], num_classes=4)
-    near(renamed.iou[:, order], class_scores(pred, truth, num_classes=4).iou)
+    assert_near(renamed.iou[:, order], class_scores(pred, truth, num_classes=4).iou)
 
 
 def test_a_class_counts_as_much_in_few_images_as_in_many() -> None:
@@ -183,12 +183,12 @@ def test_a_class_counts_as_much_in_few_images_as_in_many() -> None:
     pred = torch.tensor([[[0, 1]], [[0, 0]], [[0, 2]], [[1, 1]]])
     scores = class_scores(pred, truth, num_classes=4)
     # Class 1: 1 and 0; class 2: 1; class 3 nowhere; background 1, 1/2 and 1.
-    near(miou_no_background(scores), 0.75)
-    near(miou_with_background(scores), (0.75 * 2 + 2.5 / 3) / 3)
+    assert_near(miou_no_background(scores), 0.75)
+    assert_near(miou_with_background(scores), (0.75 * 2 + 2.5 / 3) / 3)
     counted = class_scores(pred, truth, num_classes=4, skip_empty=False)
     # The last image's truth is empty: now class 1 is wrong there, and the background not found.
-    near(miou_no_background(counted), (1 / 3 + 1) / 2)
-    near(mean_over_classes(counted.recall, background=True), (3 / 4 + 1 / 3 + 1) / 3)
+    assert_near(miou_no_background(counted), (1 / 3 + 1) / 2)
+    assert_near(mean_over_classes(counted.recall, background=True), (3 / 4 + 1 / 3 + 1) / 3)
 
 
 @given(seeds)
@@ -196,7 +196,7 @@ def test_bigger_batches_never_score_higher(seed: int) -> None:
     curves = fscore_curves(*full(seed, (8, 4, 4)))
     by_batch = [fscore_avsbench(curves, batch=batch).item() for batch in (1, 2, 4, 8)]
     assert by_batch == sorted(by_batch, reverse=True)
-    near(fscore_per_image(curves), by_batch[0])
+    assert_near(fscore_per_image(curves), by_batch[0])
 
 
 def test_the_batch_decides() -> None:
@@ -204,20 +204,20 @@ def test_the_batch_decides() -> None:
     curves = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]).double()
     assert fscore_avsbench(curves, batch=2) == 0.5
     assert fscore_avsbench(curves[[0, 2, 1, 3]], batch=2) == fscore_per_image(curves) == 1.0
-    near(fscore_avsbench(curves[:3], batch=2), (0.5 + 1.0) / 2)
-    near(fscore_avsbench(curves.repeat(2, 1)[:7]), (0.6 + 0.5) / 2)
+    assert_near(fscore_avsbench(curves[:3], batch=2), (0.5 + 1.0) / 2)
+    assert_near(fscore_avsbench(curves.repeat(2, 1)[:7]), (0.6 + 0.5) / 2)
 
 
 def test_frames_without_truth() -> None:
     none = torch.zeros(2, 2, 2, dtype=torch.long)
     one = torch.tensor([[0, 0], [0, 1]]).expand(2, 2, 2)
-    near(iou_avsbench(one, none), [0.75, 0.75])
-    near(iou_avsbench(1 - none, none), [0.0, 0.0])
+    assert_near(iou_avsbench(one, none), [0.75, 0.75])
+    assert_near(iou_avsbench(1 - none, none), [0.0, 0.0])
     curves = fscore_curves(torch.ones(4, 2, 2), torch.cat((one, none)))
     assert curves.isnan().any(dim=1).tolist() == [False, False, True, True]
     best = 1.3 * 0.25 / (0.3 * 0.25 + 1)
-    near(fscore_per_image(curves), best)
-    near(fscore_avsbench(curves, batch=3), best / 2)
+    assert_near(fscore_per_image(curves), best)
+    assert_near(fscore_avsbench(curves, batch=3), best / 2)
     assert fscore_avsbench(curves[2:]) == 0.0 and fscore_per_image(curves[2:]).isnan()
     scores = class_scores(one, none, num_classes=2)
     assert scores.iou.isnan().all() and miou_no_background(scores).isnan()

@@ -45,7 +45,11 @@ def test_frozen_parameters_are_left_out(model: nn.Module) -> None:
 
 
 def test_adamw_takes_the_groups(model: nn.Module) -> None:
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
     torch.optim.AdamW(param_groups(model), lr=1e-3, betas=(0.9, 0.95)).step()
+    assert all((parameter < before[name]).all() for name, parameter in model.named_parameters())
 
 
 def test_unknown_pretrained_name() -> None:

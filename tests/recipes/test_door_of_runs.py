@@ -18,7 +18,7 @@ from recipes import paper_pretrain
 from recipes.common.runs import load_encoder_run
 
 
-def same_tokens(checkpoint: Path, folder: Path) -> None:
+def assert_same_tokens(checkpoint: Path, folder: Path) -> None:
     """Compare the encoder of the door with that of the run."""
     found = zoo.load(checkpoint)
     encoder, front_end = load_encoder_run(folder)
@@ -36,7 +36,7 @@ def same_tokens(checkpoint: Path, folder: Path) -> None:
 def test_a_checkpoint_of_a_run(name: str, toy_run: Callable[[str], ToyRun]) -> None:
     """With the default hop, which `config.json` has as null."""
     folder = toy_run(name).folder
-    same_tokens(next((folder / "checkpoints").glob("*.ckpt")), folder)
+    assert_same_tokens(next((folder / "checkpoints").glob("*.ckpt")), folder)
 
 
 def test_bottlenecks_have_no_tensors_and_are_found(toy_scenes: Path, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_bottlenecks_have_no_tensors_and_are_found(toy_scenes: Path, tmp_path: P
     model = replace(TINY, fusion="bottleneck", fusion_layers=(1,), num_tokens=(3, 0, 0))
     paper_pretrain.main(replace(config, model=model))
     checkpoint = next((tmp_path / "checkpoints").glob("*.ckpt"))
-    same_tokens(checkpoint, tmp_path)
+    assert_same_tokens(checkpoint, tmp_path)
     assert list(zoo.load(checkpoint).encoder.fusion_blocks) == ["1"]
 
 

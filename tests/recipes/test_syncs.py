@@ -122,12 +122,14 @@ def test_a_forward_pass_asks_for_no_value(
 def test_a_step_asks_for_no_value(make: Callable[[], nn.Module]) -> None:
     model = make()
     optimizer = AdamW(model.parameters(), fused=True)
-    given = batch()
+    given, losses = batch(), []
     for _ in range(2):
         with NoWaiting():
-            model(given)["loss"].backward()
+            losses.append(model(given)["loss"])
+            losses[-1].backward()
             optimizer.step()
             optimizer.zero_grad()
+    assert losses[0].isfinite() and losses[0] != losses[1]
 
 
 @pytest.mark.cuda
@@ -143,11 +145,13 @@ def test_a_step_on_a_gpu_waits_for_nothing(make: Callable[[], nn.Module], device
     for mode in ("default", "error"):  # the first step allocates
         torch.cuda.set_sync_debug_mode(mode)
         try:
-            model(given)["loss"].backward()
+            loss = model(given)["loss"]
+            loss.backward()
             optimizer.step()
             optimizer.zero_grad()
         finally:
             torch.cuda.set_sync_debug_mode("default")
+        assert loss.isfinite()
 
 
 def test_the_engine_asks_for_no_value_of_the_step_under_way(

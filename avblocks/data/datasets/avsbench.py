@@ -108,11 +108,11 @@ def _item(
     key: str, *, base: Path, frames: Path, masks: Path, audio: Path, labels: tuple[int, ...] = ()
 ) -> Item:
     """Build the item of a clip; ``frames`` and ``masks`` are paths without the number."""
-    pictures = find_images(
+    images = find_images(
         lambda number: base / f"{frames}_{number}.png",
         lambda number: base / f"{masks}_{number}.png",
         numbers=_NUMBERS,
         later=_LATER,
         binary=True,
     )
-    return Item(id=key, path=str(base / audio), labels=labels, pictures=pictures)
+    return Item(id=key, path=str(base / audio), labels=labels, images=images)

@@ -104,11 +104,11 @@ def _labels(row: dict[str, str], *, number: dict[str, int], where: str) -> tuple
 def _item(root: Path, row: dict[str, str], *, labels: tuple[int, ...], binary: bool) -> Item:
     """Build the item of a clip."""
     folder = root / row["label"] / row["uid"]
-    pictures = find_images(
+    images = find_images(
         lambda number: folder / "frames" / f"{number}.jpg",
         lambda number: folder / "labels_semantic" / f"{number}.png",
         numbers=range(_COUNTS[row["label"]]),
         later=_LATER,
         binary=binary,
     )
-    return Item(id=row["uid"], path=str(folder / "audio.wav"), labels=labels, pictures=pictures)
+    return Item(id=row["uid"], path=str(folder / "audio.wav"), labels=labels, images=images)

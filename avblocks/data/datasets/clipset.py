@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from warnings import warn
 
 _NAMED = 5
 
@@ -11,7 +12,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StillImage:
     """An image file that belongs to an audio file.
 
     Attributes:
@@ -39,7 +40,7 @@ class Item:
         id: Id of the clip in the annotation.
         path: The video file, or the audio file if there are image files.
         labels: Class numbers.
-        pictures: Image files of an audio file.
+        images: Image files of an audio file.
         boxes: Boxes of the sounding objects, by all annotators; empty if no source is visible,
             ``None`` without annotation.
     """
@@ -47,8 +48,14 @@ class Item:
     id: str
     path: str
     labels: tuple[int, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[StillImage, ...] = ()
     boxes: tuple[Box, ...] | None = None
+
+    @property
+    def pictures(self) -> tuple[StillImage, ...]:
+        """Deprecated name of ``images``, for one release."""
+        warn("Item.pictures is now Item.images", DeprecationWarning, stacklevel=2)
+        return self.images
 
 
 @dataclass(frozen=True)
@@ -97,10 +104,10 @@ class ClipSet:
         The number of images of missing clips is unknown; a remark counts these clips.
         """
         items = tuple(
-            replace(item, id=f"{item.id}_{number}", pictures=(picture,))
+            replace(item, id=f"{item.id}_{number}", images=(image,))
             for item in self.items
-            for number, picture in enumerate(item.pictures, start=1)
-            if picture.mask
+            for number, image in enumerate(item.images, start=1)
+            if image.mask
         )
         remarks = self.remarks
         if self.missing:

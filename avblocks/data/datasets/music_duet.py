@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from avblocks.data.datasets.annotations import AGAIN, checked_box
-from avblocks.data.datasets.clipset import Box, ClipSet, Item, Picture, listed_set
+from avblocks.data.datasets.clipset import Box, ClipSet, Item, StillImage, listed_set
 from avblocks.data.datasets.disk import files_by_id
 from avblocks.data.datasets.music import PIECE
 from avblocks.data.datasets.stills import has_stills, still_items, still_remarks
@@ -86,4 +86,4 @@ def _in_whole(root: Path, key: str) -> Item | None:
     image, audio = root / "frames" / f"{key}.jpg", root / "audio" / f"{video}.wav"
     if not (image.is_file() and audio.is_file()):
         return None
-    return Item(id=key, path=str(audio), pictures=(Picture(path=str(image), time=float(second)),))
+    return Item(id=key, path=str(audio), images=(StillImage(path=str(image), time=float(second)),))

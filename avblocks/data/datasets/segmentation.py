@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from avblocks.data.datasets.annotations import read_table
-from avblocks.data.datasets.clipset import ClipSet, Item, Picture, listed_set
+from avblocks.data.datasets.clipset import ClipSet, Item, StillImage, listed_set
 
 SPLITS = ("train", "val", "test")
 
@@ -39,10 +39,10 @@ def segmented(
     A remark counts the clips with fewer images than ``counts``, the published number by id.
     """
     whole = {
-        key: item if any(p.mask for p in item.pictures) and Path(item.path).is_file() else None
+        key: item if any(p.mask for p in item.images) and Path(item.path).is_file() else None
         for key, item in wanted.items()
     }
-    few = sum(len(item.pictures) < counts[key] for key, item in whole.items() if item is not None)
+    few = sum(len(item.images) < counts[key] for key, item in whole.items() if item is not None)
     remarks = (f"{few} clips have fewer images than published",) if few else ()
     if wanted and not any(whole.values()):
         remarks = (f"looked for files such as {next(iter(wanted.values())).path}",)
@@ -56,14 +56,14 @@ def find_images(
     numbers: range,
     later: float,
     binary: bool,
-) -> tuple[Picture, ...]:
+) -> tuple[StillImage, ...]:
     """Find the numbered images of a clip that are on disk, with their masks if there are any.
 
     ``frame`` and ``mask`` return the paths of a number; the time of image n is n + ``later``
     seconds.
     """
     return tuple(
-        Picture(
+        StillImage(
             path=str(frame(number)),
             time=number + later,
             mask=str(mask(number)) if mask(number).is_file() else None,

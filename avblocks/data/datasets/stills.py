@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from avblocks.data.datasets.clipset import ClipSet, Item, Picture, listed_set
+from avblocks.data.datasets.clipset import ClipSet, Item, StillImage, listed_set
 from avblocks.data.datasets.disk import AUDIO_SUFFIXES, IMAGE_SUFFIXES, media_files
 
 _FRAME = re.compile(r"frame_(\d{1,4})")
@@ -45,7 +45,7 @@ def still_items(root: Path) -> dict[str, Item | None]:
     }
     images = _images(frames)
     return {
-        key: Item(id=key, path=audio[key], pictures=images[key])
+        key: Item(id=key, path=audio[key], images=images[key])
         if key in audio and key in images
         else None
         for key in sorted({**audio, **images})
@@ -75,18 +75,18 @@ def _frame_folders(root: Path) -> Iterator[Path]:
     return (path for path in root.glob("frame_*") if _FRAME.fullmatch(path.name) and path.is_dir())
 
 
-def _images(base: Path) -> dict[str, tuple[Picture, ...]]:
+def _images(base: Path) -> dict[str, tuple[StillImage, ...]]:
     """Map paths, without suffix and ``frame_n`` folder, to images; several with such folders."""
-    single: dict[str, Picture] = {}
-    several: dict[str, dict[int, Picture]] = {}
+    single: dict[str, StillImage] = {}
+    several: dict[str, dict[int, StillImage]] = {}
     for path in media_files(base, suffixes=IMAGE_SUFFIXES, kind="image"):
         name, number = _numbered(path.relative_to(base).with_suffix(""))
         if number is None:
-            single[name] = Picture(path=str(path))
+            single[name] = StillImage(path=str(path))
         else:
-            several.setdefault(name, {})[number] = Picture(path=str(path))
+            several.setdefault(name, {})[number] = StillImage(path=str(path))
     count = 1 + max((number for frames in several.values() for number in frames), default=0)
-    found = {name: (picture,) for name, picture in single.items()}
+    found = {name: (file,) for name, file in single.items()}
     return found | {
         name: tuple(replace(frames[n], part=n / count) for n in sorted(frames))
         for name, frames in several.items()

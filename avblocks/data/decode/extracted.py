@@ -30,11 +30,11 @@ def read_extracted(
         start = first + place * max(end - first - seconds, 0)
         audio = decode_audio(media, start=start, seconds=seconds, rate=rate, end=end)
     length, skipped = end - first, start - first
-    times = [(picture.part or 0.0) * min(length, _SPAN) for picture in item.pictures]
+    times = [(file.part or 0.0) * min(length, _SPAN) for file in item.images]
     wanted = [skipped + frame * min(seconds, length) for frame in frames]
     nearest = [min(range(len(times)), key=lambda n: abs(times[n] - time)) for time in wanted]
     return AVClip(
-        image=_decode_images([item.pictures[number].path for number in nearest]),
+        image=_decode_images([item.images[number].path for number in nearest]),
         audio=torch.from_numpy(audio),
         rate=rate,
         path=item.path,

@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from avblocks.data.clip import AVClip, ClipError, Frames
-from avblocks.data.datasets.clipset import Item, Picture
+from avblocks.data.datasets.clipset import Item, StillImage
 from avblocks.data.decode.audio import decode_audio, extent
 from avblocks.data.decode.image import decode_image, decode_mask
 from avblocks.data.decode.media import open_audio
@@ -24,9 +24,9 @@ def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: f
     Raises:
         ClipError: If a file cannot be used.
     """
-    pictures = item.pictures
-    number = min(int(frame * len(pictures)), len(pictures) - 1)
-    time = pictures[number].time
+    files = item.images
+    number = min(int(frame * len(files)), len(files) - 1)
+    time = files[number].time
     with open_audio(item.path) as media:
         first, end = extent(media)
         room = max(end - first - seconds, 0)
@@ -34,8 +34,8 @@ def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: f
         if time is not None:
             start = first + min(max(time - seconds * (1 - place), 0), room)
         audio = decode_audio(media, start=start, seconds=seconds, rate=rate, end=end)
-    decoded = [_decode(picture) for picture in pictures]
-    frames = _frames(pictures, decoded, start=start - first) if len(pictures) > 1 else None
+    decoded = [_decode(file) for file in files]
+    frames = _frames(files, decoded, start=start - first) if len(files) > 1 else None
     image, mask = decoded[number]
     return AVClip(
         image=image,
@@ -48,32 +48,32 @@ def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: f
     )
 
 
-def _decode(picture: Picture) -> tuple[UInt8[Tensor, "3 height width"], Mask | None]:
+def _decode(file: StillImage) -> tuple[UInt8[Tensor, "3 height width"], Mask | None]:
     """Decode an image and its mask, if it has one."""
-    image = decode_image(picture.path)
-    if picture.mask is None:
+    image = decode_image(file.path)
+    if file.mask is None:
         return image, None
-    mask = decode_mask(picture.mask, binary=picture.binary)
+    mask = decode_mask(file.mask, binary=file.binary)
     if mask.shape != image.shape[1:]:
-        sizes = f"{tuple(mask.shape)}, and {picture.path} is {tuple(image.shape[1:])}"
-        raise ClipError(picture.mask, f"the mask is {sizes}")
+        sizes = f"{tuple(mask.shape)}, and {file.path} is {tuple(image.shape[1:])}"
+        raise ClipError(file.mask, f"the mask is {sizes}")
     return image, mask
 
 
 def _frames(
-    pictures: tuple[Picture, ...],
+    files: tuple[StillImage, ...],
     decoded: list[tuple[UInt8[Tensor, "3 height width"], Mask | None]],
     *,
     start: float,
 ) -> Frames:
     """Stack images of one size, with their times and masks."""
     size = decoded[0][0].shape[1:]
-    for picture, (image, _) in zip(pictures, decoded, strict=True):
+    for file, (image, _) in zip(files, decoded, strict=True):
         if image.shape[1:] != size:
-            sizes = f"{tuple(image.shape[1:])}, and {pictures[0].path} is {tuple(size)}"
-            raise ClipError(picture.path, f"the image is {sizes}")
+            sizes = f"{tuple(image.shape[1:])}, and {files[0].path} is {tuple(size)}"
+            raise ClipError(file.path, f"the image is {sizes}")
     blank = torch.zeros(size, dtype=torch.uint8)
-    times = [nan if picture.time is None else picture.time - start for picture in pictures]
+    times = [nan if file.time is None else file.time - start for file in files]
     return Frames(
         image=torch.stack([image for image, _ in decoded]),
         time=torch.tensor(times),

@@ -9,7 +9,7 @@ from avblocks.csvlog import write_csv
 from avblocks.data.scenes.files import read_notes
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
-from avblocks.data.write import write_picture, write_wave
+from avblocks.data.write import write_image, write_wave
 from avblocks.files import replacing, write_text
 
 _SIDE = 256  # pixels, side of the images of Flickr-SoundNet
@@ -65,7 +65,7 @@ def _write_still(scene: Scene, place: Place, *, base: Path, spec: SceneSpec) -> 
     """Write the audio, middle frame and boxes of a scene."""
     number = frame_at(scene, spec.seconds / 2, fps=spec.fps)
     write_wave(base / "audio" / f"{scene.id}.wav", scene.audio, rate=spec.rate)
-    write_picture(base / "frames" / f"{scene.id}.jpg", scene.frames[number])
+    write_image(base / "frames" / f"{scene.id}.jpg", scene.frames[number])
     annotation = ElementTree.Element("annotation")
     for annotator in range(_ANNOTATORS):
         boxes = ElementTree.SubElement(annotation, f"annotator{annotator}")

@@ -13,7 +13,7 @@ from avblocks.csvlog import write_csv
 from avblocks.data.scenes.classes import CLASSES, sounding
 from avblocks.data.scenes.render import Scene, SceneSpec, scene_id
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
-from avblocks.data.write import write_picture, write_wave
+from avblocks.data.write import write_image, write_wave
 from avblocks.files import write_text
 
 
@@ -123,11 +123,11 @@ def _write(scene: Scene, place: Place, *, base: Path, layout: _Layout, spec: Sce
     semantic = layout is _LAYOUTS["avss"]
     for n in layout.numbers[: int(spec.seconds)]:
         number = frame_at(scene, n + layout.later, fps=spec.fps)
-        write_picture(base / layout.frame.format(n=n, **fields), scene.frames[number])
+        write_image(base / layout.frame.format(n=n, **fields), scene.frames[number])
         first_only = layout is _LAYOUTS["s4"] and fields["split"] == "train"
         if n == layout.numbers[0] or not first_only:
             mask = _mask(scene, number, semantic=semantic)
-            write_picture(base / layout.mask.format(n=n, **fields), mask)
+            write_image(base / layout.mask.format(n=n, **fields), mask)
     write_wave(base / layout.audio.format(**fields), scene.audio, rate=spec.rate)
 
 
