@@ -11,10 +11,20 @@ from torch.utils.checkpoint import checkpoint
 
 from avblocks.fusion.block import FusionBlock
 from avblocks.fusion.layer import FusionLayer
-from avblocks.nn.advance import ValidPatches, advance, block_of, embed_kept, kept_valid
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
-from avblocks.nn.stream import Stream, layers_of, prefix_of, require_stream, require_width
+from avblocks.nn.stream import (
+    Stream,
+    ValidPatches,
+    advance,
+    block_of,
+    embed_kept,
+    kept_valid,
+    layers_of,
+    prefix_of,
+    require_stream,
+    require_width,
+)
 from avblocks.shapes import as_dtype, require
 from avblocks.tokens import AVTokens as AVTokens
 from avblocks.tokens import sources, with_prefix, without_prefix

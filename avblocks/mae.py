@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from avblocks.decoder import Decoder
 from avblocks.encoder import Audio, AVEncoder, Image
-from avblocks.nn.advance import ValidPatches
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify
-from avblocks.nn.stream import require_stream
+from avblocks.nn.stream import ValidPatches, require_stream
 from avblocks.nn.targets import masked_mse
 from avblocks.reading import ReadingDecoder
 from avblocks.shapes import as_dtype, given, require

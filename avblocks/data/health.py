@@ -11,8 +11,7 @@ from avblocks.data.datasets.disk import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from avblocks.data.decode.audio import extent, iter_audio
 from avblocks.data.decode.image import decode_image
 from avblocks.data.decode.media import AudioFile, Media, open_audio, open_media
-from avblocks.data.decode.order import untimed
-from avblocks.data.decode.packets import take_only, video_frames
+from avblocks.data.decode.packets import take_only, untimed, video_frames
 from avblocks.data.decode.survey import STILLNESS as STILLNESS
 from avblocks.data.decode.survey import AudioSurvey, VideoSurvey
 from avblocks.files import sha256

@@ -14,8 +14,16 @@ from torch import Tensor
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.geometry import Size, orientation, pixel_aspect, square_size
 from avblocks.data.decode.media import MAX_PIXELS, NOT_ENOUGH, Media
-from avblocks.data.decode.order import SETTLES, needs_order, untimed
-from avblocks.data.decode.packets import TIE, packets, seek, take_only, video_frames
+from avblocks.data.decode.packets import (
+    SETTLES,
+    TIE,
+    needs_order,
+    packets,
+    seek,
+    take_only,
+    untimed,
+    video_frames,
+)
 from avblocks.data.decode.pixels import RgbImage, to_rgb
 
 # Decoders that can skip frames; others, such as dav1d, then give frames the wrong time stamps.
