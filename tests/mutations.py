@@ -614,6 +614,24 @@ TABLE = (
         "metrics/test_segment.py",
     ),
     row(
+        "last-exported",
+        "register_dataclass(record, serialized_type_name=name)",
+        "register_dataclass(record)",
+        "tests/test_idioms.py::test_exports_for_any_batch",
+    ),
+    row(
+        "last-without-source",
+        "            return torch.zeros_like(x)\n        k, v = self.kv",
+        "            return x\n        k, v = self.kv",
+        "tests/test_padding.py",
+    ),
+    row(
+        "last-builder-type",
+        "model = model if dtype is None else model.to(dtype)",
+        "model = model",
+        "tests/test_builder.py",
+    ),
+    row(
         "export-rate",
         'sizes.data, drop_path=config.get("drop_path", 0.0))',
         "sizes.data, drop_path=0.0)",
