@@ -68,9 +68,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     version, ours = facts.get("format_version"), facts.get("format") == _FORMAT
     if ours and isinstance(version, int) and version > _VERSION:
         raise ValueError(f"{path} is of a later format: install a later version of avblocks")
-    section = "av_vit" if version == 1 else "encoder"
     whole = version in (1, _VERSION) and facts.get("numbers_sha256") == digest(config)
-    if not ours or not whole or section not in config:
+    if not (ours and whole) or (version == 1 and "av_vit" not in config):
         raise ValueError(f"{path} {_REFUSED}")
     if version == 1:  # its sections are named by builder
         names = {"av_vit": "encoder", "av_mae": "mae"}
