@@ -14,6 +14,7 @@ import pytest
 import torch
 from tiny_model import TINY
 
+from avblocks import sincos_position
 from avblocks.jsonfile import read_json
 from recipes import paper_pretrain
 from recipes.common.cli import run_cli
@@ -190,7 +191,8 @@ def test_starts_from_published_weights_and_slows_their_rate(
 ) -> None:
     wanted = config(VGGSOUND, root, tmp_path / "run", max_steps=2)
     vit = paper_pretrain.build_autoencoder(TINY, wanted.data).encoder.image.state_dict()
-    extra = {"cls_token": torch.zeros(1, 1, 16), "pos_embed": torch.zeros(1, 5, 16)}
+    fixed = torch.cat((torch.zeros(1, 16), sincos_position(16, (2, 2))))[None]
+    extra = {"cls_token": torch.zeros(1, 1, 16), "pos_embed": fixed}
     torch.save({"model": vit | extra}, tmp_path / "mae.pth")
     paper_pretrain.main(replace(wanted, image_weights=tmp_path / "mae.pth"))
     said = capsys.readouterr().out
