@@ -10,7 +10,7 @@ from typing import cast
 
 import av
 
-from avblocks.data.decode.media import Media
+from avblocks.data.decode.media import AudioFile, Media
 
 _UNORDERED = frozenset({"h264", "hevc"})
 # Frames that may be shown before one that was decoded earlier: consecutive B-frames.
@@ -19,8 +19,8 @@ SETTLES = 4.0
 """Seconds after a seek within which dropped frames are detected, at 5 frames per second or more."""
 
 
-def untimed(media: Media) -> bool:
-    """Return whether the file stores no time stamps of frames."""
+def untimed(media: Media | AudioFile) -> bool:
+    """Return whether the file stores no time stamps."""
     return media.container.format.name == "avi"
 
 
