@@ -1,11 +1,26 @@
 """Reading of JSON files with validation of their content."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 Shape = type | tuple[Any, ...] | list[Any] | dict[str, Any]
 """A type, several types, a list of the shape of items, or an object of shapes by key."""
+
+
+_SEAL = "content_sha256"
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """Return the sha256 of JSON content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the sha256 of JSON content, which `read_json` verifies and removes."""
+    return {**content, _SEAL: digest(content)}
 
 
 def read_json(path: Path, shape: Shape = object, *, remedy: str) -> Any:
@@ -18,7 +33,8 @@ def read_json(path: Path, shape: Shape = object, *, remedy: str) -> Any:
         remedy: What to do about a file that cannot be used; the end of the error message.
 
     Raises:
-        ValueError: If the file is missing, is not JSON, or has other content.
+        ValueError: If the file is missing, is not JSON, has other content, or differs from its
+            checksum, see `sealed`.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; {remedy}")
@@ -31,6 +47,9 @@ def read_json(path: Path, shape: Shape = object, *, remedy: str) -> Any:
     except (ValueError, RecursionError) as error:  # not UTF-8, too many digits or levels
         reason = "nested too deep" if isinstance(error, RecursionError) else error
         raise ValueError(f"{path}: no JSON in UTF-8 ({reason}); {remedy}") from error
+    if isinstance(content, dict) and content.pop(_SEAL, digest(content)) != digest(content):
+        why = f"damaged, or changed by hand (then remove its {_SEAL})"
+        raise ValueError(f"{path}: {why}; {remedy}")
     fault = shape_fault(content, shape)
     if fault is not None:
         raise ValueError(f"{path}: {fault}; {remedy}")

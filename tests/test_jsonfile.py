@@ -14,9 +14,21 @@ from avblocks.data.datasets.vggss import vggss
 from avblocks.data.scenes import scenes
 from avblocks.data.scenes.store import stored
 from avblocks.data.shards import Shards
-from avblocks.jsonfile import read_json, shape_fault
+from avblocks.jsonfile import read_json, sealed, shape_fault
 
 read = partial(read_json, remedy="get it again")
+
+
+def test_content_with_a_checksum_does_not_change(tmp_path: Path) -> None:
+    path, content = tmp_path / "x.json", {"a": 1, "b": [2.0, "x"]}
+    path.write_text(json.dumps(sealed(content), sort_keys=True, indent=3))
+    assert read(path) == content
+    for changed in ({"a": 1.0}, {"a": True}, {"b": [2, "x"]}, {"c": None}, {"content_sha256": ""}):
+        path.write_text(json.dumps(sealed(content) | changed))
+        with pytest.raises(ValueError, match=r"x.json: damaged, or changed by hand .*; get it"):
+            read(path)
+    path.write_text(json.dumps(content))
+    assert read(path) == content
 
 
 def test_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Folder of weights and configuration: atomic writing, and validated reading."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avblocks.files import fingerprint, replacing, sync
+from avblocks.jsonfile import digest
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-_FORMAT, _LARGEST_CONFIG = 2, 2**20
+_FORMAT, _VERSION, _LARGEST_CONFIG = "avblocks", 2, 2**20
 _REFUSED = (
     "is missing, damaged, changed by hand, or of another save: save or download the folder again; "
     "recipes.export makes one of a run, checkpoint.hub.HubEncoder.from_pretrained one of the Hub"
@@ -23,7 +23,7 @@ _ABOUT = ("format", "format_version", "avblocks_version", "numbers_sha256", "wei
 
 def write(folder: Path, *, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     """Write both files; a kill leaves the old pair, the new pair, or a pair that is refused."""
-    about = {"format": "avblocks", "format_version": _FORMAT, "numbers_sha256": _digest(config)}
+    about = {"format": _FORMAT, "format_version": _VERSION, "numbers_sha256": digest(config)}
     taken = [name for name in (CONFIG, WEIGHTS) if (folder / name).exists()]
     if taken and not is_ours(folder):
         raise FileExistsError(
@@ -65,11 +65,13 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """
     path, facts = Path(folder) / CONFIG, _facts(Path(folder))
     config = {name: value for name, value in facts.items() if name not in _ABOUT}
-    if facts.get("format_version", _FORMAT) not in (1, _FORMAT):
+    version, ours = facts.get("format_version"), facts.get("format") == _FORMAT
+    if ours and isinstance(version, int) and version > _VERSION:
         raise ValueError(f"{path} is of a later format: install a later version of avblocks")
-    if facts.get("numbers_sha256") != _digest(config):
+    whole = version in (1, _VERSION) and facts.get("numbers_sha256") == digest(config)
+    if not (ours and whole) or (version == 1 and "av_vit" not in config):
         raise ValueError(f"{path} {_REFUSED}")
-    if facts["format_version"] == 1:  # its sections are named by builder
+    if version == 1:  # its sections are named by builder
         names = {"av_vit": "encoder", "av_mae": "mae"}
         return {names[n]: {"builder": n, "arguments": config[n]} for n in names if n in config}
     return config
@@ -93,7 +95,8 @@ def weights_of(folder: Path) -> Path:
 def _facts(folder: Path) -> dict[str, Any]:
     """Return the content of `CONFIG`; empty if it is unreadable, or not by `save_pretrained`."""
     facts = _config(folder)
-    return facts if facts is not None and facts.get("format") == "avblocks" else {}
+    ours = facts is not None and (facts.get("format") == _FORMAT or "numbers_sha256" in facts)
+    return facts if facts is not None and ours else {}
 
 
 def _config(folder: Path) -> dict[str, Any] | None:
@@ -106,7 +109,3 @@ def _config(folder: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return facts if isinstance(facts, dict) else None
-
-
-def _digest(config: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

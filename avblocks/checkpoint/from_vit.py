@@ -5,6 +5,7 @@ prefix tokens of a model such as ``vit_base(prefix_tokens=1)``; for other models
 """
 
 import math
+import re
 from dataclasses import replace
 
 import torch
@@ -13,9 +14,11 @@ from torch import Tensor
 from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
 from avblocks.nn.older import split_qkv
+from avblocks.nn.position import sincos_position
 from avblocks.shapes import require
 
 _ANCHOR, _TABLE = "patch_embed.proj.weight", "pos_embed.table"
+_POSITION = re.compile(r"(?!.*decoder)(.*\.)?pos_embed")
 _MELS = 128  # of AudioMAE
 # In the order of the prefix tokens.
 _PREFIX_TOKENS = ("cls_token", "dist_token", "reg_token", "register_tokens")
@@ -25,6 +28,9 @@ _OTHER_PARTS = (*_PREFIX_TOKENS, "mask_token", "decoder", "head", "fc_norm")
 def from_mae(state: State, *, prefix: str | None = None) -> Converted:
     """Convert the image ViT of MAE (`facebookresearch/mae`); fixed positions are recomputed.
 
+    Positions of other values were trained, as in fine-tuned files. They are kept, and a model with
+    fixed positions refuses them.
+
     Args:
         state: state dict of the file.
         prefix: prefix of the names of the ViT; detected if ``None``.
@@ -32,7 +38,7 @@ def from_mae(state: State, *, prefix: str | None = None) -> Converted:
     Raises:
         ValueError: if no ViT, or more than one, is in the file.
     """
-    return _vit(state, prefix=prefix, learned_position=False)
+    return _vit(state, prefix=prefix, learned_position=not _has_fixed_position(state))
 
 
 def from_audiomae(
@@ -118,6 +124,21 @@ def _vit(state: State, *, prefix: str | None, learned_position: bool) -> Convert
     names = tuple(prefix + name for name in _PREFIX_TOKENS if prefix + name in state)
     tokens = {"prefix_tokens": _prefix_tokens(state, prefix, names)} if names else {}
     return Converted(split_qkv(kept), tuple(dropped), tokens, names)
+
+
+def _has_fixed_position(state: State) -> bool:
+    """Return whether the positions are those of MAE for a grid of any sides."""
+    table = next((x for name, x in state.items() if _POSITION.fullmatch(name)), None)
+    if table is None or table.shape[-1] % 4:
+        return table is None
+    rows = table.flatten(0, -2).float().cpu()
+    for patches in (rows, rows[1:]):
+        sides = [side for side in range(1, len(patches) + 1) if len(patches) % side == 0]
+        for side in sides:
+            fixed = sincos_position(rows.shape[1], (side, len(patches) // side))
+            if torch.allclose(patches, fixed, rtol=0, atol=1e-3):
+                return True
+    return False
 
 
 def _find_prefix(state: State, wanted: str | None) -> str:

@@ -12,15 +12,20 @@ from avblocks.checkpoint.read import State
 from avblocks.nn.older import renamed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, resize_position
 
-# Weights of a ViT without which the others compute something else: layer scales, norms of queries
-# and keys, a norm before the blocks, biases and positions in attention, further tokens. Class
-# tokens, and parts of decoders and heads, are not included.
-_COMPUTES = re.compile(
-    r"(?!.*(decoder|head))(.*\.)?"
-    r"(ls\d\.gamma|ls\d|gamma_?\d|lambda_?\d|layer_scale\w*(\..+)?|[qk]_norm\..+|norm_pre\..+"
-    r"|(?<=attn\.)[qv]_bias|relative_position_bias_table|rel_pos_\w+"
-    r"|dist_token|reg_token|register_tokens|storage_tokens)"
+# Weights of a ViT without which the others compute something else. Class tokens, and parts of
+# decoders and heads, are not included, nor are tables that are indices or fixed.
+_KINDS = (
+    r"ls\d\.gamma|ls\d|gamma_?\d|lambda_?\d|layer_scale\w*",
+    r"[qk]_norm|norm_pre|\w*pre_?(norm|ln|lay\w*norm)|(ln|norm)_(pre|emb\w*)|\w*emb\w*_norm",
+    r"(?<=attn\.)[qv]_bias",
+    # Positions: rotary, relative, by convolution, and of time, and the kind of a token.
+    r"(\w+_)?(rope|rotary|alibi|cpb)(_\w+)?|(\w+_)?freqs(_\w+)?|inv_freq",
+    r"(\w+_)?(rel|relative)_\w*(pos|bias|emb|enc)\w*|(\w+_)?pos(ition(al)?)?_(bias|conv|enc)\w*",
+    r"(\w+_)?(time|temporal|frame|spatial|type|modality|segment|view)_(\w+_)?(emb|pos)\w*",
+    r"(\w+_)?(emb|pos)\w*_(time|temporal|frame|spatial)|temporal_fc|modality_[av]",
+    r"(?!\w*(cls|class|mask|fusion|prefix|aggr))\w+_tokens?",
 )
+_COMPUTES = re.compile(rf"(?!.*(decoder|head|_index\b|fixed))(.*\.)?({'|'.join(_KINDS)})(\..+)?")
 # Where a model has blocks or a patch embedding, all that a file has of these is computed with.
 _PARTS = re.compile(r"((.*\.)?(blocks(?=\.\d)|patch_embed)\.).+")
 
@@ -140,7 +145,8 @@ def load_weights(
     )
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")
-    _check_lost(report, own, allow)
+    check_lost(report.unused, own, allow=allow)
+    check_lost(report.dropped, allow=allow)
     misfits = [
         f"{name}: {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model"
         for name in report.loaded
@@ -158,14 +164,25 @@ def load_weights(
     return report
 
 
-def _check_lost(report: LoadReport, own: Collection[str], allow: Collection[str]) -> None:
-    """Raise if weights would be dropped without which the others compute something else."""
+def check_lost(
+    names: Collection[str], own: Collection[str] = (), *, allow: Collection[str] = ()
+) -> None:
+    """Raise if weights would be dropped without which the others compute something else.
+
+    Args:
+        names: names in the file that are not loaded.
+        own: names in the model.
+        allow: suffixes of names that may be dropped.
+
+    Raises:
+        ValueError: if there are such weights.
+    """
     parts = {match[1] for match in map(_PARTS.fullmatch, own) if match}
-    inside = {n for n in report.unused if (match := _PARTS.fullmatch(n)) and match[1] in parts}
     lost = tuple(
         name
-        for name in (*report.unused, *report.dropped)
-        if (name in inside or _COMPUTES.fullmatch(name)) and not name.endswith(tuple(allow))
+        for name in names
+        if ((match := _PARTS.fullmatch(name)) and match[1] in parts) or _COMPUTES.fullmatch(name)
+        if not name.endswith(tuple(allow))
     )
     if lost:
         raise ValueError(

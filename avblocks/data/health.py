@@ -100,15 +100,24 @@ def _check_audio(health: ClipHealth, media: Media | AudioFile) -> ClipHealth:
             break
     stated, decoded = _stated_seconds(media.audio), audio.length / rate
     cut = decoded > LONGEST
-    reason = "" if cut else _cut_short("audio", stated, decoded)
+    reason, remark = ("", "") if cut else _missing_audio(media, stated, decoded)
     return replace(
         health,
         reason=reason if audio.samples else "no audio can be decoded",
         audio_seconds=max(stated, decoded) if cut else decoded,
         sample_rate=rate,
-        remark=media.remark,
+        remark="; ".join(filter(None, (media.remark, remark))),
         silent=audio.peak < SILENCE,
     )
+
+
+def _missing_audio(media: Media | AudioFile, stated: float, decoded: float) -> tuple[str, str]:
+    """Return a reason against the file, or a remark if clips are read without what is missing."""
+    short = _cut_short("audio", stated, decoded)
+    if not short or not untimed(media):
+        return short, ""
+    start, end = extent(media)  # of the packets in the file; the header of avi also counts others
+    return _cut_short("audio", end - start, decoded), short
 
 
 def _check_video(health: ClipHealth, media: Media) -> ClipHealth:
@@ -122,8 +131,8 @@ def _check_video(health: ClipHealth, media: Media) -> ClipHealth:
             break
     stated, decoded = _stated_seconds(media.video), video.seconds
     # The video is complete if all frames of the index are there, whatever duration FFmpeg gives the
-    # last one. The index of avi counts empty slots, but avi interleaves video and audio.
-    complete = not health.reason if untimed(media) else video.count >= media.video.frames > 0
+    # last one. The index of avi counts empty slots.
+    complete = untimed(media) or video.count >= media.video.frames > 0
     reason = "" if cut or complete else _cut_short("video", stated, decoded)
     return replace(
         health,

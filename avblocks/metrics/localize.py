@@ -66,7 +66,8 @@ def _ciou(
 ) -> Float[Tensor, " b"]:
     """sum(P G) / (sum(G) + sum(P where G = 0)), 0 / 0 without a source."""
     expect(maps=(maps, "b height width"), consensus=(consensus, "b height width"))
-    require(bool(maps.isfinite().all()), "maps", "NaN or infinity", "finite")
+    for name, values in {"maps": maps, "consensus": consensus}.items():
+        require(bool(values.isfinite().all()), name, "NaN or infinity", "finite")
     chosen, truth = _highest(maps, kept=kept), consensus.double()
     inside = (chosen * truth).sum(dim=(1, 2))
     outside = (chosen & (truth == 0)).sum(dim=(1, 2))

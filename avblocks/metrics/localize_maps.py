@@ -30,7 +30,7 @@ def consensus(
         Values in [0, 1]; zeros without any box.
 
     Raises:
-        ValueError: if the rule is unknown.
+        ValueError: if the rule is unknown, or a box is not finite.
 
     Source: Chen et al., "Localizing visual sounds the hard way" (CVPR 2021).
 
@@ -41,6 +41,7 @@ def consensus(
                 [0.5000, 0.0000]])
     """
     require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
+    require(bool(boxes.isfinite().all()), "boxes", "NaN or infinity", "finite")
     height, width = sides(size, axes=2, name="size")
     scale = torch.tensor((width, height, width, height))
     edges = (boxes.double().cpu() * scale + _SLACK).floor().long()

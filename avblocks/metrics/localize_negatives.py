@@ -69,7 +69,8 @@ def detection_curve(
         threshold: cIoU to reach.
 
     Raises:
-        ValueError: if the lengths differ, no source is visible or ``misplaced`` is unknown.
+        ValueError: if the lengths differ, no source is visible, a confidence is NaN or
+            ``misplaced`` is unknown.
 
     Source: SLAVC (Mo and Morgado, NeurIPS 2022, arXiv 2209.09634), whose code uses about 200
     thresholds instead of all.
@@ -84,6 +85,7 @@ def detection_curve(
     """
     expect(ciou=(ciou, "b"), confidence=(confidence, "b"))
     require(misplaced in get_args(Misplaced), "misplaced", misplaced, f"in {get_args(Misplaced)}")
+    require(not confidence.isnan().any(), "confidence", "NaN", "numbers")
     visible, right = ~ciou.isnan(), ciou >= threshold
     require(bool(visible.any()), "ciou", "NaN", "of at least one image with a visible source")
     order = confidence.argsort(descending=True, stable=True)

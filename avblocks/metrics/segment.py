@@ -24,10 +24,14 @@ def predicted_classes(
 ) -> Int64[Tensor, "b height width"]:
     """Return the class of the highest logit; with one channel, 1 if the logit is above 0.
 
+    Raises:
+        ValueError: if a logit is NaN.
+
     Example:
         >>> predicted_classes(torch.tensor([[[[-1.0, 2.0]]]]))
         tensor([[[0, 1]]])
     """
+    require(not logits.isnan().any(), "logits", "NaN", "numbers")
     return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
 

@@ -1,6 +1,6 @@
 """`load`: load a model from a file of any supported kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch import nn
 
 from avblocks.builder import accepted
 from avblocks.checkpoint.folder import WEIGHTS, is_ours, read_config
-from avblocks.checkpoint.load import Converted, LoadReport, load_weights
+from avblocks.checkpoint.load import Converted, LoadReport, check_lost, load_weights
 from avblocks.checkpoint.pretrained import from_pretrained
 from avblocks.checkpoint.read import State, read_state
 from avblocks.data import FrontEnd
@@ -60,11 +60,12 @@ class Loaded:
         return found
 
 
-def load(path: str | Path, **known: Any) -> Loaded:
+def load(path: str | Path, *, allow: Collection[str] = (), **known: Any) -> Loaded:
     """Load a model of the zoo, of a run, or of the paper.
 
     Args:
         path: a published file, a checkpoint of a run, or a folder that `save_pretrained` wrote.
+        allow: suffixes of names that may be dropped, see `load_weights`.
         **known: arguments of the builder that are not in the file, such as ``num_heads=4`` for an
             unusual number of heads, and other arguments of the builder.
 
@@ -96,7 +97,7 @@ def load(path: str | Path, **known: Any) -> Loaded:
             f"{', '.join(kind.name for kind in KINDS)}"
         )
     try:
-        model, report = _build(kind, state, run_sizes(path) | known)
+        model, report = _build(kind, state, run_sizes(path) | known, allow)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}, taken for {kind.name}: {error}") from error
     return Loaded(kind.name, model.eval(), report)
@@ -113,14 +114,20 @@ def kind_of(state: State) -> Kind | None:
     return next((kind for kind in KINDS if kind.fits(names)), None)
 
 
-def _build(kind: Kind, state: State, known: dict[str, Any]) -> tuple[nn.Module, LoadReport]:
+def _build(
+    kind: Kind, state: State, known: dict[str, Any], allow: Collection[str]
+) -> tuple[nn.Module, LoadReport]:
     read = accepted(kind.sizes, **known)
     rest = {name: value for name, value in known.items() if name not in read}
     convert = partial(kind.convert, **accepted(kind.convert, **known))
     rest = {name: value for name, value in rest.items() if name not in convert.keywords}
     model = kind.build(**(kind.sizes(state, **read) | rest))
-    report = load_weights(model, _weights(convert, state), strict=True)
-    return model, replace(report, dropped=unread(convert, state))
+    dropped = unread(convert, state)
+    check_lost(dropped, allow=allow)
+    own, weights = model.state_dict(), _weights(convert, state)
+    kept = {n: x for n, x in weights.items() if n in own or not n.endswith(tuple(allow))}
+    report = load_weights(model, kept, strict=True)
+    return model, replace(report, dropped=(*dropped, *(n for n in weights if n not in kept)))
 
 
 def _weights(convert: Callable[[State], State | Converted], state: State) -> State:

@@ -17,6 +17,7 @@ from avblocks.checkpoint import saves as _saves
 from avblocks.data.keyed import KeyedBatches
 from avblocks.distributed import finish_together
 from avblocks.files import write_text
+from avblocks.jsonfile import sealed
 from avblocks.locks import FolderLock
 from avblocks.seed import seed_all
 from avblocks.tasks import evaluation_mode
@@ -214,7 +215,7 @@ class OpenRun:
     def _open_report(self, model: nn.Module, plan: Plan, start: int) -> Report:
         """Write `config.json`, open the logs and print a summary of the training."""
         folder, fabric = self.settings.folder, self.fabric
-        write_text(folder / "config.json", json.dumps(self.facts, indent=2) + "\n")
+        write_text(folder / "config.json", json.dumps(sealed(self.facts), indent=2) + "\n")
         every = self.settings.log_every
         report = Report(folder, lock=self.lock, plan=plan, start=start, every=every)
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from avblocks import AVEncoder, av_vit
+from avblocks import AVEncoder, av_vit, sincos_position
 from avblocks.checkpoint import load_encoder
 
 SIZES = {"image_size": 8, "audio_size": (8, 12), "num_tokens": (2, 1, 1), "patch": 4}
@@ -23,7 +23,7 @@ def published_vit(channels: int) -> dict[str, Tensor]:
     vit = whole.image if channels == 3 else whole.audio
     beside = {
         "cls_token": torch.zeros(1, 1, 8),
-        "pos_embed": torch.zeros(1, 5, 8),
+        "pos_embed": torch.cat((torch.zeros(1, 8), sincos_position(8, (2, 2))))[None],
         "decoder_embed.weight": torch.zeros(4, 8),
     }
     return dict(vit.state_dict()) | beside
@@ -63,6 +63,14 @@ def test_a_single_vit_fills_the_stream_of_its_channels(channels: int, stream: st
         inside = name.startswith(f"{stream}.")
         wanted = state[name.removeprefix(f"{stream}.")] if inside else before[name]
         assert torch.equal(value, wanted), name
+
+
+def test_a_vit_of_trained_positions_needs_a_stream_that_has_them() -> None:
+    ours, state = encoder(seed=2), published_vit(3)
+    state["pos_embed"] = state["pos_embed"] + 0.01
+    with pytest.raises(ValueError, match=r"image.pos_embed.table: .* positions were trained"):
+        load_encoder(ours, state)
+    assert load_encoder(ours, state, allow=["pos_embed.table"]).loaded
 
 
 def test_other_files_are_refused_and_change_nothing() -> None:

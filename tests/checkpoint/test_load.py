@@ -110,6 +110,14 @@ def test_learned_positions_of_no_square_grid_are_refused() -> None:
 
 
 LOST = ["ls1.gamma", "gamma_1", "attn.relative_position_bias_table", "attn.q_norm.weight"]
+# Of EVA-02, DINOv3, LLaMA, RoPE-ViT, TimeSformer (timm's and transformers' names), MViT, CLIP,
+# BEATs, data2vec, Swin V2, CAV-MAE, BERT.
+LOST += ["rope.freqs_cos", "rope_embed.periods", "rotary_emb.inv_freq", "freqs_t_x"]
+LOST += ["time_embed", "timesformer.embeddings.time_embeddings", "pos_embed_temporal"]
+LOST += ["pos_embed_spatial", "vision_model.pre_layrnorm.weight", "temporal_embedding.weight"]
+LOST += ["encoder.layers.0.self_attn.relative_attention_bias.weight", "pos_conv.0.weight_g"]
+LOST += ["modality_encoders.IMAGE.alibi_scale", "attn.cpb_mlp.0.weight", "modality_a"]
+LOST += ["embeddings.token_type_embeddings.weight", "storage_tokens", "frame_position_embeddings"]
 LOST += ["rel_pos_bias.relative_position_bias_table", "dist_token", "reg_token", "attn.rel_pos_h"]
 
 
@@ -141,7 +149,12 @@ def test_of_blocks_and_patch_embeddings_all_is_computed_with(name: str) -> None:
     assert load_weights(model, model.state_dict() | elsewhere).unused == (f"other.{name}",)
 
 
-@pytest.mark.parametrize("name", ["cls_token", "decoder_blocks.0.ls1.gamma", "head_dist.bias"])
+OTHERS = ["cls_token", "decoder_blocks.0.ls1.gamma", "head_dist.bias", "decoder_pos_embed"]
+OTHERS += ["attn.relative_position_index", "fixed_positional_encoder.positions", "mask_token"]
+OTHERS += ["fc_norm.weight", "fusion_tokens", "logit_scale", "post_conv.weight", "text.ln.weight"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_other_parts_may_be_left_out(model: Block, name: str) -> None:
     state = {n: torch.zeros_like(value) for n, value in model.state_dict().items()}
     assert load_weights(model, Converted(state, dropped=(name,))).dropped == (name,)

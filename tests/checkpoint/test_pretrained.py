@@ -38,7 +38,9 @@ from avblocks.checkpoint import (
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.files import temporary
 from avblocks.heads import Localizer, classifier, segmenter, separator
+from avblocks.jsonfile import digest
 from avblocks.nn.position import SinCosPosition
+from avblocks.zoo import load
 
 SIZES = {"image_size": (8, 12), "audio_size": (8, 12), "patch": 4, "num_tokens": (2, 1, 1)}
 
@@ -446,6 +448,19 @@ def test_numbers_changed_by_hand_are_refused(tmp_path: Path, now: str) -> None:
         from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("value", [None, True, 1, 2.5, [1], "x"])
+@pytest.mark.parametrize("name", ["format", "format_version", "numbers_sha256", "weights"])
+def test_what_a_configuration_is_of_cannot_change(tmp_path: Path, name: str, value: object) -> None:
+    save_pretrained(small(), tmp_path)
+    config = tmp_path / "config.json"
+    facts = json.loads(config.read_text())
+    for changed in (facts | {name: value}, {n: x for n, x in facts.items() if n != name}):
+        config.write_text(json.dumps(changed))
+        for read in (from_pretrained, load):
+            with pytest.raises(ValueError, match=r"config.json|model.safetensors is missing, d"):
+                read(tmp_path)
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     save_pretrained(small_mae(), tmp_path / "saved")
@@ -604,7 +619,7 @@ def test_sections_that_do_not_fit_are_refused(
         rewrite(saved, **({"encoder": encoder} | wrong))
         assert_refused(saved, message)
     del config["encoder"], config["mae"]
-    config["numbers_sha256"] = folders._digest({})
+    config["numbers_sha256"] = digest({})
     (saved / "config.json").write_text(json.dumps(config))
     assert_refused(saved, "it must be an encoder with mae or head")
 

@@ -84,3 +84,13 @@ def test_boxes_lie_in_the_picture():
 def test_wrong_boxes_are_named(box, message):
     with pytest.raises(ValueError, match=message):
         checked_box(box, where="x")
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b\n1,x" + "x" * 3000, 'a,b\n1,"2\n' + "3,4\n" * 900, "a" * 3000]
+)
+def test_a_field_without_an_end_is_named_in_a_short_line(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.csv, line \d+: 3?\d+ characters in a field") as info:
+        list(read_table(tmp_path / "a.csv", columns=()))
+    assert len(str(info.value)) < 400 + len(str(tmp_path))

@@ -13,7 +13,8 @@ from avblocks.data.decode.timeline import align_pieces, without_gaps
 from avblocks.data.health import check_file
 from avblocks.data.shards.encode import ShardSettings, encode_clip
 from avblocks.data.shards.flac import HEAD, decode_flac
-from tests.media.files import Kind, write_kind
+from tests.data.clip_files import count
+from tests.media.files import FPS, Kind, write_kind
 from tests.media.readings import lag, likeness, silent, streamed, window_start
 
 RATE = 16000
@@ -140,3 +141,38 @@ def test_an_avi_ends_with_its_last_packet(tmp_path: Path) -> None:
     path = str(write_kind(tmp_path, kind))
     for place in (0.9, 1.0):
         assert len(read_clip(path, seconds=1.0, place=place).audio) == 16000
+
+
+AVI = {
+    "mp3": (("mpeg4", "libmp3lame"), 4.0),
+    "ac3": (("libx264", "ac3"), 4.0),
+    "aac": (("mpeg4", "aac"), 4.0),
+    "pcm": (("mpeg4", "pcm_s16le"), 4.0),
+    "flac": (("mjpeg", "flac"), 6.0),  # its empty packets have a length
+}
+
+
+@pytest.mark.parametrize("name", AVI)
+def test_an_avi_with_missing_packets_is_read_by_all_or_none(tmp_path: Path, name: str) -> None:
+    """Avi has no time stamps; its header counts packets that players skip."""
+    codecs, seconds = AVI[name]
+    path = write_kind(tmp_path, Kind(suffix=".avi", codecs=codecs, gaps=((2.0, 4.0),)))
+    found = check_file(path)
+    assert not found.reason and found.audio_seconds == pytest.approx(seconds, abs=0.06)
+    assert bool(found.remark) == (name in ("mp3", "ac3", "aac"))
+    for place in np.linspace(0, 1, 15):
+        assert len(read_clip(str(path), seconds=1.0, rate=RATE, place=place).audio) == RATE
+    for line in (streamed(str(path), rate=RATE), packed(path)):
+        assert len(line) == pytest.approx(seconds * RATE, abs=0.06 * RATE)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_part_of_an_avi_is_read_to_its_last_packet(tmp_path: Path, share: float) -> None:
+    path = write_kind(tmp_path, Kind(suffix=".avi", codecs=("mpeg4", "libmp3lame")))
+    path.write_bytes(path.read_bytes()[: round(share * path.stat().st_size)])
+    assert not check_file(path).reason
+    for place in np.linspace(0, 1, 7):
+        clip = read_clip(str(path), seconds=1.0, rate=RATE, place=place, frame=0.51)
+        assert len(clip.audio) == RATE and clip.time is not None
+        start = window_start(str(path), place=place, seconds=1.0)
+        assert abs(count(clip.image.numpy()) - int((start + clip.time) * FPS)) <= 1

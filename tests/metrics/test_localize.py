@@ -220,3 +220,15 @@ def test_maps_must_be_finite(rule: Callable[[Tensor, Tensor], Tensor], value: fl
     maps[1, 2, 3] = value
     with pytest.raises(ValueError, match="maps must be finite"):
         rule(maps, truth)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_truth_that_is_no_number_is_refused(value: float) -> None:
+    """It would count as an image without a source, or as no box."""
+    truth = torch.ones(2, 4, 4)
+    truth[1, 2, 3] = value
+    for score in (ciou_median, ciou_adaptive):
+        with pytest.raises(ValueError, match="consensus must be finite"):
+            score(torch.rand(2, 4, 4), truth)
+    with pytest.raises(ValueError, match="boxes must be finite"):
+        consensus(torch.tensor([[0.0, 0.0, value, 1.0]]), size=4, rule="flickr")

@@ -76,3 +76,8 @@ def test_bad_input_is_refused() -> None:
         detection_curve(torch.full((2,), torch.nan), torch.zeros(2))
     with pytest.raises(ValueError, match="misplaced"):
         detection_curve(torch.zeros(2), torch.zeros(2), misplaced="right")
+
+
+def test_a_confidence_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="confidence must be numbers"):
+        detection_curve(torch.tensor([0.9, 0.1]), torch.tensor([0.5, torch.nan]))

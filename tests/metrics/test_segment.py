@@ -269,3 +269,11 @@ def test_bad_input_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match="must be"):
             make()
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_logits_that_are_no_numbers_have_no_class(classes: int) -> None:
+    logits = torch.zeros(1, classes, 2, 2)
+    logits[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="logits must be numbers"):
+        predicted_classes(logits)

@@ -16,6 +16,7 @@ from toy_runs import DATA, RECIPES, ToyRun
 from avblocks import av_vit
 from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
 from avblocks.checkpoint import saves as _saves
+from avblocks.jsonfile import read_json
 from avblocks.tasks.load import load_task
 from recipes.common.model import build_encoder
 from recipes.common.run_files import find
@@ -180,7 +181,7 @@ def test_what_cannot_be_exported_is_one_line(
     capsys.readouterr()
     again = ("--checkpoint", out, "--out", tmp_path / "again")
     assert "is in no run folder" in ends(capsys, *again)
-    facts = json.loads(config)
+    facts = read_json(folder / "config.json", remedy="")
     facts["config"]["model"]["dim"] = 32
     (folder / "config.json").write_text(json.dumps(facts))
     words = ("--checkpoint", folder, "--out", tmp_path / "wrong")

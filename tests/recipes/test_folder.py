@@ -1,8 +1,9 @@
 """What the run folder says of the data, and which changes of it a resumed run accepts."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_toy import train
@@ -12,6 +13,7 @@ from avblocks import av_vit
 from avblocks.checkpoint import saves as _saves
 from avblocks.data import SkippedFiles
 from avblocks.data.datasets import ClipSet, Item
+from avblocks.jsonfile import read_json
 from recipes.common.run_files import read_run_config, run_config
 from recipes.engine.folder import check_fits
 
@@ -55,11 +57,33 @@ def test_other_clips_to_test_on_are_told(
 
 def test_runs_of_before_there_were_counts_go_on(tmp_path: Path) -> None:
     train(tmp_path, max_steps=1)
-    facts = json.loads((tmp_path / "config.json").read_text())
+    facts = read_json(tmp_path / "config.json", remedy="")
     del facts["clips"]
     (tmp_path / "config.json").write_text(json.dumps(facts))
     fitted, _ = train(tmp_path, max_steps=2, resume=True, clips={"train": clips("a")})
     assert fitted.step == 2
+
+
+@pytest.mark.parametrize("other", [True, None, "x", -1])
+def test_no_value_of_the_configuration_changes_unnoticed(tmp_path: Path, other: object) -> None:
+    train(tmp_path, max_steps=1)
+    file = tmp_path / "config.json"
+    whole = json.loads(file.read_text())
+    for changed in _changed(whole, other):
+        file.write_text(json.dumps(changed))
+        with pytest.raises(ValueError, match=r"config.json: damaged, or changed by hand .*; give"):
+            read_json(file, remedy="give another")
+    file.write_text(json.dumps(whole, sort_keys=True))
+    assert read_json(file, remedy="").keys() < whole.keys()
+
+
+def _changed(content: Any, other: object) -> Iterator[Any]:
+    """The content with one value replaced, for each of its values."""
+    for key, value in content.items():
+        if value != other:
+            yield content | {key: other}
+        if isinstance(value, dict):
+            yield from (content | {key: changed} for changed in _changed(value, other))
 
 
 WRONG = [

@@ -25,6 +25,7 @@ from video_files import samples as read_samples
 from avblocks.checkpoint import saves as _saves
 from avblocks.data import AVBatch, write_clip
 from avblocks.files import temporary
+from avblocks.jsonfile import read_json
 from avblocks.tasks import Separation
 from avblocks.video import open_windows
 from recipes import (
@@ -264,7 +265,7 @@ def test_what_a_run_says_of_itself_must_fit(
 ) -> None:
     folder = Path(shutil.copytree(run("probe").folder, tmp_path / "run"))
     file = folder / "config.json"
-    whole = json.loads(file.read_text())
+    whole = read_json(file, remedy="")
     assert whole["recipe"] == "paper_linear_probe" and len(whole["classes"]) > 5
 
     def refused(message: str, **changes: object) -> None:
@@ -327,7 +328,7 @@ def test_a_run_from_before_goes_on_and_says_what_it_is(
 ) -> None:
     folder = Path(shutil.copytree(run("finetune").folder, tmp_path / "run"))
     file, config = folder / "config.json", run("finetune").config
-    facts = json.loads(file.read_text())
+    facts = read_json(file, remedy="")
     file.write_text(json.dumps({n: v for n, v in facts.items() if n not in ("recipe", "classes")}))
     paper_finetune.main(replace(config, run=replace(config.run, dir=folder, resume=True)))
     now = json.loads(file.read_text())

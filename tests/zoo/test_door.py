@@ -44,6 +44,18 @@ def test_a_published_file_is_told_and_built(kind: str, tmp_path: Path) -> None:
     assert abs(read - held) < 100  # class tokens have positions, and keys of ours always biases
 
 
+@pytest.mark.parametrize("name", ["rope.freqs_cos", "temporal_embed", "rel_pos_bias.table"])
+@pytest.mark.parametrize("kind", FILES)
+def test_what_a_kind_does_not_compute_with_is_refused(kind: str, name: str, tmp_path: Path) -> None:
+    file, prefix, known = FILES[kind]
+    state = part(load_file(GOLDEN / f"{file}.safetensors"), prefix)
+    save_file(state | {name: torch.ones(2)}, tmp_path / "file.safetensors")
+    with pytest.raises(ValueError, match=rf"{kind}: .*{name}"):
+        load(tmp_path / "file.safetensors", **known)
+    loaded = load(tmp_path / "file.safetensors", allow=(name,), **known)
+    assert name in (*loaded.report.dropped, *loaded.report.unused)
+
+
 def test_one_of_another_kind_is_refused(tmp_path: Path) -> None:
     save_file({"lstm.weight": torch.ones(2)}, tmp_path / "file.safetensors")
     with pytest.raises(ValueError, match="no known kind, with names such as"):

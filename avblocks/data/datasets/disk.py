@@ -10,6 +10,8 @@ EXTENSIONS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
 AUDIO_SUFFIXES = frozenset({".wav", ".flac"})
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
+_LONGEST = 2000  # characters of a field
+
 
 def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers, from 1, and stripped fields of a csv file, with any line endings.
@@ -22,7 +24,8 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
         columns: Required number of columns; that of the first line if not given.
 
     Raises:
-        ValueError: If the file is missing or not text, or a line has another number of columns.
+        ValueError: If the file is missing or not text, or a line has another number of columns or
+            a field of over 2,000 characters.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; the data set's csv belongs there")
@@ -34,11 +37,11 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
                 if not row or (not begun and row[0].startswith("#")):
                     continue
                 begun, columns = True, columns or len(row)
-                if len(row) != columns:
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: {len(row)} columns, expected {columns}: "
-                        f"{row}"
-                    )
+                fault = f"{len(row)} columns, expected {columns}" if len(row) != columns else ""
+                if len(longest := max(row, key=len)) > _LONGEST:
+                    fault = f"{len(longest)} characters in a field; is there a quote too much?"
+                if fault:
+                    raise ValueError(f"{path}, line {reader.line_num}: {fault}: {row!s:.200}")
                 yield reader.line_num, [field.strip() for field in row]
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path}: not a csv file in UTF-8 ({error})") from error

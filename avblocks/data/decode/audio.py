@@ -10,7 +10,7 @@ from jaxtyping import Float
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.channels import mono
 from avblocks.data.decode.media import AudioFile, Media, reopen
-from avblocks.data.decode.packets import audio_frames, lasting, packets, seek, take_only
+from avblocks.data.decode.packets import audio_frames, lasting, packets, seek, take_only, untimed
 from avblocks.data.decode.timeline import Placed, Samples, Stamped, align_pieces
 
 Wave = Float[np.ndarray, " s"]
@@ -30,7 +30,7 @@ def extent(media: Media | AudioFile) -> tuple[float, float]:
     if stream.duration is None:
         return start, max(start, _end(media))
     end = start + float(stream.duration * (stream.time_base or 0))
-    if media.container.format.name == "avi":  # it also counts empty packets, which are not given
+    if untimed(media):  # its header also counts empty packets, which are not given
         end = min(end, max(start, _end(media)))
     return start, end
 

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from math import inf
+from operator import attrgetter
 
 import av
 import numpy as np
@@ -114,7 +115,8 @@ def _decode_planned(media: Media, *, time: float) -> av.VideoFrame | None:
     seek(media, media.video, time)
     codec, frame = media.video.codec_context, None
     others = "NONREF" if codec.name in _SKIPPING else "DEFAULT"
-    for packet in islice(packets(media, media.video), count):
+    # Files without an index get one while they are read, so the second seek may end closer.
+    for packet in takewhile(attrgetter("size"), islice(packets(media, media.video), count)):
         codec.skip_frame = "DEFAULT" if packet.pts == wanted else others
         frame = _last(packet.decode(), wanted) or frame
     return _last(codec.decode(None), wanted) or frame

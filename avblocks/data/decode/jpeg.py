@@ -6,8 +6,8 @@ from collections.abc import Container, Iterator
 
 # Start-of-frame markers, which hold the size; C4, C8 and CC are something else.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
-_BARE = frozenset({0x01, 0xD8, _END})  # markers without a length
+_START, _SCAN, _END, _APP1 = 0xD8, 0xDA, 0xD9, 0xE1
+_BARE = frozenset({0x01, _START, _END})  # markers without a length
 # In compressed data 0xFF is followed by a zero, or is part of a restart marker; before a marker
 # there may be any number of them.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -27,7 +27,7 @@ def segments(data: Bytes) -> Iterator[tuple[int, int, int]]:
     while match := _MARKER.search(data, offset):
         kind, begin = data[match.start() + 1], match.end()
         length = 0 if kind in _BARE else int.from_bytes(data[begin : begin + 2])
-        if length < 2 and kind not in _BARE:
+        if kind == _START or (length < 2 and kind not in _BARE):  # another image: this one is cut
             return
         yield kind, min(begin + 2, begin + length), begin + length
         if kind == _END:

@@ -67,8 +67,8 @@ def lasting(frame: av.AudioFrame | av.VideoFrame) -> float:
     return float(frame.duration * (frame.time_base or 0))
 
 
-def untimed(media: Media) -> bool:
-    """Return whether the file stores no time stamps of frames."""
+def untimed(media: Media | AudioFile) -> bool:
+    """Return whether the file stores no time stamps."""
     return media.container.format.name == "avi"
 
 
