@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # Imported on use: it takes half a second.
     import matplotlib.axes
     import matplotlib.figure
 
+MAP_STRENGTH, MASK_STRENGTH = 0.5, 0.6
+"""Weights of heat maps and of masks over images."""
 _GRAY = (0.82, 0.82, 0.82)
 
 
@@ -108,15 +110,19 @@ def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height w
     with extra("viz"):
         from matplotlib import colormaps
 
-    colors = colormaps["turbo"](values.detach().float().clamp(0, 1).cpu().numpy())
-    return torch.from_numpy(colors[..., :3]).float().movedim(-1, 1)
+    turbo = colormaps["turbo"]
+    table = torch.from_numpy(turbo(range(turbo.N + 1))[:, :3]).float()
+    table[turbo.N] = 0  # NaNs, as matplotlib draws them
+    scaled = values.detach().float().cpu() * turbo.N
+    levels = scaled.clamp(0, turbo.N - 1).nan_to_num(turbo.N).long()
+    return torch.stack([color[levels] for color in table.unbind(1)], dim=1)
 
 
 def overlay(
     image: Float[Tensor, "b 3 height width"],
     maps: Float[Tensor, "b height width"],
     *,
-    strength: float = 0.5,
+    strength: float = MAP_STRENGTH,
 ) -> Float[Tensor, "b 3 height width"]:
     """Blend images with heat maps, each scaled from its minimum (blue) to its maximum (red).
 
@@ -129,16 +135,25 @@ def overlay(
         >>> overlay(torch.rand(2, 3, 8, 8), torch.randn(2, 8, 8)).shape
         torch.Size([2, 3, 8, 8])
     """
+    return torch.lerp(image.detach().float().cpu(), map_colors(maps), strength)
+
+
+def map_colors(maps: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:
+    """Map values on any scale to the colors of `overlay`.
+
+    Example:
+        >>> map_colors(torch.randn(2, 8, 12)).shape
+        torch.Size([2, 3, 8, 12])
+    """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    colors = heat((maps - low) / (high - low).clamp(min=1e-12))
-    return torch.lerp(image.detach().float().cpu(), colors, strength)
+    return heat((maps - low) / (high - low).clamp(min=1e-12))
 
 
 def mask_overlay(
     image: Float[Tensor, "b 3 height width"],
     mask: Integer[Tensor, "b height width"],
     *,
-    strength: float = 0.6,
+    strength: float = MASK_STRENGTH,
 ) -> Float[Tensor, "b 3 height width"]:
     """Blend images with a segmentation: one color per class, none for the background.
 
@@ -151,14 +166,24 @@ def mask_overlay(
         >>> mask_overlay(torch.rand(2, 3, 8, 8), torch.randint(5, (2, 8, 8))).shape
         torch.Size([2, 3, 8, 8])
     """
+    mask, image = mask.cpu(), image.detach().float().cpu()
+    painted = torch.lerp(image, class_colors(mask), strength)
+    return torch.where(mask[:, None] > 0, painted, image)
+
+
+def class_colors(mask: Integer[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:
+    """Map class numbers from 1 to the colors of `mask_overlay`, which repeat after 20 classes.
+
+    Example:
+        >>> class_colors(torch.randint(1, 5, (2, 8, 12))).shape
+        torch.Size([2, 3, 8, 12])
+    """
     with extra("viz"):
         from matplotlib import colormaps
 
-    mask, image = mask.cpu(), image.detach().float().cpu()
-    classes = colormaps["tab20"]
-    colors = torch.tensor([classes(number)[:3] for number in range(20)], dtype=torch.float32)
-    painted = colors[(mask.long() - 1) % 20].movedim(-1, 1)
-    return torch.where(mask[:, None] > 0, torch.lerp(image, painted, strength), image)
+    table = torch.tensor(colormaps["tab20"](range(20)))[:, :3].float()
+    numbers = (mask.cpu().long() - 1) % 20
+    return torch.stack([color[numbers] for color in table.unbind(1)], dim=1)
 
 
 def outline(

@@ -47,11 +47,11 @@ def write_overlay(
     path: str | Path, out: str | Path, overlays: Iterable[tuple[float, Overlay]]
 ) -> None:
     """Write a copy of a video with overlays on its frames, see `write_overlays`."""
-    write_overlays(path, {out: overlays})
+    write_overlays(path, {Path(out): overlays})
 
 
 def write_overlays(
-    path: str | Path, overlays: Mapping[str | Path, Iterable[tuple[float, Overlay]]]
+    path: str | Path, overlays: Mapping[Path, Iterable[tuple[float, Overlay]]]
 ) -> None:
     """Write copies of a video as mp4 (H.264, AAC) with overlays on its frames, each by its file.
 
@@ -68,10 +68,10 @@ def write_overlays(
     """
     path = str(path)
     with ExitStack() as stack:
-        containers = [stack.enter_context(_new_file(Path(out))) for out in overlays]
+        containers = [stack.enter_context(_new_file(out)) for out in overlays]
         media, heard = (stack.enter_context(open_media(path)) for _ in range(2))  # at its own pace
         copies = [
-            VideoCopy(container, Path(out), media, some)
+            VideoCopy(container, out, media, some)
             for container, (out, some) in zip(containers, overlays.items(), strict=True)
         ]
         sizes = {copy.size for copy in copies}
