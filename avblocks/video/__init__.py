@@ -13,6 +13,7 @@ from avblocks.video.overlay import blend_overlay as blend_overlay
 from avblocks.video.overlay import make_overlay as make_overlay
 from avblocks.video.spectrogram import SpectrogramStrip as SpectrogramStrip
 from avblocks.video.windows import VideoWindows as VideoWindows
+from avblocks.video.windows import merge_windows as merge_windows
 from avblocks.video.windows import open_windows as open_windows
 from avblocks.video.write import video_size as video_size
 from avblocks.video.write import write_overlay as write_overlay

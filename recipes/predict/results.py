@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,11 +17,11 @@ from avblocks.tasks import (
     Segmentation,
     Separation,
 )
-from avblocks.video import VideoWindows, WindowBatch
+from avblocks.video import VideoWindows, WindowBatch, merge_windows
 from recipes.predict.figures import class_lines, draw_classes
 from recipes.predict.overlays import MapVideo, write_map_videos
 from recipes.predict.sources import Guides, write_sources
-from recipes.predict.together import run_together
+from recipes.predict.together import run_together, share_cores
 from recipes.predict.trained import infer
 
 _Lines = list[list[str]]  # of each model of a job: a summary, and the files
@@ -37,8 +38,8 @@ def write_results(
 ) -> _Lines:
     """Run models on their windows of a video, in batches, and write the results.
 
-    Models with the same windows share what is decoded of them; all models run at a time, in
-    threads, and all videos are drawn in one pass.
+    Windows of one length are decoded once; all models run at a time, in threads, and all videos
+    are drawn in one pass.
 
     Returns:
         Lines for the user, by model: a summary, and the names of the files.
@@ -46,16 +47,28 @@ def write_results(
     Raises:
         ClipError: If the video cannot be decoded; then nothing of the model is written.
     """
-    streams = list(dict.fromkeys(windows))
+    groups: dict[Any, list[int]] = {}
+    for number, some in enumerate(windows):
+        groups.setdefault(some.decoding, []).append(number)
+    streams = [
+        merge_windows([windows[n] for n in numbers]).batches(
+            batch,
+            progress=" ".join([Path(windows[0].path).name, *(models[n].name for n in numbers)]),
+        )
+        for numbers in groups.values()
+    ]
+    stream_of = {n: i for i, numbers in enumerate(groups.values()) for n in numbers}
+
+    def reading(numbers: Sequence[int], job: Callable[..., _Lines]) -> Callable[..., _Lines]:
+        selects = [partial(windows[n].select, batch=batch) for n in numbers]
+        return lambda *feeds: job(*(f(feed) for f, feed in zip(selects, feeds, strict=True)))
+
     jobs = _jobs(models, windows, folder, guides=guides)
-    names = {
-        some: ", ".join(m.name for m, w in zip(models, windows, strict=True) if w == some)
-        for some in streams
-    }
-    found = run_together(
-        [some.batches(batch, progress=f"{Path(some.path).name} {names[some]}") for some in streams],
-        [([streams.index(windows[n]) for n in numbers], job) for numbers, job in jobs],
-    )
+    with share_cores(len(jobs)):
+        found = run_together(
+            streams,
+            [([stream_of[n] for n in numbers], reading(numbers, job)) for numbers, job in jobs],
+        )
     lines = {
         number: each
         for (numbers, _), some in zip(jobs, found, strict=True)

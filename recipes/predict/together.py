@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from queue import Empty, Full, Queue
 from threading import Event
 from typing import Any, TypeVar
+
+import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,6 +96,17 @@ def run_together(
         finally:
             stop.set()
     return [future.result() for future in results]
+
+
+@contextmanager
+def share_cores(jobs: int) -> Iterator[None]:
+    """Divide the cores among jobs: otherwise each uses all of them, and waits for the others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(before // max(jobs, 1), 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _pump(stream: Iterable[T], feeds: Sequence[Feed[T]]) -> None:
