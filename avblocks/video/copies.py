@@ -70,7 +70,7 @@ class VideoCopy:
     def _draw(self, tick: int) -> Ready:
         """Draw the overlay on the image and encode both."""
         assert self.image is not None
-        frame = av.VideoFrame.from_ndarray(self.overlay.draw(self.image), format="yuv420p")
+        frame = av.VideoFrame.from_numpy_buffer(self.overlay.draw(self.image), format="yuv420p")
         frame.pts, frame.time_base, self.tick = tick, Fraction(1, CLOCK), tick
         return tick / CLOCK, self.stream.encode(frame)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt16
 from torch import Tensor
 
@@ -36,9 +35,8 @@ class Overlay:
 
     def draw(self, image: Planes) -> Planes:
         """Draw over an image in yuv420p, as PyAV's ``to_ndarray`` returns it."""
-        values = image.astype(np.uint16)  # in place, as new memory costs more than the sums
-        values *= self.share
-        values += self.added
+        values = image * self.share
+        values += self.added  # in place, as new memory costs more than the sums
         values >>= 8
         return values.astype(np.uint8)
 
@@ -110,7 +108,8 @@ def make_overlay(
 
 def _subsampled(values: Float[Tensor, "3 height width"]) -> Float[Tensor, "rows width"]:
     """Lay out three planes as yuv420p, with the second and third at half the resolution."""
-    luma, chroma = values[0], F.avg_pool2d(values[None, 1:], 2)[0]
+    luma, rows = values[0], values[1:, ::2] + values[1:, 1::2]
+    chroma = (rows[..., ::2] + rows[..., 1::2]) / 4
     return torch.cat([luma, chroma.reshape(-1, luma.shape[1])])
 
 
