@@ -101,7 +101,7 @@ def _localize(config: Config, commit: str, folder: Path) -> dict[str, Any]:
     def words(build: str, out: Path) -> list[str]:
         sizes = ["--data.scenes", *map(str, config.scenes), "--epochs", str(config.epochs)]
         root = ["--data.root", str(folder / build), "--checkpoint", "None", "--warmup", "0"]
-        once = ["--data.augment", "False"] if build == "ours" else []
+        once = ["--data.no-augment"] if build == "ours" else []
         return ["recipes.paper_localize", "scenes", *sizes, *root, *once, "--run.dir", str(out)]
 
     in_turn(
