@@ -121,7 +121,8 @@ def test_localization_reads_boxes_and_middle_images_from_shards(root: Path, tmp_
         paper_localize.main(replace(config, warmup=1, dim_out=16, run=Run(dir=folder)))
         losses.append([row["loss"] for row in read_rows(folder / "metrics.csv") if "loss" in row])
         scores.append(json.loads((folder / "scores.json").read_text())["scores"])
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    # JPEG changes images of 32 pixels, and the tokens are normalized over four clips.
+    assert losses[0] == pytest.approx(losses[1], rel=0.15)
     for name in ("center_box", "whole_image"):
         assert scores[0][name] == scores[1][name]
     close = pytest.approx(scores[1]["matched"]["ciou_adaptive_auc"], abs=5)
