@@ -1,6 +1,7 @@
 """Figures of images, spectrograms and maps. Needs matplotlib (extra ``avblocks[viz]``)."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # Imported on use: it takes half a second.
     import matplotlib.axes
     import matplotlib.figure
 
+MAP_STRENGTH, MASK_STRENGTH = 0.5, 0.6
+"""Weights of heat maps and of masks over images."""
 _GRAY = (0.82, 0.82, 0.82)
 
 
@@ -105,18 +108,18 @@ def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height w
         >>> heat(torch.rand(2, 8, 12)).shape
         torch.Size([2, 3, 8, 12])
     """
-    with extra("viz"):
-        from matplotlib import colormaps
-
-    colors = colormaps["turbo"](values.detach().float().clamp(0, 1).cpu().numpy())
-    return torch.from_numpy(colors[..., :3]).float().movedim(-1, 1)
+    table = _colors("turbo")
+    most = len(table) - 1
+    scaled = values.detach().float().cpu() * most
+    levels = scaled.clamp(0, most - 1).nan_to_num(most).long()  # NaNs are black, as in matplotlib
+    return _look_up(table, levels)
 
 
 def overlay(
     image: Float[Tensor, "b 3 height width"],
     maps: Float[Tensor, "b height width"],
     *,
-    strength: float = 0.5,
+    strength: float = MAP_STRENGTH,
 ) -> Float[Tensor, "b 3 height width"]:
     """Blend images with heat maps, each scaled from its minimum (blue) to its maximum (red).
 
@@ -129,16 +132,25 @@ def overlay(
         >>> overlay(torch.rand(2, 3, 8, 8), torch.randn(2, 8, 8)).shape
         torch.Size([2, 3, 8, 8])
     """
+    return torch.lerp(image.detach().float().cpu(), map_colors(maps), strength)
+
+
+def map_colors(maps: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:
+    """Map values on any scale to the colors of `overlay`.
+
+    Example:
+        >>> map_colors(torch.randn(2, 8, 12)).shape
+        torch.Size([2, 3, 8, 12])
+    """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    colors = heat((maps - low) / (high - low).clamp(min=1e-12))
-    return torch.lerp(image.detach().float().cpu(), colors, strength)
+    return heat((maps - low) / (high - low).clamp(min=1e-12))
 
 
 def mask_overlay(
     image: Float[Tensor, "b 3 height width"],
     mask: Integer[Tensor, "b height width"],
     *,
-    strength: float = 0.6,
+    strength: float = MASK_STRENGTH,
 ) -> Float[Tensor, "b 3 height width"]:
     """Blend images with a segmentation: one color per class, none for the background.
 
@@ -151,14 +163,38 @@ def mask_overlay(
         >>> mask_overlay(torch.rand(2, 3, 8, 8), torch.randint(5, (2, 8, 8))).shape
         torch.Size([2, 3, 8, 8])
     """
+    mask, image = mask.cpu(), image.detach().float().cpu()
+    painted = torch.lerp(image, class_colors(mask), strength)
+    return torch.where(mask[:, None] > 0, painted, image)
+
+
+def class_colors(mask: Integer[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:
+    """Map class numbers from 1 to the colors of `mask_overlay`, which repeat after 20 classes.
+
+    Example:
+        >>> class_colors(torch.randint(1, 5, (2, 8, 12))).shape
+        torch.Size([2, 3, 8, 12])
+    """
+    return _look_up(_colors("tab20"), (mask.cpu().long() - 1) % 20)
+
+
+@cache
+def _colors(name: str) -> Float[Tensor, "colors 3"]:
+    """Return the colors of a color map of matplotlib, and black."""
     with extra("viz"):
         from matplotlib import colormaps
 
-    mask, image = mask.cpu(), image.detach().float().cpu()
-    classes = colormaps["tab20"]
-    colors = torch.tensor([classes(number)[:3] for number in range(20)], dtype=torch.float32)
-    painted = colors[(mask.long() - 1) % 20].movedim(-1, 1)
-    return torch.where(mask[:, None] > 0, torch.lerp(image, painted, strength), image)
+    colors = colormaps[name]
+    table = torch.from_numpy(colors(range(colors.N))[:, :3]).float()
+    return torch.cat([table, torch.zeros(1, 3)])
+
+
+def _look_up(
+    table: Float[Tensor, "colors 3"], numbers: Integer[Tensor, "b height width"]
+) -> Float[Tensor, "b 3 height width"]:
+    """Return the colors of numbers; indexing takes six times as long."""
+    rows = torch.stack([color.index_select(0, numbers.flatten()) for color in table.T.contiguous()])
+    return rows.view(3, *numbers.shape).movedim(0, 1)
 
 
 def outline(

@@ -38,6 +38,9 @@ class Source:
     root: Path | None = None
     """Folder of the data; for scenes, a cache folder by default."""
 
+    scenes: tuple[int, int] = (240, 120)
+    """Numbers of training and test scenes."""
+
     workers: int = os.cpu_count() or 1
     """Number of processes that decode and encode."""
 
@@ -79,14 +82,22 @@ _VIDEOS: dict[DataName, str] = {
     "vggsound_music": "VGGSound-Music, train and test",
     "audioset": "AudioSet, unbalanced and eval",
     "audioset_balanced": "AudioSet, balanced and eval",
+    "scene_boxes": "scenes, and boxes of the test scenes",
+    "vggss": "VGGSound's training clips, and VGG-SS with its boxes",
 }
-_PRETRAIN: dict[DataName, str] = {
-    "class_folder": "folder",
-    "vggsound_music": "vggsound",
-    "audioset_balanced": "audioset",
+_NEXT: dict[DataName, str] = {
+    "class_folder": "paper_pretrain folder",
+    "vggsound_music": "paper_pretrain vggsound",
+    "audioset_balanced": "paper_pretrain audioset",
+    "scene_boxes": "paper_localize scenes",
+    "vggss": "paper_localize vggss",
 }
-"""The preset of `paper_pretrain` for it, where that has another name."""
+"""The recipe and preset that read it; the others are presets of `paper_pretrain`."""
 PRESETS = {name: (about, Config(data=Source(name=name))) for name, about in _VIDEOS.items()}
+PRESETS["scene_boxes"] = (
+    _VIDEOS["scene_boxes"],
+    Config(data=Source(name="scene_boxes", scenes=(960, 120))),
+)
 
 
 def main(config: Config) -> None:
@@ -95,7 +106,7 @@ def main(config: Config) -> None:
         raise ValueError("the shards need --out DIR, a folder of their own")
     if not config.data.timeout > 0:
         raise ValueError(f"--data.timeout must be above 0, got {config.data.timeout}")
-    data = Data(name=config.data.name, root=config.data.root)
+    data = Data(name=config.data.name, root=config.data.root, scenes=config.data.scenes)
     splits = {"train": train_set(data), "test": test_set(data)}
     shards = make_shards(
         {split: clips for split, clips in splits.items() if clips is not None},
@@ -110,8 +121,8 @@ def main(config: Config) -> None:
         Shards(config.out, verify=True)
     for split in shards.splits:
         print(shards.clips(split).report())
-    preset = _PRETRAIN.get(data.name, data.name)
-    print(f"next: python -m recipes.paper_pretrain {preset} --data.shards {config.out}")
+    following = _NEXT.get(data.name, f"paper_pretrain {data.name}")
+    print(f"next: python -m recipes.{following} --data.shards {config.out}")
 
 
 if __name__ == "__main__":

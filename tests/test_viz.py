@@ -64,6 +64,12 @@ def test_overlays_mix_pictures_and_colours() -> None:
     torch.testing.assert_close(overlay(image, maps, strength=0.0), image)
 
 
+def test_heat_is_turbo_of_matplotlib() -> None:
+    values = torch.tensor([[[-0.1, 0.0, 0.3, 0.999], [1 / 256, 1.0, 1.5, torch.nan]]])
+    expected = torch.from_numpy(colormaps["turbo"](values.clamp(0, 1).numpy())[..., :3])
+    torch.testing.assert_close(heat(values).movedim(1, -1), expected.float())
+
+
 def test_masks_leave_the_background_alone() -> None:
     image, mask = torch.rand(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int64)
     mask[0, 0, :3] = torch.tensor([1, 2, 22])

@@ -1,6 +1,6 @@
 """The audio of a video's windows, decoded in one pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -65,7 +65,8 @@ def _resample(media: Media, *, rate: int) -> Iterator[Wave]:
     resampler, position = av.AudioResampler(format="fltp", layout="mono", rate=rate), 0
     begin = extent(media)[0]
     pieces = iter_audio(media, start=begin)
-    for samples in without_gaps(pieces, start=round(begin * native), longest=native):
+    aligned = without_gaps(pieces, start=round(begin * native), longest=native)
+    for samples in _collect(aligned, least=native):
         if not np.isfinite(samples).all():
             raise ClipError(media.path, "the audio holds NaN or infinite values")
         if native == rate:
@@ -77,3 +78,15 @@ def _resample(media: Media, *, rate: int) -> Iterator[Wave]:
         yield from (np.clip(part.to_ndarray()[0], -1, 1) for part in resampler.resample(frame))
     if position:
         yield from (np.clip(part.to_ndarray()[0], -1, 1) for part in resampler.resample(None))
+
+
+def _collect(pieces: Iterable[Wave], *, least: int) -> Iterator[Wave]:
+    """Join pieces to longer ones: a call costs more than the work on a single packet."""
+    waiting: list[Wave] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(map(len, waiting)) >= least:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)

@@ -1,6 +1,7 @@
 """`WindowBatch`: some windows of a video, each with the image at its center."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -49,6 +50,23 @@ class WindowBatch:
             crop=torch.stack([box for _, box in squares]),
             size=self.size,
         )
+
+    @classmethod
+    def join(cls, parts: "Sequence[WindowBatch]") -> "WindowBatch":
+        """Join consecutive windows of one video."""
+        return replace(
+            parts[0],
+            starts=tuple(start for part in parts for start in part.starts),
+            images=tuple(image for part in parts for image in part.images),
+            audio=torch.cat([part.audio for part in parts]),
+        )
+
+    def split(self) -> "list[WindowBatch]":
+        """Return each window by itself."""
+        return [
+            replace(self, starts=(start,), images=(image,), audio=audio[None])
+            for start, image, audio in zip(self.starts, self.images, self.audio, strict=True)
+        ]
 
 
 def _crop(image: Image, part: ImagePart) -> UInt8[Tensor, "3 height part_width"]:

@@ -5,39 +5,67 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt16
 from torch import Tensor
+
+from avblocks.shapes import require
+from avblocks.video.planes import Planes, to_yuv
 
 Size = tuple[int, int]
 """Height and width, pixels."""
 
+_ONE = 256
+"""1.0 in fixed-point numbers: weights and values are then sums of 16 bits."""
+_EQUAL = 1e-3  # by which weights of the colors of a pixel may differ, less than a level of 256
+
 
 @dataclass(frozen=True)
 class Overlay:
-    """A drawing over images of one size: ``color + transparency * image``.
+    """A drawing over images of one size, see `make_overlay` and `blend_overlay`.
 
     Attributes:
-        color: What is added to each pixel, from 0 to 255.
-        transparency: Share of the image that shows through, from 0 to 1.
+        size: Height and width, pixels.
+        added: What is added to each value of an image in yuv420p, times 256.
+        share: Share of the image that shows through, times 256.
     """
 
-    color: Float[np.ndarray, "height width 3"]
-    transparency: Float[np.ndarray, "height width 3"]
+    size: Size
+    added: UInt16[np.ndarray, "rows width"]
+    share: UInt16[np.ndarray, "rows width"]
 
-    @property
-    def size(self) -> Size:
-        """Height and width, pixels."""
-        return self.color.shape[0], self.color.shape[1]
+    def draw(self, image: Planes) -> Planes:
+        """Draw over an image in yuv420p, as PyAV's ``to_ndarray`` returns it."""
+        values = image * self.share
+        values += self.added  # in place, as new memory costs more than the sums
+        values >>= 8
+        return values.astype(np.uint8)
 
-    def draw(
-        self, image: UInt8[np.ndarray, "height width 3"]
-    ) -> UInt8[np.ndarray, "height width 3"]:
-        """Draw over an RGB image."""
-        pixels = self.transparency * image
-        pixels += self.color  # in place, as new memory costs more than the sums
-        np.rint(pixels, out=pixels)
-        np.clip(pixels, 0, 255, out=pixels)
-        return pixels.astype(np.uint8)
+
+def blend_overlay(
+    color: Float[Tensor, "3 height width"], opacity: Float[Tensor, "height width"]
+) -> Overlay:
+    """Make the overlay that blends each pixel with a color, as `torch.lerp` does.
+
+    It differs from `torch.lerp` by up to one level of 255, and its colors have half the resolution.
+
+    Args:
+        color: RGB values in [0, 1].
+        opacity: Weights of the color in [0, 1].
+
+    Raises:
+        ValueError: If a side is odd.
+
+    >>> overlay = blend_overlay(torch.ones(3, 2, 2), torch.full((2, 2), 0.5))
+    >>> overlay.draw(np.full((3, 2), 128, np.uint8))[:2]  # white has a luma of 235
+    array([[182, 182],
+           [182, 182]], dtype=uint8)
+    """
+    size = (opacity.shape[0], opacity.shape[1])
+    require(not any(side % 2 for side in size), "size", size, "even sides for H.264")
+    opacity = (opacity.float() * _ONE).round() / _ONE  # as weights are stored, to sum up to 1
+    added = _subsampled(opacity * to_yuv(color.float()))
+    share = 1 - _subsampled(opacity.expand(3, -1, -1))
+    return Overlay(size=size, added=_fixed(added + 0.5), share=_fixed(share))
 
 
 def make_overlay(
@@ -49,14 +77,41 @@ def make_overlay(
     to any image at a fraction of the cost.
 
     Args:
-        paint: Draws over RGB images with values in [0, 1]; each pixel of the result must be a
-            linear function of the same pixel of the image.
-        size: Height and width of the images.
+        paint: Draws over RGB images with values in [0, 1] and returns such values; each pixel of
+            the result must be a blend of the same pixel of the image and a color.
+        size: Height and width of the images, even numbers.
 
-    >>> darker = make_overlay(lambda image: image / 2, (1, 1))
-    >>> darker.draw(np.full((1, 1, 3), 100, np.uint8))
-    array([[[50, 50, 50]]], dtype=uint8)
+    Raises:
+        ValueError: If ``paint`` does something else to black or white.
+
+    >>> darker = make_overlay(lambda image: image / 2, (2, 2))
+    >>> darker.draw(np.full((3, 2), 128, np.uint8))[:2]  # black has a luma of 16
+    array([[72, 72],
+           [72, 72]], dtype=uint8)
     """
     both = torch.stack([torch.zeros(3, *size), torch.ones(3, *size)])
-    black, white = paint(both).movedim(1, -1).numpy()
-    return Overlay(color=255 * black, transparency=white - black)
+    black, white = painted = paint(both)
+    share = white - black
+    low, high = share.aminmax()
+    even = (share.amax(dim=0) - share.amin(dim=0)).amax() <= _EQUAL
+    within = low >= -_EQUAL and painted.amin() >= -_EQUAL and painted.amax() <= 1 + _EQUAL
+    require(
+        bool(even and within),
+        "paint",
+        f"weights {low:g} to {high:g}",
+        "a blend of each pixel with a color",
+    )
+    opacity = 1 - share.mean(dim=0)
+    color = black / opacity.clamp(min=_EQUAL)
+    return blend_overlay(color.clamp(0, 1), opacity.clamp(0, 1))
+
+
+def _subsampled(values: Float[Tensor, "3 height width"]) -> Float[Tensor, "rows width"]:
+    """Lay out three planes as yuv420p, with the second and third at half the resolution."""
+    luma, rows = values[0], values[1:, ::2] + values[1:, 1::2]
+    chroma = (rows[..., ::2] + rows[..., 1::2]) / 4
+    return torch.cat([luma, chroma.reshape(-1, luma.shape[1])])
+
+
+def _fixed(values: Float[Tensor, "rows width"]) -> UInt16[np.ndarray, "rows width"]:
+    return (values * _ONE).round().numpy().astype(np.uint16)

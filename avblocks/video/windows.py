@@ -1,7 +1,7 @@
 """`VideoWindows`: a video of any length, cut into overlapping or adjacent windows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from math import inf
 from pathlib import Path
@@ -48,6 +48,11 @@ class VideoWindows:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    @property
+    def decoding(self) -> tuple[str, int, int]:
+        """The video, and samples and rate of a window: if equal, windows can be merged."""
+        return self.path, self.format.samples, self.format.rate
 
     @property
     def offset(self) -> float:
@@ -102,6 +107,27 @@ class VideoWindows:
                     audio=torch.stack(waves),
                 )
                 bar.update(len(windows))
+
+    def select(self, batches: Iterable[WindowBatch], batch: int = 8) -> Iterator[WindowBatch]:
+        """Select these windows among those of `merge_windows`, in batches of another size."""
+        mine, size = set(self.starts), self.format.size
+        windows = (one for some in batches for one in some.split() if one.starts[0] in mine)
+        while group := list(islice(windows, batch)):
+            yield replace(WindowBatch.join(group), size=size)
+
+
+def merge_windows(several: Sequence[VideoWindows]) -> VideoWindows:
+    """Return all windows of several sets, which `VideoWindows.select` then tells apart.
+
+    They are decoded once, instead of once for each set.
+
+    Raises:
+        ValueError: If they are of several videos, or differ in length or rate.
+    """
+    kinds = {windows.decoding for windows in several}
+    require(len(kinds) == 1, "windows", kinds, "of one video, length and rate")
+    starts = sorted({start for windows in several for start in windows.starts})
+    return replace(several[0], starts=tuple(starts))
 
 
 def open_windows(

@@ -182,7 +182,7 @@ def train_test_sets(
     """List training and test clips; a ValueError if the data lacks what the task needs."""
     if needs in NEEDS:
         words, names = NEEDS[needs]
-        if data.shards is not None and needs != "sources":
+        if data.shards is not None and needs == "masks":
             raise ValueError(
                 f"shards hold no {words}: leave --data.shards out, the clips are read as published"
             )
@@ -191,6 +191,11 @@ def train_test_sets(
         if data.name not in names:
             raise ValueError(f"--data.name {data.name} has no {words}: {', '.join(names)} have")
     train, test = train_set(data), test_set(data)
+    if needs == "boxes" and test and any(item.boxes is None for item in test.items):
+        raise ValueError(
+            f"{data.shards or data.root}: a test clip has no boxes; if these are shards, make them "
+            f"of a data set that has them: python -m recipes.make_shards {data.name} --out DIR"
+        )
     if needs == "classes" or test is None:
         return train, _with_classes(train, test)
     return train, test

@@ -27,7 +27,7 @@ Try:
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import ceil
@@ -39,12 +39,11 @@ import tyro
 from avblocks.data import ClipError
 from avblocks.files import sweep, write_text
 from avblocks.tasks import LoadedTask, Separation
-from avblocks.video import VideoWindows, WindowBatch, open_windows
+from avblocks.video import open_windows
 from recipes.common.cli import users_errors
 from recipes.engine.signals import leaving_in_order
 from recipes.predict.results import write_results
 from recipes.predict.sources import Guides
-from recipes.predict.together import run_together
 from recipes.predict.trained import load_all
 
 
@@ -94,39 +93,19 @@ def main(config: Config) -> None:
 def predict(file: Path, models: Sequence[LoadedTask], hops: Sequence[int], config: Config) -> None:
     """Run all models on a file, write the results into its folder and print a summary.
 
-    Each model has its hop, samples from one window to the next. Models with the same windows share
-    what is decoded of them; all models run at a time, in threads.
+    Each model has its hop, samples from one window to the next.
 
     Raises:
         ClipError: If the file cannot be used.
     """
-    groups: dict[VideoWindows, list[LoadedTask]] = {}
-    for trained, hop in zip(models, hops, strict=True):
-        groups.setdefault(open_windows(file, trained.format, hop=hop), []).append(trained)
+    windows = [
+        open_windows(file, trained.format, hop=hop)
+        for trained, hop in zip(models, hops, strict=True)
+    ]
     folder = folder_of(file, config.out)
-    lines = run_together([_group(*group, folder, config) for group in groups.items()])
-    found = {
-        trained.name: line
-        for some, each in zip(groups.values(), lines, strict=True)
-        for trained, line in zip(some, each, strict=True)
-    }
-    for trained in models:
-        print(f"{file}, {trained.name}", *found[trained.name], sep="\n  ", flush=True)
-
-
-def _group(
-    windows: VideoWindows, models: Sequence[LoadedTask], folder: Path, config: Config
-) -> tuple[Iterator[WindowBatch], list[Callable[[Iterator[WindowBatch]], list[str]]]]:
-    """The windows that several models read, in batches, and what each does with them."""
-
-    def job(trained: LoadedTask) -> Callable[[Iterator[WindowBatch]], list[str]]:
-        return lambda batches: write_results(
-            trained, windows, batches, folder, guides=config.guides
-        )
-
-    names = ", ".join(trained.name for trained in models)
-    batches = windows.batches(config.batch, progress=f"{Path(windows.path).name} {names}")
-    return batches, [job(trained) for trained in models]
+    found = write_results(models, windows, folder, batch=config.batch, guides=config.guides)
+    for trained, lines in zip(models, found, strict=True):
+        print(f"{file}, {trained.name}", *lines, sep="\n  ", flush=True)
 
 
 def hop_of(trained: LoadedTask, seconds: float | None) -> int:

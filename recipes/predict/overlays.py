@@ -1,74 +1,88 @@
 """Localization and segmentation of a video: maps over its frames."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from avblocks.data import AVBatch
 from avblocks.metrics import predicted_classes
-from avblocks.tasks import Localization, Segmentation
+from avblocks.tasks import LoadedTask, Localization, Segmentation
 from avblocks.video import (
     Overlay,
     VideoWindows,
     WindowBatch,
-    make_overlay,
+    blend_overlay,
     video_size,
-    write_overlay,
+    write_overlays,
 )
-from avblocks.viz import mask_overlay, overlay
+from avblocks.viz import MAP_STRENGTH, MASK_STRENGTH, class_colors, map_colors
 from recipes.predict.figures import draw_legend
 from recipes.predict.trained import infer
 
-Paint = Callable[[Tensor, Tensor], Tensor]  # outputs over two images, at the video's size
+
+class MapVideo:
+    """Overlays of a localizer or a segmenter over the frames of a video.
+
+    Args:
+        trained: The model.
+        windows: Its windows of the video.
+    """
+
+    def __init__(self, trained: LoadedTask, windows: VideoWindows) -> None:
+        self.trained, self.windows = trained, windows
+        self.size = video_size(windows.path)
+        self.file = f"{trained.name}.mp4"
+        self.present: set[int] = set()
+        """Numbers of the classes in the masks."""
+
+    def overlays(self, batches: Iterator[WindowBatch]) -> Iterator[tuple[float, Overlay]]:
+        """Yield the overlay of each window, over the frames that are nearest to its center."""
+        values = (value for batch in batches for value in self._outputs(batch.to_batch()))
+        for until, value in zip(self.windows.nearest_until, values, strict=True):
+            large = F.interpolate(value[None], self.size, mode="bilinear", align_corners=False)
+            yield until, self._overlay(large)
+
+    def draw_legend(self, folder: Path) -> list[str]:
+        """Draw the legend of the classes, if there are several; return the file's name."""
+        task = self.trained.task
+        if not isinstance(task, Segmentation) or task.binary:
+            return []
+        names = {number: self.trained.classes[number] for number in sorted(self.present - {0})}
+        draw_legend(folder / "segmentation.png", names)
+        return ["segmentation.png"]
+
+    def _outputs(self, batch: AVBatch) -> Tensor:
+        """Maps or logits, with channels."""
+        match self.trained.task:
+            case Localization() as model:
+                return infer(model, model.maps, batch)[:, None]
+            case Segmentation() as model:
+                return infer(model, model.logits, batch)
+            case task:
+                raise TypeError(f"{type(task).__name__} makes no maps")
+
+    def _overlay(self, large: Tensor) -> Overlay:
+        """The drawing of outputs at the size of the video, as `avblocks.viz` draws them."""
+        if isinstance(self.trained.task, Localization):
+            return blend_overlay(map_colors(large[:, 0])[0], torch.full(self.size, MAP_STRENGTH))
+        mask = predicted_classes(large)
+        self.present.update(
+            mask.flatten().bincount().nonzero().flatten().tolist()
+        )  # unlike unique, no sort
+        return blend_overlay(class_colors(mask)[0], MASK_STRENGTH * (mask[0] > 0))
 
 
-def write_localization(
-    model: Localization, windows: VideoWindows, batches: Iterator[WindowBatch], folder: Path
-) -> list[str]:
-    """Write the video under heat maps of similarity to the audio; return the file's name."""
-
-    def paint(maps: Tensor, images: Tensor) -> Tensor:
-        return overlay(images, maps[:, 0].expand(2, -1, -1))
-
-    outputs = (infer(model, model.maps, some.to_batch())[:, None] for some in batches)
-    _write(windows, folder / "localization.mp4", outputs, paint)
-    return ["localization.mp4"]
-
-
-def write_segmentation(
-    model: Segmentation,
-    classes: tuple[str, ...],
-    windows: VideoWindows,
-    batches: Iterator[WindowBatch],
-    folder: Path,
-) -> list[str]:
-    """Write the video under masks, and a legend if there are classes; return the files' names."""
-    present: set[int] = set()
-
-    def paint(logits: Tensor, images: Tensor) -> Tensor:
-        mask = predicted_classes(logits)
-        present.update(mask.unique().tolist())
-        return mask_overlay(images, mask.expand(2, -1, -1))
-
-    outputs = (infer(model, model.logits, some.to_batch()) for some in batches)
-    _write(windows, folder / "segmentation.mp4", outputs, paint)
-    if model.binary:
-        return ["segmentation.mp4"]
-    names = {number: classes[number] for number in sorted(present - {0})}
-    draw_legend(folder / "segmentation.png", names)
-    return ["segmentation.mp4", "segmentation.png"]
-
-
-def _write(windows: VideoWindows, out: Path, outputs: Iterator[Tensor], paint: Paint) -> None:
-    """Draw the outputs of each window over the frames that are nearest to its center."""
-    size = video_size(windows.path)
-
-    def overlays() -> Iterator[tuple[float, Overlay]]:
-        values = (value for batch in outputs for value in batch)
-        for until, value in zip(windows.nearest_until, values, strict=True):
-            large = F.interpolate(value[None], size, mode="bilinear", align_corners=False)
-            yield until, make_overlay(partial(paint, large), size)
-
-    write_overlay(windows.path, out, overlays())
+def write_map_videos(
+    videos: Sequence[MapVideo], *batches: Iterator[WindowBatch], folder: Path
+) -> list[list[str]]:
+    """Write a video under the maps of each model, in one pass; return their files' names."""
+    overlays = {
+        folder / video.file: video.overlays(some)
+        for video, some in zip(videos, batches, strict=True)
+    }
+    write_overlays(videos[0].windows.path, overlays)
+    files = ([video.file, *video.draw_legend(folder)] for video in videos)
+    return [[f"in {folder}: {' '.join(some)}"] for some in files]

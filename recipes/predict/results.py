@@ -1,7 +1,9 @@
-"""What a trained model finds in a video, written into a folder."""
+"""What trained models find in a video, written into a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,42 +17,100 @@ from avblocks.tasks import (
     Segmentation,
     Separation,
 )
-from avblocks.video import VideoWindows, WindowBatch
+from avblocks.video import VideoWindows, WindowBatch, merge_windows
 from recipes.predict.figures import class_lines, draw_classes
-from recipes.predict.overlays import write_localization, write_segmentation
+from recipes.predict.overlays import MapVideo, write_map_videos
 from recipes.predict.sources import Guides, write_sources
+from recipes.predict.together import run_together, share_cores
 from recipes.predict.trained import infer
+
+_Lines = list[list[str]]  # of each model of a job: a summary, and the files
+_Job = tuple[list[int], Callable[..., _Lines]]  # numbers of models, and a function of their batches
 
 
 def write_results(
+    models: Sequence[LoadedTask],
+    windows: Sequence[VideoWindows],
+    folder: Path,
+    *,
+    batch: int = 8,
+    guides: Guides = "whole",
+) -> _Lines:
+    """Run models on their windows of a video, in batches, and write the results.
+
+    Windows of one length are decoded once; all models run at a time, in threads, and all videos
+    are drawn in one pass.
+
+    Returns:
+        Lines for the user, by model: a summary, and the names of the files.
+
+    Raises:
+        ClipError: If the video cannot be decoded; then nothing of the model is written.
+    """
+    groups: dict[Any, list[int]] = {}
+    for number, some in enumerate(windows):
+        groups.setdefault(some.decoding, []).append(number)
+    streams = [
+        merge_windows([windows[n] for n in numbers]).batches(
+            batch,
+            progress=" ".join([Path(windows[0].path).name, *(models[n].name for n in numbers)]),
+        )
+        for numbers in groups.values()
+    ]
+    stream_of = {n: i for i, numbers in enumerate(groups.values()) for n in numbers}
+
+    def reading(numbers: Sequence[int], job: Callable[..., _Lines]) -> Callable[..., _Lines]:
+        selects = [partial(windows[n].select, batch=batch) for n in numbers]
+        return lambda *feeds: job(*(f(feed) for f, feed in zip(selects, feeds, strict=True)))
+
+    jobs = _jobs(models, windows, folder, guides=guides)
+    with share_cores(len(jobs)):
+        found = run_together(
+            streams,
+            [([stream_of[n] for n in numbers], reading(numbers, job)) for numbers, job in jobs],
+        )
+    lines = {
+        number: each
+        for (numbers, _), some in zip(jobs, found, strict=True)
+        for number, each in zip(numbers, some, strict=True)
+    }
+    remarks = [[f"remark: {some.remark}"] if some.remark else [] for some in windows]
+    return [[*remarks[number], *lines[number]] for number in range(len(models))]
+
+
+def _jobs(
+    models: Sequence[LoadedTask], windows: Sequence[VideoWindows], folder: Path, *, guides: Guides
+) -> list[_Job]:
+    """List what is to be done with the windows of each model."""
+    maps = [
+        n for n, each in enumerate(models) if isinstance(each.task, Localization | Segmentation)
+    ]
+    videos = [MapVideo(models[n], windows[n]) for n in maps]
+    jobs: list[_Job] = [
+        ([n], partial(_write, models[n], windows[n], folder=folder, guides=guides))
+        for n in range(len(models))
+        if n not in maps
+    ]
+    draw = partial(write_map_videos, videos, folder=folder)
+    return [*jobs, (maps, draw)] if videos else jobs
+
+
+def _write(
     trained: LoadedTask,
     windows: VideoWindows,
     batches: Iterator[WindowBatch],
-    folder: Path,
     *,
-    guides: Guides = "whole",
-) -> list[str]:
-    """Run a model on all windows of a video, in batches, and write the results.
-
-    Returns lines for the user: a summary, and the names of the files.
-
-    Raises:
-        ClipError: If the video cannot be decoded; then nothing of this model is written.
-    """
-    summary: list[str] = []
+    folder: Path,
+    guides: Guides,
+) -> _Lines:
     match trained.task:
         case Classification() as model:
-            summary, files = _write_classes(model, trained.classes, windows, batches, folder)
-        case Localization() as model:
-            files = write_localization(model, windows, batches, folder)
-        case Segmentation() as model:
-            files = write_segmentation(model, trained.classes, windows, batches, folder)
+            return [_write_classes(model, trained.classes, windows, batches, folder)]
         case Separation() as model:
             files = write_sources(model, windows, batches, folder, guides=guides)
+            return [[f"in {folder}: {' '.join(files)}"]]
         case _:
             raise TypeError(f"{trained.path}: no predictions for the task {trained.name}")
-    remarks = [f"remark: {windows.remark}"] if windows.remark else []
-    return [*remarks, *summary, f"in {folder}: {' '.join(files)}"]
 
 
 def _write_classes(
@@ -59,7 +119,7 @@ def _write_classes(
     windows: VideoWindows,
     batches: Iterator[WindowBatch],
     folder: Path,
-) -> tuple[list[str], list[str]]:
+) -> list[str]:
     """Write the probabilities as a table and a figure; return a summary, and the files' names."""
 
     def probabilities(batch: AVBatch) -> Tensor:
@@ -75,4 +135,5 @@ def _write_classes(
     write_csv(folder / "classes.csv", ["start", "end", *classes], rows)
     edges = [spans[0][0], *windows.nearest_until[:-1], spans[-1][1]]
     draw_classes(folder / "classes.png", values, classes=classes, edges=edges)
-    return class_lines(values, classes=classes, edges=edges), ["classes.csv", "classes.png"]
+    summary = class_lines(values, classes=classes, edges=edges)
+    return [*summary, f"in {folder}: classes.csv classes.png"]

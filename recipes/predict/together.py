@@ -1,11 +1,13 @@
-"""Run several jobs in threads that read one stream of batches, which is decoded once."""
+"""Run several jobs in threads that read streams of batches, each of which is decoded once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import closing
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager
 from queue import Empty, Full, Queue
 from threading import Event
 from typing import Any, TypeVar
+
+import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,36 +59,54 @@ class Feed(Iterator[T]):
 
 
 def run_together(
-    groups: Sequence[tuple[Iterable[T], Sequence[Callable[[Iterator[T]], R]]]],
-) -> list[list[R]]:
-    """Run all jobs of all groups in parallel; the jobs of a group share a stream, which runs once.
+    streams: Sequence[Iterable[T]], jobs: Sequence[tuple[Sequence[int], Callable[..., R]]]
+) -> list[R]:
+    """Run all jobs in parallel; each stream runs once, and each of its jobs reads all of it.
 
     Args:
-        groups: A stream, and the jobs that are called with what they read of it.
+        streams: What the jobs read.
+        jobs: The numbers of the streams that a job reads, and the function that is called with an
+            iterator over each of them. It must read several at about the same pace.
 
     Returns:
-        The results of the jobs of each group.
+        The results of the jobs.
 
     Raises:
         Exception: The first that a stream or a job raised; all others are stopped.
     """
     stop = Event()
-    count = sum(1 + len(jobs) for _, jobs in groups)
-    with ThreadPoolExecutor(count) as pool:
+    with ThreadPoolExecutor(len(streams) + len(jobs)) as pool:
         try:
-            running, results = [], []
-            for stream, jobs in groups:
-                feeds = [Feed[T](stop) for _ in jobs]
-                running.append(pool.submit(_pump, stream, feeds))
-                pairs = zip(jobs, feeds, strict=True)
-                results.append([pool.submit(_run, job, feed) for job, feed in pairs])
-            running += [future for each in results for future in each]
+            feeds = [[Feed[T](stop) for _ in numbers] for numbers, _ in jobs]
+            results = [
+                pool.submit(_run, job, some) for (_, job), some in zip(jobs, feeds, strict=True)
+            ]
+            running: list[Future[Any]] = [*results]
+            for number, stream in enumerate(streams):
+                mine = [
+                    feed
+                    for (numbers, _), some in zip(jobs, feeds, strict=True)
+                    for n, feed in zip(numbers, some, strict=True)
+                    if n == number
+                ]
+                running.append(pool.submit(_pump, stream, mine))
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
         finally:
             stop.set()
-    return [[future.result() for future in each] for each in results]
+    return [future.result() for future in results]
+
+
+@contextmanager
+def share_cores(jobs: int) -> Iterator[None]:
+    """Divide the cores among jobs: otherwise each uses all of them, and waits for the others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(before // max(jobs, 1), 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _pump(stream: Iterable[T], feeds: Sequence[Feed[T]]) -> None:
@@ -99,6 +119,6 @@ def _pump(stream: Iterable[T], feeds: Sequence[Feed[T]]) -> None:
         feed.put(_END)
 
 
-def _run(job: Callable[[Iterator[T]], R], feed: Feed[T]) -> R:
-    with closing(feed):
-        return job(feed)
+def _run(job: Callable[..., R], feeds: Sequence[Feed[T]]) -> R:
+    with ExitStack() as stack:
+        return job(*(stack.enter_context(closing(feed)) for feed in feeds))

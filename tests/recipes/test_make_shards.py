@@ -1,5 +1,6 @@
 """From a data set to shards to a run, as a user does it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import pytest
 import torch
 from tiny_model import TINY
 
-from avblocks.data.scenes import SceneSpec, scenes
-from recipes import make_shards, paper_pretrain
+from avblocks.data import read_clip
+from avblocks.data.scenes import SceneSpec, scenes, scenes_as_vggss
+from recipes import make_shards, paper_localize, paper_pretrain
 from recipes.common import data as _data
 from recipes.common.cli import run_cli
-from recipes.common.data import Data
+from recipes.common.data import Data, open_shards
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 
@@ -93,9 +95,44 @@ def test_scenes_preset_trains_from_shards_and_resumes_exactly(shards: Path, tmp_
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def test_what_comes_next_is_a_preset_of_pretraining() -> None:
-    names = {make_shards._PRETRAIN.get(name, name) for name in make_shards.PRESETS}
-    assert names <= set(paper_pretrain.PRESETS)
+def test_what_comes_next_is_a_preset() -> None:
+    recipes = {"paper_pretrain": paper_pretrain, "paper_localize": paper_localize}
+    for name in make_shards.PRESETS:
+        recipe, preset = make_shards._NEXT.get(name, f"paper_pretrain {name}").split()
+        assert preset in recipes[recipe].PRESETS
+
+
+def test_localization_reads_boxes_and_middle_images_from_shards(root: Path, tmp_path: Path) -> None:
+    scenes_as_vggss(root)
+    command("vggss", "--data.root", root, "--out", tmp_path / "shards", "--data.workers", 1)
+    preset = paper_localize.PRESETS["scenes"][1]
+    sizes = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0, "augment": False}
+    files = replace(preset.data, name="vggss", root=root, **sizes)
+    packed = replace(files, root=None, shards=str(tmp_path / "shards"))
+    for theirs, ours in zip(*(_data.test_set(data).items for data in (files, packed)), strict=True):  # type: ignore[union-attr]
+        assert theirs.boxes and ours.boxes == theirs.boxes
+        a, b = read_clip(theirs), open_shards(str(tmp_path / "shards")).read(ours)
+        assert a.boxes is not None and b.boxes is not None and torch.equal(a.boxes, b.boxes)
+        assert (a.image.float() - b.image.float()).abs().mean() < 6  # JPEG
+    losses, scores = [], []
+    for name, data in (("files", files), ("packed", packed)):
+        folder = tmp_path / name
+        config = replace(preset, data=data, model=TINY, checkpoint=None, batch=4, epochs=2)
+        paper_localize.main(replace(config, warmup=1, dim_out=16, run=Run(dir=folder)))
+        losses.append([row["loss"] for row in read_rows(folder / "metrics.csv") if "loss" in row])
+        scores.append(json.loads((folder / "scores.json").read_text())["scores"])
+    # JPEG changes images of 32 pixels, and the tokens are normalized over four clips.
+    assert losses[0] == pytest.approx(losses[1], rel=0.15)
+    for name in ("center_box", "whole_image"):
+        assert scores[0][name] == scores[1][name]
+    close = pytest.approx(scores[1]["matched"]["ciou_adaptive_auc"], abs=5)
+    assert scores[0]["matched"]["ciou_adaptive_auc"] == close
+
+
+def test_shards_without_boxes_are_refused(shards: Path) -> None:
+    data = Data(name="vggss", shards=str(shards))
+    with pytest.raises(ValueError, match="a test clip has no boxes; if these are shards, make"):
+        _data.train_test_sets(data, needs="boxes")
 
 
 def test_a_folder_of_anything_goes_on_after_bad_files(

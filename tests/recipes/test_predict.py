@@ -139,7 +139,7 @@ def test_classes_are_those_of_the_windows(
     logits = infer(trained.task, lambda batch: trained.task.logits(batch).mean, every.to_batch())
     assert np.abs(found - logits.softmax(dim=1).numpy()).max() < 1e-3
     trained.task.multilabel = True
-    write_results(trained, windows, windows.batches(2), tmp_path)
+    write_results([trained], [windows], tmp_path, batch=2)
     with (tmp_path / "classes.csv").open(newline="") as file:
         found = np.array([row[2:] for row in csv.reader(file)][1:], dtype=float)
     assert np.abs(found - logits.sigmoid().numpy()).max() < 1e-3

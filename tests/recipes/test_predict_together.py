@@ -16,8 +16,14 @@ def test_a_stream_runs_once_and_each_job_reads_all_of_it() -> None:
         runs.append(number)
         yield from range(number, number + 9)
 
-    groups = [(stream(0), [sum, list, next]), (stream(5), [max])]  # one leaves after an item
-    assert run_together(groups) == [[36, list(range(9)), 0], [13]]
+    def pairs(*both: Iterator[int]) -> list[tuple[int, ...]]:
+        return list(zip(*both, strict=True))
+
+    # The third leaves after an item.
+    jobs = [([0], sum), ([0], list), ([0], next), ([1], max), ([0, 1], pairs), ([0, 0], pairs)]
+    numbers = list(range(9))
+    joined = [[(n, n + 5) for n in numbers], [(n, n) for n in numbers]]
+    assert run_together([stream(0), stream(5)], jobs) == [36, numbers, 0, 13, *joined]
     assert sorted(runs) == [0, 5]
 
 
@@ -31,7 +37,7 @@ def test_an_error_ends_all_jobs(place: str) -> None:
         raise ValueError("no good: 1")
 
     before = active_count()
-    endless = (count(), [sum])
+    other, job = (iter([7, 8]), fails) if place == "job" else (broken(), sum)
     with pytest.raises(ValueError, match="no good"):
-        run_together([endless, (iter([7, 8]), [fails]) if place == "job" else (broken(), [sum])])
+        run_together([count(), other], [([0], sum), ([1], job)])
     assert active_count() == before

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from video_files import samples
 
 from avblocks.data import ClipError, ClipFormat, FrontEnd
-from avblocks.video import VideoWindows, open_windows
+from avblocks.video import VideoWindows, merge_windows, open_windows
 from avblocks.video.batch import ImagePart
 from avblocks.video.windows import window_starts
 
@@ -119,3 +119,17 @@ def test_windows_are_reusable(video: Path, format: ClipFormat) -> None:
     (first,), (second,) = windows.batches(), windows.batches()
     assert torch.equal(first.audio, second.audio)
     next(windows.batches(1))  # left before its end: the file is closed without a warning
+
+
+def test_merged_windows_are_told_apart(video: Path, format: ClipFormat) -> None:
+    several = [open_windows(video, format, hop=hop) for hop in (4000, 3000)]
+    merged = list(merge_windows(several).batches(3))
+    assert len(several[0]) > 2
+    for windows in several:
+        own, selected = list(windows.batches(2)), list(windows.select(merged, 2))
+        assert [one.starts for one in selected] == [one.starts for one in own]
+        for a, b in zip(own, selected, strict=True):
+            assert torch.equal(a.audio, b.audio) and a.size == b.size
+            assert all(map(torch.equal, a.images, b.images))
+    with pytest.raises(ValueError, match="of one video, length and rate"):
+        merge_windows([several[0], open_windows(video, replace(format, seconds=0.1))])

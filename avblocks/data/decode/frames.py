@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 from math import inf
 from operator import attrgetter
+from typing import cast
 
 import av
 import numpy as np
@@ -26,6 +27,7 @@ from avblocks.data.decode.packets import (
     video_frames,
 )
 from avblocks.data.decode.pixels import RgbImage, to_rgb
+from avblocks.data.decode.shown import mark_shown
 
 # Decoders that can skip frames; others, such as dav1d, then give frames the wrong time stamps.
 _SKIPPING = frozenset({"h264", "hevc", "mpeg4"})
@@ -64,7 +66,7 @@ def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[RgbImage]
         ClipError: If there is no frame.
     """
     wanted, shown, stamp = deque(times), None, 0.0
-    for frame in video_frames(media):
+    for frame in _needed_frames(media, times=times):
         stamp = stamp + period(media) if frame.time is None else frame.time
         while shown is not None and wanted and stamp > wanted[0] + TIE:
             wanted.popleft()
@@ -76,6 +78,22 @@ def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[RgbImage]
         raise ClipError(media.path, "no video frame can be decoded")
     for _ in wanted:
         yield rgb(shown, media)
+
+
+def _needed_frames(media: Media, *, times: Sequence[float]) -> Iterator[av.VideoFrame]:
+    """Decode frames from the beginning, except those that are not shown at the times.
+
+    Frames that others depend on are decoded too.
+    """
+    take_only(media, media.video)
+    codec, scale = media.video.codec_context, media.video.time_base
+    if codec.name not in _SKIPPING or needs_order(media) or scale is None:
+        yield from video_frames(media)
+        return
+    stamps = [(time + TIE) / scale for time in times]
+    for packet, needed in mark_shown(packets(media, media.video), stamps=stamps):
+        codec.skip_frame = "DEFAULT" if needed else "NONREF"
+        yield from cast(list[av.VideoFrame], packet.decode())
 
 
 def display_size(frame: av.VideoFrame, media: Media) -> Size:

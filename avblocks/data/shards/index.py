@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -117,9 +118,7 @@ def load_shard(tar: Path, *, classes: int) -> Shard:
             sha256=index["sha256"],
             index_sha256=sha256(path),
             rows={clip["key"]: row for row, clip in enumerate(clips)},
-            items=tuple(
-                Item(clip["id"], f"{tar}/{clip['key']}", tuple(clip["labels"])) for clip in clips
-            ),
+            items=tuple(_item(clip, tar) for clip in clips),
             starts=tuple(np.cumsum([0, *(len(clip["members"]) for clip in clips)]).tolist()),
             spans=np.array(spans, dtype=np.int64).reshape(-1, 3),
             skipped=tuple((i, p, r) for i, p, r in index["skipped"]),
@@ -130,6 +129,16 @@ def load_shard(tar: Path, *, classes: int) -> Shard:
     if fault is not None:
         raise ValueError(f"{tar}: {fault}; {AGAIN}")
     return shard
+
+
+def _item(clip: Mapping[str, Any], tar: Path) -> Item:
+    """Make the item of a clip; indices without boxes are of older shards, which had none."""
+    boxes = clip.get("boxes")
+    if boxes is not None:
+        boxes = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes)
+        if not all(math.isfinite(side) for box in boxes for side in box):
+            raise ValueError(f"a box of {clip['id']} is not finite")
+    return Item(clip["id"], f"{tar}/{clip['key']}", tuple(clip["labels"]), boxes=boxes)
 
 
 def _fault(shard: Shard, classes: int) -> str | None:

@@ -132,7 +132,8 @@ class SplitWriter:
             key = make_key(index, item.id)
             names = member_names(key, len(result))
             spans = [write_member(file, *pair) for pair in zip(names, result, strict=True)]
-            clips.append({"key": key, "id": item.id, "labels": item.labels, "members": spans})
+            about = {"key": key, "id": item.id, "labels": item.labels, "boxes": item.boxes}
+            clips.append(about | {"members": spans})
         file.write(END)
         return {"clips": clips, "skipped": skipped}
 

@@ -121,7 +121,7 @@ class Shards:
         shard = self._shards.get(tar)
         if shard is None or key not in shard.rows:
             raise ValueError(f"{path}: no such clip in the shards of {self.root}")
-        members = shard.members(key)
+        item, members = shard.items[shard.rows[key]], shard.members(key)
         named = list(zip(member_names(key, len(members)), members, strict=True))
         with _reading(tar, path) as handle:
             data = read_member(handle, *named[0])
@@ -138,7 +138,10 @@ class Shards:
             audio=audio,
             rate=rate,
             path=path,
-            labels=shard.items[shard.rows[key]].labels,
+            labels=item.labels,
+            boxes=None
+            if item.boxes is None
+            else torch.tensor(item.boxes, dtype=torch.float32).view(-1, 4),
             time=notes.times[indices[0]] - start,
         )
 

@@ -88,9 +88,11 @@ def _plan(splits: Mapping[str, ClipSet], settings: ShardSettings) -> dict[str, A
             raise ValueError(
                 f"expected clips in splits of plain names, got {split!r}, {clips.name}"
             )
-        more = next((i.id for i in clips.items if i.images or i.boxes is not None), None)
+        more = next((i.id for i in clips.items if i.images), None)
         if more is not None:
-            raise ValueError(f"{clips.name}: shards hold videos and labels, and {more} has more")
+            raise ValueError(
+                f"{clips.name}: shards hold videos, labels and boxes, and {more} has image files"
+            )
     return {
         "version": VERSION,
         "settings": asdict(settings),

@@ -1,0 +1,150 @@
+r"""Compare the speed of `check_data`, `make_shards` and a frozen localizer with another commit.
+
+Commands:
+    python -m recipes.benchmark.data_against --commit 41bb066
+    python -m recipes.benchmark.data_against --commit 41bb066 --out docs/results/data_against.json
+
+`check_data` and `make_shards` read synthetic clips of 10 s and 360p; `paper_localize` trains on
+scenes, on a new encoder, for as many epochs as its preset. Ours trains it without augmentation,
+where the encoder runs once per clip; older builds have no such option. Use the wall time on an idle
+machine, and the CPU time, the sum over all cores, on a shared one.
+
+Try:
+    --cases check_data
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import tyro
+
+from avblocks.files import write_text
+from recipes.benchmark.footage import write_footage
+from recipes.benchmark.measure import in_process
+from recipes.benchmark.turns import in_turn
+from recipes.common.cli import users_errors
+
+_DISTINCT = 4  # clips that are written; the others are copies of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings."""
+
+    commit: str | None = None
+    """The other commit."""
+
+    cases: tuple[str, ...] = ("check_data", "make_shards", "paper_localize")
+    """What to compare."""
+
+    clips: int = 60
+    """Clips to check and to pack."""
+
+    seconds: float = 10.0
+    """Length of these clips."""
+
+    scenes: tuple[int, int] = (960, 120)
+    """Training and test scenes."""
+
+    epochs: int = 40
+    """Epochs on the scenes."""
+
+    repeats: int = 3
+    """Pairs of runs."""
+
+    out: Path | None = None
+    """JSON file for the results."""
+
+
+def main(config: Config) -> None:
+    """Run both builds in turn on each case, print the results, and write them if asked to."""
+    if config.commit is None or config.repeats < 1:
+        raise ValueError("give the --commit to compare with, and --repeats of 1 or more")
+    unknown = set(config.cases) - set(_CASES)
+    if unknown:
+        raise ValueError(f"--cases {' '.join(unknown)}: expected some of {' '.join(_CASES)}")
+    found = {}
+    with TemporaryDirectory() as folder:
+        for case in config.cases:
+            found[case] = _CASES[case](config, config.commit, Path(folder))
+            print(case, json.dumps(found[case]["times_faster"]), flush=True)
+    if config.out is not None:
+        write_text(config.out, json.dumps(found, indent=2) + "\n")
+
+
+def _check(config: Config, commit: str, folder: Path) -> dict[str, Any]:
+    root = _footage(config, folder)
+
+    def words(_: str, out: Path) -> list[str]:
+        return ["recipes.check_data", "folder", "--data.root", str(root), "--run.dir", str(out)]
+
+    return in_turn(commit, words, repeats=config.repeats, amount={"clips": config.clips})
+
+
+def _pack(config: Config, commit: str, folder: Path) -> dict[str, Any]:
+    root = _footage(config, folder)
+
+    def words(_: str, out: Path) -> list[str]:
+        return ["recipes.make_shards", "folder", "--data.root", str(root), "--out", str(out)]
+
+    return in_turn(commit, words, repeats=config.repeats, amount={"clips": config.clips})
+
+
+def _localize(config: Config, commit: str, folder: Path) -> dict[str, Any]:
+    """Train a localizer on a frozen encoder; the scenes are made before the first measurement."""
+
+    def words(build: str, out: Path) -> list[str]:
+        sizes = ["--data.scenes", *map(str, config.scenes), "--epochs", str(config.epochs)]
+        root = ["--data.root", str(folder / build), "--checkpoint", "None", "--warmup", "0"]
+        once = ["--data.no-augment"] if build == "ours" else []
+        return ["recipes.paper_localize", "scenes", *sizes, *root, *once, "--run.dir", str(out)]
+
+    in_turn(
+        commit,
+        lambda build, out: [*words(build, out), "--run.max-steps", "1"],
+        repeats=1,
+        amount={},
+    )
+    return in_turn(commit, words, repeats=config.repeats, amount={"runs": 1})
+
+
+_CASES: dict[str, Callable[[Config, str, Path], dict[str, Any]]] = {
+    "check_data": _check,
+    "make_shards": _pack,
+    "paper_localize": _localize,
+}
+
+
+def _footage(config: Config, folder: Path) -> Path:
+    """Write a few clips, once, and copy them to the number of clips."""
+    root = folder / "clips"
+    root.mkdir(exist_ok=True)
+    for number in range(config.clips):
+        path, model = root / f"{number:04d}.mp4", root / f"{number % _DISTINCT:04d}.mp4"
+        if model.is_file() and not path.is_file():
+            shutil.copy(model, path)
+        elif not path.is_file():
+            # The peak memory of a process starts at that of its parent.
+            in_process(_write, path, number, config.seconds)
+    return root
+
+
+def _write(path: Path, number: int, seconds: float) -> dict[str, Any]:
+    write_footage(path, number=number, seconds=seconds, height=360, keys=50)
+    return {}
+
+
+def cli(args: Sequence[str] | None = None) -> None:
+    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
+    with users_errors():
+        prog = "python -m recipes.benchmark.data_against"
+        main(tyro.cli(Config, prog=prog, description=__doc__, args=args))
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,79 @@
+"""Commands of two commits in turn: time and memory of whole processes."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from recipes.benchmark.against import ROOT, work_tree
+from recipes.benchmark.machine import machine
+from recipes.benchmark.measure import short
+
+Words = Callable[[str, Path], Sequence[str]]
+"""Function of a build, "ours" or "before", and an empty folder that returns a command's words."""
+
+
+def timed(tree: Path, words: Sequence[str]) -> dict[str, float]:
+    """Run ``python -m`` in a worktree; return wall and CPU seconds, and the peak memory in MB."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise ValueError(f"{words[0]} ended with an error in {tree}, see above")
+    return {
+        "wall_s": time.perf_counter() - start,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "memory_mb": used.ru_maxrss / 1e3,
+    }
+
+
+def in_turn(
+    commit: str, words: Words, *, repeats: int, amount: Mapping[str, float]
+) -> dict[str, Any]:
+    """Run a command of this commit and of another one in turn.
+
+    Args:
+        commit: The other commit.
+        words: The command.
+        repeats: Pairs of runs.
+        amount: What a run works on, by unit, such as ``{"clips": 100}``.
+
+    Returns:
+        Medians of both builds, their rates per second of wall time, and their ratios.
+    """
+    rows: dict[str, list[dict[str, float]]] = {"ours": [], "before": []}
+    with work_tree(commit) as tree:
+        for _ in range(repeats):
+            for name, place in (("ours", ROOT), ("before", tree)):
+                with TemporaryDirectory() as folder:
+                    rows[name].append(timed(place, words(name, Path(folder))))
+                print(name, *(f"{key} {short(n)}" for key, n in rows[name][-1].items()), flush=True)
+    middle = {
+        name: {key: short(median(row[key] for row in some)) for key in some[0]}
+        for name, some in rows.items()
+    }
+    rates = {
+        name: {f"{unit}_per_s": short(n / row["wall_s"]) for unit, n in amount.items()}
+        for name, row in middle.items()
+    }
+    ours, before = middle["ours"], middle["before"]
+    return {
+        "machine": machine(),
+        "commit": commit,
+        "repeats": repeats,
+        "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
+        **amount,
+        **{name: row | rates[name] for name, row in middle.items()},
+        "times_faster": {key: short(before[key] / ours[key]) for key in ours},
+    }
