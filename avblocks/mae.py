@@ -57,6 +57,7 @@ class AVMAE(nn.Module):
         ValueError: if a decoder does not match its stream, or ``predict`` the decoders.
 
     Example:
+        >>> import torch
         >>> from avblocks import RandomMask, av_mae, av_vit
         >>> encoder = av_vit(64, depth=2, num_heads=4, image_size=32, audio_size=(32, 48))
         >>> model = av_mae(encoder, dim=32, depth=1)

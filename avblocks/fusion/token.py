@@ -21,6 +21,7 @@ class TokenFusion(Interaction):
         ValueError: if ``num_heads`` does not divide both widths.
 
     Example:
+        >>> import torch
         >>> fuse = TokenFusion(64, num_heads=4)
         >>> tokens = torch.zeros(2, 16, 64)
         >>> fuse(tokens, image=torch.zeros(2, 196, 64), audio=torch.zeros(2, 96, 64)).shape

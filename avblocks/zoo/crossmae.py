@@ -99,6 +99,7 @@ def crossmae(
         normalize_targets: normalize each target patch.
 
     Example:
+        >>> import torch
         >>> model = crossmae(64, depth=2, num_heads=4, size=32, decoder_dim=32, decoder_depth=1)
         >>> mask = Mask(torch.tensor([[0]]), torch.tensor([[1, 2, 3]]))
         >>> model(torch.rand(1, 3, 32, 32), mask).pred.shape

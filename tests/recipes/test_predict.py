@@ -83,11 +83,12 @@ def test_the_rebuilt_model_is_the_trained_one(
     trained, rebuilt = run(name), load_trained(run(name).folder)
     assert trained.model is not None and not rebuilt.task.training
     batch = next(open_windows(video, DATA.format).batches(3)).to_batch()
-    assert torch.equal(answers(trained.model.eval(), batch), answers(rebuilt.task, batch))
+    # Kernels may round by the alignment of the weights in memory; the weights are equal to the bit.
+    torch.testing.assert_close(answers(trained.model.eval(), batch), answers(rebuilt.task, batch))
     old = trained.model.state_dict()
     assert all(torch.equal(value, old[n]) for n, value in rebuilt.task.state_dict().items())
     fresh = RECIPES[name][0].build(trained.config, classes=rebuilt.classes)
-    assert not torch.equal(answers(fresh.eval(), batch), answers(rebuilt.task, batch))
+    assert not torch.allclose(answers(fresh.eval(), batch), answers(rebuilt.task, batch))
     assert load_trained(find(trained.folder)).path == rebuilt.path
 
 
