@@ -190,8 +190,8 @@ TABLE = (
     ),
     row(
         "colour-of-class",
-        "[(mask.long() - 1) % 20].movedim(-1, 1)",
-        "[mask.long() % 20].movedim(-1, 1)",
+        "(mask.cpu().long() - 1) % 20",
+        "mask.cpu().long() % 20",
         "tests/test_viz.py",
     ),
     row(
