@@ -26,6 +26,8 @@ from avblocks.data.groups import mismatched_pairs as mismatched_pairs
 from avblocks.data.groups import paired as paired
 from avblocks.data.keyed import KeyedBatches as KeyedBatches
 from avblocks.data.mismatch import AUDIO as AUDIO
+from avblocks.data.mismatch import NEGATIVE as NEGATIVE
+from avblocks.data.mismatch import white_noise as white_noise
 from avblocks.data.mismatch import with_audio as with_audio
 from avblocks.data.mixture import Mixture as Mixture
 from avblocks.data.mixture import MixtureDataset as MixtureDataset

@@ -58,8 +58,8 @@ class ClipDataset(Dataset[AVBatch]):
         read: Clip reader; ``Shards.read`` for shards.
         windows: Windows of each clip in evaluation, evenly spaced from the first of its sound to
             the last, each with its middle frame (paper: 10 over the 10 s of a clip).
-        whole: Whether evaluation resizes whole images to the square instead of a center crop, as is
-            usual where masks and boxes are scored.
+        whole: Whether clips that are not augmented show the whole image, squeezed, instead of a
+            center crop, as is usual where masks and boxes are scored.
         augment: Whether training is random; without it, training samples are centered and equal in
             every epoch.
 
@@ -95,7 +95,7 @@ class ClipDataset(Dataset[AVBatch]):
         self.read = read
         self.windows = windows
         self.augments = train and augment
-        self.whole = whole and not train
+        self.whole = whole and not self.augments
         self._bad: dict[int, Skipped] = {}
         # In shared memory, so that persistent workers see the next epoch too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()

@@ -1,28 +1,47 @@
 """Images with mismatched audio or silence, to test whether a model uses the audio."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from avblocks.data.batch import AVBatch
+from avblocks.seed import key
 from avblocks.shapes import require
 
 AUDIO = ("matched", "mismatched", "silenced")
-"""The kinds of audio of `with_audio`."""
+"""Matched audio, that of another clip, and silence."""
+NEGATIVE = ("mismatched", "silenced", "noise")
+"""Audio that has no source in the image."""
+_LOUDEST = 0.3  # of full scale, standard deviation of noise
+
+
+def white_noise(seeds: Sequence[int], *, samples: int) -> Float[Tensor, "b s"]:
+    """Draw white noise of different loudness, one signal per seed, in [-1, 1]."""
+    drawn = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(key("noise", seed))
+        loudness = _LOUDEST * (0.05 + 0.95 * torch.rand((), generator=generator))
+        drawn.append(loudness * torch.randn(samples, generator=generator))
+    return torch.stack(drawn).clamp(-1, 1)
 
 
 def with_audio(batch: AVBatch, audio: str) -> AVBatch:
-    """Return each clip with matched audio, mismatched audio, or silence.
+    """Return each clip with matched audio, mismatched audio, silence, or noise.
 
     Args:
         batch: Clips, or consecutive pairs of clips, as `MixtureDataset` reads `mismatched_pairs`;
             of pairs, the first clip is returned.
-        audio: One of `AUDIO`: the audio of the clip, that of its partner, or silence.
+        audio: One of `AUDIO`: the audio of the clip, that of its partner, or silence; or noise,
+            which depends only on the seed of the clip.
 
     Raises:
         ValueError: If there is no such audio, or a clip without a partner.
     """
-    require(audio in AUDIO, "audio", audio, f"one of {AUDIO}")
+    kinds = tuple(dict.fromkeys(AUDIO + NEGATIVE))
+    require(audio in kinds, "audio", audio, f"one of {kinds}")
     group = batch.group
     if len(batch) % group or (audio == "mismatched" and group < 2):
         raise ValueError(
@@ -32,5 +51,9 @@ def with_audio(batch: AVBatch, audio: str) -> AVBatch:
     first = batch[0::group]
     if audio == "matched":
         return first
-    other = batch.audio[1::group] if audio == "mismatched" else torch.zeros_like(first.audio)
-    return replace(first, audio=other)
+    if audio == "mismatched":
+        return replace(first, audio=batch.audio[1::group])
+    if audio == "silenced":
+        return replace(first, audio=torch.zeros_like(first.audio))
+    noise = white_noise(first.seeds, samples=first.audio.shape[1])
+    return replace(first, audio=noise.to(first.audio))

@@ -11,11 +11,14 @@ from avblocks.heads.contrast import contrast_loss as contrast_loss
 from avblocks.heads.contrast import info_nce as info_nce
 from avblocks.heads.contrast import max_mean_similarity as max_mean_similarity
 from avblocks.heads.fusion_map import fusion_map as fusion_map
+from avblocks.heads.local_tokens import local_tokens as local_tokens
 from avblocks.heads.localize import Localizer as Localizer
 from avblocks.heads.localize import localization_loss as localization_loss
 from avblocks.heads.localize import to_frame as to_frame
 from avblocks.heads.pool import AttentivePool as AttentivePool
 from avblocks.heads.pool import MeanPool as MeanPool
+from avblocks.heads.positives import clip_relations as clip_relations
+from avblocks.heads.positives import diffusion_map as diffusion_map
 from avblocks.heads.pyramid import Pyramid as Pyramid
 from avblocks.heads.segment import Segmenter as Segmenter
 from avblocks.heads.segment import segmentation_loss as segmentation_loss

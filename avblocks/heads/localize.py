@@ -1,13 +1,16 @@
 """Sound localization head: similarity of image patches to the audio."""
 
+from collections.abc import MutableMapping
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int8
 from torch import Tensor, nn
 
 from avblocks.builder import Built
 from avblocks.heads.pool import mean_tokens
 from avblocks.nn.init import xavier
+from avblocks.nn.older import accept_older
 from avblocks.shapes import expect, require, require_above_zero, require_positive, sides
 
 
@@ -18,6 +21,9 @@ class Localizer(nn.Module):
     the modalities separately, ``encoder(image=image, audio=None).image`` and
     ``encoder(image=None, audio=audio).audio``: with early fusion, image tokens that have attended
     to the audio could identify their pair from any location in the image.
+
+    All audio has some similarity to all objects. `track` estimates that of the average audio from
+    training batches, and a call subtracts it, so that audio without a source gives a flat map.
 
     Args:
         dim: width of a token.
@@ -46,11 +52,21 @@ class Localizer(nn.Module):
         )
         self.image_proj = nn.Linear(dim, dim_out)
         self.audio_proj = nn.Linear(dim, dim_out)
+        self.center: Tensor
+        self.register_buffer("center", torch.empty(dim_out))
         self.reset_parameters()
+        accept_older(self)
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform weights, zero biases."""
+        """Xavier-uniform weights, zero biases and average audio."""
         xavier(self.image_proj, self.audio_proj)
+        nn.init.zeros_(self.center)
+
+    def rename_older(self, state: MutableMapping[str, Tensor], prefix: str) -> None:
+        """Add the average audio, which localizers of avblocks until 0.1 do not have."""
+        if f"{prefix}audio_proj.bias" in state:
+            bias = state[f"{prefix}audio_proj.bias"]
+            state.setdefault(f"{prefix}center", torch.zeros_like(bias))
 
     def forward(
         self,
@@ -59,38 +75,62 @@ class Localizer(nn.Module):
         audio: Float[Tensor, "b n_a d"],
         audio_valid: Bool[Tensor, "b n_a"] | None = None,
     ) -> Float[Tensor, "b n_v"]:
-        """Similarity, in [-1, 1], of each patch to the audio of its clip."""
-        patches, sounds = self._project(image, audio, audio_valid)
-        return torch.einsum("bnd,bd->bn", patches, sounds)
+        """Similarity of each patch to the audio of its clip, less that to the average audio.
+
+        It is in [-1, 1] if the average audio has not been tracked.
+        """
+        expect(image=(image, "b n_v d"), audio=(audio, "b n_a d"), d=self.dim)
+        sounds = self.embed_audio(audio, valid=audio_valid) - self.center
+        return torch.einsum("bnd,bd->bn", self.embed_image(image), sounds)
 
     def pairs(
         self,
         *,
         image: Float[Tensor, "b n_v d"],
-        audio: Float[Tensor, "b n_a d"],
-        audio_valid: Bool[Tensor, "b n_a"] | None = None,
-    ) -> Float[Tensor, "b b n_v"]:
-        """Similarity of each patch to each audio, of image i to audio j at ``[i, j]``."""
-        patches, sounds = self._project(image, audio, audio_valid)
-        return torch.einsum("ind,jd->ijn", patches, sounds)
+        audio: Float[Tensor, "b_a n_a d"],
+        audio_valid: Bool[Tensor, "b_a n_a"] | None = None,
+    ) -> Float[Tensor, "b b_a n_v"]:
+        """Cosine similarity of each patch to each audio, of image i to audio j at ``[i, j]``."""
+        sounds = self.embed_audio(audio, valid=audio_valid)
+        return torch.einsum("ind,jd->ijn", self.embed_image(image), sounds)
 
-    def _project(
-        self,
-        image: Float[Tensor, "b n_v d"],
-        audio: Float[Tensor, "b n_a d"],
-        valid: Bool[Tensor, "b n_a"] | None,
-    ) -> tuple[Float[Tensor, "b n_v d_out"], Float[Tensor, "b d_out"]]:
-        expect(image=(image, "b n_v d"), audio=(audio, "b n_a d"), d=self.dim)
+    def embed_image(self, image: Float[Tensor, "b n_v d"]) -> Float[Tensor, "b n_v d_out"]:
+        """Project the patches to unit vectors."""
+        expect(image=(image, "b n_v d"), d=self.dim)
         patches = self.image_norm(image.flatten(0, 1)).unflatten(0, image.shape[:2])
-        pooled = self.audio_norm(mean_tokens(audio, valid))
-        return (
-            F.normalize(self.image_proj(patches), dim=-1),
-            F.normalize(self.audio_proj(pooled), dim=-1),
-        )
+        return F.normalize(self.image_proj(patches), dim=-1)
+
+    def embed_audio(
+        self, audio: Float[Tensor, "b n_a d"], *, valid: Bool[Tensor, "b n_a"] | None = None
+    ) -> Float[Tensor, "b d_out"]:
+        """Project the mean of the valid audio tokens to a unit vector."""
+        expect(audio=(audio, "b n_a d"), d=self.dim)
+        return F.normalize(self.audio_proj(self.audio_norm(mean_tokens(audio, valid))), dim=-1)
+
+    @torch.no_grad()
+    def track(
+        self,
+        sounds: Float[Tensor, "b d_out"],
+        negatives: Float[Tensor, "m d_out"],
+        *,
+        momentum: float = 0.05,
+    ) -> None:
+        """Update the average audio by a batch.
+
+        Args:
+            sounds: embeddings of the audio of clips, from `embed_audio`.
+            negatives: embeddings of audio without a source, such as silence and noise.
+            momentum: weight of the batch.
+        """
+        average = (sounds.mean(dim=0) + negatives.mean(dim=0)) / 2
+        self.center.lerp_(average.to(self.center.dtype), momentum)
 
 
 def localization_loss(
-    similarity: Float[Tensor, "b b n_v"], *, temperature: float = 0.03
+    similarity: Float[Tensor, "b b_a n_v"],
+    *,
+    temperature: float = 0.03,
+    relations: Int8[Tensor, "b b"] | None = None,
 ) -> Float[Tensor, ""]:
     r"""Multiple-instance contrastive loss over the best patch of each pair.
 
@@ -101,18 +141,25 @@ def localization_loss(
         -\log \frac{e^{m_{ii}}}{\sum_j e^{m_{ij}}} \quad\text{and}\quad
         -\log \frac{e^{m_{jj}}}{\sum_i e^{m_{ij}}}
 
+    With ``relations``, it is the mean of these over the audio that is alike, and the sums leave out
+    undecided pairs: audio of the same kind is no negative.
+
     Args:
-        similarity: from `Localizer.pairs`, image i and audio j at ``[i, j]``.
+        similarity: from `Localizer.pairs`, image i and audio j at ``[i, j]``. Further audio after
+            that of the images, such as silence and noise, has no image and is a negative of all.
         temperature: divisor of the similarities.
+        relations: audio i and audio j are alike (1), unlike (-1) or undecided (0), such as from
+            `clip_relations`; alike only themselves if not given.
 
     Returns:
-        The loss; log(b) if all similarities are equal. The published loss is the sum of the two
-        directions, twice this value.
+        The loss; log(b) if all similarities are equal, without further audio and relations. The
+        published loss is the sum of the two directions, twice this value.
 
     Raises:
-        ValueError: if the temperature is not above zero or there is only one clip.
+        ValueError: if the temperature is not above zero, or there is only one clip.
 
-    Source: EZ-VSL (Mo and Morgado, ECCV 2022, arXiv 2203.09324), temperature included.
+    Source: EZ-VSL (Mo and Morgado, ECCV 2022, arXiv 2203.09324), temperature included; silence and
+    noise: SSL-SaN (arXiv 2508.21761); audio that is alike: SSL-Align (ICCV 2023, arXiv 2309.10724).
 
     Example:
         >>> localization_loss(torch.zeros(2, 2, 9))
@@ -121,10 +168,21 @@ def localization_loss(
     require_above_zero(temperature=temperature)
     count = len(similarity)
     require(count > 1, "similarity", count, "of at least two clips")
-    expect(similarity=(similarity, "b b n_v"))
+    require(similarity.shape[1] >= count, "similarity", similarity.shape[1], "audio for each image")
     logits = similarity.float().amax(dim=-1) / temperature
-    own = torch.arange(count, device=logits.device)
-    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    if relations is None:
+        own = torch.arange(count, device=logits.device)
+        return (F.cross_entropy(logits, own) + F.cross_entropy(logits[:, :count].T, own)) / 2
+    expect(relations=(relations, "b b"), b=count)
+    known = logits[:, :count].masked_fill(relations == 0, -torch.inf)
+    rows = torch.cat((known, logits[:, count:]), dim=1).log_softmax(dim=1)[:, :count]
+    columns = known.log_softmax(dim=0)
+    return (_mean_alike(rows, relations > 0) + _mean_alike(columns.T, relations.T > 0)) / 2
+
+
+def _mean_alike(rows: Float[Tensor, "b b"], alike: Bool[Tensor, "b b"]) -> Float[Tensor, ""]:
+    """Mean over rows of the mean negative log-probability of what is alike."""
+    return -(rows.where(alike, 0.0).sum(dim=1) / alike.sum(dim=1)).mean()
 
 
 def to_frame(

@@ -62,6 +62,7 @@ def encode_once(
     *,
     folder: Path,
     on_batch: Callable[[AVBatch], object] | None = None,
+    relate: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
 ) -> FeatureDataset:
     """Encode each clip of a loader once, in evaluation mode, and keep the features on disk.
 
@@ -71,6 +72,7 @@ def encode_once(
         folder: Gets a file for each feature, which must stay as long as the result is used. What
             fits into memory is read from there.
         on_batch: Called with each batch before it is encoded.
+        relate: Function of the features of all clips that adds further ones.
 
     Raises:
         ValueError: If the encoder trains, clips are drawn at random, or no clip can be used.
@@ -95,7 +97,10 @@ def encode_once(
                 batches.append(_emptied(batch))
     if not batches:
         raise ValueError("none of the clips can be used")
-    table = replace(collate(batches), features=writer.features(len(found)))
+    features: Mapping[str, Tensor] = writer.features(len(found))
+    if relate is not None:
+        features = relate(features)
+    table = replace(collate(batches), features=features)
     rows = {index: row for row, index in enumerate(found)}
     count = len(clips)
     order = [

@@ -37,10 +37,10 @@ class Features:
         self.here = replace(data, workers=0)  # features are read without workers
 
     def train_loader(
-        self, clips: ClipSet, *, batch: int, seed: int
+        self, clips: ClipSet, *, batch: int, seed: int, whole: bool
     ) -> Callable[[int, int], DataLoader[AVBatch]]:
         """Make the training loader of a process from its rank and the world size."""
-        samples = dataset(clips, self.data, train=True, seed=seed)
+        samples = dataset(clips, self.data, train=True, seed=seed, whole=whole)
         loader = sharing_loader(samples, self.data, batch=batch)
         encoded = _Deferred(lambda: self._encode("train", loader), length=len(samples))
         return lambda *place: keyed_loader(encoded, self.here, batch, seed, *place)
@@ -62,9 +62,14 @@ class Features:
 
     def _encode(self, name: str, loader: DataLoader[AVBatch]) -> FeatureDataset:
         self.model.to(self.run.fabric.device)
+        relate = getattr(self.model, "relate", None) if name == "train" else None
         with self.run.precision():
             return encode_once(
-                self.model, loader, folder=self.folder / name, on_batch=self.on_batch
+                self.model,
+                loader,
+                folder=self.folder / name,
+                on_batch=self.on_batch,
+                relate=relate,
             )
 
 

@@ -27,13 +27,20 @@ from recipes.common.data import Data, open_shards
 
 
 def train_loader(
-    clips: ClipSet, data: Data, *, batch: int, seed: int, groups: Groups | None = None
+    clips: ClipSet,
+    data: Data,
+    *,
+    batch: int,
+    seed: int,
+    groups: Groups | None = None,
+    whole: bool = False,
 ) -> Callable[[int, int], DataLoader[AVBatch]]:
     """Return a function that makes the training loader of a process from rank and world size.
 
     With `groups`, `batch` is the number of groups, and the clips of a group are consecutive.
+    `whole` images are shown without augmentation only.
     """
-    samples = _grouped(dataset(clips, data, train=True, seed=seed), groups)
+    samples = _grouped(dataset(clips, data, train=True, seed=seed, whole=whole), groups)
     return partial(keyed_loader, samples, data, batch, seed)
 
 

@@ -41,6 +41,7 @@ class Training:
         groups: Groups | None = None,
         compiled: nn.Module | None = None,
         unused: bool = False,
+        whole: bool = False,
     ) -> None:
         """Train a model on the clips, with evaluations during training.
 
@@ -54,15 +55,16 @@ class Training:
             groups: Groups of clips that form one sample, such as a mixture.
             compiled: The part of the model that `--run.compile` compiles.
             unused: Whether the loss does not depend on some parameters.
+            whole: Whether clips without augmentation show whole images, not their middle.
         """
         config, data = self.config, self.config.data
         order = {"batch": config.batch, "seed": config.run.seed}
         with Features(self.run, model, data, on_batch=self.skipped) as features:
             if encodes_once(model, data):
-                train = features.train_loader(self.clips, **order)
+                train = features.train_loader(self.clips, **order, whole=whole)
                 loader = features.test_loader(loader(), batch=config.batch)
             else:
-                train = train_loader(self.clips, data, groups=groups, **order)
+                train = train_loader(self.clips, data, groups=groups, whole=whole, **order)
             self.run.fit(
                 model,
                 train=train,

@@ -88,6 +88,41 @@ def test_loss_of_known_similarities() -> None:
         assert localization_loss(greedy) > 0.5 * math.log(4) / 2
 
 
+def test_audio_without_an_image_and_alike_audio_equal_loops() -> None:
+    similarity = torch.rand(4, 6, 5, dtype=torch.float64)  # two signals of silence or noise
+    relations = torch.tensor([[1, 1, 0, -1], [1, 1, -1, -1], [0, -1, 1, -1], [-1, -1, -1, 1]])
+    best, losses = similarity.float().amax(dim=2) / 0.5, []
+    for i in range(4):
+        known = [j for j in range(4) if relations[i, j] != 0]
+        row = sum(best[i, j].exp() for j in (*known, 4, 5))
+        column = sum(best[j, i].exp() for j in known)
+        alike = [j for j in range(4) if relations[i, j] == 1]
+        losses += [sum(-torch.log(best[i, j].exp() / row) for j in alike) / len(alike)]
+        losses += [sum(-torch.log(best[j, i].exp() / column) for j in alike) / len(alike)]
+    loss = localization_loss(similarity, temperature=0.5, relations=relations.to(torch.int8))
+    assert_close(loss, sum(losses) / len(losses))
+    alone = localization_loss(similarity, temperature=0.5)
+    only = localization_loss(
+        similarity, temperature=0.5, relations=(2 * torch.eye(4) - 1).to(torch.int8)
+    )
+    assert_close(alone, only)
+
+
+def test_the_average_audio_is_subtracted_and_older_heads_have_none() -> None:
+    head, image, audio = Localizer(8, dim_out=5).double(), tokens(3, 4), tokens(3, 2)
+    own = head.pairs(image=image, audio=audio)[range(3), range(3)]
+    assert_close(head(image=image, audio=audio), own)
+    older = {name: value for name, value in head.state_dict().items() if name != "center"}
+    sounds, negatives = head.embed_audio(audio), head.embed_audio(tokens(2, 2))
+    head.track(sounds, negatives, momentum=1.0)
+    assert_close(head.center, (sounds.mean(0) + negatives.mean(0)) / 2)
+    assert_close(head.pairs(image=image, audio=audio)[range(3), range(3)], own)
+    lower = head(image=image, audio=audio)
+    assert_close(lower, own - head.embed_image(image) @ head.center)
+    head.load_state_dict(older)
+    assert not head.center.any()
+
+
 def test_loss_pulls_at_the_best_patches_alone() -> None:
     similarity = torch.rand(3, 3, 5, requires_grad=True)
     localization_loss(similarity, temperature=1.0).backward()
@@ -187,7 +222,9 @@ def test_bad_values_are_refused() -> None:
         with pytest.raises(ValueError, match="image must have shape"):
             call(image=torch.zeros(2, 3, 4), audio=right)
         with pytest.raises(ValueError, match="audio must have shape"):
-            call(image=right, audio=torch.zeros(1, 3, 8))
+            call(image=right, audio=torch.zeros(2, 3, 4))
+    with pytest.raises(ValueError, match="audio must have shape"):
+        head(image=right, audio=torch.zeros(1, 3, 8))
     for numbers in ({"dim": 0}, {"dim": 8, "dim_out": 0}):
         with pytest.raises(ValueError, match="positive"):
             Localizer(numbers.pop("dim"), **numbers)
@@ -195,8 +232,10 @@ def test_bad_values_are_refused() -> None:
         localization_loss(torch.zeros(2, 2, 3), temperature=0.0)
     with pytest.raises(ValueError, match="at least two clips"):
         localization_loss(torch.zeros(1, 1, 3))
-    with pytest.raises(ValueError, match="similarity must have shape"):
-        localization_loss(torch.zeros(2, 3, 3))
+    with pytest.raises(ValueError, match="audio for each image"):
+        localization_loss(torch.zeros(3, 2, 3))
+    with pytest.raises(ValueError, match="relations must have shape"):
+        localization_loss(torch.zeros(2, 2, 3), relations=torch.ones(3, 3, dtype=torch.int8))
     with pytest.raises(ValueError, match="patches must have shape"):
         to_frame(torch.zeros(2, 5), grid=(2, 2), size=8)
     with pytest.raises(ValueError, match="size"):

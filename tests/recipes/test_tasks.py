@@ -33,6 +33,7 @@ ROWS = {
         "matched",
         "mismatched",
         "silenced",
+        "noise",
         "fusion_attention",
         "center_box",
         "whole_image",
