@@ -14,6 +14,7 @@ from avblocks.metrics.classify import mean_class_accuracy as mean_class_accuracy
 from avblocks.metrics.classify import top_k as top_k
 from avblocks.metrics.localize import ciou_adaptive as ciou_adaptive
 from avblocks.metrics.localize import ciou_auc as ciou_auc
+from avblocks.metrics.localize import ciou_fixed as ciou_fixed
 from avblocks.metrics.localize import ciou_median as ciou_median
 from avblocks.metrics.localize import ciou_success as ciou_success
 from avblocks.metrics.localize import least_ciou as least_ciou
@@ -24,6 +25,15 @@ from avblocks.metrics.localize_maps import whole_image as whole_image
 from avblocks.metrics.localize_negatives import DetectionCurve as DetectionCurve
 from avblocks.metrics.localize_negatives import detection_curve as detection_curve
 from avblocks.metrics.localize_negatives import map_confidence as map_confidence
+from avblocks.metrics.localize_sources import class_aware as class_aware
+from avblocks.metrics.localize_sources import permutation_invariant as permutation_invariant
+from avblocks.metrics.localize_sources import source_precision as source_precision
+from avblocks.metrics.localize_sources import success_by_size as success_by_size
+from avblocks.metrics.localize_universal import active_area as active_area
+from avblocks.metrics.localize_universal import area_auc as area_auc
+from avblocks.metrics.localize_universal import localization_f as localization_f
+from avblocks.metrics.localize_universal import refused_share as refused_share
+from avblocks.metrics.localize_universal import universal_threshold as universal_threshold
 from avblocks.metrics.neighbor import leave_one_out as leave_one_out
 from avblocks.metrics.retrieval import match_ranks as match_ranks
 from avblocks.metrics.retrieval import retrieval_scores as retrieval_scores
