@@ -34,6 +34,9 @@ from avblocks.metrics.localize_universal import area_auc as area_auc
 from avblocks.metrics.localize_universal import localization_f as localization_f
 from avblocks.metrics.localize_universal import refused_share as refused_share
 from avblocks.metrics.localize_universal import universal_threshold as universal_threshold
+from avblocks.metrics.multilabel import modality_confusion as modality_confusion
+from avblocks.metrics.multilabel import multilabel_scores as multilabel_scores
+from avblocks.metrics.multilabel import predicted_set_scores as predicted_set_scores
 from avblocks.metrics.neighbor import leave_one_out as leave_one_out
 from avblocks.metrics.retrieval import match_ranks as match_ranks
 from avblocks.metrics.retrieval import retrieval_scores as retrieval_scores
