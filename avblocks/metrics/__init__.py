@@ -18,6 +18,7 @@ from avblocks.metrics.localize import ciou_fixed as ciou_fixed
 from avblocks.metrics.localize import ciou_median as ciou_median
 from avblocks.metrics.localize import ciou_success as ciou_success
 from avblocks.metrics.localize import least_ciou as least_ciou
+from avblocks.metrics.localize import masks_adaptive as masks_adaptive
 from avblocks.metrics.localize_maps import center_box as center_box
 from avblocks.metrics.localize_maps import consensus as consensus
 from avblocks.metrics.localize_maps import consensus_maps as consensus_maps

@@ -88,6 +88,36 @@ def ciou_fixed(
     return _overlap(maps > threshold, consensus)
 
 
+def masks_adaptive(
+    maps: Float[Tensor, "b height width"], masks: Bool[Tensor, "b height width"]
+) -> Bool[Tensor, "b height width"]:
+    """Select as many pixels of each map as its ground truth has, including ties with the last.
+
+    With masks as ground truth, `iou_avsbench` of the selection is the mIoU at the adaptive
+    threshold of SSL-Align.
+
+    Args:
+        maps: predicted maps; only the order of the values within a map matters.
+        masks: ground truth; where it is empty, nothing is selected.
+
+    Raises:
+        ValueError: if the shapes differ or a map is not finite.
+
+    Source: `Evaluator_miou` of github.com/kaistmm/SSLalignment (``utils.py``), which selects the
+    pixels above the last one, one less without ties, and for an empty ground truth a number of
+    pixels that depends on the batch.
+
+    Example:
+        >>> truth = torch.tensor([[[False, True], [False, False]]])
+        >>> masks_adaptive(torch.tensor([[[2.0, 9.0], [1.0, 0.0]]]), truth)
+        tensor([[[False,  True],
+                 [False, False]]])
+    """
+    _expect(maps, masks.float())
+    kept = masks.sum(dim=(1, 2))
+    return _highest(maps, kept=kept) & (kept > 0)[:, None, None]
+
+
 def _ciou(
     maps: Float[Tensor, "b height width"],
     consensus: Float[Tensor, "b height width"],
