@@ -29,12 +29,19 @@ def top_k(
         >>> top_k(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.eye(2))
         0.0
     """
-    labels = _labels(scores, target)
+    hits = (first_classes(scores, target, k=k) & (target == 1)).any(dim=1)
+    return hits[(target == 1).any(dim=1)].double().mean().item()
+
+
+def first_classes(
+    scores: Float[Tensor, "b classes"], target: Float[Tensor, "b classes"], *, k: int
+) -> Bool[Tensor, "b classes"]:
+    """Return True for the k classes of the highest scores of each sample, see `top_k`."""
+    _labels(scores, target)
     fits = isinstance(k, int) and 1 <= k <= scores.shape[1]
     require(fits, "k", k, f"an integer from 1 to the {scores.shape[1]} classes")
     first = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
-    hits = labels.gather(1, first).any(dim=1)
-    return hits[labels.any(dim=1)].double().mean().item()
+    return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, first, True)
 
 
 def class_accuracy(

@@ -1,4 +1,4 @@
-"""Sound localization metrics: cIoU at a median or adaptive threshold, success rate and AUC."""
+"""Sound localization metrics: cIoU at several thresholds, success rate and AUC."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -58,17 +58,87 @@ def ciou_adaptive(
     return _ciou(maps, consensus, kept=(consensus > 0).sum(dim=(1, 2)))
 
 
+def ciou_fixed(
+    maps: Float[Tensor, "b height width"],
+    consensus: Float[Tensor, "b height width"],
+    *,
+    threshold: float,
+) -> Float[Tensor, " b"]:
+    """CIoU of the pixels above one threshold for all maps, such as `universal_threshold`.
+
+    Args:
+        maps: predicted maps on one scale for all images, such as similarities.
+        consensus: ground truth, from `consensus`.
+        threshold: value that a pixel must exceed.
+
+    Returns:
+        One value per image, NaN without a visible source.
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Source: `cal_CIOU` of github.com/xavijuanola/vssl_eval.
+
+    Example:
+        >>> truth = torch.tensor([[[0.0, 1.0], [0.0, 0.0]]])
+        >>> ciou_fixed(torch.tensor([[[2.0, 9.0], [1.0, 0.0]]]), truth, threshold=1.0)
+        tensor([0.5000], dtype=torch.float64)
+    """
+    _expect(maps, consensus)
+    return _overlap(maps > threshold, consensus)
+
+
+def masks_adaptive(
+    maps: Float[Tensor, "b height width"], masks: Bool[Tensor, "b height width"]
+) -> Bool[Tensor, "b height width"]:
+    """Select as many pixels of each map as its ground truth has, including ties with the last.
+
+    With masks as ground truth, `iou_avsbench` of the selection is the mIoU at the adaptive
+    threshold of SSL-Align.
+
+    Args:
+        maps: predicted maps; only the order of the values within a map matters.
+        masks: ground truth; where it is empty, nothing is selected.
+
+    Raises:
+        ValueError: if the shapes differ or a map is not finite.
+
+    Source: `Evaluator_miou` of github.com/kaistmm/SSLalignment (``utils.py``), which selects the
+    pixels above the last one, one less without ties, and for an empty ground truth a number of
+    pixels that depends on the batch.
+
+    Example:
+        >>> truth = torch.tensor([[[False, True], [False, False]]])
+        >>> masks_adaptive(torch.tensor([[[2.0, 9.0], [1.0, 0.0]]]), truth)
+        tensor([[[False,  True],
+                 [False, False]]])
+    """
+    _expect(maps, masks.float())
+    kept = masks.sum(dim=(1, 2))
+    return _highest(maps, kept=kept) & (kept > 0)[:, None, None]
+
+
 def _ciou(
     maps: Float[Tensor, "b height width"],
     consensus: Float[Tensor, "b height width"],
     *,
     kept: Int64[Tensor, " b"],
 ) -> Float[Tensor, " b"]:
-    """sum(P G) / (sum(G) + sum(P where G = 0)), 0 / 0 without a source."""
+    _expect(maps, consensus)
+    return _overlap(_highest(maps, kept=kept), consensus)
+
+
+def _expect(maps: Tensor, consensus: Tensor) -> None:
     expect(maps=(maps, "b height width"), consensus=(consensus, "b height width"))
     for name, values in {"maps": maps, "consensus": consensus}.items():
         require(bool(values.isfinite().all()), name, "NaN or infinity", "finite")
-    chosen, truth = _highest(maps, kept=kept), consensus.double()
+
+
+def _overlap(
+    chosen: Bool[Tensor, "b height width"], consensus: Float[Tensor, "b height width"]
+) -> Float[Tensor, " b"]:
+    """sum(P G) / (sum(G) + sum(P where G = 0)), 0 / 0 without a source."""
+    truth = consensus.double()
     inside = (chosen * truth).sum(dim=(1, 2))
     outside = (chosen & (truth == 0)).sum(dim=(1, 2))
     total = truth.sum(dim=(1, 2))

@@ -25,6 +25,7 @@ from avblocks.tasks.load import save_task as save_task
 from avblocks.tasks.localize import Localization as Localization
 from avblocks.tasks.localize import LocalizationScorer as LocalizationScorer
 from avblocks.tasks.localize import localization_examples as localization_examples
+from avblocks.tasks.multilabel import multilabel_rows as multilabel_rows
 from avblocks.tasks.predictions import Predictions as Predictions
 from avblocks.tasks.pretrain import MaskedAutoencoder as MaskedAutoencoder
 from avblocks.tasks.pretrain import Pretraining as Pretraining

@@ -1,7 +1,7 @@
 """Classification task: loss, logits and scores of an encoder and a classifier."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -13,11 +13,10 @@ from avblocks.heads import Classifier, Logits, balanced_loss
 from avblocks.metrics import classification_scores
 from avblocks.seed import key
 from avblocks.shapes import require
-from avblocks.tasks.evaluate import HeadTask, Scores
+from avblocks.tasks.evaluate import Given as Given
+from avblocks.tasks.evaluate import HeadTask, Scores, encoded
 from avblocks.tasks.predictions import Predictions, WindowMean
 
-Given = Literal["both", "image", "audio"]
-"""The input modalities; the other one is missing."""
 TESTED: Mapping[Given, tuple[Given, ...]] = {
     "both": ("both", "image", "audio"),
     "image": ("image",),
@@ -133,10 +132,7 @@ class Classification(HeadTask):
 
     def _tokens(self, image: Tensor | None, audio: Tensor | None, given: Given) -> AVTokens:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return self.encoder(
-                image=None if given == "audio" else image,
-                audio=None if given == "image" else audio,
-            )
+            return encoded(self.encoder, image, audio, given=given)
 
     def _loss(self, scores: Tensor, target: Tensor) -> Tensor:
         return balanced_loss(

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from avblocks.shapes import require
 
 OnBatch = Callable[[AVBatch], object]
 """A function that is called with each batch, for example to list skipped files."""
+Given = Literal["both", "image", "audio"]
+"""The modalities that the encoder is given."""
 Scores = Mapping[str, Mapping[str, float]]
 """Numbers by test condition and metric; the first row is the main result of the task."""
 
@@ -36,8 +38,8 @@ class Task(nn.Module, ABC):
         return next(self.parameters()).device
 
     @abstractmethod
-    def encode(self, batch: AVBatch) -> AVTokens:
-        """Encode whole clips, image and audio together."""
+    def encode(self, batch: AVBatch, *, given: Given = "both") -> AVTokens:
+        """Encode whole clips, image and audio together or one of them alone."""
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values, to build it again."""
@@ -49,10 +51,18 @@ class HeadTask(Task):
 
     encoder: AVEncoder
 
-    def encode(self, batch: AVBatch) -> AVTokens:
-        """Encode whole clips, image and audio together."""
-        image, audio = self.front_end(batch)
-        return self.encoder(image=image, audio=audio)
+    def encode(self, batch: AVBatch, *, given: Given = "both") -> AVTokens:
+        """Encode whole clips, image and audio together or one of them alone."""
+        return encoded(self.encoder, *self.front_end(batch), given=given)
+
+
+def encoded(
+    encoder: AVEncoder, image: Tensor | None, audio: Tensor | None, *, given: Given
+) -> AVTokens:
+    """Encode the modalities that are given."""
+    return encoder(
+        image=None if given == "audio" else image, audio=None if given == "image" else audio
+    )
 
 
 @runtime_checkable

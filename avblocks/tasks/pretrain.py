@@ -10,7 +10,7 @@ from avblocks.encoder import AVTokens
 from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.reconstruction import reconstruct
 from avblocks.seed import key
-from avblocks.tasks.evaluate import Task
+from avblocks.tasks.evaluate import Given, Task, encoded
 
 
 @runtime_checkable
@@ -75,10 +75,9 @@ class Pretraining(Task):
             drawn = {name: mask.pin_memory() for name, mask in drawn.items()}
         return {name: mask.to(image.device, non_blocking=True) for name, mask in drawn.items()}
 
-    def encode(self, batch: AVBatch) -> AVTokens:
-        """Encode whole clips."""
-        image, audio = self.front_end(batch)
-        return self.mae.encoder(image=image, audio=audio)
+    def encode(self, batch: AVBatch, *, given: Given = "both") -> AVTokens:
+        """Encode whole clips, image and audio together or one of them alone."""
+        return encoded(self.mae.encoder, *self.front_end(batch), given=given)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the losses of a batch, and what other single numbers its model measures."""

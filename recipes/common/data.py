@@ -166,7 +166,13 @@ def _all(data: Data, *, train: bool) -> ClipSet | None:
 
 
 NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
-    "boxes": ("boxes", ("scene_boxes", "vggss", "flickr", "music_duet")),
+    "boxes": (
+        "boxes",
+        (
+            *("scene_boxes", "vggss", "vggss_plus_silent", "flickr", "flickr_plus_silent"),
+            *("music_duet", "is3", "vpo_ss", "vpo_ms"),
+        ),
+    ),
     "masks": ("masks", ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")),
     "sources": (
         "classes to tell sounds apart by",

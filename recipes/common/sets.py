@@ -13,22 +13,28 @@ from avblocks.data.datasets import (
     avsbench_avss,
     avsbench_ms3,
     avsbench_s4,
+    flickr_plus_silent,
     flickr_soundnet,
     folder,
     hold_out,
+    is3,
     music,
     music_duet,
     stills,
     vggsound,
     vggsound_music,
+    vggsounder,
     vggss,
+    vggss_plus_silent,
+    vpo_ms,
+    vpo_ss,
 )
 from avblocks.data.scenes import SceneSpec, scenes, scenes_as_avsbench, scenes_as_vggss
 from avblocks.data.scenes.dataset import VERSION
 
 _Made = Literal["scenes", "scene_boxes", "scene_masks", "folder", "class_folder"]
-_VGGSound = Literal["vggsound", "vggsound_music", "vggss"]
-_Stills = Literal["flickr", "music_duet"]
+_VGGSound = Literal["vggsound", "vggsound_music", "vggss", "vggss_plus_silent"]
+_Stills = Literal["flickr", "flickr_plus_silent", "music_duet", "is3", "vpo_ss", "vpo_ms"]
 _AudioSet = Literal["audioset", "audioset_balanced"]
 _AVSBench = Literal["avsbench_s4", "avsbench_ms3", "avsbench_avss"]
 DataName = Literal[_Made, _VGGSound, _Stills, _AudioSet, _AVSBench]
@@ -47,6 +53,10 @@ READERS: dict[str, tuple[str, Splits]] = {
     "folder": ("any folder of video files with audio", {"all": folder}),
     "vggsound": ("VGGSound", _splits(vggsound, "train", "test")),
     "vggsound_music": ("VGGSound-Music", _splits(vggsound_music, "train", "test")),
+    "vggsounder": (
+        "VGGSounder",
+        _splits(vggsounder, "all", "audible", "visible", "both", key="modality"),
+    ),
     "audioset": ("AudioSet", _splits(audioset, "unbalanced", "eval", "balanced")),
     "music": ("MUSIC", _splits(music, "solo", "duet", key="part")),
     "music21": ("MUSIC-21", _splits(music, "solo21", key="part")),
@@ -55,7 +65,12 @@ READERS: dict[str, tuple[str, Splits]] = {
     "avsbench_ms3": ("AVSBench, several sources", _splits(avsbench_ms3, "train", "val", "test")),
     "avsbench_avss": ("AVSBench, semantic", _splits(avsbench_avss, "train", "val", "test")),
     "vggss": ("VGG-SS", {"test": vggss}),
+    "vggss_plus_silent": ("Extended VGG-SS", {"test": vggss_plus_silent}),
     "flickr": ("Flickr-SoundNet's test", {"test": flickr_soundnet}),
+    "flickr_plus_silent": ("Extended Flickr-SoundNet's test", {"test": flickr_plus_silent}),
+    "is3": ("IS3", _splits(is3, "boxes", "masks", key="annotation")),
+    "vpo_ss": ("VPO, one source", _splits(vpo_ss, "boxes", "masks", key="annotation")),
+    "vpo_ms": ("VPO, several sources", _splits(vpo_ms, "boxes", "masks", key="annotation")),
     "stills": ("pairs of wav and jpg", {"all": stills}),
 }
 TRAIN_TEST = {
@@ -65,8 +80,11 @@ TRAIN_TEST = {
     "audioset_balanced": ("balanced", "eval"),
 }
 """Training and test splits of data sets that are used as published."""
-PAIRS = ("flickr", "music_duet")
-"""Data sets that train on audio files with images, in a separate folder from the test."""
+PAIRS = {
+    **dict.fromkeys(("flickr", "flickr_plus_silent", "music_duet"), "test"),
+    **dict.fromkeys(("is3", "vpo_ss", "vpo_ms"), "boxes"),
+}
+"""Test splits of data sets that train on audio files with images, in a separate folder."""
 
 
 def read_set(
@@ -90,14 +108,15 @@ def read_set(
         reader = READERS[name.removesuffix("_balanced")][1][split]
         return reader(root).per_frame() if name.startswith("avsbench") else reader(root)
     if name in PAIRS:
-        return stills(root / "train") if train else READERS[name][1]["test"](root / "test")
+        test = READERS[name][1][PAIRS[name]]
+        return stills(root / "train") if train else test(root / "test")
     match name:
         case "folder":
             return folder(root) if train else None
         case "class_folder":
             return hold_out(folder(root, classes=True))[not train]
-        case "vggss":
-            return vggsound(root, split="train") if train else vggss(root)
+        case "vggss" | "vggss_plus_silent":
+            return vggsound(root, split="train") if train else READERS[name][1]["test"](root)
         case _:
             return _scenes(name, root, train=train, counts=counts)
 

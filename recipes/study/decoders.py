@@ -19,6 +19,7 @@ import numpy as np
 
 from avblocks.data.shards import make_shards
 from avblocks.files import write_text
+from avblocks.tasks.probe import ROWS
 from recipes.benchmark.machine import machine
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, test_set, train_set
@@ -37,7 +38,7 @@ DECODERS = {
 SCENES = (240, 240)
 BATCH = 16
 PRETRAIN = {"batch": BATCH, "epochs": 30, "warmup": 3, "base_lr": 0.0128, "evaluate_every": 6}
-POINTS = ("nn_image", "nn_audio", "nn_fusion", "nn_all")
+POINTS = tuple(f"nn_{row}" for row in (*ROWS, "all"))
 
 
 @dataclass(frozen=True, kw_only=True)

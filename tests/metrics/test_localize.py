@@ -19,6 +19,7 @@ from avblocks.metrics import (
     ciou_success,
     consensus,
     least_ciou,
+    masks_adaptive,
     whole_image,
 )
 
@@ -232,3 +233,17 @@ def test_truth_that_is_no_number_is_refused(value: float) -> None:
             score(torch.rand(2, 4, 4), truth)
     with pytest.raises(ValueError, match="boxes must be finite"):
         consensus(torch.tensor([[0.0, 0.0, value, 1.0]]), size=4, rule="flickr")
+
+
+def test_masks_have_as_many_pixels_as_the_truth() -> None:
+    """`Evaluator_miou`: `np.sort(pred)[N - n]`; from that value on instead of above it."""
+    random = torch.Generator().manual_seed(0)
+    maps = torch.rand(3, 4, 5, generator=random)
+    truth = torch.rand(3, 4, 5, generator=random) < torch.tensor([0.2, 0.7, 0.0])[:, None, None]
+    chosen = masks_adaptive(maps, truth)
+    for values, mask, found in zip(maps, truth, chosen, strict=True):
+        count = int(mask.sum())
+        lowest = values.flatten().sort().values[20 - count] if count else torch.inf
+        assert torch.equal(found, values >= lowest) and found.sum() == count
+    tied = masks_adaptive(torch.ones(1, 2, 2), torch.eye(2)[None] == 1)
+    assert tied.all()  # ties with the last are selected

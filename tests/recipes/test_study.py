@@ -19,7 +19,7 @@ from recipes.study import tasks as study_tasks
 from recipes.study import zoo as study_zoo
 from recipes.study.runs import Task, run_all
 
-POINTS = [f"eval/nn_{stream}" for stream in ("image", "audio", "fusion", "all")]
+POINTS = [f"eval/{name}" for name in study_decoders.POINTS]
 
 
 @pytest.fixture

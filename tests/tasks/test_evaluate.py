@@ -1,5 +1,7 @@
 """The one evaluation loop: what scorers forget, what is refused, and modes that come back."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -31,8 +33,10 @@ def clip(index: int, *, classes: int = 3) -> AVBatch:
     )
 
 
-def encoder(**options: float):
-    return av_vit(16, depth=1, num_heads=2, patch=8, image_size=16, audio_size=(32, 32), **options)
+def encoder(*, depth: int = 1, **options: float):
+    return av_vit(
+        16, depth=depth, num_heads=2, patch=8, image_size=16, audio_size=(32, 32), **options
+    )
 
 
 def task(**settings: object) -> Classification:
@@ -51,6 +55,36 @@ def test_a_scorer_used_again_forgets_the_first_time() -> None:
         assert evaluate(scorer, []) == {}
 
 
+def test_audio_alone_has_not_read_the_image() -> None:
+    """Rows are named for what the encoder was given: only one of them depends on both."""
+    head, two = classifier(16, num_classes=3), encoder(depth=2)
+    model = Classification(two, head, front_end=FrontEnd(FORMAT)).eval()
+    blank = [replace(batch, image=torch.zeros_like(batch.image)) for batch in BATCHES]
+    rows = []
+    for batches in (BATCHES, blank):
+        scorer = ProbeScorer(model)
+        evaluate(scorer, batches)
+        rows.append({name: torch.cat(parts) for name, parts in scorer.rows.items()})
+    before, after = rows
+    assert torch.equal(before["audio_alone"], after["audio_alone"])
+    assert not torch.allclose(before["audio_given_both"], after["audio_given_both"])
+    image, audio = model.front_end(collate(BATCHES))
+    with torch.no_grad():
+        alone = model.encoder(image=image, audio=None).image.mean(dim=1)
+        both = model.encoder(image=image, audio=audio).image.mean(dim=1)
+    torch.testing.assert_close(before["image_alone"], alone)
+    torch.testing.assert_close(before["image_given_both"], both)
+
+
+def test_old_names_of_the_probe_work_for_one_release() -> None:
+    scores = evaluate(ProbeScorer(task()), BATCHES)["nn"]
+    assert "nn_audio" not in scores
+    with pytest.warns(DeprecationWarning, match="nn_audio is now nn_audio_given_both"):
+        assert scores["nn_audio"] == scores["nn_audio_given_both"]
+    with pytest.raises(KeyError):
+        scores["nn_ears"]
+
+
 def test_modes_and_gradients_come_back() -> None:
     model = task()
     model.head.eval()
@@ -58,7 +92,7 @@ def test_modes_and_gradients_come_back() -> None:
     scorer = ProbeScorer(model)
     evaluate(scorer, BATCHES, on_batch=lambda _: seen.append(model.training))
     assert seen == [False, False] and model.training and not model.head.training
-    assert not scorer.rows["image"][0].requires_grad
+    assert not scorer.rows["image_alone"][0].requires_grad
 
 
 def test_what_is_frozen_stays_frozen() -> None:

@@ -19,10 +19,16 @@ from avblocks.data.datasets.music_duet import music_duet as music_duet
 from avblocks.data.datasets.pairs import Pair as Pair
 from avblocks.data.datasets.pairs import PairSet as PairSet
 from avblocks.data.datasets.pairs import pairs as pairs
+from avblocks.data.datasets.plus_silent import flickr_plus_silent as flickr_plus_silent
+from avblocks.data.datasets.plus_silent import vggss_plus_silent as vggss_plus_silent
+from avblocks.data.datasets.ssl_align import is3 as is3
+from avblocks.data.datasets.ssl_align import vpo_ms as vpo_ms
+from avblocks.data.datasets.ssl_align import vpo_ss as vpo_ss
 from avblocks.data.datasets.stills import stills as stills
 from avblocks.data.datasets.subset import subset as subset
 from avblocks.data.datasets.vggsound import vggsound as vggsound
 from avblocks.data.datasets.vggsound_music import vggsound_music as vggsound_music
+from avblocks.data.datasets.vggsounder import vggsounder as vggsounder
 from avblocks.data.datasets.vggss import vggss as vggss
 
 # Names until 0.1, for one release.

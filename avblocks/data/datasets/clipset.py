@@ -19,8 +19,8 @@ class StillImage:
         path: A jpg or png file.
         time: Time of the image, seconds from the beginning of the audio, if known.
         mask: An image file of the same size that marks the sounding objects.
-        binary: Whether the mask is binary (every color except black is class 1) instead of class
-            numbers.
+        binary: Whether the mask is binary (every color except black is class 1, see
+            ``decode_mask``) instead of class numbers.
         part: For one of several images extracted evenly from a video: its position, from 0 to 1, in
             the audio or its first ten seconds. `read_clip` reads such a clip like the video.
     """

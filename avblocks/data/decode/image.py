@@ -20,6 +20,7 @@ from avblocks.data.decode.media import MAX_PIXELS
 from avblocks.data.decode.pixels import to_rgb
 
 _MAX_SIDE = 16_384
+_HALF = 128  # of 255
 _MAX_BYTES = 64 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -32,7 +33,7 @@ def decode_image(path: str) -> UInt8[Tensor, "3 height width"]:
     Raises:
         ClipError: If it is missing, empty, neither jpg nor png, damaged or too large.
     """
-    frame, turn = _decode(path)
+    frame, turn, _ = _decode(path)
     return to_tensor(turn.apply(to_rgb(frame)))
 
 
@@ -43,15 +44,17 @@ def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
 
     Args:
         path: The file.
-        binary: Whether every color except black is class 1. Otherwise the file has one channel,
-            whose gray values or palette indices are the class numbers.
+        binary: Whether every color except black is class 1; in a jpg file, whose edges are blurred,
+            every color with a channel of 128 or more, as in the code of SSL-Align. Otherwise the
+            file has one channel, whose gray values or palette indices are the class numbers.
 
     Raises:
         ClipError: As ``decode_image``, and if ``binary`` is false and the image is in color.
     """
-    frame, turn = _decode(path)
+    frame, turn, lossy = _decode(path)
     if binary:
-        return torch.from_numpy(turn.apply(to_rgb(frame)).max(axis=2)).clamp(max=1)
+        brightest = torch.from_numpy(turn.apply(to_rgb(frame)).max(axis=2))
+        return (brightest >= (_HALF if lossy else 1)).byte()
     if frame.format.name not in ("gray", "pal8"):
         raise ClipError(path, f"pixels are {frame.format.name}; class numbers need 8-bit gray")
     values = frame.to_ndarray()
@@ -59,8 +62,8 @@ def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
     return torch.from_numpy(np.ascontiguousarray(values))
 
 
-def _decode(path: str) -> tuple[av.VideoFrame, Orientation]:
-    """Check the size of an image file, decode it, and return its orientation too."""
+def _decode(path: str) -> tuple[av.VideoFrame, Orientation, bool]:
+    """Check the size of an image file and decode it; return its orientation and if it is a jpg."""
     data = _bytes(path)
     height, width = _size(path, data)
     if max(height, width) > _MAX_SIDE or not 0 < height * width <= MAX_PIXELS:
@@ -73,7 +76,7 @@ def _decode(path: str) -> tuple[av.VideoFrame, Orientation]:
     turn = of_exif((png_orientation if png else jpeg_orientation)(data))
     data = data if png else data[: jpeg_end(data)]
     try:
-        return decode_bytes(data, "png" if png else "mjpeg", most=MAX_PIXELS), turn
+        return decode_bytes(data, "png" if png else "mjpeg", most=MAX_PIXELS), turn, not png
     except FFmpegError as error:
         raise ClipError(path, f"cannot be decoded ({error.strerror})") from error
 
