@@ -44,7 +44,7 @@ ENCODINGS = {
     "webm, Opus at 16 kb/s": Encoding(
         suffix=".webm", video="libvpx", audio="libopus", bit_rate=16_000, rate=48000
     ),
-    "avi, MPEG-4, MP3": Encoding(
+    "avi, MPEG-4, MP3 at 32 kb/s": Encoding(
         suffix=".avi", video="mpeg4", audio="libmp3lame", bit_rate=32_000, size=(72, 96)
     ),
     "half the size, quieter": Encoding(size=(60, 80), gain=0.25, bit_rate=32_000),

@@ -18,7 +18,8 @@ _VERIFIED = 64  # alignments of a clip with others that are compared bit by bit
 _SHIFT = 1 << 20  # above all offsets between two clips, in codes
 _WORDS = 8
 
-Places = Int64[np.ndarray, " n"]
+Places = Int64[np.ndarray, " _"]
+Words = UInt32[np.ndarray, " _"] | UInt16[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +112,14 @@ class FrameIndex:
             yield Match(clip, error, float(len(np.unique(frames[those]))))
 
 
-def _sorted(
-    values: UInt32[np.ndarray, " n"] | UInt16[np.ndarray, " n"], *, keep: bool = False
-) -> tuple[np.ndarray, Places]:
+def _sorted(values: Words, *, keep: bool = False) -> tuple[Words, Places]:
     """Sort values with their places; zeros, which mark silence, are left out unless kept."""
     places = np.arange(len(values)) if keep else np.flatnonzero(values)
     order = np.argsort(values[places], kind="stable")
     return values[places][order], places[order]
 
 
-def _found(keys: np.ndarray, places: Places, wanted: np.ndarray) -> tuple[Places, Places]:
+def _found(keys: Words, places: Places, wanted: Words) -> tuple[Places, Places]:
     """Return the pairs of a number of a wanted value and a place of it, except of common values."""
     low, high = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))
     count = np.where(high - low > _COMMON, 0, high - low)

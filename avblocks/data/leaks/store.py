@@ -1,7 +1,6 @@
 """`FingerprintStore`: fingerprints on disk, kept when a run is killed."""
 
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class FingerprintStore:
         for file in files:
             self.prints |= {one.path: one for one in _read(file)}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "FingerprintStore":
         return self
 
     def __exit__(self, *_: object) -> None:
