@@ -69,7 +69,7 @@ def _decoded(item: Item) -> Fingerprint:
 
 
 def _frames(media: Media) -> Iterator[UInt8[Tensor, "3 height width"]]:
-    """Yield two reduced frames a second."""
+    """Yield two reduced frames per second."""
     take_only(media, media.video)
     time, following, until, size = 0.0, None, LONGEST, None
     for frame in video_frames(media):
