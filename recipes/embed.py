@@ -71,6 +71,9 @@ class Config:
     split: Literal["train", "test"] = "test"
     """Split of the data set."""
 
+    list: Path | None = None
+    """csv with the ids of the clips of the data set to embed; all clips if not given."""
+
     windows: int = 1
     """Evenly spaced windows per clip of a data set."""
 
@@ -181,6 +184,8 @@ def _data(config: Config, format: ClipFormat) -> Data:
         name=config.name,
         root=config.root,
         shards=config.shards,
+        list=config.list,
+        test_list=config.list,
         workers=config.workers,
         on_error="skip",
         max_skipped=1.0,

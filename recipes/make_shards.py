@@ -38,6 +38,12 @@ class Source:
     root: Path | None = None
     """Folder of the data; for scenes, a cache folder by default."""
 
+    list: Path | None = None
+    """csv with the ids of the training clips, as in recipes; all clips if not given."""
+
+    test_list: Path | None = None
+    """csv with the ids of the test clips; all clips if not given."""
+
     workers: int = os.cpu_count() or 1
     """Number of processes that decode and encode."""
 
@@ -95,7 +101,9 @@ def main(config: Config) -> None:
         raise ValueError("the shards need --out DIR, a folder of their own")
     if not config.data.timeout > 0:
         raise ValueError(f"--data.timeout must be above 0, got {config.data.timeout}")
-    data = Data(name=config.data.name, root=config.data.root)
+    source = config.data
+    lists = {"list": source.list, "test_list": source.test_list}
+    data = Data(name=source.name, root=source.root, **lists)
     splits = {"train": train_set(data), "test": test_set(data)}
     shards = make_shards(
         {split: clips for split, clips in splits.items() if clips is not None},

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avblocks.data.datasets import ClipSet, Item
-from avblocks.data.datasets.disk import read_ids
 from avblocks.data.leaks import Span, parse_span, read_spans
 from recipes.common.sets import READERS
 
@@ -54,7 +53,7 @@ def set_side(clips: Iterable[ClipSet], *, root: Path) -> Side:
 
 def among(side: Side, only: Path) -> Side:
     """Select the clips in a list; a ValueError if there are none."""
-    ids = read_ids(only)
+    ids = read_spans(only)
     spans = {key: side.spans[key] for key in ids if key in side.spans}
     if not spans:
         raise ValueError(f"{only}: none of its ids is of a clip of {side.name}")

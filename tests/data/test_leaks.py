@@ -67,6 +67,8 @@ def test_published_forms_of_lists(tmp_path: Path) -> None:
         "pairs.csv": f"source_1,source_2,class_1\n{VIDEO}_000030,AAAAAAAAAAA_000005,flute\n",
         "vggss.json": f'[{{"file": "{VIDEO}_000030", "class": "dog", "bbox": []}}]',
         "ids.txt": f"{VIDEO}_000030\n",
+        "named.csv": f"name,category\n{VIDEO}_000030,dog\n",
+        "words.txt": "dog/barks loud\nName\n",
     }
     for name, text in lists.items():
         (tmp_path / name).write_text(text)
@@ -74,6 +76,7 @@ def test_published_forms_of_lists(tmp_path: Path) -> None:
     both = [f"{VIDEO}_000030", "AAAAAAAAAAA_000005"]
     assert [*read["vggsound.csv"]] == [*read["pairs.csv"]] == both
     assert [*read["vggss.json"]] == [*read["ids.txt"]] == both[:1]
+    assert [*read["named.csv"]] == both[:1] and [*read["words.txt"]] == ["dog/barks loud", "Name"]
     assert [*read["segments.csv"]] == [VIDEO, "AAAAAAAAAAA_0", "AAAAAAAAAAA_5"]
     assert (read["segments.csv"][VIDEO].start, read["segments.csv"]["AAAAAAAAAAA_5"].end) == (30, 9)
     assert [*read_spans(tmp_path / "vggsound.csv", split="test")] == both[1:]

@@ -37,7 +37,6 @@ def main() -> None:
         heard = [{match.index for match in audio.search(one.codes)} for one in those]
         shown = [{match.index for match in frames.search(one.hashes)} for one in those]
         rows[name.replace(",", "").replace(" ", "_").replace("/", "_").replace(".", "_")] = {
-            "about": name,
             "audio_missed_percent": missed(heard),
             "frames_missed_percent": missed(shown),
             "both_missed_percent": missed([a | b for a, b in zip(heard, shown, strict=True)]),

@@ -16,6 +16,9 @@ _ID = r"(?P<video>[A-Za-z0-9_-]{11})"
 _START = re.compile(rf"{_ID}_(?P<start>\d{{6}})")
 _BOTH = re.compile(rf"{_ID}_(?P<start>\d+(?:\.\d+)?)_(?P<end>\d+(?:\.\d+)?)")
 _ANY = re.compile(rf"{_ID}(?:_\d+)*")
+_HEADERS = frozenset(
+    ["id", "name", "file", "video", "video_id", "vid", "ytid", "youtube_id", "uid", "source_1"]
+)
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _MILLISECONDS = 1000  # a clip of as many seconds is one of milliseconds
 
@@ -121,6 +124,7 @@ def read_spans(path: Path, *, split: str | None = None) -> Mapping[str, Span]:
         found = [parse_span(entry["file"]) for entry in entries]
     else:
         rows = [row for _, row in read_rows(path, columns=None)]
+        rows = rows[1:] if rows and rows[0][0].lower() in _HEADERS else rows
         kept = [row for row in rows if split is None or split in row[1:]]
         found = [span for row in kept for span in _row_spans(row)]
     if not found:
@@ -138,7 +142,7 @@ def _as_read(spans: list[Span]) -> Iterator[Span]:
 
 
 def _row_spans(row: list[str]) -> Iterator[Span]:
-    """Yield the clips of a row, in the form of its table; none for a header."""
+    """Yield the clips of a row, in the form of its table."""
     first, *rest = row
     times = [float(text) for text in rest[:2] if _NUMBER.fullmatch(text)]
     if len(first) == 11 and _ANY.fullmatch(first) and len(rest) == 3 and times:
@@ -147,6 +151,6 @@ def _row_spans(row: list[str]) -> Iterator[Span]:
             yield Span(f"{first}_{start:g}", first, start, end[0])
         else:
             yield parse_span(f"{first}_{int(start):06d}")
-    elif any(letter.isdigit() for letter in first) and not first.startswith("source_"):
+    else:
         yield parse_span(first)
         yield from (parse_span(text) for text in rest if _START.fullmatch(text))
