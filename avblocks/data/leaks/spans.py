@@ -17,7 +17,7 @@ _START = re.compile(rf"{_ID}_(?P<start>\d{{6}})")
 _BOTH = re.compile(rf"{_ID}_(?P<start>\d+(?:\.\d+)?)_(?P<end>\d+(?:\.\d+)?)")
 _ANY = re.compile(rf"{_ID}(?:_\d+)*")
 _HEADERS = frozenset(
-    ["id", "name", "file", "video", "video_id", "vid", "ytid", "youtube_id", "uid", "source_1"]
+    ("id", "name", "file", "video", "video_id", "vid", "ytid", "youtube_id", "uid", "source_1")
 )
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _MILLISECONDS = 1000  # a clip of as many seconds is one of milliseconds
