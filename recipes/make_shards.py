@@ -102,8 +102,7 @@ def main(config: Config) -> None:
     if not config.data.timeout > 0:
         raise ValueError(f"--data.timeout must be above 0, got {config.data.timeout}")
     source = config.data
-    lists = {"list": source.list, "test_list": source.test_list}
-    data = Data(name=source.name, root=source.root, **lists)
+    data = Data(name=source.name, root=source.root, list=source.list, test_list=source.test_list)
     splits = {"train": train_set(data), "test": test_set(data)}
     shards = make_shards(
         {split: clips for split, clips in splits.items() if clips is not None},

@@ -33,12 +33,13 @@ _OF_TASK = {
     "segmentation": "paper_segment",
     "separation": "paper_separate",
 }
-_CONVERT = {
+CONVERT = {
     **dict.fromkeys(_CLASSIFY, from_deepavfusion_classifier),
     "paper_segment": from_deepavfusion_segmenter,
     "paper_separate": from_deepavfusion_separator,
 }
-_PUBLISHED = f"give --recipe, one of {', '.join(_CONVERT)}, and --data.name of a published file"
+"""Conversions of the published files with a head, by recipe."""
+_PUBLISHED = f"give --recipe, one of {', '.join(CONVERT)}, and --data.name of a published file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,14 +142,14 @@ def _of_export(loaded: LoadedTask, data: Mapping[str, Any]) -> Tested:
 
 
 def _of_published(path: Path, recipe: str | None, data: Mapping[str, Any]) -> Tested:
-    if recipe not in _CONVERT or "name" not in data:
+    if recipe not in CONVERT or "name" not in data:
         raise ValueError(f"{path}: {_PUBLISHED}")
     config = _preset(recipe, Data(**data))
     clips = test_set(config.data)
     classes = () if clips is None else clips.classes
     task = importlib.import_module(f"recipes.{recipe}").build(config, classes=classes)
     try:
-        load_weights(task, _CONVERT[recipe](read_state(path)), strict=True)
+        load_weights(task, CONVERT[recipe](read_state(path)), strict=True)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return Tested(recipe=recipe, task=task, config=config, classes=classes)

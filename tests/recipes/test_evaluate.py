@@ -1,16 +1,21 @@
 """recipes.evaluate: the scores of a run again, of runs, exports and published files."""
 
+import importlib
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from toy_runs import ToyRun, short_filters, train
+from toy_runs import SMALL, ToyRun, short_filters, train
 
+from avblocks.checkpoint.load import Converted
+from recipes.common.data import Data
 from recipes.common.evaluation import evaluated
+from recipes.common.tested import CONVERT
 from recipes.evaluate import cli as evaluate
 from recipes.export import cli as export
 
@@ -99,6 +104,23 @@ def test_a_list_of_test_clips(finished: Callable[[str], ToyRun], tmp_path: Path)
     words = ["--data.test-list", str(tmp_path / "few.csv"), "--out", str(tmp_path)]
     evaluate([str(run.folder), *words])
     assert scores(tmp_path)["clips"] == len(ids)
+
+
+def test_a_published_file(
+    finished: Callable[[str], ToyRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names of published files have tests of their own; here they are those of the run."""
+    run = finished("segment")
+    module = importlib.import_module("recipes.paper_segment")
+    assert run.model is not None
+    torch.save(run.model.state_dict(), tmp_path / "published.pth")
+    monkeypatch.setitem(CONVERT, "paper_segment", Converted)
+    monkeypatch.setattr(module, "PRESETS", {"toy": ("", run.config)})
+    monkeypatch.setattr("recipes.common.tested.Data", partial(Data, **SMALL))
+    data = run.config.data
+    words = ["--data.name", data.name, "--data.root", str(data.root), "--out", str(tmp_path)]
+    evaluate([str(tmp_path / "published.pth"), "--recipe", "paper_segment", *words])
+    assert scores(tmp_path) == scores(run.folder)
 
 
 @pytest.mark.parametrize(
