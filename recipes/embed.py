@@ -11,7 +11,7 @@ Leaves, in DIR:
     00000.safetensors ...   `image`, `audio` and `fusion`, one row per window: the mean of the
                             tokens of each stream, or all tokens (`--pooling tokens`)
     index.csv               file and row of each window, its clip, its number in the clip, its start
-                            and end in seconds (of FILEs), and the classes of the clip
+                            and end in seconds (of videos), and the classes of the clip
 
 The same command resumes after an interruption. `--part 0 4` embeds the first of four parts, since
 several processes or machines may write to one folder.
@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from avblocks.csvlog import read_csv
 from avblocks.data import ClipError, ClipFormat
+from avblocks.data.datasets import Item
 from avblocks.seed import sample_seed
 from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling
@@ -44,6 +45,7 @@ from recipes.common.embeddings import EmbeddingWriter
 from recipes.common.loaders import test_loader
 from recipes.common.runs import load_encoder_run
 from recipes.common.sets import DataName
+from recipes.common.window_times import window_times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,7 @@ def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int
                 "id": items[clip].id,
                 "window": str(window),
                 "classes": "|".join(clips.classes[label] for label in items[clip].labels),
+                **_times(config, items[clip], window, data),
             }
             for clip, window in found
         ]
@@ -174,6 +177,17 @@ def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int
     for path in sorted(skipped):
         print(f"error: {path} cannot be used", file=sys.stderr)
     return len(skipped)
+
+
+def _times(config: Config, item: Item, window: int, data: Data) -> dict[str, str]:
+    """Return the start and end of a window of a video, as cells of the index."""
+    spans = None
+    if config.shards is None:
+        spans = window_times(item, seconds=data.seconds, windows=config.windows)
+    if spans is None:
+        return {}
+    start, end = spans[window]
+    return {"start": f"{start:.3f}", "end": f"{end:.3f}"}
 
 
 def _data(config: Config, format: ClipFormat) -> Data:
