@@ -108,6 +108,9 @@ def _search_leaks(config: Config) -> None:
     source = config.data
     side = _side(source)
     others = [other_side(text, name=source.name, root=source.root) for text in config.against]
+    same = [text for text, one in zip(config.against, others, strict=True) if one.same_as(side)]
+    if same:
+        raise ValueError(f"--against {same[0]} has the same clips: give another split or data set")
     found = compare(
         side,
         others,

@@ -33,6 +33,11 @@ class Side:
     spans: Mapping[str, Span]
     items: tuple[Item, ...] = field(default=(), repr=False)
 
+    def same_as(self, other: "Side") -> bool:
+        """Return whether the clips are those of another side, by their ids and files."""
+        paths = ({item.path for item in side.items} for side in (self, other))
+        return self.spans.keys() == other.spans.keys() and next(paths) == next(paths)
+
 
 def list_side(path: Path, *, split: str | None = None) -> Side:
     """Read a published list."""

@@ -90,6 +90,7 @@ def test_copies_by_other_names(
         (["lists"], "go with --against OTHER"),
         (["folder", "--exclude", "x"], "go with --against OTHER"),
         (["folder", "--data.root", "ONE", "--against", "nothing"], "no such file or data set"),
+        (["folder", "--data.root", "ONE", "--against", "folder"], "has the same clips"),
         (["folder", "--data.root", "ONE", "--against", "vggsound:x=ONE"], "it has train, test"),
         (["folder", "--data.root", "ONE", "--against", "vggss"], "give its folder, as vggss=DIR"),
         (
