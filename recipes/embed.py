@@ -33,7 +33,7 @@ import tyro
 from tqdm import tqdm
 
 from avblocks.csvlog import read_csv
-from avblocks.data import ClipError, ClipFormat
+from avblocks.data import ClipError, ClipFormat, window_times
 from avblocks.data.datasets import Item
 from avblocks.seed import sample_seed
 from avblocks.tasks import Embedding
@@ -45,7 +45,6 @@ from recipes.common.embeddings import EmbeddingWriter
 from recipes.common.loaders import test_loader
 from recipes.common.runs import load_encoder_run
 from recipes.common.sets import DataName
-from recipes.common.window_times import window_times
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
-from avblocks.data import ClipError
-from avblocks.data.datasets import Item
+from avblocks.data.clip import ClipError
+from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import extent
 from avblocks.data.decode.media import open_media
 
