@@ -11,7 +11,7 @@ Leaves, in DIR:
     00000.safetensors ...   `image`, `audio` and `fusion`, one row per window: the mean of the
                             tokens of each stream, or all tokens (`--pooling tokens`)
     index.csv               file and row of each window, its clip, its number in the clip, its start
-                            and end in seconds (of FILEs), and the classes of the clip
+                            and end in seconds (of videos), and the classes of the clip
 
 The same command resumes after an interruption. `--part 0 4` embeds the first of four parts, since
 several processes or machines may write to one folder.
@@ -33,7 +33,8 @@ import tyro
 from tqdm import tqdm
 
 from avblocks.csvlog import read_csv
-from avblocks.data import ClipError, ClipFormat
+from avblocks.data import ClipError, ClipFormat, window_times
+from avblocks.data.datasets import Item
 from avblocks.seed import sample_seed
 from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling
@@ -70,6 +71,9 @@ class Config:
 
     split: Literal["train", "test"] = "test"
     """Split of the data set."""
+
+    list: Path | None = None
+    """csv with the ids of the clips of the data set to embed; all clips if not given."""
 
     windows: int = 1
     """Evenly spaced windows per clip of a data set."""
@@ -162,6 +166,7 @@ def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int
                 "id": items[clip].id,
                 "window": str(window),
                 "classes": "|".join(clips.classes[label] for label in items[clip].labels),
+                **_times(config, items[clip], window, data),
             }
             for clip, window in found
         ]
@@ -173,6 +178,17 @@ def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int
     return len(skipped)
 
 
+def _times(config: Config, item: Item, window: int, data: Data) -> dict[str, str]:
+    """Return the start and end of a window of a video, as cells of the index."""
+    spans = None
+    if config.shards is None:
+        spans = window_times(item, seconds=data.seconds, windows=config.windows)
+    if spans is None:
+        return {}
+    start, end = spans[window]
+    return {"start": f"{start:.3f}", "end": f"{end:.3f}"}
+
+
 def _data(config: Config, format: ClipFormat) -> Data:
     assert config.name is not None
     sizes = {"seconds": format.seconds, "rate": format.rate, "hop": format.hop}
@@ -181,6 +197,8 @@ def _data(config: Config, format: ClipFormat) -> Data:
         name=config.name,
         root=config.root,
         shards=config.shards,
+        list=config.list,
+        test_list=config.list,
         workers=config.workers,
         on_error="skip",
         max_skipped=1.0,

@@ -41,6 +41,12 @@ class Source:
     scenes: tuple[int, int] = (240, 120)
     """Numbers of training and test scenes."""
 
+    list: Path | None = None
+    """csv with the ids of the training clips, as in recipes; all clips if not given."""
+
+    test_list: Path | None = None
+    """csv with the ids of the test clips; all clips if not given."""
+
     workers: int = os.cpu_count() or 1
     """Number of processes that decode and encode."""
 
@@ -106,7 +112,14 @@ def main(config: Config) -> None:
         raise ValueError("the shards need --out DIR, a folder of their own")
     if not config.data.timeout > 0:
         raise ValueError(f"--data.timeout must be above 0, got {config.data.timeout}")
-    data = Data(name=config.data.name, root=config.data.root, scenes=config.data.scenes)
+    source = config.data
+    data = Data(
+        name=source.name,
+        root=source.root,
+        scenes=source.scenes,
+        list=source.list,
+        test_list=source.test_list,
+    )
     splits = {"train": train_set(data), "test": test_set(data)}
     shards = make_shards(
         {split: clips for split, clips in splits.items() if clips is not None},

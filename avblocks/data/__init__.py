@@ -37,6 +37,7 @@ from avblocks.data.mixup import Mixup as Mixup
 from avblocks.data.mixup import smooth as smooth
 from avblocks.data.read import read_clip as read_clip
 from avblocks.data.skipped import SkippedFiles as SkippedFiles
+from avblocks.data.times import window_times as window_times
 from avblocks.data.transforms import Normalize as Normalize
 from avblocks.data.transforms import apply_gain as apply_gain
 from avblocks.data.transforms import flip_images as flip_images

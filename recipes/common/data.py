@@ -11,6 +11,7 @@ import torch
 from avblocks.data import ClipFormat
 from avblocks.data.datasets import ClipSet, subset
 from avblocks.data.shards import Shards
+from recipes.common.evaluation import evaluated
 from recipes.common.sets import CACHE, DataName, read_set
 
 FREE = (
@@ -185,7 +186,10 @@ NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
 def train_test_sets(
     data: Data, *, needs: Literal["classes", "boxes", "masks", "sources"]
 ) -> tuple[ClipSet, ClipSet]:
-    """List training and test clips; a ValueError if the data lacks what the task needs."""
+    """List training and test clips; a ValueError if the data lacks what the task needs.
+
+    In an evaluation, see `evaluating`, both are the test clips.
+    """
     if needs in NEEDS:
         words, names = NEEDS[needs]
         if data.shards is not None and needs == "masks":
@@ -196,6 +200,12 @@ def train_test_sets(
             raise ValueError("this task looks at one image of a clip: leave --data.frames out")
         if data.name not in names:
             raise ValueError(f"--data.name {data.name} has no {words}: {', '.join(names)} have")
+    if (tested := evaluated()) is not None:
+        data.check()
+        test = test_set(data)
+        if test is None:
+            raise ValueError(f"--data.name {data.name} has no test clips: give another data set")
+        return (test := tested.change(test)), test
     train, test = train_set(data), test_set(data)
     if needs == "boxes" and test and any(item.boxes is None for item in test.items):
         raise ValueError(

@@ -40,7 +40,8 @@ def write_scores(
     content = {"test": test.report(), "scores": rows, **facts}
     write_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
     print(score_table(rows) or "nothing scored: none of the test clips can be used")
-    print(f"in {folder}: scores.json loss.png {leaves}")
+    curve = "loss.png " * (folder / "loss.png").is_file()
+    print(f"in {folder}: scores.json {curve}{leaves}")
 
 
 def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:

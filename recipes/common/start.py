@@ -21,6 +21,7 @@ from avblocks.checkpoint.rebuild import build_on_meta
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
 from recipes.common.data import Data
+from recipes.common.evaluation import evaluated
 from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign
 from recipes.common.model import Model, build_encoder
 from recipes.common.run_files import find, run_config
@@ -66,7 +67,7 @@ def start_encoder(
     Raises:
         ValueError: If there is no such checkpoint, it is of another model, or nothing matches.
     """
-    if resume:
+    if resume or evaluated() is not None:
         return None
     if checkpoint is None:
         print("no --checkpoint: the encoder starts at random", flush=True)

@@ -13,6 +13,7 @@ from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Scorer, Scores, Task, evaluate, first_batch, first_row
 from recipes.common.cli import resume_command
 from recipes.common.data import FREE, Data
+from recipes.common.evaluation import evaluated
 from recipes.common.features import Features
 from recipes.common.loaders import train_loader
 from recipes.common.optimizer import Schedule
@@ -43,7 +44,7 @@ class Training:
         unused: bool = False,
         whole: bool = False,
     ) -> None:
-        """Train a model on the clips, with evaluations during training.
+        """Train a model on the clips, with evaluations during training; not in an evaluation.
 
         Args:
             model: The task module.
@@ -58,6 +59,8 @@ class Training:
             whole: Whether clips without augmentation show whole images, not their middle.
         """
         config, data = self.config, self.config.data
+        if (tested := evaluated()) is not None:
+            return self.run.load(model, tested.weights, step=tested.step)
         order = {"batch": config.batch, "seed": config.run.seed}
         with Features(self.run, model, data, on_batch=self.skipped) as features:
             if encodes_once(model, data):

@@ -9,7 +9,7 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
@@ -51,6 +51,7 @@ class OpenRun:
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
+        self._given: int | None = None  # steps of given weights, which are tested alone
         self.peers: Peers | None = None  # if there are other processes
         self.checkpoint: Path | None = None  # to resume from
         if self.first or run.resume:
@@ -65,6 +66,8 @@ class OpenRun:
     @property
     def step(self) -> int:
         """Number of optimizer steps done."""
+        if self._given is not None:
+            return self._given
         return self._loop.at if self._loop else 0
 
     @property
@@ -74,6 +77,8 @@ class OpenRun:
         If a finished run is resumed, only process 0 tests, and this is false in the others.
         """
         loop = self._loop
+        if self._given is not None:
+            return self.first
         return loop is not None and loop.at >= loop.plan.total and (self.first or self._launched)
 
     @property
@@ -172,6 +177,13 @@ class OpenRun:
             loss_curve(folder / "metrics.csv", folder / "loss.png")
         if loop.stopped_by:
             self._leave(loop)
+
+    def load(self, model: nn.Module, weights: Mapping[str, Tensor], *, step: int) -> None:
+        """Load weights, after as many steps, in place of a training, so that a test is due."""
+        check_fits(model, weights)
+        model.load_state_dict(weights)
+        model.to(self.fabric.device)
+        self._given = step
 
     def _launch(self) -> None:
         """Start the other processes, and handle signals."""

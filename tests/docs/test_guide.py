@@ -17,6 +17,7 @@ from torch import Tensor
 
 from avblocks import av_vit, av_vit_base
 from avblocks.checkpoint import save_pretrained
+from recipes.common.embeddings import EmbeddingWriter
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs" / "guide").glob("*.rst")), ROOT / "docs/index.rst"]
@@ -63,7 +64,21 @@ def zeros(like: Tensor) -> Tensor:
     return torch.zeros(()).expand(like.shape)
 
 
-GIVEN: dict[str, Callable[[Path], None]] = {"README.md": released_files}
+def embeddings(folder: Path) -> None:
+    """Embeddings of two classes of clips, of which one has larger features."""
+    for split in ("train", "test"):
+        with EmbeddingWriter(folder / "embeddings" / split, rows=8) as writer:
+            for number in range(20):
+                features = {"fusion": torch.randn(2, 6) + 6 * (number % 2)}
+                about = {"id": f"{split}{number}", "classes": "dog" if number % 2 else "cat"}
+                writer.add(features, [about | {"window": str(window)} for window in range(2)])
+                writer.end_clip()
+
+
+GIVEN: dict[str, Callable[[Path], None]] = {
+    "README.md": released_files,
+    "embeddings.rst": embeddings,
+}
 """What a page finds in its folder; the others find nothing."""
 
 
@@ -260,3 +275,14 @@ def test_a_mark_with_a_reason_is_heeded(name: str, shown: str, folder: Path) -> 
     (block,) = pages.blocks(name, page)
     assert block.reason == "needs a day"
     pages.run(folder / name, page, folder)
+
+
+def test_the_classifier_of_scikit_learn_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    page = ROOT / "docs/guide/embeddings.rst"
+    embeddings(folder)
+    text = page.read_text(encoding="utf-8").replace(".. not run: scikit-learn", ".. It runs: this")
+    pages.run(page, text, folder)
+    assert capsys.readouterr().out == "accuracy: 1.00\n"

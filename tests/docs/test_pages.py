@@ -17,6 +17,7 @@ from fresh import Fresh
 
 import avblocks
 from recipes.__main__ import recipes
+from recipes.check_data.sides import LISTS
 from recipes.common.sets import READERS
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,7 @@ def test_every_data_set_is_on_its_page() -> None:
     listed = {literals(row[1])[0]: literals(row[2]) for row in first_table(page)}
     assert listed == {name: list(splits) for name, (_, splits) in READERS.items()}
     checks = re.findall(r"recipes\.check_data (\w+)(?:.*--data\.split (\w+))?", page)
-    assert {name for name, _ in checks} == set(READERS)
+    assert {name for name, _ in checks} == {*READERS, LISTS}
     for name, split in checks:
         assert not split or split in READERS[name][1], f"{name} has no split {split}"
 

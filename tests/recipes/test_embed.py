@@ -33,6 +33,8 @@ def test_of_a_data_set(run: Path, toy_scenes: Path, tmp_path: Path) -> None:
     embed(words(run, toy_scenes, tmp_path, "--batch", "3", "--windows", "2", "--apart"))
     features, rows = load_embeddings(tmp_path)
     assert len(rows) == 16 and {row["window"] for row in rows} == {"0", "1"}
+    times = {tuple(float(row[name]) for name in ("window", "start", "end")) for row in rows}
+    assert times == {(0, 0, 0.5), (1, 0.5, 1)}  # of scenes of one second
     encoder, front_end = load_encoder_run(run)
     model = Embedding(encoder.eval(), front_end=front_end, apart=True)
     clips = _data.test_set(_data.Data(name="vggsound", root=toy_scenes))
@@ -47,6 +49,11 @@ def test_of_a_data_set(run: Path, toy_scenes: Path, tmp_path: Path) -> None:
     scores = json.loads((tmp_path / "retrieval.json").read_text())
     assert scores["clips"] == 8 and scores["scores"]["image_to_audio"]["r10"] == 100
     (tmp_path / "list.txt").write_text(f"{rows[0]['id']}\n{rows[2]['id']}\n")
+    few = ["--list", str(tmp_path / "list.txt"), "--windows", "2", "--apart"]
+    embed(words(run, toy_scenes, tmp_path / "few", *few))
+    assert [row["id"] for row in load_embeddings(tmp_path / "few")[1]] == [
+        rows[number]["id"] for number in (0, 0, 2, 2)
+    ]
     retrieve(["--embeddings", str(tmp_path), "--list", str(tmp_path / "list.txt")])
     assert json.loads((tmp_path / "retrieval.json").read_text())["clips"] == 2
 

@@ -57,6 +57,15 @@ def test_all_clips_of_both_splits_are_there(
     assert "vggsound train in shards: 8 clips listed, 8 on disk" in capsys.readouterr().out
 
 
+def test_only_the_clips_of_a_list_are_packed(root: Path, tmp_path: Path) -> None:
+    ids = [item.id for item in _data.train_set(Data(name="vggsound", root=root)).items]
+    (tmp_path / "clean.csv").write_text("\n".join(ids[:3]) + "\n")
+    few = ("--data.list", tmp_path / "clean.csv", "--data.workers", 1)
+    command("vggsound", "--data.root", root, "--out", tmp_path / "out", *few)
+    data = Data(name="vggsound", shards=str(tmp_path / "out"))
+    assert [item.id for item in _data.train_set(data).items] == ids[:3]
+
+
 def test_lists_hold_for_shards_too(shards: Path, tmp_path: Path) -> None:
     data = Data(name="scenes", shards=str(shards))
     ids = [item.id for item in _data.train_set(data).items]

@@ -50,7 +50,7 @@ def make_root(folder: Path) -> Path:
     return folder
 
 
-def toy_config(name: str, root: Path, folder: Path, *, max_steps: int) -> Any:
+def toy_config(name: str, root: Path, folder: Path, *, max_steps: int | None) -> Any:
     """The configuration of a recipe on these scenes, from scratch."""
     module, preset, layout, options = RECIPES[name]
     config = getattr(module, preset)
@@ -77,9 +77,9 @@ class ToyRun:
     config: Any
 
 
-def train(name: str, root: Path, folder: Path) -> ToyRun:
-    """Train a recipe for two steps."""
-    module, config = RECIPES[name][0], toy_config(name, root, folder, max_steps=2)
+def train(name: str, root: Path, folder: Path, *, max_steps: int | None = 2) -> ToyRun:
+    """Train a recipe for two steps, or to its end."""
+    module, config = RECIPES[name][0], toy_config(name, root, folder, max_steps=max_steps)
     models: list[nn.Module] = []
 
     def build(*args: Any, **options: Any) -> nn.Module:

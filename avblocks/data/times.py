@@ -1,0 +1,38 @@
+"""`window_times`: the seconds of the evenly spaced windows of a video."""
+
+from contextlib import suppress
+
+from avblocks.data.clip import ClipError
+from avblocks.data.datasets.clipset import Item
+from avblocks.data.decode.audio import extent
+from avblocks.data.decode.media import open_media
+
+
+def window_times(item: Item, *, seconds: float, windows: int) -> list[tuple[float, float]] | None:
+    """Return start and end of each window, seconds from the beginning of the audio.
+
+    The windows are those of `ClipDataset`, from the first of the audio to the last, or the one in
+    the middle.
+
+    Returns:
+        The times; `None` for audio files with images, whose windows depend on the images.
+
+    Raises:
+        ClipError: If the file cannot be opened.
+    """
+    if item.images:
+        return None
+    length = _length(item.path)
+    slack = max(length - seconds, 0.0)
+    places = [n / (windows - 1) for n in range(windows)] if windows > 1 else [0.5]
+    return [(place * slack, min(place * slack + seconds, length)) for place in places]
+
+
+def _length(path: str) -> float:
+    """Return the seconds of audio, by the header alone if that is enough."""
+    with suppress(ClipError), open_media(path, probe=False) as media:
+        start, end = extent(media)
+        return end - start
+    with open_media(path) as media:
+        start, end = extent(media)
+        return end - start

@@ -1,0 +1,195 @@
+"""`Tested`: a trained model with the configuration of its test; its controls."""
+
+import copy
+import importlib
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from avblocks.checkpoint import (
+    from_deepavfusion_classifier,
+    from_deepavfusion_segmenter,
+    from_deepavfusion_separator,
+    load_weights,
+    read_state,
+    saves,
+)
+from avblocks.checkpoint.folder import WEIGHTS
+from avblocks.data.datasets import ClipSet
+from avblocks.seed import seed_all
+from avblocks.tasks import Classification, HeadTask, LoadedTask, Segmentation, load_task
+from recipes.common.data import Data, test_set
+from recipes.common.evaluation import evaluating
+from recipes.common.run_files import find, read_run_config
+from recipes.common.runs import RECIPES, REMEDY, rebuild_config, rebuild_task
+from recipes.engine.run import Run
+
+_CLASSIFY = ("paper_linear_probe", "paper_finetune")
+_OF_TASK = {
+    "classification": "paper_finetune",
+    "localization": "paper_localize",
+    "segmentation": "paper_segment",
+    "separation": "paper_separate",
+}
+CONVERT = {
+    **dict.fromkeys(_CLASSIFY, from_deepavfusion_classifier),
+    "paper_segment": from_deepavfusion_segmenter,
+    "paper_separate": from_deepavfusion_separator,
+}
+"""Conversions of the published files with a head, by recipe."""
+_PUBLISHED = f"give --recipe, one of {', '.join(CONVERT)}, and --data.name of a published file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """A trained model, the recipe whose `main` tests it, and the configuration.
+
+    Attributes:
+        recipe: Name of the recipe.
+        task: The model.
+        config: Configuration of the recipe.
+        classes: Names of the classes of the model.
+        step: Optimizer steps of its training; 0 if unknown.
+        change: Changes the test clips.
+    """
+
+    recipe: str
+    task: HeadTask
+    config: Any
+    classes: tuple[str, ...]
+    step: int = 0
+    change: Callable[[ClipSet], ClipSet] = field(default=lambda clips: clips)
+
+    def clips(self, clips: ClipSet) -> ClipSet:
+        """Check that the classes of the test clips are those of the model, and change the clips."""
+        if self.recipe in _CLASSIFY and clips.classes != self.classes:
+            raise ValueError(
+                f"{clips.name} has {len(clips.classes)} classes, which are not the "
+                f"{len(self.classes)} of the model: give the data set that it was trained on"
+            )
+        return self.change(clips)
+
+
+def run_test(tested: Tested, out: Path) -> None:
+    """Run the final test of the recipe; its results are in the folder ``out``."""
+    module = importlib.import_module(f"recipes.{tested.recipe}")
+    config = replace(tested.config, run=replace(tested.config.run, dir=out))
+    with evaluating(module, tested.task, step=tested.step, change=tested.clips):
+        module.main(config)
+
+
+def load_tested(
+    path: Path, *, recipe: str | None, data: Mapping[str, Any], sizes: Mapping[str, int]
+) -> Tested:
+    """Load the model of a run, an export or a published file.
+
+    Args:
+        path: A run folder, a checkpoint in one, an exported folder, or a published file.
+        recipe: Name of the recipe, for a published file.
+        data: Settings of `Data` to change.
+        sizes: Batch size and windows per clip to change, if the recipe has them.
+
+    Raises:
+        ValueError: If the model cannot be loaded, or its recipe or data are unknown.
+    """
+    if (path / WEIGHTS).is_file():
+        tested = _of_export(load_task(path), data)
+    elif path.is_file() and path.suffix != ".ckpt":
+        tested = _of_published(path, recipe, data)
+    else:
+        tested = _of_run(path, data)
+    known = {one.name for one in fields(tested.config)}
+    changes = {name: value for name, value in sizes.items() if name in known}
+    return replace(tested, config=replace(tested.config, **changes))
+
+
+def _of_run(path: Path, data: Mapping[str, Any]) -> Tested:
+    checkpoint = find(path, remedy=REMEDY)
+    values = read_run_config(checkpoint, remedy=REMEDY)
+    if values["recipe"] not in RECIPES:
+        raise ValueError(f"{path} is a run of {values['recipe']}, without a head: {REMEDY}")
+    state = saves.load(checkpoint)
+    module = importlib.import_module(f"recipes.{values['recipe']}")
+    config = rebuild_config(module.Config, values["config"])
+    run = replace(config.run, max_steps=None, resume=False, devices=None, nodes=1)
+    # The clips of the run's lists need not be on disk any more.
+    clips = replace(config.data, list=None, **data)
+    return Tested(
+        recipe=values["recipe"],
+        task=rebuild_task(values, state["state_dict"]),
+        config=replace(config, data=clips, run=replace(run, strategy="auto", compile=False)),
+        classes=tuple(values["classes"]),
+        step=state["run"]["step"],
+    )
+
+
+def _of_export(loaded: LoadedTask, data: Mapping[str, Any]) -> Tested:
+    if "name" not in data:
+        raise ValueError(f"{loaded.path} does not say which data to test on: give --data.name")
+    frozen = isinstance(loaded.task, Classification) and loaded.task.frozen
+    recipe = "paper_linear_probe" if frozen else _OF_TASK[loaded.name]
+    format = loaded.format
+    sizes = {name: getattr(format, name) for name in ("seconds", "rate", "hop", "size", "mels")}
+    config = _preset(recipe, Data(frames=format.frames, **sizes, **data))
+    settings = loaded.task.settings()
+    if isinstance(loaded.task, Segmentation):
+        settings = {"semantic": not loaded.task.binary}
+    known = {one.name for one in fields(config)}
+    config = replace(config, **{name: v for name, v in settings.items() if name in known})
+    return Tested(recipe=recipe, task=loaded.task, config=config, classes=loaded.classes)
+
+
+def _of_published(path: Path, recipe: str | None, data: Mapping[str, Any]) -> Tested:
+    if recipe not in CONVERT or "name" not in data:
+        raise ValueError(f"{path}: {_PUBLISHED}")
+    config = _preset(recipe, Data(**data))
+    clips = test_set(config.data)
+    classes = () if clips is None else clips.classes
+    task = importlib.import_module(f"recipes.{recipe}").build(config, classes=classes)
+    try:
+        load_weights(task, CONVERT[recipe](read_state(path)), strict=True)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return Tested(recipe=recipe, task=task, config=config, classes=classes)
+
+
+def _preset(recipe: str, data: Data) -> Any:
+    """Return the preset of a recipe for a data set, or its first one with these data."""
+    presets = importlib.import_module(f"recipes.{recipe}").PRESETS
+    configs = [config for _, config in presets.values()]
+    fitting = [config for config in configs if config.data.name == data.name]
+    return replace((fitting or configs)[0], data=data, checkpoint=None, run=Run())
+
+
+def random_encoder(tested: Tested) -> Tested:
+    """Return the test with an encoder at its initialization."""
+    task = copy.deepcopy(tested.task)
+    seed_all(0, "random encoder")
+    for module in task.encoder.modules():
+        if callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
+    return replace(tested, task=task)
+
+
+def shuffled_labels(tested: Tested) -> Tested | None:
+    """Return the test with the labels or boxes of other clips; `None` of a task without them."""
+    if tested.recipe not in (*_CLASSIFY, "paper_localize"):
+        return None
+    return replace(tested, change=_shuffled)
+
+
+def _shuffled(clips: ClipSet) -> ClipSet:
+    others = list(clips.items)
+    random.Random(0).shuffle(others)
+    pairs = zip(clips.items, others, strict=True)
+    items = (replace(item, labels=other.labels, boxes=other.boxes) for item, other in pairs)
+    return replace(clips, items=tuple(items))
+
+
+CONTROLS: dict[str, Callable[[Tested], Tested | None]] = {
+    "random_encoder": random_encoder,
+    "shuffled_labels": shuffled_labels,
+}
+"""Tests with something missing, to compare with."""

@@ -1,0 +1,125 @@
+r"""Evaluate a trained model: the final test of its recipe, without a training.
+
+Commands:
+    python -m recipes.evaluate RUN
+    python -m recipes.evaluate RUN --data.root DIR --data.name vggss --data.test-list FILE
+    python -m recipes.evaluate EXPORT --data.name avsbench_s4 --data.root DIR
+    python -m recipes.evaluate FILE --recipe paper_segment --data.name avsbench_s4 --data.root DIR
+
+    RUN is the run folder of paper_finetune, paper_linear_probe, paper_localize, paper_separate or
+    paper_segment, or a checkpoint in one; EXPORT is a folder of recipes.export; FILE is a
+    classifier, separator or segmenter published for DeepAVFusion.
+
+Leaves, in --out:
+    scores.json and the figures of the recipe: of a RUN on its own test clips, exactly its scores
+    random_encoder/, shuffled_labels/   (with --controls) the same test with an encoder at its
+                    initialization under the trained head, and with the labels or boxes of other
+                    clips: what the scores are worth without pre-training, and by chance
+
+Try:
+    --controls
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from recipes.common.cli import users_errors
+from recipes.common.sets import DataName
+from recipes.common.tested import CONTROLS, Tested, load_tested, run_test
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestData:
+    """Test clips; settings that are not given are those of the run, or of the recipe's preset."""
+
+    name: DataName | None = None
+    """Data set."""
+
+    root: Path | None = None
+    """Folder of the data."""
+
+    shards: str | None = None
+    """Folder of shards to read instead of the clips."""
+
+    split: Literal["test", "val"] | None = None
+    """Split to test on; only AVSBench has val."""
+
+    test_list: Path | None = None
+    """csv with the ids of the test clips."""
+
+    scenes: tuple[int, int] | None = None
+    """Numbers of training and test scenes."""
+
+    workers: int | Literal["auto"] | None = None
+    """Data loader processes."""
+
+    on_error: Literal["raise", "skip"] | None = None
+    """Stop at a file that cannot be used, or skip it and list it in skipped.csv."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings."""
+
+    checkpoint: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    """A run folder, a checkpoint in one, a folder of recipes.export, or a published file."""
+
+    recipe: str | None = None
+    """Recipe of a published file, such as paper_segment."""
+
+    data: TestData = field(default_factory=TestData)
+    """The test clips."""
+
+    batch: int | None = None
+    """Clips per batch, on which some scores of the field depend."""
+
+    windows: int | None = None
+    """Evenly spaced windows per clip, for a classifier."""
+
+    controls: bool = False
+    """Test also with an untrained encoder, and with the labels of other clips."""
+
+    out: Path | None = None
+    """Folder of the results; runs/evaluate-NAME by default."""
+
+
+def main(config: Config) -> None:
+    """Run the test, and those of the controls."""
+    if config.checkpoint is None:
+        raise ValueError("give a RUN, a folder of recipes.export, or a published file")
+    given = {name: value for name, value in vars(config.data).items() if value is not None}
+    sizes = {"batch": config.batch, "windows": config.windows}
+    tested = load_tested(
+        config.checkpoint,
+        recipe=config.recipe,
+        data=given,
+        sizes={name: value for name, value in sizes.items() if value is not None},
+    )
+    out = config.out or Path("runs") / f"evaluate-{config.checkpoint.resolve().stem}"
+    run_test(tested, out)
+    if config.controls:
+        _controls(tested, out)
+
+
+def _controls(tested: Tested, out: Path) -> None:
+    for name, control in CONTROLS.items():
+        if (changed := control(tested)) is not None:
+            print(f"\n{name.replace('_', ' ')}:")
+            run_test(changed, out / name)
+        else:
+            print(f"\n{name.replace('_', ' ')}: none of {tested.recipe}", file=sys.stderr)
+
+
+def cli(args: Sequence[str] | None = None) -> None:
+    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
+    with users_errors():
+        main(tyro.cli(Config, prog="python -m recipes.evaluate", description=__doc__, args=args))
+
+
+if __name__ == "__main__":
+    cli()
