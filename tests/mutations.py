@@ -405,7 +405,7 @@ TABLE = (
         "late-worker",
         "or now - worker.since > limit]",
         "or now - worker.since < limit]",
-        "recipes/test_check_data.py::test_a_process_that_dies_or_hangs_costs_its_own_file_alone",
+        "data/test_pool.py::test_a_process_that_dies_or_hangs_costs_its_own_file_alone",
     ),
     row(
         "reasons-summed",

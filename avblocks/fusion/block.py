@@ -13,18 +13,18 @@ from avblocks.nn.norm import layer_norm
 from avblocks.shapes import expect
 from avblocks.tokens import ALL, AudioTokens, AVTokens, FusionTokens, ImageTokens, Valid, sources
 
-Result = TypeVar("Result", covariant=True)
+R = TypeVar("R", covariant=True)
 
 
 @runtime_checkable
-class Reads(Protocol[Result]):
+class Reads(Protocol[R]):
     """Protocol of a function of the fusion tokens and two modalities, either of them optional.
 
     The modalities are keyword-only, so that they cannot be swapped by position. A fusion that
     supports padding has an additional argument, ``valid: Valid``.
     """
 
-    def __call__(self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens) -> Result:
+    def __call__(self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens) -> R:
         """What the fusion tokens read: an update without a residual, or attention maps."""
         ...
 

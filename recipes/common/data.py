@@ -190,16 +190,7 @@ def train_test_sets(
 
     In an evaluation, see `evaluating`, both are the test clips.
     """
-    if needs in NEEDS:
-        words, names = NEEDS[needs]
-        if data.shards is not None and needs == "masks":
-            raise ValueError(
-                f"shards hold no {words}: leave --data.shards out, the clips are read as published"
-            )
-        if data.frames > 1:
-            raise ValueError("this task looks at one image of a clip: leave --data.frames out")
-        if data.name not in names:
-            raise ValueError(f"--data.name {data.name} has no {words}: {', '.join(names)} have")
+    _check_needs(data, needs)
     if (tested := evaluated()) is not None:
         data.check()
         test = test_set(data)
@@ -215,6 +206,20 @@ def train_test_sets(
     if needs == "classes" or test is None:
         return train, _with_classes(train, test)
     return train, test
+
+
+def _check_needs(data: Data, needs: str) -> None:
+    if needs not in NEEDS:
+        return
+    words, names = NEEDS[needs]
+    if data.shards is not None and needs == "masks":
+        raise ValueError(
+            f"shards hold no {words}: leave --data.shards out, the clips are read as published"
+        )
+    if data.frames > 1:
+        raise ValueError("this task looks at one image of a clip: leave --data.frames out")
+    if data.name not in names:
+        raise ValueError(f"--data.name {data.name} has no {words}: {', '.join(names)} have")
 
 
 def _with_classes(train: ClipSet, test: ClipSet | None) -> ClipSet:
