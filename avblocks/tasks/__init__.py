@@ -23,8 +23,8 @@ from avblocks.tasks.load import LoadedTask as LoadedTask
 from avblocks.tasks.load import load_task as load_task
 from avblocks.tasks.load import save_task as save_task
 from avblocks.tasks.localize import Localization as Localization
-from avblocks.tasks.localize import LocalizationScorer as LocalizationScorer
-from avblocks.tasks.localize import localization_examples as localization_examples
+from avblocks.tasks.localize_scores import LocalizationScorer as LocalizationScorer
+from avblocks.tasks.localize_scores import localization_examples as localization_examples
 from avblocks.tasks.multilabel import multilabel_rows as multilabel_rows
 from avblocks.tasks.predictions import Predictions as Predictions
 from avblocks.tasks.pretrain import MaskedAutoencoder as MaskedAutoencoder

@@ -1,16 +1,14 @@
-"""Sound localization task: loss, maps and scores of an encoder and a localizer."""
+"""Sound localization task: loss and maps of an encoder and a localizer."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast, get_args
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from avblocks.data import NEGATIVE, AVBatch, FrontEnd, white_noise, with_audio
-from avblocks.distributed import gather_rows
+from avblocks.data import AVBatch, FrontEnd
 from avblocks.encoder import AVEncoder
-from avblocks.fusion import FusionBlock
 from avblocks.heads import (
     Localizer,
     clip_relations,
@@ -20,30 +18,13 @@ from avblocks.heads import (
     localization_loss,
     to_frame,
 )
-from avblocks.metrics import (
-    center_box,
-    ciou_adaptive,
-    ciou_auc,
-    ciou_median,
-    ciou_success,
-    consensus_maps,
-    detection_curve,
-    map_confidence,
-    whole_image,
-)
-from avblocks.metrics.localize_maps import Rule
 from avblocks.seed import key
 from avblocks.shapes import require
-from avblocks.tasks.evaluate import HeadTask, Scores, joined
-from avblocks.viz import outline, overlay
+from avblocks.tasks.evaluate import HeadTask
+from avblocks.tasks.silence import SilenceAndNoise
 
 SIDE = 224
 """Side in pixels of the maps and boxes that are compared, as in published evaluations."""
-BASELINES = ("center_box", "whole_image")
-HEARD = ("matched", *NEGATIVE)
-"""The kinds of audio that are scored."""
-_BANK = 64  # signals of noise, and one of silence, that a frozen encoder encodes once
-RULES = {"ciou_adaptive": ciou_adaptive, "ciou_median": ciou_median}
 
 
 class Localization(HeadTask):
@@ -95,7 +76,7 @@ class Localization(HeadTask):
         self.frozen, self.joint, self.temperature = frozen, joint, temperature
         self.local, self.patches = local, patches
         self.negatives, self.positives = negatives, positives
-        self._bank: Tensor | None = None
+        self._silence = SilenceAndNoise(negatives, kept=frozen)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values."""
@@ -152,11 +133,14 @@ class Localization(HeadTask):
         """Return the loss of a batch."""
         features = self.features(batch)
         image, audio, codes = features["image"], features["audio"], features.get("codes")
+        if self.positives and codes is None:
+            raise ValueError("positives need `codes`: encode all clips once, and see `relate`")
         generator = torch.Generator().manual_seed(key("localize", *batch.seeds))
         if self.training and self.patches < 1:
             image = _some_patches(image, share=self.patches, generator=generator)
         if self.negatives:
-            audio = torch.cat((audio, self._silence_and_noise(generator).to(audio)))
+            negatives = self._silence.tokens(self.encoder, self.front_end, generator=generator)
+            audio = torch.cat((audio, negatives.to(audio)))
         sounds = self.head.embed_audio(audio)
         if self.training and self.negatives:
             self.head.track(sounds[: len(image)], sounds[len(image) :])
@@ -164,25 +148,6 @@ class Localization(HeadTask):
         alike = None if codes is None else clip_relations(codes, positives=self.positives)
         loss = localization_loss(similarity, temperature=self.temperature, relations=alike)
         return {"loss": loss}
-
-    def _silence_and_noise(self, generator: torch.Generator) -> Tensor:
-        """Audio tokens of a quarter silence and three quarters noise, by a frozen encoder once."""
-        count = max(self.negatives // 4, 1)
-        if not self.frozen:
-            first = int(torch.randint(2**62, (), generator=generator))
-            return self._encode_noise([*range(first, first + self.negatives)], silent=count)
-        if self._bank is None:
-            with torch.no_grad():
-                self._bank = self._encode_noise([*range(_BANK)], silent=1)
-        drawn = 1 + torch.randint(_BANK - 1, (self.negatives - count,), generator=generator)
-        return self._bank[torch.cat((torch.zeros(count, dtype=torch.long), drawn))]
-
-    def _encode_noise(self, seeds: Sequence[int], *, silent: int) -> Tensor:
-        """Audio tokens of white noise; the first ones of silence."""
-        waves = white_noise(seeds, samples=self.front_end.format.samples)
-        waves[:silent] = 0
-        audio = self.encoder(image=None, audio=self.front_end.spectrogram(waves.to(self.device)))
-        return cast(Tensor, audio.audio)
 
 
 def _some_patches(
@@ -192,113 +157,3 @@ def _some_patches(
     b, n, _ = image.shape
     order = torch.rand(b, n, generator=generator).argsort(dim=1)[:, : max(round(share * n), 1)]
     return image.gather(1, order.to(image.device)[..., None].expand(-1, -1, image.shape[2]))
-
-
-class LocalizationScorer:
-    """Success rates in percent, with matched and mismatched audio, silence, noise, and baselines.
-
-    Fusion attention is scored too. With matched audio, average precision and max F1 are added, with
-    silenced images as negatives; and the shares of clips with and without a region above the
-    universal threshold (`sounding_found`, `silent_refused`, in percent): the third quartile of the
-    maxima of all maps with negative audio (arXiv 2410.01020).
-
-    Args:
-        task: Localization task; its batches are pairs of clips, whose second clip has the
-            mismatched audio, or with ``brief`` single clips.
-        rule: Rule for combining the boxes of several annotators.
-        brief: Whether to score only matched audio.
-    """
-
-    def __init__(self, task: Localization, *, rule: Rule, brief: bool = False) -> None:
-        self.task, self.brief = task, brief
-        require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
-        self.rule: Rule = rule
-        fusions = task.encoder.fusion_blocks.values()
-        looks = task.frozen and any(isinstance(fusion, FusionBlock) for fusion in fusions)
-        names = (*HEARD, *(["fusion_attention"] if looks else []), *BASELINES)
-        self.names = names[:1] if brief else names
-        self.reset()
-
-    def reset(self) -> None:
-        """Discard all batches."""
-        self.rows: dict[tuple[str, str], list[Tensor]] = {
-            (name, what): [] for name in self.names for what in (*RULES, "confidence", "peak")
-        }
-
-    def update(self, batch: AVBatch) -> None:
-        """Score the maps of a batch."""
-        boxes = with_audio(batch, "matched").boxes
-        truth = consensus_maps(boxes, size=SIDE, rule=self.rule)
-        for name in self.names:
-            maps = self._maps(batch, name).cpu().expand_as(truth)
-            self.rows[name, "confidence"].append(map_confidence(maps))
-            self.rows[name, "peak"].append(maps.amax(dim=(1, 2)))
-            for what, score in RULES.items():
-                self.rows[name, what].append(score(maps, truth))
-
-    def compute(self) -> Scores:
-        """Return the scores by map and metric."""
-        found = {key: gather_rows(joined(parts)) for key, parts in self.rows.items()}
-        if not len(found["matched", "confidence"]):
-            return {}
-        scores = {name: _shares({what: found[name, what] for what in RULES}) for name in self.names}
-        if not self.brief:
-            scores["matched"] |= _detection(found) | _universal(found)
-        return scores
-
-    def _maps(self, batch: AVBatch, name: str) -> Tensor:
-        match name:
-            case "fusion_attention":
-                return self.task.attention(with_audio(batch, "matched"))
-            case "center_box":
-                return center_box(size=SIDE)
-            case "whole_image":
-                return whole_image(size=SIDE)
-            case _:
-                return self.task.maps(with_audio(batch, name))
-
-
-def _detection(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
-    """Score the confidence as a detector of images with audio against silenced images."""
-    ciou = found["matched", "ciou_adaptive"]
-    curve = detection_curve(
-        torch.cat([ciou, torch.full_like(ciou, torch.nan)]),
-        torch.cat([found["matched", "confidence"], found["silenced", "confidence"]]),
-    )
-    return {
-        "average_precision": 100 * curve.average_precision(),
-        "max_f1": 100 * curve.max_f1(),
-    }
-
-
-def _universal(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
-    """Shares of clips on the right side of a threshold on all maps, from negative audio."""
-    peaks = {name: found[name, "peak"].double() for name in HEARD}
-    threshold = torch.cat([peaks[name] for name in NEGATIVE]).quantile(0.75)
-    return {
-        "sounding_found": 100 * (peaks["matched"] > threshold).double().mean().item(),
-        "silent_refused": 100 * (peaks["silenced"] <= threshold).double().mean().item(),
-    }
-
-
-def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
-    shares = {name: 100 * ciou_success(ciou) for name, ciou in rows.items()}
-    return shares | {f"{name}_auc": 100 * ciou_auc(ciou) for name, ciou in rows.items()}
-
-
-@torch.no_grad()
-def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> dict[str, Tensor]:
-    """Return images with the ground truth outlined, and overlaid with the maps for each audio.
-
-    Returns:
-        Titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
-    """
-    matched = with_audio(batch, "matched")
-    image = task.front_end.to_rgb(task.front_end(matched)[0])
-    image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
-    edge = consensus_maps(matched.boxes, size=SIDE, rule=rule) > 0
-    columns = {"image": outline(image, edge)}
-    for audio in HEARD:
-        maps = task.maps(with_audio(batch, audio))
-        columns[f"{audio} audio"] = outline(overlay(image, maps), edge)
-    return columns

@@ -63,7 +63,9 @@ def test_silence_and_noise_are_negatives_and_the_average_audio_is_tracked(frozen
     before = model.head.center.clone()
     model.eval()(clips)
     assert torch.equal(model.head.center, before)
-    silent = model._silence_and_noise(torch.Generator().manual_seed(0))
+    silent = model._silence.tokens(
+        model.encoder, model.front_end, generator=torch.Generator().manual_seed(0)
+    )
     assert len(silent) == 8 and torch.equal(silent[0], silent[1]), "a quarter is silence"
     assert not torch.equal(silent[2], silent[3])
 
@@ -90,6 +92,8 @@ def test_alike_audio_is_no_negative() -> None:
     same = kinds[:, None] == kinds
     assert (codes @ codes.T)[same].mean() > (codes @ codes.T)[~same].max()
     assert "codes" not in task().relate({"audio": audio})
+    with pytest.raises(ValueError, match="encode all clips once"):
+        model(batch())
 
 
 def test_noise_depends_on_the_seed_alone() -> None:

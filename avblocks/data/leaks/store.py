@@ -1,6 +1,8 @@
 """`FingerprintStore`: fingerprints on disk, kept when a run is killed."""
 
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from avblocks.data.leaks.prints import Fingerprint
 from avblocks.files import replacing
 
 _EACH = 200  # clips of a file
+_DAMAGED = (OSError, EOFError, ValueError, TypeError, LookupError, BadZipFile, zlib.error)
 _FIELDS = {"paths", "reasons", "codes", "num_codes", "hashes", "num_hashes"}
 
 
@@ -65,12 +68,10 @@ def _read(path: Path) -> list[Fingerprint]:
     try:
         with np.load(path, allow_pickle=False) as file:
             parts = {name: file[name] for name in _FIELDS}
-    except Exception as error:  # numpy and zipfile raise many kinds
+        codes = np.split(parts["codes"], np.cumsum(parts["num_codes"])[:-1])
+        hashes = np.split(parts["hashes"], np.cumsum(parts["num_hashes"])[:-1])
+        texts = parts["paths"].tolist(), parts["reasons"].tolist()
+        rows = [*zip(*texts, codes, hashes, strict=True)]
+    except _DAMAGED as error:
         raise ValueError(f"{path}: cannot be read ({error}); delete it") from error
-    codes = np.split(parts["codes"], np.cumsum(parts["num_codes"])[:-1])
-    hashes = np.split(parts["hashes"], np.cumsum(parts["num_hashes"])[:-1])
-    texts = zip(parts["paths"].tolist(), parts["reasons"].tolist(), strict=True)
-    return [
-        Fingerprint(name, code, hash_, reason)
-        for (name, reason), code, hash_ in zip(texts, codes, hashes, strict=True)
-    ]
+    return [Fingerprint(name, code, hash_, reason) for name, reason, code, hash_ in rows]

@@ -1,0 +1,142 @@
+"""Scores and figures of the sound localization task."""
+
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from avblocks.data import NEGATIVE, AVBatch, with_audio
+from avblocks.distributed import gather_rows
+from avblocks.fusion import FusionBlock
+from avblocks.metrics import (
+    center_box,
+    ciou_adaptive,
+    ciou_auc,
+    ciou_median,
+    ciou_success,
+    consensus_maps,
+    detection_curve,
+    map_confidence,
+    universal_threshold,
+    whole_image,
+)
+from avblocks.metrics.localize_maps import Rule
+from avblocks.shapes import require
+from avblocks.tasks.evaluate import Scores, joined
+from avblocks.tasks.localize import SIDE, Localization
+from avblocks.viz import outline, overlay
+
+BASELINES = ("center_box", "whole_image")
+HEARD = ("matched", *NEGATIVE)
+"""The kinds of audio that are scored."""
+RULES = {"ciou_adaptive": ciou_adaptive, "ciou_median": ciou_median}
+
+
+class LocalizationScorer:
+    """Success rates in percent, with matched and mismatched audio, silence, noise, and baselines.
+
+    Fusion attention is scored too. With matched audio, average precision and max F1 are added, with
+    silenced images as negatives; and the shares of clips with and without a region above the
+    `universal_threshold` (`sounding_found`, `silent_refused`, in percent), which is that of the
+    three kinds of negative audio of these clips themselves.
+
+    Args:
+        task: Localization task; its batches are pairs of clips, whose second clip has the
+            mismatched audio, or with ``brief`` single clips.
+        rule: Rule for combining the boxes of several annotators.
+        brief: Whether to score only matched audio.
+    """
+
+    def __init__(self, task: Localization, *, rule: Rule, brief: bool = False) -> None:
+        self.task, self.brief = task, brief
+        require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
+        self.rule: Rule = rule
+        fusions = task.encoder.fusion_blocks.values()
+        looks = task.frozen and any(isinstance(fusion, FusionBlock) for fusion in fusions)
+        names = (*HEARD, *(["fusion_attention"] if looks else []), *BASELINES)
+        self.names = names[:1] if brief else names
+        self.reset()
+
+    def reset(self) -> None:
+        """Discard all batches."""
+        self.rows: dict[tuple[str, str], list[Tensor]] = {
+            (name, what): [] for name in self.names for what in (*RULES, "confidence", "peak")
+        }
+
+    def update(self, batch: AVBatch) -> None:
+        """Score the maps of a batch."""
+        boxes = with_audio(batch, "matched").boxes
+        truth = consensus_maps(boxes, size=SIDE, rule=self.rule)
+        for name in self.names:
+            maps = self._maps(batch, name).cpu().expand_as(truth)
+            self.rows[name, "confidence"].append(map_confidence(maps))
+            self.rows[name, "peak"].append(maps.amax(dim=(1, 2)))
+            for what, score in RULES.items():
+                self.rows[name, what].append(score(maps, truth))
+
+    def compute(self) -> Scores:
+        """Return the scores by map and metric."""
+        found = {key: gather_rows(joined(parts)) for key, parts in self.rows.items()}
+        if not len(found["matched", "confidence"]):
+            return {}
+        scores = {name: _shares({what: found[name, what] for what in RULES}) for name in self.names}
+        if not self.brief:
+            scores["matched"] |= _detection(found) | _universal(found)
+        return scores
+
+    def _maps(self, batch: AVBatch, name: str) -> Tensor:
+        match name:
+            case "fusion_attention":
+                return self.task.attention(with_audio(batch, "matched"))
+            case "center_box":
+                return center_box(size=SIDE)
+            case "whole_image":
+                return whole_image(size=SIDE)
+            case _:
+                return self.task.maps(with_audio(batch, name))
+
+
+def _detection(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
+    """Score the confidence as a detector of images with audio against silenced images."""
+    ciou = found["matched", "ciou_adaptive"]
+    curve = detection_curve(
+        torch.cat([ciou, torch.full_like(ciou, torch.nan)]),
+        torch.cat([found["matched", "confidence"], found["silenced", "confidence"]]),
+    )
+    return {
+        "average_precision": 100 * curve.average_precision(),
+        "max_f1": 100 * curve.max_f1(),
+    }
+
+
+def _universal(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
+    """Shares of clips on the right side of a threshold on all maps, from negative audio."""
+    peaks = {name: found[name, "peak"].double() for name in HEARD}
+    threshold = universal_threshold(torch.cat([peaks[name] for name in NEGATIVE]))
+    return {
+        "sounding_found": 100 * (peaks["matched"] > threshold).double().mean().item(),
+        "silent_refused": 100 * (peaks["silenced"] <= threshold).double().mean().item(),
+    }
+
+
+def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
+    shares = {name: 100 * ciou_success(ciou) for name, ciou in rows.items()}
+    return shares | {f"{name}_auc": 100 * ciou_auc(ciou) for name, ciou in rows.items()}
+
+
+@torch.no_grad()
+def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> dict[str, Tensor]:
+    """Return images with the ground truth outlined, and overlaid with the maps for each audio.
+
+    Returns:
+        Titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
+    """
+    matched = with_audio(batch, "matched")
+    image = task.front_end.to_rgb(task.front_end(matched)[0])
+    image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
+    edge = consensus_maps(matched.boxes, size=SIDE, rule=rule) > 0
+    columns = {"image": outline(image, edge)}
+    for audio in HEARD:
+        maps = task.maps(with_audio(batch, audio))
+        columns[f"{audio} audio"] = outline(overlay(image, maps), edge)
+    return columns
