@@ -52,49 +52,7 @@ class Mutation:
 
 
 def row(name: str, find: str, replace: str, *tests: str) -> Mutation:
-    return Mutation(name, find, replace, tests    row(
-        "local-patch-alone",
-        "alone = whole.flatten(0, 1)[:, None]",
-        "alone = whole.repeat_interleave(whole.shape[1], dim=0)[:, :1]",
-        "heads/test_local_tokens.py",
-    ),
-    row(
-        "average-audio",
-        "average = (sounds.mean(dim=0) + negatives.mean(dim=0)) / 2",
-        "average = sounds.mean(dim=0)",
-        "heads/test_localize.py",
-    ),
-    row(
-        "undecided-pairs",
-        "known = logits[:, :count].masked_fill(relations == 0, -torch.inf)",
-        "known = logits[:, :count]",
-        "heads/test_localize.py",
-    ),
-    row(
-        "mutual-neighbors",
-        "edges = edges * edges.T",
-        "edges = (edges + edges.T).clamp(max=1)",
-        "heads/test_positives.py",
-    ),
-    row(
-        "silent-quarter",
-        "waves[:silent] = 0",
-        "waves[:silent] *= 1",
-        "tasks/test_localize.py",
-    ),
-    row(
-        "codes-needed",
-        "if self.positives and codes is None:",
-        "if self.positives and codes is not None and False:",
-        "tasks/test_localize.py",
-    ),
-    row(
-        "universal-quantile",
-        "place = quantile * (len(ordered) - 1)",
-        "place = quantile * len(ordered)",
-        "metrics/test_localize_universal.py",
-    ),
-)
+    return Mutation(name, find, replace, tests)
 
 
 TABLE = (
@@ -684,6 +642,48 @@ TABLE = (
         'text = re.split(r"^[\\w.]+: ", text, flags=re.MULTILINE)[-1]',
         'text = re.split(r"^[\\w.]+: ", text, flags=re.MULTILINE)[0]',
         "recipes/test_run.py::test_user_errors_are_one_line",
+    ),
+    row(
+        "local-patch-alone",
+        "alone = whole.flatten(0, 1)[:, None]",
+        "alone = whole.repeat_interleave(whole.shape[1], dim=0)[:, :1]",
+        "heads/test_local_tokens.py",
+    ),
+    row(
+        "average-audio",
+        "average = (sounds.mean(dim=0) + negatives.mean(dim=0)) / 2",
+        "average = sounds.mean(dim=0)",
+        "heads/test_localize.py",
+    ),
+    row(
+        "undecided-pairs",
+        "known = logits[:, :count].masked_fill(relations == 0, -torch.inf)",
+        "known = logits[:, :count]",
+        "heads/test_localize.py",
+    ),
+    row(
+        "mutual-neighbors",
+        "edges = edges * edges.T",
+        "edges = (edges + edges.T).clamp(max=1)",
+        "heads/test_positives.py",
+    ),
+    row(
+        "silent-quarter",
+        "waves[:silent] = 0",
+        "waves[:silent] *= 1",
+        "tasks/test_localize.py",
+    ),
+    row(
+        "codes-needed",
+        "if self.positives and codes is None:",
+        "if self.positives and codes is not None and False:",
+        "tasks/test_localize.py",
+    ),
+    row(
+        "universal-quantile",
+        "place = quantile * (len(ordered) - 1)",
+        "place = quantile * len(ordered)",
+        "metrics/test_localize_universal.py",
     ),
 )
 

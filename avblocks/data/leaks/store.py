@@ -10,7 +10,9 @@ from avblocks.data.leaks.prints import Fingerprint
 from avblocks.files import replacing
 
 _EACH = 200  # clips of a file
-_DAMAGED = (OSError, EOFError, ValueError, TypeError, LookupError, BadZipFile, zlib.error)
+# RuntimeError: compression and encryption that zipfile does not support.
+_DAMAGED = (OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError)
+_DAMAGED += (BadZipFile, zlib.error)
 _FIELDS = {"paths", "reasons", "codes", "num_codes", "hashes", "num_hashes"}
 
 
