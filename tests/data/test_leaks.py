@@ -155,9 +155,15 @@ def test_fingerprints_are_kept(tmp_path: Path) -> None:
         assert again[one.path].reason == one.reason
         np.testing.assert_array_equal(again[one.path].codes, one.codes)
         np.testing.assert_array_equal(again[one.path].hashes, one.hashes)
-    (tmp_path / "00000.npz").write_bytes(b"damaged")
-    with pytest.raises(ValueError, match=r"00000\.npz: cannot be read .*; delete it"):
-        FingerprintStore(tmp_path)
+    path = tmp_path / "00000.npz"
+    whole = path.read_bytes()
+    version = whole.index(b"PK\x01\x02") + 6  # of zip that is needed to extract the first array
+    newer = whole[:version] + b"\xff" + whole[version + 1 :]
+    flipped = whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]
+    for damaged in (b"damaged", b"", whole[: len(whole) // 2], newer, flipped):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"00000\.npz: cannot be read .*; delete it"):
+            FingerprintStore(tmp_path)
 
 
 def test_audio_files_and_unusable_files(tmp_path: Path) -> None:
