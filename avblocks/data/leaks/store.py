@@ -68,7 +68,8 @@ def _write(file: object, prints: list[Fingerprint]) -> None:
 
 def _read(path: Path) -> list[Fingerprint]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # numpy leaves a damaged file open that it opened itself.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             parts = {name: file[name] for name in _FIELDS}
         codes = np.split(parts["codes"], np.cumsum(parts["num_codes"])[:-1])
         hashes = np.split(parts["hashes"], np.cumsum(parts["num_hashes"])[:-1])
