@@ -680,10 +680,10 @@ TABLE = (
         "tasks/test_localize.py",
     ),
     row(
-        "worst-start",
-        "self.losses.nan_to_num(torch.inf).argmin()",
-        "self.losses.nan_to_num(-torch.inf).argmax()",
-        "heads/test_starts.py",
+        "equal-variances",
+        "return F.normalize(scores[:, :components][:, kept], dim=1)",
+        "return F.normalize((scores * variances)[:, :components][:, kept], dim=1)",
+        "heads/test_positives.py",
     ),
     row(
         "universal-quantile",
