@@ -663,8 +663,8 @@ TABLE = (
     ),
     row(
         "mutual-neighbors",
-        "edges = edges * edges.T",
-        "edges = (edges + edges.T).clamp(max=1)",
+        "edges = (edges * edges.T).fill_diagonal_(1.0)",
+        "edges = (edges + edges.T).clamp(max=1).fill_diagonal_(1.0)",
         "heads/test_positives.py",
     ),
     row(

@@ -47,7 +47,8 @@ def diffusion_map(
     x = _whitened(features.double(), components=components)
     nearest = (x @ x.T).topk(min(neighbors + 1, n), dim=1).indices
     edges = torch.zeros(n, n, dtype=x.dtype, device=x.device).scatter_(1, nearest, 1.0)
-    edges = edges * edges.T  # each item is its own neighbor, so that no degree is zero
+    # Each item is its own neighbor, also among equal ones, so that no degree is zero.
+    edges = (edges * edges.T).fill_diagonal_(1.0)
     degrees = edges.sum(dim=1).sqrt()
     values, vectors = torch.linalg.eigh(edges / degrees[:, None] / degrees)
     values, vectors = values[-dim:].clamp(min=0), vectors[:, -dim:]

@@ -108,7 +108,7 @@ class Localization(HeadTask):
             return dict(features)
         audio = features["audio"]
         parts = [torch.cat((x.mean(1), x.std(1)), 1) for x in audio.float().split(1024)]
-        neighbors, components = (min(40, max(len(audio) // share, 1)) for share in (8, 20))
+        neighbors, components = (min(40, max(len(audio) // share, 2)) for share in (8, 20))
         codes = diffusion_map(torch.cat(parts), neighbors=neighbors, components=components)
         return {**features, "codes": codes}
 

@@ -40,6 +40,12 @@ def test_long_clusters_are_told_apart() -> None:
     assert affinity[same][:, same].min() > affinity[same][:, ~same].abs().max()
 
 
+def test_equal_items_are_alike() -> None:
+    x = torch.tensor([[0.0, 1.0]] * 6 + [[1.0, 0.0]] * 6)
+    codes = diffusion_map(x, neighbors=2, components=1)
+    assert codes.isfinite().all() and (codes[:6] @ codes[6:].T).abs().max() < 1e-4
+
+
 def test_shares_of_the_pairs() -> None:
     codes = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
     relations = clip_relations(codes, positives=0.1, negatives=0.5)
