@@ -10,7 +10,8 @@ Commands:
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
 Try (of the preset scenes, for clips of which many have the same kind of audio; slower):
-    --frozen --data.no-augment --local 2 --patches 0.5 --negatives 16 --positives 0.2 --hidden 256
+    --frozen --data.no-augment --local 2 --patches 0.5 --negatives 16 --positives 0.2 \\
+        --hidden 256 --beta2 0.95
 
 Scores:
     Success rates in percent of maps with matched audio, with mismatched audio (of another clip),
@@ -80,6 +81,10 @@ class Config(FineTuneConfig):
     """Share of the pairs of training clips whose audio counts as alike, found without labels
     (semantic positives: SSL-Align, ICCV 2023); needs `--frozen` and `--data.no-augment`."""
 
+    beta2: float = 0.999
+    """Decay of AdamW's mean of squared gradients; 0.95 avoids poor minima of a frozen encoder's
+    head."""
+
     hidden: int = 0
     """Hidden width of an MLP that projects mean and deviation of the audio tokens; 0 to project
     their mean linearly."""
@@ -120,6 +125,7 @@ SCENES = replace(
     negatives=16,
     positives=0.2,
     hidden=256,
+    beta2=0.95,
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
@@ -164,7 +170,7 @@ def main(config: Config) -> None:
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
-    optimizer, schedule = adamw(model, config, samples=len(train))
+    optimizer, schedule = adamw(model, config, samples=len(train), beta2=config.beta2)
 
     with open_training(config, train=train, test=test) as training:
         training.fit(
