@@ -37,6 +37,7 @@ LINEAR = {
     "negatives": 0,
     "positives": 0.0,
     "hidden": 0,
+    "starts": 1,
     "beta2": 0.999,
 }
 RECIPES: dict[str, tuple[ModuleType, str, str, dict[str, Any]]] = {
