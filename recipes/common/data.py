@@ -170,14 +170,20 @@ NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
     "boxes": (
         "boxes",
         (
-            *("scene_boxes", "vggss", "vggss_plus_silent", "flickr", "flickr_plus_silent"),
-            *("music_duet", "is3", "vpo_ss", "vpo_ms"),
+            *("scene_boxes", "composed_boxes", "vggss", "vggss_plus_silent"),
+            *("flickr", "flickr_plus_silent", "music_duet", "is3", "vpo_ss", "vpo_ms"),
         ),
     ),
-    "masks": ("masks", ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")),
+    "masks": (
+        "masks",
+        ("scene_masks", "composed_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss"),
+    ),
     "sources": (
         "classes to tell sounds apart by",
-        ("scenes", "class_folder", "vggsound", "vggsound_music", "audioset", "audioset_balanced"),
+        (
+            *("scenes", "composed", "class_folder", "vggsound", "vggsound_music"),
+            *("audioset", "audioset_balanced"),
+        ),
     ),
 }
 """Requirements of tasks, in words, and the data sets that fulfill them."""

@@ -5,7 +5,12 @@ from avblocks.data.scenes.as_boxes import scenes_as_vggss as scenes_as_vggss
 from avblocks.data.scenes.as_masks import scenes_as_avsbench as scenes_as_avsbench
 from avblocks.data.scenes.as_sources import scenes_as_music as scenes_as_music
 from avblocks.data.scenes.as_sources import scenes_as_pairs as scenes_as_pairs
+from avblocks.data.scenes.compose import ComposedScenes as ComposedScenes
+from avblocks.data.scenes.compose import ComposeSpec as ComposeSpec
+from avblocks.data.scenes.composed import compose_scenes as compose_scenes
+from avblocks.data.scenes.composed import composed as composed
 from avblocks.data.scenes.dataset import scenes as scenes
+from avblocks.data.scenes.ingredients import find_ingredients as find_ingredients
 from avblocks.data.scenes.pairs import SceneCasts as SceneCasts
 from avblocks.data.scenes.pairs import scene_casts as scene_casts
 from avblocks.data.scenes.pairs import scene_mismatched as scene_mismatched
@@ -13,3 +18,6 @@ from avblocks.data.scenes.pairs import scene_pairs as scene_pairs
 from avblocks.data.scenes.render import Scene as Scene
 from avblocks.data.scenes.render import SceneSpec as SceneSpec
 from avblocks.data.scenes.render import render as render
+from avblocks.data.scenes.stock import Stock as Stock
+from avblocks.data.scenes.stock import background_files as background_files
+from avblocks.data.scenes.stock import load_stock as load_stock
