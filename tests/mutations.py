@@ -680,6 +680,12 @@ TABLE = (
         "tasks/test_localize.py",
     ),
     row(
+        "worst-start",
+        "self.losses.nan_to_num(torch.inf).argmin()",
+        "self.losses.nan_to_num(-torch.inf).argmax()",
+        "heads/test_starts.py",
+    ),
+    row(
         "universal-quantile",
         "place = quantile * (len(ordered) - 1)",
         "place = quantile * len(ordered)",

@@ -1,5 +1,6 @@
 """Write and list composed scenes in the layouts of VGGSound, VGG-SS, AVSBench and MUSIC."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from avblocks.csvlog import write_csv
@@ -10,6 +11,7 @@ from avblocks.data.scenes.as_sources import scenes_as_music
 from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.compose import ComposedScenes
 from avblocks.data.scenes.dataset import MANIFEST, listed, make, read_manifest
+from avblocks.data.scenes.files import read_notes
 
 REFUSED = "refused.csv"
 """File that lists the ingredients and backgrounds that cannot be used."""
@@ -62,3 +64,24 @@ def composed(root: str | Path, *, split: Split) -> ClipSet:
         )
     classes = tuple(found["classes"])
     return listed(root, split=split, count=found["counts"][split], classes=classes)
+
+
+def composed_mismatched(root: str | Path, clips: ClipSet) -> Callable[[int, int], bool]:
+    """Return a condition for mismatched audio: nothing in it is visible, not even silent.
+
+    Args:
+        root: Folder of composed scenes.
+        clips: Some of its scenes, in any layout.
+
+    Returns:
+        A function of the index of the clip of the image and that of the audio, which
+        `mismatched_pairs` takes as ``unlike``.
+
+    Raises:
+        ValueError: If an annotation is missing.
+    """
+    folder = Path(root) / "annotations"
+    notes = [read_notes(folder / f"{item.id[:11]}.json") for item in clips.items]
+    seen = [{*some["class"], *some["silent"]} for some in notes]
+    heard = [{*some["class"], *some.get("offscreen", [])} for some in notes]
+    return lambda first, second: not seen[first] & heard[second]
