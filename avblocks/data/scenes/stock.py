@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.disk import IMAGE_SUFFIXES, media_files
@@ -162,7 +162,7 @@ def _groups(things: Sequence[Thing], refused: list[Refusal]) -> list[tuple[Thing
     return [tuple(group) for group in groups]
 
 
-def _same(first: Wave, second: Wave) -> bool:
+def _same(first: Wave, second: Float32[np.ndarray, " t"]) -> bool:
     """Return whether two recordings of similar length are copies, at any offset and gain."""
     if not 0.8 < len(first) / len(second) < 1.25:
         return False
