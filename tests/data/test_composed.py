@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from ingredients import COLORS, PITCHES, RATE, write_backgrounds, write_ingredient
+from ingredient_files import COLORS, PITCHES, RATE, write_backgrounds, write_ingredient
 
 from avblocks.data import mismatched_pairs, read_clip
 from avblocks.data.datasets import avsbench_avss, music, vggsound, vggss

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ingredients import (
+from ingredient_files import (
     COLORS,
     PITCHES,
     RATE,

@@ -13,7 +13,7 @@ from avblocks.data.scenes.timbres import Voice
 
 Wave = Float32[np.ndarray, " s"]
 
-_LONGEST = 60.0  # seconds that are read
+_LONGEST = 30.0  # seconds that are read
 _FRAME = 0.02  # seconds
 _QUIET = 0.01  # of the loudest frame: 40 dB below it
 _SILENT = 1e-3  # RMS of the loudest frame of a silent recording
@@ -23,7 +23,7 @@ _FADE = 0.005  # seconds
 
 
 def read_recording(path: Path, *, rate: int, min_seconds: float) -> Wave:
-    """Read the first minute of a recording, with peak 1 and pauses of 0.2 s at most.
+    """Read the first 30 s of a recording, with peak 1 and pauses of 0.2 s at most.
 
     Raises:
         ClipError: If the file cannot be decoded, or it is too short or silent.

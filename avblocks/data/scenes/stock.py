@@ -22,6 +22,8 @@ R = TypeVar("R")
 Background = UInt8[np.ndarray, "height width 3"]
 
 _SAME = 0.9  # normalized correlation of two copies of a recording
+_ALIKE = 0.95  # cosine similarity of the spectra of two copies
+_BANDS = 48
 _HELD_OUT = 0.25
 
 
@@ -151,15 +153,27 @@ def _load(
 def _groups(things: Sequence[Thing], refused: list[Refusal]) -> list[tuple[Thing, ...]]:
     """Group things with the same recording; refuse those of another class than the first."""
     groups: list[list[Thing]] = []
+    spectra = np.zeros((len(things), _BANDS))  # of the first thing of each group
     for thing in things:
-        group = next((g for g in groups if _same(g[0].wave, thing.wave)), None)
+        bands = _bands(thing.wave)
+        alike = np.flatnonzero(spectra[: len(groups)] @ bands > _ALIKE)
+        group = next((groups[n] for n in alike if _same(groups[n][0].wave, thing.wave)), None)
         if group is None:
+            spectra[len(groups)] = bands
             groups.append([thing])
         elif group[0].kind == thing.kind:
             group.append(thing)
         else:
             refused.append(Refusal(thing.name, f"the same recording as {group[0].name}"))
     return [tuple(group) for group in groups]
+
+
+def _bands(wave: Wave) -> Float[np.ndarray, " bands"]:
+    """Return the amplitude in bands of equal width in octaves, with unit norm."""
+    power = np.abs(np.fft.rfft(wave)) ** 2
+    edges = np.geomspace(1, len(power), _BANDS + 1).astype(int) - 1
+    bands = np.sqrt(np.add.reduceat(power, edges[:-1]))
+    return bands / np.linalg.norm(bands)
 
 
 def _same(first: Wave, second: Float32[np.ndarray, " t"]) -> bool:
