@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from avblocks.data.datasets import Item
-from avblocks.data.scenes.files import read_notes
+from avblocks.data.scenes import has_silent
 
 
 def different_clips(items: Sequence[Item], *, count: int) -> list[int]:
@@ -18,7 +17,7 @@ def different_clips(items: Sequence[Item], *, count: int) -> list[int]:
     for index, item in enumerate(items):
         files.setdefault(item.path, []).append(index)
     left = _spread([indices[len(indices) // 2] for indices in files.values()])
-    silent = {index for index in left if _has_silent(items[index])}
+    silent = {index for index in left if has_silent(items[index])}
     uses: Counter[int] = Counter()
     chosen: list[int] = []
     while left and len(chosen) < count:
@@ -43,10 +42,3 @@ def _spread(indices: list[int]) -> list[int]:
             order[indices[(2 * part + 1) * steps // (2 * parts)]] = None
         parts *= 2
     return list(order)
-
-
-def _has_silent(item: Item) -> bool:
-    """Return whether a clip is known to be a scene with silent objects."""
-    folders = Path(item.path).parents[2:4]  # of videos, and of the images of AVSBench
-    notes = [folder / "annotations" / f"{item.id[:11]}.json" for folder in folders]
-    return any(read_notes(path)["silent"] for path in notes if path.is_file())

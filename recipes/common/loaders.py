@@ -93,8 +93,7 @@ def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[A
 def mismatched(clips: ClipSet, data: Data) -> FixedGroups:
     """Pair each clip with a mismatched one, of which nothing is visible as far as that is known."""
     unlike = scene_mismatched(clips) if data.name.startswith("scene") else None
-    if data.name.startswith("composed"):
-        assert data.root is not None
+    if data.name.startswith("composed") and data.root is not None:
         unlike = composed_mismatched(data.root, clips)
     return mismatched_pairs(clips, unlike)
 

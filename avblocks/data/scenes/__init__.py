@@ -11,6 +11,7 @@ from avblocks.data.scenes.composed import compose_scenes as compose_scenes
 from avblocks.data.scenes.composed import composed as composed
 from avblocks.data.scenes.composed import composed_mismatched as composed_mismatched
 from avblocks.data.scenes.dataset import scenes as scenes
+from avblocks.data.scenes.files import has_silent as has_silent
 from avblocks.data.scenes.ingredients import find_ingredients as find_ingredients
 from avblocks.data.scenes.other_audio import scene_off_screen as scene_off_screen
 from avblocks.data.scenes.other_audio import scene_second_sources as scene_second_sources

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from avblocks.data.datasets.clipset import Item
 from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.render import ClipSpec, Scene, scene_id
 from avblocks.data.scenes.source import SceneSource
@@ -81,6 +82,13 @@ def read_notes(path: Path) -> dict[str, Any]:
         ValueError: If it is missing or wrong.
     """
     return read_json(path, _NOTES, remedy="delete the folder, and make the scenes anew")
+
+
+def has_silent(item: Item) -> bool:
+    """Return whether a clip is known to be a scene with silent objects, in any layout."""
+    folders = Path(item.path).parents[2:4]  # of videos, and of the images of AVSBench
+    notes = [folder / "annotations" / f"{item.id[:11]}.json" for folder in folders]
+    return any(read_notes(path)["silent"] for path in notes if path.is_file())
 
 
 def _notes(scene: Scene, clip: Path, *, source: SceneSource) -> dict[str, object]:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Background = UInt8[np.ndarray, "height width 3"]
 
-_SAME = 0.9  # normalized correlation of two copies of a recording
+_SAME = 0.7  # normalized correlation of two copies of a recording
 _ALIKE = 0.95  # cosine similarity of the spectra of two copies
 _BANDS = 48
 _HELD_OUT = 0.25
@@ -79,7 +79,7 @@ def load_stock(
 ) -> Stock:
     """Decode ingredients and backgrounds, and hold out a quarter of each for the test.
 
-    Two classes with the same recording cannot be told apart: all ingredients but the first are
+    Two classes with the same recording cannot be distinguished: all ingredients but the first are
     refused. Within a class, ingredients with the same recording stay together.
 
     Args:
