@@ -45,7 +45,7 @@ def compose_scenes(
     write_csv(root / REFUSED, ("name", "reason"), rows)
     scenes_as_vggss(root, source=source)
     scenes_as_music(root, source=source)
-    scenes_as_avsbench(root, part="avss", workers=workers, source=source)
+    scenes_as_avsbench(root, part="avss", workers=workers, source=source, val=False)
     return sets
 
 

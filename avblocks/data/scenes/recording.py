@@ -88,9 +88,10 @@ def perform(
 def resample(wave: Float[np.ndarray, " s"], speed: float) -> Float[np.ndarray, " t"]:
     """Play a recording at another speed, without aliasing: in the frequency domain.
 
+    >>> import numpy as np
     >>> tone = np.sin(2 * np.pi * 10 * np.arange(1000) / 1000)
     >>> fast = resample(tone, 2.0)
-    >>> len(fast), int(np.abs(np.fft.rfft(fast)).argmax()), round(np.abs(fast).max(), 2)
+    >>> len(fast), int(np.abs(np.fft.rfft(fast)).argmax()), round(float(np.abs(fast).max()), 2)
     (500, 10, 1.0)
     """
     length = max(round(len(wave) / speed), 1)
