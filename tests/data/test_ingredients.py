@@ -84,6 +84,11 @@ def test_a_spoken_description_is_not_the_sound(root):
     found = find_ingredients(root / "things")
     assert [one.kind for one in found.ingredients] == ["cat", "dog"]
     assert [one.name for one in found.refused] == ["owl/a"]
+    with pytest.raises(ValueError, match=r"of the class 'owl'; owl/a: no recording beside it"):
+        find_ingredients(root / "things", classes=["owl", "cat"])
+    write_ingredient(root / "things", "owl/b")
+    assert len(find_ingredients(root / "things", classes=["owl"]).refused) == 1
+    assert not find_ingredients(root / "things", classes=["cat"]).refused
 
 
 def striped(alpha):

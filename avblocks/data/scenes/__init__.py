@@ -12,6 +12,9 @@ from avblocks.data.scenes.composed import composed as composed
 from avblocks.data.scenes.composed import composed_mismatched as composed_mismatched
 from avblocks.data.scenes.dataset import scenes as scenes
 from avblocks.data.scenes.files import has_silent as has_silent
+from avblocks.data.scenes.ingredients import Ingredient as Ingredient
+from avblocks.data.scenes.ingredients import IngredientList as IngredientList
+from avblocks.data.scenes.ingredients import Refusal as Refusal
 from avblocks.data.scenes.ingredients import find_ingredients as find_ingredients
 from avblocks.data.scenes.other_audio import scene_off_screen as scene_off_screen
 from avblocks.data.scenes.other_audio import scene_second_sources as scene_second_sources
@@ -19,9 +22,12 @@ from avblocks.data.scenes.pairs import SceneCasts as SceneCasts
 from avblocks.data.scenes.pairs import scene_casts as scene_casts
 from avblocks.data.scenes.pairs import scene_mismatched as scene_mismatched
 from avblocks.data.scenes.pairs import scene_pairs as scene_pairs
+from avblocks.data.scenes.render import ClipSpec as ClipSpec
 from avblocks.data.scenes.render import Scene as Scene
 from avblocks.data.scenes.render import SceneSpec as SceneSpec
 from avblocks.data.scenes.render import render as render
+from avblocks.data.scenes.source import SceneSource as SceneSource
 from avblocks.data.scenes.stock import Stock as Stock
+from avblocks.data.scenes.stock import Thing as Thing
 from avblocks.data.scenes.stock import background_files as background_files
 from avblocks.data.scenes.stock import load_stock as load_stock

@@ -35,15 +35,21 @@ class Ingredient:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A file that cannot be used, and the reason."""
+    """A file that cannot be used, the reason, and its class, if known."""
 
     name: str
     reason: str
+    kind: str = ""
 
 
 @dataclass
-class Found:
-    """The ingredients of a folder, and the files that are not used."""
+class IngredientList:
+    """The ingredients of a folder, and the files that are not used.
+
+    Attributes:
+        ingredients: Those with an image and a recording.
+        refused: The others.
+    """
 
     ingredients: list[Ingredient] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
@@ -51,7 +57,7 @@ class Found:
 
 def find_ingredients(
     root: str | Path, *, by: Literal["folder", "name"] = "folder", classes: Iterable[str] = ()
-) -> Found:
+) -> IngredientList:
     """List the ingredients of a folder, at any depth, or of a csv file.
 
     In a folder, ``NAME.png`` belongs to ``NAME.wav``, ``.ogg``, ``.flac`` or ``.mp3`` beside it,
@@ -72,35 +78,36 @@ def find_ingredients(
     found = _of_table(root) if root.suffix.lower() == ".csv" else _of_folder(root, by=by)
     kinds = {one.kind for one in found.ingredients}
     if unknown := sorted(only - kinds):
-        names = ", ".join(sorted(kinds))
-        raise ValueError(f"{root}: no ingredient of the class {unknown[0]!r}; there are {names}")
+        why = [f"{one.name}: {one.reason}; " for one in found.refused if one.kind == unknown[0]]
+        names = f"{''.join(why)}there are {', '.join(sorted(kinds))}"
+        raise ValueError(f"{root}: no ingredient of the class {unknown[0]!r}; {names}")
     if only:
         found.ingredients = [one for one in found.ingredients if one.kind in only]
-        found.refused = []
+        found.refused = [one for one in found.refused if one.kind in only]
     return found
 
 
-def _of_folder(root: Path, *, by: str) -> Found:
-    found = Found()
+def _of_folder(root: Path, *, by: str) -> IngredientList:
+    found = IngredientList()
     for image in media_files(root, suffixes=IMAGE_SUFFIXES, kind="image"):
         if image.stem.endswith(_MASK):
             continue
         name = image.relative_to(root).with_suffix("")
         audio = next(filter(Path.is_file, map(image.with_suffix, SOUNDS)), None)
+        kind = name.name if by == "name" or len(name.parts) == 1 else name.parts[0]
         if audio is None:
-            kinds = ", ".join(SOUNDS)
-            found.refused.append(Refusal(str(name), f"no recording beside it (looked for {kinds})"))
+            reason = f"no recording beside it (looked for {', '.join(SOUNDS)})"
+            found.refused.append(Refusal(str(name), reason, kind))
             continue
         mask = image.with_name(f"{image.stem}{_MASK}.png")
-        kind = name.name if by == "name" or len(name.parts) == 1 else name.parts[0]
         found.ingredients.append(
             Ingredient(str(name), kind, image, audio, mask if mask.is_file() else None)
         )
     return found
 
 
-def _of_table(table: Path) -> Found:
-    return Found(list(_rows(table)))
+def _of_table(table: Path) -> IngredientList:
+    return IngredientList(list(_rows(table)))
 
 
 def _rows(table: Path) -> Iterator[Ingredient]:

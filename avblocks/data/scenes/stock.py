@@ -14,7 +14,7 @@ from avblocks.data.clip import ClipError
 from avblocks.data.datasets.disk import IMAGE_SUFFIXES, media_files
 from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.cutout import Cutout, read_background, read_cutout
-from avblocks.data.scenes.ingredients import Found, Ingredient, Refusal
+from avblocks.data.scenes.ingredients import Ingredient, IngredientList, Refusal
 from avblocks.data.scenes.recording import Wave, read_recording
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Stock:
 
 
 def load_stock(
-    found: Found, backgrounds: Iterable[Path], *, rate: int, min_seconds: float, side: int
+    found: IngredientList, backgrounds: Iterable[Path], *, rate: int, min_seconds: float, side: int
 ) -> Stock:
     """Decode ingredients and backgrounds, and hold out a quarter of each for the test.
 
