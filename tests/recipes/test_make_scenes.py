@@ -98,7 +98,7 @@ def test_recipes_read_it(composed: Path, name: Any, needs: Any) -> None:
     [
         (paper_pretrain, "composed", ()),
         (paper_linear_probe, "composed", ("--checkpoint", None)),
-        (paper_localize, "composed_boxes", ("--checkpoint", None, "--local", 0, "--starts", 1)),
+        (paper_localize, "composed_boxes", ("--checkpoint", None, "--local", 0)),
         (paper_segment, "composed_masks", ("--checkpoint", None, "--width", 8)),
         (paper_separate, "composed", ("--checkpoint", None)),
     ],
