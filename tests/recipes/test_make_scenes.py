@@ -18,6 +18,7 @@ from recipes import (
 )
 from recipes.common.cli import run_cli
 from recipes.common.data import Data, train_test_sets
+from recipes.common.mixtures import mixtures
 
 SIZES = ("--data.seconds", 0.5, "--data.size", 16, "--data.mels", 32, "--data.workers", 0)
 
@@ -91,6 +92,24 @@ def test_recipes_read_it(composed: Path, name: Any, needs: Any) -> None:
     assert train.classes[-3:] == test.classes[-3:] == ("cat", "dog", "owl")
     assert len({item.id[:11] for item in train.items}) == 8
     assert len({item.id[:11] for item in test.items}) == 6
+
+
+def test_no_image_of_a_mixture_shows_a_source_of_the_other(things: Path, tmp_path: Path) -> None:
+    """Silent things of an image would be guides to the other audio."""
+    command(make_scenes, *options(things, tmp_path / "out"), "--scene.silent", 0.5)
+    data = Data(name="composed", root=tmp_path / "out")
+    train, test = train_test_sets(data, needs="sources")
+    _, fixed = mixtures(data, train, test, sources=2, seed=0)
+    notes = [
+        json.loads((tmp_path / "out" / "annotations" / f"{item.id[:11]}.json").read_text())
+        for item in test.items
+    ]
+    assert any(note["silent"] for note in notes) and len(fixed)
+    for index in range(len(fixed)):
+        pair = fixed(0, index)
+        for one, other in (pair, pair[::-1]):
+            visible = {*notes[one]["class"], *notes[one]["silent"]}
+            assert not visible & {*notes[other]["class"], *notes[other]["offscreen"]}
 
 
 @pytest.mark.parametrize(
