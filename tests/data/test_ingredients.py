@@ -172,6 +172,22 @@ def test_training_and_test_share_nothing(root):
     assert "share no background, and the ingredients of 2 classes" in made.report()
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("sea lion", "sea_lion"), "the class 'sea_lion' is named like 'sea lion'"),
+        (("background", "owl"), "the class 'background' is named like 'background'"),
+    ],
+)
+def test_classes_that_masks_cannot_name(root, names, message):
+    rows = [f"{n}/a.png,{n}/a.wav,{kind}" for n, kind in zip(("cat", "dog"), names, strict=True)]
+    (root / "things" / "table.csv").write_text("\n".join(["image,audio,class", *rows]))
+    found = find_ingredients(root / "things" / "table.csv")
+    places = background_files([root / "places"])
+    with pytest.raises(ValueError, match=message):
+        load_stock(found, places, rate=RATE, min_seconds=1.0, side=96)
+
+
 def test_a_mask_replaces_alpha(root):
     image = disk(COLORS["cat"])
     write_image(root / "photo.jpg", image[..., :3])

@@ -6,10 +6,11 @@ from avblocks.data.scenes.as_masks import scenes_as_avsbench as scenes_as_avsben
 from avblocks.data.scenes.as_sources import scenes_as_music as scenes_as_music
 from avblocks.data.scenes.as_sources import scenes_as_pairs as scenes_as_pairs
 from avblocks.data.scenes.compose import ComposedScenes as ComposedScenes
-from avblocks.data.scenes.compose import ComposeSpec as ComposeSpec
+from avblocks.data.scenes.compose_spec import ComposeSpec as ComposeSpec
 from avblocks.data.scenes.composed import compose_scenes as compose_scenes
 from avblocks.data.scenes.composed import composed as composed
 from avblocks.data.scenes.composed import composed_mismatched as composed_mismatched
+from avblocks.data.scenes.copies import Thing as Thing
 from avblocks.data.scenes.dataset import scenes as scenes
 from avblocks.data.scenes.files import has_silent as has_silent
 from avblocks.data.scenes.ingredients import Ingredient as Ingredient
@@ -28,6 +29,5 @@ from avblocks.data.scenes.render import SceneSpec as SceneSpec
 from avblocks.data.scenes.render import render as render
 from avblocks.data.scenes.source import SceneSource as SceneSource
 from avblocks.data.scenes.stock import Stock as Stock
-from avblocks.data.scenes.stock import Thing as Thing
 from avblocks.data.scenes.stock import background_files as background_files
 from avblocks.data.scenes.stock import load_stock as load_stock

@@ -1,6 +1,7 @@
 """Stock of composed scenes: decoded ingredients and backgrounds, apart for training and test."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,33 +9,22 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import UInt8
 
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.disk import IMAGE_SUFFIXES, media_files
 from avblocks.data.scenes.classes import Split
-from avblocks.data.scenes.cutout import Cutout, read_background, read_cutout
+from avblocks.data.scenes.copies import Thing, group_copies
+from avblocks.data.scenes.cutout import read_background, read_cutout
 from avblocks.data.scenes.ingredients import Ingredient, IngredientList, Refusal
-from avblocks.data.scenes.recording import Wave, read_recording
+from avblocks.data.scenes.recording import read_recording
 
 T = TypeVar("T")
 R = TypeVar("R")
 Background = UInt8[np.ndarray, "height width 3"]
 
-_SAME = 0.7  # normalized correlation of two copies of a recording
-_ALIKE = 0.95  # cosine similarity of the spectra of two copies
-_BANDS = 48
+_MOST_CLASSES = 254  # in masks of 8 bits, with the background
 _HELD_OUT = 0.25
-
-
-@dataclass(frozen=True)
-class Thing:
-    """A decoded ingredient."""
-
-    name: str
-    kind: str
-    cutout: Cutout
-    wave: Wave
 
 
 @dataclass(frozen=True)
@@ -100,11 +90,12 @@ def load_stock(
 
     refused = list(found.refused)
     things = _load(thing, found.ingredients, [one.name for one in found.ingredients], refused)
-    groups = _groups(things, refused)
+    groups = group_copies(things, refused)
     paths = list(backgrounds)
     places = _load(lambda path: read_background(path, side=side), paths, map(str, paths), refused)
     classes = tuple(sorted({group[0].kind for group in groups}))
     _require(len(classes), "classes of ingredients", refused)
+    _check_names(classes)
     _require(len(places), "backgrounds", refused)
     parts = [_split([g for g in groups if g[0].kind == name]) for name in classes]
     scenery = _split([(place,) for place in places])
@@ -150,43 +141,6 @@ def _load(
     return kept
 
 
-def _groups(things: Sequence[Thing], refused: list[Refusal]) -> list[tuple[Thing, ...]]:
-    """Group things with the same recording; refuse those of another class than the first."""
-    groups: list[list[Thing]] = []
-    spectra = np.zeros((len(things), _BANDS))  # of the first thing of each group
-    for thing in things:
-        bands = _bands(thing.wave)
-        alike = np.flatnonzero(spectra[: len(groups)] @ bands > _ALIKE)
-        group = next((groups[n] for n in alike if _same(groups[n][0].wave, thing.wave)), None)
-        if group is None:
-            spectra[len(groups)] = bands
-            groups.append([thing])
-        elif group[0].kind == thing.kind:
-            group.append(thing)
-        else:
-            refused.append(Refusal(thing.name, f"the same recording as {group[0].name}"))
-    return [tuple(group) for group in groups]
-
-
-def _bands(wave: Wave) -> Float[np.ndarray, " bands"]:
-    """Return the amplitude in bands of equal width in octaves, with unit norm."""
-    power = np.abs(np.fft.rfft(wave)) ** 2
-    edges = np.geomspace(1, len(power), _BANDS + 1).astype(int) - 1
-    bands = np.sqrt(np.add.reduceat(power, edges[:-1]))
-    return bands / np.linalg.norm(bands)
-
-
-def _same(first: Wave, second: Float32[np.ndarray, " t"]) -> bool:
-    """Return whether two recordings of similar length are copies, at any offset and gain."""
-    if not 0.8 < len(first) / len(second) < 1.25:
-        return False
-    size = len(first) + len(second)
-    spectra = (np.fft.rfft(wave, size) for wave in (first, second))
-    match = np.fft.irfft(next(spectra) * next(spectra).conj(), size)
-    power: Float[np.ndarray, ""] = np.sqrt((first**2).sum() * (second**2).sum())
-    return bool(np.abs(match).max() > _SAME * power)
-
-
 def _split(groups: Sequence[tuple[T, ...]]) -> tuple[tuple[T, ...], tuple[T, ...]]:
     """Hold out a quarter of the groups, at least one; a single group is on both sides."""
     if len(groups) == 1:
@@ -203,6 +157,19 @@ def _require(count: int, what: str, refused: Sequence[Refusal]) -> None:
         return
     why = "".join(f"; {one.name}: {one.reason}" for one in refused[:20])
     raise ValueError(f"{count} {what} left, and scenes need 2; {len(refused)} files refused{why}")
+
+
+def _check_names(classes: tuple[str, ...]) -> None:
+    """Raise a ValueError for classes that the layouts cannot distinguish."""
+    if len(classes) > _MOST_CLASSES:
+        raise ValueError(
+            f"{len(classes)} classes: masks number {_MOST_CLASSES} at most; select some"
+        )
+    plain: dict[str, str] = {"background": "background"}
+    for name in classes:
+        other = plain.setdefault(re.sub(r"[ _-]", "-", name), name)
+        if other != name or name == "background":
+            raise ValueError(f"the class {name!r} is named like {other!r}; rename one of them")
 
 
 def _digest(things: Iterable[Thing], places: Iterable[Background]) -> str:
