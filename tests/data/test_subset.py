@@ -21,8 +21,9 @@ def test_the_listed_clips_in_the_order_of_the_list(tmp_path, mark, end):
 
 
 def test_remarks_may_explain_why_nothing_is_found(tmp_path):
-    (tmp_path / "none.csv").write_text("d\n")
-    assert subset(CLIPS, tmp_path / "none.csv").remarks == ("odd",)
+    (tmp_path / "none.csv").write_text("d.mp4\n")
+    apart = "its ids are such as d.mp4, not a"
+    assert subset(CLIPS, tmp_path / "none.csv").remarks == ("odd", apart)
 
 
 @pytest.mark.parametrize("line", [1, 2])
