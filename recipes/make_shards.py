@@ -89,6 +89,9 @@ _VIDEOS: dict[DataName, str] = {
     "audioset": "AudioSet, unbalanced and eval",
     "audioset_balanced": "AudioSet, balanced and eval",
     "scene_boxes": "scenes, and boxes of the test scenes",
+    "composed": "scenes of recipes.make_scenes",
+    "composed_boxes": "the same, and boxes of the test scenes",
+    "box_folder": "a folder of videos, with the boxes of boxes.csv",
     "vggss": "VGGSound's training clips, and VGG-SS with its boxes",
 }
 _NEXT: dict[DataName, str] = {
@@ -96,6 +99,9 @@ _NEXT: dict[DataName, str] = {
     "vggsound_music": "paper_pretrain vggsound",
     "audioset_balanced": "paper_pretrain audioset",
     "scene_boxes": "paper_localize scenes",
+    "composed": "paper_pretrain scenes",
+    "composed_boxes": "paper_localize scenes",
+    "box_folder": "paper_localize folder",
     "vggss": "paper_localize vggss",
 }
 """The recipe and preset that read it; the others are presets of `paper_pretrain`."""

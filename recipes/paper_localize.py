@@ -7,6 +7,7 @@ Paper:
 
 Commands:
     python -m recipes.paper_localize            (after python -m recipes.paper_pretrain: minutes)
+    python -m recipes.paper_localize folder --data.root DIR --checkpoint FILE  (DIR/boxes.csv)
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
 Try (of the preset scenes, for clips of which many have the same kind of audio; slower):
@@ -38,12 +39,14 @@ from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import (
+    example_loader,
+    mismatched,
     mismatched_loader,
     off_screen_loader,
     test_loader,
     two_source_loader,
 )
-from recipes.common.model import SMALL
+from recipes.common.model import SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
 from recipes.common.settings import FineTuneConfig
@@ -137,6 +140,15 @@ SCENES = replace(
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
     "vggss": ("train on VGGSound, test on VGG-SS", VGGSS),
+    "folder": (
+        "your own videos: those that DIR/boxes.csv lists for the test, the others for training",
+        replace(
+            VGGSS,
+            data=Data(name="box_folder"),
+            checkpoint=Path("runs/paper_pretrain-folder"),
+            model=Model(dim=384, heads=6),
+        ),
+    ),
     "flickr": (
         "Flickr-SoundNet: wav and jpg below DIR/train, its annotated test in DIR/test",
         VGGSS.on("flickr"),
@@ -201,7 +213,8 @@ def main(config: Config) -> None:
                 if groups := two_source_loader(test, data, batch=config.batch):
                     scorer = TwoSourceScorer(model, rule=rule)
                     scores |= training.evaluate(scorer, groups, about="two sources")
-                if batch := training.examples(model, loader(batch=6)):
+                few = example_loader(test, data, count=6, groups=mismatched(test, data), whole=True)
+                if batch := training.examples(model, few):
                     maps = localization_examples(model, batch, rule=rule)
                     save_figure(panel(maps), config.run.folder / "maps.png")
             if training.run.first:

@@ -34,7 +34,7 @@ from avblocks.tasks import (
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, test_set, train_set
-from recipes.common.loaders import test_loader
+from recipes.common.loaders import example_loader, test_loader
 from recipes.common.model import SMALL, MaskName, Model, build_autoencoder, maskers
 from recipes.common.optimizer import fused, peak_lr
 from recipes.common.settings import TrainConfig
@@ -145,7 +145,7 @@ def main(config: Config, *, build: Build = build_autoencoder) -> None:
             loader=loader,
             compiled=model.mae,
         )
-        few = test_loader(test or train, replace(data, on_error="skip"), batch=4)
+        few = example_loader(test or train, replace(data, on_error="skip"), count=4)
         if batch := training.examples(model, few):
             with evaluation_mode(model):
                 figure = panel(reconstruction_examples(model, batch))

@@ -6,6 +6,7 @@ Paper:
 
 Commands:
     python -m recipes.paper_segment             (after python -m recipes.paper_pretrain: minutes)
+    python -m recipes.paper_segment folder --data.root DIR --checkpoint FILE   (DIR/train/masks)
     python -m recipes.paper_segment avsbench_s4 --data.root DIR --checkpoint deepavfusion.pth
 
     The reference, and so the paper, scores on val (--data.split val) with means over classes and
@@ -32,8 +33,8 @@ from avblocks.tasks import Segmentation, SegmentationScorer, segmentation_exampl
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import mismatched_loader, test_loader
-from recipes.common.model import SMALL
+from recipes.common.loaders import example_loader, mismatched, mismatched_loader, test_loader
+from recipes.common.model import SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
 from recipes.common.settings import FineTuneConfig
@@ -73,6 +74,15 @@ SCENES = replace(
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
+    "folder": (
+        "your own frames, masks and audio, in DIR/train and DIR/test",
+        replace(
+            S4,
+            data=Data(name="mask_folder"),
+            checkpoint=Path("runs/paper_pretrain-folder"),
+            model=Model(dim=384, heads=6),
+        ),
+    ),
     "avsbench_s4": ("the paper's, one source", S4),
     "avsbench_ms3": ("the paper's, several sources", S4.on("avsbench_ms3")),
     "avsbench_avss": ("the paper's, 71 classes", S4.on("avsbench_avss", semantic=True)),
@@ -100,6 +110,8 @@ def main(config: Config) -> None:
     if config.semantic and data.name in ("avsbench_s4", "avsbench_ms3"):
         raise ValueError(f"the masks of {data.name} are binary: leave --semantic out")
     train, test = train_test_sets(data, needs="masks")
+    if config.semantic and not train.classes:
+        raise ValueError(f"{data.root}: --semantic needs the names of the classes, in classes.txt")
     loader = partial(mismatched_loader, test, data, batch=config.batch)
 
     model = build(config, classes=train.classes)
@@ -118,7 +130,8 @@ def main(config: Config) -> None:
         if training.run.finished:
             with training.run.testing(model):
                 scores = training.evaluate(SegmentationScorer(model), loader())
-                if batch := training.examples(model, loader(batch=6)):
+                few = example_loader(test, data, count=6, groups=mismatched(test, data), whole=True)
+                if batch := training.examples(model, few):
                     masks = segmentation_examples(model, batch)
                     save_figure(panel(masks), config.run.folder / "segmentation.png")
             if training.run.first:

@@ -28,7 +28,7 @@ from avblocks.tasks import Separation, SeparationScorer, separation_examples
 from avblocks.tasks.separate import Masks
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import test_loader
+from recipes.common.loaders import example_loader, test_loader
 from recipes.common.mixtures import mixtures
 from recipes.common.model import SMALL, Model
 from recipes.common.optimizer import adamw
@@ -121,7 +121,8 @@ def main(config: Config) -> None:
         if training.run.finished:
             with training.run.testing(model):
                 scores = training.evaluate(SeparationScorer(model), loader())
-                if batch := training.examples(model, loader(batch=3)):
+                few = example_loader(test, data, count=3, groups=fixed)
+                if batch := training.examples(model, few):
                     separation_examples(model, batch).write(config.run.folder)
             if training.run.first:
                 write_scores(config.run.folder, scores, test=test, leaves="separation.png wavs")

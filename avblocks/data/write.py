@@ -83,13 +83,14 @@ def _mux(
 
 
 def write_image(path: str | Path, image: UInt8[np.ndarray, "height width *rgb"]) -> None:
-    """Write an RGB or gray image as png, or an RGB image as jpg of high quality, by the suffix.
+    """Write an RGB, RGBA or gray image as png, or an RGB image as jpg of high quality.
 
     Raises:
-        ValueError: If the suffix is neither .png nor .jpg, or a gray image is written as jpg.
+        ValueError: If the suffix is neither .png nor .jpg, or a jpg would not be in RGB.
     """
-    kind, pixels = Path(path).suffix.lower(), "gray" if image.ndim == 2 else "rgb24"
-    if kind not in (".png", ".jpg") or (kind, pixels) == (".jpg", "gray"):
+    kind = Path(path).suffix.lower()
+    pixels = "gray" if image.ndim == 2 else "rgba" if image.shape[2] == 4 else "rgb24"
+    if kind not in (".png", ".jpg") or (kind == ".jpg" and pixels != "rgb24"):
         raise ValueError(f"{path}: only .png and, in RGB, .jpg files are written here")
     codec = VideoCodecContext.create("png" if kind == ".png" else "mjpeg", "w")
     codec.height, codec.width = image.shape[:2]

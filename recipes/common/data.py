@@ -46,7 +46,8 @@ class Data:
     """csv with the ids of the training clips, such as vggss_144k; all clips if not given."""
 
     test_list: Path | None = None
-    """csv with the ids of the test clips, such as vggss_heard_test; all clips if not given."""
+    """csv with the ids of the test clips, such as vggss_heard_test; all clips if not given. Of your
+    own folders, the other clips are for training."""
 
     scenes: tuple[int, int] = (240, 120)
     """Numbers of training and test scenes."""
@@ -159,7 +160,14 @@ def _all(data: Data, *, train: bool) -> ClipSet | None:
     """List the clips of the shards or the files."""
     val = data.split == "val"
     if data.shards is None:
-        return read_set(data.name, data.root, train=train, counts=data.scenes, val=val)
+        return read_set(
+            data.name,
+            data.root,
+            train=train,
+            counts=data.scenes,
+            val=val,
+            test_list=data.test_list,
+        )
     if val:
         raise ValueError("shards have no split to validate on: leave --data.split out")
     shards, split = open_shards(data.shards), "train" if train else "test"
@@ -170,14 +178,24 @@ NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
     "boxes": (
         "boxes",
         (
-            *("scene_boxes", "vggss", "vggss_plus_silent", "flickr", "flickr_plus_silent"),
-            *("music_duet", "is3", "vpo_ss", "vpo_ms"),
+            *("scene_boxes", "composed_boxes", "vggss", "vggss_plus_silent"),
+            *("box_folder", "flickr", "flickr_plus_silent", "music_duet"),
+            *("is3", "vpo_ss", "vpo_ms"),
         ),
     ),
-    "masks": ("masks", ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")),
+    "masks": (
+        "masks",
+        (
+            *("scene_masks", "composed_masks", "mask_folder"),
+            *("avsbench_s4", "avsbench_ms3", "avsbench_avss"),
+        ),
+    ),
     "sources": (
         "classes to tell sounds apart by",
-        ("scenes", "class_folder", "vggsound", "vggsound_music", "audioset", "audioset_balanced"),
+        (
+            *("scenes", "composed", "class_folder", "vggsound", "vggsound_music"),
+            *("audioset", "audioset_balanced"),
+        ),
     ),
 }
 """Requirements of tasks, in words, and the data sets that fulfill them."""

@@ -12,6 +12,7 @@ from avblocks.data import (
     AVClip,
     ClipDataset,
     ClipError,
+    FixedGroups,
     Groups,
     KeyedBatches,
     MixtureDataset,
@@ -21,9 +22,15 @@ from avblocks.data import (
 )
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
-from avblocks.data.scenes import scene_mismatched, scene_off_screen, scene_second_sources
+from avblocks.data.scenes import (
+    composed_mismatched,
+    scene_mismatched,
+    scene_off_screen,
+    scene_second_sources,
+)
 from avblocks.distributed import rank_and_world
 from recipes.common.data import Data, open_shards
+from recipes.common.examples import different_clips
 
 
 def train_loader(
@@ -79,9 +86,35 @@ def sharing_loader(samples: Any, data: Data, *, batch: int) -> DataLoader[AVBatc
 
 def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch]:
     """Make a loader of pairs of each clip and a mismatched one, with whole images."""
+    groups = mismatched(clips, data)
+    return test_loader(clips, data, batch=batch, whole=True, groups=groups)
+
+
+def mismatched(clips: ClipSet, data: Data) -> FixedGroups:
+    """Pair each clip with a mismatched one, of which nothing is visible as far as that is known."""
     unlike = scene_mismatched(clips) if data.name.startswith("scene") else None
-    pairs = mismatched_pairs(clips, unlike)
-    return test_loader(clips, data, batch=batch, whole=True, groups=pairs)
+    if data.name.startswith("composed") and data.root is not None:
+        unlike = composed_mismatched(data.root, clips)
+    return mismatched_pairs(clips, unlike)
+
+
+def example_loader(
+    clips: ClipSet,
+    data: Data,
+    *,
+    count: int,
+    whole: bool = False,
+    groups: Groups | None = None,
+) -> DataLoader[AVBatch]:
+    """Make a loader of one batch of clips, or groups of them, for figures.
+
+    They are of different files, and of different classes as far as possible; some have silent
+    objects, if that is known.
+    """
+    samples = dataset(clips, data, train=False, seed=0, whole=whole)
+    firsts = range(len(clips)) if groups is None else [groups(0, n)[0] for n in range(len(groups))]
+    chosen = different_clips([clips.items[n] for n in firsts], count=count)
+    return _loader(_grouped(samples, groups), [[(0, index) for index in chosen]], data)
 
 
 def off_screen_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch] | None:

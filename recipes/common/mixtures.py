@@ -1,5 +1,6 @@
 """Groups of clips that are mixed, for training and tests."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 
@@ -7,7 +8,7 @@ from avblocks.data import FixedGroups, RandomGroups, paired
 from avblocks.data.datasets import ClipSet, Item, pairs
 from avblocks.data.datasets.vggsound_music import PAIRS
 from avblocks.data.groups import unlike_classes
-from avblocks.data.scenes import scene_casts, scene_pairs
+from avblocks.data.scenes import composed_mismatched, scene_casts, scene_pairs
 from recipes.common.data import Data
 from recipes.common.sets import scenes_root
 
@@ -33,6 +34,8 @@ def mixtures(
 
     def random(clips: ClipSet) -> RandomGroups:
         fits = scene_casts(root, clips) if scenes else unlike_classes(clips)
+        if data.name == "composed":
+            fits = _apart(composed_mismatched(root, clips))
         return RandomGroups(len(clips), size=sources, seed=seed, fits=fits)
 
     if sources == 2 and data.name in ("scenes", "vggsound_music"):
@@ -45,6 +48,11 @@ def mixtures(
     # A clip without a partner is replaced by the next one, which has a mixture of its own.
     fixed = tuple(group for index, group in enumerate(groups) if group[0] == index)
     return random(train), FixedGroups(fixed)
+
+
+def _apart(unlike: Callable[[int, int], bool]) -> Callable[[int, int], bool]:
+    """Return whether the image of neither clip shows a source of the audio of the other."""
+    return lambda first, second: unlike(first, second) and unlike(second, first)
 
 
 def check_mixable(clips: ClipSet, sources: int) -> None:

@@ -13,13 +13,16 @@ from avblocks.data.datasets import (
     avsbench_avss,
     avsbench_ms3,
     avsbench_s4,
+    box_folder,
+    class_folder,
     flickr_plus_silent,
     flickr_soundnet,
     folder,
-    hold_out,
     is3,
+    mask_folder,
     music,
     music_duet,
+    plain_folder,
     stills,
     vggsound,
     vggsound_music,
@@ -29,15 +32,24 @@ from avblocks.data.datasets import (
     vpo_ms,
     vpo_ss,
 )
-from avblocks.data.scenes import SceneSpec, scenes, scenes_as_avsbench, scenes_as_vggss
-from avblocks.data.scenes.dataset import VERSION
+from avblocks.data.scenes import (
+    SceneSpec,
+    composed,
+    scenes,
+    scenes_as_avsbench,
+    scenes_as_vggss,
+)
+from avblocks.data.scenes.classes import Split
+from avblocks.data.scenes.source import VERSION
 
-_Made = Literal["scenes", "scene_boxes", "scene_masks", "folder", "class_folder"]
+_Made = Literal["scenes", "scene_boxes", "scene_masks"]
+_Own = Literal["folder", "class_folder", "box_folder", "mask_folder"]
+_Composed = Literal["composed", "composed_boxes", "composed_masks"]
 _VGGSound = Literal["vggsound", "vggsound_music", "vggss", "vggss_plus_silent"]
 _Stills = Literal["flickr", "flickr_plus_silent", "music_duet", "is3", "vpo_ss", "vpo_ms"]
 _AudioSet = Literal["audioset", "audioset_balanced"]
 _AVSBench = Literal["avsbench_s4", "avsbench_ms3", "avsbench_avss"]
-DataName = Literal[_Made, _VGGSound, _Stills, _AudioSet, _AVSBench]
+DataName = Literal[_Made, _Composed, _Own, _VGGSound, _Stills, _AudioSet, _AVSBench]
 """Data sets that recipes train on."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
 Counts = tuple[int, int]  # numbers of training and test scenes
@@ -50,6 +62,7 @@ def _splits(reader: Callable[..., ClipSet], *names: str, key: str = "split") -> 
 
 READERS: dict[str, tuple[str, Splits]] = {
     "scenes": ("small synthetic scenes", _splits(scenes, "train", "test")),
+    "composed": ("scenes of recipes.make_scenes", _splits(composed, "train", "test")),
     "folder": ("any folder of video files with audio", {"all": folder}),
     "vggsound": ("VGGSound", _splits(vggsound, "train", "test")),
     "vggsound_music": ("VGGSound-Music", _splits(vggsound_music, "train", "test")),
@@ -87,10 +100,27 @@ PAIRS = {
 """Test splits of data sets that train on audio files with images, in a separate folder."""
 
 
+OWN: dict[str, Callable[..., tuple[ClipSet, ClipSet | None]]] = {
+    "folder": plain_folder,
+    "class_folder": class_folder,
+    "box_folder": box_folder,
+    "mask_folder": mask_folder,
+}
+"""Training and test clips of your own data."""
+
+
 def read_set(
-    name: DataName, root: Path | None, *, train: bool, counts: Counts, val: bool = False
+    name: DataName,
+    root: Path | None,
+    *,
+    train: bool,
+    counts: Counts,
+    val: bool = False,
+    test_list: Path | None = None,
 ) -> ClipSet | None:
     """List the training or test clips of a data set; scenes need counts instead of a root.
+
+    ``test_list`` tells the test clips of your own data; lists of published sets are applied later.
 
     Returns:
         The clips; of AVSBench, the images with masks; `None` for tests on a folder without classes.
@@ -110,15 +140,18 @@ def read_set(
     if name in PAIRS:
         test = READERS[name][1][PAIRS[name]]
         return stills(root / "train") if train else test(root / "test")
-    match name:
-        case "folder":
-            return folder(root) if train else None
-        case "class_folder":
-            return hold_out(folder(root, classes=True))[not train]
-        case "vggss" | "vggss_plus_silent":
-            return vggsound(root, split="train") if train else READERS[name][1]["test"](root)
-        case _:
-            return _scenes(name, root, train=train, counts=counts)
+    if name in OWN:
+        return OWN[name](root, test_list=test_list)[not train]
+    if name.startswith("vggss"):
+        return vggsound(root, split="train") if train else READERS[name][1]["test"](root)
+    return _scenes(name, root, train=train, counts=counts)
+
+
+def _composed(name: str, root: Path, *, split: Split) -> ClipSet:
+    if name == "composed_masks":
+        return avsbench_avss(root / "avsbench", split=split).per_frame()
+    boxes = name == "composed_boxes" and split == "test"
+    return vggss(root) if boxes else composed(root, split=split)
 
 
 def scenes_root(name: str = "scenes") -> Path:
@@ -127,10 +160,12 @@ def scenes_root(name: str = "scenes") -> Path:
 
 
 def _scenes(name: str, root: Path, *, train: bool, counts: Counts) -> ClipSet:
+    split: Split = "train" if train else "test"
+    if name.startswith("composed"):
+        return _composed(name, root, split=split)
     # If silent objects are more frequent than sounding ones, the contrastive loss learns to locate
     # the silent ones.
     spec = SceneSpec(min_silent=0, max_silent=1) if name == "scene_boxes" else SceneSpec()
-    split = "train" if train else "test"
     clips = scenes(root, split=split, num_clips=counts[not train], spec=spec)
     if name == "scene_masks":
         base = scenes_as_avsbench(root, part="avss")

@@ -87,7 +87,7 @@ def test_scenes_are_read_back(scene_root):
 def test_scenes_are_not_written_twice(scene_root, monkeypatch):
     base = scenes_as_flickr(scene_root)
     before = flickr_soundnet(base)
-    monkeypatch.setattr("avblocks.data.scenes.store.render", None)
+    monkeypatch.setattr("avblocks.data.scenes.source.render", None)
     assert flickr_soundnet(scenes_as_flickr(scene_root)) == before
     with pytest.raises(ValueError, match="holds no scenes; make them there first"):
         scenes_as_flickr(base)

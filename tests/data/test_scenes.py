@@ -190,7 +190,7 @@ def test_it_goes_on_after_a_kill(made):
 
 def test_nothing_is_made_twice(made, monkeypatch):
     root, train, _ = made
-    monkeypatch.setattr("avblocks.data.scenes.files.render", None)
+    monkeypatch.setattr("avblocks.data.scenes.source.render", None)
     assert scenes(root, split="train", num_clips=8, spec=SPEC) == train
     assert scenes(root, split="train", num_clips=3, spec=SPEC).items == train.items[:3]
 

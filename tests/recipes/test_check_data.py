@@ -171,7 +171,10 @@ def test_reasons_that_differ_in_numbers_are_one_line() -> None:
     ("words", "message"),
     [
         (["vggsound"], "needs --data.root"),
-        (["folder", "--data.name", "kinetics"], "no data set 'kinetics'; there are scenes, folder"),
+        (
+            ["folder", "--data.name", "kinetics"],
+            "no data set 'kinetics'; there are scenes, composed, folder",
+        ),
         (["audioset", "--data.split", "balanced"], "needs --data.root"),
         (["folder", "--data.root", "x", "--data.split", "test"], "folder has no split 'test'"),
         (["vggsound", "--data.split", "eval"], "it has train, test"),

@@ -16,6 +16,10 @@ from avblocks.data.datasets.folder import folder as folder
 from avblocks.data.datasets.holdout import hold_out as hold_out
 from avblocks.data.datasets.music import music as music
 from avblocks.data.datasets.music_duet import music_duet as music_duet
+from avblocks.data.datasets.own import class_folder as class_folder
+from avblocks.data.datasets.own import plain_folder as plain_folder
+from avblocks.data.datasets.own_boxes import box_folder as box_folder
+from avblocks.data.datasets.own_masks import mask_folder as mask_folder
 from avblocks.data.datasets.pairs import Pair as Pair
 from avblocks.data.datasets.pairs import PairSet as PairSet
 from avblocks.data.datasets.pairs import pairs as pairs

@@ -17,6 +17,8 @@ VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 """FFmpeg's names of the video containers."""
 AUDIO_FORMATS = "wav,flac"
 """FFmpeg's names of the audio containers."""
+RECORDINGS = f"{AUDIO_FORMATS},ogg,mp3"
+"""FFmpeg's names of the containers of recordings for composed scenes."""
 # A text file named .mp4 can make FFmpeg play another file, and a small file can ask for gigabytes.
 # Titles that are not UTF-8 must not be an error; from av 19 on they never are.
 _TITLES: dict[str, Any] = (

@@ -115,7 +115,7 @@ def rgb(frame: av.VideoFrame, media: Media, size: Size | None = None) -> RgbImag
     return turn.apply(to_rgb(frame, turn.size(size or display_size(frame, media))))
 
 
-def to_tensor(image: RgbImage) -> UInt8[Tensor, "3 height width"]:
+def to_tensor(image: UInt8[np.ndarray, "height width c"]) -> UInt8[Tensor, "c height width"]:
     """Copy an image to a tensor with channels first."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 

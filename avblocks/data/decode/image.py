@@ -37,6 +37,16 @@ def decode_image(path: str) -> UInt8[Tensor, "3 height width"]:
     return to_tensor(turn.apply(to_rgb(frame)))
 
 
+def decode_alpha(path: str) -> UInt8[Tensor, "4 height width"]:
+    """Decode a jpg or png file to RGB and alpha, which is 255 in files without it.
+
+    Raises:
+        ClipError: As ``decode_image``.
+    """
+    frame, turn, _ = _decode(path)
+    return to_tensor(turn.apply(to_rgb(frame, alpha=True)))
+
+
 def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
     """Decode a mask from an image file to class numbers, 0 for background.
 

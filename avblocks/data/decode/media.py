@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from avblocks.data.clip import ClipError
-from avblocks.data.decode.container import AUDIO_FORMATS, VIDEO_FORMATS, opened
+from avblocks.data.decode.container import AUDIO_FORMATS, RECORDINGS, VIDEO_FORMATS, opened
 from avblocks.data.decode.streams import pick_audio, pick_video
 
 MAX_PIXELS = 8192 * 4320
@@ -70,14 +70,21 @@ def open_media(path: str, *, probe: bool = True) -> Iterator[Media]:
 
 
 @contextmanager
-def open_audio(path: str) -> Iterator[AudioFile]:
+def open_audio(path: str, *, recording: bool = False) -> Iterator[AudioFile]:
     """Open an audio file as a context manager, see ``open_media``.
 
+    Args:
+        path: The file, wav or flac.
+        recording: Whether it may also be ogg or mp3.
+
     Raises:
-        ClipError: If the file is missing, empty, damaged, not wav or flac, over the limits, or
+        ClipError: If the file is missing, empty, damaged, of another format, over the limits, or
             without audio.
     """
-    with opened(path, formats=AUDIO_FORMATS, named="wav or flac") as container:
+    formats, named = AUDIO_FORMATS, "wav or flac"
+    if recording:
+        formats, named = RECORDINGS, "wav, flac, ogg or mp3"
+    with opened(path, formats=formats, named=named) as container:
         audio, remark = pick_audio(path, container)
         yield AudioFile(path=path, container=container, audio=audio, remark=remark)
 
@@ -85,7 +92,7 @@ def open_audio(path: str) -> Iterator[AudioFile]:
 @contextmanager
 def reopen(media: Media | AudioFile) -> Iterator[AudioFile]:
     """Open a file again to read its packets, without an effect on the decoders of the first."""
-    with opened(media.path, formats=f"{VIDEO_FORMATS},{AUDIO_FORMATS}", probe=False) as container:
+    with opened(media.path, formats=f"{VIDEO_FORMATS},{RECORDINGS}", probe=False) as container:
         audio = cast(AudioStream, container.streams[media.audio.index])
         yield AudioFile(path=media.path, container=container, audio=audio)
 

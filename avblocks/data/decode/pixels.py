@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from avblocks.data.decode.geometry import Size
 
 RgbImage = UInt8[np.ndarray, "height width 3"]
+RgbaImage = UInt8[np.ndarray, "height width 4"]
 
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # FFmpeg has special converters for these. Its general converter, without the flags above, returns
@@ -15,8 +16,10 @@ _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FUL
 _DIRECT = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuva420p"})
 
 
-def to_rgb(frame: av.VideoFrame, size: Size | None = None) -> RgbImage:
-    """Convert a frame to an RGB image, resized to ``size`` if given."""
+def to_rgb(
+    frame: av.VideoFrame, size: Size | None = None, *, alpha: bool = False
+) -> RgbImage | RgbaImage:
+    """Convert a frame to an RGB image, optionally resized to ``size`` and with ``alpha``."""
     height, width = size or (frame.height, frame.width)
     direct = frame.format.name in _DIRECT and (height, width) == (frame.height, frame.width)
     # A single thread: the thread pool of av 19 hangs in a forked worker.
@@ -24,7 +27,7 @@ def to_rgb(frame: av.VideoFrame, size: Size | None = None) -> RgbImage:
         frame,
         width,
         height,
-        "rgb24",
+        "rgba" if alpha else "rgb24",
         interpolation=Interpolation.BILINEAR if direct else _EXACT,
         threads=1,
     )

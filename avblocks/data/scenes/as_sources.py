@@ -8,11 +8,12 @@ from avblocks.data.datasets.pairs import COLUMNS
 from avblocks.data.datasets.vggsound_music import PAIRS
 from avblocks.data.scenes.classes import CLASSES, PARTS, sounding
 from avblocks.data.scenes.render import scene_id
+from avblocks.data.scenes.source import SceneSource
 from avblocks.data.scenes.store import stored
 from avblocks.files import write_text
 
 
-def scenes_as_music(root: str | Path) -> Path:
+def scenes_as_music(root: str | Path, *, source: SceneSource | None = None) -> Path:
     """Write the lists of solos and duets of MUSIC into a folder of scenes; classes are instruments.
 
     Returns:
@@ -22,14 +23,15 @@ def scenes_as_music(root: str | Path) -> Path:
         ValueError: If the folder contains no scenes.
     """
     root = Path(root)
-    _, places = stored(root)
+    source, places = stored(root, source)
+    instruments = [name.replace(" ", "_") for name in source.classes]
     groups: dict[str, dict[str, list[str]]] = {
-        "solo": {_instrument(label): [] for label in range(len(CLASSES))},
+        "solo": {name: [] for name in instruments},
         "duet": {},
     }
     for split, number in places:
-        labels = sounding(number, split=split)
-        name = " ".join(_instrument(label) for label in labels)
+        labels = source.sounding(number, split=split)
+        name = " ".join(instruments[label] for label in labels)
         group = groups["solo" if len(labels) == 1 else "duet"]
         group.setdefault(name, []).append(scene_id(number, split=split))
     for part, videos in groups.items():

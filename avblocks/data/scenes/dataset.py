@@ -6,7 +6,8 @@ audio, see ``classes``.
 """
 
 import json
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,17 @@ from typing import Any
 from avblocks.csvlog import write_csv
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.datasets.vggsound import vggsound
-from avblocks.data.scenes.classes import CLASSES, Split, sounding
+from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.files import write_all, write_scene
 from avblocks.data.scenes.render import SceneSpec, scene_id
+from avblocks.data.scenes.source import DrawnScenes, SceneSource
 from avblocks.files import write_text
 from avblocks.jsonfile import Shape, read_json
 
-VERSION = 1
-"""Incremented when the same settings result in different scenes."""
 MANIFEST = "scenes.json"
 """File with the settings and the numbers of the scenes in a folder."""
 _COUNTS = {"train": 240, "test": 120}
+_REMEDY = "delete the folder, and make the scenes anew"
 
 
 def scenes(
@@ -52,22 +53,34 @@ def scenes(
     Raises:
         ValueError: If the folder contains scenes of other settings, or other files.
     """
-    root, spec = Path(root), spec or SceneSpec()
     count = _COUNTS[split] if num_clips is None else num_clips
-    if count < 1 or workers < 1:
-        raise ValueError(f"num_clips and workers must be at least 1, got {count} and {workers}")
-    counts = _claim(root, spec=spec)
-    task = partial(write_scene, root, split=split, spec=spec)
-    write_all(task, range(count), name=f"scenes {split}", workers=workers)
-    counts[split] = max(count, counts[split])
-    _publish(root, counts=counts, spec=spec)
-    return _read(root, split=split, count=count)
+    source = DrawnScenes(spec or SceneSpec())
+    return make(root, source, split=split, num_clips=count, workers=workers)
 
 
-def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
+def make(
+    root: str | Path, source: SceneSource, *, split: Split, num_clips: int, workers: int
+) -> ClipSet:
+    """Render the scenes of a source that are not on disk yet, and list them, see ``scenes``.
+
+    Raises:
+        ValueError: If the folder contains scenes of other settings, or other files.
+    """
+    root = Path(root)
+    if num_clips < 1 or workers < 1:
+        raise ValueError(f"num_clips and workers must be at least 1, got {num_clips} and {workers}")
+    counts = _claim(root, source)
+    task = partial(write_scene, root, split=split, source=source)
+    write_all(task, range(num_clips), name=f"scenes {split}", workers=workers)
+    counts[split] = max(num_clips, counts[split])
+    _publish(root, counts=counts, source=source)
+    return listed(root, split=split, count=num_clips, classes=source.classes)
+
+
+def _claim(root: Path, source: SceneSource) -> dict[Split, int]:
     """Check that a folder is empty or has the same settings; return how many scenes it lists."""
     counts: dict[Split, int] = {"train": 0, "test": 0}
-    manifest = root / MANIFEST
+    manifest, wanted = root / MANIFEST, dict(source.settings())
     if not manifest.is_file():
         others = [p.name for p in root.iterdir() if p.suffix != ".tmp"] if root.is_dir() else []
         if others:
@@ -75,57 +88,57 @@ def _claim(root: Path, *, spec: SceneSpec) -> dict[Split, int]:
                 f"{root}: holds other files ({others[0]}) and no scenes; scenes are only written "
                 "into a folder of their own"
             )
-        _publish(root, counts=counts, spec=spec)
+        _publish(root, counts=counts, source=source)
         return counts
     found = read_manifest(root)
     # A folder written before a setting was introduced has scenes of the default.
-    if _settings(SceneSpec()) | found["settings"] != _settings(spec):
+    defaults = DrawnScenes(SceneSpec()).settings() if isinstance(source, DrawnScenes) else {}
+    if {**defaults, **found["settings"]} != wanted:
         raise ValueError(
             f"{root}: holds scenes of other settings ({found['settings']}, wanted "
-            f"{_settings(spec)}); name another folder or delete this one"
+            f"{wanted}); name another folder or delete this one"
         )
     return counts | found["counts"]
 
 
 def read_manifest(root: Path) -> dict[str, Any]:
-    """Read settings and counts of the scenes in a folder.
+    """Read settings, counts and classes of the scenes in a folder.
 
     Raises:
         ValueError: If the file is missing or wrong.
     """
-    path, remedy = root / MANIFEST, "delete the folder, and make the scenes anew"
     counts: Shape = {"train": int, "test": int}
-    found = read_json(path, {"settings": {"*": (int, float)}, "counts": counts}, remedy=remedy)
-    unknown = found["settings"].keys() - _settings(SceneSpec()).keys()
-    if unknown:
-        raise ValueError(f"{path}: no such setting: {min(unknown)!r}; {remedy}")
+    shape: Shape = {"settings": {"*": (int, float, str)}, "counts": counts}
+    found = read_json(root / MANIFEST, shape, remedy=_REMEDY)
+    known = DrawnScenes(SceneSpec()).settings()
+    unknown = found["settings"].keys() - known.keys()
+    if "classes" not in found and unknown:
+        raise ValueError(f"{root / MANIFEST}: no such setting: {min(unknown)!r}; {_REMEDY}")
     return found
 
 
-def _publish(root: Path, *, counts: dict[Split, int], spec: SceneSpec) -> None:
+def _publish(root: Path, *, counts: Mapping[Split, int], source: SceneSource) -> None:
     """Write the csv of all scenes, with one line per sounding object, and the manifest."""
+    classes = source.classes
+    named = {} if isinstance(source, DrawnScenes) else {"classes": classes}
+    content = {"settings": source.settings(), "counts": counts, **named}
     # The manifest first, since it marks the folder as one of scenes.
-    write_text(root / MANIFEST, json.dumps({"settings": _settings(spec), "counts": counts}))
+    write_text(root / MANIFEST, json.dumps(content))
     rows = (
-        [scene_id(index, split=split), 0, CLASSES[label], split]
+        [scene_id(index, split=split), 0, classes[label], split]
         for split, count in counts.items()
         for index in range(count)
-        for label in sounding(index, split=split)
+        for label in source.sounding(index, split=split)
     )
     write_csv(root / "vggsound.csv", (), rows)
 
 
-def _settings(spec: SceneSpec) -> dict[str, float]:
-    """Return the settings and version that determine the scenes of a folder."""
-    return {"version": VERSION, **asdict(spec)}
-
-
-def _read(root: Path, *, split: Split, count: int) -> ClipSet:
-    """List the scenes on disk, with class numbers out of all twelve, however few are listed."""
-    listed = vggsound(root, split=split)
-    numbers = [CLASSES.index(name) for name in listed.classes]
+def listed(root: Path, *, split: Split, count: int, classes: tuple[str, ...]) -> ClipSet:
+    """List the scenes on disk, with class numbers out of all classes, however few are listed."""
+    found = vggsound(root, split=split)
+    numbers = [classes.index(name) for name in found.classes]
     items = tuple(
         replace(item, labels=tuple(numbers[label] for label in item.labels))
-        for item in listed.items[:count]
+        for item in found.items[:count]
     )
-    return ClipSet(name=f"scenes {split}", items=items, classes=CLASSES)
+    return ClipSet(name=f"scenes {split}", items=items, classes=classes)

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from avblocks.data.scenes.classes import CLASSES, Split, sounding
-from avblocks.data.scenes.render import Scene, SceneSpec, render, scene_id
+from avblocks.data.datasets.clipset import Item
+from avblocks.data.scenes.classes import Split
+from avblocks.data.scenes.render import ClipSpec, Scene, scene_id
+from avblocks.data.scenes.source import SceneSource
 from avblocks.data.write import write_clip, write_wave
 from avblocks.files import replacing
 from avblocks.jsonfile import Shape, read_json
@@ -25,23 +27,23 @@ _NOTES: Shape = {
 }
 
 
-def write_scene(root: Path, index: int, *, split: Split, spec: SceneSpec) -> None:
+def write_scene(root: Path, index: int, *, split: Split, source: SceneSource) -> None:
     """Render a scene and write its files, unless all of them exist."""
-    name, labels = scene_id(index, split=split), sounding(index, split=split)
-    notes = root / "annotations" / f"{name}.json"
-    clip = _clip_path(root, name, label=labels[0], spec=spec)
+    name, labels = scene_id(index, split=split), source.sounding(index, split=split)
+    spec, notes = source.spec, root / "annotations" / f"{name}.json"
+    clip = _clip_path(root, name, of=source.classes[labels[0]], spec=spec)
     sources = [root / "sources" / f"{name}_{k}.wav" for k in range(len(labels))]
     masks = root / "masks" / f"{name}.npz"
     if all(path.is_file() for path in (*sources, masks)) and _is_whole(clip, notes):
         return
-    scene = render(index, split=split, spec=spec)
+    scene = source.render(index, split=split)
     for path, samples in zip(sources, scene.sources, strict=True):
         write_wave(path, samples, rate=spec.rate)
     with replacing(masks, durable=False) as half, half.open("wb") as file:
         np.savez_compressed(file, bits=np.packbits(scene.masks, axis=-1), shape=scene.masks.shape)
     write_clip(clip, frames=scene.frames, audio=scene.audio, fps=spec.fps, rate=spec.rate)
     with replacing(notes, durable=False) as half:
-        half.write_text(json.dumps(_notes(scene, clip, spec=spec)), encoding="utf-8")
+        half.write_text(json.dumps(_notes(scene, clip, source=source)), encoding="utf-8")
 
 
 def write_all(write: Callable[[T], object], items: Sequence[T], *, name: str, workers: int) -> None:
@@ -57,10 +59,10 @@ def write_all(write: Callable[[T], object], items: Sequence[T], *, name: str, wo
         pool.shutdown(cancel_futures=True)
 
 
-def _clip_path(root: Path, name: str, *, label: int, spec: SceneSpec) -> Path:
+def _clip_path(root: Path, name: str, *, of: str, spec: ClipSpec) -> Path:
     """Return the path of a clip in the layout of VGGSound."""
     stem = f"{name}_000000_{math.ceil(spec.seconds):06d}"
-    return root / "clips" / CLASSES[label].replace(" ", "_") / f"{stem}.mp4"
+    return root / "clips" / of.replace(" ", "_") / f"{stem}.mp4"
 
 
 def _is_whole(clip: Path, notes: Path) -> bool:
@@ -82,15 +84,23 @@ def read_notes(path: Path) -> dict[str, Any]:
     return read_json(path, _NOTES, remedy="delete the folder, and make the scenes anew")
 
 
-def _notes(scene: Scene, clip: Path, *, spec: SceneSpec) -> dict[str, object]:
+def has_silent(item: Item) -> bool:
+    """Return whether a clip is known to be a scene with silent objects, in any layout."""
+    folders = Path(item.path).parents[2:4]  # of videos, and of the images of AVSBench
+    notes = [folder / "annotations" / f"{item.id[:11]}.json" for folder in folders]
+    return any(read_notes(path)["silent"] for path in notes if path.is_file())
+
+
+def _notes(scene: Scene, clip: Path, *, source: SceneSource) -> dict[str, object]:
     """Return the annotation of a scene: classes, boxes, silent objects and rates."""
     return {
         "id": scene.id,
-        "class": [CLASSES[label] for label in scene.labels],
+        "class": [source.classes[label] for label in scene.labels],
         "boxes": scene.boxes.round(4).tolist(),
         "silent": list(scene.silent),
         "silent_boxes": scene.silent_boxes.round(4).tolist(),
-        "fps": spec.fps,
-        "rate": spec.rate,
+        "offscreen": list(scene.offscreen),
+        "fps": source.spec.fps,
+        "rate": source.spec.rate,
         "bytes": clip.stat().st_size,
     }

@@ -16,13 +16,13 @@ from avblocks.data.scenes.classes import (
     silent,
     sounding,
 )
-from avblocks.data.scenes.shapes import background, move, paint
+from avblocks.data.scenes.shapes import background, move, paint, shape_layer
 from avblocks.data.scenes.timbres import Voice, play
 
 
 @dataclass(frozen=True)
-class SceneSpec:
-    """Settings of all scenes of a folder.
+class ClipSpec:
+    """Settings of all clips of a folder.
 
     Attributes:
         seed: Random seed.
@@ -30,8 +30,6 @@ class SceneSpec:
         size: Side of the square image, pixels, even.
         fps: Frames per second.
         rate: Samples per second.
-        min_silent: Smallest number of silent objects.
-        max_silent: Largest number of silent objects; there are fewer if fewer looks qualify.
     """
 
     seed: int = 0
@@ -39,14 +37,28 @@ class SceneSpec:
     size: int = 128
     fps: float = 16.0
     rate: int = 16000
-    min_silent: int = 1
-    max_silent: int = 2
 
     def __post_init__(self) -> None:
         if self.size < 32 or self.size % 2 or self.seconds < 0.5 or self.fps < 1:
             raise ValueError(
                 f"a scene needs an even size >= 32, seconds >= 0.5 and fps >= 1, got {self}"
             )
+
+
+@dataclass(frozen=True)
+class SceneSpec(ClipSpec):
+    """Settings of all drawn scenes of a folder, in addition to those of their clips.
+
+    Attributes:
+        min_silent: Smallest number of silent objects.
+        max_silent: Largest number of silent objects; there are fewer if fewer looks qualify.
+    """
+
+    min_silent: int = 1
+    max_silent: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.min_silent <= self.max_silent:
             raise ValueError(f"a scene needs 0 <= min_silent <= max_silent, got {self}")
 
@@ -59,12 +71,13 @@ class Scene:
         id: Id of eleven characters, as on YouTube.
         labels: Class numbers of the sounding objects, in the order of ``sources``.
         frames: RGB frames.
-        audio: The sum of ``sources``, in [-1, 1].
+        audio: The sum of ``sources``, and of off-screen audio and noise; in [-1, 1].
         sources: Audio of each sounding object.
         masks: Visible pixels of the sounding objects.
         boxes: Left, top, right and bottom of these pixels, relative to the side; 0 if hidden.
-        silent: Looks of the silent objects.
+        silent: Looks, or classes, of the silent objects.
         silent_boxes: Boxes of the silent objects.
+        offscreen: Classes that are heard and not shown.
     """
 
     id: str
@@ -76,6 +89,7 @@ class Scene:
     boxes: Float[np.ndarray, "t k 4"]
     silent: tuple[str, ...]
     silent_boxes: Float[np.ndarray, "t j 4"]
+    offscreen: tuple[str, ...] = ()
 
 
 def scene_id(index: int, *, split: Split) -> str:
@@ -107,7 +121,7 @@ def render(index: int, *, split: Split = "train", spec: SceneSpec | None = None)
     ]
     looks = [LOOKS[look] for look in (*(PARTS[label][1] for label in labels), *mute)]
     frames, masks = _animate(looks, voices, generator=generator, spec=spec)
-    sources, boxes = _mix(voices[: len(labels)], generator=generator), _boxes(masks)
+    sources, boxes = mix(voices[: len(labels)], generator=generator), boxes_of(masks)
     return Scene(
         id=scene_id(index, split=split),
         labels=labels,
@@ -128,15 +142,15 @@ def _animate(
     count = math.ceil(spec.seconds * spec.fps)
     tracks = [
         move(look, voice=voice, home=home, generator=generator, frames=count, fps=spec.fps)
-        for look, voice, home in zip(looks, voices, _homes(len(looks), generator), strict=True)
+        for look, voice, home in zip(looks, voices, homes(len(looks), generator), strict=True)
     ]
     order = generator.permutation(len(tracks))
     canvas = background(generator, frames=count, size=spec.size)
-    frames, masks = paint(canvas, [tracks[i] for i in order])
+    frames, masks = paint(canvas, [shape_layer(tracks[i], size=spec.size) for i in order])
     return frames, masks[:, np.argsort(order)]
 
 
-def _homes(count: int, generator: Generator) -> list[tuple[float, float]]:
+def homes(count: int, generator: Generator) -> list[tuple[float, float]]:
     """Draw positions that are far apart, relative to the side of the image."""
     best, widest = np.zeros((count, 2)), -1.0
     while widest < 0.4:
@@ -146,7 +160,7 @@ def _homes(count: int, generator: Generator) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in best]
 
 
-def _mix(voices: list[Voice], *, generator: Generator) -> Float32[np.ndarray, "k s"]:
+def mix(voices: list[Voice], *, generator: Generator) -> Float32[np.ndarray, "k s"]:
     """Scale voices to about equal power, and their sum to a random peak."""
     sources = np.stack([v.wave / np.sqrt(np.mean(v.wave**2)) for v in voices])
     sources *= 10 ** (generator.uniform(-2, 2, (len(voices), 1)) / 20)
@@ -154,7 +168,7 @@ def _mix(voices: list[Voice], *, generator: Generator) -> Float32[np.ndarray, "k
     return (sources * generator.uniform(0.3, 0.9) / peak).astype(np.float32)
 
 
-def _boxes(masks: Bool[np.ndarray, "t n h w"]) -> Float[np.ndarray, "t n 4"]:
+def boxes_of(masks: Bool[np.ndarray, "t n h w"]) -> Float[np.ndarray, "t n 4"]:
     """Return the bounding boxes of masks, relative to the side; zeros for an empty mask."""
     edges = []
     for axis in (2, 3):

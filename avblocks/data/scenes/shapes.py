@@ -22,6 +22,16 @@ COLORS = {
 
 
 @dataclass(frozen=True)
+class Layer:
+    """An object in all frames: a window of the image, its coverage there, and its RGB color."""
+
+    rows: slice
+    columns: slice
+    alpha: Plane
+    color: Float[np.ndarray, "*t_height_width 3"]
+
+
+@dataclass(frozen=True)
 class Track:
     """Path of an object, per frame: relative to the side of the image, and angles in radians."""
 
@@ -85,6 +95,13 @@ def _coverage(track: Track, rows: slice, columns: slice, *, size: int) -> Plane:
     return np.clip(0.5 - distance * radius * size, 0, 1)
 
 
+def shape_layer(track: Track, *, size: int) -> Layer:
+    """Draw an object of one color in the frames of its track."""
+    rows, columns = _window(track, size=size)
+    alpha = _coverage(track, rows, columns, size=size)
+    return Layer(rows, columns, alpha, 255 * np.asarray(track.color, dtype=np.float32))
+
+
 def background(generator: Generator, *, frames: int, size: int) -> UInt8[np.ndarray, "t h w 3"]:
     """Draw frames of a smooth two-color texture, with a camera pan of a few pixels."""
     margin = size // 16
@@ -95,10 +112,17 @@ def background(generator: Generator, *, frames: int, size: int) -> UInt8[np.ndar
     tints = np.stack([dark, light + 0.1])[:, None] + generator.uniform(-0.1, 0.1, (2, 3))
     blend = np.clip(canvas, 0, 1)[..., None]
     image = np.clip(tints[0] * (1 - blend) + tints[1] * blend, 0, 1)
-    image = (255 * image).astype(np.uint8)
+    return pan((255 * image).astype(np.uint8), generator, frames=frames, size=size)
+
+
+def pan(
+    image: UInt8[np.ndarray, "height width 3"], generator: Generator, *, frames: int, size: int
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """Move a camera over an image, by up to the pixels that it is larger than ``size``."""
+    margin = (len(image) - size) // 2
     way = generator.uniform(-1, 1, 2)
-    pan = np.rint(margin * (1 + np.linspace(-1, 1, frames)[:, None] * way)).astype(int)
-    return np.stack([image[y : y + size, x : x + size] for y, x in pan])
+    path = np.rint(margin * (1 + np.linspace(-1, 1, frames)[:, None] * way)).astype(int)
+    return np.stack([image[y : y + size, x : x + size] for y, x in path])
 
 
 def _smooth_noise(generator: Generator, *, cells: int, size: int) -> Plane:
@@ -110,17 +134,15 @@ def _smooth_noise(generator: Generator, *, cells: int, size: int) -> Plane:
 
 
 def paint(
-    canvas: UInt8[np.ndarray, "t h w 3"], tracks: list[Track]
+    canvas: UInt8[np.ndarray, "t h w 3"], layers: list[Layer]
 ) -> tuple[UInt8[np.ndarray, "t h w 3"], Bool[np.ndarray, "t k h w"]]:
     """Paint objects from back to front; return the frames and the visible pixels of each object."""
     frames = canvas.astype(np.float32)
-    masks = np.zeros((len(canvas), len(tracks), *canvas.shape[1:3]), dtype=bool)
-    for number, track in enumerate(tracks):
-        rows, columns = _window(track, size=canvas.shape[1])
-        alpha = _coverage(track, rows, columns, size=canvas.shape[1])
-        color = 255 * np.asarray(track.color, dtype=np.float32)
+    masks = np.zeros((len(canvas), len(layers), *canvas.shape[1:3]), dtype=bool)
+    for number, layer in enumerate(layers):
+        rows, columns, alpha = layer.rows, layer.columns, layer.alpha
         part = frames[:, rows, columns]
-        part += alpha[..., None] * (color - part)
+        part += alpha[..., None] * (layer.color - part)
         masks[:, :number, rows, columns] &= alpha[:, None] < 0.5
         masks[:, number, rows, columns] = alpha >= 0.5
     return np.rint(frames).astype(np.uint8), masks

@@ -1,0 +1,97 @@
+"""Your own videos: which of them are for training, and which for the test."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from avblocks.data.datasets.clipset import ClipSet
+from avblocks.data.datasets.disk import read_ids
+from avblocks.data.datasets.folder import folder
+from avblocks.data.datasets.holdout import hold_out
+
+PARTS = ("train", "test")
+"""Folders that tell the parts of a data set."""
+
+
+def has_parts(root: str | Path) -> bool:
+    """Return whether a folder has the folders ``train`` and ``test``, which tell its parts."""
+    return all((Path(root) / part).is_dir() for part in PARTS)
+
+
+def class_folder(
+    root: str | Path, *, test_list: str | Path | None = None
+) -> tuple[ClipSet, ClipSet]:
+    """List the training and test videos of a folder with a folder for each class.
+
+    The test clips are, in this order: those in ``root/test``, if ``root`` has the folders ``train``
+    and ``test``, which then have the folders of classes; those of ``test_list``; or a fifth of each
+    class, see ``hold_out``.
+
+    Args:
+        root: The folder.
+        test_list: A csv without header, with ids (paths below ``root``) in the first column.
+
+    Raises:
+        ValueError: If a file is in no folder of a class, or a class has no clip to train on.
+    """
+    root = Path(root)
+    if not has_parts(root):
+        whole = folder(root, classes=True)
+        parts = hold_out(whole) if test_list is None else by_list(whole, test_list)
+    else:
+        parts = _merged(*(prefixed(folder(root / part, classes=True), part) for part in PARTS))
+    trained = {label for item in parts[0].items for label in item.labels}
+    for label, name in enumerate(parts[0].classes):
+        if label not in trained:
+            raise ValueError(f"{root}: no clip of the class {name!r} to train on; add some")
+    return parts
+
+
+def plain_folder(root: str | Path, *, test_list: str | Path | None = None) -> tuple[ClipSet, None]:
+    """List the training videos of a folder without classes; see ``class_folder`` for the others."""
+    root = Path(root)
+    if has_parts(root):
+        return prefixed(folder(root / "train"), "train"), None
+    whole = folder(root)
+    return whole if test_list is None else by_list(whole, test_list)[0], None
+
+
+def by_list(whole: ClipSet, test_list: str | Path) -> tuple[ClipSet, ClipSet]:
+    """Split clips by a list of the ids of the test clips."""
+    listed = read_ids(Path(test_list))
+    there = {item.id: item for item in whole.items if item.id in listed}
+    if not there:
+        like = f"such as {whole.items[0].id}" if whole.items else "below the folder"
+        raise ValueError(f"{test_list}: lists no clip of {whole.name}; ids are paths {like}")
+    train = tuple(item for item in whole.items if item.id not in listed)
+    return (
+        replace(whole, name=f"{whole.name} train", items=train),
+        replace(
+            whole,
+            name=f"{whole.name} test",
+            items=tuple(there.values()),
+            missing=tuple(key for key in listed if key not in there),
+        ),
+    )
+
+
+def prefixed(clips: ClipSet, part: str) -> ClipSet:
+    """Add the folder of a part to the ids, so that they are paths below the whole folder."""
+    items = tuple(replace(item, id=f"{part}/{item.id}") for item in clips.items)
+    return replace(clips, items=items, missing=tuple(f"{part}/{key}" for key in clips.missing))
+
+
+def _merged(train: ClipSet, test: ClipSet) -> tuple[ClipSet, ClipSet]:
+    """Number the classes of two parts alike."""
+    classes = tuple(sorted({*train.classes, *test.classes}))
+    parts = [
+        replace(
+            part,
+            classes=classes,
+            items=tuple(
+                replace(i, labels=tuple(classes.index(part.classes[n]) for n in i.labels))
+                for i in part.items
+            ),
+        )
+        for part in (train, test)
+    ]
+    return parts[0], parts[1]

@@ -1,0 +1,87 @@
+"""Reader of your own videos with boxes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from avblocks.data.datasets.annotations import checked_box, read_table
+from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
+from avblocks.data.datasets.disk import plain_name, read_ids
+from avblocks.data.datasets.folder import folder
+from avblocks.data.datasets.own import has_parts
+
+BOXES = "boxes.csv"
+"""Table of the boxes, in the folder of the videos."""
+_SIDES = ("left", "top", "right", "bottom")
+
+
+def box_folder(root: str | Path, *, test_list: str | Path | None = None) -> tuple[ClipSet, ClipSet]:
+    """List videos to train on, and videos with boxes of the sounding objects to test on.
+
+    ``root/boxes.csv`` has a header with the columns ``file`` (path below ``root``), ``left``,
+    ``top``, ``right`` and ``bottom``, relative to the sides of the frame in the middle of the
+    video, from 0 to 1, and possibly ``class``. A file may be in several lines; a line without
+    numbers tells that no source is visible. All other videos are for training, or those in
+    ``root/train``, if ``root`` has the folders ``train`` and ``test``. Boxes in ``root/train`` are
+    not used.
+
+    Args:
+        root: The folder.
+        test_list: A csv of those files of ``boxes.csv`` to test on; the others are not used.
+
+    Raises:
+        ValueError: If the csv is missing or wrong, or the folder contains no video.
+    """
+    root = Path(root)
+    boxes, names = _boxes(root / BOXES)
+    classes = tuple(sorted(set(names.values())))
+    videos = {item.id: item for item in folder(root).items}
+    apart = has_parts(root)
+    train = {k: v for k, v in videos.items() if (_first(k) == "train" if apart else k not in boxes)}
+    test = {
+        key: _labeled(videos.get(key), some, names.get(key), classes)
+        for key, some in boxes.items()
+        if not apart or _first(key) == "test"
+    }
+    if test_list is not None:
+        test = {key: item for key, item in test.items() if key in read_ids(Path(test_list))}
+    return listed_set(f"folder {root} train", train), listed_set(
+        f"folder {root} test", test, classes=classes
+    )
+
+
+def _boxes(table: Path) -> tuple[dict[str, tuple[Box, ...]], dict[str, str]]:
+    """Read the boxes and the class of each file."""
+    boxes: dict[str, tuple[Box, ...]] = {}
+    names: dict[str, str] = {}
+    for where, row in _rows(table):
+        key = Path(row["file"]).as_posix()
+        sides = [row[side] for side in _SIDES]
+        boxes[key] = boxes.get(key, ()) + ((_box(sides, where=where),) if any(sides) else ())
+        if name := row.get("class"):
+            names[key] = plain_name(name, where=where)
+    return boxes, names
+
+
+def _rows(table: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
+    for line, row in read_table(table, columns=("file", *_SIDES)):
+        yield f"{table}, line {line}", row
+
+
+def _box(sides: list[str], *, where: str) -> Box:
+    try:
+        values = [float(side) for side in sides]
+    except ValueError as error:
+        raise ValueError(f"{where}: left, top, right, bottom must be numbers: {sides}") from error
+    return checked_box(values, where=f"{where}, relative to the sides, from 0 to 1")
+
+
+def _labeled(
+    item: Item | None, boxes: tuple[Box, ...], name: str | None, classes: tuple[str, ...]
+) -> Item | None:
+    labels = () if name is None else (classes.index(name),)
+    return item and replace(item, boxes=boxes, labels=labels)
+
+
+def _first(key: str) -> str:
+    return key.partition("/")[0]

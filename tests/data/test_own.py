@@ -1,0 +1,160 @@
+"""Your own clips: which are the test, boxes, masks."""
+
+import numpy as np
+import pytest
+from still_files import write_mask, write_number, write_sound
+
+from avblocks.data import read_clip
+from avblocks.data.datasets import (
+    box_folder,
+    class_folder,
+    folder,
+    hold_out,
+    mask_folder,
+    plain_folder,
+)
+
+HEADER = "file,left,top,right,bottom,class\n"
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def ids(clips):
+    return [item.id for item in clips.items]
+
+
+def test_train_and_test_folders_tell_the_parts(tmp_path):
+    touch(tmp_path, "train/dog/a.mp4", "train/cat/b.mp4", "test/dog/film/c.mp4")
+    train, test = class_folder(tmp_path)
+    assert ids(train) == ["train/cat/b.mp4", "train/dog/a.mp4"] and ids(test) == [
+        "test/dog/film/c.mp4"
+    ]
+    assert train.classes == test.classes == ("cat", "dog")
+    assert [item.labels for item in (*train.items, *test.items)] == [(0,), (1,), (1,)]
+    assert test.items[0].path == str(tmp_path / "test/dog/film/c.mp4")
+    assert ids(plain_folder(tmp_path)[0]) == ids(train) and plain_folder(tmp_path)[1] is None
+
+
+def test_a_class_that_is_only_tested_is_an_error(tmp_path):
+    touch(tmp_path, "train/dog/a.mp4", "train/cat/b.mp4", "test/cow/c.mp4")
+    with pytest.raises(ValueError, match="no clip of the class 'cow' to train on; add some"):
+        class_folder(tmp_path)
+
+
+def test_a_list_tells_the_test_clips(tmp_path):
+    names = [f"{kind}/{n}.mp4" for kind in ("cat", "dog") for n in range(4)]
+    touch(tmp_path, *names)
+    table = tmp_path / "test.csv"
+    table.write_text("dog/2.mp4\ncat/0.mp4\ncat/9.mp4\n")
+    train, test = class_folder(tmp_path, test_list=table)
+    assert sorted(ids(test)) == ["cat/0.mp4", "dog/2.mp4"] and test.missing == ("cat/9.mp4",)
+    assert ids(train) == [name for name in names if name not in ids(test)]
+    assert ids(plain_folder(tmp_path, test_list=table)[0]) == ids(train)
+    table.write_text("elsewhere/2.mp4\n")
+    with pytest.raises(ValueError, match=r"lists no clip of .*; ids are paths such as cat/0.mp4"):
+        class_folder(tmp_path, test_list=table)
+
+
+def test_without_either_a_fifth_is_held_out_as_before(tmp_path):
+    touch(tmp_path, *(f"{kind}/{n}.mp4" for kind in ("cat", "dog") for n in range(5)))
+    assert class_folder(tmp_path) == hold_out(folder(tmp_path, classes=True))
+    assert len(plain_folder(tmp_path)[0]) == 10
+
+
+def test_one_of_the_two_folders_alone_is_a_class(tmp_path):
+    touch(tmp_path, *(f"{kind}/{n}.mp4" for kind in ("train", "ship") for n in range(5)))
+    assert class_folder(tmp_path)[0].classes == ("ship", "train")
+
+
+def test_boxes_tell_the_test_videos(tmp_path):
+    touch(tmp_path, "a.mp4", "b/c.mp4", "b/d.mp4", "e.mp4")
+    (tmp_path / "boxes.csv").write_text(
+        HEADER
+        + "b/c.mp4,0.1,0.2,0.5,0.75,dog\nb/c.mp4,0,0,1,1,dog\n"
+        + "e.mp4,,,,,cat\nf.mp4,0,0,1,1,\n"
+    )
+    train, test = box_folder(tmp_path)
+    assert ids(train) == ["a.mp4", "b/d.mp4"] and train.items[0].boxes is None
+    assert ids(test) == ["b/c.mp4", "e.mp4"] and test.missing == ("f.mp4",)
+    assert test.items[0].boxes == ((0.1, 0.2, 0.5, 0.75), (0.0, 0.0, 1.0, 1.0))
+    assert test.items[1].boxes == () and test.classes == ("cat", "dog")
+    assert [item.labels for item in test.items] == [(1,), (0,)]
+    (tmp_path / "list.csv").write_text("e.mp4\n")
+    some = box_folder(tmp_path, test_list=tmp_path / "list.csv")
+    assert ids(some[1]) == ["e.mp4"] and ids(some[0]) == ids(train)
+
+
+def test_boxes_with_train_and_test_folders(tmp_path):
+    touch(tmp_path, "train/a.mp4", "train/b.mp4", "test/c.mp4", "test/d.mp4")
+    lines = [f"{name},0,0,1,1" for name in ("train/a.mp4", "test/c.mp4")]
+    (tmp_path / "boxes.csv").write_text("\n".join([HEADER.strip().removesuffix(",class"), *lines]))
+    train, test = box_folder(tmp_path)
+    assert ids(train) == ["train/a.mp4", "train/b.mp4"] and ids(test) == ["test/c.mp4"]
+    assert test.classes == () and test.items[0].labels == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a.mp4,10,20,200,150,", r"boxes.csv, line 2, relative to the sides, from 0 to 1: the box"),
+        ("a.mp4,x,0,1,1,", "line 2: left, top, right, bottom must be numbers"),
+        ("a.mp4,0,0,1,,", "line 2: left, top, right, bottom must be numbers"),
+        ("a.mp4,0.5,0,0.4,1,", "are not in order"),
+    ],
+)
+def test_bad_boxes(tmp_path, line, message):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "boxes.csv").write_text(HEADER + line + "\n")
+    with pytest.raises(ValueError, match=message):
+        box_folder(tmp_path)
+
+
+def test_no_boxes(tmp_path):
+    touch(tmp_path, "a.mp4")
+    with pytest.raises(ValueError, match=r"boxes.csv: no such file"):
+        box_folder(tmp_path)
+
+
+def masked(root, name, mask):
+    write_number(root / "frames" / f"{name}.jpg", 3)
+    write_mask(root / "masks" / f"{name}.png", mask)
+    write_sound(root / "audio" / f"{name}.wav", seconds=1.0)
+
+
+def test_masks_beside_frames(tmp_path):
+    mask = np.zeros((48, 64), dtype=np.uint8)
+    mask[:10, :20] = 7
+    for part, names in (("train", ("a", "b/c")), ("test", ("d",))):
+        for name in names:
+            masked(tmp_path / part, name, mask)
+    (tmp_path / "train" / "masks" / "a.png").unlink()
+    train, test = mask_folder(tmp_path)
+    assert ids(train) == ["train/b/c"] and train.missing == ("train/a",)
+    assert ids(test) == ["test/d"] and test.classes == ()
+    clip = read_clip(test.items[0], seconds=1.0)
+    np.testing.assert_array_equal(clip.mask.numpy(), mask > 0)
+
+
+def test_masks_of_classes(tmp_path):
+    mask = np.tile(np.arange(64, dtype=np.uint8) % 3, (48, 1))
+    for part in ("train", "test"):
+        masked(tmp_path / part, "a", mask)
+    (tmp_path / "classes.txt").write_text("dog\nsea lion\n")
+    train, test = mask_folder(tmp_path)
+    assert train.classes == test.classes == ("background", "dog", "sea lion")
+    np.testing.assert_array_equal(read_clip(test.items[0], seconds=1.0).mask.numpy(), mask)
+
+
+def test_masks_need_to_know_the_test(tmp_path):
+    for name in ("a", "b"):
+        masked(tmp_path, name, np.ones((48, 64), dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"which clips are the test.*--data\.test-list FILE"):
+        mask_folder(tmp_path)
+    (tmp_path / "list.csv").write_text("b\n")
+    train, test = mask_folder(tmp_path, test_list=tmp_path / "list.csv")
+    assert ids(train) == ["a"] and ids(test) == ["b"]

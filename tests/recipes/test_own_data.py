@@ -1,0 +1,134 @@
+"""Your own clips, with the test, boxes and masks that you say; the clips that figures show."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import TINY
+from toy_runs import SMALL
+
+from avblocks.csvlog import write_csv
+from avblocks.data.datasets import Item, avsbench_avss, vggss
+from recipes import paper_localize, paper_segment
+from recipes.common.data import Data, train_test_sets
+from recipes.common.data import train_set as clips_to_train_on
+from recipes.common.examples import different_clips
+from recipes.common.loaders import example_loader, mismatched
+from recipes.engine.run import Run
+
+
+@pytest.fixture(scope="module")
+def boxed(toy_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy scenes as videos with ``boxes.csv``."""
+    root = tmp_path_factory.mktemp("boxed")
+    shutil.copytree(toy_scenes / "clips", root / "any")
+    rows = [
+        [Path(item.path).relative_to(toy_scenes / "clips"), *box]
+        for item in vggss(toy_scenes).items
+        for box in item.boxes or ()
+    ]
+    rows = [[f"any/{name}", *box] for name, *box in rows]
+    write_csv(root / "boxes.csv", ("file", "left", "top", "right", "bottom"), rows)
+    return root
+
+
+@pytest.fixture(scope="module")
+def masked(toy_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy scenes as frames with masks and audio."""
+    root = tmp_path_factory.mktemp("masked")
+    for part in ("train", "test"):
+        for item in avsbench_avss(toy_scenes / "avsbench", split=part).items:
+            image, folder = item.images[0], root / part
+            for name, file in (
+                (f"frames/{item.id}.jpg", image.path),
+                (f"masks/{item.id}.png", image.mask),
+                (f"audio/{item.id}.wav", item.path),
+            ):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, folder / name)
+    return root
+
+
+@pytest.mark.parametrize("name", ["localize", "segment"])
+def test_recipes_train_on_own_boxes_and_masks(
+    boxed: Path, masked: Path, tmp_path: Path, name: str
+) -> None:
+    modules: dict[str, tuple[Any, Path, dict[str, Any]]] = {
+        "localize": (paper_localize, boxed, {"dim_out": 16}),
+        "segment": (paper_segment, masked, {"width": 8}),
+    }
+    module, root, options = modules[name]
+    _, preset = module.PRESETS["folder"]
+    module.main(
+        replace(
+            preset,
+            data=replace(preset.data, root=root, **SMALL),
+            model=TINY,
+            checkpoint=None,
+            batch=4,
+            epochs=1,
+            warmup=0,
+            run=Run(dir=tmp_path / "run"),
+            **options,
+        )
+    )
+    assert (tmp_path / "run" / "scores.json").is_file()
+
+
+def test_own_masks_without_classes_are_binary(masked: Path) -> None:
+    config = replace(
+        paper_segment.PRESETS["folder"][1],
+        data=Data(name="mask_folder", root=masked, **SMALL),
+        model=TINY,
+        semantic=True,
+    )
+    with pytest.raises(ValueError, match=r"--semantic needs the names of the classes, in classes"):
+        paper_segment.main(config)
+
+
+def test_a_test_list_keeps_clips_out_of_every_training(boxed: Path, tmp_path: Path) -> None:
+    """Pre-training and fine-tuning read the same test list."""
+    videos = sorted((boxed / "any").rglob("*.mp4"))
+    ids = [path.relative_to(boxed / "any").as_posix() for path in videos]
+    table = tmp_path / "test.csv"
+    table.write_text(f"{ids[0]}\n{ids[-1]}\n")
+    plain = Data(name="folder", root=boxed / "any", test_list=table)
+    assert [item.id for item in clips_to_train_on(plain).items] == ids[1:-1]
+
+
+def test_figures_show_different_files_and_classes() -> None:
+    """Thirty images of ten files and five classes: the first six are not of one file."""
+    items = [Item(id=f"{n}", path=f"{n // 3}.wav", labels=(n // 6,)) for n in range(30)]
+    chosen = [items[n] for n in different_clips(items, count=5)]
+    assert len({item.labels for item in chosen}) == 5
+    six = different_clips(items, count=6)
+    assert len({items[n].path for n in six}) == 6 and all(n % 3 == 1 for n in six)
+    assert len(different_clips(items, count=40)) == 10
+    assert different_clips(items[:1], count=4) == [0]
+
+
+@pytest.mark.parametrize(("name", "folder"), [("vggss", "."), ("avsbench_avss", "avsbench")])
+def test_figures_show_different_scenes(toy_scenes: Path, name: Any, folder: str) -> None:
+    """Each with the audio of another file as the mismatched one."""
+    data = Data(name=name, root=toy_scenes / folder, **SMALL)
+    _, test = train_test_sets(data, needs="boxes" if name == "vggss" else "masks")
+    loader = example_loader(test, data, count=3, whole=True, groups=mismatched(test, data))
+    (batch,) = list(loader)
+    assert len(batch) == 6 and len(set(batch.paths[::2])) == 3
+    assert all(a != b for a, b in zip(batch.paths[::2], batch.paths[1::2], strict=True))
+
+
+def test_scenes_with_silent_objects_come_first(tmp_path: Path) -> None:
+    for number in range(8):
+        note = tmp_path / "annotations" / f"test-{number:06d}.json"
+        note.parent.mkdir(exist_ok=True)
+        silent = '["cat"]' if number == 5 else "[]"
+        note.write_text(f'{{"class": ["dog"], "boxes": [], "silent": {silent}, "bytes": 1}}')
+    items = [
+        Item(id=f"test-{n:06d}_000000", path=str(tmp_path / "clips" / "dog" / f"{n}.mp4"))
+        for n in range(8)
+    ]
+    chosen = different_clips(items, count=4)
+    assert chosen[0] == 5 and len(set(chosen)) == 4
