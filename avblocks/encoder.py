@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from avblocks.fusion.block import FusionBlock
-from avblocks.fusion.layer import FusionLayer
+from avblocks.fusion.layer import FusionLayer, require_alike
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.stream import (
@@ -151,23 +151,30 @@ class AVEncoder(nn.Module):
         return without_prefix(whole, **self._prefixes)
 
     def layer(self, tokens: AVTokens, layer: int) -> AVTokens:
-        """Tokens after one layer."""
+        """Tokens after one layer.
+
+        Raises:
+            ValueError: if a block or a fusion returns other shapes than those of its tokens.
+        """
         tokens = with_prefix(tokens)
+        out = self._advance(tokens, layer)
+        require_alike(tokens, out)
+        return without_prefix(out, **self._prefixes)
+
+    def _advance(self, tokens: AVTokens, layer: int) -> AVTokens:
         image, audio = block_of(self.image, layer), block_of(self.audio, layer)
         fusion, context = tokens.fusion, None
         if str(layer) in self.fusion_blocks:
             fuse, context = self.fusion_blocks[str(layer)], tokens.fusion
             if isinstance(fuse, FusionLayer):
-                out = fuse(tokens, image=image, audio=audio)
-                return without_prefix(out, **self._prefixes)
+                return fuse(tokens, image=image, audio=audio)
             fusion = fuse(tokens.fusion, **sources(tokens))
-        out = replace(
+        return replace(
             tokens,
             image=advance(image, tokens.image, context, tokens.image_valid),
             audio=advance(audio, tokens.audio, context, tokens.audio_valid),
             fusion=fusion,
         )
-        return without_prefix(out, **self._prefixes)
 
     def normalize(self, tokens: AVTokens) -> AVTokens:
         """The final norm of each stream."""

@@ -54,6 +54,10 @@ class Config:
     out: Path | None = None
     """Folder for the exported model and nothing else."""
 
+    allow: tuple[str, ...] = ()
+    """Suffixes of the names of weights in a published file that may be dropped although its model
+    computes with them, such as ls1.gamma."""
+
     encoder_only: bool = False
     """Do not export the head and the task of a run that has them."""
 
@@ -67,7 +71,7 @@ def main(config: Config) -> None:
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
     if is_foreign(path):
-        return _export_foreign(path, config.out)
+        return _export_foreign(path, config.out, allow=config.allow)
     facts = read_run_config(path, remedy=RUN)
     state = _saves.load(path)
     whole = facts["recipe"] in RECIPES and not config.encoder_only
@@ -82,9 +86,9 @@ def main(config: Config) -> None:
     print(f"next: python -m recipes.{use} --checkpoint {config.out}")
 
 
-def _export_foreign(path: Path, out: Path) -> None:
+def _export_foreign(path: Path, out: Path, *, allow: Sequence[str]) -> None:
     """Save the encoder of a published file, which has no front end."""
-    loaded = zoo.load(path)
+    loaded = zoo.load(path, allow=allow)
     encoder: Any = loaded.encoder  # a module, which the protocol of a stream does not say
     save_pretrained(encoder, out)
     write_text(out / "README.md", f"# {loaded.kind}\n\nThe encoder of `{path.name}`.\n")

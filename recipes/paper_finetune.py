@@ -136,7 +136,7 @@ def main(config: Config, *, adapt: Callable[[Classification], object] = lambda t
     loader = partial(test_loader, test, data, batch=config.batch)
 
     model = build(config, classes=train.classes)
-    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    start_encoder(model.encoder, config)
     adapt(model)
     if config.balanced:
         model.frequency = clip_frequency(train)

@@ -114,7 +114,7 @@ def main(config: Config) -> None:
     loader = partial(test_loader, test, data, batch=config.batch)
 
     model = build(config, classes=train.classes)
-    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    start_encoder(model.encoder, config)
     lr = peak_lr(config, samples=len(train))
     rate = partial(cosine_lr, lr=lr, epochs=config.epochs, warmup=config.warmup)
 

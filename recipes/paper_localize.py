@@ -190,7 +190,7 @@ def main(config: Config) -> None:
     loader = partial(mismatched_loader, test, data, batch=config.batch)
 
     model = build(config, classes=train.classes)
-    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    start_encoder(model.encoder, config)
     optimizer, schedule = adamw(model, config, samples=len(train), beta2=config.beta2)
 
     with open_training(config, train=train, test=test) as training:

@@ -57,8 +57,9 @@ class Config(TrainConfig):
     """Mask ratio of the spectrogram patches."""
 
     mask: MaskName = "random"
-    """Mask patches at random, blocks of patches, tubes (equal patches in all frames of a video), or
-    bands of time or frequency (in the spectrogram; random patches in the image)."""
+    """Mask patches at random, blocks of patches (equal ones in all frames of a video), tubes (equal
+    patches in all frames of a video), or bands of time or frequency (in the spectrogram; random
+    patches in the image)."""
 
     predict: float = 1.0
     """Fraction of the masked patches that is predicted, drawn in each step; below 1 only with
@@ -117,7 +118,8 @@ def main(config: Config, *, build: Build = build_autoencoder) -> None:
         raise ValueError("--mask tube is for videos: give --data.frames 8, for instance")
     if not 0 < config.predict <= 1 or (config.predict < 1 and config.model.decoder == "full"):
         raise ValueError("--predict is in (0, 1], and below 1 with --model.decoder reading")
-    image_mask, audio_mask = maskers(config.mask, image=config.image_mask, audio=config.audio_mask)
+    ratios = {"image": config.image_mask, "audio": config.audio_mask}
+    image_mask, audio_mask = maskers(config.mask, **ratios, frames=data.frames)
     seed_all(config.run.seed, "weights")
     model = Pretraining(
         build(config.model, data),

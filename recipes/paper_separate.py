@@ -105,7 +105,7 @@ def main(config: Config) -> None:
     loader = partial(test_loader, test, data, batch=config.batch, groups=fixed)
 
     model = build(config, classes=train.classes)
-    start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
+    start_encoder(model.encoder, config)
     optimizer, schedule = adamw(model, config, samples=len(train))
 
     with open_training(config, train=train, test=test) as training:

@@ -1,6 +1,8 @@
 """Other people's parts: stems, norms, MLPs, streams, fusions that write back."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from torch.testing import assert_close
 from avblocks import (
     Attention,
     AVEncoder,
+    AVTokens,
     Block,
     FusionBlock,
     FusionLayer,
@@ -301,6 +304,52 @@ def test_a_fusion_that_writes_back(tmp_path: Any) -> None:
     with pytest.raises(ValueError, match="Bottleneck has no method `attention`"):
         fusion_map(model, **given, layer=1)
     assert "Bottleneck" in architecture(model) and "exchanges tokens" in architecture(model)
+
+
+OTHER: dict[str, tuple[Callable[[AVTokens], Any], str]] = {
+    "fewer tokens": (
+        lambda tokens: replace(tokens, fusion=tokens.fusion[:, :1]),
+        r"fusion after it must have shape \(b=2, n=3, d=16\), got \(2, 1, 16\)",
+    ),
+    "another batch": (
+        lambda tokens: replace(tokens, image=tokens.image[:1]),
+        r"image after it must have shape \(b=2, n=4, d=16\), got \(1, 4, 16\)",
+    ),
+    "no audio": (
+        lambda tokens: replace(tokens, audio=None),
+        "audio after a layer must be as before it, got None",
+    ),
+    "a tensor": (lambda tokens: tokens.fusion, "a layer must be AVTokens, .* got 'Tensor'"),
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("result", OTHER)
+def test_a_fusion_that_returns_other_shapes_is_refused(result: str) -> None:
+    change, message = OTHER[result]
+
+    class Other(FusionLayer):
+        def __init__(self, dim: int) -> None:
+            super().__init__()
+
+        def forward(self, tokens: AVTokens, *, image: Any, audio: Any) -> Any:
+            return change(tokens)
+
+    with pytest.raises(ValueError, match=message):
+        encoder(Other, num_tokens=(3,))(**clips(2))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_block_that_returns_its_context_too_is_refused() -> None:
+    class Whole(nn.Module):
+        def forward(self, x: Tensor, *, context: Tensor | None = None) -> Tensor:
+            return x if context is None else torch.cat((context, x), dim=1)
+
+    model = encoder("token", num_tokens=(3, 2, 2))
+    model.image.blocks[1] = Whole()
+    message = r"image after it must have shape \(b=2, n=4, d=16\), got \(2, 11, 16\)"
+    with pytest.raises(ValueError, match=message):
+        model(**clips(2))
 
 
 def test_a_fusion_without_fusion_tokens() -> None:

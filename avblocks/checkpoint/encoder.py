@@ -50,6 +50,8 @@ def from_encoder(state: State) -> Converted | None:
     Returns:
         The weights with avblocks' names, or ``None`` if the file is of another kind.
     """
+    if "model.fusion_tokens" in state:  # an encoder as an attribute of somebody's module
+        return _part(state, "model.")
     if any(name.startswith(MODELS) for name in state):
         return from_run(state)
     if any(name.removeprefix("encoder.") == "fusion_tokens" for name in state):
@@ -63,12 +65,16 @@ def _is_theirs(state: State) -> bool:
 
 
 def _encoder_alone(converted: Converted) -> Converted:
-    inside = [name for name in converted.state if name.startswith("encoder.")]
-    if not inside:
+    if not any(name.startswith("encoder.") for name in converted.state):
         return converted
-    kept = {name.removeprefix("encoder."): converted.state[name] for name in inside}
-    others = (name for name in converted.state if not name.startswith("encoder."))
-    return Converted(kept, (*converted.dropped, *others))
+    found = _part(converted.state, "encoder.")
+    return replace(found, dropped=(*converted.dropped, *found.dropped))
+
+
+def _part(state: State, prefix: str) -> Converted:
+    """Take the weights whose names begin with a prefix."""
+    kept = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
+    return Converted(kept, tuple(name for name in state if not name.startswith(prefix)))
 
 
 def _one_stream(encoder: AVEncoder, state: State) -> Converted:

@@ -187,7 +187,7 @@ def check_lost(
     if lost:
         raise ValueError(
             f"the model has no place for weights that their own computes with: {_summary(lost)}; "
-            "build one that has, or allow the loss by their names (allow=...)"
+            "build one that has, or allow the loss by their names (allow=..., in recipes --allow)"
         )
 
 

@@ -34,6 +34,10 @@ _WRAPPERS = (
     *("model", "state_dict", "module", "teacher", "student", "model_state_dict", "net", "encoder"),
     *("model_ema", "ema", "state_dict_ema", "weights", "params"),
 )
+# What the compiler, FSDP, activation checkpointing and Fabric insert into names, at any depth.
+_INSERTED = re.compile(
+    r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
+)
 _INDEX = f"{WEIGHTS}.index.json"
 _PART = re.compile(r"-\d+-of-0*(\d+)\.safetensors")
 
@@ -42,8 +46,9 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
     """Read a state dict from safetensors or from a PyTorch file (``weights_only=True``).
 
     A single nested state dict, such as ``{"model": ...}`` or ``{"state_dict": ...}``, is unwrapped,
-    and the prefixes ``module.`` and ``_orig_mod.`` of data parallelism and the compiler are removed
-    from names. If a run or `save_pretrained` wrote a checksum of the file, it is verified.
+    and what data parallelism (``module.``), the compiler (``_orig_mod.``), FSDP, activation
+    checkpointing and Fabric insert into names is removed. If a run or `save_pretrained` wrote a
+    checksum of the file, it is verified.
 
     Args:
         path: a file of either format, with any suffix; the index of several files,
@@ -71,7 +76,7 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
         weights_of(path.parent)
     content = _read_parts(path) if path.name.endswith(".index.json") else _load(path)
     content = _unwrapped(path, content, key)
-    names = ((re.sub(r"(^|\.)_orig_mod\.", r"\1", str(name)), x) for name, x in content.items())
+    names = ((_INSERTED.sub("", str(name)), x) for name, x in content.items())
     return _bare({name: value for name, value in names if isinstance(value, Tensor)})
 
 

@@ -1,9 +1,11 @@
 """`FusionLayer`: a fusion that writes back to the modalities."""
 
 from abc import abstractmethod
+from typing import Any
 
 from torch import nn
 
+from avblocks.shapes import expect, require
 from avblocks.tokens import AVTokens
 
 
@@ -42,3 +44,18 @@ class FusionLayer(nn.Module):
             audio: block of the audio stream, likewise.
         """
         ...
+
+
+def require_alike(before: AVTokens, after: Any) -> None:
+    """Raise a ``ValueError`` unless the tokens after a layer have the shapes of those before it."""
+    takes = "AVTokens, such as replace(tokens, fusion=...)"
+    require(isinstance(after, AVTokens), "the result of a layer", type(after).__name__, takes)
+    for name, x, y in (
+        ("image", before.image, after.image),
+        ("audio", before.audio, after.audio),
+        ("fusion", before.fusion, after.fusion),
+    ):
+        if x is None or y is None:
+            require(x is y, f"{name} after a layer", y, "as before it")
+        elif x.shape != y.shape:  # text is formatted on failure only
+            expect(**{f"{name} before a layer": (x, "b n d"), f"{name} after it": (y, "b n d")})

@@ -75,7 +75,7 @@ def ciou_fixed(
         One value per image, NaN without a visible source.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes differ, a map is not finite or the threshold is NaN.
 
     Source: `cal_CIOU` of github.com/xavijuanola/vssl_eval.
 
@@ -85,6 +85,7 @@ def ciou_fixed(
         tensor([0.5000], dtype=torch.float64)
     """
     _expect(maps, consensus)
+    require(threshold == threshold, "threshold", threshold, "a number")
     return _overlap(maps > threshold, consensus)
 
 

@@ -18,12 +18,16 @@ def map_confidence(maps: Float[Tensor, "b height width"]) -> Float[Tensor, " b"]
     Args:
         maps: maps on one scale for all images, such as similarities; not normalized per image.
 
+    Raises:
+        ValueError: if a value is not finite.
+
     Source: SLAVC (Mo and Morgado, NeurIPS 2022, arXiv 2209.09634).
 
     Example:
         >>> map_confidence(torch.tensor([[[1.0, 2.0], [3.0, 8.0]]]))
         tensor([8.])
     """
+    require(bool(maps.isfinite().all()), "maps", "NaN or infinity", "finite")
     values = maps.flatten(1)
     return values.topk(-(-values.shape[1] // 4), dim=1).values.mean(dim=1)
 

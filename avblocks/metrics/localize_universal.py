@@ -55,7 +55,7 @@ def active_area(maps: Float[Tensor, "b height width"], *, threshold: float) -> F
         threshold: value that a pixel must exceed, such as `universal_threshold`.
 
     Raises:
-        ValueError: if a value is not finite.
+        ValueError: if a value is not finite or the threshold is NaN.
 
     Example:
         >>> active_area(torch.tensor([[[0.1, 0.9], [0.5, 0.2]]]), threshold=0.5)
@@ -63,6 +63,7 @@ def active_area(maps: Float[Tensor, "b height width"], *, threshold: float) -> F
     """
     expect(maps=(maps, "b height width"))
     require(bool(maps.isfinite().all()), "maps", "NaN or infinity", "finite")
+    require(threshold == threshold, "threshold", threshold, "a number")
     return (maps > threshold).double().mean(dim=(1, 2))
 
 

@@ -32,7 +32,12 @@ def is_foreign(path: Path) -> bool:
 
 
 def foreign_encoder(
-    encoder: AVEncoder, path: Path, *, model: Model, maps: Collection[str]
+    encoder: AVEncoder,
+    path: Path,
+    *,
+    model: Model,
+    maps: Collection[str],
+    allow: Collection[str] = (),
 ) -> AVEncoder:
     """Replace the encoder of a recipe, or the stream of one modality, by that of a file.
 
@@ -41,11 +46,12 @@ def foreign_encoder(
         path: A file of the zoo.
         model: The sizes of the recipe.
         maps: The modalities of whose patches the head makes maps.
+        allow: Suffixes of names in the file that may be dropped, see `avblocks.zoo.load`.
 
     Raises:
         ValueError: If the recipe cannot use the file; the message gives the reason.
     """
-    loaded = zoo.load(path)
+    loaded = zoo.load(path, allow=allow)
     found: Any = loaded.encoder
     if found.dim != model.dim:
         raise ValueError(f"{path}: its tokens are {found.dim} wide: pass --model.dim {found.dim}")
@@ -88,9 +94,9 @@ def with_stream(encoder: AVEncoder, name: str, stream: Stream) -> AVEncoder:
     )
 
 
-def load_foreign(encoder: AVEncoder, path: Path) -> LoadReport:
+def load_foreign(encoder: AVEncoder, path: Path, *, allow: Collection[str] = ()) -> LoadReport:
     """Load the weights of a file into an encoder from `foreign_encoder`."""
-    loaded = zoo.load(path)
+    loaded = zoo.load(path, allow=allow)
     found: Any = loaded.encoder
     prefix = "" if isinstance(found, AVEncoder) else f"{_CHANNELS[found.channels]}."
     filled = load_weights(

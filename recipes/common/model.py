@@ -111,11 +111,14 @@ def check_sizes(model: Model, data: Data) -> None:
             )
 
 
-def maskers(kind: MaskName, *, image: float, audio: float) -> tuple[Masker, Masker]:
-    """Make the maskers of images and spectrograms with the given mask ratios."""
+def maskers(
+    kind: MaskName, *, image: float, audio: float, frames: int = 1
+) -> tuple[Masker, Masker]:
+    """Make the maskers of images or videos and of spectrograms with the given mask ratios."""
     match kind:
         case "block":
-            return BlockMask(image), BlockMask(audio)
+            blocks = BlockMask(image)
+            return blocks if frames == 1 else TubeMask(blocks), BlockMask(audio)
         case "tube":
             return TubeMask(RandomMask(image)), RandomMask(audio)
         case "time" | "frequency":

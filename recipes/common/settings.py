@@ -69,6 +69,10 @@ class TaskConfig(TrainConfig):
     checkpoint: Path | None
     """A run folder, a checkpoint in one, or a published file; None: from scratch."""
 
+    allow: tuple[str, ...] = ()
+    """Suffixes of the names of weights in a published file that may be dropped although its model
+    computes with them, such as ls1.gamma."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyConfig(TaskConfig):

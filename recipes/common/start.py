@@ -25,7 +25,7 @@ from recipes.common.evaluation import evaluated
 from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign
 from recipes.common.model import Model, build_encoder
 from recipes.common.run_files import find, run_config
-from recipes.common.settings import TrainConfig
+from recipes.common.settings import TaskConfig, TrainConfig
 
 
 def seeded_encoder(config: TrainConfig, *, maps: Collection[str] = ()) -> AVEncoder:
@@ -41,25 +41,23 @@ def seeded_encoder(config: TrainConfig, *, maps: Collection[str] = ()) -> AVEnco
     seed_all(config.run.seed, "weights")
     drop_path = getattr(config, "drop_path", 0.0)
     encoder = build_encoder(config.model, config.data, drop_path=drop_path)
-    checkpoint = getattr(config, "checkpoint", None)
+    checkpoint, allow = getattr(config, "checkpoint", None), getattr(config, "allow", ())
     if checkpoint is not None and is_foreign(checkpoint):
-        encoder = foreign_encoder(encoder, checkpoint, model=config.model, maps=maps)
+        encoder = foreign_encoder(encoder, checkpoint, model=config.model, maps=maps, allow=allow)
     seed_all(config.run.seed, "head")
     return encoder
 
 
-def start_encoder(
-    encoder: AVEncoder, checkpoint: Path | None, *, model: Model, resume: bool
-) -> LoadReport | None:
-    """Load a checkpoint into an encoder and print the load report.
+def start_encoder(encoder: AVEncoder, config: TaskConfig) -> LoadReport | None:
+    """Load the checkpoint of a recipe into its encoder and print the load report.
+
+    Nothing is done if the run is resumed, which loads all weights later.
 
     Args:
-        encoder: Built from `model`.
-        checkpoint: A run folder (its newest complete checkpoint is taken), a checkpoint in one, a
-            folder of `recipes.export`, or a published file; `None` keeps the random
-            initialization.
-        model: The sizes, compared with those of the checkpoint.
-        resume: Whether a run is resumed, which loads all weights later; then nothing is done.
+        encoder: Built from ``config.model``, whose sizes are compared with the checkpoint's.
+        config: The settings. Its ``checkpoint`` is a run folder (the newest complete checkpoint is
+            taken), a checkpoint in one, a folder of `recipes.export`, or a published file; `None`
+            keeps the random initialization.
 
     Returns:
         The report, if a checkpoint was loaded.
@@ -67,21 +65,21 @@ def start_encoder(
     Raises:
         ValueError: If there is no such checkpoint, it is of another model, or nothing matches.
     """
-    if resume or evaluated() is not None:
+    if config.run.resume or evaluated() is not None:
         return None
-    if checkpoint is None:
+    if config.checkpoint is None:
         print("no --checkpoint: the encoder starts at random", flush=True)
         return None
-    path = find(checkpoint)
+    path = find(config.checkpoint)
     if is_foreign(path):
-        report = load_foreign(encoder, path)
+        report = load_foreign(encoder, path, allow=config.allow)
         print(f"{path}\n{report}", flush=True)
         return report
     try:
         origin = _origin(path)
         if origin is not None:
-            check_same_sizes(model, origin.options)
-        report = load_encoder(encoder, read_state(path))
+            check_same_sizes(config.model, origin.options)
+        report = load_encoder(encoder, read_state(path), allow=config.allow)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     print(f"{path}\n{report}", flush=True)

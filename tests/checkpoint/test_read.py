@@ -203,8 +203,19 @@ def test_weights_by_their_file_are_compared_with_the_configuration(tmp_path: Pat
     assert same(read_state(path), read_state(path.rename(tmp_path / "weights.safetensors")))
 
 
-def test_what_the_compiler_left_inside_of_names_is_taken_off(tmp_path: Path) -> None:
-    state = {f"encoder._orig_mod.{name}": value for name, value in STATE.items()}
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "_orig_mod.",
+        "_orig_mod._orig_mod.",
+        "_fsdp_wrapped_module.",
+        "_orig_mod._fsdp_wrapped_module.",
+        "_checkpoint_wrapped_module.",
+        "_forward_module.",
+    ],
+)
+def test_what_wrappers_left_inside_of_names_is_taken_off(tmp_path: Path, inside: str) -> None:
+    state = {f"{inside}encoder.{inside}{name}": value for name, value in STATE.items()}
     found = read_state(saved(tmp_path / "w.pt", state))
     assert same(found, {f"encoder.{name}": value for name, value in STATE.items()})
 

@@ -135,7 +135,7 @@ def test_the_file_with_a_start_is_preferred_and_others_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("#NAME?, 0.000, 10.000, /m/09x0r", r"line 5: '#NAME\?' is no id of a video; spreadsheet"),
+        ("#NAME?, 0.000, 10.000, /m/09x0r", r"line 5: '#NAME\?' is no id; spreadsheet"),
         ("# note, 0.000, 10.000, /m/09x0r", r"line 5: '# note' is no id of a video"),
         ("-1.2E+10, 0.000, 10.000, /m/09x0r", r"line 5: '-1.2E\+10' is no id of a video"),
         (

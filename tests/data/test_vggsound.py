@@ -96,9 +96,12 @@ def test_published_ids_are_understood(tmp_path, annotations):
 
 @pytest.mark.parametrize("name", ["#NAME?", "#ERROR!", "=abc", "0"])
 def test_ids_that_a_spreadsheet_damaged_are_refused(tmp_path, name):
-    make(tmp_path, [*ROWS, (name, 1, "cow lowing", "train")])
-    with pytest.raises(ValueError, match=rf"vggsound.csv, line 5: '{re.escape(name)}' is no id"):
-        vggsound(tmp_path, split="test")
+    row = (name, 1, "cow lowing", "train")
+    for line, rows in ((5, [*ROWS, row]), (1, [row, *ROWS])):
+        make(tmp_path, rows)
+        wanted = rf"vggsound.csv, line {line}: '{re.escape(name)}' is no id"
+        with pytest.raises(ValueError, match=wanted):
+            vggsound(tmp_path, split="test")
 
 
 def test_the_usual_names_of_files(tmp_path):

@@ -57,10 +57,17 @@ def test_boxes_over_sounds_with_pictures(tmp_path):
         ('[{"file": "x", "bbox": []}]', r'vggss\.json: expected entries of "file", .*got \{'),
         ("[3]", r'vggss\.json: expected entries of "file", .*got 3'),
         (
-            '[{"file": "x", "class": "y", "bbox": [[0, 0, 1, 1], [0, 0, 1.5, 1]]}]',
-            r"vggss\.json, 'x', box 2: the box \[0, 0, 1.5, 1\] extends beyond the image",
+            '[{"file": "aaaaaaaaaaa_000000", "class": "y", "bbox": [[0, 0, 1, 1], [0, 0, 2, 1]]}]',
+            r"vggss\.json, 'aaaaaaaaaaa_000000', box 2: the box \[0, 0, 2, 1\] extends",
         ),
-        ('[{"file": "x", "class": "y", "bbox": [5]}]', r"'x', box 1: expected left, top, right"),
+        (
+            '[{"file": "aaaaaaaaaaa_000000", "class": "y", "bbox": [5]}]',
+            r"'aaaaaaaaaaa_000000', box 1: expected left, top, right",
+        ),
+        (
+            '[{"file": "../aaaaaaaaaaa_000000", "class": "y", "bbox": []}]',
+            r"vggss\.json: '\.\./aaaaaaaaaaa_000000' is not ID_ssssss; get the file again",
+        ),
     ],
 )
 def test_wrong_entries_are_named(tmp_path, text, message):

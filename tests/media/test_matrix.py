@@ -17,4 +17,4 @@ def test_all_readers_are_right_and_so_agree(name: str) -> None:
 
 
 def test_the_matrix_is_large() -> None:
-    assert len(CASES) >= 200 and len(QUICK) == 20 and set(QUICK) <= set(CASES)
+    assert len(CASES) >= 200 and len(QUICK) >= 20 and set(QUICK) <= set(CASES)

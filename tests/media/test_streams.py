@@ -62,6 +62,7 @@ def music(path: Path, *, codec: str = "mjpeg", marked: bool, film: bool = False)
         ("a.mp4", "mjpeg", False),
         ("a.mov", "png", False),
         ("a.mkv", "mjpeg", False),
+        ("a.avi", "mjpeg", False),
     ],
 )
 def test_a_cover_is_no_video(tmp_path: Path, name: str, codec: str, marked: bool) -> None:

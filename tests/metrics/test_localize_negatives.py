@@ -76,6 +76,8 @@ def test_bad_input_is_refused() -> None:
         detection_curve(torch.full((2,), torch.nan), torch.zeros(2))
     with pytest.raises(ValueError, match="misplaced"):
         detection_curve(torch.zeros(2), torch.zeros(2), misplaced="right")
+    with pytest.raises(ValueError, match="maps must be finite"):
+        map_confidence(torch.tensor([[[0.5, torch.nan]]]))
 
 
 def test_a_confidence_that_is_no_number_is_refused() -> None:

@@ -74,5 +74,10 @@ def test_misfits_are_named() -> None:
         universal_threshold(torch.zeros(2), quantile=75)
     with pytest.raises(ValueError, match="maps must be finite"):
         active_area(torch.full((1, 2, 2), torch.nan), threshold=0.5)
+    maps = torch.ones(1, 2, 2)
+    with pytest.raises(ValueError, match="threshold must be a number, got nan"):
+        active_area(maps, threshold=torch.nan)
+    with pytest.raises(ValueError, match="threshold must be a number, got nan"):
+        ciou_fixed(maps, maps, threshold=torch.nan)
     with pytest.raises(ValueError, match=r"area must be in \[0, 1\], got 20"):
         localization_f(0.5, 20.0)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_model import TINY
+from toy_runs import with_checkpoint
 
 from recipes import paper_finetune, paper_linear_probe, paper_pretrain
 from recipes.common.model import build_encoder
@@ -150,10 +151,10 @@ def test_what_is_no_checkpoint_is_refused(pretrained: Path, root: Path, tmp_path
         (tmp_path / "strange.pth", r"strange\.pth: weights of no known kind"),
     ):
         with pytest.raises(ValueError, match=message):
-            start_encoder(encoder, path, model=TINY, resume=False)
+            start_encoder(encoder, with_checkpoint(path))
     wider = replace(TINY, dim=32, num_tokens=(4, 2, 2))
     with pytest.raises(ValueError, match=r"pass --model\.dim 16 --model\.num-tokens 2 1 1$"):
-        start_encoder(build_encoder(wider, data), pretrained, model=wider, resume=False)
+        start_encoder(build_encoder(wider, data), with_checkpoint(pretrained, model=wider))
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_model import TINY
 from torch import nn
-from toy_runs import DATA, RECIPES, ToyRun
+from toy_runs import DATA, RECIPES, ToyRun, with_checkpoint
 
 from avblocks import av_vit
 from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
@@ -123,11 +123,11 @@ def test_recipes_start_from_it(
     encoder = build_encoder(TINY, replace(DATA, size=32), drop_path=0.2)  # both may differ
     for parameter in encoder.parameters():
         nn.init.constant_(parameter, 7.0)
-    report = start_encoder(encoder, folder, model=TINY, resume=False)
+    report = start_encoder(encoder, with_checkpoint(folder))
     assert report is not None and not (report.missing or report.unused or report.dropped)
     state = from_pretrained(folder).encoder.state_dict()
     assert all(torch.equal(v, state[n]) for n, v in encoder.state_dict().items())
-    assert start_encoder(encoder, folder / "model.safetensors", model=TINY, resume=False)
+    assert start_encoder(encoder, with_checkpoint(folder / "model.safetensors"))
 
 
 def test_other_clips_than_before_are_told(
@@ -138,7 +138,7 @@ def test_other_clips_than_before_are_told(
     for path in (run("pretrain"), tmp_path / "out", tmp_path / "out" / "model.safetensors"):
         for size, told in ((16, False), (32, True)):
             encoder = build_encoder(TINY, replace(DATA, size=size))
-            start_encoder(encoder, path, model=TINY, resume=False)
+            start_encoder(encoder, with_checkpoint(path))
             said = capsys.readouterr().out
             assert (f"{before}, and these are of 32 x 32 pixels" in said) == told
 
@@ -155,11 +155,13 @@ def test_an_encoder_of_other_sizes_is_refused_with_the_options(
     ):
         model = replace(TINY, **change)
         with pytest.raises(ValueError, match=rf"out: it holds an encoder of other.*pass {options}"):
-            start_encoder(build_encoder(model, DATA), tmp_path / "out", model=model, resume=False)
+            start_encoder(
+                build_encoder(model, DATA), with_checkpoint(tmp_path / "out", model=model)
+            )
     numbers = {"patch": 8, "num_tokens": (2, 1, 1), "image_size": 16, "audio_size": (32, 32)}
     save_pretrained(av_vit(16, depth=(1, 2), num_heads=2, **numbers), tmp_path / "uneven")
     with pytest.raises(ValueError, match=r"its ViTs have \(1, 2\) blocks, and a recipe's as many"):
-        start_encoder(build_encoder(TINY, DATA), tmp_path / "uneven", model=TINY, resume=False)
+        start_encoder(build_encoder(TINY, DATA), with_checkpoint(tmp_path / "uneven"))
 
 
 def test_what_cannot_be_exported_is_one_line(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from published import cavmae_state, mae_state
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 from toy_runs import RECIPES, toy_config
 
@@ -74,6 +74,27 @@ def test_maps_of_images_need_an_image_encoder(
     config = config_of(recipe, files["audiomae"], toy_scenes, tmp_path)
     with pytest.raises(ValueError, match="encodes audio alone, and this recipe makes maps of the"):
         RECIPES[recipe][0].build(config, classes=("a", "b"))
+
+
+def test_weights_without_a_place_are_refused_or_allowed(
+    files: dict[str, Path], toy_scenes: Path, tmp_path: Path
+) -> None:
+    scale = {"blocks.1.attn.q_norm.weight": torch.full((64,), 2.0)}
+    save_file(load_file(files["audiomae"]) | scale, tmp_path / "normed.safetensors")
+    config = config_of("probe", tmp_path / "normed.safetensors", toy_scenes, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"q_norm\.weight.*, in recipes --allow\)"):
+        RECIPES["probe"][0].main(config)
+    assert not (tmp_path / "run").exists()
+    RECIPES["probe"][0].main(replace(config, allow=("q_norm.weight",)))
+    saved = torch.load(next(tmp_path.rglob("step-*.ckpt")), weights_only=True)["state_dict"]
+    for name, value in zoo.load(files["audiomae"]).model.state_dict().items():
+        assert_close(saved[f"model.encoder.audio.{name}"], value)
+    options = export.Config(checkpoint=config.checkpoint, out=tmp_path / "folder")
+    with pytest.raises(ValueError, match="--allow"):
+        export.main(options)
+    export.main(replace(options, allow=("q_norm.weight",)))
+    same = zoo.load(files["audiomae"]).model.state_dict()
+    assert_close(dict(zoo.load(tmp_path / "folder").model.state_dict()), dict(same))
 
 
 def test_an_export_of_cavmae_is_a_checkpoint_too(

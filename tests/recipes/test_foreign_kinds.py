@@ -53,7 +53,7 @@ REFUSED: dict[str, dict[str, str]] = {
 def test_a_kind_in_every_recipe(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = KINDS[kind]().eval()
     loaded = zoo.Loaded(kind, model, LoadReport(tuple(model.state_dict())))
-    monkeypatch.setattr(foreign.zoo, "load", lambda path: loaded)
+    monkeypatch.setattr(foreign.zoo, "load", lambda path, allow: loaded)
     monkeypatch.setattr(start, "is_foreign", lambda path: True)
     for recipe in ("probe", "finetune", "localize", "segment", "separate"):
         config = toy_config(recipe, tmp_path, tmp_path, max_steps=1)

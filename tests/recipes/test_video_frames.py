@@ -40,14 +40,19 @@ def test_pretraining_and_a_probe_on_videos(
     run("probe", toy_scenes, tmp_path / "again", checkpoint=tmp_path / "out")
 
 
-@pytest.mark.parametrize("kind", ["random", "block", "time", "frequency", "tube"])
-def test_each_mask_masks_its_share(kind: Any) -> None:
-    image, audio = maskers(kind, image=0.5, audio=0.75)
-    grid = (2, 4, 4) if kind == "tube" else (4, 4)
+KINDS = ["random", "block", "time", "frequency"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "frames"), [*((kind, n) for kind in KINDS for n in (1, 4)), ("tube", 4)]
+)
+def test_each_mask_masks_its_share(kind: Any, frames: int) -> None:
+    image, audio = maskers(kind, image=0.5, audio=0.75, frames=frames)
+    grid = (4, 4) if frames == 1 else (2, 4, 4)
     masked = image(grid, batch=2).is_masked
-    if kind == "tube":
-        frames = masked.unflatten(1, (2, -1))
-        assert torch.equal(frames[:, 0], frames[:, 1])
+    if kind in ("block", "tube") and frames > 1:
+        first, second = masked.unflatten(1, (2, -1)).unbind(1)
+        assert torch.equal(first, second)
     assert masked.float().mean() == pytest.approx(0.5, abs=0.13)
     assert audio((4, 8), batch=2).is_masked.float().mean() == pytest.approx(0.75, abs=0.13)
 

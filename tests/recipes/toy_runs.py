@@ -25,6 +25,8 @@ from recipes import (
     paper_separate,
 )
 from recipes.common.data import SCENES_DATA
+from recipes.common.model import Model
+from recipes.common.settings import TaskConfig
 from recipes.engine.run import Run
 
 SMALL: dict[str, Any] = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
@@ -80,6 +82,11 @@ def toy_config(name: str, root: Path, folder: Path, *, max_steps: int | None) ->
         **({} if name == "pretrain" else {"checkpoint": None}),
         **options,
     )
+
+
+def with_checkpoint(path: Path, *, model: Model = TINY) -> TaskConfig:
+    """Settings of a recipe that trains a head, with a checkpoint and the sizes of the encoder."""
+    return replace(paper_linear_probe.SCENES, checkpoint=path, model=model)
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,28 @@ EXTENSIONS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
 AUDIO_SUFFIXES = frozenset({".wav", ".flac"})
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
+SPREADSHEET = (
+    "spreadsheet programs turn ids that begin with '-' or '=' into others, such as '#NAME?': get "
+    "the file again"
+)
+"""The usual reason for a damaged id, for errors."""
 _LONGEST = 2000  # characters of a field
+_DAMAGED = re.compile(r"#[^\s,]+[!?]|#N/?[AVD]")  # as in #REF!, #NOM?; #N/A and its translations
 
 
 def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers, from 1, and stripped fields of a csv file, with any line endings.
 
     A byte order mark, blank lines and, before the first row, lines that start with ``#`` are
-    skipped.
+    skipped, unless they start with an error of a spreadsheet program.
 
     Args:
         path: The file.
         columns: Required number of columns; that of the first line if not given.
 
     Raises:
-        ValueError: If the file is missing or not text, or a line has another number of columns or
-            a field of over 2,000 characters.
+        ValueError: If the file is missing or not text, a line has another number of columns or a
+            field of over 2,000 characters, or a spreadsheet program has damaged its first field.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; the data set's csv belongs there")
@@ -34,10 +40,13 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
         begun = False
         try:
             for row in reader:
-                if not row or (not begun and row[0].startswith("#")):
+                damaged = row and _DAMAGED.fullmatch(row[0].strip())
+                if not row or (not begun and row[0].startswith("#") and not damaged):
                     continue
                 begun, columns = True, columns or len(row)
                 fault = f"{len(row)} columns, expected {columns}" if len(row) != columns else ""
+                if damaged:
+                    fault = f"{row[0]!r} is no id; {SPREADSHEET}"
                 if len(longest := max(row, key=len)) > _LONGEST:
                     fault = f"{len(longest)} characters in a field; is there a quote too much?"
                 if fault:
@@ -51,14 +60,9 @@ def read_ids(path: Path) -> dict[str, None]:
     """Read the unique ids in the first column of a csv file, in their order, see ``read_rows``.
 
     Raises:
-        ValueError: As in ``read_rows``, or if a spreadsheet program has damaged an id.
+        ValueError: As in ``read_rows``.
     """
-    ids: dict[str, None] = {}
-    for line, row in read_rows(path, columns=None):
-        if re.fullmatch(r"#[A-Z/0]+[?!]?", row[0]):
-            raise ValueError(f"{path}, line {line}: {row[0]!r} is no id; get the file again")
-        ids[row[0]] = None
-    return ids
+    return dict.fromkeys(row[0] for _, row in read_rows(path, columns=None))
 
 
 def plain_name(text: str, *, where: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avblocks.data.datasets.clipset import Item
-from avblocks.data.datasets.disk import media_files
+from avblocks.data.datasets.disk import SPREADSHEET, media_files
 from avblocks.data.datasets.stills import has_stills, still_items
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -74,10 +74,7 @@ def youtube_id(text: str, *, where: str) -> str:
         ValueError: If it is not an id.
     """
     if not _ID.fullmatch(text):
-        raise ValueError(
-            f"{where}: {text!r} is no id of a video; spreadsheet programs turn those that begin "
-            "with '-' or '=' into others, such as '#NAME?': get the file again"
-        )
+        raise ValueError(f"{where}: {text!r} is no id of a video; {SPREADSHEET}")
     return text
 
 

@@ -58,6 +58,8 @@ def _entries(table: Path) -> Iterator[tuple[str, str, tuple[Box, ...]]]:
             raise ValueError(
                 f'{table}: expected entries of "file", "class" and "bbox", got {str(entry)[:99]}'
             )
+        if not segments([key]):
+            raise ValueError(f"{table}: {key!r} is not ID_ssssss; {AGAIN}")
         where = f"{table}, {key!r}, box"
         yield key, name, tuple(_box(b, where=f"{where} {n}") for n, b in enumerate(boxes, start=1))
 

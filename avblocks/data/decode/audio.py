@@ -10,7 +10,15 @@ from jaxtyping import Float
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.channels import mono
 from avblocks.data.decode.media import AudioFile, Media, reopen
-from avblocks.data.decode.packets import audio_frames, lasting, packets, seek, take_only, untimed
+from avblocks.data.decode.packets import (
+    audio_frames,
+    lasting,
+    packets,
+    seek,
+    take_only,
+    uncounted,
+    untimed,
+)
 from avblocks.data.decode.timeline import Placed, Samples, Stamped, align_pieces
 
 Wave = Float[np.ndarray, " s"]
@@ -27,6 +35,8 @@ _MARGIN = 512  # output samples on both sides for the resampling filter to settl
 def extent(media: Media | AudioFile) -> tuple[float, float]:
     """Return where the audio begins and ends according to the file's metadata."""
     start, stream = _beginning(media), media.audio
+    if uncounted(media):
+        return start, start + _decoded_seconds(media)
     if stream.duration is None:
         return start, max(start, _end(media))
     end = start + float(stream.duration * (stream.time_base or 0))
@@ -58,6 +68,13 @@ def _end(media: Media | AudioFile) -> float:
         if ends:
             return max(ends)
     return stated
+
+
+def _decoded_seconds(media: Media | AudioFile) -> float:
+    """Decode the whole audio to find how long it is."""
+    with reopen(media) as other:
+        samples = sum(frame.samples for frame in audio_frames(other))
+    return samples / media.audio.codec_context.sample_rate
 
 
 def decode_audio(
@@ -129,7 +146,8 @@ def stamped(
     for frame in frames:
         if frame.sample_rate != rate:
             raise ClipError(media.path, f"the rate changes from {rate} to {frame.sample_rate} Hz")
-        samples, stamp = mix(frame), None if frame.time is None else round(frame.time * rate)
+        time = None if uncounted(media) else frame.time
+        samples, stamp = mix(frame), None if time is None else round(time * rate)
         yield stamp, samples
     if frame is not None and stamp is not None and samples is not None:
         # In mp4, a packet before a gap lasts as long as the gap.
@@ -141,7 +159,7 @@ def _frames_from(media: Media | AudioFile, start: float) -> Iterator[av.AudioFra
     begins = _beginning(media)
     # Right after opening, the packet that primes the decoder comes first. A seek to the start skips
     # it, and then the first samples are wrong.
-    if start - _PREROLL <= begins:
+    if start - _PREROLL <= begins or uncounted(media):
         yield from audio_frames(media)
         return
     for earlier in _EARLIER:

@@ -20,6 +20,7 @@ from avblocks.data.decode.media import AudioFile, Media
 TIE = 1e-6
 """Seconds by which equal times may differ."""
 _UNORDERED = frozenset({"h264", "hevc"})
+_UNCOUNTED = frozenset({"flac"})
 # Frames that may be shown before one that was decoded earlier: consecutive B-frames.
 _MOST, _USUAL = 16, 4
 SETTLES = 4.0
@@ -70,6 +71,15 @@ def lasting(frame: av.AudioFrame | av.VideoFrame) -> float:
 def untimed(media: Media | AudioFile) -> bool:
     """Return whether the file stores no time stamps."""
     return media.container.format.name == "avi"
+
+
+def uncounted(media: Media | AudioFile) -> bool:
+    """Return whether the file stores neither time stamps nor the lengths of its audio packets.
+
+    FFmpeg's made-up times of such packets then also count empty ones, which the muxer writes to
+    fill up the time before the first image, and the last packet lasts for nothing.
+    """
+    return untimed(media) and media.audio.codec_context.name in _UNCOUNTED
 
 
 def needs_order(media: Media) -> bool:

@@ -37,7 +37,7 @@ def _is_cover(path: str, video: VideoStream) -> bool:
         return True
     if video.codec_context is None or video.codec_context.name not in _STILLS:
         return False
-    if video.frames:
+    if video.frames and video.container.format.name != "avi":  # its header also counts empty slots
         return video.frames == 1
     with opened(path, formats=VIDEO_FORMATS, probe=False) as container:
         images = (packet for packet in container.demux(video.index) if packet.size)
