@@ -7,12 +7,12 @@ from math import inf
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from avblocks.data import ClipError, ClipFormat
 from avblocks.data.decode.audio import extent
 from avblocks.data.decode.frames import decode_frames, to_tensor
 from avblocks.data.decode.media import Media, open_media
+from avblocks.progress import progress_bar
 from avblocks.shapes import require
 from avblocks.video.audio import stream_audio
 from avblocks.video.batch import WindowBatch
@@ -90,10 +90,12 @@ class VideoWindows:
         times = [self.file_start + (start + end) / 2 for start, end in self.spans]
         count = self.num_samples
         audio = stream_audio(self.path, self.format, starts=self.starts, num_samples=count)
-        hidden = True if progress is None else None  # None: shown on a terminal alone
+        about, hidden = progress or "", progress is None
         with (
             open_media(self.path) as media,
-            tqdm(desc=progress, total=len(self), unit="window", leave=False, disable=hidden) as bar,
+            progress_bar(
+                about=about, total=len(self), unit="window", leave=False, disable=hidden
+            ) as bar,
         ):
             images = map(to_tensor, decode_frames(media, times=times))
             stream = zip(self.starts, images, audio, strict=True)

@@ -4,7 +4,6 @@ import io
 import os
 import re
 import select
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit(f"error: {error}: recipes need pip install -e '.[recipes]'") from error
 
+from recipes.engine.command import module_name
+from recipes.engine.console import recording
 from recipes.engine.run import Folder
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
@@ -69,15 +70,15 @@ def run_cli(
         doc: The docstring of the recipe, shown by `--help`.
         args: Command line arguments instead of `sys.argv[1:]`.
     """
-    with users_errors():
+    _print_any_name()
+    with recording(), users_errors():
         main(_parse(presets, doc=doc or "", words=list(sys.argv[1:] if args is None else args)))
 
 
 @contextmanager
 def users_errors() -> Iterator[None]:
     """End the program with one line for errors that users can fix, see `run_cli`."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _print_any_name()
     try:
         yield
     except KeyboardInterrupt:
@@ -91,6 +92,11 @@ def users_errors() -> Iterator[None]:
             raise
         print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
+
+
+def _print_any_name() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _nobody_reads() -> bool:
@@ -111,7 +117,7 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
     name = words.pop(0) if words and not words[0].startswith("-") else next(iter(presets))
     if name not in presets:
         raise ValueError(f"no preset {name!r}; the presets are: {', '.join(presets)}")
-    module = _module()
+    module = module_name()
     offered = {
         preset: (_help(presets, doc=doc, module=module, chosen=preset), default)
         for preset, (_, default) in presets.items()
@@ -135,30 +141,12 @@ def _renamed(word: str) -> str:
     return "=".join([new, *value])
 
 
-def _module() -> str:
-    """Return the name of the running module, as given to `python -m`."""
-    spec = sys.modules["__main__"].__spec__
-    return (spec.name if spec else f"recipes.{Path(sys.argv[0]).stem}").removesuffix(".__main__")
-
-
 def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, module: str, chosen: str) -> str:
     width = max(map(len, presets))
     lines = [f"  {name:{width}}  {about}" for name, (about, _) in presets.items()]
     use = f"python -m {module} [PRESET] [OPTIONS]"
     listed = "\n".join(["Presets (the first is the default):", *lines])
     return f"{doc.strip()}\n\n{use}\n\n{listed}\n\nDefaults shown are those of: {chosen}"
-
-
-def resume_command() -> str:
-    """Return the command that resumes this run."""
-    words = sys.argv[1:]
-    options = [word.partition("=")[0].replace("_", "-") for word in words]
-    kept = [
-        word
-        for before, option, word in zip(["", *options], options, words, strict=False)
-        if option not in ("--run.max-steps", "--run.resume") and before != "--run.max-steps"
-    ]
-    return shlex.join(["python", "-m", _module(), *kept, "--run.resume"])
 
 
 def user_line(error: BaseException) -> str | None:

@@ -11,14 +11,15 @@ from torch.utils.data import DataLoader
 from avblocks.data import AVBatch, Groups, SkippedFiles
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Scorer, Scores, Task, evaluate, first_batch, first_row
-from recipes.common.cli import resume_command
 from recipes.common.data import FREE, Data
 from recipes.common.evaluation import evaluated
 from recipes.common.features import Features
+from recipes.common.following import next_command
 from recipes.common.loaders import train_loader
 from recipes.common.optimizer import Schedule
 from recipes.common.settings import TrainConfig
 from recipes.engine import OpenRun, open_run
+from recipes.engine.command import resume_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,15 +102,14 @@ def encodes_once(model: Task, data: Data) -> bool:
 
 @contextmanager
 def open_training(
-    config: TrainConfig, *, train: ClipSet, test: ClipSet | None, following: str = ""
+    config: TrainConfig, *, train: ClipSet, test: ClipSet | None
 ) -> Iterator[Training]:
-    """Open the run folder of a recipe; at the end, print skipped files and how to resume.
+    """Open the run folder of a recipe; at the end, print skipped files and the next command.
 
     Args:
         config: The settings of the recipe.
         train: The training clips.
         test: The test clips, if there are any.
-        following: The command to suggest when the run is finished.
 
     Raises:
         ValueError: If the folder holds another run, or none to resume.
@@ -121,5 +121,7 @@ def open_training(
         yield Training(config=config, run=run, clips=train, skipped=skipped)
         if run.first:
             print(skipped.summary())
-            if command := following if run.finished else resume_command():
-                print(f"next: {command}")
+            if evaluated() is None:
+                following = next_command(config) if run.finished else resume_command()
+                run.describe("finished" if run.finished else "not finished", following=following)
+                print(f"next: {following}")

@@ -1,11 +1,9 @@
 """Run folder: its configuration and checkpoints, and checks of which run may resume it."""
 
 import json
-import platform
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
 from avblocks.jsonfile import Shape, read_json, shape_fault
 from avblocks.nn.older import renamed
+from recipes.engine.provenance import provenance
 from recipes.engine.run import Run
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # of `Run`; a resumed run keeps them
@@ -36,7 +35,7 @@ REMEDY = "wait for its end, or pass another --run.dir"  # if another run uses th
 
 
 def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict[str, Any]:
-    """Return the content of `config.json`: configuration, classes, counts of clips by use."""
+    """Return the content of `config.json`: configuration, classes, clips by use, provenance."""
     given = {use: found for use, found in clips.items() if found is not None}
     train = given.get("train")
     return {
@@ -44,7 +43,7 @@ def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict
         "classes": [] if train is None else list(train.classes),
         "config": {**plain(config), "run": plain(run)},
         "clips": {use: found.facts() for use, found in given.items()},
-        "versions": versions(),
+        **provenance(),
     }
 
 
@@ -123,17 +122,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         name = f"{prefix}{key}"
         found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that may affect the results of a run."""
-    found = {"python": platform.python_version()}
-    for name in ("avblocks", "torch", "torchvision", "torchaudio", "av", "lightning"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
     return found
 
 

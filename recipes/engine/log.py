@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import harmonic_mean  # equals samples over seconds, for steps of one size
 
-from tqdm import tqdm
-
 from avblocks.csvlog import CsvLog, read_csv
 from avblocks.files import naming
 from avblocks.locks import FolderLock
+from avblocks.progress import progress_bar
 from recipes.engine.plan import Plan
 
 Row = Mapping[str, float]  # numbers by column
@@ -69,8 +68,7 @@ class Report:
         self._since = time.monotonic()
         purge = start + 1 if start else 0
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
-        look = {"unit": "step", "dynamic_ncols": True, "disable": not sys.stderr.isatty()}
-        self._bar = tqdm(total=plan.stop, initial=start, **look)
+        self._bar = progress_bar(about="training", total=plan.stop, initial=start, unit="step")
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Log a training step: losses, learning rate, gradient norm and samples per second."""

@@ -8,6 +8,7 @@ from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
 from avblocks.distributed import finish_together
 from avblocks.locks import locked
+from recipes.engine.console import recording
 from recipes.engine.folder import NOTHING, REMEDY, check_name, checkpoints, describe
 from recipes.engine.launch import build_fabric, check_compiler, quiet
 from recipes.engine.opened import OpenRun
@@ -47,8 +48,12 @@ def open_run(
     with quiet():
         fabric = build_fabric(run)
         first = fabric.is_global_zero
-        with locked(run.folder, remedy=REMEDY) if first else nullcontext() as lock:
-            opened = OpenRun(run, fabric, lock, facts=describe(config, run, clips or {}), free=free)
+        lock_folder = locked(run.folder, remedy=REMEDY) if first else nullcontext()
+        with recording() as console, lock_folder as lock:
+            if not first:
+                console.drop()
+            facts = describe(config, run, clips or {})
+            opened = OpenRun(run, fabric, lock, facts=facts, free=free, console=console)
             try:
                 yield opened
             except BaseException as error:

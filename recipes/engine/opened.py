@@ -21,11 +21,14 @@ from avblocks.jsonfile import sealed
 from avblocks.locks import FolderLock
 from avblocks.seed import seed_all
 from avblocks.tasks import evaluation_mode
+from recipes.engine.command import command_line, resume_command
+from recipes.engine.console import Console
 from recipes.engine.folder import PREFIX, check_fits, find_checkpoint
 from recipes.engine.launch import autocast, precision_of
 from recipes.engine.log import Report
 from recipes.engine.peers import Peers
 from recipes.engine.plan import Plan
+from recipes.engine.readme import RUN_FILES, described, write_readme
 from recipes.engine.run import Run
 from recipes.engine.signals import StopSignals, requeue
 
@@ -46,8 +49,10 @@ class OpenRun:
         *,
         facts: Mapping[str, Any],
         free: Collection[str],
+        console: Console,
     ) -> None:
         self.settings, self.fabric, self.facts, self.lock = run, fabric, facts, lock
+        self.console = console
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
@@ -228,6 +233,8 @@ class OpenRun:
         """Write `config.json`, open the logs and print a summary of the training."""
         folder, fabric = self.settings.folder, self.fabric
         write_text(folder / "config.json", json.dumps(sealed(self.facts), indent=2) + "\n")
+        self.console.attach(folder)
+        self.describe("started")
         every = self.settings.log_every
         report = Report(folder, lock=self.lock, plan=plan, start=start, every=every)
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -243,6 +250,14 @@ class OpenRun:
                 f"{precision_of(self.settings)}"
             )
         return report
+
+    def describe(self, state: str, *, following: str = "") -> None:
+        """Write README.txt: its files, command and state of the run, and the next command."""
+        folder, recipe = self.settings.folder, f"recipes.{self.facts['recipe']}"
+        files = described(folder, RUN_FILES) if following else RUN_FILES
+        sections = {"Command": command_line(), "State": f"{state}, at step {self.step}"}
+        sections |= {"Resume": resume_command(), **({"Next": following} if following else {})}
+        write_readme(folder, title=f"A run of {recipe}", files=files, sections=sections)
 
     def _leave(self, loop: "Loop") -> NoReturn:
         """End all processes after a stop signal."""

@@ -12,12 +12,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tqdm import tqdm
-
 from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
 from avblocks.jsonfile import read_json
-from recipes.engine.folder import checkpoints, flat, versions
+from avblocks.progress import progress_bar
+from recipes.engine.folder import checkpoints, flat
+from recipes.engine.provenance import versions
 from recipes.engine.run import Folder
 
 
@@ -83,7 +83,7 @@ def run_all(runs: Sequence[Task], *, jobs: int) -> None:
             earlier = started.get(run.after) if run.after else None
             started[run.folder] = pool.submit(_run, run, earlier, threads)
         try:
-            for future in tqdm(started.values(), "runs", unit="run"):
+            for future in progress_bar(started.values(), "runs", unit="run"):
                 future.result()
         finally:  # After a failure, what has not begun is not begun.
             pool.shutdown(cancel_futures=True)

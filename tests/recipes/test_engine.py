@@ -182,6 +182,7 @@ def test_run_folder(unbroken: dict[int, Any]) -> None:
     assert list((folder / "tensorboard").iterdir())
     assert sorted(epoch_means(rows)) == [1, 2, 3]
     names = {"checkpoints", "config.json", "loss.png", "metrics.csv", "tensorboard"}
+    names |= {"README.txt", "log.txt"}
     assert {path.name for path in folder.iterdir()} == names
 
 
