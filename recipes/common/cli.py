@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 try:
     import tyro
 except ModuleNotFoundError as error:
     raise SystemExit(f"error: {error}: recipes need pip install -e '.[recipes]'") from error
 
+from recipes.common.settings import TrainConfig
+from recipes.common.sizes import sized
 from recipes.engine.command import module_name
 from recipes.engine.console import recording
 from recipes.engine.run import Folder
@@ -72,7 +74,11 @@ def run_cli(
     """
     _print_any_name()
     with recording(), users_errors():
-        main(_parse(presets, doc=doc or "", words=list(sys.argv[1:] if args is None else args)))
+        words = list(sys.argv[1:] if args is None else args)
+        config = _parse(presets, doc=doc or "", words=words)
+        if isinstance(config, TrainConfig):
+            config = cast(C, sized(config, typed=_typed(words)))
+        main(config)
 
 
 @contextmanager
@@ -129,6 +135,12 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
         folder = Path("runs") / f"{recipe}-{name}"
         config = replace(config, run=replace(config.run, dir=folder))  # pyright: ignore[reportArgumentType]
     return config
+
+
+def _typed(words: Sequence[str]) -> set[str]:
+    """Return the names of the options on a command line, as in `config.json`."""
+    options = (word[2:].partition("=")[0] for word in words if word.startswith("--"))
+    return {option.replace("-", "_") for option in options}
 
 
 def _renamed(word: str) -> str:

@@ -217,7 +217,10 @@ def _check_needs(data: Data, needs: str) -> None:
             f"shards hold no {words}: leave --data.shards out, the clips are read as published"
         )
     if data.frames > 1:
-        raise ValueError("this task looks at one image of a clip: leave --data.frames out")
+        raise ValueError(
+            "this task looks at one image of a clip: leave --data.frames out, and give the "
+            "--checkpoint of an encoder of images, not of videos"
+        )
     if data.name not in names:
         raise ValueError(f"--data.name {data.name} has no {words}: {', '.join(names)} have")
 

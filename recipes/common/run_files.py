@@ -41,9 +41,16 @@ def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
 def run_config(path: Path) -> dict[str, Any] | None:
     """Return the configuration of the run of a checkpoint, if it is in a run folder."""
     config = _config_file(path)
-    if path.suffix != ".ckpt" or not config.is_file():
-        return None
-    return read_json(config, {"config": _SIZES}, remedy="give another --checkpoint")["config"]
+    return read_sizes(config) if path.suffix == ".ckpt" and config.is_file() else None
+
+
+def read_sizes(file: Path) -> dict[str, Any]:
+    """Return the configuration in a `config.json`, with the sizes of an encoder.
+
+    Raises:
+        ValueError: If it is damaged, or lacks them.
+    """
+    return read_json(file, {"config": _SIZES}, remedy="give another --checkpoint")["config"]
 
 
 def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
