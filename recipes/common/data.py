@@ -97,8 +97,13 @@ class Data:
         samples = round(self.seconds * self.rate)
         if self.hop is not None and not 1 <= self.hop <= samples:
             raise ValueError(f"--data.hop must be from 1 to {samples}, got {self.hop}")
-        if self.frames < 1:
-            raise ValueError(f"--data.frames must be at least 1, got {self.frames}")
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        numbers = {"frames": self.frames, "size": self.size, "mels": self.mels}
+        for name, value in {**numbers, "scenes": min(self.scenes)}.items():
+            if value < 1:
+                raise ValueError(f"--data.{name} must be at least 1, got {value}")
         if self.num_workers < 0:
             raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
         if not self.timeout > 0:

@@ -4,7 +4,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,14 +18,14 @@ class Console:
 
     def __init__(self) -> None:
         self._waiting: list[str] | None = []
-        self._file: IO[str] | None = None
+        self._files: list[IO[str]] = []
 
     def attach(self, folder: Path) -> None:
         """Append the lines so far, and all further ones, to the log in a folder."""
-        self.close()
         text = "".join(self._waiting or ())
         self._waiting = None
-        self._file = (folder / NAME).open("a", encoding="utf-8", errors="backslashreplace")
+        file = (folder / NAME).open("a", encoding="utf-8", errors="backslashreplace")
+        self._files.append(file)
         self.write(f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}  {command_line()}\n{text}")
 
     def drop(self) -> None:
@@ -36,19 +36,24 @@ class Console:
         """Log text."""
         if self._waiting is not None:
             self._waiting.append(text)
-        elif self._file is not None:
+        elif self._files:
             try:
-                self._file.write(text)
-                self._file.flush()
+                self._files[-1].write(text)
+                self._files[-1].flush()
             except OSError as error:  # a full disk must not hide the error that is printed
-                self._file = None
+                self._files.clear()
                 print(f"note: {NAME} ends here: {error}", file=sys.stderr)
 
-    def close(self) -> None:
-        """Close the log."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+    @property
+    def logs(self) -> int:
+        """Number of open logs; lines go to the last one."""
+        return len(self._files)
+
+    def close(self, *, keep: int = 0) -> None:
+        """Close all logs except the first ones."""
+        while self.logs > keep:
+            with suppress(OSError):  # of what could not be written, see `write`
+                self._files.pop().close()
 
 
 class _Tee:
@@ -80,7 +85,12 @@ _CURRENT: list[Console] = []
 def recording() -> Iterator[Console]:
     """Copy stdout and stderr in the block; within another such block, continue that one."""
     if _CURRENT:
-        yield _CURRENT[0]
+        console = _CURRENT[0]
+        logs = console.logs
+        try:
+            yield console
+        finally:  # the log of one run is kept for the lines after it
+            console.close(keep=max(logs, 1))
         return
     console, before = Console(), (sys.stdout, sys.stderr)
     _CURRENT.append(console)

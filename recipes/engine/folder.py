@@ -1,6 +1,7 @@
 """Run folder: its configuration and checkpoints, and checks of which run may resume it."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
@@ -15,6 +16,7 @@ from avblocks.jsonfile import Shape, read_json, shape_fault
 from avblocks.nn.older import renamed
 from recipes.engine.provenance import provenance
 from recipes.engine.run import Run
+from recipes.engine.signals import resume_if_requeued
 
 FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # of `Run`; a resumed run keeps them
 RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the previous release
@@ -28,7 +30,7 @@ ADDED: dict[str, Any] = {
     "predict": 1.0,
 }
 """Settings newer than some runs, and their values in those runs."""
-NOTHING = "nothing to resume in {}: it holds no whole checkpoint"
+NOTHING = "nothing to resume in --run.dir {}: it holds no whole checkpoint"
 _CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
 PREFIX = "model."  # prefix of the names of the weights in a checkpoint
 REMEDY = "wait for its end, or pass another --run.dir"  # if another run uses the folder
@@ -58,27 +60,43 @@ def find_checkpoint(
         ValueError: If the folder contains a run and `run.resume` is off, or vice versa, or if the
             run was started with another configuration or trained on other clips.
     """
-    saves = checkpoints(run.folder)
     if not run.resume:
-        if _saves.exists(saves):
-            raise ValueError(
-                f"{run.folder} holds a run already: pass --run.resume to resume it, "
-                "or another --run.dir"
-            )
+        _check_new(run.folder)
         return None
-    path = _saves.latest(saves, report=report)
+    path = _saves.latest(checkpoints(run.folder), report=report)
     if path is None:
         raise ValueError(NOTHING.format(run.folder))
     _check_same(run.folder / "config.json", facts, free, report)
     return path
 
 
-def check_name(folder: Path) -> None:
-    """Raise a ValueError if the name of a run folder is not UTF-8, which TensorBoard requires."""
+def check_folder(run: Run) -> None:
+    """Check the run folder, before any data is read.
+
+    Raises:
+        ValueError: If it cannot be used, holds a run and `run.resume` is off, or vice versa.
+    """
+    folder = run.folder
     try:
         str(folder.absolute()).encode()
-    except UnicodeEncodeError as error:
+    except UnicodeEncodeError as error:  # which TensorBoard requires
         raise ValueError(f"{folder}: not a name in UTF-8, pass another --run.dir") from error
+    if run.resume and not _saves.exists(checkpoints(folder)):
+        raise ValueError(NOTHING.format(folder))
+    if not resume_if_requeued(run, checkpoints(folder)).resume:
+        _check_new(folder)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--run.dir {folder} cannot be made: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"--run.dir {folder}: {there} is not writable")
+
+
+def _check_new(folder: Path) -> None:
+    if _saves.exists(checkpoints(folder)):
+        raise ValueError(
+            f"{folder} holds a run already: pass --run.resume to resume it, or another --run.dir"
+        )
 
 
 def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

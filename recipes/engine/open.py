@@ -4,13 +4,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
 from avblocks.distributed import finish_together
 from avblocks.locks import locked
 from recipes.engine.console import recording
-from recipes.engine.folder import NOTHING, REMEDY, check_name, checkpoints, describe
-from recipes.engine.launch import build_fabric, check_compiler, quiet
+from recipes.engine.folder import REMEDY, check_folder, checkpoints, describe
+from recipes.engine.launch import build_fabric, quiet
 from recipes.engine.opened import OpenRun
 from recipes.engine.run import Run
 from recipes.engine.signals import resume_if_requeued
@@ -41,10 +40,7 @@ def open_run(
         ValueError: If the settings, the run folder or the checkpoint are wrong.
     """
     run = resume_if_requeued(run, checkpoints(run.folder))
-    check_compiler(run)
-    check_name(run.folder)
-    if run.resume and not _saves.exists(checkpoints(run.folder)):
-        raise ValueError(NOTHING.format(run.folder))  # before the folder is created
+    check_folder(run)
     with quiet():
         fabric = build_fabric(run)
         first = fabric.is_global_zero

@@ -69,9 +69,10 @@ class Run(Folder):
         for name in ("max_steps", "devices", "nodes", "accumulate", "save_every", "log_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"run.{name} must be at least 1, got {value}")
+                option = name.replace("_", "-")
+                raise ValueError(f"--run.{option} must be at least 1, got {value}")
         if self.clip_grad is not None and not self.clip_grad > 0:
-            raise ValueError(f"run.clip_grad must be above 0, got {self.clip_grad}")
+            raise ValueError(f"--run.clip-grad must be above 0, got {self.clip_grad}")
 
     @property
     def devices_per_node(self) -> int:
