@@ -16,6 +16,7 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit(f"error: {error}: recipes need pip install -e '.[recipes]'") from error
 
+from recipes.common.again import OPTION, settings_of, split_config
 from recipes.common.settings import TrainConfig
 from recipes.common.sizes import sized
 from recipes.engine.command import module_name
@@ -120,7 +121,11 @@ def _nobody_reads() -> bool:
 
 
 def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) -> C:
-    name = words.pop(0) if words and not words[0].startswith("-") else next(iter(presets))
+    file, words = split_config(words)
+    named = bool(words) and not words[0].startswith("-")
+    name = words.pop(0) if named else next(iter(presets))
+    if named and file is not None:
+        raise ValueError(f"give a preset, {name}, or {OPTION} {file}, not both")
     if name not in presets:
         raise ValueError(f"no preset {name!r}; the presets are: {', '.join(presets)}")
     module = module_name()
@@ -128,6 +133,8 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
         preset: (_help(presets, doc=doc, module=module, chosen=preset), default)
         for preset, (_, default) in presets.items()
     }
+    if file is not None:
+        offered[name] = offered[name][0], settings_of(file, offered[name][1])
     words = [name, *map(_renamed, words)]
     config = tyro.extras.overridable_config_cli(offered, prog=f"python -m {module}", args=words)
     if config.run.dir is None:
@@ -158,7 +165,10 @@ def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, module: str, chos
     lines = [f"  {name:{width}}  {about}" for name, (about, _) in presets.items()]
     use = f"python -m {module} [PRESET] [OPTIONS]"
     listed = "\n".join(["Presets (the first is the default):", *lines])
-    return f"{doc.strip()}\n\n{use}\n\n{listed}\n\nDefaults shown are those of: {chosen}"
+    again = "Take the settings of another run, and change some of them:\n"
+    again += f"  python -m {module} {OPTION} RUN/config.json [OPTIONS]"
+    shown = f"Defaults shown are those of: {chosen}"
+    return "\n\n".join([doc.strip(), use, listed, again, shown])
 
 
 def user_line(error: BaseException) -> str | None:
