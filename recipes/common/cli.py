@@ -73,7 +73,7 @@ def run_cli(
         doc: The docstring of the recipe, shown by `--help`.
         args: Command line arguments instead of `sys.argv[1:]`.
     """
-    _print_any_name()
+    _set_up_stdout()
     with recording(), users_errors():
         words = list(sys.argv[1:] if args is None else args)
         config = _parse(presets, doc=doc or "", words=words)
@@ -85,7 +85,7 @@ def run_cli(
 @contextmanager
 def users_errors() -> Iterator[None]:
     """End the program with one line for errors that users can fix, see `run_cli`."""
-    _print_any_name()
+    _set_up_stdout()
     try:
         yield
     except KeyboardInterrupt:
@@ -101,7 +101,10 @@ def users_errors() -> Iterator[None]:
         sys.exit(2)
 
 
-def _print_any_name() -> None:
+def _set_up_stdout() -> None:
+    """Print any file name, and off a terminal help texts as wide as their lines."""
+    if not sys.stdout.isatty():
+        os.environ.setdefault("COLUMNS", "110")
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
 
