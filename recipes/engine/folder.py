@@ -18,7 +18,7 @@ from recipes.engine.provenance import provenance
 from recipes.engine.run import Run
 from recipes.engine.signals import resume_if_requeued
 
-FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # of `Run`; a resumed run keeps them
+FIXED = ("run.seed", "run.accumulate", "run.clip_grad", "run.ema")  # of `Run`, for resumed runs
 RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the previous release
 ADDED: dict[str, Any] = {
     "data.hop": None,
@@ -28,6 +28,7 @@ ADDED: dict[str, Any] = {
     "model.decoder": "full",
     "mask": "random",
     "predict": 1.0,
+    "run.ema": None,
 }
 """Settings newer than some runs, and their values in those runs."""
 NOTHING = "nothing to resume in --run.dir {}: it holds no whole checkpoint"
@@ -117,6 +118,11 @@ def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def checkpoints(folder: Path) -> Path:
     """Return the folder of the checkpoints of a run."""
     return folder / "checkpoints"
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """Return the folder of the checkpoint with the best evaluation of a run."""
+    return folder / "best"
 
 
 def plain(config: Any) -> dict[str, Any]:

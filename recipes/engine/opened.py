@@ -84,7 +84,10 @@ class OpenRun:
         loop = self._loop
         if self._given is not None:
             return self.first
-        return loop is not None and loop.at >= loop.plan.total and (self.first or self._launched)
+        if loop is None:
+            return False
+        ended = loop.exhausted or loop.at >= loop.plan.total
+        return ended and (self.first or self._launched)
 
     @property
     def scores(self) -> Mapping[int, Mapping[str, float]]:
@@ -136,6 +139,7 @@ class OpenRun:
         from recipes.engine.loop import Loop
 
         run, fabric, folder = self.settings, self.fabric, self.settings.folder
+        _check_best(run, evaluate)
         loader = train(fabric.global_rank, fabric.world_size)
         plan = Plan(
             batches=len(loader),
@@ -269,3 +273,8 @@ class OpenRun:
             self.peers.release()
         finish_together()
         sys.exit(128 + loop.stopped_by)
+
+
+def _check_best(run: Run, evaluate: object) -> None:
+    if run.keep_best is not None and evaluate is None:
+        raise ValueError(f"--run.keep-best {run.keep_best}: there are no test clips to evaluate on")
