@@ -227,11 +227,8 @@ class Loop:
             found = self.report.evaluated
             scores = {step: row for step, row in found.items() if self.plan.regular(step)}
             step = best_step(scores, metric)
-            save = (
-                self._complete
-                and step == self.at
-                and not (best / f"step-{step:08d}.ckpt").is_file()
-            )
+            there = (best / f"step-{self.at:08d}.ckpt").is_file()
+            save = self._complete and step == self.at and not there
             if patience is not None and exhausted(scores, metric, patience=patience):
                 self.exhausted = True
                 self.report.say(f"stopped early: {metric} was best after step {step}")
