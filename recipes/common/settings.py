@@ -12,6 +12,7 @@ from recipes.common.sets import DataName
 from recipes.engine.folder import check_folder
 from recipes.engine.launch import check_hardware
 from recipes.engine.run import Run
+from recipes.engine.tracker import check_tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ class TrainConfig:
         check_numbers(self)
         check_model(self.model, self.data, drop_path=getattr(self, "drop_path", 0.0))
         check_hardware(self.run)
+        check_tracker(self.run)
         check_folder(self.run)
 
 

@@ -79,6 +79,9 @@ class Run(Folder):
     log_every: int = 10
     """Optimizer steps between TensorBoard points; metrics.csv has every step."""
 
+    tracker: Literal["none", "trackio"] = "none"
+    """Log to a tracker too: trackio (pip install trackio) stores runs on this machine."""
+
     def __post_init__(self) -> None:
         counts = ("max_steps", "devices", "nodes", "accumulate", "save_every", "log_every")
         for name in (*counts, "keep", "patience"):
