@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # Imported on use: it takes half a second.
     import matplotlib.axes
     import matplotlib.figure
 
-MAP_STRENGTH, MASK_STRENGTH = 0.5, 0.6
-"""Weights of heat maps and of masks over images."""
+MAP_STRENGTH, MASK_STRENGTH = 0.8, 0.6
+"""Weights of the highest values of heat maps, and of masks, over images."""
 _GRAY = (0.82, 0.82, 0.82)
 
 
@@ -108,7 +108,7 @@ def heat(values: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height w
         >>> heat(torch.rand(2, 8, 12)).shape
         torch.Size([2, 3, 8, 12])
     """
-    table = _colors("turbo")
+    table = _colors("inferno")
     most = len(table) - 1
     scaled = values.detach().float().cpu() * most
     levels = scaled.clamp(0, most - 1).nan_to_num(most).long()  # NaNs are black, as in matplotlib
@@ -120,30 +120,33 @@ def overlay(
     maps: Float[Tensor, "b height width"],
     *,
     strength: float = MAP_STRENGTH,
+    scaled: bool = False,
 ) -> Float[Tensor, "b 3 height width"]:
-    """Blend images with heat maps, each scaled from its minimum (blue) to its maximum (red).
+    """Blend images with heat maps, whose opacity grows with their values.
 
     Args:
         image: RGB values in [0, 1].
         maps: values on any scale, such as similarities from `to_frame`.
-        strength: weight of the heat map.
+        strength: opacity of the highest value; the lowest is transparent.
+        scaled: whether the maps are in [0, 1] already; if not, each is scaled by `scale_maps`.
 
     Example:
         >>> overlay(torch.rand(2, 3, 8, 8), torch.randn(2, 8, 8)).shape
         torch.Size([2, 3, 8, 8])
     """
-    return torch.lerp(image.detach().float().cpu(), map_colors(maps), strength)
+    weights = (maps if scaled else scale_maps(maps)).detach().float().cpu()
+    return torch.lerp(image.detach().float().cpu(), heat(weights), strength * weights[:, None])
 
 
-def map_colors(maps: Float[Tensor, "b height width"]) -> Float[Tensor, "b 3 height width"]:
-    """Map values on any scale to the colors of `overlay`.
+def scale_maps(maps: Float[Tensor, "b height width"]) -> Float[Tensor, "b height width"]:
+    """Scale each map from its lowest value to its highest, to [0, 1]; constant maps are 0.
 
     Example:
-        >>> map_colors(torch.randn(2, 8, 12)).shape
-        torch.Size([2, 3, 8, 12])
+        >>> scale_maps(torch.tensor([[[-1.0, 0.0, 3.0]]]))
+        tensor([[[0.0000, 0.2500, 1.0000]]])
     """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    return heat((maps - low) / (high - low).clamp(min=1e-12))
+    return (maps - low) / (high - low).clamp(min=1e-12)
 
 
 def mask_overlay(
@@ -198,13 +201,17 @@ def _look_up(
 
 
 def outline(
-    image: Float[Tensor, "b 3 height width"], region: Bool[Tensor, "b height width"]
+    image: Float[Tensor, "b 3 height width"],
+    region: Bool[Tensor, "b height width"],
+    *,
+    color: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> Float[Tensor, "b 3 height width"]:
-    """Draw the edge of a region into images, in white and one pixel wide.
+    """Draw the edge of a region into images, one pixel wide.
 
     Args:
         image: RGB values in [0, 1].
         region: the region, such as a ground truth mask.
+        color: RGB values of the edge, white if not given.
 
     Example:
         >>> outline(torch.zeros(1, 3, 3, 3), torch.ones(1, 3, 3, dtype=torch.bool))[0, 0]
@@ -214,7 +221,7 @@ def outline(
     """
     inside = -F.max_pool2d(-F.pad(region.cpu()[:, None].float(), (1, 1, 1, 1)), 3, stride=1)
     edge = region.cpu()[:, None] & (inside == 0)
-    return torch.where(edge, torch.ones(()), image.detach().float().cpu())
+    return torch.where(edge, torch.tensor(color)[:, None, None], image.detach().float().cpu())
 
 
 def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:

@@ -9,15 +9,15 @@ Commands:
     python -m recipes.paper_localize            (after python -m recipes.paper_pretrain: minutes)
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
-Try:
-    --data.no-augment --local 2 --patches 0.5 --negatives 16 --positives 0.12 --epochs 60
-    (on scenes: almost no region for silence and noise; matched audio depends on the seed)
+Try (of the preset scenes, for clips of which many have the same kind of audio; slower):
+    --frozen --data.no-augment --local 2 --patches 0.5 --negatives 16 --positives 0.2 --hidden 256
 
 Scores:
     Success rates in percent of maps with matched audio, with mismatched audio (of another clip),
     with silence and with noise; with a frozen encoder, also of the attention of its last fusion
     layer (fusion_attention); and of two baselines without input: the center box and the whole
-    image.
+    image. On scenes, also with audio of an object off screen, and the images of which both objects
+    are found, each by its audio (iiou).
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,21 @@ from pathlib import Path
 
 from avblocks.data import FrontEnd
 from avblocks.heads import Localizer
-from avblocks.tasks import Localization, LocalizationScorer, localization_examples
+from avblocks.tasks import (
+    Localization,
+    LocalizationScorer,
+    TwoSourceScorer,
+    localization_examples,
+)
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import mismatched_loader, test_loader
+from recipes.common.loaders import (
+    mismatched_loader,
+    off_screen_loader,
+    test_loader,
+    two_source_loader,
+)
 from recipes.common.model import SMALL
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
@@ -70,6 +80,21 @@ class Config(FineTuneConfig):
     """Share of the pairs of training clips whose audio counts as alike, found without labels
     (semantic positives: SSL-Align, ICCV 2023); needs `--frozen` and `--data.no-augment`."""
 
+    hidden: int = 0
+    """Hidden width of an MLP that projects mean and deviation of the audio tokens; 0 to project
+    their mean linearly."""
+
+    def check(self, *, compiles: bool = True) -> None:
+        """Check that the settings are consistent, see `TrainConfig.check`."""
+        super().check(compiles=compiles)
+        if self.batch < 2:
+            raise ValueError("--batch must be at least 2: other clips of a batch are the negatives")
+        if self.positives and not (self.frozen and not self.data.augment):
+            raise ValueError(
+                "--positives compares all clips: it needs --frozen and --data.no-augment, or give "
+                "--positives 0"
+            )
+
 
 VGGSS = Config(
     data=Data(name="vggss"),
@@ -81,15 +106,20 @@ VGGSS = Config(
 )
 SCENES = replace(
     VGGSS,
-    data=replace(SCENES_DATA, name="scene_boxes", scenes=(960, 120)),
+    data=replace(SCENES_DATA, name="scene_boxes", scenes=(960, 120), augment=False),
     checkpoint=Path("runs/paper_pretrain-scenes"),
     model=SMALL,
     frozen=True,
     batch=64,
-    epochs=40,
-    warmup=4,
-    base_lr=2e-3,
+    epochs=60,
+    warmup=6,
+    base_lr=8e-3,
     temperature=0.07,
+    local=2,
+    patches=0.5,
+    negatives=16,
+    positives=0.2,
+    hidden=256,
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
@@ -108,7 +138,9 @@ PRESETS = {
 def build(config: Config, *, classes: Sequence[str]) -> Localization:
     """Build the model, before the encoder is loaded from a checkpoint."""
     encoder = seeded_encoder(config, maps=["image"])
-    head = Localizer(config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen)
+    head = Localizer(
+        config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen, hidden=config.hidden
+    )
     return Localization(
         encoder,
         head,
@@ -126,10 +158,6 @@ def build(config: Config, *, classes: Sequence[str]) -> Localization:
 def main(config: Config) -> None:
     """Train a localizer; write scores, also of two baselines, and heat maps."""
     config.check()
-    if config.batch < 2:
-        raise ValueError("--batch must be at least 2: other clips of a batch are the negatives")
-    if config.positives and not (config.frozen and not config.data.augment):
-        raise ValueError("--positives compares all clips: it needs --frozen and --data.no-augment")
     data, rule = config.data, "flickr" if config.data.name.startswith("flickr") else "vggss"
     train, test = train_test_sets(data, needs="boxes")
     loader = partial(mismatched_loader, test, data, batch=config.batch)
@@ -151,7 +179,13 @@ def main(config: Config) -> None:
         )
         if training.run.finished:
             with training.run.testing(model):
-                scores = training.evaluate(LocalizationScorer(model, rule=rule), loader())
+                scores = dict(training.evaluate(LocalizationScorer(model, rule=rule), loader()))
+                if pairs := off_screen_loader(test, data, batch=config.batch):
+                    scorer = LocalizationScorer(model, rule=rule, off_screen=True)
+                    scores |= training.evaluate(scorer, pairs, about="off-screen audio")
+                if groups := two_source_loader(test, data, batch=config.batch):
+                    scorer = TwoSourceScorer(model, rule=rule)
+                    scores |= training.evaluate(scorer, groups, about="two sources")
                 if batch := training.examples(model, loader(batch=6)):
                     maps = localization_examples(model, batch, rule=rule)
                     save_figure(panel(maps), config.run.folder / "maps.png")

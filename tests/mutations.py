@@ -663,8 +663,8 @@ TABLE = (
     ),
     row(
         "mutual-neighbors",
-        "edges = edges * edges.T",
-        "edges = (edges + edges.T).clamp(max=1)",
+        "edges = (edges * edges.T).fill_diagonal_(1.0)",
+        "edges = (edges + edges.T).clamp(max=1).fill_diagonal_(1.0)",
         "heads/test_positives.py",
     ),
     row(
@@ -678,6 +678,12 @@ TABLE = (
         "if self.positives and codes is None:",
         "if self.positives and codes is not None and False:",
         "tasks/test_localize.py",
+    ),
+    row(
+        "equal-variances",
+        "return F.normalize(scores[:, :components][:, kept], dim=1)",
+        "return F.normalize((scores * variances)[:, :components][:, kept], dim=1)",
+        "heads/test_positives.py",
     ),
     row(
         "universal-quantile",

@@ -49,24 +49,22 @@ def test_bad_columns_are_refused(columns: dict[str, torch.Tensor]) -> None:
         panel(columns)
 
 
-def test_overlays_mix_pictures_and_colours() -> None:
+def test_the_opacity_of_an_overlay_grows_with_its_values() -> None:
     image, maps = torch.rand(2, 3, 5, 6), torch.randn(2, 5, 6)
     maps[0], maps[1] = 7 * maps[0] + 3, 2.0  # Each has a scale of its own; one has none.
-    mixed = overlay(image, maps, strength=0.25)
     low, high = maps[0].min(), maps[0].max()
-    colours = torch.cat((heat((maps[:1] - low) / (high - low)), heat(torch.zeros(1, 5, 6))))
-    torch.testing.assert_close(mixed, 0.75 * image + 0.25 * colours)
-    hot, cold = (
-        overlay(image, maps, strength=1.0)[0].flatten(1)[:, at]
-        for at in (maps[0].argmax(), maps[0].argmin())
-    )
-    assert hot[0] > hot[2] and cold[2] > cold[0], "red is high, blue is low"
+    weights = torch.stack(((maps[0] - low) / (high - low), torch.zeros(5, 6)))
+    mixed = overlay(image, maps, strength=0.25)
+    part = 0.25 * weights[:, None]
+    torch.testing.assert_close(mixed, (1 - part) * image + part * heat(weights))
+    torch.testing.assert_close(mixed[1], image[1])
+    torch.testing.assert_close(overlay(image, weights, strength=0.25, scaled=True), mixed)
     torch.testing.assert_close(overlay(image, maps, strength=0.0), image)
 
 
-def test_heat_is_turbo_of_matplotlib() -> None:
+def test_heat_is_inferno_of_matplotlib() -> None:
     values = torch.tensor([[[-0.1, 0.0, 0.3, 0.999], [1 / 256, 1.0, 1.5, torch.nan]]])
-    expected = torch.from_numpy(colormaps["turbo"](values.clamp(0, 1).numpy())[..., :3])
+    expected = torch.from_numpy(colormaps["inferno"](values.clamp(0, 1).numpy())[..., :3])
     torch.testing.assert_close(heat(values).movedim(1, -1), expected.float())
 
 

@@ -38,3 +38,4 @@ from avblocks.tasks.separate import Separation as Separation
 from avblocks.tasks.separate import SeparationExamples as SeparationExamples
 from avblocks.tasks.separate import SeparationScorer as SeparationScorer
 from avblocks.tasks.separate import separation_examples as separation_examples
+from avblocks.tasks.two_sources import TwoSourceScorer as TwoSourceScorer

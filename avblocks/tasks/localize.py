@@ -108,8 +108,9 @@ class Localization(HeadTask):
             return dict(features)
         audio = features["audio"]
         parts = [torch.cat((x.mean(1), x.std(1)), 1) for x in audio.float().split(1024)]
-        neighbors = min(40, max(len(audio) // 8, 1))
-        return {**features, "codes": diffusion_map(torch.cat(parts), neighbors=neighbors)}
+        neighbors, components = (min(40, max(len(audio) // share, 2)) for share in (8, 20))
+        codes = diffusion_map(torch.cat(parts), neighbors=neighbors, components=components)
+        return {**features, "codes": codes}
 
     def maps(self, batch: AVBatch) -> Tensor:
         """Similarity of each pixel to the audio of the clip."""

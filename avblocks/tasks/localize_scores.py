@@ -24,7 +24,7 @@ from avblocks.metrics.localize_maps import Rule
 from avblocks.shapes import require
 from avblocks.tasks.evaluate import Scores, joined
 from avblocks.tasks.localize import SIDE, Localization
-from avblocks.viz import outline, overlay
+from avblocks.viz import outline, overlay, scale_maps
 
 BASELINES = ("center_box", "whole_image")
 HEARD = ("matched", *NEGATIVE)
@@ -45,16 +45,20 @@ class LocalizationScorer:
             mismatched audio, or with ``brief`` single clips.
         rule: Rule for combining the boxes of several annotators.
         brief: Whether to score only matched audio.
+        off_screen: Whether to score only mismatched audio, as row ``off_screen``: the audio of
+            the pairs has no source in the image, silent objects included.
     """
 
-    def __init__(self, task: Localization, *, rule: Rule, brief: bool = False) -> None:
-        self.task, self.brief = task, brief
+    def __init__(
+        self, task: Localization, *, rule: Rule, brief: bool = False, off_screen: bool = False
+    ) -> None:
+        self.task, self.brief = task, brief or off_screen
         require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
         self.rule: Rule = rule
         fusions = task.encoder.fusion_blocks.values()
         looks = task.frozen and any(isinstance(fusion, FusionBlock) for fusion in fusions)
         names = (*HEARD, *(["fusion_attention"] if looks else []), *BASELINES)
-        self.names = names[:1] if brief else names
+        self.names = ("off_screen",) if off_screen else names[:1] if brief else names
         self.reset()
 
     def reset(self) -> None:
@@ -77,7 +81,7 @@ class LocalizationScorer:
     def compute(self) -> Scores:
         """Return the scores by map and metric."""
         found = {key: gather_rows(joined(parts)) for key, parts in self.rows.items()}
-        if not len(found["matched", "confidence"]):
+        if not len(found[self.names[0], "confidence"]):
             return {}
         scores = {name: _shares({what: found[name, what] for what in RULES}) for name in self.names}
         if not self.brief:
@@ -88,6 +92,8 @@ class LocalizationScorer:
         match name:
             case "fusion_attention":
                 return self.task.attention(with_audio(batch, "matched"))
+            case "off_screen":
+                return self.task.maps(with_audio(batch, "mismatched"))
             case "center_box":
                 return center_box(size=SIDE)
             case "whole_image":
@@ -126,7 +132,10 @@ def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
 
 @torch.no_grad()
 def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> dict[str, Tensor]:
-    """Return images with the ground truth outlined, and overlaid with the maps for each audio.
+    """Return images with the ground truth in white, and overlaid with the maps for each audio.
+
+    The maps of an image have one scale. What is above the `universal_threshold` of these clips has
+    an edge in cyan: with negative audio, there should be nothing.
 
     Returns:
         Titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.
@@ -134,9 +143,14 @@ def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> 
     matched = with_audio(batch, "matched")
     image = task.front_end.to_rgb(task.front_end(matched)[0])
     image = nn.functional.interpolate(image, size=(SIDE, SIDE), mode="bilinear")
-    edge = consensus_maps(matched.boxes, size=SIDE, rule=rule) > 0
-    columns = {"image": outline(image, edge)}
-    for audio in HEARD:
-        maps = task.maps(with_audio(batch, audio))
-        columns[f"{audio} audio"] = outline(overlay(image, maps), edge)
+    maps = {audio: task.maps(with_audio(batch, audio)).cpu() for audio in HEARD}
+    cut = universal_threshold(
+        torch.cat([maps[audio].amax(dim=(1, 2)).double() for audio in NEGATIVE])
+    )
+    shades = scale_maps(torch.cat(list(maps.values()), dim=2)).split(SIDE, dim=2)
+    truth = outline(image, consensus_maps(matched.boxes, size=SIDE, rule=rule) > 0)
+    columns = {"image": truth}
+    for (audio, values), shade in zip(maps.items(), shades, strict=True):
+        drawn = overlay(truth, shade, scaled=True)
+        columns[f"{audio} audio"] = outline(drawn, values > cut, color=(0.0, 1.0, 1.0))
     return columns

@@ -21,7 +21,7 @@ from avblocks.data import (
 )
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
-from avblocks.data.scenes import scene_mismatched
+from avblocks.data.scenes import scene_mismatched, scene_off_screen, scene_second_sources
 from avblocks.distributed import rank_and_world
 from recipes.common.data import Data, open_shards
 
@@ -82,6 +82,21 @@ def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[A
     unlike = scene_mismatched(clips) if data.name.startswith("scene") else None
     pairs = mismatched_pairs(clips, unlike)
     return test_loader(clips, data, batch=batch, whole=True, groups=pairs)
+
+
+def off_screen_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch] | None:
+    """Make a loader of pairs of a scene and audio that has no source in it, for `scene_boxes`."""
+    if data.name != "scene_boxes" or data.shards is not None:
+        return None
+    return test_loader(clips, data, batch=batch, whole=True, groups=scene_off_screen(clips))
+
+
+def two_source_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch] | None:
+    """Make a loader of images with two sources, see `TwoSourceScorer`, for `scene_boxes`."""
+    if data.name != "scene_boxes" or data.shards is not None:
+        return None
+    both, groups = scene_second_sources(clips)
+    return test_loader(both, data, batch=batch, whole=True, groups=groups)
 
 
 def dataset(

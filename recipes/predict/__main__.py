@@ -10,8 +10,8 @@ Commands:
 
 Leaves, in a folder for each file:
     classification  classes.csv classes.png: the probability of each class in each window
-    localization    localization.mp4: a heat map of similarity to the audio, from blue to red; each
-                    window has its own scale, so there is red even for silence
+    localization    localization.mp4: a heat map of similarity to the audio; each
+                    window has its own scale, so some area is bright even for silence
     segmentation    segmentation.mp4: sounding objects are colored; segmentation.png is the legend
                     of the classes, if the model has several
     separation      separated.wav: the audio that belongs to the image; rest.wav: all other audio;

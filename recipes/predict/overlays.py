@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from avblocks.video import (
     video_size,
     write_overlays,
 )
-from avblocks.viz import MAP_STRENGTH, MASK_STRENGTH, class_colors, map_colors
+from avblocks.viz import MAP_STRENGTH, MASK_STRENGTH, class_colors, heat, scale_maps
 from recipes.predict.figures import draw_legend
 from recipes.predict.trained import Precision, infer
 
@@ -69,7 +68,8 @@ class MapVideo:
     def _overlay(self, large: Tensor) -> Overlay:
         """The drawing of outputs at the size of the video, as `avblocks.viz` draws them."""
         if isinstance(self.trained.task, Localization):
-            return blend_overlay(map_colors(large[:, 0])[0], torch.full(self.size, MAP_STRENGTH))
+            weights = scale_maps(large[:, 0])
+            return blend_overlay(heat(weights)[0], MAP_STRENGTH * weights[0])
         mask = predicted_classes(large)
         self.present.update(
             mask.flatten().bincount().nonzero().flatten().tolist()

@@ -3,21 +3,24 @@
 For each seed: a pre-training with the defaults of `python -m recipes.paper_pretrain`, and the
 default runs of `paper_localize`, `paper_separate` and `paper_segment` from its encoder.
 
-Command:
+Commands:
     python -m recipes.study.tasks                   (three seeds: about an hour on two CPU cores)
+    python -m recipes.study.tasks --only localization
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, test_set, train_set
 from recipes.paper_localize import SCENES as LOCALIZE
 from recipes.paper_segment import SCENES as SEGMENT
-from recipes.study.classification import FULL
 from recipes.study.runs import Study, Task, result, run_all, write_results
 
 FIXED = ("center_box", "whole_image")  # baselines without a model
 CIOU, SDR, MIOU = "ciou_adaptive", "sdr_improvement_db", "miou_no_background"
+DETECTION = ("average_precision", "sounding_found", "silent_refused")
 GAINS = ("sdr", "sir", "sar", "si_sdr", "si_sdr_improvement_db")
 FIGURES = {
     "localization": (
@@ -26,7 +29,10 @@ FIGURES = {
             CIOU: ("matched", CIOU),
             "ciou_adaptive_auc": ("matched", "ciou_adaptive_auc"),
             "mismatched_audio": ("mismatched", CIOU),
-            **{row: (row, CIOU) for row in ("silenced", "fusion_attention", *FIXED)},
+            **{row: (row, CIOU) for row in ("silenced", "noise", "off_screen")},
+            **{row: (row, CIOU) for row in ("fusion_attention", *FIXED)},
+            **{score: ("matched", score) for score in DETECTION},
+            "iiou": ("two_sources", "iiou"),
         },
     ),
     "separation": (
@@ -47,10 +53,22 @@ FIGURES = {
     ),
 }
 """By file: the task, and each figure's row and score in its `scores.json`."""
-PRESETS = {"study": ("three seeds of everything", Study())}
 
 
-def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task]:
+@dataclass(frozen=True, kw_only=True)
+class Config(Study):
+    """Settings of the study."""
+
+    only: tuple[str, ...] = tuple(FIGURES)
+    """Tasks to run, such as localization."""
+
+
+PRESETS = {"study": ("three seeds of everything", Config())}
+
+
+def runs(
+    folder: Path, *, seed: int, options: tuple[str, ...] = (), only: Sequence[str] = tuple(FIGURES)
+) -> list[Task]:
     """List the runs of one seed."""
     common = ("--run.seed", str(seed), "--data.workers", "1", *options)
     start = folder / "pretrain"
@@ -59,26 +77,32 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
         Task(
             recipe="paper_pretrain",
             folder=start,
-            options=(*common, *FULL),
+            options=common,
             leaves="reconstruction.png",
         ),
         *(
             Task(recipe=f"paper_{name}", folder=folder / name, options=after, after=start)
-            for name in ("localize", "separate", "segment")
+            for name in (FIGURES[task][0] for task in only)
         ),
     ]
 
 
-def main(config: Study) -> None:
+def main(config: Config) -> None:
     """Run missing runs, then write the results of each task."""
+    if wrong := set(config.only) - set(FIGURES):
+        raise ValueError(f"--only must be of {', '.join(FIGURES)}, got {', '.join(wrong)}")
     for data in (SCENES_DATA, LOCALIZE.data, SEGMENT.data):
         for make in (train_set, test_set):  # once, before several runs would
             make(data)
-    seeds = [runs(f, seed=n, options=config.options) for n, f in enumerate(config.folders)]
+    seeds = [
+        runs(folder, seed=seed, options=config.options, only=config.only)
+        for seed, folder in enumerate(config.folders)
+    ]
     # What must be done first comes first, so that nothing that runs waits for it.
     run_all([run for same in zip(*seeds, strict=True) for run in same], jobs=config.jobs)
 
-    for name, (task, table) in FIGURES.items():
+    for name in config.only:
+        task, table = FIGURES[name]
         every = [result(folder / task)["scores"] for folder in config.folders]
         figures = {key: [one[row][score] for one in every] for key, (row, score) in table.items()}
         # A baseline without a model has one value, whatever the seed.

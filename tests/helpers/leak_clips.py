@@ -123,6 +123,8 @@ def write(path: Path, number: int, how: Encoding = PLAIN) -> Path:
             how.video, rate=how.fps, options=FAST[how.video] | (how.quality or {})
         )
         video.height, video.width, video.pix_fmt = height, width, "yuv420p"
+        # Threads of libvpx spin with sched_yield; beside another test, that stalled for 80 minutes.
+        video.thread_count = 1
         audio = container.add_stream(how.audio, rate=how.rate, layout="mono")
         audio.bit_rate = how.bit_rate
         for at, frame in enumerate(frames):

@@ -55,7 +55,7 @@ def classification() -> Classification:
 
 
 def localization() -> Localization:
-    head = Localizer(16, dim_out=8, batch_norm=True)
+    head = Localizer(16, dim_out=8, batch_norm=True, hidden=12)
     front_end = FrontEnd(CLIPS)
     return Localization(encoder(), head, front_end=front_end, frozen=True, temperature=0.07)
 

@@ -18,9 +18,9 @@ def planes(rgb: torch.Tensor) -> np.ndarray:
 
 
 def test_an_overlay_draws_what_viz_draws() -> None:
-    image, maps = torch.rand(1, 3, 8, 12), torch.randn(1, 8, 12)
-    mask = torch.randint(3, (1, 8, 12))
+    image, mask = torch.rand(1, 3, 8, 12), torch.randint(3, (1, 8, 12))
     mask[:, :4] = 2  # chroma is exact where the four pixels of a sample have one opacity
+    maps = torch.randn(1, 4, 6).repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
     for draw, values, rows in ((overlay, maps, 12), (mask_overlay, mask, 8)):
         made = make_overlay(lambda x, d=draw, v=values: d(x, v.expand(2, -1, -1)), (8, 12))
         found = made.draw(planes(image[0]).round().astype(np.uint8))

@@ -6,6 +6,8 @@ from avblocks.data.scenes.as_masks import scenes_as_avsbench as scenes_as_avsben
 from avblocks.data.scenes.as_sources import scenes_as_music as scenes_as_music
 from avblocks.data.scenes.as_sources import scenes_as_pairs as scenes_as_pairs
 from avblocks.data.scenes.dataset import scenes as scenes
+from avblocks.data.scenes.other_audio import scene_off_screen as scene_off_screen
+from avblocks.data.scenes.other_audio import scene_second_sources as scene_second_sources
 from avblocks.data.scenes.pairs import SceneCasts as SceneCasts
 from avblocks.data.scenes.pairs import scene_casts as scene_casts
 from avblocks.data.scenes.pairs import scene_mismatched as scene_mismatched

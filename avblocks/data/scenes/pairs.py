@@ -93,11 +93,16 @@ def scene_mismatched(clips: ClipSet) -> Callable[[int, int], bool]:
         A function of the index of the clip of the image and that of the audio, for scenes in any
         layout with class names; `mismatched_pairs` takes it as ``unlike``.
     """
-    names = [name.replace("-", " ") for name in clips.classes]
-    parts = [
-        [PARTS[CLASSES.index(names[label])] for label in item.labels if names[label] in CLASSES]
-        for item in clips.items
-    ]
+    parts = sounding_parts(clips)
     heard = [{timbre for timbre, _ in some} for some in parts]
     may = [{timbre for _, look in some for timbre in TIMBRES_OF_LOOK[look]} for some in parts]
     return lambda first, second: not may[first] & heard[second]
+
+
+def sounding_parts(clips: ClipSet) -> list[list[tuple[int, int]]]:
+    """Return (timbre, look) of the sounding objects of scenes in any layout with class names."""
+    names = [name.replace("-", " ") for name in clips.classes]
+    return [
+        [PARTS[CLASSES.index(names[label])] for label in item.labels if names[label] in CLASSES]
+        for item in clips.items
+    ]

@@ -1,0 +1,53 @@
+"""`TwoSourceScorer`: whether a localizer finds two objects of one image, each by its audio."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from avblocks.data import AVBatch
+from avblocks.distributed import gather_rows
+from avblocks.metrics import ciou_adaptive, ciou_auc, ciou_success, consensus_maps
+from avblocks.metrics.localize_maps import Rule
+from avblocks.shapes import require
+from avblocks.tasks.evaluate import Scores, joined
+from avblocks.tasks.localize import SIDE, Localization
+
+
+class TwoSourceScorer:
+    """IIoU in percent: images of which both objects are found, each with its own audio.
+
+    Args:
+        task: Localization task. Its batches are groups of three: a clip, another object of the same
+            image (its boxes count), and the clip whose audio is that of the other object.
+        rule: Rule for combining the boxes of several annotators.
+
+    Source: Senocak et al., "Aligning Sight and Sound" (arXiv 2407.13676): an image counts if the
+    cIoU of both maps is at least 0.5, at the adaptive cut.
+    """
+
+    def __init__(self, task: Localization, *, rule: Rule) -> None:
+        self.task = task
+        self.rule: Rule = rule
+        self.reset()
+
+    def reset(self) -> None:
+        """Discard all batches."""
+        self.least: list[Tensor] = []
+
+    def update(self, batch: AVBatch) -> None:
+        """Score both maps of each image."""
+        require(batch.group == 3, "batch.group", batch.group, "3, see scene_second_sources")
+        other = replace(batch[1::3], audio=batch.audio[2::3])
+        self.least.append(torch.minimum(self._ciou(batch[0::3]), self._ciou(other)))
+
+    def compute(self) -> Scores:
+        """Return the share of images, and the area under its curve over thresholds."""
+        if not len(least := gather_rows(joined(self.least))):
+            return {}
+        shares = {"iiou": 100 * ciou_success(least), "iiou_auc": 100 * ciou_auc(least)}
+        return {"two_sources": shares}
+
+    def _ciou(self, clips: AVBatch) -> Tensor:
+        truth = consensus_maps(clips.boxes, size=SIDE, rule=self.rule)
+        return ciou_adaptive(self.task.maps(clips).cpu(), truth)
