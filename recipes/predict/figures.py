@@ -50,7 +50,7 @@ def draw_classes(
 ) -> None:
     """Draw the probability of each class over time; of many classes, those with the highest peaks.
 
-    The colors end at the highest probability, so that small ones can be told apart.
+    The colors end at the highest probability, so that small ones can be distinguished.
 
     Each window is the nearest between two of the times in `edges`, seconds.
     """
