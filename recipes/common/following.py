@@ -2,6 +2,7 @@
 
 import shlex
 
+from recipes.common.data import Data
 from recipes.common.settings import TaskConfig, TrainConfig
 
 PROBES = {
@@ -24,5 +25,8 @@ def next_command(config: TrainConfig) -> str:
     else:
         given = {name: getattr(config.data, name) for name in ("root", "shards")}
         options = [(f"--data.{name}", str(value)) for name, value in given.items() if value]
-        remark, words = "", shlex.join([probe, *(word for pair in options for word in pair)])
+        words = [probe, *(word for pair in options for word in pair)]
+        if config.data.scenes != Data(name="scenes").scenes:
+            words += ["--data.scenes", *map(str, config.data.scenes)]
+        remark, words = "", shlex.join(words)
     return f"python -m recipes.paper_linear_probe {words} --checkpoint {run} {remark}".rstrip()

@@ -231,7 +231,8 @@ class Loop:
             save = self._complete and step == self.at and not there
             if patience is not None and exhausted(scores, metric, patience=patience):
                 self.exhausted = True
-                self.report.say(f"stopped early: {metric} was best after step {step}")
+                if self.at < self.plan.total:
+                    self.report.say(f"stopped early: {metric} was best after step {step}")
         saves, over = zip(*gather_lists([(save, self.exhausted)]), strict=True)
         self.exhausted = any(over)
         if any(saves):

@@ -33,6 +33,12 @@ def test_the_data_are_passed_on() -> None:
     assert "vggsound --data.root '/my data' --checkpoint 'runs/my run'" in next_command(config)
 
 
+def test_as_many_scenes() -> None:
+    data = replace(paper_pretrain.SCENES.data, scenes=(24, 12))
+    command = next_command(replace(paper_pretrain.SCENES, data=data, run=RUN))
+    assert "paper_linear_probe scenes --data.scenes 24 12 --checkpoint" in command
+
+
 def test_presets_exist() -> None:
     assert {*PROBES.values()} <= paper_linear_probe.PRESETS.keys()
 
