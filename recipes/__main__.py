@@ -1,6 +1,10 @@
-"""List the recipes: `python -m recipes`."""
+"""List the recipes: `python -m recipes`, or run one: `python -m recipes NAME [OPTIONS]`."""
 
 import ast
+import runpy
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -19,14 +23,28 @@ def recipes(folder: Path) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def main() -> None:
-    """Print the recipes, one per line."""
-    found = recipes(Path(__file__).parent)
+def listing(found: dict[str, str]) -> str:
+    """Return the recipes, one per line."""
     width = max(map(len, found), default=0)
-    print("Run one with `python -m recipes.NAME`, see its settings with `--help`:\n")
-    for name, line in found.items():
-        print(f"  {name:{width}}  {line}")
+    head = "Run one with `python -m recipes.NAME`, see its settings with `--help`:\n"
+    return "\n".join([head, *(f"  {name:{width}}  {line}" for name, line in found.items())])
+
+
+def main(words: Sequence[str]) -> None:
+    """Run the recipe of that name, or list all of them."""
+    found = recipes(Path(__file__).parent)
+    if not words or words[0].startswith("-"):
+        print(listing(found))
+        return
+    name = words[0].removeprefix("recipes.")
+    if name not in found:
+        close = get_close_matches(name, found, n=1, cutoff=0.5)
+        meant = f"; the closest is {close[0]}" if close else ""
+        print(f"error: no recipe {name!r}{meant}\n\n{listing(found)}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv = [sys.argv[0], *words[1:]]
+    runpy.run_module(f"recipes.{name}", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -5,8 +5,7 @@ Paper:
 
 Commands:
     python -m recipes.cavmae_pretrain                      (two CPU cores, about four minutes)
-    python -m recipes.paper_linear_probe --checkpoint runs/cavmae_pretrain-scenes \
-        --model.fusion joint --model.depth 3
+    python -m recipes.paper_linear_probe --checkpoint runs/cavmae_pretrain-scenes
 
 The presets are those of `paper_pretrain` with CAV-MAE's encoder and masks: the last of as many
 blocks is the joint layer.

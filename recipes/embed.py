@@ -30,11 +30,11 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
-from tqdm import tqdm
 
 from avblocks.csvlog import read_csv
 from avblocks.data import ClipError, ClipFormat, window_times
 from avblocks.data.datasets import Item
+from avblocks.progress import progress_bar
 from avblocks.seed import sample_seed
 from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling
@@ -157,7 +157,7 @@ def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int
     loader = test_loader(clips, data, batch=batch, windows=windows)
     place = {sample_seed(0, 0, index): index for index in range(len(items) * windows)}
     skipped: set[str] = set()
-    for one in tqdm(loader, "embedding", unit="batch", leave=False, disable=None):
+    for one in progress_bar(loader, "embedding", unit="batch", leave=False):
         skipped |= {skip.path for skip in one.skipped}
         found = [divmod(place[seed], windows) for seed in one.seeds]
         rows = [

@@ -38,7 +38,7 @@ from avblocks.files import write_text
 from avblocks.tasks import save_task
 from recipes.common.cli import users_errors
 from recipes.common.foreign import is_foreign
-from recipes.common.run_files import find, read_run_config
+from recipes.common.run_files import find, read_run_config, trained_on
 from recipes.common.runs import RECIPES, rebuild_encoder, rebuild_task
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
@@ -110,7 +110,8 @@ def export_task(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -
     about = {"task": type(task).__name__.lower(), "classes": len(facts["classes"])}
     format, step = task.front_end.format, state["run"]["step"]
     text = card(task.encoder, facts, format=format, step=step, task=about)
-    save_task(task, out, classes=facts["classes"])
+    about_run = trained_on(facts, step=step)
+    save_task(task, out, classes=facts["classes"], trained_on=about_run)
     return text
 
 

@@ -135,8 +135,7 @@ def main(config: Config, *, build: Build = build_autoencoder) -> None:
     schedule = partial(group_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
 
     loader = partial(test_loader, test or train, data, batch=config.batch)
-    own = "python -m recipes.paper_pretrain folder --data.root DIR (your own videos)"
-    with open_training(config, train=train, test=test, following=own) as training:
+    with open_training(config, train=train, test=test) as training:
         training.fit(
             model,
             optimizer=optimizer,

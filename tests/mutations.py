@@ -697,6 +697,42 @@ TABLE = (
         "place = quantile * len(ordered)",
         "metrics/test_localize_universal.py",
     ),
+    row(
+        "average-decay",
+        "keep = min(self.decay, (1 + step) / (10 + step))",
+        "keep = self.decay",
+        "recipes/test_best.py",
+    ),
+    row(
+        "average-resumed",
+        "value.copy_(sharded_like(weights[name].to(value.device), value))",
+        "del weights[name]",
+        "recipes/test_best.py",
+    ),
+    row(
+        "stop-counts",
+        "scores = {step: row for step, row in found.items() if self.plan.regular(step)}",
+        "scores = dict(found)",
+        "recipes/test_best.py",
+    ),
+    row(
+        "sizes-typed",
+        'data = {n: x for n, x in known.data.items() if f"data.{n}" not in typed}',
+        "data = dict(known.data)",
+        "recipes/test_sizes.py",
+    ),
+    row(
+        "bars-logged",
+        'if "\\r" in text or "\\x1b" in text:',
+        'if "\\x1b" in text:',
+        "recipes/test_console.py",
+    ),
+    row(
+        "part-of-audio",
+        "planes = planes[:, : max(round(seconds * rate) + offset - position, 0)]",
+        "pass",
+        "recipes/test_predict_part.py",
+    ),
 )
 
 

@@ -9,9 +9,9 @@ from typing import IO, Any, Protocol, SupportsIndex, runtime_checkable
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from avblocks.data import AVBatch, ClipDataset, collate
+from avblocks.progress import progress_bar
 from avblocks.seed import sample_seed
 from avblocks.tasks.evaluate import Task, evaluation_mode
 
@@ -88,7 +88,7 @@ def encode_once(
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack, evaluation_mode(task):
         writer = _Writer(folder, stack)
-        for batch in tqdm(loader, "encoding", unit="batch", leave=False, disable=None):
+        for batch in progress_bar(loader, "encoding", unit="batch", leave=False):
             if on_batch is not None:
                 on_batch(batch)
             if len(batch):

@@ -7,11 +7,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from avblocks.data import AVBatch, FrontEnd
 from avblocks.distributed import rank_and_world
 from avblocks.encoder import AVEncoder, AVTokens
+from avblocks.progress import progress_bar
 from avblocks.shapes import require
 
 OnBatch = Callable[[AVBatch], object]
@@ -108,9 +108,9 @@ def evaluate(
     """
     require(isinstance(scorer, Scorer), "scorer", scorer, "a Scorer: reset, update, compute, task")
     scorer.reset()
-    hidden = None if rank_and_world()[0] == 0 else True
+    hidden = rank_and_world()[0] != 0
     with evaluation_mode(scorer.task):
-        for batch in tqdm(loader, about, unit="batch", leave=False, disable=hidden):
+        for batch in progress_bar(loader, about, unit="batch", leave=False, disable=hidden):
             if on_batch is not None:
                 on_batch(batch)
             if len(batch):

@@ -32,11 +32,13 @@ class LoadedTask:
         task: the module, in evaluation mode.
         classes: names of the classes, in the order of the logits.
         path: the folder or file that it was loaded from.
+        trained_on: data and length of the training, in words; empty if they are not known.
     """
 
     task: HeadTask
     classes: tuple[str, ...]
     path: Path
+    trained_on: str = ""
 
     @property
     def format(self) -> ClipFormat:
@@ -49,13 +51,16 @@ class LoadedTask:
         return type(self.task).__name__.lower()
 
 
-def save_task(task: HeadTask, folder: str | Path, *, classes: Sequence[str] = ()) -> None:
+def save_task(
+    task: HeadTask, folder: str | Path, *, classes: Sequence[str] = (), trained_on: str = ""
+) -> None:
     """Save a task module in the format of `save_pretrained`.
 
     Args:
         task: task module; its encoder, head, front end and settings are saved.
         folder: output folder; an earlier save in it is replaced.
         classes: names of the classes, in the order of the logits.
+        trained_on: data and length of the training, in words.
 
     Raises:
         ValueError: if a part was not built by a builder of avblocks, or the class is not supported.
@@ -65,6 +70,7 @@ def save_task(task: HeadTask, folder: str | Path, *, classes: Sequence[str] = ()
     if name not in _TASKS or _TASKS[name][0] is not type(task):
         raise ValueError(f"task must be one of {tuple(_TASKS)}, got a {type(task).__name__}")
     about = {"name": name, "classes": list(classes), "settings": task.settings()}
+    about |= {"trained_on": trained_on} if trained_on else {}
     head = answering(task.get_submodule("head"))
     save_pretrained(task.encoder, folder, front_end=task.front_end, head=head, task=about)
 
@@ -91,4 +97,5 @@ def load_task(folder: str | Path) -> LoadedTask:
         task = kind(found.encoder, found.head, front_end=found.front_end, **settings).eval()
     except (TypeError, ValueError) as error:
         raise ValueError(f"{folder}: no such {kind.__name__}: {error}") from error
-    return LoadedTask(task=task, classes=classes, path=Path(folder))
+    trained_on = str(found.task.get("trained_on", ""))
+    return LoadedTask(task=task, classes=classes, path=Path(folder), trained_on=trained_on)

@@ -19,7 +19,12 @@ _TOLERANCE = 0.5  # seconds by which audio may be shorter than its header says
 
 
 def stream_audio(
-    path: str | Path, format: ClipFormat, *, starts: Sequence[int], num_samples: int
+    path: str | Path,
+    format: ClipFormat,
+    *,
+    starts: Sequence[int],
+    num_samples: int,
+    begin: float | None = None,
 ) -> Iterator[Float[Tensor, " s"]]:
     """Decode the audio of windows one after the other, with one window in memory.
 
@@ -28,6 +33,7 @@ def stream_audio(
         format: Length and rate of the windows.
         starts: First sample of each window, rising by at most a window's length.
         num_samples: Length of the audio, from the header.
+        begin: Time stamp of the first sample, in seconds; the beginning of the audio if not given.
 
     Yields:
         Mono samples in [-1, 1] of the next window. Gaps are silent, and audio shorter than a
@@ -38,7 +44,7 @@ def stream_audio(
     """
     length, rate = format.samples, format.rate
     with open_media(str(path)) as media:
-        pieces, buffer, first = _resample(media, rate=rate), np.zeros(0, np.float32), 0
+        pieces, buffer, first = _resample(media, rate=rate, begin=begin), np.zeros(0, np.float32), 0
         for start in starts:
             buffer, first = buffer[start - first :], start
             needed = min(length, num_samples - start)
@@ -59,11 +65,11 @@ def _check_end(path: str, decoded: int, expected: int, *, rate: int) -> None:
         raise ClipError(path, reason)
 
 
-def _resample(media: Media, *, rate: int) -> Iterator[Wave]:
-    """Decode all audio in pieces; equal to ``decode_audio`` except for samples at the ends."""
+def _resample(media: Media, *, rate: int, begin: float | None) -> Iterator[Wave]:
+    """Decode audio in pieces; equal to ``decode_audio`` except for samples at the ends."""
     native = media.audio.codec_context.sample_rate
     resampler, position = av.AudioResampler(format="fltp", layout="mono", rate=rate), 0
-    begin = extent(media)[0]
+    begin = extent(media)[0] if begin is None else begin
     pieces = iter_audio(media, start=begin)
     aligned = without_gaps(pieces, start=round(begin * native), longest=native)
     for samples in _collect(aligned, least=native):

@@ -49,26 +49,30 @@ def audio_stream(container: OutputContainer, media: Media) -> AudioStream:
 
 
 def encode_audio(
-    stream: AudioStream, media: Media, *, start: float
+    stream: AudioStream, media: Media, *, start: float, seconds: float = inf
 ) -> Iterator[tuple[float, list[av.Packet]]]:
-    """Decode and encode all audio, with silence in its gaps, and yield times and packets.
+    """Decode and encode audio, with silence in its gaps, and yield times and packets.
 
-    Time stamps count from ``start``, in seconds.
+    Time stamps count from ``start``, in seconds; there is none before it, nor after ``seconds``.
 
     Raises:
         ClipError: If the audio cannot be decoded.
     """
-    rate, begin = media.audio.codec_context.sample_rate, extent(media)[0]
+    rate, begin = media.audio.codec_context.sample_rate, max(extent(media)[0], start)
     layout = stream.codec_context.layout.name
     pieces = iter_audio(media, start=begin, mix=mono if layout == "mono" else stereo)
     position = round(begin * rate)
     offset = position - round((begin - start) * rate)
     for samples in without_gaps(pieces, start=position, longest=rate):
         planes = np.ascontiguousarray(np.atleast_2d(samples))
+        if seconds < inf:
+            planes = planes[:, : max(round(seconds * rate) + offset - position, 0)]
+        if not planes.shape[1]:
+            break
         frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, position - offset, Fraction(1, rate)
         position += planes.shape[1]
-        yield position / rate, stream.encode(frame)
+        yield (position - offset) / rate, stream.encode(frame)
     yield inf, stream.encode(None)
 
 

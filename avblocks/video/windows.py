@@ -7,12 +7,12 @@ from math import inf
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from avblocks.data import ClipError, ClipFormat
 from avblocks.data.decode.audio import extent
 from avblocks.data.decode.frames import decode_frames, to_tensor
 from avblocks.data.decode.media import Media, open_media
+from avblocks.progress import progress_bar
 from avblocks.shapes import require
 from avblocks.video.audio import stream_audio
 from avblocks.video.batch import WindowBatch
@@ -36,6 +36,8 @@ class VideoWindows:
         num_samples: Length of the audio at the rate of the format.
         starts: First sample of each window.
         remark: A remark on the file, if any.
+        part: Start and end of the part of the video, in seconds as a player shows them; None for
+            all of it.
     """
 
     path: str
@@ -45,6 +47,7 @@ class VideoWindows:
     num_samples: int
     starts: tuple[int, ...]
     remark: str = ""
+    part: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -88,12 +91,19 @@ class VideoWindows:
         """
         require(batch >= 1, "batch", batch, "at least 1")
         times = [self.file_start + (start + end) / 2 for start, end in self.spans]
-        count = self.num_samples
-        audio = stream_audio(self.path, self.format, starts=self.starts, num_samples=count)
-        hidden = True if progress is None else None  # None: shown on a terminal alone
+        audio = stream_audio(
+            self.path,
+            self.format,
+            starts=self.starts,
+            num_samples=self.num_samples,
+            begin=self.audio_start,
+        )
+        about, hidden = progress or "", progress is None
         with (
             open_media(self.path) as media,
-            tqdm(desc=progress, total=len(self), unit="window", leave=False, disable=hidden) as bar,
+            progress_bar(
+                about=about, total=len(self), unit="window", leave=False, disable=hidden
+            ) as bar,
         ):
             images = map(to_tensor, decode_frames(media, times=times))
             stream = zip(self.starts, images, audio, strict=True)
@@ -131,7 +141,11 @@ def merge_windows(several: Sequence[VideoWindows]) -> VideoWindows:
 
 
 def open_windows(
-    path: str | Path, format: ClipFormat | None = None, *, hop: int | None = None
+    path: str | Path,
+    format: ClipFormat | None = None,
+    *,
+    hop: int | None = None,
+    part: tuple[float, float] | None = None,
 ) -> VideoWindows:
     """Cut a video into windows, based on the times in its headers.
 
@@ -141,9 +155,12 @@ def open_windows(
         path: An mp4, mov, mkv, webm or avi file with images and audio.
         format: Clip format of the model; the paper's if not given.
         hop: Samples from one window to the next, at most a window; a window if not given.
+        part: Start and end of the part to cut into windows, in seconds as a player shows them; all
+            of the video if not given.
 
     Raises:
-        ClipError: If the file cannot be used, or its audio is empty or longer than `MAX_HOURS`.
+        ClipError: If the file cannot be used, its audio is longer than `MAX_HOURS`, or it has none
+            in the part.
         ValueError: If ``hop`` is below 1 or above a window.
 
     >>> import numpy as np
@@ -163,6 +180,11 @@ def open_windows(
     require(1 <= hop <= format.samples, "hop", hop, f"1 to the {format.samples} of a window")
     with open_media(path) as media:
         (begin, end), file_start, remark = extent(media), start_time(media), media.remark
+    if part is not None:
+        whole = f"its audio lasts from {begin - file_start:g} to {end - file_start:g} s"
+        begin, end = max(begin, file_start + part[0]), min(end, file_start + part[1])
+        if begin >= end:
+            raise ClipError(path, f"no audio from {part[0]:g} to {part[1]:g} s: {whole}")
     num_samples = round((end - begin) * format.rate)
     if not 0 < num_samples <= MAX_HOURS * 3600 * format.rate:
         reason = f"its audio lasts {end - begin:g} s, not between 0 and {MAX_HOURS} hours"
@@ -175,6 +197,7 @@ def open_windows(
         num_samples=num_samples,
         starts=window_starts(num_samples, length=format.samples, hop=hop),
         remark=remark,
+        part=part,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from heapq import merge
+from math import inf
 from pathlib import Path
 
 import av
@@ -51,7 +52,10 @@ def write_overlay(
 
 
 def write_overlays(
-    path: str | Path, overlays: Mapping[Path, Iterable[tuple[float, Overlay]]]
+    path: str | Path,
+    overlays: Mapping[Path, Iterable[tuple[float, Overlay]]],
+    *,
+    part: tuple[float, float] | None = None,
 ) -> None:
     """Write copies of a video as mp4 (H.264, AAC) with overlays on its frames, each by its file.
 
@@ -59,7 +63,8 @@ def write_overlays(
     and the audio is kept. A frame that is held while overlays change, as the last one is until the
     audio ends, is repeated. One frame, and one overlay per file, are in memory. Each overlay comes
     with the time up to which it is drawn, in seconds as a player shows them; the last one stays to
-    the end. All are of one size, such as `video_size`.
+    the end. All are of one size, such as `video_size`. Of a video, ``part`` is copied, from its
+    start to its end in seconds as a player shows them; all of it if not given.
 
     Raises:
         ClipError: If the video cannot be decoded.
@@ -70,14 +75,18 @@ def write_overlays(
     with ExitStack() as stack:
         containers = [stack.enter_context(_new_file(out)) for out in overlays]
         media, heard = (stack.enter_context(open_media(path)) for _ in range(2))  # at its own pace
+        begin, end = part or (0.0, inf)
         copies = [
-            VideoCopy(container, out, media, some)
+            VideoCopy(container, out, media, ((until - begin, one) for until, one in some))
             for container, (out, some) in zip(containers, overlays.items(), strict=True)
         ]
         sizes = {copy.size for copy in copies}
         require(len(sizes) == 1, "size", sizes, "one size for all overlays")
-        start = start_time(media)
-        sources = (_images(media, copies, start=start), _audio(heard, copies, start=start))
+        start = start_time(media) + begin
+        sources = (
+            _images(media, copies, start=start, seconds=end - begin),
+            _audio(heard, copies, start=start, seconds=end - begin),
+        )
         for _, copy, packets in merge(*sources, key=lambda each: each[0]):
             write_packets(copy.container, packets, copy.out)
 
@@ -92,30 +101,49 @@ def _new_file(out: Path) -> Iterator[OutputContainer]:
         yield container
 
 
-def _images(media: Media, copies: Sequence[VideoCopy], *, start: float) -> Iterator[_Ready]:
-    """Decode all frames, and draw on them; a frame out of order is dropped.
-
-    Times count from ``start``, in seconds.
-    """
+def _images(
+    media: Media, copies: Sequence[VideoCopy], *, start: float, seconds: float
+) -> Iterator[_Ready]:
+    """Decode the frames, and draw on them; times count from ``start``, in seconds."""
     take_only(media, media.video)
-    end, last = 0.0, -1
-    for frame in video_frames(media):
-        time = None if frame.time is None else frame.time - start
-        tick = last + frame_ticks(media) if time is None else round(time * CLOCK)
-        if tick <= last:
-            continue
-        image, last = to_planes(frame, media, copies[0].size), tick
+    end = 0.0
+    for tick, frame in _frames(media, start=start, seconds=seconds):
+        image = to_planes(frame, media, copies[0].size)
         end = tick + lasting(frame) * CLOCK
         for copy in copies:
             yield from ((time, copy, packets) for time, packets in copy.show(tick, image))
-    end = round(max(end, (extent(media)[1] - start) * CLOCK))
+    end = round(min(max(end, (extent(media)[1] - start) * CLOCK), seconds * CLOCK))
     for copy in copies:
         yield from ((time, copy, packets) for time, packets in copy.finish(end))
 
 
-def _audio(media: Media, copies: Sequence[VideoCopy], *, start: float) -> Iterator[_Ready]:
+def _frames(media: Media, *, start: float, seconds: float) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield ticks from ``start`` and frames, first the one that is shown there.
+
+    A frame out of order is dropped.
+    """
+    last, before = -1, None
+    for frame in video_frames(media):
+        time = None if frame.time is None else frame.time - start
+        tick = last + frame_ticks(media) if time is None else round(time * CLOCK)
+        if tick >= seconds * CLOCK:
+            break
+        if tick < 0:
+            before = frame
+        elif tick > last:
+            if before is not None and tick > 0:
+                yield 0, before
+            before, last = None, tick
+            yield tick, frame
+    if before is not None:
+        yield 0, before
+
+
+def _audio(
+    media: Media, copies: Sequence[VideoCopy], *, start: float, seconds: float
+) -> Iterator[_Ready]:
     """Decode and encode the audio, which is the same in all copies."""
-    for time, packets in encode_audio(copies[0].audio, media, start=start):
+    for time, packets in encode_audio(copies[0].audio, media, start=start, seconds=seconds):
         for copy in copies:
             for packet in packets:
                 packet.stream = copy.audio

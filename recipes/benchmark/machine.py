@@ -6,13 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from recipes.engine.provenance import cpu_name
+
 
 def machine() -> dict[str, Any]:
     """Describe the processor, its load, the system and the versions of libraries."""
-    about = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    names = [line.split(":")[1].strip() for line in about.splitlines() if "model name" in line]
     return {
-        "cpu": names[0] if names else platform.machine(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
         "system": platform.platform(),

@@ -27,11 +27,10 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from avblocks.data.datasets import ClipSet
 from avblocks.data.health import check_file
 from avblocks.data.pool import imap_unordered
+from avblocks.progress import progress_bar
 from recipes.check_data.against import compare
 from recipes.check_data.health_csv import HealthList, row_of, summary
 from recipes.check_data.sides import LISTS, Side, among, list_side, other_side, set_side
@@ -143,9 +142,7 @@ def _check_files(config: Config) -> None:
     paths = list(dict.fromkeys(path for clips in _clips(source) for path in _paths(clips)))
     health = HealthList(config.run.folder / "health.csv")
     todo = [path for path in paths if path not in health.rows]
-    bar = tqdm(
-        desc="check", total=len(paths), initial=len(paths) - len(todo), unit="file", mininterval=1
-    )
+    bar = progress_bar(about="check", total=len(paths), initial=len(paths) - len(todo), unit="file")
     with bar, health:
         for path, found, reason in imap_unordered(
             check_file, todo, workers=source.workers, limit=source.limit

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from avblocks.csvlog import write_csv
 from avblocks.data.datasets import Item
 from avblocks.data.leaks import (
@@ -18,6 +16,7 @@ from avblocks.data.leaks import (
     overlaps,
 )
 from avblocks.data.pool import imap_unordered
+from avblocks.progress import progress_bar
 from recipes.check_data.sides import Side
 
 SECONDS, VIDEO, APART = "same seconds", "same video, at unknown times", "same video, other seconds"
@@ -78,7 +77,7 @@ def print_leaks(
             error=match.error,
         )
 
-    for item in tqdm(side.items, f"compare with {other.name}", unit="clip", disable=None):
+    for item in progress_bar(side.items, f"compare with {other.name}", unit="clip"):
         one = prints[item.path]
         found = [leak(AUDIO, item, match) for match in audio.search(one.codes)]
         found += [leak(FRAMES, item, match) for match in frames.search(one.hashes)]
@@ -90,7 +89,7 @@ def all_prints(items: Iterable[Item], folder: Path, *, workers: int, limit: floa
     store, by_path = FingerprintStore(folder), {item.path: item for item in items}
     todo = [item for path, item in by_path.items() if path not in store.prints]
     done = len(by_path) - len(todo)
-    bar = tqdm(desc="fingerprint", total=len(by_path), initial=done, unit="clip", mininterval=1)
+    bar = progress_bar(about="fingerprint", total=len(by_path), initial=done, unit="clip")
     with bar, store:
         for item, found, reason in imap_unordered(fingerprint, todo, workers=workers, limit=limit):
             store.add(found or Fingerprint(item.path, reason=reason))

@@ -4,19 +4,23 @@ import io
 import os
 import re
 import select
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 try:
     import tyro
 except ModuleNotFoundError as error:
     raise SystemExit(f"error: {error}: recipes need pip install -e '.[recipes]'") from error
 
+from recipes.common.again import OPTION, settings_of, split_config
+from recipes.common.settings import TrainConfig
+from recipes.common.sizes import sized
+from recipes.engine.command import module_name
+from recipes.engine.console import recording
 from recipes.engine.run import Folder
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
@@ -69,15 +73,19 @@ def run_cli(
         doc: The docstring of the recipe, shown by `--help`.
         args: Command line arguments instead of `sys.argv[1:]`.
     """
-    with users_errors():
-        main(_parse(presets, doc=doc or "", words=list(sys.argv[1:] if args is None else args)))
+    _set_up_stdout()
+    with recording(), users_errors():
+        words = list(sys.argv[1:] if args is None else args)
+        config = _parse(presets, doc=doc or "", words=words)
+        if isinstance(config, TrainConfig):
+            config = cast(C, sized(config, typed=_typed(words)))
+        main(config)
 
 
 @contextmanager
 def users_errors() -> Iterator[None]:
     """End the program with one line for errors that users can fix, see `run_cli`."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _set_up_stdout()
     try:
         yield
     except KeyboardInterrupt:
@@ -91,6 +99,14 @@ def users_errors() -> Iterator[None]:
             raise
         print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
+
+
+def _set_up_stdout() -> None:
+    """Print any file name, and off a terminal help texts as wide as their lines."""
+    if not sys.stdout.isatty():
+        os.environ.setdefault("COLUMNS", "110")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _nobody_reads() -> bool:
@@ -108,14 +124,20 @@ def _nobody_reads() -> bool:
 
 
 def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) -> C:
-    name = words.pop(0) if words and not words[0].startswith("-") else next(iter(presets))
+    file, words = split_config(words)
+    named = bool(words) and not words[0].startswith("-")
+    name = words.pop(0) if named else next(iter(presets))
+    if named and file is not None:
+        raise ValueError(f"give a preset, {name}, or {OPTION} {file}, not both")
     if name not in presets:
         raise ValueError(f"no preset {name!r}; the presets are: {', '.join(presets)}")
-    module = _module()
+    module = module_name()
     offered = {
         preset: (_help(presets, doc=doc, module=module, chosen=preset), default)
         for preset, (_, default) in presets.items()
     }
+    if file is not None:
+        offered[name] = offered[name][0], settings_of(file, offered[name][1])
     words = [name, *map(_renamed, words)]
     config = tyro.extras.overridable_config_cli(offered, prog=f"python -m {module}", args=words)
     if config.run.dir is None:
@@ -123,6 +145,12 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
         folder = Path("runs") / f"{recipe}-{name}"
         config = replace(config, run=replace(config.run, dir=folder))  # pyright: ignore[reportArgumentType]
     return config
+
+
+def _typed(words: Sequence[str]) -> set[str]:
+    """Return the names of the options on a command line, as in `config.json`."""
+    options = (word[2:].partition("=")[0] for word in words if word.startswith("--"))
+    return {option.replace("-", "_") for option in options}
 
 
 def _renamed(word: str) -> str:
@@ -135,30 +163,15 @@ def _renamed(word: str) -> str:
     return "=".join([new, *value])
 
 
-def _module() -> str:
-    """Return the name of the running module, as given to `python -m`."""
-    spec = sys.modules["__main__"].__spec__
-    return (spec.name if spec else f"recipes.{Path(sys.argv[0]).stem}").removesuffix(".__main__")
-
-
 def _help(presets: Mapping[str, tuple[str, Any]], *, doc: str, module: str, chosen: str) -> str:
     width = max(map(len, presets))
     lines = [f"  {name:{width}}  {about}" for name, (about, _) in presets.items()]
     use = f"python -m {module} [PRESET] [OPTIONS]"
     listed = "\n".join(["Presets (the first is the default):", *lines])
-    return f"{doc.strip()}\n\n{use}\n\n{listed}\n\nDefaults shown are those of: {chosen}"
-
-
-def resume_command() -> str:
-    """Return the command that resumes this run."""
-    words = sys.argv[1:]
-    options = [word.partition("=")[0].replace("_", "-") for word in words]
-    kept = [
-        word
-        for before, option, word in zip(["", *options], options, words, strict=False)
-        if option not in ("--run.max-steps", "--run.resume") and before != "--run.max-steps"
-    ]
-    return shlex.join(["python", "-m", _module(), *kept, "--run.resume"])
+    again = "Take the settings of another run, and change some of them:\n"
+    again += f"  python -m {module} {OPTION} RUN/config.json [OPTIONS]"
+    shown = f"Defaults shown are those of: {chosen}"
+    return "\n\n".join([doc.strip(), use, listed, again, shown])
 
 
 def user_line(error: BaseException) -> str | None:

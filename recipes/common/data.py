@@ -98,8 +98,13 @@ class Data:
         samples = round(self.seconds * self.rate)
         if self.hop is not None and not 1 <= self.hop <= samples:
             raise ValueError(f"--data.hop must be from 1 to {samples}, got {self.hop}")
-        if self.frames < 1:
-            raise ValueError(f"--data.frames must be at least 1, got {self.frames}")
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        numbers = {"frames": self.frames, "size": self.size, "mels": self.mels}
+        for name, value in {**numbers, "scenes": min(self.scenes)}.items():
+            if value < 1:
+                raise ValueError(f"--data.{name} must be at least 1, got {value}")
         if self.num_workers < 0:
             raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
         if not self.timeout > 0:
@@ -235,7 +240,10 @@ def _check_needs(data: Data, needs: str) -> None:
             f"shards hold no {words}: leave --data.shards out, the clips are read as published"
         )
     if data.frames > 1:
-        raise ValueError("this task looks at one image of a clip: leave --data.frames out")
+        raise ValueError(
+            "this task looks at one image of a clip: leave --data.frames out, and give the "
+            "--checkpoint of an encoder of images, not of videos"
+        )
     if data.name not in names:
         raise ValueError(f"--data.name {data.name} has no {words}: {', '.join(names)} have")
 

@@ -1,5 +1,6 @@
 """Files of a run folder that other programs read: checkpoints and `config.json`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,16 @@ def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
 def run_config(path: Path) -> dict[str, Any] | None:
     """Return the configuration of the run of a checkpoint, if it is in a run folder."""
     config = _config_file(path)
-    if path.suffix != ".ckpt" or not config.is_file():
-        return None
-    return read_json(config, {"config": _SIZES}, remedy="give another --checkpoint")["config"]
+    return read_sizes(config) if path.suffix == ".ckpt" and config.is_file() else None
+
+
+def read_sizes(file: Path) -> dict[str, Any]:
+    """Return the configuration in a `config.json`, with the sizes of an encoder.
+
+    Raises:
+        ValueError: If it is damaged, or lacks them.
+    """
+    return read_json(file, {"config": _SIZES}, remedy="give another --checkpoint")["config"]
 
 
 def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
@@ -62,6 +70,15 @@ def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
             "more, with --run.resume, which adds them"
         )
     return values
+
+
+def trained_on(values: Mapping[str, Any], *, step: int) -> str:
+    """Return the data and the length of the training of a run, in words, see `read_run_config`."""
+    clips = values.get("clips", {}).get("train", {}).get("on_disk")
+    data = [values["config"]["data"]["name"]]
+    data += [] if clips is None else [f"{clips:,} clips"]
+    data += [f"{len(values['classes'])} classes"] if values["classes"] else []
+    return f"{', '.join(data)}; {step:,} steps of {values['recipe']}"
 
 
 def _config_file(checkpoint: Path) -> Path:

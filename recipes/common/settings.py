@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from avblocks.tasks.classify import Given
+from recipes.common.checks import check_model, check_numbers
 from recipes.common.data import Data
-from recipes.common.model import Model, check_sizes
+from recipes.common.model import Model
 from recipes.common.sets import DataName
+from recipes.engine.folder import check_folder
+from recipes.engine.launch import check_hardware
 from recipes.engine.run import Run
+from recipes.engine.tracker import check_tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +48,21 @@ class TrainConfig:
         return replace(self, data=Data(name=name), **changes)
 
     def check(self, *, compiles: bool = True) -> None:
-        """Check that the settings are consistent; errors name the options.
+        """Check the settings before any data is read; errors name the options.
 
         Args:
             compiles: Whether the task calls the encoder as a whole, so that it can be compiled.
 
         Raises:
-            ValueError: If they are not consistent.
+            ValueError: If a setting is out of range, or the run folder or a device is missing.
         """
         if self.run.compile and not compiles:
             raise ValueError("this task reads every layer by itself: leave --run.compile out")
-        if not 0 <= self.warmup < self.epochs:
-            raise ValueError(f"--warmup {self.warmup} must be less than --epochs {self.epochs}")
-        for name in ("batch", "evaluate_every", "windows"):
-            if getattr(self, name, 1) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
-        check_sizes(self.model, self.data)
+        check_numbers(self)
+        check_model(self.model, self.data, drop_path=getattr(self, "drop_path", 0.0))
+        check_hardware(self.run)
+        check_tracker(self.run)
+        check_folder(self.run)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,31 +1,25 @@
 """Initialization of the encoder of a recipe: from a run, an export, or a published file."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from avblocks import AVEncoder
-from avblocks.builder import Built
 from avblocks.checkpoint import (
     LoadReport,
     from_audiomae,
     from_mae,
     load_encoder,
     load_weights,
-    read_config,
     read_state,
 )
-from avblocks.checkpoint.folder import WEIGHTS, is_ours
-from avblocks.checkpoint.rebuild import build_on_meta
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
-from recipes.common.data import Data
 from recipes.common.evaluation import evaluated
 from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign
-from recipes.common.model import Model, build_encoder
-from recipes.common.run_files import find, run_config
+from recipes.common.model import build_encoder
+from recipes.common.run_files import find
 from recipes.common.settings import TaskConfig, TrainConfig
+from recipes.common.sizes import check_same_sizes, sizes_of, usual_sizes
 
 
 def seeded_encoder(config: TrainConfig, *, maps: Collection[str] = ()) -> AVEncoder:
@@ -76,97 +70,17 @@ def start_encoder(encoder: AVEncoder, config: TaskConfig) -> LoadReport | None:
         print(f"{path}\n{report}", flush=True)
         return report
     try:
-        origin = _origin(path)
-        if origin is not None:
-            check_same_sizes(config.model, origin.options)
+        known = sizes_of(path)
+        if known is not None:
+            check_same_sizes(config.model, known.model)
         report = load_encoder(encoder, read_state(path), allow=config.allow)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     print(f"{path}\n{report}", flush=True)
-    now = _sizes(encoder)
-    if origin is not None and origin.clips != now:
-        print(
-            f"note: it was trained on clips of {origin.clips}, and these are of {now}", flush=True
-        )
+    now, before = usual_sizes(encoder), known and known.clips
+    if before and before != now:
+        print(f"note: it was trained on clips of {before}, and these are of {now}", flush=True)
     return report
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """Options and clip sizes for which an encoder was built."""
-
-    options: Mapping[str, Any]
-    """Options of `Model`, or some of them."""
-
-    clips: str
-    """Sizes of the images and the spectrograms."""
-
-
-def _origin(path: Path) -> _Origin | None:
-    """Read the options of a checkpoint from its run folder or export, if it is in one."""
-    if config := run_config(path):
-        data = config["data"]
-        names = ("seconds", "rate", "hop", "size", "mels", "frames")
-        given = {name: data[name] for name in names if name in data}
-        clips = Data(name="folder", **given).format
-        return _Origin(config["model"], str(clips))
-    folder = path.parent if path.name == WEIGHTS else path
-    if not folder.is_dir() or not is_ours(folder):
-        return None
-    twin = build_on_meta({"encoder": read_config(folder)["encoder"]})
-    assert isinstance(twin, AVEncoder) and isinstance(twin.built, Built)
-    arguments = dict(twin.built.arguments)
-    if not isinstance(patch := arguments["patch"], int):  # of a video: frames, height, width
-        arguments |= {"tubelet": patch[0], "patch": patch[-1]}
-    return _Origin({**arguments, "heads": arguments["num_heads"]}, _sizes(twin))
-
-
-def _sizes(encoder: AVEncoder) -> str:
-    """Describe the clip sizes for which an encoder was built."""
-    grids = ((vit.pos_embed.grid, vit.patch) for vit in (encoder.image, encoder.audio))
-    image, audio = (tuple(n * p for n, p in zip(*pair, strict=True)) for pair in grids)
-    pixels, bins = (" x ".join(map(str, lengths)) for lengths in (image, audio))
-    return f"{pixels} pixels and {bins} mel bins and frames"
-
-
-def check_same_sizes(model: Model, options: Mapping[str, Any]) -> None:
-    """Check that an encoder was built with the options of a recipe, for clips of any size.
-
-    Args:
-        model: The options of the recipe.
-        options: Options of the encoder: of `Model` of a run, or arguments of `av_vit`.
-
-    Raises:
-        ValueError: If they differ; the message gives the options to pass.
-    """
-    others = ("decoder", "normalize", "checkpointing")
-    names = [f.name for f in fields(Model) if not f.name.startswith(others)]
-    now = {name: getattr(model, name) for name in names}
-    own = _resolved(now)
-    theirs = _resolved(now | {name: options[name] for name in names if name in options})
-    wrong = [name for name in names if theirs[name] != own[name]]
-    if "depth" in wrong and len(set(theirs["depth"])) > 1:
-        raise ValueError(f"its ViTs have {theirs['depth']} blocks, and a recipe's as many each")
-    if wrong:
-        words = " ".join(f"--model.{n.replace('_', '-')} {_words(n, theirs[n])}" for n in wrong)
-        raise ValueError(f"it holds an encoder of other sizes: pass {words}")
-
-
-def _resolved(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Normalize options: the depths of both ViTs, and the layers with fusion by number."""
-    plain = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
-    depth, layers = plain["depth"], plain["fusion_layers"]
-    depths = depth if isinstance(depth, tuple) else (depth, depth)
-    named: dict[Any, tuple[int, ...]] = {"all": tuple(range(max(depths))), "none": ()}
-    return plain | {"depth": depths, "fusion_layers": named.get(layers, layers)}
-
-
-def _words(name: str, value: Any) -> str:
-    """Format the value of an option for the command line."""
-    if name == "depth":
-        return str(value[0])
-    words = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return words or "none"
 
 
 def load_pretrained(

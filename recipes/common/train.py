@@ -1,6 +1,6 @@
 """`open_training`: the run of a recipe with its clips, evaluations and skipped files."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,14 +11,15 @@ from torch.utils.data import DataLoader
 from avblocks.data import AVBatch, Groups, SkippedFiles
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Scorer, Scores, Task, evaluate, first_batch, first_row
-from recipes.common.cli import resume_command
 from recipes.common.data import FREE, Data
 from recipes.common.evaluation import evaluated
 from recipes.common.features import Features
+from recipes.common.following import next_command
 from recipes.common.loaders import train_loader
 from recipes.common.optimizer import Schedule
 from recipes.common.settings import TrainConfig
-from recipes.engine import OpenRun, open_run
+from recipes.engine import Logger, OpenRun, open_run
+from recipes.engine.command import resume_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,15 +102,19 @@ def encodes_once(model: Task, data: Data) -> bool:
 
 @contextmanager
 def open_training(
-    config: TrainConfig, *, train: ClipSet, test: ClipSet | None, following: str = ""
+    config: TrainConfig,
+    *,
+    train: ClipSet,
+    test: ClipSet | None,
+    loggers: Sequence[Logger] = (),
 ) -> Iterator[Training]:
-    """Open the run folder of a recipe; at the end, print skipped files and how to resume.
+    """Open the run folder of a recipe; at the end, print skipped files and the next command.
 
     Args:
         config: The settings of the recipe.
         train: The training clips.
         test: The test clips, if there are any.
-        following: The command to suggest when the run is finished.
+        loggers: Your own loggers, see `recipes.engine.Logger`.
 
     Raises:
         ValueError: If the folder holds another run, or none to resume.
@@ -117,9 +122,12 @@ def open_training(
     total = len(train) + (len(test) if test else 0)
     skipped = SkippedFiles(config.run.folder, total=total, max_skipped=config.data.max_skipped)
     clips = {"train": train, "test": test}
-    with open_run(config.run, config=config, free=FREE, clips=clips) as run:
+    with open_run(config.run, config=config, free=FREE, clips=clips, loggers=loggers) as run:
         yield Training(config=config, run=run, clips=train, skipped=skipped)
         if run.first:
             print(skipped.summary())
-            if command := following if run.finished else resume_command():
-                print(f"next: {command}")
+            if evaluated() is None:
+                following = next_command(config) if run.finished else resume_command()
+                run.log_files()
+                run.describe("finished" if run.finished else "not finished", following=following)
+                print(f"next: {following}")

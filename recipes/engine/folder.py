@@ -1,11 +1,10 @@
 """Run folder: its configuration and checkpoints, and checks of which run may resume it."""
 
 import json
-import platform
+import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,11 @@ from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
 from avblocks.jsonfile import Shape, read_json, shape_fault
 from avblocks.nn.older import renamed
+from recipes.engine.provenance import provenance
 from recipes.engine.run import Run
+from recipes.engine.signals import resume_if_requeued
 
-FIXED = ("run.seed", "run.accumulate", "run.clip_grad")  # of `Run`; a resumed run keeps them
+FIXED = ("run.seed", "run.accumulate", "run.clip_grad", "run.ema")  # of `Run`, for resumed runs
 RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the previous release
 ADDED: dict[str, Any] = {
     "data.hop": None,
@@ -28,16 +29,17 @@ ADDED: dict[str, Any] = {
     "mask": "random",
     "predict": 1.0,
     "allow": [],
+    "run.ema": None,
 }
 """Settings newer than some runs, and their values in those runs."""
-NOTHING = "nothing to resume in {}: it holds no whole checkpoint"
+NOTHING = "nothing to resume in --run.dir {}: it holds no whole checkpoint"
 _CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
 PREFIX = "model."  # prefix of the names of the weights in a checkpoint
 REMEDY = "wait for its end, or pass another --run.dir"  # if another run uses the folder
 
 
 def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict[str, Any]:
-    """Return the content of `config.json`: configuration, classes, counts of clips by use."""
+    """Return the content of `config.json`: configuration, classes, clips by use, provenance."""
     given = {use: found for use, found in clips.items() if found is not None}
     train = given.get("train")
     return {
@@ -45,7 +47,7 @@ def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict
         "classes": [] if train is None else list(train.classes),
         "config": {**plain(config), "run": plain(run)},
         "clips": {use: found.facts() for use, found in given.items()},
-        "versions": versions(),
+        **provenance(),
     }
 
 
@@ -60,27 +62,43 @@ def find_checkpoint(
         ValueError: If the folder contains a run and `run.resume` is off, or vice versa, or if the
             run was started with another configuration or trained on other clips.
     """
-    saves = checkpoints(run.folder)
     if not run.resume:
-        if _saves.exists(saves):
-            raise ValueError(
-                f"{run.folder} holds a run already: pass --run.resume to resume it, "
-                "or another --run.dir"
-            )
+        _check_new(run.folder)
         return None
-    path = _saves.latest(saves, report=report)
+    path = _saves.latest(checkpoints(run.folder), report=report)
     if path is None:
         raise ValueError(NOTHING.format(run.folder))
     _check_same(run.folder / "config.json", facts, free, report)
     return path
 
 
-def check_name(folder: Path) -> None:
-    """Raise a ValueError if the name of a run folder is not UTF-8, which TensorBoard requires."""
+def check_folder(run: Run) -> None:
+    """Check the run folder, before any data is read.
+
+    Raises:
+        ValueError: If it cannot be used, holds a run and `run.resume` is off, or vice versa.
+    """
+    folder = run.folder
     try:
         str(folder.absolute()).encode()
-    except UnicodeEncodeError as error:
+    except UnicodeEncodeError as error:  # which TensorBoard requires
         raise ValueError(f"{folder}: not a name in UTF-8, pass another --run.dir") from error
+    if run.resume and not _saves.exists(checkpoints(folder)):
+        raise ValueError(NOTHING.format(folder))
+    if not resume_if_requeued(run, checkpoints(folder)).resume:
+        _check_new(folder)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--run.dir {folder} cannot be made: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"--run.dir {folder}: {there} is not writable")
+
+
+def _check_new(folder: Path) -> None:
+    if _saves.exists(checkpoints(folder)):
+        raise ValueError(
+            f"{folder} holds a run already: pass --run.resume to resume it, or another --run.dir"
+        )
 
 
 def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -101,6 +119,11 @@ def check_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def checkpoints(folder: Path) -> Path:
     """Return the folder of the checkpoints of a run."""
     return folder / "checkpoints"
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """Return the folder of the checkpoint with the best evaluation of a run."""
+    return folder / "best"
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -124,17 +147,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         name = f"{prefix}{key}"
         found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that may affect the results of a run."""
-    found = {"python": platform.python_version()}
-    for name in ("avblocks", "torch", "torchvision", "torchaudio", "av", "lightning"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
     return found
 
 

@@ -66,13 +66,13 @@ def scattered(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
     """Shard the state of an optimizer of the whole model like the parameters of ``optimizer``."""
     params = [p for group in optimizer.param_groups for p in group["params"]]
     parts = {
-        index: {name: _as(value, params[index]) for name, value in values.items()}
+        index: {name: sharded_like(value, params[index]) for name, value in values.items()}
         for index, values in state["state"].items()
     }
     return {**state, "state": parts}
 
 
-def _as(value: Any, parameter: Tensor) -> Any:
+def sharded_like(value: Any, parameter: Tensor) -> Any:
     """Shard a tensor like a parameter if it has the same shape."""
     if not isinstance(parameter, DTensor) or getattr(value, "shape", None) != parameter.shape:
         return value

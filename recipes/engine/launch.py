@@ -33,12 +33,10 @@ def build_fabric(run: Run) -> "Fabric":
         started = int(os.environ["WORLD_SIZE"])
         if started != devices * run.nodes:
             raise ValueError(
-                f"torchrun started {started} processes, but run.nodes {run.nodes} with run.devices "
-                f"{devices} each make {devices * run.nodes}"
+                f"torchrun started {started} processes, but --run.nodes {run.nodes} with "
+                f"--run.devices {devices} each make {devices * run.nodes}"
             )
-    if gpus and devices > gpus:
-        raise ValueError(f"run.devices is {devices}, but this machine has {gpus} GPUs")
-    precision_of(run)
+    check_hardware(run)
     alone = run.strategy == "auto" and devices * run.nodes == 1
     return Fabric(
         accelerator="cuda" if gpus else "cpu",
@@ -48,11 +46,20 @@ def build_fabric(run: Run) -> "Fabric":
     )
 
 
+def check_hardware(run: Run) -> None:
+    """Raise a ValueError if the machine lacks devices, a precision or a compiler of the run."""
+    gpus, devices = torch.cuda.device_count(), run.devices_per_node
+    if gpus and devices > gpus:
+        raise ValueError(f"--run.devices is {devices}, but this machine has {gpus} GPUs")
+    precision_of(run)
+    check_compiler(run)
+
+
 def precision_of(run: Run) -> str:
     """Return the precision: the one in the settings, if supported, or the best of the machine."""
     gpu = torch.cuda.is_available()
     if run.precision == "16-mixed" and not gpu:
-        raise ValueError("run.precision 16-mixed needs a GPU; take bf16-mixed or 32-true")
+        raise ValueError("--run.precision 16-mixed needs a GPU; take bf16-mixed or 32-true")
     if run.precision != "auto":
         return run.precision
     return "bf16-mixed" if gpu and torch.cuda.is_bf16_supported(False) else "32-true"
@@ -74,9 +81,9 @@ def check_compiler(run: Run) -> None:
         return
     compilers = [os.environ.get("CXX", "g++"), "g++", "clang++"]
     if not any(map(shutil.which, compilers)):
-        raise ValueError("run.compile needs a C++ compiler, g++ or clang++, and found none")
+        raise ValueError("--run.compile needs a C++ compiler, g++ or clang++, and found none")
     if torch.cuda.is_available() and find_spec("triton") is None:
-        raise ValueError("run.compile needs the package triton on a GPU")
+        raise ValueError("--run.compile needs the package triton on a GPU")
 
 
 @contextmanager

@@ -1,16 +1,15 @@
-"""Logging of a run: metrics.csv, TensorBoard, a progress bar, and a line per epoch."""
+"""Logging of a run: metrics.csv, loggers, a progress bar, and a line per epoch."""
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import harmonic_mean  # equals samples over seconds, for steps of one size
 
-from tqdm import tqdm
-
 from avblocks.csvlog import CsvLog, read_csv
-from avblocks.files import naming
 from avblocks.locks import FolderLock
+from avblocks.progress import progress_bar
+from recipes.engine.loggers import Logger
 from recipes.engine.plan import Plan
 
 Row = Mapping[str, float]  # numbers by column
@@ -43,16 +42,22 @@ def _cells(row: Row) -> dict[str, str]:
 class Report:
     """Logs of one run, in its folder and on the terminal.
 
-    When a run is resumed, rows after step `start` are dropped. TensorBoard gets one point per
+    When a run is resumed, rows after step `start` are dropped. The loggers get one point per
     `every` steps.
     """
 
     def __init__(
-        self, folder: Path, *, lock: FolderLock | None, plan: Plan, start: int, every: int
+        self,
+        folder: Path,
+        *,
+        lock: FolderLock | None,
+        plan: Plan,
+        start: int,
+        every: int,
+        loggers: Sequence[Logger] = (),
     ) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
-
         self.plan = plan
+        self.loggers = loggers
         self.lock = lock
         self.folder = folder
         self.every = every
@@ -67,10 +72,7 @@ class Report:
         self._rates = [row["samples_per_s"] for row in ours if "samples_per_s" in row]
         self._left_out = sum("nonfinite" in row for row in rows)
         self._since = time.monotonic()
-        purge = start + 1 if start else 0
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
-        look = {"unit": "step", "dynamic_ncols": True, "disable": not sys.stderr.isatty()}
-        self._bar = tqdm(total=plan.stop, initial=start, **look)
+        self._bar = progress_bar(about="training", total=plan.stop, initial=start, unit="step")
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Log a training step: losses, learning rate, gradient norm and samples per second."""
@@ -81,7 +83,7 @@ class Report:
         if step % self.every == 0 or step == self.plan.stop:
             shown = {name: f"{values[name]:.3g}" for name in ("loss", "lr", "samples_per_s")}
             self._bar.set_postfix(shown, refresh=False)
-            self._write_board(step, {f"train/{name}": value for name, value in values.items()})
+            self._log_scalars(step, {f"train/{name}": value for name, value in values.items()})
         if self.plan.ends_epoch(step) or step == self.plan.stop:
             self._say_epoch(step, values)
 
@@ -90,7 +92,7 @@ class Report:
         self._left_out += 1
         self._append(step, {"nonfinite": 1.0})
         self._bar.update()
-        self._write_board(step, {"train/nonfinite": self._left_out})
+        self._log_scalars(step, {"train/nonfinite": self._left_out})
         self.say(f"{fault}; step left out, {self._left_out} so far")
         if self.plan.ends_epoch(step):
             self._losses, self._rates = [], []
@@ -100,7 +102,7 @@ class Report:
         self.evaluated[step] = dict(scores)
         named = {f"eval/{name}": value for name, value in scores.items()}
         self._append(step, named)
-        self._write_board(step, named)
+        self._log_scalars(step, named)
         listed = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
         self.say(f"  evaluation after step {step}: {listed or 'nothing measured'}")
         self._since = time.monotonic()
@@ -111,11 +113,8 @@ class Report:
         sys.stdout.flush()
 
     def close(self) -> None:
-        """Flush and close all logs."""
+        """Flush and close the rows, and the progress bar; the loggers stay open."""
         self.rows.close()
-        if self.lock is None or not self.lock.lost:
-            with naming(self.folder / "tensorboard"):
-                self._board.close()
         self._bar.close()
 
     def _append(self, step: int, values: Row) -> None:
@@ -131,12 +130,11 @@ class Report:
         self._losses, self._rates = [], []
         self._since = time.monotonic()
 
-    def _write_board(self, step: int, values: Mapping[str, float]) -> None:
+    def _log_scalars(self, step: int, values: Mapping[str, float]) -> None:
         if self.lock is not None:
             self.lock.check()  # TensorBoard's thread reopens the file for every write
-        with naming(self.folder / "tensorboard"):
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+        for logger in self.loggers:
+            logger.scalars(step, values)
 
 
 def _scores(row: Row) -> Row:

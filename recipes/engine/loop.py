@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import InitVar, dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -22,7 +23,9 @@ from avblocks.distributed import gather_lists, reduced
 from avblocks.locks import FolderLock
 from avblocks.seed import seed_all
 from avblocks.tasks import evaluation_mode
-from recipes.engine.folder import PREFIX, checkpoints
+from recipes.engine.average import Average
+from recipes.engine.best import best_step, exhausted
+from recipes.engine.folder import PREFIX, best_checkpoint, checkpoints
 from recipes.engine.fsdp import fill, gathered, scattered, sharded_copy
 from recipes.engine.launch import autocast, precision_of
 from recipes.engine.log import Report
@@ -32,6 +35,7 @@ from recipes.engine.run import Run
 from recipes.engine.signals import StopSignals
 
 SCALER = "MixedPrecision"  # name of the state of the loss scaler in a checkpoint
+TRAINED = "trained"  # name of the weights in a checkpoint whose state dict is their average
 
 
 @dataclass(kw_only=True, eq=False)
@@ -56,6 +60,7 @@ class Loop:
     lock: FolderLock | None  # lock of the run folder; only in process 0
     at: int  # number of steps done
     stopped_by: int = 0  # the stop signal that ended the training
+    exhausted: bool = False  # whether it ended early, for want of better evaluations
 
     def __post_init__(self, loader: DataLoader[Any]) -> None:
         self.device = self.fabric.device
@@ -64,6 +69,8 @@ class Loop:
         self.precision = autocast(self.run, self.device)
         scaled = precision_of(self.run) == "16-mixed"
         self.scaler = GradScaler(self.device.type, enabled=scaled)
+        self.average: Average | None = None
+        self._complete = False  # whether there is a whole state to save
         self._batches = _epochs(loader)  # the only reference to the loader
         self._since = (0, 0.0, 0.0)
 
@@ -81,12 +88,17 @@ class Loop:
             )
 
     def load(self, state: dict[str, Any]) -> None:
-        """Load optimizer and loss scaler from a checkpoint, and clear its dict."""
+        """Load optimizer, loss scaler and average from a checkpoint, and clear its dict."""
+        if self.run.ema is not None:  # the weights of a checkpoint are the average
+            self.average = Average(self.trained, decay=self.run.ema)
+            if state:
+                self.average.load_trained(state[TRAINED])
         if state:
             (optimizer,) = state["optimizer_states"]
             self.optimizer.load_state_dict(scattered(optimizer, self.optimizer))
         if state.get(SCALER):  # a run may be resumed in another precision
             self.scaler.load_state_dict(state[SCALER])
+        self._complete = True
         state.clear()  # it is as large as model and optimizer
 
     def train(self) -> None:
@@ -100,7 +112,7 @@ class Loop:
         self.catch_up()
         self._speed()
         try:
-            while self.at < self.plan.stop and not self.stopped_by:
+            while self.at < self.plan.stop and not self.stopped_by and not self.exhausted:
                 self._check_folder()
                 self.step()
         finally:
@@ -139,7 +151,7 @@ class Loop:
         self.scaler.step(optimizer)
         self.scaler.update()
         optimizer.zero_grad()
-        self.at += 1
+        self._count()
 
         # Log, save, evaluate, and check for a stop signal.
         metrics.known = {"lr": max(rates), **self._speed()}
@@ -152,16 +164,27 @@ class Loop:
         if evaluate and not self.stopped_by:
             self._evaluate()
             self.stopped_by = int(self._any_signal())  # an evaluation may take long
-            if self.stopped_by and not save:
+            if (self.stopped_by or self.exhausted) and not save:
                 self.save()
         if save or evaluate:
             self._speed()  # reset the timer: this does not count for the next step
 
-    def save(self) -> None:
+    def _count(self) -> None:
+        """Count a step, and add its weights to the average."""
+        self.at += 1
+        if self.average is not None:
+            self.average.update(self.at)
+
+    def save(self, folder: Path | None = None, *, keep: int | None = None) -> None:
         """Write a checkpoint, after the rows of its steps are on disk."""
         weights = self.trained.state_dict()
+        trained = {}
+        if self.average is not None:
+            trained = {TRAINED: {n: p.detach() for n, p in self.average.trained.items()}}
+            weights = weights | self.average.values
         state = {
             "state_dict": {PREFIX + name: value for name, value in weights.items()},
+            **trained,
             "optimizer_states": [self.optimizer.state_dict()],
             SCALER: self.scaler.state_dict(),
             "run": {"step": self.at, "data": self.position.state_dict()},
@@ -170,23 +193,50 @@ class Loop:
         self._check_folder()
         if self.report is not None:
             self.report.rows.flush()
-            _saves.save(state, checkpoints(self.run.folder), step=self.at)
+            folder = folder or checkpoints(self.run.folder)
+            _saves.save(state, folder, step=self.at, keep=keep or self.run.keep)
 
     def catch_up(self) -> None:
         """Evaluate if the baseline, or the evaluation of the resumed step, is missing."""
         missing = self.report is not None and self.at not in self.report.evaluated
         if any(gather_lists([missing])) and self.plan.evaluates(self.at):
             self._evaluate()
+        elif self.evaluate is not None:
+            self._compare()
 
     def _evaluate(self) -> None:
         if self.evaluate is None:
             return
         seed_all(self.run.seed, "evaluate", self.at, self.fabric.global_rank)
-        self._make_whole()
-        with evaluation_mode(self.model), torch.no_grad(), self.precision:
-            scores = self.evaluate()
+        own = self.average is not None and self.model is self.trained
+        with self.average.restoring() if self.average and own else nullcontext():
+            self._make_whole()
+            with evaluation_mode(self.model), torch.no_grad(), self.precision:
+                scores = self.evaluate()
         if self.report is not None:
             self.report.evaluation(self.at, scores)
+        self._compare()
+
+    def _compare(self) -> None:
+        """Keep the checkpoint of the best evaluation, and end the training if none gets better."""
+        metric, patience, save = self.run.keep_best, self.run.patience, False
+        if metric is None:
+            return
+        best = best_checkpoint(self.run.folder)
+        if self.report is not None:
+            found = self.report.evaluated
+            scores = {step: row for step, row in found.items() if self.plan.regular(step)}
+            step = best_step(scores, metric)
+            there = (best / f"step-{self.at:08d}.ckpt").is_file()
+            save = self._complete and step == self.at and not there
+            if patience is not None and exhausted(scores, metric, patience=patience):
+                self.exhausted = True
+                if self.at < self.plan.total:
+                    self.report.say(f"stopped early: {metric} was best after step {step}")
+        saves, over = zip(*gather_lists([(save, self.exhausted)]), strict=True)
+        self.exhausted = any(over)
+        if any(saves):
+            self.save(best, keep=1)
 
     def _check_folder(self) -> None:
         """End the run if its folder was removed or replaced."""
@@ -200,6 +250,8 @@ class Loop:
                 distributed.broadcast(buffer, 0)
         if self.model is not self.trained:
             fill(self.model, self.trained)
+        if self.average is not None:
+            self.average.copy_to(self.model)
 
     def _sharing(self, share: bool) -> AbstractContextManager[None]:
         """Skip gradient synchronization of replicas unless `share`; shards always synchronize."""

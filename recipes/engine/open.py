@@ -1,15 +1,16 @@
 """`open_run`: context manager around the training of a recipe, for run folder and processes."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
 from avblocks.distributed import finish_together
 from avblocks.locks import locked
-from recipes.engine.folder import NOTHING, REMEDY, check_name, checkpoints, describe
-from recipes.engine.launch import build_fabric, check_compiler, quiet
+from recipes.engine.console import recording
+from recipes.engine.folder import REMEDY, check_folder, checkpoints, describe
+from recipes.engine.launch import build_fabric, quiet
+from recipes.engine.loggers import Logger
 from recipes.engine.opened import OpenRun
 from recipes.engine.run import Run
 from recipes.engine.signals import resume_if_requeued
@@ -22,6 +23,7 @@ def open_run(
     config: Any,
     free: Collection[str] = (),
     clips: Mapping[str, ClipSet | None] | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> Iterator[OpenRun]:
     """Open a run folder for training, and end the run orderly.
 
@@ -35,20 +37,23 @@ def open_run(
         free: Dotted names in `config` that a resumed run may change, such as `data.root`.
         clips: The clips by use, "train" and "test"; their counts are stored in `config.json`, and a
             resumed run must train on the same clips.
+        loggers: Your own loggers, besides TensorBoard and the tracker of the settings.
 
     Raises:
         ValueError: If the settings, the run folder or the checkpoint are wrong.
     """
     run = resume_if_requeued(run, checkpoints(run.folder))
-    check_compiler(run)
-    check_name(run.folder)
-    if run.resume and not _saves.exists(checkpoints(run.folder)):
-        raise ValueError(NOTHING.format(run.folder))  # before the folder is created
+    check_folder(run)
     with quiet():
         fabric = build_fabric(run)
         first = fabric.is_global_zero
-        with locked(run.folder, remedy=REMEDY) if first else nullcontext() as lock:
-            opened = OpenRun(run, fabric, lock, facts=describe(config, run, clips or {}), free=free)
+        lock_folder = locked(run.folder, remedy=REMEDY) if first else nullcontext()
+        with recording() as console, lock_folder as lock:
+            if not first:
+                console.drop()
+            facts = describe(config, run, clips or {})
+            opened = OpenRun(run, fabric, lock, facts=facts, free=free, console=console)
+            opened.loggers += loggers
             try:
                 yield opened
             except BaseException as error:
@@ -56,6 +61,7 @@ def open_run(
                 raise
             finally:
                 opened.signals.listen(restore=True)
+                opened.close_loggers()
             if opened.peers is not None:
                 opened.peers.release()
             finish_together()

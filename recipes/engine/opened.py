@@ -21,13 +21,18 @@ from avblocks.jsonfile import sealed
 from avblocks.locks import FolderLock
 from avblocks.seed import seed_all
 from avblocks.tasks import evaluation_mode
+from recipes.engine.command import command_line, resume_command
+from recipes.engine.console import Console
 from recipes.engine.folder import PREFIX, check_fits, find_checkpoint
 from recipes.engine.launch import autocast, precision_of
 from recipes.engine.log import Report
+from recipes.engine.loggers import Logger, TensorBoardLogger
 from recipes.engine.peers import Peers
 from recipes.engine.plan import Plan
+from recipes.engine.readme import RUN_FILES, described, write_readme
 from recipes.engine.run import Run
 from recipes.engine.signals import StopSignals, requeue
+from recipes.engine.tracker import TrackioLogger
 
 if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should not cost
     from lightning.fabric import Fabric
@@ -46,8 +51,12 @@ class OpenRun:
         *,
         facts: Mapping[str, Any],
         free: Collection[str],
+        console: Console,
     ) -> None:
         self.settings, self.fabric, self.facts, self.lock = run, fabric, facts, lock
+        self.console = console
+        self.loggers: list[Logger] = []
+        self._logs = False  # whether the loggers are open
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
@@ -79,7 +88,10 @@ class OpenRun:
         loop = self._loop
         if self._given is not None:
             return self.first
-        return loop is not None and loop.at >= loop.plan.total and (self.first or self._launched)
+        if loop is None:
+            return False
+        ended = loop.exhausted or loop.at >= loop.plan.total
+        return ended and (self.first or self._launched)
 
     @property
     def scores(self) -> Mapping[int, Mapping[str, float]]:
@@ -131,6 +143,7 @@ class OpenRun:
         from recipes.engine.loop import Loop
 
         run, fabric, folder = self.settings, self.fabric, self.settings.folder
+        _check_best(run, evaluate)
         loader = train(fabric.global_rank, fabric.world_size)
         plan = Plan(
             batches=len(loader),
@@ -228,8 +241,13 @@ class OpenRun:
         """Write `config.json`, open the logs and print a summary of the training."""
         folder, fabric = self.settings.folder, self.fabric
         write_text(folder / "config.json", json.dumps(sealed(self.facts), indent=2) + "\n")
+        self.console.attach(folder)
+        self.describe("started")
+        self._open_loggers(start)
         every = self.settings.log_every
-        report = Report(folder, lock=self.lock, plan=plan, start=start, every=every)
+        report = Report(
+            folder, lock=self.lock, plan=plan, start=start, every=every, loggers=self.loggers
+        )
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
         where = f"resuming from {self.checkpoint}" if self.checkpoint else "training"
         if start >= plan.stop:
@@ -244,6 +262,40 @@ class OpenRun:
             )
         return report
 
+    def describe(self, state: str, *, following: str = "") -> None:
+        """Write README.txt: its files, command and state of the run, and the next command."""
+        folder, recipe = self.settings.folder, f"recipes.{self.facts['recipe']}"
+        files = described(folder, RUN_FILES) if following else RUN_FILES
+        sections = {"Command": command_line(), "State": f"{state}, at step {self.step}"}
+        sections |= {"Resume": resume_command(), **({"Next": following} if following else {})}
+        write_readme(folder, title=f"A run of {recipe}", files=files, sections=sections)
+
+    def _open_loggers(self, start: int) -> None:
+        folder = self.settings.folder
+        self.loggers.insert(0, TensorBoardLogger(folder / "tensorboard", start=start))
+        if self.settings.tracker == "trackio":
+            project = f"avblocks-{self.facts['recipe'] or 'run'}"
+            self.loggers.append(TrackioLogger(project=project, name=folder.resolve().name))
+        for logger in self.loggers:
+            logger.config(self.facts)
+        self._logs = True
+
+    def log_files(self) -> None:
+        """Log the figures and the audio in the run folder."""
+        folder = self.settings.folder
+        figures = [path for path in sorted(folder.glob("*.png")) if path.name != "loss.png"]
+        for logger in self.loggers if self._logs else ():
+            for path in figures:
+                logger.image(self.step, path.stem, path)
+            for path in sorted(folder.glob("wavs/*.wav")):
+                logger.audio(self.step, path.stem, path)
+
+    def close_loggers(self) -> None:
+        """Close the loggers, unless the folder was removed."""
+        if self._logs and (self.lock is None or not self.lock.lost):
+            for logger in self.loggers:
+                logger.close()
+
     def _leave(self, loop: "Loop") -> NoReturn:
         """End all processes after a stop signal."""
         if self.first:
@@ -254,3 +306,8 @@ class OpenRun:
             self.peers.release()
         finish_together()
         sys.exit(128 + loop.stopped_by)
+
+
+def _check_best(run: Run, evaluate: object) -> None:
+    if run.keep_best is not None and evaluate is None:
+        raise ValueError(f"--run.keep-best {run.keep_best}: there are no test clips to evaluate on")

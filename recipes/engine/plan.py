@@ -51,5 +51,10 @@ class Plan:
 
     def evaluates(self, step: int) -> bool:
         """Return whether an evaluation is due after this step; after step 0 it is the baseline."""
+        return step in (0, self.stop) or self.regular(step)
+
+    def regular(self, step: int) -> bool:
+        """Return whether a run that is not stopped is evaluated after this step, from 1."""
         done, before = self.epochs_done(step), self.epochs_done(step - 1)
-        return step in (0, self.stop) or done // self.evaluate_every > before // self.evaluate_every
+        every = self.evaluate_every
+        return step > 0 and (step == self.total or done // every > before // every)

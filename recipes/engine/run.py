@@ -62,16 +62,40 @@ class Run(Folder):
     save_every: int = 500
     """Optimizer steps between checkpoints; the end is always saved."""
 
+    keep: int = 2
+    """Newest checkpoints to keep."""
+
+    keep_best: str | None = None
+    """Number of the evaluations, such as top1_fusion, whose best checkpoint is kept in `best`;
+    higher is better, or lower with min:NAME."""
+
+    patience: int | None = None
+    """Stop early after this many evaluations without a better `--run.keep-best`."""
+
+    ema: float | None = None
+    """Decay of an exponential moving average of the weights, such as 0.999, which evaluations,
+    checkpoints and the final test use instead of the weights."""
+
     log_every: int = 10
     """Optimizer steps between TensorBoard points; metrics.csv has every step."""
 
+    tracker: Literal["none", "trackio"] = "none"
+    """Log to a tracker too: trackio (pip install trackio) stores runs on this machine."""
+
     def __post_init__(self) -> None:
-        for name in ("max_steps", "devices", "nodes", "accumulate", "save_every", "log_every"):
+        counts = ("max_steps", "devices", "nodes", "accumulate", "save_every", "log_every")
+        for name in (*counts, "keep", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"run.{name} must be at least 1, got {value}")
+                option = name.replace("_", "-")
+                raise ValueError(f"--run.{option} must be at least 1, got {value}")
         if self.clip_grad is not None and not self.clip_grad > 0:
-            raise ValueError(f"run.clip_grad must be above 0, got {self.clip_grad}")
+            raise ValueError(f"--run.clip-grad must be above 0, got {self.clip_grad}")
+
+        if self.patience is not None and self.keep_best is None:
+            raise ValueError("--run.patience needs --run.keep-best, the number to improve")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"--run.ema must be between 0 and 1, got {self.ema}")
 
     @property
     def devices_per_node(self) -> int:

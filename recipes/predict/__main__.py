@@ -17,6 +17,7 @@ Leaves, in a folder for each file:
     separation      separated.wav: the audio that belongs to the image; rest.wav: all other audio;
                     separation.png: spectrograms; with --guides halves also left.wav and right.wav:
                     the audio that belongs to each half of the image
+    README.txt      what each file is, the models, and what they were trained on
 
 Windows are as long as those that the model was trained on, and the whole image is squeezed into
 its square. The exit code is 0 if all files can be used, 1 if any cannot, and 2 if the command
@@ -30,9 +31,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -41,10 +42,28 @@ from avblocks.files import sweep, write_text
 from avblocks.tasks import LoadedTask, Separation
 from avblocks.video import open_windows
 from recipes.common.cli import users_errors
+from recipes.engine.command import command_line
+from recipes.engine.readme import described, write_readme
 from recipes.engine.signals import leaving_in_order
 from recipes.predict.results import write_results
 from recipes.predict.sources import Guides
-from recipes.predict.trained import load_all
+from recipes.predict.trained import Precision, check_precision, find_device, load_all
+
+FILES = {
+    "README.txt": "this file",
+    "file.txt": "the path of the video, by which a later command finds this folder",
+    "classes.csv": "start and end of each window in seconds, and the probability of each class",
+    "classes.png": "these probabilities; the colors end at the highest one",
+    "localization.mp4": "heat map of similarity to the audio, each window at its own scale",
+    "segmentation.mp4": "sounding objects are colored",
+    "segmentation.png": "the colors of the classes in segmentation.mp4",
+    "separated.wav": "the audio that belongs to the image",
+    "rest.wav": "all other audio",
+    "left.wav": "the audio that belongs to the left half of the image",
+    "right.wav": "the audio that belongs to the right half of the image",
+    "separation.png": "spectrograms of the audio before and after the separation",
+}
+"""Files of the results, and what they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +89,27 @@ class Config:
     guides: Guides = "whole"
     """Parts of the image that guide sound separation: the whole image, or its two halves too."""
 
+    start: float = 0.0
+    """Start of the part of the video that is read, in seconds."""
+
+    end: float | None = None
+    """End of that part; the end of the video if not given."""
+
+    device: str | None = None
+    """Device: cpu, cuda or cuda:N; a GPU if there is one, and none is given."""
+
+    precision: Precision = "32-true"
+    """Precision of the models."""
+
 
 def main(config: Config) -> None:
     """Run all models on each file; a file that cannot be used does not stop the others."""
     if not config.files or not config.checkpoint or config.batch < 1:
         raise ValueError("give at least one FILE, one --checkpoint RUN and a --batch of 1 or more")
-    models = load_all(config.checkpoint)
+    if not 0 <= config.start < (inf if config.end is None else config.end):
+        raise ValueError(f"--start {config.start:g} must be 0 or more, and before --end")
+    check_precision(config.precision, find_device(config.device))
+    models = load_all(config.checkpoint, device=config.device)
     if config.guides != "whole" and not any(isinstance(m.task, Separation) for m in models):
         raise ValueError(f"--guides {config.guides} is for a run of paper_separate")
     hops = [hop_of(trained, config.hop) for trained in models]
@@ -98,14 +132,27 @@ def predict(file: Path, models: Sequence[LoadedTask], hops: Sequence[int], confi
     Raises:
         ClipError: If the file cannot be used.
     """
+    whole = config.start == 0 and config.end is None
+    part = None if whole else (config.start, inf if config.end is None else config.end)
     windows = [
-        open_windows(file, trained.format, hop=hop)
+        open_windows(file, trained.format, hop=hop, part=part)
         for trained, hop in zip(models, hops, strict=True)
     ]
     folder = folder_of(file, config.out)
-    found = write_results(models, windows, folder, batch=config.batch, guides=config.guides)
+    options: dict[str, Any] = {"guides": config.guides, "precision": config.precision}
+    found = write_results(models, windows, folder, batch=config.batch, **options)
     for trained, lines in zip(models, found, strict=True):
-        print(f"{file}, {trained.name}", *lines, sep="\n  ", flush=True)
+        print(f"{file}, {trained.name}", origin(trained), *lines, sep="\n  ", flush=True)
+    sections = {f"Model of the {trained.name}": origin(trained) for trained in models}
+    sections |= {"Part": f"from {part[0]:g} s to {part[1]:g} s"} if part else {}
+    sections |= {"Command": command_line()}
+    files = described(folder, FILES)
+    write_readme(folder, title=f"Predictions for {file}", files=files, sections=sections)
+
+
+def origin(trained: LoadedTask) -> str:
+    """Return the file of a model, and what it was trained on."""
+    return f"{trained.path}, trained on {trained.trained_on or 'data that it does not name'}"
 
 
 def hop_of(trained: LoadedTask, seconds: float | None) -> int:

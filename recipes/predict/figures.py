@@ -50,6 +50,8 @@ def draw_classes(
 ) -> None:
     """Draw the probability of each class over time; of many classes, those with the highest peaks.
 
+    The colors end at the highest probability, so that small ones can be distinguished.
+
     Each window is the nearest between two of the times in `edges`, seconds.
     """
     from matplotlib.figure import Figure
@@ -59,7 +61,8 @@ def draw_classes(
     ax = figure.subplots()
     borders = np.arange(len(rows) + 1) - 0.5
     values = probabilities[:, rows].T.numpy()
-    mesh = ax.pcolormesh(edges, borders, values, vmin=0, vmax=1, cmap="magma")
+    highest = max(float(values.max()), 1e-6)
+    mesh = ax.pcolormesh(edges, borders, values, vmin=0, vmax=highest, cmap="magma")
     names = [plain_label(classes[int(row)]) for row in rows]
     ax.set_yticks(range(len(names)), names, fontsize="small")
     ax.invert_yaxis()

@@ -19,7 +19,7 @@ from avblocks.video import (
 )
 from avblocks.viz import MAP_STRENGTH, MASK_STRENGTH, class_colors, heat, scale_maps
 from recipes.predict.figures import draw_legend
-from recipes.predict.trained import infer
+from recipes.predict.trained import Precision, infer
 
 
 class MapVideo:
@@ -28,10 +28,12 @@ class MapVideo:
     Args:
         trained: The model.
         windows: Its windows of the video.
+        precision: Precision of the model.
     """
 
-    def __init__(self, trained: LoadedTask, windows: VideoWindows) -> None:
+    def __init__(self, trained: LoadedTask, windows: VideoWindows, *, precision: Precision) -> None:
         self.trained, self.windows = trained, windows
+        self.precision: Precision = precision
         self.size = video_size(windows.path)
         self.file = f"{trained.name}.mp4"
         self.present: set[int] = set()
@@ -57,9 +59,9 @@ class MapVideo:
         """Maps or logits, with channels."""
         match self.trained.task:
             case Localization() as model:
-                return infer(model, model.maps, batch)[:, None]
+                return infer(model, model.maps, batch, precision=self.precision)[:, None]
             case Segmentation() as model:
-                return infer(model, model.logits, batch)
+                return infer(model, model.logits, batch, precision=self.precision)
             case task:
                 raise TypeError(f"{type(task).__name__} makes no maps")
 
@@ -83,6 +85,7 @@ def write_map_videos(
         folder / video.file: video.overlays(some)
         for video, some in zip(videos, batches, strict=True)
     }
-    write_overlays(videos[0].windows.path, overlays)
+    first = videos[0].windows
+    write_overlays(first.path, overlays, part=first.part)
     files = ([video.file, *video.draw_legend(folder)] for video in videos)
     return [[f"in {folder}: {' '.join(some)}"] for some in files]

@@ -22,7 +22,7 @@ from recipes.predict.figures import class_lines, draw_classes
 from recipes.predict.overlays import MapVideo, write_map_videos
 from recipes.predict.sources import Guides, write_sources
 from recipes.predict.together import run_together, share_cores
-from recipes.predict.trained import infer
+from recipes.predict.trained import Precision, infer
 
 _Lines = list[list[str]]  # of each model of a job: a summary, and the files
 _Job = tuple[list[int], Callable[..., _Lines]]  # numbers of models, and a function of their batches
@@ -35,6 +35,7 @@ def write_results(
     *,
     batch: int = 8,
     guides: Guides = "whole",
+    precision: Precision = "32-true",
 ) -> _Lines:
     """Run models on their windows of a video, in batches, and write the results.
 
@@ -63,7 +64,7 @@ def write_results(
         selects = [partial(windows[n].select, batch=batch) for n in numbers]
         return lambda *feeds: job(*(f(feed) for f, feed in zip(selects, feeds, strict=True)))
 
-    jobs = _jobs(models, windows, folder, guides=guides)
+    jobs = _jobs(models, windows, folder, guides=guides, precision=precision)
     with share_cores(len(jobs)):
         found = run_together(
             streams,
@@ -79,15 +80,21 @@ def write_results(
 
 
 def _jobs(
-    models: Sequence[LoadedTask], windows: Sequence[VideoWindows], folder: Path, *, guides: Guides
+    models: Sequence[LoadedTask],
+    windows: Sequence[VideoWindows],
+    folder: Path,
+    *,
+    guides: Guides,
+    precision: Precision,
 ) -> list[_Job]:
     """List what is to be done with the windows of each model."""
     maps = [
         n for n, each in enumerate(models) if isinstance(each.task, Localization | Segmentation)
     ]
-    videos = [MapVideo(models[n], windows[n]) for n in maps]
+    videos = [MapVideo(models[n], windows[n], precision=precision) for n in maps]
+    options: dict[str, Any] = {"folder": folder, "guides": guides, "precision": precision}
     jobs: list[_Job] = [
-        ([n], partial(_write, models[n], windows[n], folder=folder, guides=guides))
+        ([n], partial(_write, models[n], windows[n], **options))
         for n in range(len(models))
         if n not in maps
     ]
@@ -102,31 +109,38 @@ def _write(
     *,
     folder: Path,
     guides: Guides,
+    precision: Precision,
 ) -> _Lines:
     match trained.task:
         case Classification() as model:
-            return [_write_classes(model, trained.classes, windows, batches, folder)]
+            answers = _probabilities(model, batches, precision=precision)
+            return [_write_classes(answers, trained.classes, windows, folder)]
         case Separation() as model:
-            files = write_sources(model, windows, batches, folder, guides=guides)
+            files = write_sources(
+                model, windows, batches, folder, guides=guides, precision=precision
+            )
             return [[f"in {folder}: {' '.join(files)}"]]
         case _:
             raise TypeError(f"{trained.path}: no predictions for the task {trained.name}")
 
 
-def _write_classes(
-    model: Classification,
-    classes: tuple[str, ...],
-    windows: VideoWindows,
-    batches: Iterator[WindowBatch],
-    folder: Path,
-) -> list[str]:
-    """Write the probabilities as a table and a figure; return a summary, and the files' names."""
+def _probabilities(
+    model: Classification, batches: Iterator[WindowBatch], *, precision: Precision
+) -> Tensor:
+    """Return the probability of each class in each window."""
 
     def probabilities(batch: AVBatch) -> Tensor:
-        logits = model.logits(batch).mean
+        logits = model.logits(batch).mean.float()
         return logits.sigmoid() if model.multilabel else logits.softmax(dim=1)
 
-    values = torch.cat([infer(model, probabilities, some.to_batch()) for some in batches])
+    found = (infer(model, probabilities, b.to_batch(), precision=precision) for b in batches)
+    return torch.cat(list(found))
+
+
+def _write_classes(
+    values: Tensor, classes: tuple[str, ...], windows: VideoWindows, folder: Path
+) -> list[str]:
+    """Write the probabilities as a table and a figure; return a summary, and the files' names."""
     spans = windows.spans
     rows = (
         [*(f"{time:.3f}" for time in span), *(f"{value:.4f}" for value in row)]

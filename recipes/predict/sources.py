@@ -13,7 +13,7 @@ from avblocks.tasks import Separation
 from avblocks.video import SpectrogramStrip, VideoWindows, WindowBatch, overlap_add
 from avblocks.video.batch import ImagePart
 from recipes.predict.figures import draw_spectrograms
-from recipes.predict.trained import infer
+from recipes.predict.trained import Precision, infer
 
 Guides = Literal["whole", "halves"]
 """Parts of the images that guide the separation: the whole image, or its halves too."""
@@ -26,6 +26,7 @@ def write_sources(
     folder: Path,
     *,
     guides: Guides,
+    precision: Precision,
 ) -> list[str]:
     """Write the separated audio as wav files, and its spectrograms; return the files' names.
 
@@ -37,7 +38,7 @@ def write_sources(
     files = [f"{name}.wav" for name in names[1:]]
     rate, num_samples = windows.format.rate, windows.num_samples
     strip = SpectrogramStrip(windows.format, num_samples=num_samples)
-    signals = _separate(model, batches, parts=parts)
+    signals = _separate(model, batches, parts=parts, precision=precision)
     with ExitStack() as stack:
         writers = [stack.enter_context(wave_writer(folder / file, rate=rate)) for file in files]
         for audio in overlap_add(signals, starts=windows.starts, num_samples=num_samples):
@@ -56,9 +57,16 @@ def write_sources(
 
 
 def _separate(
-    model: Separation, batches: Iterator[WindowBatch], *, parts: Sequence[ImagePart]
+    model: Separation,
+    batches: Iterator[WindowBatch],
+    *,
+    parts: Sequence[ImagePart],
+    precision: Precision,
 ) -> Iterator[Tensor]:
     """Yield the mixture, and the audio that belongs to each part of the image, by window."""
     for windows in batches:
-        outputs = [infer(model, model.separate, windows.to_batch(part=part)) for part in parts]
+        outputs = [
+            infer(model, model.separate, windows.to_batch(part=part), precision=precision)
+            for part in parts
+        ]
         yield from torch.stack([windows.audio, *outputs], dim=1)

@@ -1,7 +1,9 @@
 """Trained models: from a run folder by its recipe, or from an exported folder without one."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,26 +12,28 @@ from avblocks.checkpoint import saves
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import AVBatch
 from avblocks.tasks import LoadedTask, Task, load_task
-from recipes.common.run_files import find, read_run_config
+from recipes.common.run_files import find, read_run_config, trained_on
 from recipes.common.runs import RECIPES, REMEDY, rebuild_task
 
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+_DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
-def load_trained(path: Path) -> LoadedTask:
+
+def load_trained(path: Path, *, device: str | None = None) -> LoadedTask:
     """Load the newest whole checkpoint of a run folder, a checkpoint in one, or an exported folder.
 
-    It is frozen, and on a GPU if there is one.
+    It is frozen, and on the device; on a GPU if there is one, and no device is given.
 
     Raises:
         ValueError: If it is not of a recipe with a head, is damaged, or does not fit its own
             configuration; no weight is left at its initialization.
     """
     trained = load_task(path) if (path / WEIGHTS).is_file() else _load_run(path)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    trained.task.to(device).eval().requires_grad_(False)
+    trained.task.to(find_device(device)).eval().requires_grad_(False)
     return trained
 
 
-def load_all(paths: Sequence[Path]) -> list[LoadedTask]:
+def load_all(paths: Sequence[Path], *, device: str | None = None) -> list[LoadedTask]:
     """Load several trained models, each of another task.
 
     Raises:
@@ -37,17 +41,48 @@ def load_all(paths: Sequence[Path]) -> list[LoadedTask]:
     """
     models: dict[str, LoadedTask] = {}
     for path in paths:
-        trained = load_trained(path)
+        trained = load_trained(path, device=device)
         if other := models.get(trained.name):
             raise ValueError(f"{other.path} and {trained.path} both do {trained.name}: give one")
         models[trained.name] = trained
     return list(models.values())
 
 
+def find_device(name: str | None) -> torch.device:
+    """Return a device by its name; a GPU if there is one, and no name is given.
+
+    Raises:
+        ValueError: If this machine has no such device.
+    """
+    count = torch.cuda.device_count()
+    if name is None:
+        return torch.device("cuda" if count else "cpu")
+    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
+    if found is None:
+        raise ValueError(f"--device is cpu, cuda or cuda:N, got {name}")
+    if name != "cpu" and int(found[1] or 0) >= count:
+        raise ValueError(f"--device {name}: this machine has {count} GPUs")
+    return torch.device(name)
+
+
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """Raise a ValueError if a device has no such precision."""
+    if precision == "16-mixed" and device.type == "cpu":
+        raise ValueError("--precision 16-mixed needs a GPU; take bf16-mixed or 32-true")
+
+
 @torch.inference_mode()
-def infer(model: Task, function: Callable[[AVBatch], Tensor], batch: AVBatch) -> Tensor:
+def infer(
+    model: Task,
+    function: Callable[[AVBatch], Tensor],
+    batch: AVBatch,
+    *,
+    precision: Precision = "32-true",
+) -> Tensor:
     """Call a model's function, such as its ``logits``; return the result in float32, on the CPU."""
-    return function(batch.to(model.device)).float().cpu()
+    device, dtype = model.device, _DTYPES.get(precision)
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+        return function(batch.to(device)).float().cpu()
 
 
 def _load_run(run: Path) -> LoadedTask:
@@ -61,7 +96,9 @@ def _load_run(run: Path) -> LoadedTask:
             f"{REMEDY}"
         )
     try:
-        task = rebuild_task(values, saves.load(path)["state_dict"])
+        state = saves.load(path)
+        task = rebuild_task(values, state["state_dict"])
     except ValueError as error:
         raise ValueError(f"{path} cannot be used: {error}") from error
-    return LoadedTask(task=task, classes=tuple(values["classes"]), path=path)
+    about = trained_on(values, step=state["run"]["step"])
+    return LoadedTask(task=task, classes=tuple(values["classes"]), path=path, trained_on=about)

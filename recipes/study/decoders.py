@@ -23,8 +23,8 @@ from avblocks.tasks.probe import ROWS
 from recipes.benchmark.machine import machine
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, test_set, train_set
-from recipes.engine.folder import versions
 from recipes.engine.log import Row, read_rows
+from recipes.engine.provenance import versions
 from recipes.study.decoders_figure import draw
 from recipes.study.runs import Study, Task, result, run_all
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tqdm import tqdm
-
 from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
 from avblocks.jsonfile import read_json
-from recipes.engine.folder import checkpoints, flat, versions
+from avblocks.progress import progress_bar
+from recipes.engine.folder import checkpoints, flat
+from recipes.engine.provenance import versions
 from recipes.engine.run import Folder
 
 
@@ -83,7 +83,7 @@ def run_all(runs: Sequence[Task], *, jobs: int) -> None:
             earlier = started.get(run.after) if run.after else None
             started[run.folder] = pool.submit(_run, run, earlier, threads)
         try:
-            for future in tqdm(started.values(), "runs", unit="run"):
+            for future in progress_bar(started.values(), "runs", unit="run"):
                 future.result()
         finally:  # After a failure, what has not begun is not begun.
             pool.shutdown(cancel_futures=True)
@@ -101,7 +101,7 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
     write_text(command, run.command)
     resume = ["--run.resume"] if exists(checkpoints(run.folder)) else []
     words = [*run.options, "--run.dir", str(run.folder), *resume]
-    log = run.folder / "log.txt"
+    log = run.folder / "console.txt"  # the run itself writes `log.txt`
     with log.open("a", encoding="utf-8") as file:
         code = subprocess.run(
             [sys.executable, "-m", f"recipes.{run.recipe}", *words],

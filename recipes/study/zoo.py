@@ -36,7 +36,8 @@ from recipes.common.loaders import test_loader, train_loader
 from recipes.common.model import SMALL, Model, build_autoencoder
 from recipes.common.runs import load_encoder_run
 from recipes.engine import Run
-from recipes.engine.folder import checkpoints, versions
+from recipes.engine.folder import checkpoints
+from recipes.engine.provenance import versions
 from recipes.engine.run import Folder
 from recipes.study.runs import result
 

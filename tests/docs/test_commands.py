@@ -146,7 +146,13 @@ def refusal(recipe: str, words: tuple[str, ...]) -> str:
     if recipe not in NAMES:
         return f"no recipe {recipe}; the recipes are: {', '.join(NAMES)}"
     module, said = module_of(recipe), io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said), patch.object(module, "main") as main:
+    with (
+        redirect_stdout(said),
+        redirect_stderr(said),
+        patch.object(module, "main") as main,
+        patch("recipes.common.cli.sized", lambda config, **_: config),  # checkpoints are not there
+        patch("recipes.common.cli.settings_of", lambda _, like: like),
+    ):
         try:
             if hasattr(module, "PRESETS"):
                 run_cli(main, presets=module.PRESETS, doc="", args=words)

@@ -182,6 +182,7 @@ def test_run_folder(unbroken: dict[int, Any]) -> None:
     assert list((folder / "tensorboard").iterdir())
     assert sorted(epoch_means(rows)) == [1, 2, 3]
     names = {"checkpoints", "config.json", "loss.png", "metrics.csv", "tensorboard"}
+    names |= {"README.txt", "log.txt"}
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -315,7 +316,7 @@ def test_other_processes_than_torchrun_started_are_refused(
     for name, value in (("TORCHELASTIC_RUN_ID", "none"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
     with pytest.raises(
-        ValueError, match=r"started 2 processes, but run\.nodes 1 with run\.devices 1"
+        ValueError, match=r"started 2 processes, but --run\.nodes 1 with --run\.devices 1"
     ):
         train(tmp_path)
 

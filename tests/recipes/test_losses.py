@@ -19,9 +19,18 @@ def flat(value: Any, name: str = "") -> dict[str, float | None]:
     return {name: value}
 
 
+def assert_explained(folder: Path) -> None:
+    """The README.txt of a finished run has each of its files, and no others."""
+    text = (folder / "README.txt").read_text(encoding="utf-8")
+    listed = {line.split()[0] for line in text.partition("\n\nCommand:")[0].splitlines()[3:]}
+    assert listed == {path.name for path in folder.iterdir()}
+    assert "finished, at step 20" in text and "Next:\n  python -m recipes." in text
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_losses_and_scores_are_those_before(name: str, toy_scenes: Path, tmp_path: Path) -> None:
     found = json.loads(json.dumps(toy_run(name, toy_scenes, tmp_path / name)))
+    assert_explained(tmp_path / name)
     wanted = RECORDED["runs"][name]
     assert len([row for row in wanted["rows"] if "loss" in row]) == STEPS
     assert (name == "pretrain") == (not wanted["scores"])

@@ -20,7 +20,7 @@ from recipes import paper_pretrain
 from recipes.common.cli import run_cli
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
-from recipes.paper_pretrain import AUDIOSET, FOLDER, SCENES, VGGSOUND, Config
+from recipes.paper_pretrain import AUDIOSET, SCENES, VGGSOUND, Config
 
 ROOT = Path(__file__).parents[2]
 CLIPS = Path(os.environ.get("AVBLOCKS_CLIPS", ROOT.parent / "shared" / "clips"))
@@ -384,4 +384,4 @@ def test_the_default_learns_in_eight_minutes(tmp_path: Path) -> None:
     assert len(means) == SCENES.epochs and means[-1] < 0.75 * means[0], done.stdout
     probes = [row["eval/nn_fusion"] for row in table if "eval/nn_fusion" in row]
     assert probes[-1] >= probes[0] + 10, done.stdout
-    assert FOLDER.data.name in done.stdout.splitlines()[-1]
+    assert "paper_linear_probe scenes" in done.stdout.splitlines()[-1]

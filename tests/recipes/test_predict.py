@@ -208,7 +208,8 @@ def test_stopped_it_leaves_no_half_files_and_killed_the_next_removes_them(
     half = temporary(tmp_path / "street" / "localization.mp4", 2**22 + 1)
     half.touch()
     cli(words)
-    assert {p.name for p in (tmp_path / "street").iterdir()} == {"file.txt", "localization.mp4"}
+    names = {"README.txt", "file.txt", "localization.mp4"}
+    assert {path.name for path in (tmp_path / "street").iterdir()} == names
 
 
 def test_many_turns_are_summed_up() -> None:

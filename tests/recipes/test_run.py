@@ -131,11 +131,11 @@ def test_bugs_keep_their_traceback(error: Exception) -> None:
         run_cli(main, presets=PRESETS, doc="", args=[])
 
 
-@pytest.mark.parametrize("setting", ["max_steps", "accumulate", "save_every", "devices", "nodes"])
+@pytest.mark.parametrize("setting", ["max-steps", "accumulate", "save-every", "devices", "nodes"])
 def test_impossible_numbers(setting: str) -> None:
-    with pytest.raises(ValueError, match=rf"run\.{setting} must be at least 1, got 0"):
-        Run(**{setting: 0})
-    with pytest.raises(ValueError, match=r"run\.clip_grad"):
+    with pytest.raises(ValueError, match=rf"--run\.{setting} must be at least 1, got 0"):
+        Run(**{setting.replace("-", "_"): 0})
+    with pytest.raises(ValueError, match=r"--run\.clip-grad"):
         Run(clip_grad=0.0)
 
 

@@ -62,7 +62,7 @@ def test_a_failure_names_its_log_and_stops_what_comes_after(
 ) -> None:
     first = Task(recipe="fails", folder=tmp_path / "first")
     then = Task(recipe="works", folder=tmp_path / "then", after=first.folder)
-    with pytest.raises(ValueError, match=r"code 2, see .*log\.txt: error: no such clip"):
+    with pytest.raises(ValueError, match=r"code 2, see .*console\.txt: error: no such clip"):
         run_all([first, then], jobs=2)
     assert started == ["first"]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.scenes.classes import Split
@@ -17,6 +16,7 @@ from avblocks.data.scenes.source import SceneSource
 from avblocks.data.write import write_clip, write_wave
 from avblocks.files import replacing
 from avblocks.jsonfile import Shape, read_json
+from avblocks.progress import progress_bar
 
 T = TypeVar("T")
 _NOTES: Shape = {
@@ -53,7 +53,7 @@ def write_all(write: Callable[[T], object], items: Sequence[T], *, name: str, wo
     """
     pool = ThreadPoolExecutor(workers)
     try:
-        for _ in tqdm(pool.map(write, items), name, len(items), unit="clip"):
+        for _ in progress_bar(pool.map(write, items), name, total=len(items), unit="clip"):
             pass
     finally:
         pool.shutdown(cancel_futures=True)

@@ -5,8 +5,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from tqdm import tqdm
-
 from avblocks.data.batch import Skipped
 from avblocks.data.clip import ClipError
 from avblocks.data.dataset import TooManySkippedError
@@ -18,6 +16,7 @@ from avblocks.data.shards.pool import Result, encode_clips
 from avblocks.data.shards.tar import END, make_key, member_names, write_member
 from avblocks.data.skipped import write_skipped
 from avblocks.files import replacing, sha256, sync
+from avblocks.progress import ProgressBar, progress_bar
 
 
 class SplitWriter:
@@ -61,9 +60,8 @@ class SplitWriter:
             self.clips, order, settings=self.settings, workers=workers, timeout=timeout
         )
         done = len(self.clips) - len(order)
-        with tqdm(
-            desc=f"shards {self.split}", total=len(self.clips), initial=done, unit="clip"
-        ) as bar:
+        about, total = f"shards {self.split}", len(self.clips)
+        with progress_bar(about=about, total=total, initial=done, unit="clip") as bar:
             results = self._watched(loader, bar) if order else iter(())
             for tar in self.tars:
                 if tar not in self.ready:
@@ -86,7 +84,7 @@ class SplitWriter:
         start = self.tars.index(tar) * self.settings.clips
         return range(start, min(start + self.settings.clips, len(self.clips)))
 
-    def _watched(self, loader: Iterable[Result], bar: "tqdm[Any]") -> Iterator[Result]:
+    def _watched(self, loader: Iterable[Result], bar: ProgressBar) -> Iterator[Result]:
         """Update the progress bar with the clips from the workers, and count skipped files."""
         for index, result in loader:
             bar.update()

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import ClipSet, Item
@@ -20,6 +19,7 @@ from avblocks.data.shards.index import INDEX, Shard, load_index, load_shard
 from avblocks.data.shards.jpeg import decode_jpeg
 from avblocks.data.shards.notes import Notes, parse_notes
 from avblocks.data.shards.tar import Span, member_names, read_bytes, read_member
+from avblocks.progress import progress_bar
 
 
 class Shards:
@@ -53,7 +53,7 @@ class Shards:
                     )
                 self._shards[str(shard.path)] = shard
         if verify:
-            for shard in tqdm(self._shards.values(), "verify", unit="shard"):
+            for shard in progress_bar(self._shards.values(), "verify", unit="shard"):
                 shard.verify()
 
     @property

@@ -1,0 +1,62 @@
+"""Checks of a configuration before any data is read; errors name the options."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from recipes.common.data import Data
+from recipes.common.model import Model, build_autoencoder, build_encoder, check_sizes
+
+Rule = tuple[str, Callable[[Any], bool]]
+_ONE: Rule = "at least 1", lambda x: x >= 1
+_ZERO: Rule = "at least 0", lambda x: x >= 0
+_ABOVE: Rule = "above 0", lambda x: x > 0
+_SHARE: Rule = "from 0 to 1", lambda x: 0 <= x <= 1
+_PART: Rule = "above 0 and at most 1", lambda x: 0 < x <= 1
+_BELOW: Rule = "from 0 to below 1", lambda x: 0 <= x < 1
+_INSIDE: Rule = "between 0 and 1", lambda x: 0 < x < 1
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(("batch", "epochs", "evaluate_every", "windows", "dim_out", "width"), _ONE),
+    **dict.fromkeys(("warmup", "weight_decay", "mixup", "local", "negatives", "hidden"), _ZERO),
+    **dict.fromkeys(("base_lr", "temperature"), _ABOVE),
+    **dict.fromkeys(("layer_decay", "patches"), _PART),
+    **dict.fromkeys(("drop_path", "smoothing"), _BELOW),
+    **dict.fromkeys(("image_mask", "audio_mask"), _INSIDE),
+    "positives": _SHARE,
+}
+"""Ranges of the settings of recipes."""
+_ENCODER = {"num_heads": "heads", "ratio": "mlp_ratio"}
+_DECODER = {"num_heads": "decoder_heads", "dim": "decoder_dim", "depth": "decoder_depth"}
+"""Arguments of builders whose options have other names."""
+
+
+def check_numbers(config: Any) -> None:
+    """Raise a ValueError that names the option if a setting of a recipe is out of range."""
+    for name, (words, fits) in RULES.items():
+        value = getattr(config, name, None)
+        if value is not None and not fits(value):
+            raise ValueError(f"--{name.replace('_', '-')} must be {words}, got {value}")
+    if config.warmup >= config.epochs:
+        raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
+
+
+def check_model(model: Model, data: Data, *, drop_path: float = 0.0) -> None:
+    """Raise a ValueError that names the option if a model of these sizes cannot be built."""
+    check_sizes(model, data)
+    with torch.device("meta"):
+        _naming(lambda: build_encoder(model, data, drop_path=drop_path), _ENCODER)
+        if model.fusion != "joint":
+            _naming(lambda: build_autoencoder(model, data), _DECODER)
+
+
+def _naming(build: Callable[[], object], names: Mapping[str, str]) -> None:
+    try:
+        build()
+    except ValueError as error:
+        found = re.fullmatch(r"(\w+) (must .*)", str(error))
+        if found is None:
+            raise
+        option = names.get(found[1], found[1]).replace("_", "-")
+        raise ValueError(f"--model.{option} {found[2]}") from error

@@ -1,0 +1,122 @@
+"""Sizes come from the checkpoint: nobody types those of another run again."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_model import TINY
+from toy_runs import DATA, ToyRun
+
+from avblocks import av_vit
+from recipes import export, paper_finetune, paper_linear_probe, paper_pretrain
+from recipes.common.cli import run_cli
+from recipes.common.model import SMALL
+from recipes.common.sizes import CLIPS, ENCODER
+
+
+def parsed(module: Any, *words: object) -> Any:
+    """The configuration that a command results in."""
+    found: list[Any] = []
+    run_cli(found.append, presets=module.PRESETS, doc="", args=[str(word) for word in words])
+    return found[0]
+
+
+def assert_sizes(config: Any, **changed: object) -> None:
+    """Compare the sizes with those of the toy run, except changed ones."""
+    for part, names, wanted in (("model", ENCODER, TINY), ("data", CLIPS, DATA)):
+        for name in names:
+            value = changed.get(f"{part}_{name}", getattr(wanted, name))
+            assert getattr(getattr(config, part), name) == value, name
+
+
+@pytest.fixture(scope="module")
+def pretrained(toy_run: Callable[[str], ToyRun]) -> Path:
+    return toy_run("pretrain").folder
+
+
+def test_of_a_run(pretrained: Path) -> None:
+    (checkpoint,) = (pretrained / "checkpoints").glob("*.ckpt")
+    for path in (pretrained, checkpoint):
+        config = parsed(paper_linear_probe, "vggsound", "--checkpoint", path)
+        assert_sizes(config)
+        assert config.data.name == "vggsound" and config.batch == paper_linear_probe.VGGSOUND.batch
+
+
+def test_of_an_export(pretrained: Path, tmp_path: Path) -> None:
+    export.main(export.Config(checkpoint=pretrained, out=tmp_path / "out"))
+    config = parsed(paper_finetune, "--checkpoint", tmp_path / "out")
+    wanted = {"data_hop": DATA.rate // 64, "model_fusion_layers": config.model.fusion_layers}
+    assert_sizes(config, **wanted)
+    assert config.model.fusion_layers in ("all", tuple(range(TINY.depth)))
+
+
+def test_typed_ones_are_kept(pretrained: Path) -> None:
+    config = parsed(paper_finetune, "--checkpoint", pretrained, "--data.size=32", "--model.dim", 16)
+    assert_sizes(config, data_size=32)
+
+
+def test_other_sizes_of_the_model_are_an_error(
+    pretrained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed(paper_finetune, "--checkpoint", pretrained, "--model.heads", 4)
+    wanted = f"pass --model.heads {TINY.heads}, or none of these"
+    assert wanted in capsys.readouterr().err
+
+
+def test_a_resumed_run_takes_its_own(
+    toy_run: Callable[[str], ToyRun], tmp_path: Path, pretrained: Path
+) -> None:
+    folder = Path(shutil.copytree(toy_run("probe").folder, tmp_path / "run"))
+    gone = ("--checkpoint", tmp_path / "gone", "--run.dir", folder)
+    assert_sizes(parsed(paper_linear_probe, *gone, "--run.resume"))
+    with pytest.raises(SystemExit):
+        parsed(paper_linear_probe, *gone)
+
+
+def test_without_a_checkpoint_they_are_the_presets() -> None:
+    assert parsed(paper_finetune, "--checkpoint", "None").model == SMALL
+
+
+def test_of_a_published_file(tmp_path: Path) -> None:
+    numbers = {"image_size": 32, "audio_size": (32, 32), "fusion_layers": (1,)}
+    encoder = av_vit(192, depth=2, num_heads=3, patch=16, **numbers)
+    torch.save(encoder.state_dict(), tmp_path / "file.pth")
+    config = parsed(paper_finetune, "--checkpoint", tmp_path / "file.pth")
+    sizes = {"dim": 192, "depth": 2, "heads": 3, "patch": 16, "num_tokens": (16, 8, 8)}
+    assert {name: getattr(config.model, name) for name in sizes} == sizes
+    assert config.model.fusion_layers == (1,) and config.data == paper_finetune.SCENES.data
+
+
+def test_heads_that_fit_are_kept(tmp_path: Path) -> None:
+    """They are in no tensor: of the preset's width, those of the preset are as likely."""
+    model = replace(SMALL, num_tokens=(8, 4, 4))
+    encoder = av_vit(
+        model.dim, depth=4, num_heads=4, patch=8, image_size=64, audio_size=(64, 64),
+        num_tokens=model.num_tokens,
+    )  # fmt: skip
+    torch.save(encoder.state_dict(), tmp_path / "file.pth")
+    assert parsed(paper_finetune, "--checkpoint", tmp_path / "file.pth").model == SMALL
+
+
+def test_of_the_weights_of_one_modality(tmp_path: Path) -> None:
+    state = {"cls_token": torch.zeros(1, 1, 192), "pos_embed": torch.zeros(1, 197, 192)}
+    state |= {"patch_embed.proj.weight": torch.zeros(192, 3, 16, 16)}
+    for block in range(3):
+        state |= {
+            f"blocks.{block}.attn.qkv.weight": torch.zeros(576, 192),
+            f"blocks.{block}.norm1.weight": torch.zeros(192),
+            f"blocks.{block}.mlp.fc1.weight": torch.zeros(768, 192),
+            f"blocks.{block}.mlp.fc2.weight": torch.zeros(192, 768),
+        }
+    state |= {"decoder_pos_embed": torch.zeros(1, 197, 64), "mask_token": torch.zeros(1, 1, 64)}
+    state |= {"norm.weight": torch.zeros(192), "norm.bias": torch.zeros(192)}
+    torch.save({"model": state}, tmp_path / "mae.pth")
+    config = parsed(
+        paper_pretrain, "folder", "--data.root", ".", "--image-weights", tmp_path / "mae.pth"
+    )
+    assert (config.model.dim, config.model.depth, config.model.heads) == (192, 3, 3)
