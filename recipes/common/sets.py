@@ -33,7 +33,7 @@ from avblocks.data.scenes import SceneSpec, scenes, scenes_as_avsbench, scenes_a
 from avblocks.data.scenes.dataset import VERSION
 
 _Made = Literal["scenes", "scene_boxes", "scene_masks", "folder", "class_folder"]
-_VGGSound = Literal["vggsound", "vggsound_music", "vggss", "vggss_plus_silent"]
+_VGGSound = Literal["vggsound", "vggsound_music", "vggsounder", "vggss", "vggss_plus_silent"]
 _Stills = Literal["flickr", "flickr_plus_silent", "music_duet", "is3", "vpo_ss", "vpo_ms"]
 _AudioSet = Literal["audioset", "audioset_balanced"]
 _AVSBench = Literal["avsbench_s4", "avsbench_ms3", "avsbench_avss"]
@@ -80,6 +80,8 @@ TRAIN_TEST = {
     "audioset_balanced": ("balanced", "eval"),
 }
 """Training and test splits of data sets that are used as published."""
+ON_VGGSOUND = {"vggss": "test", "vggss_plus_silent": "test", "vggsounder": "all"}
+"""Test splits of data sets whose training clips are those of VGGSound."""
 PAIRS = {
     **dict.fromkeys(("flickr", "flickr_plus_silent", "music_duet"), "test"),
     **dict.fromkeys(("is3", "vpo_ss", "vpo_ms"), "boxes"),
@@ -110,13 +112,18 @@ def read_set(
     if name in PAIRS:
         test = READERS[name][1][PAIRS[name]]
         return stills(root / "train") if train else test(root / "test")
+    if name in ON_VGGSOUND:
+        test = READERS[name][1][ON_VGGSOUND[name]]
+        return vggsound(root, split="train") if train else test(root)
+    return _made(name, root, train=train, counts=counts)
+
+
+def _made(name: DataName, root: Path, *, train: bool, counts: Counts) -> ClipSet | None:
     match name:
         case "folder":
             return folder(root) if train else None
         case "class_folder":
             return hold_out(folder(root, classes=True))[not train]
-        case "vggss" | "vggss_plus_silent":
-            return vggsound(root, split="train") if train else READERS[name][1]["test"](root)
         case _:
             return _scenes(name, root, train=train, counts=counts)
 
