@@ -40,7 +40,7 @@ def write_scores(
         **facts: Further values, or `scores` in another nesting than by row.
     """
     content = {"test": test.report(), "scores": rows, **facts}
-    write_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
+    write_text(folder / "scores.json", json.dumps(finite(content), indent=2) + "\n")
     print(score_table(rows) or "nothing scored: none of the test clips can be used")
     curve = "loss.png " * (folder / "loss.png").is_file()
     print(f"in {folder}: scores.json {curve}{leaves}")
@@ -59,9 +59,10 @@ def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Replace numbers that JSON lacks by null."""
     if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
+        return {name: finite(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
