@@ -21,6 +21,7 @@ from avblocks.data import (
 )
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
+from avblocks.data.image_sources import absent_sources, second_sources
 from avblocks.data.scenes import scene_mismatched, scene_off_screen, scene_second_sources
 from avblocks.distributed import rank_and_world
 from recipes.common.data import Data, open_shards
@@ -79,7 +80,11 @@ def sharing_loader(samples: Any, data: Data, *, batch: int) -> DataLoader[AVBatc
 
 def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch]:
     """Make a loader of pairs of each clip and a mismatched one, with whole images."""
-    unlike = scene_mismatched(clips) if data.name.startswith("scene") else None
+    unlike = None
+    if data.name.startswith("scene"):
+        unlike = scene_mismatched(clips)
+    if data.name in ("is3", "vpo_ss", "vpo_ms"):
+        unlike = absent_sources(clips)
     pairs = mismatched_pairs(clips, unlike)
     return test_loader(clips, data, batch=batch, whole=True, groups=pairs)
 
@@ -92,10 +97,16 @@ def off_screen_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[A
 
 
 def two_source_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch] | None:
-    """Make a loader of images with two sources, see `TwoSourceScorer`, for `scene_boxes`."""
-    if data.name != "scene_boxes" or data.shards is not None:
+    """Make a loader of images with two sources, see `TwoSourceScorer`, of scenes and IS3."""
+    if data.name == "is3":
+        both, groups = clips, second_sources(clips)
+    elif data.name == "scene_boxes" and data.shards is None:
+        both, groups = scene_second_sources(clips)
+    else:
         return None
-    both, groups = scene_second_sources(clips)
+    if groups is None:
+        print("note: no image with both of its pairs on disk: two_sources is left out", flush=True)
+        return None
     return test_loader(both, data, batch=batch, whole=True, groups=groups)
 
 
