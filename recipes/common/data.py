@@ -191,7 +191,10 @@ NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
     "masks": ("masks", ("scene_masks", "avsbench_s4", "avsbench_ms3", "avsbench_avss")),
     "sources": (
         "classes to tell sounds apart by",
-        ("scenes", "class_folder", "vggsound", "vggsound_music", "audioset", "audioset_balanced"),
+        (
+            *("scenes", "class_folder", "vggsound", "vggsound_music"),
+            *("audioset", "audioset_balanced", "music", "music21", "music_solo_duet"),
+        ),
     ),
 }
 """Requirements of tasks, in words, and the data sets that fulfill them."""

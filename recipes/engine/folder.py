@@ -27,6 +27,7 @@ ADDED: dict[str, Any] = {
     "model.decoder": "full",
     "mask": "random",
     "predict": 1.0,
+    "protocol": "deepavfusion",
 }
 """Settings newer than some runs, and their values in those runs."""
 NOTHING = "nothing to resume in {}: it holds no whole checkpoint"
