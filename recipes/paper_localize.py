@@ -10,7 +10,7 @@ Commands:
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
 Try (of the preset scenes, for clips of which many have the same kind of audio; slower):
-    --frozen --data.no-augment --local 2 --patches 0.5 --negatives 16 --positives 0.12 --starts 8
+    --frozen --data.no-augment --local 2 --patches 0.5 --negatives 16 --positives 0.2 --hidden 256
 
 Scores:
     Success rates in percent of maps with matched audio, with mismatched audio (of another clip),
@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 
 from avblocks.data import FrontEnd
-from avblocks.heads import Localizer, Starts
+from avblocks.heads import Localizer
 from avblocks.tasks import (
     Localization,
     LocalizationScorer,
@@ -81,17 +81,15 @@ class Config(FineTuneConfig):
     """Share of the pairs of training clips whose audio counts as alike, found without labels
     (semantic positives: SSL-Align, ICCV 2023); needs `--frozen` and `--data.no-augment`."""
 
-    starts: int = 1
-    """Heads that are trained together from different initial weights; the one with the least
-    training loss answers."""
+    hidden: int = 0
+    """Hidden width of an MLP that projects mean and deviation of the audio tokens; 0 to project
+    their mean linearly."""
 
     def check(self, *, compiles: bool = True) -> None:
         """Check that the settings are consistent, see `TrainConfig.check`."""
         super().check(compiles=compiles)
         if self.batch < 2:
             raise ValueError("--batch must be at least 2: other clips of a batch are the negatives")
-        if self.starts < 1:
-            raise ValueError(f"--starts must be at least 1, got {self.starts}")
         if self.positives and not (self.frozen and not self.data.augment):
             raise ValueError(
                 "--positives compares all clips: it needs --frozen and --data.no-augment, or give "
@@ -121,8 +119,8 @@ SCENES = replace(
     local=2,
     patches=0.5,
     negatives=16,
-    positives=0.12,
-    starts=8,
+    positives=0.2,
+    hidden=256,
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
@@ -155,13 +153,12 @@ PRESETS = {
 def build(config: Config, *, classes: Sequence[str]) -> Localization:
     """Build the model, before the encoder is loaded from a checkpoint."""
     encoder = seeded_encoder(config, maps=["image"])
-    heads = [
-        Localizer(config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen)
-        for _ in range(config.starts)
-    ]
+    head = Localizer(
+        config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen, hidden=config.hidden
+    )
     return Localization(
         encoder,
-        Starts(heads) if config.starts > 1 else heads[0],
+        head,
         front_end=FrontEnd(config.data.format),
         frozen=config.frozen,
         joint=config.joint,

@@ -663,8 +663,8 @@ TABLE = (
     ),
     row(
         "mutual-neighbors",
-        "edges = edges * edges.T",
-        "edges = (edges + edges.T).clamp(max=1)",
+        "edges = (edges * edges.T).fill_diagonal_(1.0)",
+        "edges = (edges + edges.T).clamp(max=1).fill_diagonal_(1.0)",
         "heads/test_positives.py",
     ),
     row(
@@ -680,10 +680,10 @@ TABLE = (
         "tasks/test_localize.py",
     ),
     row(
-        "worst-start",
-        "self.losses.nan_to_num(torch.inf).argmin()",
-        "self.losses.nan_to_num(-torch.inf).argmax()",
-        "heads/test_starts.py",
+        "equal-variances",
+        "return F.normalize(scores[:, :components][:, kept], dim=1)",
+        "return F.normalize((scores * variances)[:, :components][:, kept], dim=1)",
+        "heads/test_positives.py",
     ),
     row(
         "universal-quantile",

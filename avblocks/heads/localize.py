@@ -8,14 +8,14 @@ from jaxtyping import Bool, Float, Int8
 from torch import Tensor, nn
 
 from avblocks.builder import Built
-from avblocks.heads.pool import mean_tokens
+from avblocks.heads.pool import mean_std_tokens, mean_tokens
 from avblocks.nn.init import xavier
 from avblocks.nn.older import accept_older
 from avblocks.shapes import expect, require, require_above_zero, require_positive, sides
 
 
 class Localizer(nn.Module):
-    """Cosine similarity of each image patch to the mean of the audio tokens, both projected.
+    """Cosine similarity of each image patch to the pooled audio tokens, both projected.
 
     `localization_loss` trains it to separate the matched pairs of a batch from all others. Encode
     the modalities separately, ``encoder(image=image, audio=None).image`` and
@@ -30,9 +30,11 @@ class Localizer(nn.Module):
         dim_out: width of the projections (EZ-VSL, ECCV 2022: 512).
         batch_norm: normalize patches and audio before the projections without learned scale
             (epsilon 1e-6), as a linear probe on frozen tokens does.
+        hidden: hidden width of an MLP that projects mean and standard deviation of the audio
+            tokens; 0 to project their mean linearly.
 
     Raises:
-        ValueError: if a width is not positive.
+        ValueError: if a width is not positive, or ``hidden`` is negative.
 
     Example:
         >>> localize = Localizer(64, dim_out=32)
@@ -40,18 +42,21 @@ class Localizer(nn.Module):
         torch.Size([2, 196])
     """
 
-    def __init__(self, dim: int, *, dim_out: int = 512, batch_norm: bool = False) -> None:
+    def __init__(
+        self, dim: int, *, dim_out: int = 512, batch_norm: bool = False, hidden: int = 0
+    ) -> None:
         super().__init__()
         require_positive(dim=dim, dim_out=dim_out)
-        self.dim = dim
-        numbers = {"dim": dim, "dim_out": dim_out, "batch_norm": batch_norm}
+        require(hidden >= 0, "hidden", hidden, "0 or more")
+        self.dim, self.hidden = dim, hidden
+        numbers = {"dim": dim, "dim_out": dim_out, "batch_norm": batch_norm, "hidden": hidden}
         self.built = Built("Localizer", numbers)
         self.image_norm, self.audio_norm = (
-            nn.BatchNorm1d(dim, eps=1e-6, affine=False) if batch_norm else nn.Identity()
-            for _ in range(2)
+            nn.BatchNorm1d(width, eps=1e-6, affine=False) if batch_norm else nn.Identity()
+            for width in (dim, 2 * dim if hidden else dim)
         )
         self.image_proj = nn.Linear(dim, dim_out)
-        self.audio_proj = nn.Linear(dim, dim_out)
+        self.audio_proj = _audio_proj(dim, hidden, dim_out) if hidden else nn.Linear(dim, dim_out)
         self.center: Tensor
         self.register_buffer("center", torch.empty(dim_out))
         self.reset_parameters()
@@ -59,13 +64,14 @@ class Localizer(nn.Module):
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights, zero biases and average audio."""
-        xavier(self.image_proj, self.audio_proj)
+        layers = self.audio_proj.modules()
+        xavier(self.image_proj, *(layer for layer in layers if isinstance(layer, nn.Linear)))
         nn.init.zeros_(self.center)
 
     def rename_older(self, state: MutableMapping[str, Tensor], prefix: str) -> None:
         """Add the average audio, which localizers of avblocks until 0.1 do not have."""
-        if f"{prefix}audio_proj.bias" in state:
-            bias = state[f"{prefix}audio_proj.bias"]
+        if f"{prefix}image_proj.bias" in state:
+            bias = state[f"{prefix}image_proj.bias"]
             state.setdefault(f"{prefix}center", torch.zeros_like(bias))
 
     def forward(
@@ -103,9 +109,10 @@ class Localizer(nn.Module):
     def embed_audio(
         self, audio: Float[Tensor, "b n_a d"], *, valid: Bool[Tensor, "b n_a"] | None = None
     ) -> Float[Tensor, "b d_out"]:
-        """Project the mean of the valid audio tokens to a unit vector."""
+        """Project the mean of the valid audio tokens, or mean and deviation, to a unit vector."""
         expect(audio=(audio, "b n_a d"), d=self.dim)
-        return F.normalize(self.audio_proj(self.audio_norm(mean_tokens(audio, valid))), dim=-1)
+        pooled = (mean_std_tokens if self.hidden else mean_tokens)(audio, valid)
+        return F.normalize(self.audio_proj(self.audio_norm(pooled)), dim=-1)
 
     @torch.no_grad()
     def track(
@@ -124,6 +131,10 @@ class Localizer(nn.Module):
         """
         average = (sounds.mean(dim=0) + negatives.mean(dim=0)) / 2
         self.center.lerp_(average.to(self.center.dtype), momentum)
+
+
+def _audio_proj(dim: int, hidden: int, dim_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(2 * dim, hidden), nn.GELU(), nn.Linear(hidden, dim_out))
 
 
 def localization_loss(

@@ -25,6 +25,20 @@ def mean_tokens(
     return kept.sum(dim=1) / valid.sum(dim=1, keepdim=True).clamp(min=1)
 
 
+def mean_std_tokens(
+    tokens: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None
+) -> Float[Tensor, "b d2"]:
+    """Mean and standard deviation of the tokens, or of the ``valid`` ones, beside each other.
+
+    Example:
+        >>> mean_std_tokens(torch.tensor([[[1.0], [9.0]]]))
+        tensor([[5., 4.]])
+    """
+    mean = mean_tokens(tokens, valid)
+    squares = mean_tokens((tokens - mean[:, None]).square(), valid)
+    return torch.cat((mean, squares.clamp(min=1e-12).sqrt()), dim=1)
+
+
 class MeanPool(nn.Module):
     """Mean pooling of the tokens, as in the reference.
 

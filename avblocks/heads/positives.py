@@ -5,24 +5,30 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int8
 from torch import Tensor
 
-from avblocks.shapes import expect, require
+from avblocks.shapes import expect, require, require_positive
 
 
 def diffusion_map(
-    features: Float[Tensor, "n d"], *, neighbors: int = 40, steps: int = 4, dim: int = 32
+    features: Float[Tensor, "n d"],
+    *,
+    neighbors: int = 40,
+    steps: int = 8,
+    dim: int = 32,
+    components: int = 40,
 ) -> Float[Tensor, "n k"]:
     """Embed items so that a dot product is the affinity of two items in their neighbor graph.
 
     Items are connected if each is among the nearest neighbors of the other, by the cosine
-    similarity of the standardized features. The affinity is the probability that a random walk of
-    ``steps`` steps leads from one to the other, relative to chance: it is high within a cluster of
-    any shape, also between distant items.
+    similarity of the first principal components of the features, scaled to unit variance. The
+    affinity is the probability that a random walk of ``steps`` steps leads from one to the other,
+    relative to chance: it is high within a cluster of any shape, also between distant items.
 
     Args:
         features: features of all items; time and memory of the graph are O(n^2).
         neighbors: nearest neighbors of an item; all other items if there are fewer.
         steps: steps of the walk.
         dim: width of the embedding; the number of items if there are fewer.
+        components: principal components; take far fewer than items, since noise is scaled up too.
 
     Raises:
         ValueError: if there are fewer than two items, or an argument is not positive.
@@ -31,23 +37,30 @@ def diffusion_map(
 
     Example:
         >>> x = torch.tensor([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1]])
-        >>> embedded = diffusion_map(x, neighbors=1)
+        >>> embedded = diffusion_map(x, neighbors=1, components=1)
         >>> (embedded @ embedded.T > 1).int()[0]
         tensor([1, 1, 0, 0], dtype=torch.int32)
     """
     n = len(features)
     require(n > 1 and features.ndim == 2, "features", tuple(features.shape), "of two items or more")
-    require(min(neighbors, steps, dim) > 0, "neighbors, steps and dim", 0, "positive")
-    x = (features - features.mean(dim=0)) / features.std(dim=0).clamp(min=1e-6)
-    x = F.normalize(x.double(), dim=1)
+    require_positive(neighbors=neighbors, steps=steps, dim=dim, components=components)
+    x = _whitened(features.double(), components=components)
     nearest = (x @ x.T).topk(min(neighbors + 1, n), dim=1).indices
     edges = torch.zeros(n, n, dtype=x.dtype, device=x.device).scatter_(1, nearest, 1.0)
-    edges = edges * edges.T  # each item is its own neighbor, so that no degree is zero
+    # Each item is its own neighbor, also among equal ones, so that no degree is zero.
+    edges = (edges * edges.T).fill_diagonal_(1.0)
     degrees = edges.sum(dim=1).sqrt()
     values, vectors = torch.linalg.eigh(edges / degrees[:, None] / degrees)
     values, vectors = values[-dim:].clamp(min=0), vectors[:, -dim:]
     scale = degrees.square().sum().sqrt() / degrees
     return (scale[:, None] * vectors * values ** (steps / 2)).to(features.dtype)
+
+
+def _whitened(x: Float[Tensor, "n d"], *, components: int) -> Float[Tensor, "n k"]:
+    """Unit vectors along the principal components, whose variances are made equal."""
+    scores, variances, _ = torch.linalg.svd(x - x.mean(dim=0), full_matrices=False)
+    kept = variances[:components] > 1e-6 * variances[0]  # the last ones may be rounding alone
+    return F.normalize(scores[:, :components][:, kept], dim=1)
 
 
 def clip_relations(

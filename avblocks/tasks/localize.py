@@ -1,17 +1,16 @@
 """Sound localization task: loss and maps of an encoder and a localizer."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int8
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from avblocks.data import AVBatch, FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.heads import (
     Localizer,
-    Starts,
     clip_relations,
     diffusion_map,
     fusion_map,
@@ -33,7 +32,7 @@ class Localization(HeadTask):
 
     Args:
         encoder: Encoder.
-        head: Localizer, or several `Starts` of one.
+        head: Localizer.
         front_end: Front end, from batches to images and spectrograms.
         frozen: Whether to freeze ``encoder`` itself; its drop path does not change.
         joint: Whether to encode image and audio together. Training then has a shortcut: a patch
@@ -53,7 +52,7 @@ class Localization(HeadTask):
     def __init__(
         self,
         encoder: AVEncoder,
-        head: Localizer | Starts,
+        head: Localizer,
         *,
         front_end: FrontEnd,
         frozen: bool = False,
@@ -109,8 +108,9 @@ class Localization(HeadTask):
             return dict(features)
         audio = features["audio"]
         parts = [torch.cat((x.mean(1), x.std(1)), 1) for x in audio.float().split(1024)]
-        neighbors = min(40, max(len(audio) // 8, 1))
-        return {**features, "codes": diffusion_map(torch.cat(parts), neighbors=neighbors)}
+        neighbors, components = (min(40, max(len(audio) // share, 2)) for share in (8, 20))
+        codes = diffusion_map(torch.cat(parts), neighbors=neighbors, components=components)
+        return {**features, "codes": codes}
 
     def maps(self, batch: AVBatch) -> Tensor:
         """Similarity of each pixel to the audio of the clip."""
@@ -131,7 +131,7 @@ class Localization(HeadTask):
         return to_frame(patches.float(), grid=self.encoder.image.grid(image), size=SIDE)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
-        """Return the loss of a batch; with several starts, the mean of theirs and the least."""
+        """Return the loss of a batch."""
         features = self.features(batch)
         image, audio, codes = features["image"], features["audio"], features.get("codes")
         if self.positives and codes is None:
@@ -142,28 +142,13 @@ class Localization(HeadTask):
         if self.negatives:
             negatives = self._silence.tokens(self.encoder, self.front_end, generator=generator)
             audio = torch.cat((audio, negatives.to(audio)))
-        alike = None if codes is None else clip_relations(codes, positives=self.positives)
-        if isinstance(self.head, Localizer):
-            return {"loss": self._loss(self.head, image, audio, alike)}
-        losses = torch.stack([self._loss(head, image, audio, alike) for head in self.head.heads])
-        if self.training:
-            self.head.track(losses)
-        return {"loss": losses.mean(), "least_loss": losses.detach().min()}
-
-    def _loss(
-        self,
-        head: nn.Module,
-        image: Float[Tensor, "b n_v d"],
-        audio: Float[Tensor, "b_a n_a d"],
-        alike: Int8[Tensor, "b b"] | None,
-    ) -> Float[Tensor, ""]:
-        """Loss of one localizer; the audio after that of the images has no source."""
-        head = cast(Localizer, head)
-        sounds = head.embed_audio(audio)
+        sounds = self.head.embed_audio(audio)
         if self.training and self.negatives:
-            head.track(sounds[: len(image)], sounds[len(image) :])
-        similarity = torch.einsum("ind,jd->ijn", head.embed_image(image), sounds)
-        return localization_loss(similarity, temperature=self.temperature, relations=alike)
+            self.head.track(sounds[: len(image)], sounds[len(image) :])
+        similarity = torch.einsum("ind,jd->ijn", self.head.embed_image(image), sounds)
+        alike = None if codes is None else clip_relations(codes, positives=self.positives)
+        loss = localization_loss(similarity, temperature=self.temperature, relations=alike)
+        return {"loss": loss}
 
 
 def _some_patches(

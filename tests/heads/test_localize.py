@@ -108,6 +108,20 @@ def test_audio_without_an_image_and_alike_audio_equal_loops() -> None:
     assert_close(alone, only)
 
 
+def test_an_mlp_projects_mean_and_deviation_of_valid_tokens() -> None:
+    head, audio = Localizer(8, dim_out=5, hidden=7).double(), tokens(3, 4)
+    valid = torch.tensor([[True] * 4, [True, True, False, True], [False, True, False, False]])
+    for sound, kept, found in zip(audio, valid, head.embed_audio(audio, valid=valid), strict=True):
+        pooled = torch.cat((sound[kept].mean(0), sound[kept].std(0, correction=0)))
+        first, _, last = head.audio_proj
+        out = last.weight @ F.gelu(first.weight @ pooled + first.bias) + last.bias
+        assert_close(found, out / out.norm(), atol=1e-6, rtol=1e-6)
+    head.embed_audio(audio[:, :1]).sum().backward()  # one token has no deviation
+    assert audio.grad is not None and audio.grad.isfinite().all()
+    with pytest.raises(ValueError, match="hidden"):
+        Localizer(8, hidden=-1)
+
+
 def test_the_average_audio_is_subtracted_and_older_heads_have_none() -> None:
     head, image, audio = Localizer(8, dim_out=5).double(), tokens(3, 4), tokens(3, 2)
     own = head.pairs(image=image, audio=audio)[range(3), range(3)]

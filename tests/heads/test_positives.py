@@ -9,8 +9,9 @@ from avblocks.heads import clip_relations, diffusion_map
 
 def test_affinity_is_that_of_a_random_walk_on_mutual_neighbors() -> None:
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    codes = diffusion_map(x, neighbors=6, steps=3, dim=30)
-    z = (x - x.mean(0)) / x.std(0)
+    codes = diffusion_map(x, neighbors=6, steps=3, dim=30, components=3)
+    values, axes = torch.linalg.eigh(x.T.cov())
+    z = (x - x.mean(0)) @ axes[:, 1:] / values[1:].sqrt()  # the three greatest variances
     z = z / z.norm(dim=1, keepdim=True)
     edges = [[0.0] * 30 for _ in range(30)]
     near = [sorted(range(30), key=lambda j, i=i: -float(z[i] @ z[j]))[:7] for i in range(30)]
@@ -37,6 +38,12 @@ def test_long_clusters_are_told_apart() -> None:
     same = torch.arange(400) < 200
     affinity = codes @ codes.T
     assert affinity[same][:, same].min() > affinity[same][:, ~same].abs().max()
+
+
+def test_equal_items_are_alike() -> None:
+    x = torch.tensor([[0.0, 1.0]] * 6 + [[1.0, 0.0]] * 6)
+    codes = diffusion_map(x, neighbors=2, components=1)
+    assert codes.isfinite().all() and (codes[:6] @ codes[6:].T).abs().max() < 1e-4
 
 
 def test_shares_of_the_pairs() -> None:

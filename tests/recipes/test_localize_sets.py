@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from still_files import write_number, write_sound
 from tiny_model import TINY
-from toy_runs import ONE_START, SMALL
+from toy_runs import SMALL
 
 from avblocks.data.datasets import is3
 from recipes import paper_localize
@@ -40,7 +40,7 @@ def run(name: str, root: Path, folder: Path) -> dict[str, dict[str, float]]:
     config = paper_localize.PRESETS[name][1]
     data = replace(config.data, root=root, **SMALL)
     sizes = {"model": TINY, "batch": 4, "epochs": 1, "warmup": 0, "checkpoint": None}
-    changes = {**ONE_START, **sizes, "frozen": True}
+    changes = {"dim_out": 16, "base_lr": 2e-3, **sizes, "frozen": True}
     paper_localize.main(replace(config, data=data, run=Run(dir=folder), **changes))
     return json.loads((folder / "scores.json").read_text())["scores"]
 

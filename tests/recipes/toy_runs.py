@@ -29,20 +29,20 @@ from recipes.engine.run import Run
 
 SMALL: dict[str, Any] = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
 DATA = replace(SCENES_DATA, **SMALL)
-ONE_START = {
+LINEAR = {
     "dim_out": 16,
     "base_lr": 2e-3,
     "local": 0,
     "patches": 1.0,
     "negatives": 0,
     "positives": 0.0,
-    "starts": 1,
+    "hidden": 0,
 }
 RECIPES: dict[str, tuple[ModuleType, str, str, dict[str, Any]]] = {
     "finetune": (paper_finetune, "VGGSOUND", "vggsound", {"windows": 1, "drop_path": 0.1}),
     "probe": (paper_linear_probe, "VGGSOUND", "vggsound", {}),
-    "localize": (paper_localize, "SCENES", "vggss", {**ONE_START, "data": {"augment": True}}),
-    "starts": (paper_localize, "SCENES", "vggss", {"dim_out": 16, "local": 1, "starts": 3}),
+    "localize": (paper_localize, "SCENES", "vggss", {**LINEAR, "data": {"augment": True}}),
+    "localize_mlp": (paper_localize, "SCENES", "vggss", {"dim_out": 16, "local": 1}),
     "segment": (paper_segment, "SCENES", "avsbench_avss", {"width": 8}),
     "semantic": (paper_segment, "SCENES", "avsbench_avss", {"width": 8, "semantic": True}),
     "separate": (paper_separate, "SCENES", "vggsound", {}),
