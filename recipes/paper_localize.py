@@ -10,7 +10,8 @@ Commands:
     python -m recipes.paper_localize vggss --data.root DIR --checkpoint deepavfusion.pth
 
 Try (of the preset scenes, for clips of which many have the same kind of audio; slower):
-    --frozen --data.no-augment --local 2 --patches 0.5 --negatives 16 --positives 0.2 --hidden 256
+    --frozen --data.no-augment --local 2 --patches 0.5 --negatives 16 --positives 0.2 \
+        --hidden 256 --beta2 0.95 --starts 4
 
 Scores:
     Success rates in percent of maps with matched audio, with mismatched audio (of another clip),
@@ -27,7 +28,7 @@ from functools import partial
 from pathlib import Path
 
 from avblocks.data import FrontEnd
-from avblocks.heads import Localizer
+from avblocks.heads import Localizer, Starts
 from avblocks.tasks import (
     Localization,
     LocalizationScorer,
@@ -81,6 +82,14 @@ class Config(FineTuneConfig):
     """Share of the pairs of training clips whose audio counts as alike, found without labels
     (semantic positives: SSL-Align, ICCV 2023); needs `--frozen` and `--data.no-augment`."""
 
+    beta2: float = 0.999
+    """Decay of AdamW's mean of squared gradients; 0.95 avoids poor minima of a frozen encoder's
+    head."""
+
+    starts: int = 1
+    """Heads that are trained together from different initial weights; the one with the least
+    training loss answers."""
+
     hidden: int = 0
     """Hidden width of an MLP that projects mean and deviation of the audio tokens; 0 to project
     their mean linearly."""
@@ -90,6 +99,8 @@ class Config(FineTuneConfig):
         super().check(compiles=compiles)
         if self.batch < 2:
             raise ValueError("--batch must be at least 2: other clips of a batch are the negatives")
+        if self.starts < 1:
+            raise ValueError(f"--starts must be at least 1, got {self.starts}")
         if self.positives and not (self.frozen and not self.data.augment):
             raise ValueError(
                 "--positives compares all clips: it needs --frozen and --data.no-augment, or give "
@@ -121,6 +132,8 @@ SCENES = replace(
     negatives=16,
     positives=0.2,
     hidden=256,
+    starts=4,
+    beta2=0.95,
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
@@ -153,12 +166,14 @@ PRESETS = {
 def build(config: Config, *, classes: Sequence[str]) -> Localization:
     """Build the model, before the encoder is loaded from a checkpoint."""
     encoder = seeded_encoder(config, maps=["image"])
-    head = Localizer(
-        config.model.dim, dim_out=config.dim_out, batch_norm=config.frozen, hidden=config.hidden
-    )
+    widths = {"dim_out": config.dim_out, "hidden": config.hidden}
+    heads = [
+        Localizer(config.model.dim, batch_norm=config.frozen, **widths)
+        for _ in range(config.starts)
+    ]
     return Localization(
         encoder,
-        head,
+        Starts(heads) if config.starts > 1 else heads[0],
         front_end=FrontEnd(config.data.format),
         frozen=config.frozen,
         joint=config.joint,
@@ -179,7 +194,7 @@ def main(config: Config) -> None:
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config.checkpoint, model=config.model, resume=config.run.resume)
-    optimizer, schedule = adamw(model, config, samples=len(train))
+    optimizer, schedule = adamw(model, config, samples=len(train), beta2=config.beta2)
 
     with open_training(config, train=train, test=test) as training:
         training.fit(

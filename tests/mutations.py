@@ -680,6 +680,12 @@ TABLE = (
         "tasks/test_localize.py",
     ),
     row(
+        "worst-start",
+        "self.losses.nan_to_num(torch.inf).argmin()",
+        "self.losses.nan_to_num(-torch.inf).argmax()",
+        "heads/test_starts.py",
+    ),
+    row(
         "equal-variances",
         "return F.normalize(scores[:, :components][:, kept], dim=1)",
         "return F.normalize((scores * variances)[:, :components][:, kept], dim=1)",

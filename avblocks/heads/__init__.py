@@ -29,3 +29,5 @@ from avblocks.heads.separate import dominant_mask as dominant_mask
 from avblocks.heads.separate import ratio_mask as ratio_mask
 from avblocks.heads.separate import separation_loss as separation_loss
 from avblocks.heads.separate import separator as separator
+from avblocks.heads.starts import Starts as Starts
+from avblocks.heads.starts import answering as answering

@@ -9,7 +9,7 @@ from torch import nn
 
 from avblocks.checkpoint import from_pretrained, save_pretrained
 from avblocks.data import ClipFormat
-from avblocks.heads import Classifier, Localizer, Segmenter, Separator
+from avblocks.heads import Classifier, Localizer, Segmenter, Separator, answering
 from avblocks.tasks.classify import Classification
 from avblocks.tasks.evaluate import HeadTask
 from avblocks.tasks.localize import Localization
@@ -65,7 +65,7 @@ def save_task(task: HeadTask, folder: str | Path, *, classes: Sequence[str] = ()
     if name not in _TASKS or _TASKS[name][0] is not type(task):
         raise ValueError(f"task must be one of {tuple(_TASKS)}, got a {type(task).__name__}")
     about = {"name": name, "classes": list(classes), "settings": task.settings()}
-    head = task.get_submodule("head")
+    head = answering(task.get_submodule("head"))
     save_pretrained(task.encoder, folder, front_end=task.front_end, head=head, task=about)
 
 

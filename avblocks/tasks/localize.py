@@ -1,16 +1,17 @@
 """Sound localization task: loss and maps of an encoder and a localizer."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int8
+from torch import Tensor, nn
 
 from avblocks.data import AVBatch, FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.heads import (
     Localizer,
+    Starts,
     clip_relations,
     diffusion_map,
     fusion_map,
@@ -32,7 +33,7 @@ class Localization(HeadTask):
 
     Args:
         encoder: Encoder.
-        head: Localizer.
+        head: Localizer, or several `Starts` of one.
         front_end: Front end, from batches to images and spectrograms.
         frozen: Whether to freeze ``encoder`` itself; its drop path does not change.
         joint: Whether to encode image and audio together. Training then has a shortcut: a patch
@@ -52,7 +53,7 @@ class Localization(HeadTask):
     def __init__(
         self,
         encoder: AVEncoder,
-        head: Localizer,
+        head: Localizer | Starts,
         *,
         front_end: FrontEnd,
         frozen: bool = False,
@@ -131,7 +132,7 @@ class Localization(HeadTask):
         return to_frame(patches.float(), grid=self.encoder.image.grid(image), size=SIDE)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
-        """Return the loss of a batch."""
+        """Return the loss of a batch; with several starts, the mean of theirs and the least."""
         features = self.features(batch)
         image, audio, codes = features["image"], features["audio"], features.get("codes")
         if self.positives and codes is None:
@@ -142,13 +143,28 @@ class Localization(HeadTask):
         if self.negatives:
             negatives = self._silence.tokens(self.encoder, self.front_end, generator=generator)
             audio = torch.cat((audio, negatives.to(audio)))
-        sounds = self.head.embed_audio(audio)
-        if self.training and self.negatives:
-            self.head.track(sounds[: len(image)], sounds[len(image) :])
-        similarity = torch.einsum("ind,jd->ijn", self.head.embed_image(image), sounds)
         alike = None if codes is None else clip_relations(codes, positives=self.positives)
-        loss = localization_loss(similarity, temperature=self.temperature, relations=alike)
-        return {"loss": loss}
+        if isinstance(self.head, Localizer):
+            return {"loss": self._loss(self.head, image, audio, alike)}
+        losses = torch.stack([self._loss(head, image, audio, alike) for head in self.head.heads])
+        if self.training:
+            self.head.track(losses)
+        return {"loss": losses.mean(), "least_loss": losses.detach().min()}
+
+    def _loss(
+        self,
+        head: nn.Module,
+        image: Float[Tensor, "b n_v d"],
+        audio: Float[Tensor, "b_a n_a d"],
+        alike: Int8[Tensor, "b b"] | None,
+    ) -> Float[Tensor, ""]:
+        """Loss of one localizer; the audio after that of the images has no source."""
+        head = cast(Localizer, head)
+        sounds = head.embed_audio(audio)
+        if self.training and self.negatives:
+            head.track(sounds[: len(image)], sounds[len(image) :])
+        similarity = torch.einsum("ind,jd->ijn", head.embed_image(image), sounds)
+        return localization_loss(similarity, temperature=self.temperature, relations=alike)
 
 
 def _some_patches(

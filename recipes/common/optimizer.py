@@ -14,7 +14,9 @@ Schedule = Callable[[float], Sequence[float]]
 """Function of the (fractional) epochs done that returns the learning rate of each group."""
 
 
-def adamw(model: HeadTask, config: FineTuneConfig, *, samples: int) -> tuple[AdamW, Schedule]:
+def adamw(
+    model: HeadTask, config: FineTuneConfig, *, samples: int, beta2: float = 0.999
+) -> tuple[AdamW, Schedule]:
     """Make AdamW with layer decay over the encoder, and its learning rate schedule.
 
     The learning rate is scaled by the batch, which counts at most the `samples` of an epoch.
@@ -26,7 +28,7 @@ def adamw(model: HeadTask, config: FineTuneConfig, *, samples: int) -> tuple[Ada
     )
     lr = peak_lr(config, samples=samples)
     rates = partial(decayed_rates, groups, lr=lr, epochs=config.epochs, warmup=config.warmup)
-    return AdamW(groups, lr=lr, fused=fused(config.run)), rates
+    return AdamW(groups, lr=lr, betas=(0.9, beta2), fused=fused(config.run)), rates
 
 
 def peak_lr(config: TrainConfig, *, samples: int) -> float:

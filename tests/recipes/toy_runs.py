@@ -37,6 +37,8 @@ LINEAR = {
     "negatives": 0,
     "positives": 0.0,
     "hidden": 0,
+    "starts": 1,
+    "beta2": 0.999,
 }
 RECIPES: dict[str, tuple[ModuleType, str, str, dict[str, Any]]] = {
     "finetune": (paper_finetune, "VGGSOUND", "vggsound", {"windows": 1, "drop_path": 0.1}),

@@ -10,7 +10,7 @@ from torch import Tensor
 from avblocks import AVEncoder, av_vit
 from avblocks.checkpoint import save_pretrained
 from avblocks.data import AVBatch, ClipFormat, FrontEnd
-from avblocks.heads import Localizer, classifier, segmenter, separator
+from avblocks.heads import Localizer, Starts, classifier, segmenter, separator
 from avblocks.tasks import (
     Classification,
     HeadTask,
@@ -89,6 +89,16 @@ def test_the_same_answers_and_settings(tmp_path: Path, name: str) -> None:
     assert not any(module.training for module in loaded.task.modules())
     assert torch.equal(answer(loaded.task, clips), answer(task, clips))
     assert type(loaded.task) is type(task)
+
+
+def test_the_best_of_several_starts_is_saved(tmp_path: Path) -> None:
+    task, clips = localization().eval(), batch()
+    task.head = Starts([task.head, Localizer(16, dim_out=8, batch_norm=True, hidden=12).eval()])
+    task.head.track(torch.tensor([2.0, 1.0]))
+    save_task(task, tmp_path)
+    loaded = load_task(tmp_path).task
+    assert isinstance(loaded, Localization) and isinstance(loaded.head, Localizer)
+    assert torch.equal(loaded.maps(clips), task.maps(clips))
 
 
 def test_what_holds_no_task_is_refused(tmp_path: Path) -> None:

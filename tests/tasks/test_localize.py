@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from avblocks import av_vit
 from avblocks.data import AVBatch, ClipFormat, FrontEnd, white_noise, with_audio
-from avblocks.heads import Localizer, local_tokens
+from avblocks.heads import Localizer, Starts, local_tokens
 from avblocks.tasks import Localization
 from avblocks.tasks.localize import _some_patches
 
@@ -94,6 +94,28 @@ def test_alike_audio_is_no_negative() -> None:
     assert "codes" not in task().relate({"audio": audio})
     with pytest.raises(ValueError, match="encode all clips once"):
         model(batch())
+
+
+def test_each_start_has_the_loss_that_it_has_alone() -> None:
+    torch.manual_seed(1)
+    heads, clips = [Localizer(32, dim_out=8) for _ in range(3)], batch()
+    options = {"negatives": 8, "patches": 0.5}
+    alone = []
+    for head in heads:
+        single = task(**options).train()
+        single.head.load_state_dict(head.state_dict())
+        alone.append(single(clips)["loss"])
+    model = task(**options).train()
+    model.head = Starts(heads)
+    found = model(clips)
+    assert_close(found["loss"], torch.stack(alone).mean())
+    assert_close(found["least_loss"], min(alone).detach())
+    assert_close(model.head.losses, torch.stack(alone).detach())
+    best = min(range(3), key=lambda index: alone[index].item())
+    model.eval()
+    single = task(**options).eval()
+    single.head.load_state_dict(heads[best].state_dict())
+    assert torch.equal(model.maps(clips), single.maps(clips))
 
 
 def test_noise_depends_on_the_seed_alone() -> None:
