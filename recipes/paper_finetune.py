@@ -96,6 +96,7 @@ PRESETS = {
     "folder": ("your own videos, a sub-folder for each class; a fifth is held out", FOLDER),
     "vggsound": ("the paper's: 4 GPUs", VGGSOUND),
     "vggsound_music": ("49 classes of music, as vggsound", VGGSOUND.on("vggsound_music")),
+    "vggsounder": ("VGGSound, tested with VGGSounder's labels", VGGSOUND.on("vggsounder")),
     "audioset_balanced": ("AudioSet's 20,000 balanced clips", AUDIOSET),
     "audioset": ("AudioSet-2M", AUDIOSET.on("audioset")),
 }
@@ -159,7 +160,7 @@ def main(config: Config, *, adapt: Callable[[Classification], object] = lambda t
             with training.run.testing(model):
                 training.evaluate(scorer, loader(windows=config.windows))
             if training.run.first:
-                write_classes(config.run.folder, scorer, test=test, windows=config.windows)
+                write_classes(config.run.folder, scorer, test=test, config=config)
 
 
 if __name__ == "__main__":

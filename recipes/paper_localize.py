@@ -18,8 +18,9 @@ Scores:
     Success rates in percent of maps with matched audio, with mismatched audio (of another clip),
     with silence and with noise; with a frozen encoder, also of the attention of its last fusion
     layer (fusion_attention); and of two baselines without input: the center box and the whole
-    image. On scenes, also with audio of an object off screen, and the images of which both objects
-    are found, each by its audio (iiou).
+    image. On scenes, also with audio of an object off screen; on scenes and IS3, the images of
+    which both objects are found, each by its audio (iiou). Extended test sets, with images without
+    a source, have their average precision and max F1 (extended_ap, extended_max_f1).
 """
 
 from collections.abc import Sequence
@@ -157,6 +158,20 @@ PRESETS = {
         "MUSIC: wav and jpg below DIR/train, the annotated frames of its duets in DIR/test",
         VGGSS.on("music_duet"),
     ),
+    "vggss_plus_silent": (
+        "train on VGGSound, test on Extended VGG-SS, with images without a source",
+        VGGSS.on("vggss_plus_silent"),
+    ),
+    "flickr_plus_silent": (
+        "as flickr, tested on Extended Flickr-SoundNet",
+        VGGSS.on("flickr_plus_silent"),
+    ),
+    "is3": (
+        "IS3, two sources an image, in DIR/test; wav and jpg to train on below DIR/train",
+        VGGSS.on("is3"),
+    ),
+    "vpo_ss": ("VPO-SS, laid out as is3", VGGSS.on("vpo_ss")),
+    "vpo_ms": ("VPO-MS, laid out as is3", VGGSS.on("vpo_ms")),
 }
 
 

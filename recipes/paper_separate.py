@@ -7,25 +7,30 @@ Paper:
 Commands:
     python -m recipes.paper_separate            (after python -m recipes.paper_pretrain: minutes)
     python -m recipes.paper_separate vggsound_music --data.root DIR --checkpoint deepavfusion.pth
+    python -m recipes.paper_separate music --data.root DIR --checkpoint deepavfusion.pth
 
 Scores:
     SDR, SIR, SAR (BSS Eval v3) and SI-SDR in dB, and improvements over the mixture, guided by the
     matched image, by the other image of the mixture (mismatched) and by a black one (blank).
-    Mixtures with a silent source have no scores and are counted.
+    Mixtures with a silent source have no scores and are counted. docs/metrics.rst compares the
+    two protocols.
 
 Try:
     --masks binary --sources 3
+    --protocol sound-of-pixels
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from avblocks.data import FrontEnd
 from avblocks.heads import separator
+from avblocks.log_frequency import LogFrequency
+from avblocks.metrics.separate import Dropped
 from avblocks.tasks import Separation, SeparationScorer, separation_examples
-from avblocks.tasks.separate import Masks
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import example_loader, test_loader
@@ -45,8 +50,30 @@ class Config(FineTuneConfig):
     sources: int = 2
     """Number of clips in a mixture."""
 
-    masks: Masks = "ratio"
+    masks: Literal["ratio", "binary"] = "ratio"
     """Targets: ratio masks, or binary masks as in the paper."""
+
+    protocol: Literal["deepavfusion", "sound-of-pixels"] = "deepavfusion"
+    """Mixtures, spectrograms, masks and scores: those of the paper; or those of the Sound of
+    Pixels, with seeded pairs of any clips, log frequency, binary masks of the sources that exceed
+    half of the mixture, cut at 0.5, and no score for a mixture of which a source or an estimate is
+    silent."""
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the protocol is that of the Sound of Pixels."""
+        return self.protocol == "sound-of-pixels"
+
+    @property
+    def dropped(self) -> Dropped:
+        """What has no scores if it is silent."""
+        return "mixtures" if self.seeded else "estimates"
+
+    def check(self, *, compiles: bool = True) -> None:
+        """Check that the settings are consistent, see `TrainConfig.check`."""
+        super().check(compiles=compiles)
+        if self.seeded and self.masks != "ratio":
+            raise ValueError("--protocol sound-of-pixels has masks of its own: leave --masks out")
 
 
 MUSIC = Config(
@@ -68,9 +95,22 @@ SCENES = replace(
     base_lr=6.4e-2,
     evaluate_every=5,
 )
+PIXELS = replace(
+    MUSIC,
+    data=Data(name="music", seconds=65536 / 11025, rate=11025, hop=256, mels=256),
+    protocol="sound-of-pixels",
+    epochs=3000,  # of a few hundred solos
+    warmup=100,
+    evaluate_every=100,
+)
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
     "vggsound_music": ("the paper's: music, published test pairs", MUSIC),
+    "music": ("MUSIC's solos by the protocol of the Sound of Pixels; a fifth is held out", PIXELS),
+    "music_solo_duet": (
+        "as music, trained on duets too",
+        replace(PIXELS, data=replace(PIXELS.data, name="music_solo_duet")),
+    ),
     "folder": (
         "your own videos, a sub-folder for each class; a fifth is held out",
         replace(
@@ -85,13 +125,16 @@ PRESETS = {
 
 def build(config: Config, *, classes: Sequence[str]) -> Separation:
     """Build the model, before the encoder is loaded from a checkpoint."""
-    encoder = seeded_encoder(config, maps=["image", "audio"])
+    encoder, format = seeded_encoder(config, maps=["image", "audio"]), config.data.format
+    log_mel = None
+    if config.seeded:  # four hops a window, as 1022 samples and 256
+        log_mel = LogFrequency(n_fft=4 * format.hop - 2, hop=format.hop, bins=format.mels)
     head = separator(config.model.dim, patch=config.model.patch, num_layers=config.model.depth)
     return Separation(
         encoder,
         head,
-        front_end=FrontEnd(config.data.format),
-        masks=config.masks,
+        front_end=FrontEnd(format, log_mel=log_mel),
+        masks="dominant" if config.seeded else config.masks,
         sources=config.sources,
     )
 
@@ -101,7 +144,8 @@ def main(config: Config) -> None:
     config.check(compiles=False)
     data = config.data
     train, test = train_test_sets(data, needs="sources")
-    groups, fixed = mixtures(data, train, test, sources=config.sources, seed=config.run.seed)
+    given = {"sources": config.sources, "seed": config.run.seed, "seeded": config.seeded}
+    groups, fixed = mixtures(data, train, test, **given)
     loader = partial(test_loader, test, data, batch=config.batch, groups=fixed)
 
     model = build(config, classes=train.classes)
@@ -120,7 +164,8 @@ def main(config: Config) -> None:
         )
         if training.run.finished:
             with training.run.testing(model):
-                scores = training.evaluate(SeparationScorer(model), loader())
+                scorer = SeparationScorer(model, dropped=config.dropped)
+                scores = training.evaluate(scorer, loader())
                 few = example_loader(test, data, count=3, groups=fixed)
                 if batch := training.examples(model, few):
                     separation_examples(model, batch).write(config.run.folder)

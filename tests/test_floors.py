@@ -25,7 +25,7 @@ LAYERS = (
     "avblocks.data.decode",
     "avblocks.data",
     "avblocks.data.scenes avblocks.data.shards",
-    "avblocks.fusion avblocks.viz",
+    "avblocks.fusion avblocks.log_frequency avblocks.viz",
     "avblocks.encoder avblocks.decoder avblocks.reading avblocks.reconstruction avblocks.video",
     "avblocks.mae avblocks.heads",
     "avblocks.build avblocks.flops avblocks.diagram",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -97,6 +98,33 @@ class FixedGroups:
     def __call__(self, epoch: int, index: int) -> tuple[int, ...]:
         """Return the indices of the clips of a mixture, equal in every epoch."""
         return self.places[index]
+
+
+def seeded_groups(length: int, *, size: int = 2) -> FixedGroups:
+    """Group each clip with others that depend on its index alone, as in the Sound of Pixels.
+
+    The others are ``random.randint`` of Python after ``random.seed(index)``, of all clips: they may
+    be of the same class, and even the same clip.
+
+    Args:
+        length: Clips in the data set.
+        size: Clips in a mixture.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Source: ``dataset/music.py`` of github.com/hangzhaomit/Sound-of-Pixels.
+
+    >>> seeded_groups(100).places[:3]
+    ((0, 49), (1, 17), (2, 7))
+    """
+    require_positive(length=length)
+    require(size > 1, "size", size, "2 or more")
+    groups = []
+    for index in range(length):
+        drawn = Random(index)
+        groups.append((index, *(drawn.randint(0, length - 1) for _ in range(size - 1))))
+    return FixedGroups(tuple(groups))
 
 
 def paired(clips: ClipSet, pairs: PairSet) -> FixedGroups:

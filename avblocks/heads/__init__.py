@@ -25,6 +25,7 @@ from avblocks.heads.segment import segmentation_loss as segmentation_loss
 from avblocks.heads.segment import segmenter as segmenter
 from avblocks.heads.separate import Separator as Separator
 from avblocks.heads.separate import binary_mask as binary_mask
+from avblocks.heads.separate import dominant_mask as dominant_mask
 from avblocks.heads.separate import ratio_mask as ratio_mask
 from avblocks.heads.separate import separation_loss as separation_loss
 from avblocks.heads.separate import separator as separator

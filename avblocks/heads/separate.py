@@ -203,6 +203,27 @@ def binary_mask(
     return (10**source > 10**mixture).to(source.dtype)
 
 
+def dominant_mask(
+    mixture: Float[Tensor, "b 1 m t"], source: Float[Tensor, "b 1 m t"]
+) -> Float[Tensor, "b 1 m t"]:
+    """1 where the source is louder than half of the mixture, else 0.
+
+    Args:
+        mixture: log10 magnitude of the mixture.
+        source: log10 magnitude of the source.
+
+    Returns:
+        Targets, 0 or 1.
+
+    Source: Zhao et al., "The sound of pixels" (ECCV 2018), ``main.py``.
+
+    Example:
+        >>> dominant_mask(torch.zeros(1, 1, 1, 2), torch.tensor([[[[-0.1, -1.0]]]]))
+        tensor([[[[1., 0.]]]])
+    """
+    return (10**source > 0.5 * 10**mixture).to(source.dtype)
+
+
 def separation_loss(
     logits: Float[Tensor, "b 1 m t"],
     mask: Float[Tensor, "b 1 m t"],

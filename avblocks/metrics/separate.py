@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Float64
@@ -10,6 +11,7 @@ from torch import Tensor
 from avblocks.metrics.bss import bss_eval
 from avblocks.shapes import expect, require
 
+Dropped = Literal["estimates", "mixtures"]
 SILENCE = 1e-5
 """Sum of squares below which a waveform counts as silent (reference: `eval_avsrcsep.py`)."""
 
@@ -96,6 +98,7 @@ def separation_scores(
     sources: Float[Tensor, "b k s"],
     mixture: Float[Tensor, "b s"],
     silence: float = SILENCE,
+    dropped: Dropped = "estimates",
 ) -> SeparationScores:
     """Score separated waveforms, and the mixture as the baseline.
 
@@ -104,9 +107,12 @@ def separation_scores(
         sources: the true sources.
         mixture: the waveform that was separated.
         silence: sum of squares below which a waveform counts as silent.
+        dropped: what has no scores beside mixtures with a silent source: silent ``"estimates"``
+            alone, as in DeepAVFusion; or ``"mixtures"`` with a silent estimate, where ``silence``
+            bounds the sum of magnitudes, as in the Sound of Pixels.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes differ, or ``dropped`` is unknown.
 
     Example:
         >>> sources = torch.randn(1, 2, 4000, generator=torch.Generator().manual_seed(0))
@@ -119,11 +125,17 @@ def separation_scores(
     """
     axes = "b k s"
     expect(sources=(sources, axes), estimates=(estimates, axes), mixture=(mixture, "b s"))
+    require(dropped in get_args(Dropped), "dropped", dropped, f"one of {get_args(Dropped)}")
     b, k, _ = sources.shape
     silent_source, silent_estimate = (
-        x.square().sum(dim=-1) < silence for x in (sources, estimates)
+        x.square().sum(dim=-1) < silence
+        if dropped == "estimates"
+        else x.abs().sum(dim=-1) <= silence
+        for x in (sources, estimates)
     )
     scored = ~silent_source.any(dim=1)
+    if dropped == "mixtures":
+        scored &= ~silent_estimate.any(dim=1)
     scores = sources.new_full((6, b, k), torch.nan, dtype=torch.float64)
     if scored.any():
         wanted, unprocessed = sources[scored], mixture[scored, None].expand(-1, k, -1)

@@ -26,6 +26,8 @@ from avblocks.tasks.localize import Localization as Localization
 from avblocks.tasks.localize_scores import LocalizationScorer as LocalizationScorer
 from avblocks.tasks.localize_scores import localization_examples as localization_examples
 from avblocks.tasks.multilabel import multilabel_rows as multilabel_rows
+from avblocks.tasks.multilabel import relabeled as relabeled
+from avblocks.tasks.multilabel import tagged_rows as tagged_rows
 from avblocks.tasks.predictions import Predictions as Predictions
 from avblocks.tasks.pretrain import MaskedAutoencoder as MaskedAutoencoder
 from avblocks.tasks.pretrain import Pretraining as Pretraining

@@ -38,7 +38,9 @@ class LocalizationScorer:
     Fusion attention is scored too. With matched audio, average precision and max F1 are added, with
     silenced images as negatives; and the shares of clips with and without a region above the
     `universal_threshold` (`sounding_found`, `silent_refused`, in percent), which is that of the
-    three kinds of negative audio of these clips themselves.
+    three kinds of negative audio of these clips themselves. Clips without a source, as in Extended
+    VGG-SS, are negatives of ``average_precision`` too, and the only ones of ``extended_ap`` and
+    ``extended_max_f1``.
 
     Args:
         task: Localization task; its batches are pairs of clips, whose second clip has the
@@ -85,7 +87,7 @@ class LocalizationScorer:
             return {}
         scores = {name: _shares({what: found[name, what] for what in RULES}) for name in self.names}
         if not self.brief:
-            scores["matched"] |= _detection(found) | _universal(found)
+            scores["matched"] |= _detection(found) | _universal(found) | _extended(found)
         return scores
 
     def _maps(self, batch: AVBatch, name: str) -> Tensor:
@@ -115,12 +117,25 @@ def _detection(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
     }
 
 
+def _extended(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
+    """Score the detector on images with their own audio, some of which have no source (SLAVC)."""
+    ciou = found["matched", "ciou_adaptive"]
+    if not ciou.isnan().any():
+        return {}
+    curve = detection_curve(ciou, found["matched", "confidence"])
+    return {
+        "extended_ap": 100 * curve.average_precision(),
+        "extended_max_f1": 100 * curve.max_f1(),
+    }
+
+
 def _universal(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
     """Shares of clips on the right side of a threshold on all maps, from negative audio."""
     peaks = {name: found[name, "peak"].double() for name in HEARD}
     threshold = universal_threshold(torch.cat([peaks[name] for name in NEGATIVE]))
+    sources = ~found["matched", "ciou_adaptive"].isnan()
     return {
-        "sounding_found": 100 * (peaks["matched"] > threshold).double().mean().item(),
+        "sounding_found": 100 * (peaks["matched"][sources] > threshold).double().mean().item(),
         "silent_refused": 100 * (peaks["silenced"] <= threshold).double().mean().item(),
     }
 

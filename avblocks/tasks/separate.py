@@ -13,15 +13,24 @@ from avblocks.audio import LogMel, MelMasking
 from avblocks.data import AVBatch, FrontEnd, mix, swap, write_wave
 from avblocks.distributed import gather_lists
 from avblocks.encoder import AVEncoder
-from avblocks.heads import Separator, binary_mask, ratio_mask, separation_loss
+from avblocks.heads import (
+    Separator,
+    binary_mask,
+    dominant_mask,
+    ratio_mask,
+    separation_loss,
+)
+from avblocks.log_frequency import LogFrequency, LogFrequencyMasking
 from avblocks.metrics import SeparationScores, join_scores, separation_scores
+from avblocks.metrics.separate import Dropped
 from avblocks.shapes import require
 from avblocks.tasks.evaluate import HeadTask, Scores
 from avblocks.viz import panel, save_figure
 
 IMAGES = ("matched", "mismatched", "blank")
 """The image that guides separation: matched, of the next clip in the mixture, or black."""
-Masks = Literal["ratio", "binary"]
+Masks = Literal["ratio", "binary", "dominant"]
+_TARGETS = {"ratio": ratio_mask, "binary": binary_mask, "dominant": dominant_mask}
 
 
 class Separation(HeadTask):
@@ -31,10 +40,11 @@ class Separation(HeadTask):
         encoder: Encoder.
         head: Separator.
         front_end: Front end, from batches to images and spectrograms.
-        masks: Target of each bin: a ratio mask or a binary mask.
+        masks: Target of each bin: a ratio mask, a binary mask, or `dominant_mask` as in the Sound
+            of Pixels, whose separated audio is cut where it exceeds the range of the sources.
         sources: Number of clips in a mixture.
         masking: Module that applies a mask over the bins of a spectrogram to a waveform;
-            `MelMasking` of the format if not given.
+            `MelMasking` of the format, or `LogFrequencyMasking`, if not given.
 
     Raises:
         ValueError: If the front end has a custom `log_mel` and no `masking` is given.
@@ -53,11 +63,7 @@ class Separation(HeadTask):
         super().__init__()
         self.encoder, self.head = encoder, head
         self.front_end = front_end
-        if masking is None:
-            matched = isinstance(front_end.log_mel, LogMel)
-            require(matched, "masking", masking, "given, as the front end has its own log_mel")
-            masking = MelMasking(**front_end.format.mel_settings)
-        self.masking = masking
+        self.masking = _masking(front_end) if masking is None else masking
         require(masks in get_args(Masks), "masks", masks, f"one of {get_args(Masks)}")
         self.masks: Masks = masks
         self.sources = sources
@@ -78,15 +84,16 @@ class Separation(HeadTask):
         share = self.logits(batch).sigmoid()
         if self.masks == "ratio":  # the ratio is 0.5 where only the source is active
             share = (2 * share).clamp(max=1)
-        return self.masking(batch.audio, mask=share)
+        found = self.masking(batch.audio, mask=share)
+        return found.clamp(-self.sources, self.sources) if self.masks == "dominant" else found
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Mix the clips of a batch and return the loss."""
         mixed = mix(batch, size=self.sources)
         mixture, source = (self.front_end.spectrogram(x) for x in (mixed.audio, mixed.sources))
-        target = ratio_mask if self.masks == "ratio" else binary_mask
+        target = _TARGETS[self.masks](mixture, source)
         logits = self.logits(replace(batch, audio=mixed.audio))
-        return {"loss": separation_loss(logits, target(mixture, source), mixture=mixture)}
+        return {"loss": separation_loss(logits, target, mixture=mixture)}
 
     def guided(self, batch: AVBatch, image: str) -> Tensor:
         """Mix a batch, and separate it guided by one of `IMAGES`."""
@@ -99,16 +106,29 @@ class Separation(HeadTask):
         return self.separate(given)
 
 
+def _masking(front_end: FrontEnd) -> nn.Module:
+    match front_end.log_mel:
+        case LogMel():
+            return MelMasking(**front_end.format.mel_settings)
+        case LogFrequency(n_fft=n_fft, hop=hop, bins=bins):
+            return LogFrequencyMasking(n_fft=n_fft, hop=hop, bins=bins)
+    raise ValueError("masking must be given, as the front end has its own log_mel, got None")
+
+
 class SeparationScorer:
     """Separation scores in dB with each guiding image, and numbers of scored and silent sources.
 
     Args:
         task: Separation task; its batches are mixtures.
         brief: Whether to score only matched images.
+        dropped: What is left out if it is silent, see `separation_scores`.
     """
 
-    def __init__(self, task: Separation, *, brief: bool = False) -> None:
+    def __init__(
+        self, task: Separation, *, brief: bool = False, dropped: Dropped = "estimates"
+    ) -> None:
         self.task = task
+        self.dropped: Dropped = dropped
         self.images = IMAGES[:1] if brief else IMAGES
         self.reset()
 
@@ -124,7 +144,8 @@ class SeparationScorer:
         mixture = mixed.audio[::size].cpu()
         for image, scores in self.parts.items():
             found = rearrange(self.task.guided(batch, image), "(b k) s -> b k s", k=size)
-            scores.append(separation_scores(found.cpu(), sources=sources, mixture=mixture))
+            given: dict[str, Any] = {"sources": sources, "mixture": mixture}
+            scores.append(separation_scores(found.cpu(), dropped=self.dropped, **given))
 
     def compute(self) -> Scores:
         """Return the means over all mixtures."""

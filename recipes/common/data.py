@@ -4,12 +4,13 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from avblocks.data import ClipFormat
-from avblocks.data.datasets import ClipSet, subset
+from avblocks.data.datasets import ClipSet, subset, vggsounder
+from avblocks.data.datasets.vggsounder import Modality
 from avblocks.data.shards import Shards
 from recipes.common.evaluation import evaluated
 from recipes.common.sets import CACHE, DataName, read_set
@@ -179,6 +180,19 @@ def _all(data: Data, *, train: bool) -> ClipSet | None:
     return shards.clips(split) if train or split in shards.splits else None
 
 
+def labels_by_modality(data: Data) -> dict[str, ClipSet]:
+    """List the test clips with the classes that one can hear, see, and so on, of VGGSounder.
+
+    Shards do not tell them apart.
+    """
+    if data.name != "vggsounder" or data.shards is not None:
+        return {}
+    assert data.root is not None
+    every = {name: vggsounder(data.root, modality=name) for name in get_args(Modality)}
+    tested = evaluated()
+    return every if tested is None else {n: tested.change(clips) for n, clips in every.items()}
+
+
 NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
     "boxes": (
         "boxes",
@@ -199,7 +213,7 @@ NEEDS: dict[str, tuple[str, tuple[DataName, ...]]] = {
         "classes to tell sounds apart by",
         (
             *("scenes", "composed", "class_folder", "vggsound", "vggsound_music"),
-            *("audioset", "audioset_balanced"),
+            *("audioset", "audioset_balanced", "music", "music21", "music_solo_duet"),
         ),
     ),
 }

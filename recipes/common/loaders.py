@@ -22,6 +22,7 @@ from avblocks.data import (
 )
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
+from avblocks.data.image_sources import absent_sources, second_sources
 from avblocks.data.scenes import (
     composed_mismatched,
     scene_mismatched,
@@ -95,6 +96,8 @@ def mismatched(clips: ClipSet, data: Data) -> FixedGroups:
     unlike = scene_mismatched(clips) if data.name.startswith("scene") else None
     if data.name.startswith("composed") and data.root is not None:
         unlike = composed_mismatched(data.root, clips)
+    if data.name in ("is3", "vpo_ss", "vpo_ms"):
+        unlike = absent_sources(clips)
     return mismatched_pairs(clips, unlike)
 
 
@@ -125,10 +128,16 @@ def off_screen_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[A
 
 
 def two_source_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch] | None:
-    """Make a loader of images with two sources, see `TwoSourceScorer`, for `scene_boxes`."""
-    if data.name != "scene_boxes" or data.shards is not None:
+    """Make a loader of images with two sources, see `TwoSourceScorer`, of scenes and IS3."""
+    if data.name == "is3":
+        both, groups = clips, second_sources(clips)
+    elif data.name == "scene_boxes" and data.shards is None:
+        both, groups = scene_second_sources(clips)
+    else:
         return None
-    both, groups = scene_second_sources(clips)
+    if groups is None:
+        print("note: no image with both of its pairs on disk: two_sources is left out", flush=True)
+        return None
     return test_loader(both, data, batch=batch, whole=True, groups=groups)
 
 

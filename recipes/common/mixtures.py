@@ -7,14 +7,14 @@ from itertools import chain
 from avblocks.data import FixedGroups, RandomGroups, paired
 from avblocks.data.datasets import ClipSet, Item, pairs
 from avblocks.data.datasets.vggsound_music import PAIRS
-from avblocks.data.groups import unlike_classes
+from avblocks.data.groups import seeded_groups, unlike_classes
 from avblocks.data.scenes import composed_mismatched, scene_casts, scene_pairs
 from recipes.common.data import Data
 from recipes.common.sets import scenes_root
 
 
 def mixtures(
-    data: Data, train: ClipSet, test: ClipSet, *, sources: int, seed: int
+    data: Data, train: ClipSet, test: ClipSet, *, sources: int, seed: int, seeded: bool = False
 ) -> tuple[RandomGroups, FixedGroups]:
     """Choose the clips to mix: random ones for training, published pairs for tests if available.
 
@@ -24,10 +24,16 @@ def mixtures(
         test: The test clips.
         sources: Number of clips in a mixture.
         seed: Seed of the run.
+        seeded: Whether to mix any clips, those of a test by their index, see `seeded_groups`.
 
     Raises:
         ValueError: If there are too few clips, or none of the pairs is on disk.
     """
+    if seeded:
+        if len(train) < sources:
+            raise ValueError(f"{train.name} has {len(train)} clips, too few to mix {sources}")
+        groups = RandomGroups(len(train), size=sources, seed=seed)
+        return groups, seeded_groups(len(test), size=sources)
     for clips in (train, test):
         check_mixable(clips, sources)
     root, scenes = data.root or scenes_root(data.name), data.name == "scenes"

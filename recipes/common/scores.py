@@ -13,8 +13,10 @@ from avblocks.csvlog import write_csv
 from avblocks.data.datasets import ClipSet
 from avblocks.files import write_text
 from avblocks.metrics import average_precision, class_accuracy, confusion_matrix
-from avblocks.tasks import ClassificationScorer, Predictions, Scores
+from avblocks.tasks import ClassificationScorer, Predictions, Scores, tagged_rows
 from avblocks.viz import plain_label, save_figure
+from recipes.common.data import labels_by_modality
+from recipes.common.settings import ClassifyConfig
 
 
 def write_scores(
@@ -38,7 +40,7 @@ def write_scores(
         **facts: Further values, or `scores` in another nesting than by row.
     """
     content = {"test": test.report(), "scores": rows, **facts}
-    write_text(folder / "scores.json", json.dumps(_finite(content), indent=2) + "\n")
+    write_text(folder / "scores.json", json.dumps(finite(content), indent=2) + "\n")
     print(score_table(rows) or "nothing scored: none of the test clips can be used")
     curve = "loss.png " * (folder / "loss.png").is_file()
     print(f"in {folder}: scores.json {curve}{leaves}")
@@ -57,9 +59,10 @@ def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Replace numbers that JSON lacks by null."""
     if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
+        return {name: finite(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -73,7 +76,7 @@ def brief(scores: Scores) -> dict[str, float]:
 
 
 def write_classes(
-    folder: Path, scorer: ClassificationScorer, *, test: ClipSet, windows: int
+    folder: Path, scorer: ClassificationScorer, *, test: ClipSet, config: ClassifyConfig
 ) -> None:
     """Write predictions, figures and `scores.json` of a classifier, and print the scores.
 
@@ -81,9 +84,10 @@ def write_classes(
         folder: Run folder.
         scorer: Has scored the test clips.
         test: The test clips.
-        windows: Windows of each clip.
+        config: Settings of the run.
     """
     found, multilabel = next(iter(scorer.predictions.values()), None), scorer.task.multilabel
+    multilabel |= found is not None and bool((found.target.sum(dim=1) != 1).any())
     if found is not None:
         each = average_precision if multilabel else class_accuracy
         label = "average precision, %" if multilabel else "accuracy, %"
@@ -92,15 +96,26 @@ def write_classes(
         class_bars(folder / "classes.png", values, classes=test.classes, label=label)
         if not multilabel:
             confusion_figure(folder / "confusion.png", found, classes=test.classes)
+    labels = labels_by_modality(config.data)
+    tagged = tagged_rows(scorer.predictions, labels) if found and labels else {}
     write_scores(
         folder,
-        scorer.rows,
+        {**scorer.rows, **first_sets(tagged)},
         test=test,
         leaves="predictions.csv classes.png" + " confusion.png" * (not multilabel),
         clips=len(found.paths) if found else 0,
-        windows=windows,
+        windows=config.windows,
         scores=scorer.streams,
+        **({"labels_by_modality": tagged} if tagged else {}),
     )
+
+
+def first_sets(rows: Scores) -> dict[str, dict[str, float]]:
+    """Select the columns to print of `tagged_rows`: those of the first class, and of confusion."""
+    return {
+        title: {name: value for name, value in row.items() if name.partition("@")[2] in ("", "1")}
+        for title, row in rows.items()
+    }
 
 
 def write_predictions(path: Path, found: Predictions, *, classes: Sequence[str]) -> None:

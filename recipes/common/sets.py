@@ -18,6 +18,7 @@ from avblocks.data.datasets import (
     flickr_plus_silent,
     flickr_soundnet,
     folder,
+    hold_out,
     is3,
     mask_folder,
     music,
@@ -45,11 +46,12 @@ from avblocks.data.scenes.source import VERSION
 _Made = Literal["scenes", "scene_boxes", "scene_masks"]
 _Own = Literal["folder", "class_folder", "box_folder", "mask_folder"]
 _Composed = Literal["composed", "composed_boxes", "composed_masks"]
-_VGGSound = Literal["vggsound", "vggsound_music", "vggss", "vggss_plus_silent"]
+_VGGSound = Literal["vggsound", "vggsound_music", "vggsounder", "vggss", "vggss_plus_silent"]
 _Stills = Literal["flickr", "flickr_plus_silent", "music_duet", "is3", "vpo_ss", "vpo_ms"]
 _AudioSet = Literal["audioset", "audioset_balanced"]
 _AVSBench = Literal["avsbench_s4", "avsbench_ms3", "avsbench_avss"]
-DataName = Literal[_Made, _Composed, _Own, _VGGSound, _Stills, _AudioSet, _AVSBench]
+_Music = Literal["music", "music21", "music_solo_duet"]
+DataName = Literal[_Made, _Composed, _Own, _VGGSound, _Stills, _AudioSet, _AVSBench, _Music]
 """Data sets that recipes train on."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
 Counts = tuple[int, int]  # numbers of training and test scenes
@@ -93,6 +95,10 @@ TRAIN_TEST = {
     "audioset_balanced": ("balanced", "eval"),
 }
 """Training and test splits of data sets that are used as published."""
+ON_VGGSOUND = {"vggss": "test", "vggss_plus_silent": "test", "vggsounder": "all"}
+"""Test splits of data sets whose training clips are those of VGGSound."""
+SOLOS = ("music", "music21", "music_solo_duet")
+"""Data sets of solos, a fifth of which is held out to test on."""
 PAIRS = {
     **dict.fromkeys(("flickr", "flickr_plus_silent", "music_duet"), "test"),
     **dict.fromkeys(("is3", "vpo_ss", "vpo_ms"), "boxes"),
@@ -142,8 +148,11 @@ def read_set(
         return stills(root / "train") if train else test(root / "test")
     if name in OWN:
         return OWN[name](root, test_list=test_list)[not train]
-    if name.startswith("vggss"):
-        return vggsound(root, split="train") if train else READERS[name][1]["test"](root)
+    if name in SOLOS:
+        return _solos(name, root, train=train)
+    if name in ON_VGGSOUND:
+        test = READERS[name][1][ON_VGGSOUND[name]]
+        return vggsound(root, split="train") if train else test(root)
     return _scenes(name, root, train=train, counts=counts)
 
 
@@ -152,6 +161,20 @@ def _composed(name: str, root: Path, *, split: Split) -> ClipSet:
         return avsbench_avss(root / "avsbench", split=split).per_frame()
     boxes = name == "composed_boxes" and split == "test"
     return vggss(root) if boxes else composed(root, split=split)
+
+
+def _solos(name: DataName, root: Path, *, train: bool) -> ClipSet:
+    solos = music(root, part="solo21" if name == "music21" else "solo")
+    # A video that two instruments list is no solo to test on.
+    single = tuple(item for item in solos.items if len(item.labels) == 1)
+    kept, held = hold_out(replace(solos, items=single))
+    if not train:
+        return held
+    others = tuple(item for item in solos.items if len(item.labels) > 1)
+    if name == "music_solo_duet":
+        duets = music(root, part="duet").items
+        return replace(kept, name=f"{kept.name}, and duets", items=kept.items + others + duets)
+    return replace(kept, items=kept.items + others)
 
 
 def scenes_root(name: str = "scenes") -> Path:

@@ -18,10 +18,10 @@ from avblocks.checkpoint import (
 )
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data.datasets import ClipSet
-from avblocks.seed import seed_all
 from avblocks.tasks import Classification, HeadTask, LoadedTask, Segmentation, load_task
 from recipes.common.data import Data, test_set
 from recipes.common.evaluation import evaluating
+from recipes.common.probed import untrained
 from recipes.common.run_files import find, read_run_config
 from recipes.common.runs import RECIPES, REMEDY, rebuild_config, rebuild_task
 from recipes.engine.run import Run
@@ -166,10 +166,7 @@ def _preset(recipe: str, data: Data) -> Any:
 def random_encoder(tested: Tested) -> Tested:
     """Return the test with an encoder at its initialization."""
     task = copy.deepcopy(tested.task)
-    seed_all(0, "random encoder")
-    for module in task.encoder.modules():
-        if callable(reset := getattr(module, "reset_parameters", None)):
-            reset()
+    task.encoder = untrained(task.encoder, 0, "random encoder")
     return replace(tested, task=task)
 
 

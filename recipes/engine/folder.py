@@ -30,6 +30,7 @@ ADDED: dict[str, Any] = {
     "predict": 1.0,
     "allow": [],
     "run.ema": None,
+    "protocol": "deepavfusion",
 }
 """Settings newer than some runs, and their values in those runs."""
 NOTHING = "nothing to resume in --run.dir {}: it holds no whole checkpoint"

@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from avblocks.data import FixedGroups, Groups, RandomGroups, paired
 from avblocks.data.datasets import ClipSet, Item, Pair, PairSet, pairs, vggsound
+from avblocks.data.groups import seeded_groups
 from avblocks.data.scenes import scenes_as_pairs
 from avblocks.seed import sample_generator
 
@@ -113,3 +115,16 @@ def test_groups_of_three_fit_each_other() -> None:
     groups = RandomGroups(30, size=3, fits=lambda one, other: one % 5 != other % 5)
     for index in range(30):
         assert all(a % 5 != b % 5 for a, b in combinations(groups(0, index), 2))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_seeded_groups_are_those_of_the_published_loader(size: int) -> None:
+    """Draws from Python's global generator after `random.seed(index)`, as in the loader."""
+    groups, state = seeded_groups(50, size=size), random.getstate()
+    for index in range(50):
+        random.seed(index)
+        others = tuple(random.randint(0, 49) for _ in range(size - 1))
+        assert groups(0, index) == groups(3, index) == (index, *others)
+    random.setstate(state)
+    with pytest.raises(ValueError, match="size must be 2 or more, got 1"):
+        seeded_groups(5, size=1)

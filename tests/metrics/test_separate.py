@@ -191,3 +191,33 @@ def test_bad_input_is_refused() -> None:
         separation_scores(estimates, sources=sources, mixture=mixture[:1])
     with pytest.raises(ValueError, match="estimates must have shape"):
         separation_scores(estimates[..., 1:], sources=sources, mixture=mixture)
+
+
+@oracle
+def test_the_sound_of_pixels_drops_whole_mixtures() -> None:
+    """By its loop: a mixture counts if the magnitudes of all sources and estimates sum to more."""
+    random = torch.Generator().manual_seed(0)
+    sources = torch.randn(4, 2, 1500, generator=random, dtype=torch.float64)
+    estimates = sources + 0.3 * sources.flip(1)
+    mixture = sources.sum(dim=1)
+    sources[1, 0], estimates[2, 1] = 0, 0
+    estimates[3, 0] = 1e-6 * torch.ones(1500)  # energy below 1e-5, magnitudes above
+    found = separation_scores(estimates, sources=sources, mixture=mixture, dropped="mixtures")
+    wanted = []
+    for ours, theirs in zip(estimates, sources, strict=True):
+        waves = (*ours, *theirs)
+        if all(wave.abs().sum() > 1e-5 for wave in waves):
+            wanted.append(by_mir_eval(ours[None], theirs[None])[0, 0])
+    assert len(wanted) == 2
+    assert_close(found.sdr[[0, 3]], torch.stack(wanted), rtol=0, atol=1e-6)
+    assert found.sdr[[1, 2]].isnan().all()
+    assert found.summary()["scored"] == 4 and found.summary()["not_scored"] == 4
+    alone = separation_scores(estimates, sources=sources, mixture=mixture)
+    assert alone.sdr.isnan().tolist() == [[False] * 2, [True] * 2, [False, True], [True, False]]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_unknown_rule_is_refused() -> None:
+    waves = torch.ones(1, 2, 600)
+    with pytest.raises(ValueError, match=r"dropped must be one of .* got 'none'"):
+        separation_scores(waves, sources=waves, mixture=waves[:, 0], dropped="none")  # type: ignore[arg-type]

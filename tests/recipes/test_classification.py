@@ -178,3 +178,41 @@ def test_presets_hold_the_papers_numbers() -> None:
     assert (finetune.base_lr, finetune.layer_decay, finetune.weight_decay) == (3e-4, 0.75, 0.05)
     assert (finetune.drop_path, finetune.mixup, finetune.smoothing) == (0.2, 1.0, 0.1)
     assert finetune.balanced and finetune.windows == 10
+
+
+def vggsounder_root(root: Path, folder: Path) -> Path:
+    """The toy scenes with VGGSounder's table: own class audible; of the first, another visible."""
+    folder.mkdir()
+    for path in root.iterdir():
+        (folder / path.name).symlink_to(path)
+    with (root / "vggsound.csv").open(newline="") as file:
+        table = list(csv.reader(file))
+    names, test = sorted({row[2] for row in table}), [row for row in table if row[3] == "test"]
+    lines = [(f"{row[0]}_{int(row[1]):06d}", row[2], "A") for row in test]
+    other = next(name for name in names if name != lines[0][1])
+    lines += [(lines[0][0], other, "V")]
+    lines += [("gone_gone_g_000002", name, "AV") for name in names]
+    with (folder / "vggsounder.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video_id", "label", "modality", "background_music"])
+        writer.writerows([*line, "False"] for line in lines)
+    return folder
+
+
+def test_vggsounder_is_a_test_set(root: Path, pretrained: Path, tmp_path: Path) -> None:
+    config = small(paper_linear_probe.PRESETS["vggsounder"][1], root, tmp_path / "run")
+    data = replace(config.data, root=vggsounder_root(root, tmp_path / "data"))
+    settings = {"checkpoint": pretrained, "epochs": 2, "warmup": 1}
+    paper_linear_probe.main(replace(config, data=data, **settings))
+    found = json.loads((tmp_path / "run/scores.json").read_text())
+    rows = found["labels_by_modality"]
+    kinds = {title.partition(" labels")[0] for title in rows} - {"modality confusion"}
+    assert kinds == {"all", "audible", "visible", "only audible", "only visible"}  # none is AV
+    assert set(rows["modality confusion"]) == {"image", "audio", "either_alone"}
+    assert rows["all labels, given both"]["hit_rate@1"] == found["scores"]["both"]["all"]["top1"]
+    with (tmp_path / "run/predictions.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["classes"].count("|") for row in table].count(1) == 1
+    heard = [row["class_1"] in row["classes"].split("|") for row in table]
+    assert rows["all labels, given both"]["hit_rate@1"] == pytest.approx(100 * sum(heard) / 8)
+    assert not (tmp_path / "run/confusion.png").exists()

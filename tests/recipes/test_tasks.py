@@ -52,11 +52,11 @@ def root(toy_scenes: Path) -> Path:
     return toy_scenes
 
 
-@pytest.fixture(params=[*RESUMED, "semantic", "three", "binary"])
+@pytest.fixture(params=[*RESUMED, "semantic", "three", "binary", "pixels"])
 def task(
     request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Callable[..., Path]]:
-    kinds = {"semantic": "segment", "three": "separate", "binary": "separate"}
+    kinds = {"semantic": "segment", **dict.fromkeys(("three", "binary", "pixels"), "separate")}
     name = kinds.get(request.param, request.param)
     module = MODULES[name]
     small = {"seconds": 0.5, "size": 16, "mels": 32, "workers": 0}
@@ -66,6 +66,7 @@ def task(
         "separate": ("scenes", tmp_path_factory.mktemp("default")),
         "three": ("vggsound", root),
         "binary": ("vggsound", root),
+        "pixels": ("vggsound", root),
     }
     options = {
         "localize": {"dim_out": 16},
@@ -74,6 +75,7 @@ def task(
         "separate": {},
         "three": {"sources": 3},
         "binary": {"masks": "binary"},
+        "pixels": {"protocol": "sound-of-pixels"},
     }[request.param]
 
     def run(folder: Path, **settings: object) -> Path:

@@ -1,0 +1,159 @@
+"""Spectrograms over log frequency, and masks of them, as in the Sound of Pixels.
+
+Source: Zhao et al., "The sound of pixels" (ECCV 2018); ``dataset/base.py``, ``main.py`` and
+``utils.py`` of github.com/hangzhaomit/Sound-of-Pixels, with 11,025 Hz, windows of 1022 samples
+every 256, and 256 bins. Its grid is that of ``grid_sample`` with aligned corners, the only kind
+when the code was written.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avblocks.audio import check_waveform
+from avblocks.shapes import expect, require, require_positive
+
+_BASE = 21.0  # the first bins are 21 times as narrow as the last ones
+
+
+def warp_matrix(rows: int, *, out: int, inverse: bool = False) -> Float[Tensor, "out rows"]:
+    r"""Linear interpolation of rows over linear frequency at log-spaced places, or back.
+
+    With frequencies from -1 to 1, bin v is taken from :math:`(21^{(v + 1) / 2} - 11) / 10`, and
+    back from :math:`2 \log_{21}(10 v + 11) - 1`.
+
+    Args:
+        rows: number of rows, 2 or more.
+        out: number of rows of the result, 2 or more.
+        inverse: from log frequency to linear frequency.
+
+    Raises:
+        ValueError: if there are fewer than two rows.
+
+    Example:
+        >>> warp_matrix(3, out=3) @ torch.tensor([[0.0], [1.0], [2.0]])
+        tensor([[0.0000],
+                [0.3583],
+                [2.0000]])
+    """
+    for name, value in (("rows", rows), ("out", out)):
+        require(value > 1, name, value, "2 or more")
+    v = torch.linspace(-1, 1, out, dtype=torch.float64)
+    if inverse:
+        places = 2 * torch.log(10 * v + 11) / math.log(_BASE) - 1
+    else:
+        places = (_BASE ** ((v + 1) / 2) - 11) / 10
+    places = ((places + 1) / 2 * (rows - 1)).clamp(0, rows - 1)
+    lower = places.floor().clamp(max=rows - 2)
+    matrix = torch.zeros(out, rows, dtype=torch.float64)
+    index, share = lower.long()[:, None], (places - lower)[:, None]
+    return matrix.scatter(1, index, 1 - share).scatter_add(1, index + 1, share).float()
+
+
+class LogFrequency(nn.Module):
+    """Magnitude spectrogram over log frequency, ``log10(x + 1e-10)``; the last frame is dropped.
+
+    Args:
+        n_fft: samples per window.
+        hop: samples between windows.
+        bins: bins over log frequency.
+
+    Raises:
+        ValueError: if a number is not positive.
+
+    Example:
+        >>> LogFrequency()(torch.zeros(2, 65536)).shape
+        torch.Size([2, 1, 256, 256])
+    """
+
+    window: Tensor
+    warp: Tensor
+
+    def __init__(self, *, n_fft: int = 1022, hop: int = 256, bins: int = 256) -> None:
+        super().__init__()
+        require_positive(n_fft=n_fft, hop=hop, bins=bins)
+        self.n_fft, self.hop, self.bins = n_fft, hop, bins
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("warp", warp_matrix(n_fft // 2 + 1, out=bins), persistent=False)
+
+    def forward(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
+        """Compute the spectrograms of a batch, of ``t = s // hop`` frames.
+
+        Raises:
+            ValueError: if the waveforms are shorter than half a window or not (b, s).
+        """
+        check_waveform(audio, n_fft=self.n_fft)
+        with torch.autocast(audio.device.type, enabled=False):
+            spectrum = torch.stft(
+                audio, self.n_fft, self.hop, window=self.window, return_complex=True
+            )
+            magnitude = spectrum[..., : audio.shape[1] // self.hop].abs()
+            return (self.warp @ magnitude + 1e-10).log10().unsqueeze(1)
+
+
+class LogFrequencyMasking(nn.Module):
+    """Apply a mask over log frequency to a waveform, after a threshold.
+
+    The mask is interpolated back to linear frequency, and bins above the threshold are kept whole;
+    the phase is that of the mixture. The last frame, which `LogFrequency` drops, is set to zero.
+
+    Args:
+        n_fft: samples per window.
+        hop: samples between windows, at most half a window.
+        bins: bins over log frequency.
+        threshold: value that the mask exceeds in bins of the source; ``None`` to multiply by the
+            mask itself.
+
+    Raises:
+        ValueError: if a number is not positive or ``hop`` too long.
+
+    Example:
+        >>> mask = torch.ones(2, 1, 256, 256)
+        >>> LogFrequencyMasking()(torch.zeros(2, 65536), mask=mask).shape
+        torch.Size([2, 65536])
+    """
+
+    window: Tensor
+    unwarp: Tensor
+
+    def __init__(
+        self,
+        *,
+        n_fft: int = 1022,
+        hop: int = 256,
+        bins: int = 256,
+        threshold: float | None = 0.5,
+    ) -> None:
+        super().__init__()
+        require_positive(n_fft=n_fft, hop=hop, bins=bins)
+        require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
+        self.n_fft, self.hop, self.threshold = n_fft, hop, threshold
+        unwarp = warp_matrix(bins, out=n_fft // 2 + 1, inverse=True)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("unwarp", unwarp, persistent=False)
+
+    def forward(
+        self, audio: Float[Tensor, "b s"], *, mask: Float[Tensor, "b 1 m t"]
+    ) -> Float[Tensor, "b s"]:
+        """Mask waveforms.
+
+        Args:
+            audio: the mixture.
+            mask: values from 0 to 1, such as the sigmoid of logits.
+
+        Raises:
+            ValueError: if the shape of the mask differs from that of the spectrogram.
+        """
+        check_waveform(audio, n_fft=self.n_fft)
+        m, t = self.unwarp.shape[1], audio.shape[1] // self.hop
+        expect(mask=(mask, "b c m t"), b=audio.shape[0], c=1, m=m, t=t)
+        with torch.autocast(audio.device.type, enabled=False):
+            share = self.unwarp @ mask.squeeze(1).to(self.unwarp.dtype)
+            if self.threshold is not None:
+                share = (share > self.threshold).to(share.dtype)
+            fourier = {"n_fft": self.n_fft, "hop_length": self.hop, "window": self.window}
+            spectrum = torch.stft(audio, return_complex=True, **fourier)
+            return torch.istft(spectrum * F.pad(share, (0, 1)), length=audio.shape[1], **fourier)
