@@ -8,6 +8,7 @@ import pytest
 from engine_toy import train
 from tqdm import tqdm
 
+from recipes.engine.command import command_line
 from recipes.engine.console import recording
 
 
@@ -28,7 +29,7 @@ def test_lines_before_the_folder_is_known_are_kept(
             print("within")
     print("outside")
     first, *others = log(tmp_path)
-    assert first[:2] == "20" and f"  python -m {sys.modules['__main__'].__spec__.name[:6]}" in first
+    assert first[:2] == "20" and first.endswith(command_line())
     assert others == ["before", "after", "an error", "within"]
     assert capsys.readouterr().out == "before\nafter\nwithin\noutside\n"
 

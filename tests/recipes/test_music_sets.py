@@ -1,6 +1,7 @@
 """MUSIC's solos as training and test clips of a recipe."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from recipes.common.data import Data
 from recipes.common.mixtures import mixtures
 from recipes.common.sets import read_set
+from recipes.engine.run import Run
 from recipes.paper_separate import PRESETS, Config
 
 
@@ -50,9 +52,10 @@ def test_mixtures_of_the_sound_of_pixels_are_of_any_clips(root: Path) -> None:
     assert len(fixed) == len(test) and [group[0] for group in fixed.places] == [0, 1]
 
 
-def test_the_preset_has_the_published_sizes() -> None:
+def test_the_preset_has_the_published_sizes(tmp_path: Path) -> None:
     config = PRESETS["music"][1]
     assert config.data.audio_size == (256, 256) and config.data.format.samples == 65536
+    config = replace(config, run=Run(dir=tmp_path))
     config.check(compiles=False)
     with pytest.raises(ValueError, match="leave --masks out"):
         Config(**(vars(config) | {"masks": "binary"})).check(compiles=False)

@@ -83,6 +83,7 @@ def test_own_masks_without_classes_are_binary(masked: Path) -> None:
         data=Data(name="mask_folder", root=masked, **SMALL),
         model=TINY,
         semantic=True,
+        run=Run(dir=masked / "run"),
     )
     with pytest.raises(ValueError, match=r"--semantic needs the names of the classes, in classes"):
         paper_segment.main(config)
