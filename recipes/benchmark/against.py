@@ -7,10 +7,12 @@ Commands:
 The other commit is checked out into a temporary worktree; both builds run in this environment, so
 that only avblocks differs. For each case, a process in each worktree takes steps in turn; the
 result is the median of the ratios of these pairs of steps, by wall and by CPU time. To see the
-noise of a machine, compare a commit with itself (`--commit HEAD`).
+noise of a machine, compare a commit with itself (`--commit HEAD`). Processes differ by some 10%,
+whatever their build: `--together` imports both builds into one process, and measures no memory.
 
 Try:
     --cases 'pretrain factorized*' --threads 1
+    --cases 'pretrain factorized' 'pretrain dense' --threads 1 --together
 """
 
 import json
@@ -19,10 +21,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,9 @@ class Config:
     batch: int = 4
     """Samples per step."""
 
+    together: bool = False
+    """Take the steps of both builds in one process."""
+
     tiny: bool = False
     """Use a toy model, for a smoke test."""
 
@@ -89,9 +95,9 @@ class Steps:
         )
         self._send(json.dumps(case))
 
-    def step(self) -> Times:
-        """Take a step; return its wall and CPU seconds."""
-        self._send("step")
+    def step(self, build: int = 0) -> Times:
+        """Take a step of one of the builds; return its wall and CPU seconds."""
+        self._send(str(build))
         wall, cpu = self._answer()
         return wall, cpu
 
@@ -146,27 +152,34 @@ def compared(tree: Path, name: str, config: Config) -> dict[str, float]:
     fusion, options = CASES[name]
     common = {"fusion": fusion, "batch": config.batch, "threads": config.threads}
     common |= {"tiny": config.tiny}
-    ours = Steps(ROOT, common | {"options": options})
-    theirs = Steps(tree, common | {"options": {}})
-    pairs = [pair_of(ours, theirs, swap=bool(n % 2)) for n in range(config.repeats + 1)][1:]
+    ours, theirs = [str(ROOT), options], [str(tree), {}]
+    if config.together:
+        both = Steps(ROOT, common | {"builds": [ours, theirs]})
+        processes, take = [both], [partial(both.step, 0), partial(both.step, 1)]
+    else:
+        processes = [Steps(Path(one[0]), common | {"builds": [one]}) for one in (ours, theirs)]
+        take = [process.step for process in processes]
+    pairs = [pair_of(*take, swap=bool(n % 2)) for n in range(config.repeats + 1)][1:]
     ratios = [before[0] / now[0] for now, before in pairs]
-    memory = ours.finish(), theirs.finish()
+    memory = [process.finish() for process in processes]
     return {
         "seconds": short(statistics.median(now[0] for now, _ in pairs)),
         "seconds_before": short(statistics.median(before[0] for _, before in pairs)),
         "times_faster": short(statistics.median(ratios)),
         "times_faster_least": short(min(ratios)),
         "times_faster_cpu": short(statistics.median(b[1] / a[1] for a, b in pairs)),
-        "memory": short(memory[0] / memory[1]),
+        **({} if config.together else {"memory": short(memory[0] / memory[1])}),
     }
 
 
-def pair_of(ours: Steps, theirs: Steps, *, swap: bool) -> tuple[Times, Times]:
+def pair_of(
+    ours: Callable[[], Times], theirs: Callable[[], Times], *, swap: bool
+) -> tuple[Times, Times]:
     """Take a step of each; every other pair in reverse order, in case the first one is slower."""
     if swap:
-        before = theirs.step()
-        return ours.step(), before
-    return ours.step(), theirs.step()
+        before = theirs()
+        return ours(), before
+    return ours(), theirs()
 
 
 def main(config: Config) -> None:

@@ -19,8 +19,9 @@ def trees() -> list[str]:
 
 
 @needs_git
-def test_measures_both_and_leaves_no_work_tree(tmp_path: Path) -> None:
-    words = ["--tiny", "--repeats", "1", "--threads", "1", "--cases", "pretrain dense"]
+@pytest.mark.parametrize("together", [[], ["--together"]])
+def test_measures_both_and_leaves_no_work_tree(tmp_path: Path, together: list[str]) -> None:
+    words = ["--tiny", "--repeats", "1", "--threads", "1", "--cases", "pretrain dense", *together]
     cli(["--commit", "HEAD", "--out", str(tmp_path / "out.json"), *words])
     rows = json.loads((tmp_path / "out.json").read_text())["cases"]
     assert list(rows) == ["pretrain dense"] and rows["pretrain dense"]["seconds"] > 0
