@@ -97,11 +97,11 @@ def test_it_resumes_and_takes_further_checkpoints(config: probes.Config, tmp_pat
     again = replace(config, run=Folder(dir=tmp_path / "again"))
     fit, left = probes.fit, [1]
 
-    def stopped(*args: Any) -> None:
+    def stopped(*args: Any, **options: Any) -> None:
         if not left:
             raise KeyboardInterrupt
         left.pop()
-        fit(*args)
+        fit(*args, **options)
 
     with patch.object(probes, "fit", stopped), pytest.raises(KeyboardInterrupt):
         probes.main(again)
