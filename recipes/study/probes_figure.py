@@ -53,5 +53,5 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     ax.invert_yaxis()
     ax.set_xlabel(metric)
     ax.grid(axis="x", alpha=0.3)
-    ax.legend(loc="lower right", fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
     save_figure(figure, path)
