@@ -28,9 +28,9 @@ from avblocks.tasks import (
 )
 from avblocks.tasks.classify import TESTED
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data, train_test_sets
+from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader
-from recipes.common.model import SMALL, Model
+from recipes.common.model import COMPOSED_MODEL, SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import brief, write_classes
 from recipes.common.settings import ClassifyConfig, FineTuneConfig
@@ -54,6 +54,10 @@ class Config(ClassifyConfig, FineTuneConfig):
 
     joint: bool = True
     """Use the loss of the averaged logits instead of the mean of the losses of the streams."""
+
+    left_out: float = 0.0
+    """Share of the training clips whose image or audio is left out, so that the classifier also
+    works with one of them."""
 
 
 VGGSOUND = Config(
@@ -79,6 +83,16 @@ SCENES = Config(
     base_lr=8e-3,
     windows=2,
 )
+COMPOSED = replace(
+    SCENES,
+    data=COMPOSED_DATA,
+    checkpoint=Path("runs/paper_pretrain-composed"),
+    model=COMPOSED_MODEL,
+    epochs=60,
+    base_lr=5.3e-3,
+    joint=False,
+    left_out=0.5,
+)
 AUDIOSET = VGGSOUND.on(
     "audioset_balanced",
     checkpoint=Path("runs/paper_pretrain-audioset"),
@@ -93,6 +107,7 @@ FOLDER = replace(
 )
 PRESETS = {
     "scenes": ("synthetic scenes: two minutes on two CPU cores", SCENES),
+    "composed": ("scenes of recipes.make_scenes: half an hour on two CPU cores", COMPOSED),
     "folder": ("your own videos, a sub-folder for each class; a fifth is held out", FOLDER),
     "vggsound": ("the paper's: 4 GPUs", VGGSOUND),
     "vggsound_music": ("49 classes of music, as vggsound", VGGSOUND.on("vggsound_music")),
@@ -121,6 +136,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
         multilabel=config.data.multilabel,
         mixup=config.mixup,
         smoothing=config.smoothing,
+        left_out=config.left_out,
     )
 
 

@@ -24,9 +24,9 @@ from avblocks.optim import LARS, cosine_lr
 from avblocks.tasks import Classification, ClassificationScorer
 from avblocks.tasks.classify import TESTED
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data, train_test_sets
+from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import test_loader
-from recipes.common.model import SMALL, Model
+from recipes.common.model import COMPOSED_MODEL, SMALL, Model
 from recipes.common.optimizer import peak_lr
 from recipes.common.scores import brief, write_classes
 from recipes.common.settings import ClassifyConfig
@@ -58,6 +58,12 @@ SCENES = replace(
     batch=32,
     base_lr=100.0,  # LARS moves a weight by 0.001 of its norm per step, and there are 420 steps
 )
+COMPOSED = replace(
+    SCENES,
+    data=COMPOSED_DATA,
+    checkpoint=Path("runs/paper_pretrain-composed"),
+    model=COMPOSED_MODEL,
+)
 AUDIOSET = VGGSOUND.on(
     "audioset_balanced",
     checkpoint=Path("runs/paper_pretrain-audioset"),
@@ -77,6 +83,7 @@ FOLDER = replace(
 )
 PRESETS = {
     "scenes": ("synthetic scenes: a minute on two CPU cores", SCENES),
+    "composed": ("scenes of recipes.make_scenes: minutes on two CPU cores", COMPOSED),
     "folder": ("your own videos, a sub-folder for each class; a fifth is held out", FOLDER),
     "vggsound": ("the paper's: 4 GPUs", VGGSOUND),
     "vggsound_music": ("49 classes of music, as vggsound", VGGSOUND.on("vggsound_music")),

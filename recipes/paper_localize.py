@@ -38,7 +38,7 @@ from avblocks.tasks import (
 )
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data, train_test_sets
+from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import (
     example_loader,
     mismatched,
@@ -47,7 +47,7 @@ from recipes.common.loaders import (
     test_loader,
     two_source_loader,
 )
-from recipes.common.model import SMALL, Model
+from recipes.common.model import COMPOSED_MODEL, SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
 from recipes.common.settings import FineTuneConfig
@@ -138,8 +138,15 @@ SCENES = replace(
     starts=4,
     beta2=0.95,
 )
+COMPOSED = replace(
+    SCENES,
+    data=replace(COMPOSED_DATA, name="composed_boxes", augment=False),
+    checkpoint=Path("runs/paper_pretrain-composed"),
+    model=COMPOSED_MODEL,
+)
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
+    "composed": ("scenes of recipes.make_scenes: minutes on two CPU cores", COMPOSED),
     "vggss": ("train on VGGSound, test on VGG-SS", VGGSS),
     "folder": (
         "your own videos: those that DIR/boxes.csv lists for the test, the others for training",

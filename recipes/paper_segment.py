@@ -32,9 +32,9 @@ from avblocks.heads import segmenter
 from avblocks.tasks import Segmentation, SegmentationScorer, segmentation_examples
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data, train_test_sets
+from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import example_loader, mismatched, mismatched_loader, test_loader
-from recipes.common.model import SMALL, Model
+from recipes.common.model import COMPOSED_MODEL, SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
 from recipes.common.settings import FineTuneConfig
@@ -72,8 +72,16 @@ SCENES = replace(
     base_lr=8e-3,
     evaluate_every=4,
 )
+COMPOSED = replace(
+    SCENES,
+    data=replace(COMPOSED_DATA, name="composed_masks"),
+    checkpoint=Path("runs/paper_pretrain-composed"),
+    model=COMPOSED_MODEL,
+    epochs=30,
+)
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
+    "composed": ("scenes of recipes.make_scenes: half an hour on two CPU cores", COMPOSED),
     "folder": (
         "your own frames, masks and audio, in DIR/train and DIR/test",
         replace(

@@ -32,10 +32,10 @@ from avblocks.log_frequency import LogFrequency
 from avblocks.metrics.separate import Dropped
 from avblocks.tasks import Separation, SeparationScorer, separation_examples
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, Data, train_test_sets
+from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, train_test_sets
 from recipes.common.loaders import example_loader, test_loader
 from recipes.common.mixtures import mixtures
-from recipes.common.model import SMALL, Model
+from recipes.common.model import COMPOSED_MODEL, SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
 from recipes.common.settings import FineTuneConfig
@@ -95,6 +95,12 @@ SCENES = replace(
     base_lr=6.4e-2,
     evaluate_every=5,
 )
+COMPOSED = replace(
+    SCENES,
+    data=COMPOSED_DATA,
+    checkpoint=Path("runs/paper_pretrain-composed"),
+    model=COMPOSED_MODEL,
+)
 PIXELS = replace(
     MUSIC,
     data=Data(name="music", seconds=65536 / 11025, rate=11025, hop=256, mels=256),
@@ -105,6 +111,7 @@ PIXELS = replace(
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
+    "composed": ("scenes of recipes.make_scenes: half an hour on two CPU cores", COMPOSED),
     "vggsound_music": ("the paper's: music, published test pairs", MUSIC),
     "music": ("MUSIC's solos by the protocol of the Sound of Pixels; a fifth is held out", PIXELS),
     "music_solo_duet": (

@@ -15,7 +15,7 @@ from avblocks.fusion.exchange import BottleneckLayer
 from avblocks.fusion.factorized import FactorizedFusion, require_num_tokens
 from avblocks.fusion.layer import FusionLayer
 from avblocks.fusion.token import TokenFusion
-from avblocks.nn.vit import vit
+from avblocks.nn.vit import PatchEmbedName, vit
 from avblocks.shapes import require, sides
 
 FusionName = Literal["token", "dense", "factorized"]
@@ -90,6 +90,7 @@ def av_vit(
     attn_ratio: float = 0.25,
     mlp_ratio: float = 1.0,
     drop_path: float = 0.0,
+    image_embed: PatchEmbedName = "linear",
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> AVEncoder:
@@ -114,6 +115,8 @@ def av_vit(
         attn_ratio: width of the interaction's attention as a fraction of ``dim`` (AudioSet: 1.0).
         mlp_ratio: hidden width of the fusion blocks' MLPs as a multiple of ``dim`` (AudioSet: 4.0).
         drop_path: stochastic depth of all blocks.
+        image_embed: patch embedding of the image: one linear map, or `ConvPatchEmbed`, which needs
+            fewer images to learn from.
         device: device of the weights.
         dtype: data type of the weights.
 
@@ -142,7 +145,9 @@ def av_vit(
     image_size = sides(image_size, axes=axes, name="image_size")
     audio_patch = patch if isinstance(patch, int) else patch[-2:]
     return AVEncoder(
-        image=stream(depth=image_depth, size=image_size, patch=patch, channels=3),
+        image=stream(
+            depth=image_depth, size=image_size, patch=patch, channels=3, patch_embed=image_embed
+        ),
         audio=stream(depth=audio_depth, size=audio_size, patch=audio_patch, channels=1),
         fusion=[_fusion(dim, kind, numbers) if fused else None for fused in layers],
         num_tokens=sum(num_tokens),

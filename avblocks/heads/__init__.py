@@ -1,5 +1,7 @@
 """Task heads that map tokens to classes, maps and masks, and their losses."""
 
+from avblocks.heads.audio_statistics import AudioStatisticsContrast as AudioStatisticsContrast
+from avblocks.heads.audio_statistics import audio_statistics as audio_statistics
 from avblocks.heads.balance import balanced_bias as balanced_bias
 from avblocks.heads.balance import balanced_loss as balanced_loss
 from avblocks.heads.balance import class_frequency as class_frequency
@@ -31,3 +33,4 @@ from avblocks.heads.separate import separation_loss as separation_loss
 from avblocks.heads.separate import separator as separator
 from avblocks.heads.starts import Starts as Starts
 from avblocks.heads.starts import answering as answering
+from avblocks.heads.whitening import RunningWhitening as RunningWhitening

@@ -19,6 +19,7 @@ from avblocks.nn.mlp import SwiGLU as SwiGLU
 from avblocks.nn.patch import PatchEmbed as PatchEmbed
 from avblocks.nn.patch import patchify as patchify
 from avblocks.nn.patch import unpatchify as unpatchify
+from avblocks.nn.patch_conv import ConvPatchEmbed as ConvPatchEmbed
 from avblocks.nn.position import LearnedPosition as LearnedPosition
 from avblocks.nn.position import SinCosPosition as SinCosPosition
 from avblocks.nn.position import resize_position as resize_position

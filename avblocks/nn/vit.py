@@ -1,7 +1,7 @@
 """Vision transformers over patches of images, spectrograms or video, and their usual sizes."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,6 +11,7 @@ from avblocks.builder import builder, options_of
 from avblocks.nn.block import Block
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
+from avblocks.nn.patch_conv import ConvPatchEmbed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, place_positions
 from avblocks.nn.stream import layers_of, require_width
 from avblocks.shapes import as_dtype, grid_of, require, require_positive, sides
@@ -133,6 +134,13 @@ def _sizes(patch_embed: Any) -> tuple[int, tuple[int, ...], int]:
     return patch_embed.dim, tuple(patch_embed.patch), patch_embed.channels
 
 
+PatchEmbedName = Literal["linear", "conv"]
+_EMBEDS: dict[str, type[PatchEmbed] | type[ConvPatchEmbed]] = {
+    "linear": PatchEmbed,
+    "conv": ConvPatchEmbed,
+}
+
+
 class _Options(TypedDict, total=False):
     size: int | tuple[int, ...]
     channels: int
@@ -141,6 +149,7 @@ class _Options(TypedDict, total=False):
     norm_eps: float
     learned_position: bool
     prefix_tokens: int
+    patch_embed: PatchEmbedName
     device: torch.device | str | None
     dtype: torch.dtype | None
 
@@ -163,6 +172,7 @@ def vit(
     norm_eps: float = 1e-6,
     learned_position: bool = False,
     prefix_tokens: int = 0,
+    patch_embed: PatchEmbedName = "linear",
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ViT:
@@ -181,11 +191,13 @@ def vit(
         norm_eps: epsilon of the norms.
         learned_position: use a learned table instead of fixed sine-cosine positions.
         prefix_tokens: number of prefix tokens, such as a class token and registers.
+        patch_embed: one linear map of a patch, or `ConvPatchEmbed`.
         device: device of the weights.
         dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is out of range or the size not a multiple of the patch.
+        ValueError: if a number is out of range, the size not a multiple of the patch, or the name
+            of the patch embedding unknown.
 
     Example:
         >>> import torch
@@ -197,13 +209,14 @@ def vit(
     axes = 3 if not isinstance(patch, int) and len(patch) == 3 else 2
     patch = sides(patch, axes=axes, name="patch")
     grid = grid_of(sides(size, axes=axes, name="size"), patch)
+    require(patch_embed in _EMBEDS, "patch_embed", patch_embed, f"one of {tuple(_EMBEDS)}")
     position = LearnedPosition if learned_position else SinCosPosition
     blocks = [
         Block(dim, num_heads=num_heads, mlp_ratio=mlp_ratio, drop_path=drop_path, norm_eps=norm_eps)
         for _ in range(depth)
     ]
     return ViT(
-        patch_embed=PatchEmbed(dim, patch=patch, channels=channels),
+        patch_embed=_EMBEDS[patch_embed](dim, patch=patch, channels=channels),
         pos_embed=position(dim, grid=grid),
         blocks=blocks,
         norm=layer_norm(dim, norm_eps=norm_eps),

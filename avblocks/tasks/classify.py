@@ -12,9 +12,10 @@ from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.heads import Classifier, Logits, balanced_loss
 from avblocks.metrics import classification_scores
 from avblocks.seed import key
-from avblocks.shapes import require
+from avblocks.shapes import require, require_share
 from avblocks.tasks.evaluate import Given as Given
 from avblocks.tasks.evaluate import HeadTask, Scores, encoded
+from avblocks.tasks.left_out import draw_present
 from avblocks.tasks.predictions import Predictions, WindowMean
 
 TESTED: Mapping[Given, tuple[Given, ...]] = {
@@ -40,7 +41,12 @@ class Classification(HeadTask):
         multilabel: Whether a clip may have several classes.
         mixup: Parameter of the beta distribution of mixup; 0 for none.
         smoothing: Label smoothing.
+        left_out: Share of the training clips whose image or audio is left out of input and loss.
+            Otherwise the stream that is easier to learn takes over, and the others stay untrained.
         frequency: Fraction of the clips in each class, by which its loss is divided.
+
+    Raises:
+        ValueError: If a number is out of range, or one modality is given and `left_out` too.
     """
 
     frequency: Tensor | None
@@ -57,6 +63,7 @@ class Classification(HeadTask):
         multilabel: bool = False,
         mixup: float = 0.0,
         smoothing: float = 0.0,
+        left_out: float = 0.0,
         frequency: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -68,6 +75,9 @@ class Classification(HeadTask):
         self.given: Given = given
         self.frozen, self.joint = frozen, joint
         self.multilabel, self.smoothing = multilabel, smoothing
+        require_share(left_out=left_out)
+        require(not left_out or given == "both", "given", given, "'both' with left_out")
+        self.left_out = left_out
         self.register_buffer("frequency", frequency, persistent=False)
 
     def settings(self) -> dict[str, Any]:
@@ -79,6 +89,7 @@ class Classification(HeadTask):
             "multilabel": self.multilabel,
             "mixup": 0.0 if self.mixup is None else self.mixup.alpha,
             "smoothing": self.smoothing,
+            "left_out": self.left_out,
         }
 
     def logits(self, batch: AVBatch, *, given: Given | None = None) -> Logits:
@@ -95,13 +106,14 @@ class Classification(HeadTask):
             fusion = batch.features.get("fusion", others[0][:, :0])
             return self.head(AVTokens(image=image, audio=audio, fusion=fusion))
         image, audio = self.front_end(batch)
-        return self._logits(image, audio, given)
+        return self.head(self._tokens(image, audio, given))
 
     def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
         """Return the tokens that the head reads."""
         if batch.features is not None:
             return batch.features
         require(self.mixup is None, "mixup", self.mixup, "0: features of clips cannot be mixed")
+        require(not self.left_out, "left_out", self.left_out, "0: features are of whole clips")
         image, audio = self.front_end(batch)
         streams = vars(self._tokens(image, audio, self.given))
         given = {name: value for name, value in streams.items() if value is not None}
@@ -114,24 +126,41 @@ class Classification(HeadTask):
             if self.multilabel
             else batch.target / batch.target.sum(1, True).clamp(min=1)
         )
-        if self.mixup is None:
+        if self.mixup is None and not self.left_out:
             logits = self.logits(batch)
         else:
             image, audio = self.front_end(batch)
-            seeds = [torch.Generator().manual_seed(key(seed, "mixup")) for seed in batch.seeds]
-            image, audio, target = self.mixup(target, image=image, audio=audio, generators=seeds)
-            logits = self._logits(image, audio, self.given)
+            if self.mixup is not None:
+                seeds = [torch.Generator().manual_seed(key(seed, "mixup")) for seed in batch.seeds]
+                image, audio, target = self.mixup(
+                    target, image=image, audio=audio, generators=seeds
+                )
+            share = self.left_out if self.training else 0.0
+            present = draw_present(batch.seeds, left_out=share, device=image.device)
+            logits = self.head(self._tokens(image, audio, self.given, **present))
         target = smooth(target, smoothing=self.smoothing)
-        streams = [logits.image, logits.audio, logits.fusion]
-        scored = [logits.mean] if self.joint else [x for x in streams if x is not None]
-        losses = [self._loss(scores, target) for scores in scored]
-        return {"loss": torch.stack(losses).mean()}
+        return {"loss": torch.stack(self._losses(logits, target)).mean()}
 
-    def _logits(self, image: Tensor | None, audio: Tensor | None, given: Given) -> Logits:
-        return self.head(self._tokens(image, audio, given))
+    def _losses(self, logits: Logits, target: Tensor) -> list[Tensor]:
+        """Loss of the averaged logits, or those of the streams, each over the clips that have it.
 
-    def _tokens(self, image: Tensor | None, audio: Tensor | None, given: Given) -> AVTokens:
+        A clip without a class has a target of zeros, and no loss.
+        """
+        if self.joint:
+            return [self._loss(logits.mean, target)]
+        pairs = ((logits.image, logits.has_image), (logits.audio, logits.has_audio))
+        return [
+            self._loss(scores, target if has is None else target * has[:, None])
+            for scores, has in (*pairs, (logits.fusion, None))
+            if scores is not None
+        ]
+
+    def _tokens(
+        self, image: Tensor | None, audio: Tensor | None, given: Given, **present: Tensor
+    ) -> AVTokens:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            if present:
+                return self.encoder(image=image, audio=audio, **present)
             return encoded(self.encoder, image, audio, given=given)
 
     def _loss(self, scores: Tensor, target: Tensor) -> Tensor:

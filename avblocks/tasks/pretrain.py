@@ -7,10 +7,13 @@ from torch import Tensor
 
 from avblocks.data import AVBatch, FrontEnd
 from avblocks.encoder import AVTokens
+from avblocks.heads import AudioStatisticsContrast
 from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.reconstruction import reconstruct
 from avblocks.seed import key
+from avblocks.shapes import require, require_share
 from avblocks.tasks.evaluate import Given, Task, encoded
+from avblocks.tasks.left_out import draw_present
 
 
 @runtime_checkable
@@ -41,6 +44,13 @@ class Pretraining(Task):
         front_end: Front end, from batches to images and spectrograms.
         image_mask: Masker of the image patches; the paper's if not given.
         audio_mask: Masker of the spectrogram patches; the paper's if not given.
+        left_out: Share of the training clips whose image or audio is left out of input and loss,
+            so that the encoder also learns to work with one of them.
+        contrast: Loss between the whole image, encoded alone, and the spectrogram.
+        contrast_weight: Weight of that loss.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
     def __init__(
@@ -50,12 +60,19 @@ class Pretraining(Task):
         front_end: FrontEnd,
         image_mask: Masker | None = None,
         audio_mask: Masker | None = None,
+        left_out: float = 0.0,
+        contrast: AudioStatisticsContrast | None = None,
+        contrast_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.mae: Any = mae  # a module, which a Protocol cannot say
         self.front_end = front_end
         self.image_mask = image_mask or RandomMask(0.75)
         self.audio_mask = audio_mask or RandomMask(0.8)
+        require_share(left_out=left_out)
+        require(contrast_weight >= 0, "contrast_weight", contrast_weight, "0 or more")
+        self.left_out, self.contrast = left_out, contrast
+        self.contrast_weight = contrast_weight
 
     def masks(self, batch: AVBatch, *, image: Tensor, audio: Tensor) -> dict[str, Mask]:
         """Draw the masks of each sample from its seed, independently of the batch.
@@ -82,8 +99,16 @@ class Pretraining(Task):
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the losses of a batch, and what other single numbers its model measures."""
         image, audio = self.front_end(batch)
-        out = self.mae(image=image, audio=audio, **self.masks(batch, image=image, audio=audio))
-        return {"loss": out.loss} | {name: x for name, x in out if x is not None and x.ndim == 0}
+        share = self.left_out if self.training else 0.0
+        given = draw_present(batch.seeds, left_out=share, device=image.device)
+        masks = self.masks(batch, image=image, audio=audio)
+        out = self.mae(image=image, audio=audio, **masks, **given)
+        found = {"loss": out.loss} | {n: x for n, x in out if x is not None and x.ndim == 0}
+        if self.contrast is not None:
+            tokens = encoded(self.mae.encoder, image, audio, given="image")
+            found["loss_contrast"] = self.contrast(tokens, audio)
+            found["loss"] = out.loss + self.contrast_weight * found["loss_contrast"]
+        return found
 
 
 @torch.no_grad()

@@ -147,6 +147,9 @@ class Data:
 SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64)
 """Scenes, at the size of the small model."""
 
+COMPOSED_DATA = Data(name="composed", seconds=2.0, hop=500, size=64, mels=64)
+"""Composed scenes, with as many tokens."""
+
 
 def train_set(data: Data) -> ClipSet:
     """List the training clips, and print their number; a ValueError if there are none."""

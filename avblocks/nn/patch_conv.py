@@ -1,0 +1,99 @@
+"""Patch embedding by a stack of small convolutions."""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from avblocks.nn.mask import gather_tokens
+from avblocks.shapes import expect, grid_of, require, require_positive, sides
+
+
+class ConvPatchEmbed(nn.Module):
+    """Embed patches by 3x3 convolutions, each second one with stride 2, instead of one linear map.
+
+    A token depends on the pixels around its patch too, and in the same way everywhere in the image.
+    This helps where training data are few. Patches that are not kept are blank before the first
+    convolution, so that the kept tokens contain nothing of them.
+
+    Args:
+        dim: width of a token.
+        patch: the two equal sides of a patch, a power of two.
+        channels: channels of the input.
+        width: channels after the first convolution, a multiple of 8. They double with each halving
+            of the image.
+
+    Raises:
+        ValueError: if a number is out of range.
+
+    Source: Xiao et al., "Early Convolutions Help Transformers See Better" (NeurIPS 2021), with
+    group norms in place of batch norms, and a second convolution at each resolution.
+
+    Example:
+        >>> import torch
+        >>> ConvPatchEmbed(64, patch=(8, 8))(torch.zeros(2, 3, 32, 48)).shape
+        torch.Size([2, 24, 64])
+    """
+
+    def __init__(
+        self, dim: int, *, patch: tuple[int, ...] = (16, 16), channels: int = 3, width: int = 24
+    ) -> None:
+        super().__init__()
+        require_positive(dim=dim, channels=channels, width=width)
+        self.dim, self.patch, self.channels = dim, sides(patch, axes=2, name="patch"), channels
+        side = self.patch[0]
+        halvings = side.bit_length() - 1
+        fits = len(set(self.patch)) == 1 and side == 2**halvings and halvings > 0
+        require(fits, "patch", self.patch, "two equal sides, a power of two above 1")
+        require(width % _GROUPS == 0, "width", width, f"a multiple of {_GROUPS}")
+        self.stride = self.patch
+        widths = [channels, *(width * 2**i for i in range(halvings))]
+        self.stages = nn.Sequential(*(_stage(*pair) for pair in pairwise(widths)))
+        self.proj = nn.Conv2d(widths[-1], dim, kernel_size=1)
+
+    def grid(self, x: Float[Tensor, "b c height width"]) -> tuple[int, ...]:
+        """Patches along each axis of an input.
+
+        Raises:
+            ValueError: if the channels differ or a side is not a multiple of the patch's.
+        """
+        expect(input=(x, "b c height width"), c=self.channels)
+        return grid_of(tuple(x.shape[2:]), self.patch)
+
+    def forward(
+        self, x: Float[Tensor, "b c height width"], *, ids_keep: Int64[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Embed all patches, or only those of ``ids_keep``, from the pixels of these alone.
+
+        Raises:
+            ValueError: if the input does not match the patch.
+        """
+        grid = self.grid(x)
+        if ids_keep is not None:
+            x = x * self._visible(ids_keep, grid).to(x.dtype)
+        tokens = self.proj(self.stages(x)).flatten(2).transpose(1, 2)
+        return tokens if ids_keep is None else gather_tokens(tokens, ids_keep)
+
+    def _visible(
+        self, ids_keep: Int64[Tensor, "b k"], grid: tuple[int, ...]
+    ) -> Float[Tensor, "b 1 height width"]:
+        """1 at the pixels of the kept patches, else 0."""
+        flat = torch.zeros(len(ids_keep), grid[0] * grid[1], device=ids_keep.device)
+        kept = flat.scatter(1, ids_keep, 1.0).view(-1, 1, *grid)
+        return kept.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)
+
+
+_GROUPS = 8
+
+
+def _stage(channels: int, width: int) -> nn.Sequential:
+    """Halve the image."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, kernel_size=3, stride=2, padding=1, bias=False),
+        nn.GroupNorm(_GROUPS, width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False),
+        nn.GroupNorm(_GROUPS, width),
+        nn.ReLU(),
+    )

@@ -1,0 +1,76 @@
+"""Contrast with the statistics of spectrograms: whitening, and what is learned."""
+
+import pytest
+import torch
+from torch import nn
+
+from avblocks import AVTokens
+from avblocks.heads import AudioStatisticsContrast, RunningWhitening, audio_statistics
+
+
+def test_whitened_components_have_equal_variance() -> None:
+    mixed = torch.randn(400, 6, dtype=torch.float64) @ torch.randn(6, 6, dtype=torch.float64) + 5
+    whiten = RunningWhitening(6, components=3)
+    rows = whiten(mixed)
+    values, axes = torch.linalg.eigh(mixed.T.cov(correction=0))
+    wanted = (mixed - mixed.mean(0)) @ axes[:, 3:] / values[3:].sqrt()
+    wanted = wanted / wanted.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(rows @ rows.T, (wanted @ wanted.T).float())
+
+
+def test_averages_are_over_batches_and_fixed_in_evaluation() -> None:
+    batches = torch.randn(5, 50, 4, dtype=torch.float64)
+    whiten = RunningWhitening(4, components=2)
+    for batch in batches:
+        whiten(batch)
+    torch.testing.assert_close(whiten.mean, batches.mean(dim=(0, 1)))
+    before = whiten.state_dict()
+    whiten.eval()(batches[0] + 100)
+    assert all(torch.equal(x, whiten.state_dict()[name]) for name, x in before.items())
+
+
+def test_a_constant_feature_stays_finite() -> None:
+    constant = torch.ones(8, 4)
+    assert RunningWhitening(4, components=4)(constant).isfinite().all()
+
+
+def test_statistics_are_those_of_each_mel_bin() -> None:
+    spectrogram = torch.randn(3, 1, 5, 7)
+    found = audio_statistics(spectrogram)
+    for clip in range(3):
+        for mel in range(5):
+            row = spectrogram[clip, 0, mel].tolist()
+            mean = sum(row) / 7
+            spread = (sum((x - mean) ** 2 for x in row) / 7) ** 0.5
+            got = found[clip, mel].item(), found[clip, 5 + mel].item()
+            assert got == pytest.approx((mean, spread), abs=1e-5)
+
+
+def test_it_teaches_tokens_to_tell_sounds_apart() -> None:
+    """Loss near zero where the image says which spectrum, near the log of the batch where not."""
+    torch.manual_seed(0)
+    spectrogram = 3 * torch.randn(16, 1, 8, 1).expand(-1, -1, -1, 20) + torch.randn(16, 1, 8, 20)
+    contrast = AudioStatisticsContrast(32, mels=8, components=8, temperature=0.05)
+    telling = nn.Parameter(torch.randn(16, 4, 32))
+    optimizer = torch.optim.Adam([telling, *contrast.parameters()], lr=0.05)
+    losses = []
+    for _ in range(100):
+        tokens = AVTokens(image=telling, audio=None, fusion=telling[:, :2])
+        losses.append(contrast(tokens, spectrogram))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[0] > 2 and losses[-1] < 0.1
+    silent = AVTokens(image=torch.zeros(16, 4, 32), audio=None, fusion=torch.zeros(16, 0, 32))
+    assert contrast(silent, spectrogram) > 2.5
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_misfits_are_named() -> None:
+    with pytest.raises(ValueError, match="components must be at most the 16 features"):
+        AudioStatisticsContrast(32, mels=8)
+    with pytest.raises(ValueError, match="temperature must be a number above zero"):
+        AudioStatisticsContrast(32, mels=64, temperature=0.0)
+    with pytest.raises(ValueError, match="needs tokens of the image"):
+        tokens = AVTokens(image=None, audio=torch.zeros(2, 3, 32), fusion=torch.zeros(2, 0, 32))
+        AudioStatisticsContrast(32, mels=64)(tokens, torch.zeros(2, 1, 64, 5))

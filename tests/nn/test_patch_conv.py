@@ -1,0 +1,60 @@
+"""Convolutional patch embedding: masked patches are not seen, places are."""
+
+import copy
+
+import pytest
+import torch
+
+from avblocks import RandomMask, av_mae, av_vit
+from avblocks.nn import ConvPatchEmbed
+
+
+def test_kept_tokens_contain_nothing_of_masked_patches() -> None:
+    embed = ConvPatchEmbed(32, patch=(4, 4))
+    image, kept = torch.randn(2, 3, 16, 24), torch.tensor([[0, 5, 23], [7, 8, 9]])
+    other = torch.randn_like(image)
+    for sample, places in enumerate(kept.tolist()):
+        for place in places:
+            row, column = 4 * (place // 6), 4 * (place % 6)
+            area = (sample, slice(None), slice(row, row + 4), slice(column, column + 4))
+            other[area] = image[area]
+    assert torch.equal(embed(image, ids_keep=kept), embed(other, ids_keep=kept))
+    assert not torch.allclose(embed(image), embed(other))
+
+
+def test_all_patches_kept_are_the_whole_image_in_any_order() -> None:
+    embed, image = ConvPatchEmbed(32, patch=(8, 8), channels=1), torch.randn(2, 1, 16, 32)
+    order = torch.randperm(8).expand(2, -1)
+    torch.testing.assert_close(embed(image, ids_keep=order), embed(image)[:, order[0]])
+
+
+def test_rows_of_a_batch_do_not_mix() -> None:
+    embed, image = ConvPatchEmbed(16, patch=(2, 2)), torch.randn(4, 3, 8, 8)
+    torch.testing.assert_close(embed(image)[2:3], embed(image[2:3]))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_patches_that_do_not_fit() -> None:
+    for patch in ((8, 4), (12, 12), (1, 1)):
+        with pytest.raises(ValueError, match="patch must be two equal sides, a power of two"):
+            ConvPatchEmbed(16, patch=patch)
+    with pytest.raises(ValueError, match="width must be a multiple of 8"):
+        ConvPatchEmbed(16, width=12)
+    with pytest.raises(ValueError, match="size must be a multiple of the patch"):
+        ConvPatchEmbed(16, patch=(8, 8))(torch.zeros(1, 3, 12, 16))
+    with pytest.raises(ValueError, match="patch_embed must be one of"):
+        av_vit(16, depth=1, num_heads=2, image_embed="stem")
+
+
+def test_an_encoder_with_it_trains_and_copies() -> None:
+    sizes = {"image_size": 32, "audio_size": (32, 32), "patch": 8}
+    encoder = av_vit(32, depth=1, num_heads=2, image_embed="conv", **sizes)
+    model = av_mae(encoder, dim=16, depth=1, num_heads=2)
+    x = {"image": torch.rand(2, 3, 32, 32), "audio": torch.rand(2, 1, 32, 32)}
+    masks = {f"{name}_mask": RandomMask(0.5)((4, 4), batch=2) for name in x}
+    model(**x, **masks).loss.backward()
+    stem = encoder.image.patch_embed
+    assert all(p.grad is not None and p.grad.any() for p in stem.parameters())
+    torch.testing.assert_close(copy.deepcopy(model)(**x, **masks).loss, model(**x, **masks).loss)
+    with torch.device("meta"):
+        assert next(ConvPatchEmbed(32).parameters()).is_meta
