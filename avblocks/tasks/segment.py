@@ -11,6 +11,7 @@ from avblocks.encoder import AVEncoder
 from avblocks.heads import Segmenter, segmentation_loss
 from avblocks.metrics import (
     ClassScores,
+    center_box,
     class_scores,
     fscore_avsbench,
     fscore_curves,
@@ -26,6 +27,7 @@ from avblocks.seed import key
 from avblocks.tasks.evaluate import HeadTask, Scores, joined
 from avblocks.viz import mask_overlay, outline
 
+CENTER_BOX = "center_box"
 _CLIP = 10  # frames per clip of AVSS; the clips of S4 and MS3 in it have five
 
 
@@ -111,6 +113,9 @@ def _avss(scores: ClassScores, clips: Tensor, padding: ClassScores | None) -> di
 class SegmentationScorer:
     """mIoU and F, named after the metrics, with each kind of audio; F only for binary masks.
 
+    Binary masks have a baseline without input, a center box of half the side, which shows how much
+    of the scores the positions of the sources explain.
+
     Args:
         task: Segmentation task; its batches are pairs of clips, whose second clip has the
             mismatched audio, or with ``brief`` single clips.
@@ -124,31 +129,36 @@ class SegmentationScorer:
 
     def reset(self) -> None:
         """Forget all batches."""
-        self.rows = {audio: _Row() for audio in self.audio}
+        box = (CENTER_BOX,) if self.task.binary and len(self.audio) > 1 else ()
+        self.rows = {name: _Row() for name in (*self.audio, *box)}
         self._padding: ClassScores | None = None
 
     def update(self, batch: AVBatch) -> None:
         """Segment a batch with each audio, and score it."""
-        task = self.task
-        for audio, row in self.rows.items():
+        for audio in self.audio:
             one = with_audio(batch, audio)
-            logits, truth = task.logits(one).float(), task.truth(one)
-            pred = predicted_classes(logits)
-            row.iou.append(iou_avsbench(pred, truth).cpu())
-            pred, truth, count = pred.cpu(), truth.cpu(), task.num_classes
-            row.classes.append(class_scores(pred, truth, num_classes=count))
-            row.clips.append(torch.tensor([key(path) for path in one.paths]))
-            if task.binary:
-                row.curves.append(
-                    fscore_curves(logits[:, 0].sigmoid(), truth.to(logits.device)).cpu()
-                )
-            else:
-                row.counted.append(class_scores(pred, truth, num_classes=count, skip_empty=False))
-        if self._padding is None and not task.binary:
+            logits, truth = self.task.logits(one).float(), self.task.truth(one)
+            self._add(self.rows[audio], logits, truth, one.paths)
+        if box := self.rows.get(CENTER_BOX):
+            score = center_box(size=(truth.shape[1], truth.shape[2])).to(logits)
+            self._add(box, score.logit(eps=1e-6).expand_as(logits), truth, one.paths)
+        if self._padding is None and not self.task.binary:
             self._padding = self._score_padding(batch)
 
+    def _add(self, row: _Row, logits: Tensor, truth: Tensor, paths: tuple[str, ...]) -> None:
+        """Score the masks of a batch."""
+        pred = predicted_classes(logits)
+        row.iou.append(iou_avsbench(pred, truth).cpu())
+        if self.task.binary:
+            row.curves.append(fscore_curves(logits[:, 0].sigmoid(), truth).cpu())
+        pred, truth, count = pred.cpu(), truth.cpu(), self.task.num_classes
+        row.classes.append(class_scores(pred, truth, num_classes=count))
+        row.clips.append(torch.tensor([key(path) for path in paths]))
+        if not self.task.binary:
+            row.counted.append(class_scores(pred, truth, num_classes=count, skip_empty=False))
+
     def compute(self) -> Scores:
-        """Return the scores with each audio."""
+        """Return the scores with each audio, and of the baseline."""
         scores = {audio: row.scores(self._padding) for audio, row in self.rows.items()}
         return {audio: row for audio, row in scores.items() if row}
 

@@ -1,0 +1,28 @@
+"""The center box of the segmentation scores, by its definition."""
+
+from dataclasses import replace
+
+import torch
+from small_clips import BATCHES, FORMAT, encoder
+
+from avblocks.data import AVBatch, FrontEnd, collate
+from avblocks.heads import segmenter
+from avblocks.tasks import Segmentation, SegmentationScorer, evaluate
+
+
+def pair(number: int, mask: torch.Tensor) -> AVBatch:
+    return replace(BATCHES[0][number : number + 1], mask=mask[None])
+
+
+def test_center_box_is_scored_beside_the_model() -> None:
+    first, second = torch.zeros(2, 16, 16, dtype=torch.uint8)
+    first[4:12, 4:12] = 1
+    second[4:12, 4:8] = 1
+    clips = [pair(0, first), pair(1, first), pair(1, second), pair(0, second)]
+    batch = replace(collate(clips), group=2)
+    head = segmenter(16, num_classes=1, patch=8, num_layers=1, min_width=8, hidden=8)
+    model = Segmentation(encoder(), head, front_end=FrontEnd(FORMAT))
+    scores = evaluate(SegmentationScorer(model), [batch])
+    assert list(scores) == ["matched", "mismatched", "silenced", "center_box"]
+    assert scores["center_box"]["miou_avsbench"] == (1.0 + 0.5) / 2
+    assert list(evaluate(SegmentationScorer(model, brief=True), [batch[:1]])) == ["matched"]
