@@ -29,12 +29,12 @@ Leaves, in OUT:
     refused.csv                     files that are not used, and why
 
 Use:
-    python -m recipes.paper_pretrain scenes --data.name composed --data.root OUT
-    python -m recipes.paper_linear_probe scenes --data.name composed --data.root OUT
-    python -m recipes.paper_finetune scenes --data.name composed --data.root OUT
-    python -m recipes.paper_separate scenes --data.name composed --data.root OUT
-    python -m recipes.paper_localize scenes --data.name composed_boxes --data.root OUT
-    python -m recipes.paper_segment scenes --data.name composed_masks --data.root OUT
+    python -m recipes.paper_pretrain composed --data.root OUT
+    python -m recipes.paper_linear_probe composed --data.root OUT
+    python -m recipes.paper_finetune composed --data.root OUT
+    python -m recipes.paper_separate composed --data.root OUT
+    python -m recipes.paper_localize composed --data.root OUT
+    python -m recipes.paper_segment composed --data.root OUT
 
 After an interruption, the same command resumes.
 
@@ -129,7 +129,7 @@ def main(config: Config) -> None:
         config.out, source, train=config.train, test=config.test, workers=config.workers
     ):
         print(clips.report())
-    following = "python -m recipes.paper_pretrain scenes --data.name composed"
+    following = "python -m recipes.paper_pretrain composed"
     print(f"next: {following} --data.root {config.out}")
 
 

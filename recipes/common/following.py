@@ -6,7 +6,7 @@ from recipes.common.data import Data
 from recipes.common.settings import TaskConfig, TrainConfig
 
 PROBES = {
-    **{name: name for name in ("scenes", "vggsound", "vggsound_music")},
+    **{name: name for name in ("scenes", "composed", "vggsound", "vggsound_music")},
     **{name: name for name in ("audioset", "audioset_balanced")},
     "class_folder": "folder",
 }

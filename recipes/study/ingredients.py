@@ -9,7 +9,7 @@ Commands:
     python -m recipes.study.ingredients --root SCENES --only probe finetune
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,23 +70,30 @@ class Config(Study):
 PRESETS = {"study": ("three seeds of everything", Config())}
 
 
-def runs(folder: Path, *, seed: int, config: Config) -> list[Task]:
-    """List the runs of one seed that the figures need."""
-    common = ("composed", "--data.root", str(config.root), "--run.seed", str(seed))
-    common = (*common, "--data.workers", "1", *config.options)
+def runs(
+    folder: Path,
+    *,
+    seed: int,
+    options: tuple[str, ...] = (),
+    root: Path | None = None,
+    only: Sequence[str] = tuple(FIGURES),
+) -> list[Task]:
+    """List the runs of one seed that the figures of the tasks need."""
+    common = ("composed", "--data.root", str(root), "--run.seed", str(seed))
+    common = (*common, "--data.workers", "1", *options)
     start = folder / "pretrain"
     first = Task(recipe="paper_pretrain", folder=start, options=common, leaves="reconstruction.png")
-    needed = {figure[0] for task in config.only for figure in FIGURES[task].values()}
+    needed = {figure[0] for task in only for figure in FIGURES[task].values()}
     return [
         first,
         *(
             Task(
                 recipe=recipe,
                 folder=folder / name,
-                options=(*common, *options, "--checkpoint", str(start)),
+                options=(*common, *words, "--checkpoint", str(start)),
                 after=start,
             )
-            for name, (recipe, *options) in RUNS.items()
+            for name, (recipe, *words) in RUNS.items()
             if name in needed
         ),
     ]
@@ -99,7 +106,10 @@ def main(config: Config) -> None:
     if wrong := set(config.only) - set(FIGURES):
         raise ValueError(f"--only must be of {', '.join(FIGURES)}, got {', '.join(wrong)}")
     test = test_set(replace(COMPOSED_DATA, root=config.root))
-    seeds = [runs(folder, seed=seed, config=config) for seed, folder in enumerate(config.folders)]
+    seeds = [
+        runs(folder, seed=n, options=config.options, root=config.root, only=config.only)
+        for n, folder in enumerate(config.folders)
+    ]
     run_all([run for same in zip(*seeds, strict=True) for run in same], jobs=config.jobs)
     found = {
         task: {

@@ -13,6 +13,7 @@ from tiny_model import TINY
 from recipes.engine.run import Folder
 from recipes.study import classification as study_classification
 from recipes.study import decoders as study_decoders
+from recipes.study import ingredients as study_ingredients
 from recipes.study import lora as study_lora
 from recipes.study import runs as _study
 from recipes.study import tasks as study_tasks
@@ -72,6 +73,7 @@ def test_a_failure_names_its_log_and_stops_what_comes_after(
     [
         (study_classification, 2 * len(study_classification.FUSIONS) + 5),
         (study_tasks, 4),
+        (study_ingredients, 8),
         (study_lora, 4),
         (study_decoders, 2 * len(study_decoders.DECODERS)),
     ],
