@@ -50,6 +50,7 @@ from recipes.common.loaders import (
 from recipes.common.model import COMPOSED_MODEL, SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
+from recipes.common.sets import DataName
 from recipes.common.settings import FineTuneConfig
 from recipes.common.start import seeded_encoder, start_encoder
 from recipes.common.train import open_training
@@ -144,41 +145,30 @@ COMPOSED = replace(
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
 )
+_PUBLISHED: dict[DataName, str] = {
+    "vggss": "train on VGGSound, test on VGG-SS",
+    "flickr": "Flickr-SoundNet: wav and jpg below DIR/train, its annotated test in DIR/test",
+    "music_duet": "MUSIC: wav, jpg below DIR/train, the annotated frames of duets in DIR/test",
+    "vggss_plus_silent": "vggss, tested on Extended VGG-SS, with images without a source",
+    "flickr_plus_silent": "flickr, tested on Extended Flickr-SoundNet",
+    "is3": "IS3, two sources an image, in DIR/test; wav and jpg to train on below DIR/train",
+    "vpo_ss": "VPO-SS, laid out as is3",
+    "vpo_ms": "VPO-MS, laid out as is3",
+}
+FOLDER = replace(
+    VGGSS,
+    data=Data(name="box_folder"),
+    checkpoint=Path("runs/paper_pretrain-folder"),
+    model=Model(dim=384, heads=6),
+)
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
     "composed": ("scenes of recipes.make_scenes: minutes on two CPU cores", COMPOSED),
-    "vggss": ("train on VGGSound, test on VGG-SS", VGGSS),
     "folder": (
         "your own videos: those that DIR/boxes.csv lists for the test, the others for training",
-        replace(
-            VGGSS,
-            data=Data(name="box_folder"),
-            checkpoint=Path("runs/paper_pretrain-folder"),
-            model=Model(dim=384, heads=6),
-        ),
+        FOLDER,
     ),
-    "flickr": (
-        "Flickr-SoundNet: wav and jpg below DIR/train, its annotated test in DIR/test",
-        VGGSS.on("flickr"),
-    ),
-    "music_duet": (
-        "MUSIC: wav and jpg below DIR/train, the annotated frames of its duets in DIR/test",
-        VGGSS.on("music_duet"),
-    ),
-    "vggss_plus_silent": (
-        "train on VGGSound, test on Extended VGG-SS, with images without a source",
-        VGGSS.on("vggss_plus_silent"),
-    ),
-    "flickr_plus_silent": (
-        "as flickr, tested on Extended Flickr-SoundNet",
-        VGGSS.on("flickr_plus_silent"),
-    ),
-    "is3": (
-        "IS3, two sources an image, in DIR/test; wav and jpg to train on below DIR/train",
-        VGGSS.on("is3"),
-    ),
-    "vpo_ss": ("VPO-SS, laid out as is3", VGGSS.on("vpo_ss")),
-    "vpo_ms": ("VPO-MS, laid out as is3", VGGSS.on("vpo_ms")),
+    **{name: (about, VGGSS.on(name)) for name, about in _PUBLISHED.items()},
 }
 
 
