@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd
 from avblocks.heads import balanced_bias, classifier
 from avblocks.tasks import (
     Classification,
@@ -130,7 +129,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
     return Classification(
         encoder,
         head,
-        front_end=FrontEnd(config.data.format),
+        front_end=config.data.front_end,
         given=config.given,
         joint=config.joint,
         multilabel=config.data.multilabel,

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd
 from avblocks.heads import classifier
 from avblocks.optim import LARS, cosine_lr
 from avblocks.tasks import Classification, ClassificationScorer
@@ -105,7 +104,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
     return Classification(
         encoder,
         head,
-        front_end=FrontEnd(config.data.format),
+        front_end=config.data.front_end,
         frozen=True,
         given=config.given,
         multilabel=config.data.multilabel,

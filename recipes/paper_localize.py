@@ -28,7 +28,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd
 from avblocks.heads import Localizer, Starts
 from avblocks.tasks import (
     Localization,
@@ -183,7 +182,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Localization:
     return Localization(
         encoder,
         Starts(heads) if config.starts > 1 else heads[0],
-        front_end=FrontEnd(config.data.format),
+        front_end=config.data.front_end,
         frozen=config.frozen,
         joint=config.joint,
         temperature=config.temperature,

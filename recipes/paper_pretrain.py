@@ -21,7 +21,6 @@ from pathlib import Path
 
 from torch.optim import AdamW
 
-from avblocks.data import FrontEnd
 from avblocks.heads import AudioStatisticsContrast
 from avblocks.optim import group_rates, param_groups
 from avblocks.seed import seed_all
@@ -151,7 +150,7 @@ def main(config: Config, *, build: Build = build_autoencoder) -> None:
     seed_all(config.run.seed, "weights")
     model = Pretraining(
         build(config.model, data),
-        front_end=FrontEnd(data.format),
+        front_end=data.front_end,
         image_mask=image_mask,
         audio_mask=audio_mask,
         left_out=config.left_out,

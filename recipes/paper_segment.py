@@ -27,7 +27,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from avblocks.data import FrontEnd
 from avblocks.heads import segmenter
 from avblocks.tasks import Segmentation, SegmentationScorer, segmentation_examples
 from avblocks.viz import panel, save_figure
@@ -108,7 +107,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
         min_width=config.width,
         hidden=config.width,
     )
-    return Segmentation(encoder, head, front_end=FrontEnd(config.data.format))
+    return Segmentation(encoder, head, front_end=config.data.front_end)
 
 
 def main(config: Config) -> None:

@@ -41,6 +41,7 @@ from avblocks.data.times import window_times as window_times
 from avblocks.data.transforms import Normalize as Normalize
 from avblocks.data.transforms import apply_gain as apply_gain
 from avblocks.data.transforms import flip_images as flip_images
+from avblocks.data.transforms import jitter_color as jitter_color
 from avblocks.data.write import write_clip as write_clip
 from avblocks.data.write import write_image as write_image
 from avblocks.data.write import write_wave as write_wave

@@ -60,6 +60,7 @@ class ClipDataset(Dataset[AVBatch]):
             the last, each with its middle frame (paper: 10 over the 10 s of a clip).
         whole: Whether clips that are not augmented show the whole image, squeezed, instead of a
             center crop, as is usual where masks and boxes are scored.
+        min_crop: Smallest share of the area of an image that a random crop keeps.
         augment: Whether training is random; without it, training samples are centered and equal in
             every epoch.
 
@@ -80,12 +81,16 @@ class ClipDataset(Dataset[AVBatch]):
         windows: int = 1,
         whole: bool = False,
         augment: bool = True,
+        min_crop: float = 0.5,
     ) -> None:
         if not len(clips) or not 0 <= max_skipped <= 1:
             given = f"{len(clips)} clips of {clips.name} and {max_skipped}"
             raise ValueError(f"expected clips and max_skipped in [0, 1], got {given}")
         if windows < 1 or (train and windows > 1):
             raise ValueError(f"expected windows >= 1, and 1 in training, got {windows}")
+        if not 0 < min_crop <= 1:
+            raise ValueError(f"expected min_crop in (0, 1], got {min_crop}")
+        self.min_crop = min_crop
         self.clips = clips
         self.format = format or ClipFormat()
         self.train = train
@@ -175,7 +180,8 @@ class ClipDataset(Dataset[AVBatch]):
         channels = clip.image.shape[:-2]
         flat = clip.image.flatten(0, -3)
         if self.augments:
-            image, crop = random_part(flat, size=size, generator=generator)
+            scale = self.min_crop, 1.0
+            image, crop = random_part(flat, size=size, scale=scale, generator=generator)
         else:
             image, crop = (whole_square if self.whole else middle_part)(flat, size=size)
         mask = clip.mask

@@ -9,7 +9,9 @@ from avblocks.audio import LogMel
 from avblocks.data.batch import AVBatch
 from avblocks.data.crop import crop_images, crop_masks
 from avblocks.data.format import ClipFormat
-from avblocks.data.transforms import Normalize, apply_gain, flip_images
+from avblocks.data.transforms import Normalize, apply_gain, flip_images, jitter_color
+from avblocks.seed import key
+from avblocks.shapes import require_share
 
 
 class FrontEnd(nn.Module):
@@ -22,6 +24,7 @@ class FrontEnd(nn.Module):
         format: Rate, mel bins and hop of the clips; the paper's if not given.
         log_mel: Module from waveforms (b, s) to spectrograms (b, 1, m, t) with the mel bins of the
             format; `avblocks.audio.LogMel` with windows of 50 ms if not given.
+        color: Strength of `jitter_color` in training mode, keyed by the seeds of the samples.
         normalize: Module from images with values from 0 to 255 to encoder inputs; figures need its
             method `undo`. `Normalize` with the statistics of ImageNet if not given.
 
@@ -43,8 +46,11 @@ class FrontEnd(nn.Module):
         *,
         log_mel: nn.Module | None = None,
         normalize: nn.Module | None = None,
+        color: float = 0.0,
     ) -> None:
         super().__init__()
+        require_share(color=color)
+        self.color = color
         self.format = format or ClipFormat()
         self.normalize = Normalize() if normalize is None else normalize
         self.log_mel = LogMel(**self.format.mel_settings) if log_mel is None else log_mel
@@ -77,7 +83,11 @@ class FrontEnd(nn.Module):
         if image.shape[:2] != pixels.shape[:2] or image.ndim != 4:
             got, wanted = tuple(image.shape), tuple(pixels.shape)
             raise ValueError(f"normalize returned {got} for images {wanted}")
-        return rearrange(image, "(b t) c h w -> b c t h w", t=frames) if frames > 1 else image
+        image = rearrange(image, "(b t) c h w -> b c t h w", t=frames) if frames > 1 else image
+        if not (self.training and self.color):
+            return image
+        random = [torch.Generator().manual_seed(key(seed, "color")) for seed in batch.seeds]
+        return jitter_color(image, strength=self.color, generators=random)
 
     def spectrogram(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
         """Compute the spectrograms of waveforms.

@@ -1,11 +1,14 @@
 """Transforms of batches, on the device."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
+_GRAY = 0.2  # share of the images that lose their colors
 
 
 class Normalize(nn.Module):
@@ -44,3 +47,29 @@ def flip_images(
 def apply_gain(audio: Float[Tensor, "b s"], gain: Float[Tensor, " b"]) -> Float[Tensor, "b s"]:
     """Apply a gain in dB to waveforms, and clip them to [-1, 1]."""
     return (audio * 10 ** (gain[:, None] / 20)).clamp(-1, 1)
+
+
+def jitter_color(
+    image: Float[Tensor, "b 3 *size"], *, strength: float, generators: Sequence[torch.Generator]
+) -> Float[Tensor, "b 3 *size"]:
+    """Change brightness and colors of normalized images, and make a fifth of them gray.
+
+    Each image is scaled by a factor from 1 - strength to 1 + strength, and each of its channels is
+    shifted by up to ``strength`` standard deviations.
+
+    Args:
+        image: normalized images, or videos, whose frames change alike.
+        strength: largest change; 0 for none, and then no image becomes gray.
+        generators: random source of each image, on the CPU.
+
+    Example:
+        >>> jitter_color(torch.ones(1, 3, 2, 2), strength=0.0, generators=[torch.Generator()]).sum()
+        tensor(12.)
+    """
+    if not strength:
+        return image
+    drawn = torch.stack([torch.rand(5, generator=one) for one in generators]).to(image)
+    drawn = drawn.view(*drawn.shape, *(1 for _ in image.shape[2:]))
+    scale, shift = (1 + strength * (2 * part - 1) for part in (drawn[:, :1], drawn[:, 1:4]))
+    image = image * scale + shift - 1
+    return torch.where(drawn[:, 4:] < _GRAY, image.mean(dim=1, keepdim=True), image)

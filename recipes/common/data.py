@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import torch
 
-from avblocks.data import ClipFormat
+from avblocks.data import ClipFormat, FrontEnd
 from avblocks.data.datasets import ClipSet, subset, vggsounder
 from avblocks.data.datasets.vggsounder import Modality
 from avblocks.data.shards import Shards
@@ -75,6 +75,13 @@ class Data:
     """Draw random windows, frames, crops, flips and gains in training; without, clips are equal in
     every epoch, and a frozen encoder encodes each clip once."""
 
+    min_crop: float = 0.5
+    """Smallest share of the area of an image that a random crop keeps."""
+
+    color: float = 0.0
+    """Strength of random changes of brightness and colors in training; a fifth of the images lose
+    their colors. 0 for none."""
+
     workers: int | Literal["auto"] = "auto"
     """Data loader processes for each training process; auto: one per core, at most 8, and none on a
     single core."""
@@ -94,6 +101,9 @@ class Data:
             raise ValueError(f"--data.seconds must be above 0 and below 3600, got {self.seconds}")
         if not 0 <= self.max_skipped <= 1:
             raise ValueError(f"--data.max-skipped is a share in [0, 1], got {self.max_skipped}")
+        if not (0 < self.min_crop <= 1 and 0 <= self.color < 1):
+            given = f"--data.min-crop {self.min_crop} --data.color {self.color}"
+            raise ValueError(f"--data.min-crop is in (0, 1], --data.color in [0, 1), got {given}")
         if self.rate < 64:
             raise ValueError(f"--data.rate must be at least 64, got {self.rate}")
         samples = round(self.seconds * self.rate)
@@ -139,6 +149,11 @@ class Data:
         )
 
     @property
+    def front_end(self) -> FrontEnd:
+        """A front end for these clips."""
+        return FrontEnd(self.format, color=self.color if self.augment else 0.0)
+
+    @property
     def audio_size(self) -> tuple[int, int]:
         """Mel bins and frames of a spectrogram."""
         return self.format.audio_size
@@ -147,7 +162,9 @@ class Data:
 SCENES_DATA = Data(name="scenes", seconds=1.0, size=64, mels=64)
 """Scenes, at the size of the small model."""
 
-COMPOSED_DATA = Data(name="composed", seconds=2.0, hop=500, size=64, mels=64)
+COMPOSED_DATA = Data(
+    name="composed", seconds=2.0, hop=500, size=64, mels=64, min_crop=0.3, color=0.3
+)
 """Composed scenes, with as many tokens."""
 
 

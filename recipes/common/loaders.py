@@ -159,6 +159,7 @@ def dataset(
         windows=windows,
         whole=whole,
         augment=data.augment,
+        min_crop=data.min_crop,
     )
 
 

@@ -260,3 +260,16 @@ def test_by_a_plain_index_no_clip_of_another_subset_stands_in(flawed):
     alone, replaced = data[1], data[0, 1]
     assert len(alone) == 0 and len(replaced) == 1
     assert alone.skipped == replaced.skipped[:1] and alone.skipped[0].path == flawed.items[1].path
+
+
+def test_crops_keep_at_least_their_share(good):
+    def areas(**options):
+        data = ClipDataset(good, FORMAT, train=True, **options)
+        boxes = torch.cat([data[epoch, 0].crop for epoch in range(40)])
+        return ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])) / 48**2
+
+    assert areas().min() > 0.48
+    assert 0.08 < areas(min_crop=0.1).min() < 0.2
+    assert areas(min_crop=1.0).min() > 0.7  # of another aspect ratio than the image
+    with pytest.raises(ValueError, match=r"expected min_crop in \(0, 1\], got 0"):
+        ClipDataset(good, FORMAT, train=True, min_crop=0.0)

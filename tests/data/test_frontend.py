@@ -61,3 +61,14 @@ def test_a_gpu_makes_what_the_cpu_makes(device: str) -> None:
     ):
         assert found.device.type == device
         assert_close(found.cpu(), wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_colors_change_in_training_alone() -> None:
+    given, front_end = batch(), FrontEnd(FORMAT, color=0.5)
+    changed, _ = front_end(given)
+    assert_close(changed[1:], front_end(given[1:])[0])
+    plain = FrontEnd(FORMAT)(given)[0]
+    assert not torch.allclose(changed, plain)
+    assert torch.equal(front_end.eval()(given)[0], plain)
+    with pytest.raises(ValueError, match="color must be in"):
+        FrontEnd(FORMAT, color=1.0)
