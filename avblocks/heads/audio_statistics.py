@@ -1,12 +1,15 @@
 """Contrast of the image with statistics of the spectrogram, which teaches it what makes sound."""
 
+import math
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.distributed import gather_with_grad
 from avblocks.encoder import AVTokens
-from avblocks.heads.contrast import info_nce
+from avblocks.heads.contrast import contrast_loss
 from avblocks.heads.whitening import RunningWhitening
 from avblocks.shapes import expect, require_above_zero
 
@@ -17,6 +20,10 @@ class AudioStatisticsContrast(nn.Module):
     The statistics are the mean and the deviation over time of each mel bin, whitened. They tell
     kinds of sound apart before anything is trained, so that the image stream learns from the first
     step. Two encoders that are trained against each other do not on a few hundred clips.
+
+    The similarity of an image and a spectrogram is a soft maximum over the tokens: the logarithm of
+    the mean of the exponentials of their cosines, divided by the temperature. Any patch may explain
+    the audio, and the others may show something else.
 
     Args:
         dim: width of a token.
@@ -63,11 +70,25 @@ class AudioStatisticsContrast(nn.Module):
             raise ValueError("the contrast needs tokens of the image")
         expect(image=(tokens.image, "b n d"), spectrogram=(spectrogram, "b 1 m t"))
         target = self.whiten(audio_statistics(spectrogram))
-        pooled = [self.image(_standardized(tokens.image.amax(dim=1)))]
+        pairs = [(self.image, tokens.image)]
         if tokens.fusion.shape[1]:
-            pooled.append(self.fusion(_standardized(tokens.fusion.mean(dim=1))))
-        losses = [info_nce(one, target, temperature=self.temperature) for one in pooled]
+            pairs.append((self.fusion, tokens.fusion))
+        losses = [self._loss(project(_standardized(x)), target) for project, x in pairs]
         return torch.stack(losses).mean()
+
+    def _loss(
+        self, tokens: Float[Tensor, "b n k"], target: Float[Tensor, "b k"]
+    ) -> Float[Tensor, ""]:
+        every = gather_with_grad(target)
+        return contrast_loss(
+            self._similarity(tokens, every), self._similarity(gather_with_grad(tokens), target).T
+        )
+
+    def _similarity(
+        self, tokens: Float[Tensor, "i n k"], target: Float[Tensor, "j k"]
+    ) -> Float[Tensor, "i j"]:
+        cosines = F.normalize(tokens.float(), dim=2) @ target.T
+        return (cosines / self.temperature).logsumexp(dim=1) - math.log(tokens.shape[1])
 
 
 def audio_statistics(spectrogram: Float[Tensor, "b 1 m t"]) -> Float[Tensor, "b m2"]:
@@ -81,7 +102,7 @@ def audio_statistics(spectrogram: Float[Tensor, "b 1 m t"]) -> Float[Tensor, "b 
     return torch.cat((bins.mean(dim=2), bins.std(dim=2, correction=0)), dim=1)
 
 
-def _standardized(x: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
-    """Zero mean and unit variance over the clips of all processes."""
-    every = gather_with_grad(x)
+def _standardized(x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    """Zero mean and unit variance over the tokens of the clips of all processes."""
+    every = gather_with_grad(x).flatten(0, 1)
     return (x - every.mean(dim=0)) / (every.var(dim=0, correction=0) + 1e-5).sqrt()
