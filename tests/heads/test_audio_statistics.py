@@ -74,3 +74,21 @@ def test_misfits_are_named() -> None:
     with pytest.raises(ValueError, match="needs tokens of the image"):
         tokens = AVTokens(image=None, audio=torch.zeros(2, 3, 32), fusion=torch.zeros(2, 0, 32))
         AudioStatisticsContrast(32, mels=64)(tokens, torch.zeros(2, 1, 64, 5))
+
+
+def test_loss_is_the_formula() -> None:
+    torch.manual_seed(0)
+    image, spectrogram = torch.randn(5, 3, 16), torch.randn(5, 1, 8, 20)
+    contrast = AudioStatisticsContrast(16, mels=8, components=4, temperature=0.2)
+    loss = contrast(AVTokens(image=image, audio=None, fusion=image[:, :0]), spectrogram)
+    target = contrast.eval().whiten(audio_statistics(spectrogram))
+    flat = image.flatten(0, 1)
+    tokens = contrast.image((image - flat.mean(0)) / flat.std(0, correction=0))
+    similar = torch.zeros(5, 5)
+    for i in range(5):
+        for j in range(5):
+            cosines = torch.cosine_similarity(tokens[i], target[j][None])
+            similar[i, j] = (cosines / 0.2).exp().mean().log()
+    match = torch.arange(5)
+    both = [torch.nn.functional.cross_entropy(s, match) for s in (similar, similar.T)]
+    torch.testing.assert_close(loss, sum(both) / 2, rtol=1e-4, atol=1e-4)
