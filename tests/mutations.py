@@ -94,6 +94,61 @@ TABLE = (
         "to_image = _through(weights.image, own, above=n_audio, below=0)",
         "fusion/test_attention.py",
     ),
+    # Photographs
+    row(
+        "photo-masked-seen",
+        "x = x * self._visible(ids_keep, grid).to(x.dtype)",
+        "x = x + 0 * self._visible(ids_keep, grid).to(x.dtype)",
+        "nn/test_patch_conv.py",
+    ),
+    row(
+        "photo-least-components",
+        "kept = slice(len(self.mean) - self.components, None)",
+        "kept = slice(0, self.components)",
+        "heads/test_audio_statistics.py",
+    ),
+    row(
+        "photo-soft-maximum",
+        "return (cosines / self.temperature).logsumexp(dim=1) - math.log(tokens.shape[1])",
+        "return (cosines / self.temperature).mean(dim=1)",
+        "heads/test_audio_statistics.py",
+    ),
+    row(
+        "photo-statistics",
+        "torch.cat((bins.mean(dim=2), bins.std(dim=2, correction=0)), dim=1)",
+        "torch.cat((bins.mean(dim=2), bins.amax(dim=2)), dim=1)",
+        "heads/test_audio_statistics.py",
+    ),
+    row(
+        "photo-left-out-both",
+        "image, audio = drawn >= left_out / 2, drawn < 1 - left_out / 2",
+        "image, audio = drawn >= left_out / 2, drawn >= left_out / 2",
+        "tasks/test_left_out.py",
+    ),
+    row(
+        "photo-left-out-in-test",
+        "share = self.left_out if self.training else 0.0\n        given",
+        "share = self.left_out\n        given",
+        "tasks/test_left_out.py",
+    ),
+    row(
+        "photo-loss-of-absent",
+        "self._loss(scores, target if has is None else target * has[:, None])",
+        "self._loss(scores, target)",
+        "tasks/test_left_out.py",
+    ),
+    row(
+        "photo-colors-in-test",
+        "if not (self.training and self.color):",
+        "if not self.color:",
+        "data/test_frontend.py",
+    ),
+    row(
+        "photo-center-box",
+        "self._add(box, score.logit(eps=1e-6).expand_as(logits), truth, one.paths)",
+        "self._add(box, logits, truth, one.paths)",
+        "tasks/test_segment.py",
+    ),
     # zoo
     row(
         "zoo-antialias",
