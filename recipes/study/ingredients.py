@@ -7,13 +7,17 @@ Commands:
     python -m recipes.make_scenes --ingredients DIR --backgrounds DIR --out SCENES
     python -m recipes.study.ingredients --root SCENES      (three seeds: 5 hours on two CPU cores)
     python -m recipes.study.ingredients --root SCENES --only probe finetune
+    python -m recipes.study.ingredients --root SCENES --seeds 1 --only probe \
+        --without contrast conv_embed                           (what each lever is worth)
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from avblocks.jsonfile import read_json
 from recipes.common.cli import run_cli
 from recipes.common.data import COMPOSED_DATA, test_set
 from recipes.study.runs import Study, Task, result, run_all, write_results
@@ -56,6 +60,16 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
 """Figures by task: the run, and the keys of its `scores.json`."""
 
 
+LEVERS: Mapping[str, tuple[str, ...]] = {
+    "contrast": ("--contrast", "0"),
+    "conv_embed": ("--model.image-embed", "linear"),
+    "left_out": ("--left-out", "0"),
+    "normalized_targets": ("--model.no-normalize-targets",),
+    "augmentation": ("--data.color", "0", "--data.min-crop", "0.5"),
+}
+"""Options of a pre-training without one of what distinguishes the preset from that of scenes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config(Study):
     """Settings of the study."""
@@ -65,6 +79,9 @@ class Config(Study):
 
     only: tuple[str, ...] = tuple(FIGURES)
     """Tasks to run and write, such as localization."""
+
+    without: tuple[str, ...] = ()
+    """Levers to leave out, each alone, of a pre-training of its own with linear probes."""
 
 
 PRESETS = {"study": ("three seeds of everything", Config())}
@@ -77,12 +94,13 @@ def runs(
     options: tuple[str, ...] = (),
     root: Path | None = None,
     only: Sequence[str] = tuple(FIGURES),
+    pretrain: tuple[str, ...] = (),
 ) -> list[Task]:
     """List the runs of one seed that the figures of the tasks need."""
     common = ("composed", "--data.root", str(root), "--run.seed", str(seed))
     common = (*common, "--data.workers", "1", *options)
-    start = folder / "pretrain"
-    first = Task(recipe="paper_pretrain", folder=start, options=common, leaves="reconstruction.png")
+    start, leaves = folder / "pretrain", "reconstruction.png"
+    first = Task(recipe="paper_pretrain", folder=start, options=(*common, *pretrain), leaves=leaves)
     needed = {figure[0] for task in only for figure in FIGURES[task].values()}
     return [
         first,
@@ -103,28 +121,41 @@ def main(config: Config) -> None:
     """Run missing runs, then write the results of the tasks."""
     if config.root is None:
         raise ValueError("give --root SCENES, a folder from recipes.make_scenes")
-    if wrong := set(config.only) - set(FIGURES):
-        raise ValueError(f"--only must be of {', '.join(FIGURES)}, got {', '.join(wrong)}")
+    for option, names, known in (
+        ("only", config.only, FIGURES),
+        ("without", config.without, LEVERS),
+    ):
+        if wrong := set(names) - set(known):
+            raise ValueError(f"--{option} must be of {', '.join(known)}, got {', '.join(wrong)}")
     test = test_set(replace(COMPOSED_DATA, root=config.root))
-    seeds = [
-        runs(folder, seed=n, options=config.options, root=config.root, only=config.only)
-        for n, folder in enumerate(config.folders)
+    listed = partial(runs, options=config.options, root=config.root)
+    seeds = [listed(folder, seed=n, only=config.only) for n, folder in enumerate(config.folders)]
+    levers = {name: config.run.folder / f"without-{name}" for name in config.without}
+    less = [
+        listed(folder, seed=0, only=("probe",), pretrain=LEVERS[name])
+        for name, folder in levers.items()
     ]
-    run_all([run for same in zip(*seeds, strict=True) for run in same], jobs=config.jobs)
-    found = {
-        task: {
-            name: [_value(folder, figure) for folder in config.folders]
-            for name, figure in FIGURES[task].items()
-        }
-        for task in config.only
-    }
+    all_runs = [run for same in zip(*seeds, strict=True) for run in same]
+    run_all([*all_runs, *(run for some in less for run in some)], jobs=config.jobs)
+
+    path = config.out / "ingredients.json"
+    found = read_json(path, dict, remedy="delete it") if path.is_file() else {}
+    found |= {task: _figures(task, config.folders) for task in config.only}
+    for name, folder in levers.items():
+        found.setdefault("without", {})[name] = _figures("probe", [folder])
     about = {"classes": len(test.classes) if test else 0, "test": test.report() if test else ""}
-    write_results(config.out / "ingredients.json", found | {"scenes": about})
+    write_results(path, found | {"scenes": about})
 
 
-def _value(folder: Path, figure: Figure) -> float:
-    """Look a figure up; a baseline that a task does not have is missing."""
-    run, *keys = figure
+def _figures(task: str, folders: Sequence[Path]) -> dict[str, list[float]]:
+    """Read the figures of a task, a list with one value of each folder of runs."""
+    return {
+        name: [_value(folder, *figure) for folder in folders]
+        for name, figure in FIGURES[task].items()
+    }
+
+
+def _value(folder: Path, run: str, *keys: str) -> float:
     value: Any = result(folder / run)["scores"]
     for key in keys:
         value = value[key]

@@ -151,3 +151,50 @@ def test_what_never_gets_there_says_so() -> None:
     found = study_decoders.reached({"full": full, "reading all": slower})
     assert found["full"] == {"cpu_s": 20, "share": 1}
     assert found["reading all"] == {"cpu_s": None, "share": None}
+
+
+def test_figures_of_composed_scenes_are_written_by_task(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A later study of one task, or without a lever, keeps the figures of the others."""
+    made: list[str] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        folder = Path(command[command.index("--run.dir") + 1])
+        made.append(str(folder.relative_to(tmp_path / "runs")))
+        scores: dict = {}
+        for figures in study_ingredients.FIGURES.values():
+            for name, *keys, last in figures.values():
+                inner = scores
+                for key in keys if name == folder.name else ():
+                    inner = inner.setdefault(key, {})
+                inner[last] = float(len(command))
+        (folder / "scores.json").write_text(json.dumps({"scores": scores}))
+        (folder / "reconstruction.png").write_bytes(b"")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(_study.subprocess, "run", run)
+    monkeypatch.setattr(study_ingredients, "test_set", lambda data: None)
+    settings = {"run": Folder(dir=tmp_path / "runs"), "root": tmp_path, "out": tmp_path, "jobs": 1}
+    config = study_ingredients.Config(**settings, seeds=2)
+    study_ingredients.main(config)
+    assert len(made) == 16
+    found = json.loads((tmp_path / "ingredients.json").read_text())
+    assert {task: set(found[task]) for task in study_ingredients.FIGURES} == {
+        task: set(figures) for task, figures in study_ingredients.FIGURES.items()
+    }
+    assert all(
+        len(values) == 2 for task in study_ingredients.FIGURES for values in found[task].values()
+    )
+    study_ingredients.main(replace(config, seeds=1, only=("probe",), without=("contrast",)))
+    assert made[16:] == [
+        f"without-contrast/{n}" for n in ("pretrain", "probe", "probe-image", "probe-audio")
+    ]
+    after = json.loads((tmp_path / "ingredients.json").read_text())
+    assert after["finetune"] == found["finetune"] and len(after["probe"]["both"]) == 1
+    command = (tmp_path / "runs/without-contrast/pretrain/command.txt").read_text()
+    assert "--contrast 0" in command and set(after["without"]) == {"contrast"}
+    with pytest.raises(ValueError, match="--without must be of contrast"):
+        study_ingredients.main(replace(config, without=("luck",)))
+    with pytest.raises(ValueError, match="give --root SCENES"):
+        study_ingredients.main(replace(config, root=None))
