@@ -51,9 +51,6 @@ class Config(ClassifyConfig, FineTuneConfig):
     balanced: bool = True
     """Initialize biases with the log odds of the classes, and divide losses by class frequency."""
 
-    joint: bool = True
-    """Use the loss of the averaged logits instead of the mean of the losses of the streams."""
-
     left_out: float = 0.0
     """Share of the training clips whose image or audio is left out, so that the classifier also
     works with one of them."""

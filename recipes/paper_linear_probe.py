@@ -62,6 +62,7 @@ COMPOSED = replace(
     data=COMPOSED_DATA,
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
+    joint=False,  # a probe of each stream
 )
 AUDIOSET = VGGSOUND.on(
     "audioset_balanced",
@@ -107,6 +108,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
         front_end=config.data.front_end,
         frozen=True,
         given=config.given,
+        joint=config.joint,
         multilabel=config.data.multilabel,
     )
 

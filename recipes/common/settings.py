@@ -87,6 +87,9 @@ class ClassifyConfig(TaskConfig):
     pooling: Literal["mean", "attentive"] = "mean"
     """Pooling of the tokens of a stream into one vector."""
 
+    joint: bool = True
+    """Use the loss of the averaged logits instead of the mean of the losses of the streams."""
+
     windows: int = 1
     """Evenly spaced windows of a test clip, whose logits are averaged."""
 
