@@ -13,11 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import torch
+from cards import draw_cards
+from logo import logo
 from PIL import Image
 from sphinx.application import Sphinx
 from torch import Tensor
+from tutorial import STYLE
 
 from avblocks import BandMask, BlockMask, Masker, RandomMask, TubeMask, av_mae, av_vit_base
 from avblocks.audio import LogMel
@@ -105,8 +109,10 @@ def draw(folder: Path) -> None:
     """Draw the figures that need no training."""
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
-    for make in (image_masks, audio_masks, video_masks):
-        save_figure(panel(make()), folder / f"{make.__name__}.png")
+    with mpl.rc_context(STYLE):
+        for make in (image_masks, audio_masks, video_masks):
+            save_figure(panel(make()), folder / f"{make.__name__}.png")
+    draw_cards(folder)
     for name, svg in architectures().items():
         (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
 
@@ -128,6 +134,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="?", help="folder of one seed of study.tasks")
     runs: Path | None = parser.parse_args().runs
     (PICTURES / "architecture.svg").write_text(architectures()["architecture"], encoding="utf-8")
+    (PICTURES.parent / "_static/logo.svg").write_text(logo(), encoding="utf-8")
     if runs is not None:
         for name, source in TRAINED.items():
             shrink(runs / source, PICTURES / name)
