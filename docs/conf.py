@@ -5,7 +5,7 @@ from pathlib import Path
 
 from avblocks import __version__
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 project = "avblocks"
 author = "the avblocks authors"

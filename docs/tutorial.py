@@ -1,5 +1,6 @@
 """How tutorials are run and shown: hooks of Sphinx-Gallery, see ``conf.py``."""
 
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from players import TAGS
 from sphinx_gallery.scrapers import figure_rst
 
+ROOT = Path(__file__).parents[1]
 INK = "#7b7b7b"
 """Color of text in figures: it has the same contrast on white and on dark pages."""
 STYLE = {
@@ -29,6 +31,7 @@ def start(conf: dict[str, Any], file: str | None) -> None:
     mpl.rcdefaults()
     mpl.rcParams.update(STYLE)
     torch.manual_seed(0)
+    os.environ["PYTHONPATH"] = str(ROOT)  # for commands: python -m recipes.NAME
     warnings.simplefilter("error")
     if file is not None:
         shutil.rmtree(Path(file).parent / "runs", ignore_errors=True)

@@ -80,14 +80,7 @@ out = encoder(image=image, audio=audio)
 {name: tuple(tokens.shape) for name, tokens in vars(out).items() if tokens is not None}
 
 # %%
-# In a layer with fusion, all three streams are updated from the tokens *before* that layer:
-#
-# .. math::
-#
-#    v' = \text{image block}(v \mid f), \qquad
-#    a' = \text{audio block}(a \mid f), \qquad
-#    f' = \text{fusion block}(f, v, a).
-#
+# In a layer with fusion, all three streams are updated from the tokens *before* that layer (:doc:`/guide/fusion`).
 # :mod:`avblocks.diagram` draws a model from its modules:
 
 from pathlib import Path

@@ -13,7 +13,7 @@ import torch
 
 from avblocks import av_vit
 
-SIZES = {"depth": 2, "num_heads": 4, "image_size": 32, "audio_size": (32, 48)}
+SIZES = {"depth": 1, "num_heads": 4, "image_size": 32, "audio_size": (32, 48)}
 
 
 def clips(batch):
@@ -57,7 +57,7 @@ def build():
 
 def step(model, audio, **valid):
     out = model(image=torch.rand(2, 3, 32, 32), audio=audio, **valid)
-    out.fusion.square().mean().backward()
+    sum(x.square().mean() for x in (out.image, out.audio, out.fusion) if x is not None).backward()
     missing = sum(p.grad is None for p in model.parameters())
     print(f"process {rank}: {missing} parameters without a gradient", flush=True)
 
@@ -153,7 +153,7 @@ print(f"difference {(torch.from_numpy(fusion) - encoder(**five).fusion).abs().ma
 
 from torch import nn
 
-from recipes.paper_finetune_lora import adapt, merge
+from recipes.paper_finetune_lora import adapt, merge  # from the root of the repository
 
 adapted = av_vit(64, **SIZES).eval()
 adapted.load_state_dict(encoder.state_dict())
@@ -161,13 +161,13 @@ adapt(adapted, rank=4)
 for name, parameter in adapted.named_parameters():
     if "up.weight" in name:
         nn.init.normal_(parameter, std=0.1)  # as if trained
-out = adapted(**batch).fusion
-out.sum().backward()
+out = adapted(**batch)
+(out.image.sum() + out.audio.sum() + out.fusion.sum()).backward()
 trained = [p for p in adapted.parameters() if p.requires_grad]
 print(f"{sum(p.numel() for p in trained):,} of {sum(p.numel() for p in adapted.parameters()):,}")
 print("adapters without a gradient:", sum(not p.grad.any() for p in trained))
 merge(adapted)
-torch.testing.assert_close(adapted(**batch).fusion, out, atol=1e-5, rtol=1e-4)
+torch.testing.assert_close(adapted(**batch).fusion, out.fusion, atol=1e-5, rtol=1e-4)
 
 # %%
 # The recipe trains an adapter of rank 8 beside each linear layer of a pre-trained encoder:
