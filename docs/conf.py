@@ -48,7 +48,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "min_reported_time": 600,
     "thumbnail_size": (400, 260),
-    "css": ["gallery"],
+    "css": ("sg_gallery",),
 }
 
 autodoc_default_options = {"members": True, "special-members": "__call__"}

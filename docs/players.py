@@ -6,6 +6,9 @@ A directive takes one file per line, with its label::
 
        media/mixture.m4a: mixture
        media/localization.mp4: similarity to the audio
+
+With the option ``missing``, this text stands in the place of files that do not exist yet; without
+it, a file that does not exist is an error.
 """
 
 from html import escape
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
@@ -29,6 +33,7 @@ class Players(SphinxDirective):
     """Players of the files that the content lists."""
 
     has_content = True
+    option_spec = {"missing": directives.unchanged_required}  # noqa: RUF012, as docutils has it
 
     def run(self) -> list[nodes.Node]:
         """Insert a player of each file."""
@@ -36,9 +41,11 @@ class Players(SphinxDirective):
         for line in self.content:
             file, _, label = line.partition(":")
             uri, path = self.env.relfn2path(file.strip(), self.env.docname)
+            self.env.note_dependency(path)
+            if not Path(path).is_file() and "missing" in self.options:
+                return self.parse_text_to_nodes(self.options["missing"])
             if Path(path).suffix not in TAGS or not Path(path).is_file():
                 raise self.error(f"players: no {' or '.join(TAGS)} file {path}")
-            self.env.note_dependency(path)
             self.env.images.add_file(self.env.docname, uri)
             row += player(uri=uri, label=label.strip())
         return [row]

@@ -22,7 +22,7 @@ from avblocks.data.scenes import SceneSpec, scenes
 spec = SceneSpec(seconds=1.0, size=48)
 train, test = (
     scenes("runs/data", split=split, num_clips=count, spec=spec)
-    for split, count in (("train", 96), ("test", 96))
+    for split, count in (("train", 96), ("test", 72))
 )
 print(train.report())
 print(test.report())
@@ -75,7 +75,7 @@ optimizer = torch.optim.AdamW(param_groups(task, weight_decay=0.05), lr=2e-3, be
 test_loader = DataLoader(ClipDataset(test, format, train=False), batch_size=32)
 before = evaluate(ProbeScorer(task), test_loader)["nn"]
 
-for epoch in range(8):
+for epoch in range(6):
     dataset.set_epoch(epoch)  # new crops, gains and masks
     losses = []
     for batch in DataLoader(dataset, batch_size=16, shuffle=True):

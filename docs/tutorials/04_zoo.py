@@ -115,16 +115,13 @@ out = encoder(image=image, audio=torch.rand(1, 1, 128, 192))
 
 from avblocks.zoo import cavmae_encoder, mbt_encoder
 
-sizes = {"num_heads": 4, "image_size": 32, "audio_size": (32, 48), "patch": 8}
-encoders = {
-    "CAV-MAE": cavmae_encoder(64, depth=1, **sizes),
-    "MBT": mbt_encoder(
-        64, depth=2, fusion_layer=1, num_heads=4, image_size=(2, 32, 32), audio_size=(32, 48), patch=(1, 8, 8)
-    ),
-}
-for name, encoder in encoders.items():
-    out = encoder(image=torch.rand(2, 3, 32, 32), audio=torch.rand(2, 1, 32, 48))
-    print(name, tuple(out.image.shape), tuple(out.audio.shape))
+audio = torch.rand(2, 1, 32, 48)
+sizes = {"num_heads": 4, "audio_size": (32, 48)}
+cavmae = cavmae_encoder(64, depth=1, image_size=32, patch=8, **sizes)
+mbt = mbt_encoder(64, depth=2, fusion_layer=1, image_size=(2, 32, 32), patch=(1, 8, 8), **sizes)
+for encoder, image in ((cavmae, torch.rand(2, 3, 32, 32)), (mbt, torch.rand(2, 3, 2, 32, 32))):
+    out = encoder(image=image, audio=audio)
+    print(tuple(out.image.shape), tuple(out.audio.shape))
 
 # %%
 # :doc:`/zoo` compares these methods at equal size and data, and :doc:`/reference/zoo` lists all builders.

@@ -17,7 +17,7 @@ from avblocks import av_vit
 from avblocks.data import ClipDataset, ClipFormat, FrontEnd
 from avblocks.data.scenes import SceneSpec, scenes
 
-spec = SceneSpec(seconds=1.0, size=48)
+spec = SceneSpec(seconds=1.0, size=48, min_silent=0, max_silent=1)
 train, test = (
     scenes("runs/data", split=split, num_clips=count, spec=spec)
     for split, count in (("train", 96), ("test", 48))
@@ -70,11 +70,13 @@ fit(localization, DataLoader(clips, batch_size=32, shuffle=True), epochs=10, lr=
 # their union (cIoU), as in VGG-SS.
 
 from avblocks.data import MixtureDataset, mismatched_pairs
-from avblocks.data.scenes import scene_mismatched
+from avblocks.data.datasets import vggss
+from avblocks.data.scenes import scene_mismatched, scenes_as_vggss
 from avblocks.tasks import LocalizationScorer, evaluate
 
-whole = ClipDataset(test, format, train=False, whole=True)  # not cropped
-pairs = MixtureDataset(whole, mismatched_pairs(test, scene_mismatched(test)))
+boxes = vggss(scenes_as_vggss("runs/data"))
+whole = ClipDataset(boxes, format, train=False, whole=True)  # not cropped
+pairs = MixtureDataset(whole, mismatched_pairs(boxes, scene_mismatched(boxes)))
 scores = evaluate(LocalizationScorer(localization, rule="vggss"), DataLoader(pairs, batch_size=16))
 for audio, row in scores.items():
     print(f"{audio:12} success {row['ciou_adaptive']:5.1f}%")
@@ -114,7 +116,7 @@ fit(separation, mixtures, epochs=8, lr=2e-3)
 # How good can masking be at best? The true mask, with the phase of the mixture, is the bound. To get audio back, the mask
 # is applied to linear frequencies:
 
-listed = MixtureDataset(whole, paired(test, scene_pairs("runs/data", test)))
+listed = MixtureDataset(ClipDataset(test, format, train=False), paired(test, scene_pairs("runs/data", test)))
 batch = listed[0]
 mixed = mix(batch)
 target = ratio_mask(front_end.spectrogram(mixed.audio), front_end.spectrogram(mixed.sources))
