@@ -1,10 +1,10 @@
-"""Figures of the gallery: drawn at every build, or reduced copies of figures of trained runs.
+"""The gallery: figures, videos and audio of scenes at every build, and stored ones of trained runs.
 
-As a Sphinx extension, this file draws the figures that need no training into ``docs/gallery``. As a
-command, it writes the stored figures again, in ``docs/pictures``::
+As a Sphinx extension, this file draws what needs no training into ``docs/gallery``. As a command, it
+writes what is stored again: the logo, ``docs/pictures`` and ``docs/media``::
 
-    python docs/gallery.py                                 # the architecture
-    python docs/gallery.py runs/study_tasks-study/seed-0   # and the figures of these trained runs
+    python docs/gallery.py                                 # the logo and the architecture
+    python docs/gallery.py runs/study_tasks-study/seed-0   # and what these trained runs show
 """
 
 import argparse
@@ -130,10 +130,10 @@ def shrink(source: Path, target: Path) -> None:
     figure.save(target, optimize=True, quality=80)
 
 
-def lift(figure: Image.Image) -> Image.Image:
+def lift(figure: Image.Image, *, least: int = 245) -> Image.Image:
     """Make the white around images transparent, and the titles above them gray."""
     pixels = np.asarray(figure).astype(np.int16)
-    white = pixels.min(axis=2) > 245
+    white = pixels.min(axis=2) >= least
     top = int((white.mean(axis=1) < 0.4).argmax())  # the first row with images
     ground = Image.fromarray(np.where(white, 255, 0).astype(np.uint8)).copy()  # writable
     for corner in ((0, top), (figure.width - 1, figure.height - 1)):
