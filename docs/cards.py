@@ -8,11 +8,11 @@ import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from tutorial import INK, STYLE
 
 from avblocks import RandomMask
 from avblocks.data.scenes import SceneSpec, render
-from avblocks.viz import heat, hide, overlay
-from tutorial import INK, STYLE
+from avblocks.viz import hide, overlay
 
 DOCS = Path(__file__).parent
 _IMAGE, _FUSION, _AUDIO = "#3b82d0", "#3aa657", "#dd7a2b"
@@ -63,7 +63,9 @@ def _tokens(figure: Figure) -> None:
     for x, color in ((0.2, _IMAGE), (0.5, _FUSION), (0.8, _AUDIO)):
         ax.scatter([x] * 3, [0.2, 0.5, 0.8], s=700, marker="s", color=color)
         for y in (0.2, 0.5):
-            ax.annotate("", (x, y + 0.11), (x, y + 0.19), arrowprops={"arrowstyle": "<-", "color": INK})
+            ax.annotate(
+                "", (x, y + 0.11), (x, y + 0.19), arrowprops={"arrowstyle": "<-", "color": INK}
+            )
     for y in (0.2, 0.5):
         for start, end in ((0.2, 0.5), (0.5, 0.2), (0.8, 0.5), (0.5, 0.8)):
             shift = 0.07 if end > start else -0.07
@@ -77,7 +79,9 @@ def _results(figure: Figure) -> None:
     results = json.loads((DOCS / "results/classification.json").read_text(encoding="utf-8"))
     ax = figure.add_axes((0.32, 0.08, 0.6, 0.86))
     names = list(results["fusion"])
-    bars = ax.barh(names[::-1], [mean(results["fusion"][name]) for name in names[::-1]], color=_FUSION)
+    bars = ax.barh(
+        names[::-1], [mean(results["fusion"][name]) for name in names[::-1]], color=_FUSION
+    )
     ax.bar_label(bars, fmt=" %.0f%%")
     ax.set_xlim(0, 115)
     ax.set_xticks([])

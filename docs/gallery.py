@@ -1,7 +1,7 @@
 """The gallery: figures, videos and audio of scenes at every build, and stored ones of trained runs.
 
-As a Sphinx extension, this file draws what needs no training into ``docs/gallery``. As a command, it
-writes what is stored again: the logo, ``docs/pictures`` and ``docs/media``::
+As a Sphinx extension, this file draws what needs no training into ``docs/gallery``. As a command,
+it writes what is stored again: the logo, ``docs/pictures`` and ``docs/media``::
 
     python docs/gallery.py                                 # the logo and the architecture
     python docs/gallery.py runs/study_tasks-study/seed-0   # and what these trained runs show
@@ -152,7 +152,9 @@ def draw_loss(run: Path) -> None:
     with mpl.rc_context(STYLE):
         loss_curve(run / "metrics.csv", PICTURES / "loss.png")
     figure = Image.open(PICTURES / "loss.png").convert("RGBA")
-    figure.quantize(256, method=Image.Quantize.FASTOCTREE).save(PICTURES / "loss.png", optimize=True)
+    figure.quantize(256, method=Image.Quantize.FASTOCTREE).save(
+        PICTURES / "loss.png", optimize=True
+    )
 
 
 def main() -> None:

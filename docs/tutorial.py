@@ -46,7 +46,9 @@ def show(block: Any, variables: dict[str, Any], conf: dict[str, Any]) -> str:
     script, images = Path(variables["src_file"]), variables["image_path_iterator"]
     shown = variables.setdefault("shown", set())
     files = sorted(script.parent.glob("runs/**/*.*"), key=_age)
-    new = [f for f in files if _age(f) not in shown and script.parent / "runs/data" not in f.parents]
+    new = [
+        f for f in files if _age(f) not in shown and script.parent / "runs/data" not in f.parents
+    ]
     shown.update(map(_age, new))
     rst, tracks = "", ""
     for file in new:

@@ -2,17 +2,18 @@
 Pre-train and probe
 ===================
 
-Masked audio-visual pre-training in a plain PyTorch loop, and two probes of what it learned: leave-one-out 1-NN
-accuracy, and a linear classifier. The parts are the same as in ``python -m recipes.paper_pretrain`` and
-``python -m recipes.paper_linear_probe``, which train for minutes and reach far more.
+Masked audio-visual pre-training in a plain PyTorch loop, and two probes of what it learned:
+leave-one-out 1-NN accuracy, and a linear classifier. The parts are the same as in ``python -m
+recipes.paper_pretrain`` and ``python -m recipes.paper_linear_probe``, which train for minutes and
+reach far more.
 """
 
 # %%
 # Clips
 # -----
 #
-# Scenes are synthetic clips of moving shapes, of which some sound and some are silent. There are twelve classes, each a
-# timbre and an appearance.
+# Scenes are synthetic clips of moving shapes, of which some sound and some are silent. There are
+# twelve classes, each a timbre and an appearance.
 
 import torch
 
@@ -30,7 +31,8 @@ print(*train.classes, sep=", ")
 
 # %%
 # A :class:`~avblocks.data.ClipFormat` says how a clip looks to a model. A sample of a
-# :class:`~avblocks.data.ClipDataset` is a batch of one clip, and depends only on seed, epoch and index.
+# :class:`~avblocks.data.ClipDataset` is a batch of one clip, and depends only on seed, epoch and
+# index.
 
 format = ClipFormat(seconds=0.75, size=48, mels=32)
 dataset = ClipDataset(train, format, train=True)
@@ -41,9 +43,10 @@ clip.image.shape, clip.audio.shape, clip.target.argmax().item()
 # Model
 # -----
 #
-# :class:`~avblocks.tasks.Pretraining` is a module from a batch of clips to its losses: the front end crops and
-# normalizes images and computes spectrograms, the masks are drawn, and the masked autoencoder predicts the masked
-# patches. The decoders see the tokens of the visible patches, mask tokens and fusion tokens.
+# :class:`~avblocks.tasks.Pretraining` is a module from a batch of clips to its losses: the front
+# end crops and normalizes images and computes spectrograms, the masks are drawn, and the masked
+# autoencoder predicts the masked patches. The decoders see the tokens of the visible patches, mask
+# tokens and fusion tokens.
 
 from avblocks import av_mae, av_vit
 from avblocks.data import FrontEnd
@@ -57,14 +60,14 @@ task = Pretraining(mae, front_end=FrontEnd(format))
 print(f"{sum(p.numel() for p in task.parameters()) / 1e6:.2f} M parameters")
 
 # %%
-# Targets are not normalized here: that would remove the color of a uniform patch, and colors tell the classes of scenes
-# apart.
+# Targets are not normalized here: that would remove the color of a uniform patch, and colors tell
+# the classes of scenes apart.
 #
 # Training
 # --------
 #
-# The task draws the masks of each sample from the seed of the sample. On a GPU, use ``task.to("cuda")`` and
-# ``batch.to("cuda")``.
+# The task draws the masks of each sample from the seed of the sample. On a GPU, use
+# ``task.to("cuda")`` and ``batch.to("cuda")``.
 
 from torch.utils.data import DataLoader
 
@@ -87,8 +90,9 @@ for epoch in range(6):
     print(f"epoch {epoch + 1}  loss {sum(losses) / len(losses):.2f}")
 
 # %%
-# Only visible patches pass through the encoder. :func:`~avblocks.reconstruct` puts predictions in the place of the
-# masked patches, and :func:`~avblocks.tasks.reconstruction_examples` does so for a batch of clips:
+# Only visible patches pass through the encoder. :func:`~avblocks.reconstruct` puts predictions in
+# the place of the masked patches, and :func:`~avblocks.tasks.reconstruction_examples` does so for a
+# batch of clips:
 
 from avblocks.tasks import evaluation_mode, reconstruction_examples
 from avblocks.viz import panel, save_figure
@@ -101,9 +105,9 @@ with evaluation_mode(task):
 # Leave-one-out 1-NN accuracy
 # ---------------------------
 #
-# The share of clips whose nearest other clip, by the mean of the tokens, has the same class. It needs no training.
-# :func:`~avblocks.tasks.evaluate` is the evaluation loop of all scorers: it handles evaluation mode, gradients, skipped
-# files and several processes. Chance is 8%.
+# The share of clips whose nearest other clip, by the mean of the tokens, has the same class. It
+# needs no training. :func:`~avblocks.tasks.evaluate` is the evaluation loop of all scorers: it
+# handles evaluation mode, gradients, skipped files and several processes. Chance is 8%.
 
 after = evaluate(ProbeScorer(task), test_loader)["nn"]
 for name in after:
@@ -113,8 +117,8 @@ for name in after:
 # Linear probe
 # ------------
 #
-# A classifier on the frozen encoder. :func:`~avblocks.tasks.encode_once` passes each clip through the encoder once, for
-# all epochs of the training.
+# A classifier on the frozen encoder. :func:`~avblocks.tasks.encode_once` passes each clip through
+# the encoder once, for all epochs of the training.
 
 from pathlib import Path
 

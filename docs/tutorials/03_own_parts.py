@@ -2,18 +2,19 @@
 Bring your own parts
 ====================
 
-Models are composed of parts, and any of them can be yours: a stem, a norm, an encoder of PyTorch layers, a fusion that
-writes back. A part that lacks a required attribute raises an error that names it. :doc:`/guide/own_fusion` writes a
-fusion in a file of its own, checks it, and tries it in a recipe.
+Models are composed of parts, and any of them can be yours: a stem, a norm, an encoder of PyTorch
+layers, a fusion that writes back. A part that lacks a required attribute raises an error that
+names it. :doc:`/guide/own_fusion` writes a fusion in a file of its own, checks it, and tries it
+in a recipe.
 """
 
 # %%
 # A convolutional stem
 # --------------------
 #
-# :class:`~avblocks.nn.vit.ViT` takes any patch embedding with the attributes ``dim``, ``patch`` and ``channels`` and
-# the method ``grid``. With a mask, it also receives ``ids_keep``, the indices of the visible patches. A stem whose
-# receptive fields overlap computes all patches and keeps these:
+# :class:`~avblocks.nn.vit.ViT` takes any patch embedding with the attributes ``dim``, ``patch`` and
+# ``channels`` and the method ``grid``. With a mask, it also receives ``ids_keep``, the indices of
+# the visible patches. A stem whose receptive fields overlap computes all patches and keeps these:
 
 import torch
 from torch import nn
@@ -41,8 +42,9 @@ class Stem(nn.Module):
 
 # %%
 # :class:`~avblocks.nn.block.Block` builds the usual norms, attention and MLP where none are given.
-# ``Attention(dim, num_heads=..., q_norm=..., k_norm=...)`` normalizes queries and keys, and ``post_norm=True`` moves the
-# norms after the residuals. Prefix tokens, such as a class token and registers, precede the patches in the blocks:
+# ``Attention(dim, num_heads=..., q_norm=..., k_norm=...)`` normalizes queries and keys, and
+# ``post_norm=True`` moves the norms after the residuals. Prefix tokens, such as a class token and
+# registers, precede the patches in the blocks:
 
 
 def modern_block(dim):
@@ -67,7 +69,8 @@ image = ViT(
 image(torch.rand(2, 3, 32, 32)).shape  # 5 prefix tokens and 16 patches
 
 # %%
-# Masks never remove prefix tokens, and they are not part of the patch grid or of maps. An encoder returns them apart:
+# Masks never remove prefix tokens, and they are not part of the patch grid or of maps. An encoder
+# returns them apart:
 
 from avblocks import AVEncoder, FusionBlock, TokenFusion, vit
 
@@ -85,10 +88,11 @@ out.image.shape, out.image_prefix.shape
 # A video encoder from PyTorch layers
 # -----------------------------------
 #
-# A :class:`~avblocks.nn.stream.Stream` is a module with five attributes: ``dim``, ``grid``, ``embed``, ``blocks`` and
-# ``norm``. Each block is called with the tokens and, in fusion layers, with the fusion tokens as ``context``. Here
-# PyTorch's layer attends to both, and the block returns the part of its output that belongs to the tokens. For
-# :func:`~avblocks.av_mae` a stream also needs ``patch``, ``channels`` and ``usual_grid``:
+# A :class:`~avblocks.nn.stream.Stream` is a module with five attributes: ``dim``, ``grid``,
+# ``embed``, ``blocks`` and ``norm``. Each block is called with the tokens and, in fusion layers,
+# with the fusion tokens as ``context``. Here PyTorch's layer attends to both, and the block returns
+# the part of its output that belongs to the tokens. For :func:`~avblocks.av_mae` a stream also
+# needs ``patch``, ``channels`` and ``usual_grid``:
 
 
 class TorchBlock(nn.Module):
@@ -150,16 +154,17 @@ for name in ("image.position", "image.blocks.1.layer.norm1.weight", "audio.norm.
 print(len(layer_decay_groups(encoder, encoder="", lr_decay=0.5)), "groups")
 
 # %%
-# A ViT with tube patches needs no such class: ``av_vit(..., image_size=(4, 224, 224), patch=(2, 16, 16))`` builds an
-# audio-video encoder.
+# A ViT with tube patches needs no such class: ``av_vit(..., image_size=(4, 224, 224), patch=(2, 16,
+# 16))`` builds an audio-video encoder.
 #
 # A fusion that writes back
 # -------------------------
 #
-# An interaction returns an update of the fusion tokens, and the streams then read the fusion tokens. A fusion that also
-# updates the streams subclasses :class:`~avblocks.fusion.layer.FusionLayer`. It receives all tokens of the layer and
-# the blocks of the two streams. In this bottleneck, the block of each stream attends to the bottleneck and to its own
-# tokens, and the bottleneck is updated by the average of what the two streams write:
+# An interaction returns an update of the fusion tokens, and the streams then read the fusion
+# tokens. A fusion that also updates the streams subclasses
+# :class:`~avblocks.fusion.layer.FusionLayer`. It receives all tokens of the layer and the blocks of
+# the two streams. In this bottleneck, the block of each stream attends to the bottleneck and to its
+# own tokens, and the bottleneck is updated by the average of what the two streams write:
 
 from dataclasses import replace
 
@@ -190,11 +195,12 @@ image, audio = torch.rand(2, 3, 32, 32), torch.rand(2, 1, 32, 48)
 encoder(image=image, audio=audio).fusion.shape, encoder(image=image, audio=None).audio
 
 # %%
-# A builder calls your class with the width and those of ``num_heads``, ``num_tokens``, ``attn_ratio``, ``mlp_ratio`` and
-# ``drop_path`` that its signature has. With a method ``flops``, :func:`~avblocks.flops.encoder_flops` counts it; with a
-# method ``attention``, :func:`~avblocks.heads.fusion_map.fusion_map` shows it.
-# :func:`~avblocks.checkpoint.pretrained.save_pretrained` rebuilds models from the builders of this library, so it
-# refuses your model with a message that says how to save it:
+# A builder calls your class with the width and those of ``num_heads``, ``num_tokens``,
+# ``attn_ratio``, ``mlp_ratio`` and ``drop_path`` that its signature has. With a method ``flops``,
+# :func:`~avblocks.flops.encoder_flops` counts it; with a method ``attention``,
+# :func:`~avblocks.heads.fusion_map.fusion_map` shows it.
+# :func:`~avblocks.checkpoint.pretrained.save_pretrained` rebuilds models from the builders of this
+# library, so it refuses your model with a message that says how to save it:
 
 from avblocks.checkpoint import save_pretrained
 
@@ -207,8 +213,8 @@ except ValueError as refusal:
 # Padding and missing modalities
 # ------------------------------
 #
-# ``image_valid`` and ``audio_valid`` mark the patches that are not padding or, with one boolean per sample, the samples
-# that have the modality. Invalid patches do not change the output:
+# ``image_valid`` and ``audio_valid`` mark the patches that are not padding or, with one boolean per
+# sample, the samples that have the modality. Invalid patches do not change the output:
 
 from avblocks import valid_until
 
@@ -223,6 +229,6 @@ torch.testing.assert_close(out.fusion[1:], alone.fusion)
 print(f"largest difference {(out.fusion[1:] - alone.fusion).abs().max().item():.1e}")
 
 # %%
-# :class:`~avblocks.mae.AVMAE` takes the same arguments: it neither encodes invalid patches nor counts them in the loss.
-# To support such batches, your own blocks and fusions take an argument ``valid``. Next:
-# :ref:`sphx_glr_auto_tutorials_04_zoo.py`.
+# :class:`~avblocks.mae.AVMAE` takes the same arguments: it neither encodes invalid patches nor
+# counts them in the loss. To support such batches, your own blocks and fusions take an argument
+# ``valid``. Next: :ref:`sphx_glr_auto_tutorials_04_zoo.py`.

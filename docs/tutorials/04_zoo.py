@@ -2,16 +2,17 @@
 The zoo: published models
 =========================
 
-:func:`avblocks.zoo.load` builds a published model at the sizes of its file, and reports on every name in it. The result
-is made of the same blocks as everything else here, so it can be fused, pre-trained and probed.
+:func:`avblocks.zoo.load` builds a published model at the sizes of its file, and reports on every
+name in it. The result is made of the same blocks as everything else here, so it can be fused,
+pre-trained and probed.
 """
 
 # %%
 # Files
 # -----
 #
-# Published weights are not part of this repository. This function writes files with their names and shapes and random
-# numbers, of two blocks: it stands for a download.
+# Published weights are not part of this repository. This function writes files with their names and
+# shapes and random numbers, of two blocks: it stands for a download.
 
 from pathlib import Path
 
@@ -49,8 +50,9 @@ stand_in("runs/data/audiomae.safetensors", dim=384, channels=1, patch=16, patche
 # Load them
 # ---------
 #
-# ``load`` recognizes a file by its names: CAV-MAE, CAV-MAE Sync, MBT, AudioMAE, AST, EAT, MAE, CrossMAE, DINOv2,
-# VideoMAE, the paper's models, and our own runs and exports. Code in a file is never run.
+# ``load`` recognizes a file by its names: CAV-MAE, CAV-MAE Sync, MBT, AudioMAE, AST, EAT, MAE,
+# CrossMAE, DINOv2, VideoMAE, the paper's models, and our own runs and exports. Code in a file is
+# never run.
 
 from avblocks.zoo import load
 
@@ -59,8 +61,8 @@ print(dinov2.kind)
 print(dinov2.report)
 
 # %%
-# An encoder of one modality is a :class:`~avblocks.Stream`. DINOv2 was trained at 518 pixels; its positions are resized
-# to the image that you give:
+# An encoder of one modality is a :class:`~avblocks.Stream`. DINOv2 was trained at 518 pixels; its
+# positions are resized to the image that you give:
 
 image = torch.rand(1, 3, 224, 224)
 dinov2.encoder(image).shape  # class token, and 16 x 16 patches
@@ -83,8 +85,8 @@ print(load("runs/data/odd.safetensors", allow=[".gate"]).report)
 # Front ends
 # ----------
 #
-# Published weights were trained with the spectrograms of their authors. ``front_end`` computes them from clips, or says
-# why it cannot:
+# Published weights were trained with the spectrograms of their authors. ``front_end`` computes them
+# from clips, or says why it cannot:
 
 audiomae = load("runs/data/audiomae.safetensors")
 print(audiomae.front_end.format)
@@ -93,8 +95,8 @@ print(audiomae.front_end.format)
 # Join two published encoders
 # ---------------------------
 #
-# Two encoders that were trained separately become the streams of an audio-visual encoder, with fusion that is still to be
-# trained:
+# Two encoders that were trained separately become the streams of an audio-visual encoder, with
+# fusion that is still to be trained:
 
 from avblocks import AVEncoder, FactorizedFusion, FusionBlock
 
@@ -110,8 +112,8 @@ out = encoder(image=image, audio=torch.rand(1, 1, 128, 192))
 # Other people's fusion, from our blocks
 # --------------------------------------
 #
-# The builders make the published audio-visual models from numbers, at any size. They are encoders like any other:
-# :func:`~avblocks.av_mae`, the heads and the tasks take them.
+# The builders make the published audio-visual models from numbers, at any size. They are encoders
+# like any other: :func:`~avblocks.av_mae`, the heads and the tasks take them.
 
 from avblocks.zoo import cavmae_encoder, mbt_encoder
 
@@ -124,7 +126,8 @@ for encoder, image in ((cavmae, torch.rand(2, 3, 32, 32)), (mbt, torch.rand(2, 3
     print(tuple(out.image.shape), tuple(out.audio.shape))
 
 # %%
-# :doc:`/zoo` compares these methods at equal size and data, and :doc:`/reference/zoo` lists all builders.
+# :doc:`/zoo` compares these methods at equal size and data, and :doc:`/reference/zoo` lists all
+# builders.
 #
 # In a recipe
 # -----------

@@ -2,9 +2,10 @@
 Localize and listen
 ===================
 
-Where in the image is the source of the audio, and what does it sound like alone? Two heads on the same kind of encoder:
-a localizer, and a separator guided by the image. They train for seconds here; ``python -m recipes.paper_localize`` and
-``python -m recipes.paper_separate`` train for minutes on a pre-trained encoder, and :doc:`/gallery` shows what they reach.
+Where in the image is the source of the audio, and what does it sound like alone? Two heads on the
+same kind of encoder: a localizer, and a separator guided by the image. They train for seconds
+here; ``python -m recipes.paper_localize`` and ``python -m recipes.paper_separate`` train for
+minutes on a pre-trained encoder, and :doc:`/gallery` shows what they reach.
 """
 
 # %%
@@ -36,9 +37,10 @@ def build_encoder():
 # Visual sound localization
 # -------------------------
 #
-# The similarity of a patch is the cosine between the image token and the mean of the audio tokens, both projected. No
-# location is ever given: for each image, the loss takes the patch with the highest similarity, and the audio of all
-# other clips of the batch as negatives. Image and audio are encoded separately.
+# The similarity of a patch is the cosine between the image token and the mean of the audio tokens,
+# both projected. No location is ever given: for each image, the loss takes the patch with the
+# highest similarity, and the audio of all other clips of the batch as negatives. Image and audio
+# are encoded separately.
 
 from torch.utils.data import DataLoader
 
@@ -65,9 +67,9 @@ clips = ClipDataset(train, format, train=True)
 fit(localization, DataLoader(clips, batch_size=32, shuffle=True), epochs=10, lr=2e-3)
 
 # %%
-# Pairs of clips test whether the map follows the audio: the image of the first, with the audio of both. In mismatched
-# audio, no object of the image has the timbre. A success is a map that overlaps with the true box by at least half of
-# their union (cIoU), as in VGG-SS.
+# Pairs of clips test whether the map follows the audio: the image of the first, with the audio of
+# both. In mismatched audio, no object of the image has the timbre. A success is a map that overlaps
+# with the true box by at least half of their union (cIoU), as in VGG-SS.
 
 from avblocks.data import MixtureDataset, mismatched_pairs
 from avblocks.data.datasets import vggss
@@ -82,8 +84,8 @@ for audio, row in scores.items():
     print(f"{audio:12} success {row['ciou_adaptive']:5.1f}%")
 
 # %%
-# The white box is the truth, red is similar, and what has a cyan edge is above the threshold that no map of silence, noise
-# or mismatched audio reaches:
+# The white box is the truth, red is similar, and what has a cyan edge is above the threshold that
+# no map of silence, noise or mismatched audio reaches:
 
 from avblocks.data import collate
 from avblocks.tasks import evaluation_mode, localization_examples
@@ -97,26 +99,27 @@ with evaluation_mode(localization):
 # Sound separation
 # ----------------
 #
-# Clips are mixed in pairs, and the image of one guides the separation. The target is a mask over the bins of the
-# spectrogram: the power of the source, divided by the sum of the powers of source and mixture.
+# Clips are mixed in pairs, and the image of one guides the separation. The target is a mask over
+# the bins of the spectrogram: the power of the source, divided by the sum of the powers of source
+# and mixture.
 
 from avblocks.data import RandomGroups, mix, paired, write_wave
 from avblocks.data.scenes import scene_casts, scene_pairs
 from avblocks.heads import ratio_mask, separator
 from avblocks.tasks import Separation, SeparationScorer
 
-separation = Separation(
-    build_encoder(), separator(64, patch=8, num_layers=2), front_end=front_end
-)
+separation = Separation(build_encoder(), separator(64, patch=8, num_layers=2), front_end=front_end)
 groups = RandomGroups(len(train), size=2, fits=scene_casts("runs/data", train))
 mixtures = DataLoader(MixtureDataset(clips, groups), batch_size=8, shuffle=True)
 fit(separation, mixtures, epochs=8, lr=2e-3)
 
 # %%
-# How good can masking be at best? The true mask, with the phase of the mixture, is the bound. To get audio back, the mask
-# is applied to linear frequencies:
+# How good can masking be at best? The true mask, with the phase of the mixture, is the bound. To
+# get audio back, the mask is applied to linear frequencies:
 
-listed = MixtureDataset(ClipDataset(test, format, train=False), paired(test, scene_pairs("runs/data", test)))
+listed = MixtureDataset(
+    ClipDataset(test, format, train=False), paired(test, scene_pairs("runs/data", test))
+)
 batch = listed[0]
 mixed = mix(batch)
 target = ratio_mask(front_end.spectrogram(mixed.audio), front_end.spectrogram(mixed.sources))
@@ -140,5 +143,5 @@ for image, row in evaluate(scorer, DataLoader(listed, batch_size=8)).items():
     print(f"{image:12} SDR {row['sdr']:5.1f}  improvement {row['sdr_improvement_db']:+5.1f}")
 
 # %%
-# A separator that ignores the image scores the same for both. :doc:`/tasks` has the results of the recipes over three
-# seeds. Next: :ref:`sphx_glr_auto_tutorials_06_own_videos.py`.
+# A separator that ignores the image scores the same for both. :doc:`/tasks` has the results of the
+# recipes over three seeds. Next: :ref:`sphx_glr_auto_tutorials_06_own_videos.py`.

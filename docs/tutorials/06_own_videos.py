@@ -2,15 +2,17 @@
 Your own videos, end to end
 ===========================
 
-From a folder of videos to a classifier, its predictions on a long video, and an export that others can load. The commands
-are those of the recipes, with a small model and few epochs; :doc:`/guide/own_video` has all of their options.
+From a folder of videos to a classifier, its predictions on a long video, and an export that
+others can load. The commands are those of the recipes, with a small model and few epochs;
+:doc:`/guide/own_video` has all of their options.
 """
 
 # %%
 # The videos
 # ----------
 #
-# Each direct sub-folder is a class. Here they are synthetic: shapes that sound like bells or like shakers.
+# Each direct sub-folder is a class. Here they are synthetic: shapes that sound like bells or like
+# shakers.
 
 import shutil
 import subprocess
@@ -58,8 +60,9 @@ recipe("recipes.check_data folder --data.root runs/data --data.seconds 1 --run.d
 # Train a classifier
 # ------------------
 #
-# A fifth of each class is held out for testing, chosen by a hash of the file names. ``--checkpoint None`` starts from
-# random weights; with a checkpoint of ``paper_pretrain`` or a published file, nothing about sizes is typed.
+# A fifth of each class is held out for testing, chosen by a hash of the file names. ``--checkpoint
+# None`` starts from random weights; with a checkpoint of ``paper_pretrain`` or a published file,
+# nothing about sizes is typed.
 
 recipe(
     "recipes.paper_finetune scenes --data.name class_folder --data.root runs/data "
@@ -86,14 +89,16 @@ write_clip(
     fps=spec.fps,
     rate=spec.rate,
 )
-recipe("recipes.predict runs/data/street.mp4 --checkpoint runs/my_classes --out runs/predict --hop 0.5")
+recipe(
+    "recipes.predict runs/data/street.mp4 --checkpoint runs/my_classes --out runs/predict --hop 0.5"
+)
 
 # %%
 # In Python
 # ---------
 #
-# An export is a folder of safetensors and JSON that loads without the run, in its builder's words. It carries the front
-# end: how clips look to this model.
+# An export is a folder of safetensors and JSON that loads without the run, in its builder's words.
+# It carries the front end: how clips look to this model.
 
 from avblocks.checkpoint import from_pretrained
 
@@ -108,7 +113,9 @@ import torch
 
 from avblocks.video import open_windows
 
-windows = open_windows("runs/data/street.mp4", model.front_end.format, hop=8000)  # every half second
+windows = open_windows(
+    "runs/data/street.mp4", model.front_end.format, hop=8000
+)  # every half second
 for batch in windows.batches(4):
     image, audio = model.front_end(batch.to_batch())
     with torch.inference_mode():
@@ -137,7 +144,8 @@ overlays = [
 write_overlay("runs/data/street.mp4", "runs/volume.mp4", overlays)
 
 # %%
-# Process the audio window by window, and join the results without seams: here each window at half its volume.
+# Process the audio window by window, and join the results without seams: here each window at half
+# its volume.
 
 from avblocks.data import write_wave
 from avblocks.video import overlap_add

@@ -2,8 +2,8 @@
 In your own training loop
 =========================
 
-Models are plain modules: no framework, no base class, no method to override. What follows works with all of them, and
-the tests check it for every public model. No GPU was used here.
+Models are plain modules: no framework, no base class, no method to override. What follows works
+with all of them, and the tests check it for every public model. No GPU was used here.
 """
 
 # %%
@@ -28,16 +28,17 @@ expected = encoder(**batch).fusion.detach()
 # DDP with a missing modality, and FSDP
 # -------------------------------------
 #
-# DDP waits for the gradient of every parameter. If a batch may lack a modality in one of the processes, or if a loss
-# reads only the fusion tokens, pass ``find_unused_parameters=True``. It is better to mark the samples that lack a
-# modality (``audio_valid``): every parameter then has a gradient, which may be zero. FSDP needs neither: shard each
-# block, and then the rest. This script does all three in two processes:
+# DDP waits for the gradient of every parameter. If a batch may lack a modality in one of the
+# processes, or if a loss reads only the fusion tokens, pass ``find_unused_parameters=True``. It is
+# better to mark the samples that lack a modality (``audio_valid``): every parameter then has a
+# gradient, which may be zero. FSDP needs neither: shard each block, and then the rest. This script
+# does all three in two processes:
 
 import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = '''
+SCRIPT = """
 import torch
 from avblocks import Block, FusionBlock, av_vit
 from avblocks.checkpoint import from_pretrained, save_pretrained
@@ -79,7 +80,7 @@ save_pretrained(model, "runs/sharded")  # all processes call it; the whole model
 if rank == 0:
     print("saved:", type(from_pretrained("runs/sharded").encoder).__name__, flush=True)
 distributed.destroy_process_group()
-'''
+"""
 Path("runs").mkdir(exist_ok=True)
 Path("runs/processes.py").write_text(SCRIPT)
 command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -87,15 +88,17 @@ done = subprocess.run([*command, "runs/processes.py"], capture_output=True, text
 print(*sorted(done.stdout.splitlines()), done.stderr[-500:] if done.returncode else "", sep="\n")
 
 # %%
-# ``nn.DataParallel`` gathers :class:`~avblocks.AVTokens` and the other outputs, but PyTorch recommends DDP, also on one
-# machine. :doc:`/guide/cluster` has what was tested on several processes.
+# ``nn.DataParallel`` gathers :class:`~avblocks.AVTokens` and the other outputs, but PyTorch
+# recommends DDP, also on one machine. :doc:`/guide/cluster` has what was tested on several
+# processes.
 #
 # Compile, with changing batches
 # ------------------------------
 #
-# All models compile as one graph. Other batch sizes need at most one more graph, and a batch of one another one. The
-# first call builds the kernels and needs a C++ compiler, or Triton on a GPU; this page counts the graphs and builds
-# no kernels (``backend``). Shape checks (``AVBLOCKS_TYPECHECK=1``) do not work with ``torch.compile``.
+# All models compile as one graph. Other batch sizes need at most one more graph, and a batch of one
+# another one. The first call builds the kernels and needs a C++ compiler, or Triton on a GPU; this
+# page counts the graphs and builds no kernels (``backend``). Shape checks
+# (``AVBLOCKS_TYPECHECK=1``) do not work with ``torch.compile``.
 
 graphs = []
 
@@ -115,8 +118,8 @@ print(len(graphs), "graphs for five batch sizes")
 # Export, and ONNX
 # ----------------
 #
-# All models export for any batch size with PyTorch's own exporters. A saved program runs without the code of the model;
-# loading it needs ``import avblocks`` for the type of its outputs:
+# All models export for any batch size with PyTorch's own exporters. A saved program runs without
+# the code of the model; loading it needs ``import avblocks`` for the type of its outputs:
 
 size = torch.export.Dim("batch", min=2, max=64)
 shapes = {name: {0: size} for name in batch}
@@ -129,9 +132,9 @@ torch.testing.assert_close(loaded(**five).fusion, encoder(**five).fusion)
 loaded(**five).fusion.shape
 
 # %%
-# The program can be written as ONNX with ``pip install onnxscript onnxruntime``. Its inputs have the names of the
-# arguments. Its outputs are the fields of the result that are not ``None``, in order; give them names that are not names
-# of parameters:
+# The program can be written as ONNX with ``pip install onnxscript onnxruntime``. Its inputs have
+# the names of the arguments. Its outputs are the fields of the result that are not ``None``, in
+# order; give them names that are not names of parameters:
 
 import onnxruntime
 
@@ -142,14 +145,15 @@ session = onnxruntime.InferenceSession("runs/encoder.onnx")
 print(f"difference {(torch.from_numpy(fusion) - encoder(**five).fusion).abs().max().item():.0e}")
 
 # %%
-# A modality that is missing at the export (``None``) is missing in the exported program. Export masks and the ``valid``
-# arguments like other inputs. Shape checks do not work with the exporters.
+# A modality that is missing at the export (``None``) is missing in the exported program. Export
+# masks and the ``valid`` arguments like other inputs. Shape checks do not work with the exporters.
 #
 # LoRA
 # ----
 #
-# Every layer with weights is called as a module, so wrappers of a layer take effect: LoRA by ``peft``, quantization,
-# hooks. ``recipes.paper_finetune_lora`` has adapters in forty lines; the merged layers compute the same outputs:
+# Every layer with weights is called as a module, so wrappers of a layer take effect: LoRA by
+# ``peft``, quantization, hooks. ``recipes.paper_finetune_lora`` has adapters in forty lines; the
+# merged layers compute the same outputs:
 
 from torch import nn
 
@@ -176,8 +180,8 @@ torch.testing.assert_close(adapted(**batch).fusion, out.fusion, atol=1e-5, rtol=
 #
 #    python -m recipes.paper_finetune_lora
 #
-# Top-1 accuracy in percent on held-out scenes for one seed, from the same pre-training with factorized fusion, by
-# ``python -m recipes.study.lora --seeds 1``:
+# Top-1 accuracy in percent on held-out scenes for one seed, from the same pre-training with
+# factorized fusion, by ``python -m recipes.study.lora --seeds 1``:
 #
 # .. measured:: lora.json
 #    :head: trained, top-1 accuracy, parameters trained
@@ -186,14 +190,15 @@ torch.testing.assert_close(adapted(**batch).fusion, out.fusion, atol=1e-5, rtol=
 #    adapters: adapters of rank 8, and the head
 #    full: all parameters
 #
-# The adapters train with four times the learning rate of full fine-tuning and without layer decay, the better of two
-# settings tried. With the settings of full fine-tuning they reach 69.8% in its 20 epochs.
+# The adapters train with four times the learning rate of full fine-tuning and without layer decay,
+# the better of two settings tried. With the settings of full fine-tuning they reach 69.8% in its 20
+# epochs.
 #
 # Quantization
 # ------------
 #
-# Dynamic quantization replaces every linear layer. PyTorch deprecates this function in favor of the package
-# ``torchao``, which is not tested here.
+# Dynamic quantization replaces every linear layer. PyTorch deprecates this function in favor of the
+# package ``torchao``, which is not tested here.
 
 import warnings
 
@@ -207,8 +212,9 @@ print(f"mean difference {difference.item():.1%}")
 # The meta device
 # ---------------
 #
-# A model that is built on the device "meta" has shapes and no memory. Weights are assigned to it, or it gets memory and
-# is then filled. Constants, such as fixed positions, are buffers in the state dict, so nothing is forgotten:
+# A model that is built on the device "meta" has shapes and no memory. Weights are assigned to it,
+# or it gets memory and is then filled. Constants, such as fixed positions, are buffers in the state
+# dict, so nothing is forgotten:
 
 with torch.device("meta"):
     empty = av_vit(64, **SIZES).eval()
@@ -221,5 +227,5 @@ empty.to_empty(device="cpu").load_state_dict(encoder.state_dict())
 print("filled:", torch.equal(empty(**batch).fusion, expected))
 
 # %%
-# Resuming bit for bit, activation checkpointing and learning rates in a loop of your own: :doc:`/guide/training`. Saving
-# and sharing: :doc:`/guide/weights`.
+# Resuming bit for bit, activation checkpointing and learning rates in a loop of your own:
+# :doc:`/guide/training`. Saving and sharing: :doc:`/guide/weights`.

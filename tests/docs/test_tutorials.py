@@ -11,7 +11,6 @@ from built import DOCS, built
 from commands import CommandLexer
 from pygments.token import Comment
 
-
 TUTORIALS = sorted((DOCS / "tutorials").glob("*.py"))
 
 
