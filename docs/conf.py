@@ -37,6 +37,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\d\d_\w+\.py$",
     "within_subsection_order": "FileNameSortKey",
     "reset_modules": ("tutorial.start",),
+    "reset_modules_order": "both",
     "image_scrapers": ("tutorial.show",),
     "capture_repr": ("_repr_html_", "__repr__"),
     "doc_module": ("avblocks",),

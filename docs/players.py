@@ -18,7 +18,6 @@ from typing import Any
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 TAGS = {".wav": "audio", ".m4a": "audio", ".mp4": "video"}
@@ -51,22 +50,12 @@ class Players(SphinxDirective):
         return [row]
 
 
-class CopyFiles(SphinxPostTransform):
-    """Add the played files to those that the builder copies, as it does with images."""
-
-    default_priority = 200
-
-    def run(self, **_: Any) -> None:
-        """Add them."""
-        for node in self.document.findall(player):
-            self.app.builder.images[node["uri"]] = self.env.images[node["uri"]][1]
-
-
 def visit_html(translator: Any, node: player) -> None:
-    """Write a figure with the player, and its label as the caption."""
-    builder = translator.builder
-    source = f"{builder.imgpath}/{builder.images[node['uri']]}"
-    tag, label = TAGS[Path(node["uri"]).suffix], escape(node["label"])
+    """Write a figure with the player and its label, and let the builder copy the file."""
+    builder, uri = translator.builder, node["uri"]
+    builder.images[uri] = builder.env.images[uri][1]
+    source = f"{builder.imgpath}/{builder.images[uri]}"
+    tag, label = TAGS[Path(uri).suffix], escape(node["label"])
     shown = "" if tag == "audio" else " playsinline loop"
     translator.body.append(
         f'<figure class="player"><{tag} controls preload="metadata"{shown} src="{escape(source)}" '
@@ -79,5 +68,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directive."""
     app.add_node(player, html=(visit_html, None))
     app.add_directive("players", Players)
-    app.add_post_transform(CopyFiles)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

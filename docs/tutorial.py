@@ -23,11 +23,17 @@ STYLE = {
 """Style of figures on light and dark pages: a transparent ground and gray text."""
 
 
-def start(conf: dict[str, Any], file: str | None) -> None:
+_FILTERS = list(warnings.filters)
+
+
+def start(conf: dict[str, Any], file: str | None, when: str) -> None:
     """Prepare for a tutorial: a seed, the style of figures, and no files of an earlier build.
 
-    A warning is an error, and fails the build.
+    A warning of a tutorial is an error, and fails the build; Sphinx's own are not.
     """
+    if when == "after":
+        warnings.filters[:] = _FILTERS
+        return
     mpl.rcdefaults()
     mpl.rcParams.update(STYLE)
     torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """Tutorials, players and shell commands: what is made of them. The build of the docs runs them."""
 
 import os
+import warnings
 from pathlib import Path
 
 import matplotlib as mpl
@@ -52,9 +53,11 @@ def test_a_written_file_is_shown_again(script: Path) -> None:
 
 def test_a_tutorial_starts_afresh(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "")
-    with mpl.rc_context():
-        tutorial.start({}, str(script))
+    with mpl.rc_context(), warnings.catch_warnings():
+        tutorial.start({}, str(script), "before")
         assert mpl.rcParams["figure.facecolor"] == "none"
+        with pytest.raises(UserWarning):
+            warnings.warn("a warning", stacklevel=1)
     assert not (script.parent / "runs").exists()
     assert (Path(os.environ["PYTHONPATH"]) / "recipes").is_dir()
 
