@@ -12,6 +12,8 @@ from players import TAGS
 from sphinx_gallery.scrapers import figure_rst
 
 ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "docs/tutorials/runs"
+"""What the tutorials write, as each runs in its own folder."""
 INK = "#7b7b7b"
 """Color of text in figures: it has the same contrast on white and on dark pages."""
 STYLE = {
@@ -39,8 +41,7 @@ def start(conf: dict[str, Any], file: str | None, when: str) -> None:
     torch.manual_seed(0)
     os.environ["PYTHONPATH"] = str(ROOT)  # for commands: python -m recipes.NAME
     warnings.simplefilter("error")
-    if file is not None:
-        shutil.rmtree(Path(file).parent / "runs", ignore_errors=True)
+    shutil.rmtree(RUNS, ignore_errors=True)
 
 
 def show(block: Any, variables: dict[str, Any], conf: dict[str, Any]) -> str:

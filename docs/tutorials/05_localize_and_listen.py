@@ -86,8 +86,8 @@ for audio, row in scores.items():
 
 # %%
 # So little training finds few sources. ``python -m recipes.paper_localize`` finds
-# :measured:`localization.json ciou_adaptive`% of those of its scenes, and with mismatched audio
-# :measured:`localization.json mismatched_audio`%.
+# :measured:`localization.json ciou_adaptive` percent of those of its scenes, and
+# :measured:`localization.json mismatched_audio` percent with mismatched audio.
 #
 # The white box is the truth, red is similar, and what has a cyan edge is above the threshold that
 # no map of silence, noise or mismatched audio reaches:

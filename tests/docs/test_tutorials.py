@@ -53,8 +53,9 @@ def test_a_written_file_is_shown_again(script: Path) -> None:
 
 def test_a_tutorial_starts_afresh(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setattr(tutorial, "RUNS", script.parent / "runs")
     with mpl.rc_context(), warnings.catch_warnings():
-        tutorial.start({}, str(script), "before")
+        tutorial.start({}, script.name, "before")
         assert mpl.rcParams["figure.facecolor"] == "none"
         with pytest.raises(UserWarning):
             warnings.warn("a warning", stacklevel=1)
