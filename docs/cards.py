@@ -50,12 +50,7 @@ def _scenes(figure: Figure) -> None:
 
 
 def _map(figure: Figure) -> None:
-    scene = render(12, spec=SceneSpec(size=128, seconds=1))
-    image = _frames(12)
-    left, top, right, bottom = (128 * float(side) for side in scene.boxes[0, 0])
-    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
-    far = ((x - (left + right) / 2) ** 2 + (y - (top + bottom) / 2) ** 2) / (right - left) ** 2
-    _images(figure, torch.cat((image, overlay(image, (-2 * far).exp()[None]))))
+    _crop(figure, "localization.webp", (0.006, 0.272, 0.394, 0.509))
 
 
 def _tokens(figure: Figure) -> None:
@@ -89,9 +84,16 @@ def _results(figure: Figure) -> None:
 
 
 def _curve(figure: Figure) -> None:
-    curve = Image.open(DOCS / "pictures/loss.png").convert("RGBA")
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.imshow(curve.crop((0, 0, curve.width, round(0.46 * curve.height))))
+    _crop(figure, "loss.png", (0, 0, 1, 0.46))
+
+
+def _crop(figure: Figure, name: str, box: tuple[float, float, float, float]) -> None:
+    """Show a part of a stored figure, given by fractions of its sides."""
+    stored = Image.open(DOCS / "pictures" / name).convert("RGBA")
+    sides = (stored.width, stored.height, stored.width, stored.height)
+    left, top, right, bottom = (round(share * side) for share, side in zip(box, sides, strict=True))
+    ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    ax.imshow(stored.crop((left, top, right, bottom)))
     ax.set_axis_off()
 
 
