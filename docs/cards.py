@@ -12,7 +12,7 @@ from tutorial import INK, STYLE
 
 from avblocks import RandomMask
 from avblocks.data.scenes import SceneSpec, render
-from avblocks.viz import hide, overlay
+from avblocks.viz import hide
 
 DOCS = Path(__file__).parent
 _IMAGE, _FUSION, _AUDIO = "#3b82d0", "#3aa657", "#dd7a2b"
