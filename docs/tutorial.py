@@ -14,17 +14,10 @@ from sphinx_gallery.scrapers import figure_rst
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "docs/tutorials/runs"
 """What the tutorials write, as each runs in its own folder."""
-INK = "#7b7b7b"
-"""Color of text in figures: it has the same contrast on white and on dark pages."""
-STYLE = {
-    **{f"{part}.facecolor": "none" for part in ("figure", "axes", "savefig")},
-    **{f"{part}color": INK for part in ("text.", "axes.label", "axes.title", "axes.edge")},
-    **{f"{axis}tick.color": INK for axis in "xy"},
-    "legend.framealpha": 0,
-}
-"""Style of figures on light and dark pages: a transparent ground and gray text."""
-
-
+RC = ROOT / "docs/matplotlibrc"
+STYLE = dict(mpl.rc_params_from_file(RC, use_default_template=False))
+"""Style of figures on light and dark pages."""
+INK: str = STYLE["text.color"]
 _FILTERS = list(warnings.filters)
 
 
@@ -39,7 +32,7 @@ def start(conf: dict[str, Any], file: str | None, when: str) -> None:
     mpl.rcdefaults()
     mpl.rcParams.update(STYLE)
     torch.manual_seed(0)
-    os.environ["PYTHONPATH"] = str(ROOT)  # for commands: python -m recipes.NAME
+    os.environ |= {"PYTHONPATH": str(ROOT), "MATPLOTLIBRC": str(RC)}  # for python -m recipes.NAME
     warnings.simplefilter("error")
     shutil.rmtree(RUNS, ignore_errors=True)
 

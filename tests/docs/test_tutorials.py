@@ -52,7 +52,8 @@ def test_a_written_file_is_shown_again(script: Path) -> None:
 
 
 def test_a_tutorial_starts_afresh(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "")
+    for name in ("PYTHONPATH", "MATPLOTLIBRC"):
+        monkeypatch.setenv(name, "")
     monkeypatch.setattr(tutorial, "RUNS", script.parent / "runs")
     with mpl.rc_context(), warnings.catch_warnings():
         tutorial.start({}, script.name, "before")
