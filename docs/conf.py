@@ -49,6 +49,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "min_reported_time": 600,
     "thumbnail_size": (400, 260),
+    "default_thumb_file": str(Path(__file__).parent / "_static/logo.svg"),
     "css": ("sg_gallery",),
 }
 
