@@ -13,7 +13,6 @@ from avblocks.audio import LogMel, MelMasking
 from avblocks.data import write_clip, write_wave
 from avblocks.data.scenes import Scene, SceneSpec, render
 from avblocks.heads import ratio_mask
-from avblocks.viz import mask_overlay
 
 RATE, FPS = 16000, 16
 TEST_SCENES = (3, 8)
@@ -28,14 +27,12 @@ RECORDED = (
 
 
 def draw_media(scenes: Sequence[Scene], folder: Path) -> None:
-    """Write each scene as a video, plain and with its true masks, and a mixture with its sources.
+    """Write each scene as a video, also dark outside its true masks, and a mixture and its sources.
 
     The mixture is separated by the true masks over its spectrogram, the best that masking can do.
     """
     for number, scene in enumerate(scenes, start=1):
-        images = torch.from_numpy(scene.frames).movedim(-1, 1) / 255
-        masks = torch.from_numpy(scene.masks.any(axis=1)).long()
-        shown = (255 * mask_overlay(images, masks)).to(torch.uint8).movedim(1, -1)
+        shown = np.where(scene.masks.any(axis=1)[..., None], scene.frames, scene.frames // 4)
         for name, frames in (("scene", scene.frames), ("masks", shown)):
             path = folder / f"{name}_{number}.mp4"
             write_clip(path, frames=frames, audio=scene.audio, fps=FPS, rate=RATE)

@@ -21,7 +21,7 @@ from avblocks.data.scenes import SceneSpec, scenes
 spec = SceneSpec(seconds=1.0, size=48, min_silent=0, max_silent=1)
 train, test = (
     scenes("runs/data", split=split, num_clips=count, spec=spec)
-    for split, count in (("train", 96), ("test", 48))
+    for split, count in (("train", 96), ("test", 24))
 )
 format = ClipFormat(seconds=0.75, size=48, mels=32)
 front_end = FrontEnd(format)
@@ -95,7 +95,7 @@ for audio, row in scores.items():
 from avblocks.tasks import evaluation_mode, localization_examples
 from avblocks.viz import panel, save_figure
 
-batch = collate([pairs[index] for index in (0, 7, 20)])
+batch = collate([pairs[index] for index in (0, 7, 14)])
 with evaluation_mode(localization):
     save_figure(panel(localization_examples(localization, batch, rule="vggss")), "runs/maps.png")
 
@@ -119,7 +119,7 @@ separation = Separation(
 )
 groups = RandomGroups(len(train), size=2, fits=scene_casts("runs/data", train))
 mixtures = DataLoader(MixtureDataset(clips, groups), batch_size=8, shuffle=True)
-fit(separation, mixtures, epochs=3, lr=2e-3)
+fit(separation, mixtures, epochs=2, lr=2e-3)
 
 # %%
 # How good can masking be at best? The true mask, with the phase of the mixture, is the bound. To
@@ -151,5 +151,7 @@ for image, row in evaluate(scorer, DataLoader(listed, batch_size=8)).items():
     print(f"{image:12} SDR {row['sdr']:5.1f}  improvement {row['sdr_improvement_db']:+5.1f}")
 
 # %%
-# A separator that ignores the image scores the same for both. :doc:`/tasks` has the results of the
-# recipes over three seeds. Next: :ref:`sphx_glr_auto_tutorials_06_own_videos.py`.
+# So little training separates nothing, and a separator that ignores the image scores the same for
+# all. ``python -m recipes.paper_separate`` improves the SDR by :measured:`separation.json
+# sdr_improvement_db` dB with the matched image, and by :measured:`separation.json mismatched_image`
+# dB with the mismatched one. Next: :ref:`sphx_glr_auto_tutorials_06_own_videos.py`.
