@@ -1,10 +1,10 @@
-"""Figures of the gallery: drawn at every build, or reduced copies of figures of trained runs.
+"""The gallery: figures, videos and audio of scenes at every build, and stored ones of trained runs.
 
-As a Sphinx extension, this file draws the figures that need no training into ``docs/gallery``. As a
-command, it writes the stored figures again, in ``docs/pictures``::
+As a Sphinx extension, this file draws what needs no training into ``docs/gallery``. As a command,
+it writes what is stored again: the logo, ``docs/pictures`` and ``docs/media``::
 
-    python docs/gallery.py                                 # the architecture
-    python docs/gallery.py runs/study_tasks-study/seed-0   # and the figures of these trained runs
+    python docs/gallery.py                                 # the logo and the architecture
+    python docs/gallery.py runs/study_tasks-study/seed-0   # and what these trained runs show
 """
 
 import argparse
@@ -13,11 +13,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import torch
-from PIL import Image
+from cards import draw_cards
+from logo import logo
+from media import draw_media, record
+from PIL import Image, ImageColor, ImageDraw
 from sphinx.application import Sphinx
 from torch import Tensor
+from tutorial import INK, STYLE
 
 from avblocks import BandMask, BlockMask, Masker, RandomMask, TubeMask, av_mae, av_vit_base
 from avblocks.audio import LogMel
@@ -26,12 +31,12 @@ from avblocks.diagram import architecture
 from avblocks.viz import hide, panel, save_figure
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
+MEDIA = PICTURES.parent / "media"
 TRAINED = {
-    "loss.png": "pretrain/loss.png",
     "reconstruction.png": "pretrain/reconstruction.png",
-    "localization.jpg": "localize/maps.png",
-    "separation.jpg": "separate/separation.png",
-    "segmentation.jpg": "segment/segmentation.png",
+    "localization.webp": "localize/maps.png",
+    "separation.webp": "separate/separation.png",
+    "segmentation.webp": "segment/segmentation.png",
 }
 """Stored figures, and the files of one seed of ``recipes.study.tasks`` that they come from."""
 
@@ -105,21 +110,51 @@ def draw(folder: Path) -> None:
     """Draw the figures that need no training."""
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
-    for make in (image_masks, audio_masks, video_masks):
-        save_figure(panel(make()), folder / f"{make.__name__}.png")
+    with mpl.rc_context(STYLE):
+        for make in (image_masks, audio_masks, video_masks):
+            save_figure(panel(make()), folder / f"{make.__name__}.png")
+    draw_cards(folder)
+    draw_media(scenes(), folder)
     for name, svg in architectures().items():
         (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
 def shrink(source: Path, target: Path) -> None:
-    """Reduce a figure: to a PNG with 256 colors, or to a JPEG with the first four of six rows."""
-    figure = Image.open(source).convert("RGB")
-    if target.suffix == ".png":
-        figure = figure.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
-    else:
+    """Reduce a figure, and make its white ground transparent; a WebP has four of six rows."""
+    figure = lift(Image.open(source).convert("RGB"))
+    if target.suffix == ".webp":
         figure = figure.crop((0, 0, figure.width, round(0.672 * figure.height)))
         figure.thumbnail((1000, 1000))
+    else:
+        figure = figure.quantize(256, method=Image.Quantize.FASTOCTREE)
     figure.save(target, optimize=True, quality=80)
+
+
+def lift(figure: Image.Image, *, least: int = 245) -> Image.Image:
+    """Make the white around images transparent, and the titles above them gray."""
+    pixels = np.asarray(figure).astype(np.int16)
+    white = pixels.min(axis=2) >= least
+    top = int((white.mean(axis=1) < 0.4).argmax())  # the first row with images
+    ground = Image.fromarray(np.where(white, 255, 0).astype(np.uint8)).copy()  # writable
+    for corner in ((0, top), (figure.width - 1, figure.height - 1)):
+        if ground.getpixel(corner) == 255:
+            ImageDraw.floodfill(ground, corner, 128)
+    alpha = np.where(np.asarray(ground) == 128, 0, 255)
+    alpha[:top] = 255 - pixels[:top].mean(axis=2)
+    pixels[:top] = ImageColor.getrgb(INK)
+    return Image.fromarray(np.dstack((pixels, alpha)).astype(np.uint8))
+
+
+def draw_loss(run: Path) -> None:
+    """Draw the loss of a run in the style of these pages."""
+    from recipes.engine.curve import loss_curve  # a build needs no recipes
+
+    with mpl.rc_context(STYLE):
+        loss_curve(run / "metrics.csv", PICTURES / "loss.png")
+    figure = Image.open(PICTURES / "loss.png").convert("RGBA")
+    figure.quantize(256, method=Image.Quantize.FASTOCTREE).save(
+        PICTURES / "loss.png", optimize=True
+    )
 
 
 def main() -> None:
@@ -128,9 +163,12 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="?", help="folder of one seed of study.tasks")
     runs: Path | None = parser.parse_args().runs
     (PICTURES / "architecture.svg").write_text(architectures()["architecture"], encoding="utf-8")
+    (PICTURES.parent / "_static/logo.svg").write_text(logo(), encoding="utf-8")
     if runs is not None:
+        draw_loss(runs / "pretrain")
         for name, source in TRAINED.items():
             shrink(runs / source, PICTURES / name)
+        record(runs, MEDIA)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -11,14 +11,15 @@ A role shows one value, by its file and keys, and a directive shows a table of v
 
 Lines name the rows to show, in their order; without any, all are shown by their keys. A dict of
 dicts has a column for each inner key, a list is shown as its mean and standard deviation. What no
-file has yet is shown as "not measured yet", or as the option ``missing`` says, which may be empty::
+file has yet is shown as "not measured yet", or as the option ``missing`` says, which may be empty.
+The option ``yes-no`` names the keys of rows or columns whose 1 and 0 mean yes and no::
 
     .. measured:: performance.json tables cuda
        :missing: Not measured, as no GPU was at hand.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -45,13 +46,16 @@ def lookup(root: Path, words: str) -> Any:
     return found
 
 
-def layout(found: dict[str, Any], names: dict[str, str], *, head: str = "") -> list[list[str]]:
+def layout(
+    found: dict[str, Any], names: dict[str, str], *, head: str = "", answers: Sequence[str] = ()
+) -> list[list[str]]:
     """Lay out a dict, or a dict of dicts, as the cells of a table.
 
     Args:
         found: The measured values.
         names: Label of each row by its key; all rows with their keys if empty.
         head: Names of the columns, separated by commas; the inner keys if empty.
+        answers: Keys of the values that are shown as yes or no.
 
     Returns:
         The head, then the rows.
@@ -62,7 +66,9 @@ def layout(found: dict[str, Any], names: dict[str, str], *, head: str = "") -> l
 
     def cell(key: str, column: str) -> str:
         value = found.get(key)
-        return text(value.get(column) if isinstance(value, dict) else value)
+        value = value.get(column) if isinstance(value, dict) else value
+        answer = value in (0, 1) and not {key, column}.isdisjoint(answers)
+        return ("no", "yes")[value] if answer else text(value)
 
     titles = [title.strip() for title in head.split(",")] if head else ["", *columns]
     return [
@@ -100,6 +106,7 @@ class Table(SphinxDirective):
     option_spec = {  # noqa: RUF012, as docutils has it
         "head": directives.unchanged_required,
         "missing": directives.unchanged,
+        "yes-no": directives.unchanged_required,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -110,7 +117,8 @@ class Table(SphinxDirective):
             return self._missing()
         pairs = (line.partition(":") for line in self.content if line.strip())
         names = {key.strip(): name.strip() for key, _, name in pairs}
-        return [_table(*layout(found, names, head=self.options.get("head", "")))]
+        head, answers = self.options.get("head", ""), self.options.get("yes-no", "").split()
+        return [_table(*layout(found, names, head=head, answers=answers))]
 
     def _missing(self) -> list[nodes.Node]:
         words = self.options.get("missing")

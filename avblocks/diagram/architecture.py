@@ -21,7 +21,7 @@ from avblocks.reading import ReadingDecoder
 
 
 def architecture(model: AVEncoder | AVMAE) -> str:
-    """Draw the architecture of a model as an SVG with a white background.
+    """Draw the architecture of a model as an SVG with a transparent background.
 
     The columns are image, fusion and audio, and layers go downwards; consecutive layers of the same
     structure are drawn once. An arrow from one stream to another marks tokens that a block reads

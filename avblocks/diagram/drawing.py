@@ -10,6 +10,8 @@ _LEFT = {"image": _MARGIN, "fusion": (_WIDTH - _BOX) // 2, "audio": _WIDTH - _BO
 _MIDDLE = {stream: left + _BOX // 2 for stream, left in _LEFT.items()}
 _FILL = {"image": "#dcebfa", "fusion": "#def2de", "audio": "#fde7d0"}
 _EDGE = {"image": "#2867b2", "fusion": "#2a7f3f", "audio": "#b8601a"}
+_INK = "#7b7b7b"
+"""Color of text on the page: it has the same contrast on white and on dark gray."""
 _HEAD = (
     '<marker id="{stream}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="6" markerHeight="6" '
     'orient="auto"><path d="M0 0L10 5L0 10z" fill="{edge}"/></marker>'
@@ -19,7 +21,6 @@ _FILE = """\
 height="{height}" font-family="Helvetica, Arial, sans-serif" font-size="12">
 <title>{title}</title>
 <defs>{heads}</defs>
-<rect width="{width}" height="{height}" rx="12" fill="#fff"/>
 {parts}
 </svg>
 """
@@ -64,8 +65,8 @@ class Drawing:
         self.row(boxes, gap=64 if fused else 34, copies=copies)
         self.y += 12
         place = f'x="5" y="{top}" width="{_WIDTH - 10}" height="{self.y - top}" rx="10"'
-        self.parts.insert(frame, f'<rect {place} fill="#f6f6f6" stroke="#bbb"/>')
-        self.parts.append(f'<text x="18" y="{top + 19}" fill="#555">{escape(label)}</text>')
+        self.parts.insert(frame, f'<rect {place} fill="none" stroke="#999"/>')
+        self.parts.append(f'<text x="18" y="{top + 19}" fill="{_INK}">{escape(label)}</text>')
         for stream, side in (("image", -1), ("audio", 1)) if fused else ():
             own, fusion = _MIDDLE[stream], _MIDDLE["fusion"]
             self._arrow(stream, (own, top + 4), (fusion + 70 * side, top + 64))
@@ -87,7 +88,7 @@ class Drawing:
 
     def svg(self, caption: str) -> str:
         """Return the text of the file, with a caption below."""
-        self._text(caption, _WIDTH // 2, self.y + 26)
+        self._text(caption, _WIDTH // 2, self.y + 26, ink=_INK)
         return _FILE.format(
             width=_WIDTH,
             height=self.y + 42,
@@ -105,8 +106,8 @@ class Drawing:
         for number, line in enumerate(lines):
             self._text(line, x, self.y + 20 + _LINE * number, title=number == 0)
 
-    def _text(self, line: str, x: int, y: int, *, title: bool = False) -> None:
-        style = 'font-size="14" font-weight="bold" fill="#111"' if title else 'fill="#444"'
+    def _text(self, line: str, x: int, y: int, *, title: bool = False, ink: str = "#444") -> None:
+        style = 'font-size="14" font-weight="bold" fill="#111"' if title else f'fill="{ink}"'
         text = escape(line).replace(" x ", " &#215; ")
         line = f'<text x="{x}" y="{y}" text-anchor="middle" {style}>{text}</text>'
         self.parts.append(line)

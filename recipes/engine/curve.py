@@ -5,6 +5,7 @@ import re
 from itertools import accumulate
 from pathlib import Path
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -59,8 +60,8 @@ def _draw_loss(ax: Axes, rows: list[Row]) -> None:
     ax.plot(epochs, losses, color="tab:blue", alpha=0.25, lw=0.8, label="each step")
     ax.plot(epochs, smooth(losses), color="tab:blue", lw=1.5, label="smoothed")
     means = epoch_means(rows)
-    middles = [epoch - 0.5 for epoch in means]
-    ax.plot(middles, list(means.values()), "o", ms=4, color="k", label="epoch mean")
+    middles, ink = [epoch - 0.5 for epoch in means], rcParams["text.color"]
+    ax.plot(middles, list(means.values()), "o", ms=4, color=ink, label="epoch mean")
     ax.set_ylabel("training loss, mean of a batch")
     if rows:
         ax.legend(loc="upper right", fontsize="small")

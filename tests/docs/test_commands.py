@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
 
+import pages
 import pytest
 
 from recipes.__main__ import recipes
@@ -28,7 +29,8 @@ from recipes.common.cli import run_cli
 
 ROOT = Path(__file__).parents[2]
 NAMES = tuple(recipes(ROOT / "recipes"))
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.rst"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *pages.written(ROOT / "docs")]
+TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.py"))
 
 _CALL = re.compile(r"-m recipes\.(\w+(?:\.\w+)*)(.*)")
 _SCRIPT = re.compile(r"\bpython[\d.]* (\S+\.py)\b(.*)")
@@ -203,6 +205,8 @@ def refused(command: Command) -> str:
 
 def everything() -> list[Command]:
     found = [call for page in PAGES for call in _of_page(page)]
+    for page in TUTORIALS:
+        found += commands(f"{page.name}.rst", pages.prose_of(page.read_text(encoding="utf-8")))
     for recipe in NAMES:
         tree = ast.parse((ROOT / file_of(recipe)).read_text(encoding="utf-8"))
         found += of_docstring(recipe, ast.get_docstring(tree) or "")

@@ -4,16 +4,25 @@ import re
 import sys
 from pathlib import Path
 
+import av
 import gallery
+import media
+import numpy as np
 import pytest
 import torch
 from built import DOCS, built
+from logo import logo
+from PIL import Image
 from torch import Tensor
+
+from avblocks.data import write_wave
 
 ROOT = Path(__file__).parents[2]
 
 PAGE = (DOCS / "gallery.rst").read_text(encoding="utf-8")
 SHOWN = re.findall(r"^\.\. figure:: (\S+)\n((?:   .+\n)+)", PAGE, flags=re.MULTILINE)
+PLAYED = re.findall(r"^   ((?:gallery|media)/\S+): .+$", PAGE, flags=re.MULTILINE)
+CARDS = re.findall(r":img-top: (\S+)", (DOCS / "index.rst").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +41,16 @@ def drawn(site: Path) -> Path:
 def test_the_architecture_is_that_of_the_modules() -> None:
     checked_in = (DOCS / "pictures" / "architecture.svg").read_text(encoding="utf-8")
     assert checked_in == gallery.architectures()["architecture"], "run: python docs/gallery.py"
+    assert (DOCS / "_static/logo.svg").read_text() == logo(), "run: python docs/gallery.py"
 
 
 def test_what_the_page_shows_is_drawn_or_checked_in(drawn: Path) -> None:
     built = {f"gallery/{path.name}" for path in drawn.iterdir() if path.name != ".gitignore"}
-    checked_in = {f"pictures/{name}" for name in gallery.TRAINED}
-    assert {name for name, _ in SHOWN} == built | checked_in
-    assert all((DOCS / name).is_file() for name in checked_in)
+    checked_in = {f"pictures/{name}" for name in ("loss.png", *gallery.TRAINED)}
+    recorded = {f"media/{name}" for name in media.RECORDED}
+    shown = {name for name, _ in SHOWN} | {*PLAYED, *CARDS}
+    assert shown - recorded == built | checked_in
+    assert shown & recorded and all((DOCS / name).is_file() for name in checked_in)
 
 
 def test_every_picture_is_described() -> None:
@@ -48,8 +60,9 @@ def test_every_picture_is_described() -> None:
 
 
 def test_what_is_checked_in_is_small() -> None:
-    for path in (DOCS / "pictures").iterdir():
-        assert path.stat().st_size < 150_000, path
+    paths = [*(DOCS / "pictures").iterdir(), *(DOCS / "media").glob("*")]
+    assert max(path.stat().st_size for path in paths) < 150_000
+    assert sum(path.stat().st_size for path in paths) < 1_500_000
 
 
 def test_masks_hide_their_share() -> None:
@@ -83,20 +96,48 @@ def test_a_build_draws_first(site: Path) -> None:
     assert (site / "_images" / "dense.svg").is_file()
 
 
-def test_trained_pictures_are_taken_from_their_runs(
+def test_a_white_ground_becomes_transparent() -> None:
+    figure = Image.new("RGB", (60, 60), "white")
+    figure.paste("black", (20, 4, 30, 8))  # a title
+    figure.paste("teal", (2, 12, 58, 58))
+    figure.paste("white", (20, 20, 30, 30))  # part of an image
+    lifted = gallery.lift(figure)
+    assert lifted.getpixel((0, 20))[3] == 0 and lifted.getpixel((40, 2))[3] == 0
+    assert lifted.getpixel((25, 6)) == (123, 123, 123, 255)
+    assert lifted.getpixel((25, 25)) == (255, 255, 255, 255)
+    assert lifted.getpixel((10, 30)) == (0, 128, 128, 255)
+
+
+def test_trained_figures_are_taken_from_their_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from PIL import Image
-
-    picture = Image.new("RGB", (900, 1300), "teal")
+    figure = Image.new("RGB", (900, 1300), "teal")
     for source in gallery.TRAINED.values():
         (tmp_path / source).parent.mkdir(exist_ok=True)
-        picture.save(tmp_path / source)
-    monkeypatch.setattr(gallery, "PICTURES", tmp_path)
+        figure.save(tmp_path / source)
+    (tmp_path / "pretrain/metrics.csv").write_text("step,epoch,loss\n1,0.5,3.0\n2,1.0,2.0\n")
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "pictures").mkdir()
+    recorded: list[Path] = []
+    monkeypatch.setattr(gallery, "PICTURES", tmp_path / "pictures")
+    monkeypatch.setattr(gallery, "record", lambda runs, folder: recorded.append(runs))
     monkeypatch.setattr(sys, "argv", ["gallery.py", str(tmp_path)])
     gallery.main()
     for name in gallery.TRAINED:
-        with Image.open(tmp_path / name) as made:
-            assert made.size == ((900, 874) if name.endswith("jpg") else (900, 1300))
-            assert made.format == ("JPEG" if name.endswith("jpg") else "PNG")
-    assert (tmp_path / "architecture.svg").read_text().startswith("<svg")
+        with Image.open(tmp_path / "pictures" / name) as made:
+            assert made.size == ((900, 874) if name.endswith("webp") else (900, 1300))
+    with Image.open(tmp_path / "pictures/loss.png") as curve:
+        assert curve.convert("RGBA").getpixel((0, 0))[3] == 0
+    assert (tmp_path / "pictures/architecture.svg").read_text().startswith("<svg")
+    assert (tmp_path / "_static/logo.svg").is_file() and recorded == [tmp_path]
+
+
+def test_audio_is_compressed(tmp_path: Path) -> None:
+    samples = 0.5 * torch.sin(torch.arange(32000) / 10)
+    write_wave(tmp_path / "tone.wav", samples, rate=16000)
+    media.compress(tmp_path / "tone.wav", tmp_path / "tone.m4a")
+    assert (tmp_path / "tone.m4a").stat().st_size < 32000
+    with av.open(str(tmp_path / "tone.m4a")) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    found = np.concatenate(frames, axis=1)
+    assert abs(found.std() - 0.5 / 2**0.5) < 0.02 and 32000 <= found.shape[1] < 36000

@@ -73,6 +73,18 @@ def test_rows_and_columns(results: Path) -> None:
     ]
 
 
+def test_a_1_that_is_a_yes_is_shown_as_one() -> None:
+    found = {"SIGTERM": {"code": 1, "saved": 1}, "SIGHUP": {"code": 0, "saved": 0}}
+    assert measured.layout(found, {}, answers=["saved"])[1:] == [
+        ["SIGTERM", "1", "yes"],
+        ["SIGHUP", "0", "no"],
+    ]
+    assert measured.layout({"kills": 1, "same": 1}, {}, answers=["same"])[1:] == [
+        ["kills", "1"],
+        ["same", "yes"],
+    ]
+
+
 def test_a_page_shows_them(results: Path) -> None:
     source = results.parent
     (source / "index.rst").write_text(PAGE)

@@ -211,16 +211,19 @@ def lost(words: list[str], results: Path = DOCS / "results") -> str:
 
 
 @pytest.mark.parametrize(
-    "page", sorted(DOCS.rglob("*.rst")), ids=lambda p: str(p.relative_to(DOCS))
+    "page",
+    [*pages.written(DOCS), *sorted(DOCS.glob("tutorials/*.py"))],
+    ids=lambda p: str(p.relative_to(DOCS)),
 )
 def test_figures_that_are_shown_are_there(page: Path) -> None:
-    shown = keys_shown(page.read_text(encoding="utf-8"))
+    body = page.read_text(encoding="utf-8")
+    shown = keys_shown(pages.prose_of(body) if page.suffix == ".py" else body)
     measurable = [words for words in shown if words[:3] not in ONLY_A_GPU or not lost(words[:3])]
     assert [why for words in measurable if (why := lost(words))] == []
 
 
 def test_figures_are_found() -> None:
-    counts = [len(keys_shown(page.read_text(encoding="utf-8"))) for page in DOCS.rglob("*.rst")]
+    counts = [len(keys_shown(page.read_text(encoding="utf-8"))) for page in pages.written(DOCS)]
     assert sum(counts) > 100
 
 

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOTS = ("README.md", "CHANGELOG.md", "docs", "avblocks", "recipes")
-IGNORED = {"_build", "_static", "results"}
+IGNORED = {"_build", "_static", "auto_tutorials", "results"}
 
 _STEMS = (
     "categor central character custom emphas factor general initial local maxim minim normal optim "
@@ -73,7 +73,9 @@ _BANNED = {
     re.compile(_WORD.format(pattern.replace(" ", r"\s+")), re.IGNORECASE): instead
     for pattern, instead in WORDS.items()
 } | {re.compile(r"\d %"): "no blank before %"}
-_LITERAL = re.compile(r":[\w:]+:`[^`]*`|``[^`]+``|`[^`]+`|^ *\.\. auto\w+::.*$|\]\([^)]*\)", re.M)
+_LITERAL = re.compile(
+    r"^ *:yes-no:.*$|:[\w:]+:`[^`]*`|``[^`]+``|`[^`]+`|^ *\.\. auto\w+::.*$|\]\([^)]*\)", re.M
+)
 
 
 def prose(name: str, text: str) -> str:

@@ -35,6 +35,18 @@ _ESCAPES = {
 _MARK = re.compile(r"\s*(?:\.\.|<!--) *not run\b:?(?P<reason>.*?)(?:-->)?\s*")
 
 
+def written(docs: Path) -> list[Path]:
+    """The pages of a folder, without those that a build has made of tutorials."""
+    return [page for page in sorted(docs.rglob("*.rst")) if "auto_tutorials" not in page.parts]
+
+
+def prose_of(tutorial: str) -> str:
+    """The text of a tutorial as reStructuredText: its docstring, and comments after ``# %%``."""
+    head, _, rest = tutorial.partition('\n"""\n')
+    cells = re.findall(r"^# %%\n((?:#.*\n)+)", rest, flags=re.MULTILINE)
+    return "\n".join((head[3:], *(re.sub(r"^# ?", "", c, flags=re.MULTILINE) for c in cells)))
+
+
 @dataclass(frozen=True)
 class Block:
     """A block of Python on a page.

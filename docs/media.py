@@ -1,0 +1,79 @@
+"""Audio and video of the gallery: of scenes, written at every build, and of trained runs."""
+
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+import numpy as np
+import torch
+
+from avblocks.audio import LogMel, MelMasking
+from avblocks.data import write_clip, write_wave
+from avblocks.data.scenes import Scene, SceneSpec, render
+from avblocks.heads import ratio_mask
+
+RATE, FPS = 16000, 16
+TEST_SCENES = (3, 8)
+"""Held-out scenes that trained models are shown on."""
+AUDIO = ("mixture", "truth", "matched", "mismatched")
+"""Audio of a separation, as `avblocks.tasks.SeparationExamples` names it."""
+RECORDED = (
+    *(f"{task}-{n}.mp4" for task in ("localization", "segmentation") for n in TEST_SCENES),
+    *(f"{row}-{name}.m4a" for row in (0, 1) for name in AUDIO),
+)
+"""Files of `record`."""
+
+
+def draw_media(scenes: Sequence[Scene], folder: Path) -> None:
+    """Write each scene as a video, also dark outside its true masks, and a mixture and its sources.
+
+    The mixture is separated by the true masks over its spectrogram, the best that masking can do.
+    """
+    for number, scene in enumerate(scenes, start=1):
+        shown = np.where(scene.masks.any(axis=1)[..., None], scene.frames, scene.frames // 4)
+        for name, frames in (("scene", scene.frames), ("masks", shown)):
+            path = folder / f"{name}_{number}.mp4"
+            write_clip(path, frames=frames, audio=scene.audio, fps=FPS, rate=RATE)
+    sources = 0.5 * torch.from_numpy(np.stack([scene.audio for scene in scenes]))
+    mixture, log_mel = sources.sum(dim=0, keepdim=True).expand_as(sources), LogMel()
+    mask = 2 * ratio_mask(log_mel(mixture), log_mel(sources))
+    separated = MelMasking()(mixture, mask=mask.clamp(max=1))
+    write_wave(folder / "mixture.wav", mixture[0], rate=RATE)
+    for number, (source, found) in enumerate(zip(sources, separated, strict=True), start=1):
+        write_wave(folder / f"source_{number}.wav", source, rate=RATE)
+        write_wave(folder / f"separated_{number}.wav", found, rate=RATE)
+
+
+def record(runs: Path, folder: Path) -> None:
+    """Write what trained runs find in held-out scenes: the files of `RECORDED`."""
+    from recipes.predict.__main__ import Config, main  # a build needs no recipes
+
+    folder.mkdir(exist_ok=True)
+    models = tuple(runs / task for task in ("localize", "segment"))
+    with TemporaryDirectory() as name:
+        clips = [Path(name) / f"{number}.mp4" for number in TEST_SCENES]
+        for number, clip in zip(TEST_SCENES, clips, strict=True):
+            scene = render(number, split="test", spec=SceneSpec(size=192))
+            write_clip(clip, frames=scene.frames, audio=scene.audio, fps=FPS, rate=RATE)
+        out = Path(name) / "out"
+        main(Config(files=tuple(clips), checkpoint=models, out=out, hop=0.25))
+        for number in TEST_SCENES:
+            for task in ("localization", "segmentation"):
+                found = (out / str(number) / f"{task}.mp4").read_bytes()
+                (folder / f"{task}-{number}.mp4").write_bytes(found)
+    for file in (file for file in RECORDED if file.endswith(".m4a")):
+        compress(runs / "separate/wavs" / file.replace(".m4a", ".wav"), folder / file)
+
+
+def compress(source: Path, target: Path) -> None:
+    """Write a wav file as AAC, which is a quarter of its size."""
+    with wave.open(str(source)) as file:
+        rate, content = file.getframerate(), file.readframes(file.getnframes())
+    samples = np.frombuffer(content, dtype="<i2")[None].astype(np.float32) / 2**15
+    with av.open(str(target), "w", format="ipod") as container:
+        track = container.add_stream("aac", rate=rate, layout="mono", bit_rate=48000)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate = rate
+        container.mux([*track.encode(frame), *track.encode(None)])
