@@ -17,6 +17,7 @@ extensions = [
     "gallery",
     "mathml",
     "measured",
+    "presets",
     "signatures",
 ]
 exclude_patterns = ["_build", "results"]
@@ -42,7 +43,9 @@ html_math_renderer = "mathml"
 html_show_sourcelink = html_copy_source = False
 # Pages without others below them have no section to navigate in.
 _ALONE = ("classification", "contributing", "datasets", "gallery", "index", "parity", "performance")
-html_sidebars = {page: [] for page in (*_ALONE, "recipes", "reliability", "tasks", "zoo")}
+html_sidebars = {
+    page: [] for page in (*_ALONE, "recipes", "reliability", "results", "tasks", "zoo")
+}
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_theme_options = {
     "navbar_end": ["theme-switcher"],

@@ -18,7 +18,6 @@ file has yet is shown as "not measured yet", or as the option ``missing`` says, 
 """
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -110,7 +109,8 @@ class Table(SphinxDirective):
             return self._missing()
         pairs = (line.partition(":") for line in self.content if line.strip())
         names = {key.strip(): name.strip() for key, _, name in pairs}
-        return [_table(*layout(found, names, head=self.options.get("head", "")))]
+        lines = layout(found, names, head=self.options.get("head", ""))
+        return [table(*([nodes.Text(cell) for cell in line] for line in lines))]
 
     def _missing(self) -> list[nodes.Node]:
         words = self.options.get("missing")
@@ -122,16 +122,19 @@ class Table(SphinxDirective):
         return [nodes.paragraph(words, "", *inline), *messages]
 
 
-def _table(head: list[str], *lines: list[str]) -> nodes.table:
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+def table(head: list[nodes.Node], *rows: list[nodes.Node]) -> nodes.table:
+    """Make a table of inline nodes, with the widths of its columns as they come."""
+    widths = [
+        max(len(cell.astext()) for cell in column) for column in zip(head, *rows, strict=True)
+    ]
     group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in widths), cols=len(head))
     group += nodes.thead("", _row(head))
-    group += nodes.tbody("", *(_row(line) for line in lines))
+    group += nodes.tbody("", *map(_row, rows))
     return nodes.table("", group, classes=["colwidths-auto", "measured"])
 
 
-def _row(cells: Iterable[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+def _row(cells: list[nodes.Node]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
 
 
 def _root(env: Any) -> Path:
