@@ -69,7 +69,7 @@ class Presets(SphinxDirective):
             if option:
                 wanted = plain(published)
                 values = [value_of(config, option) for config in configs]
-                rows.append([nodes.literal("", f"--{option}"), nodes.Text(wanted or "–")])
+                rows.append([nodes.literal("", f"--{option}"), nodes.Text(wanted)])
                 rows[-1] += [_cell(value, wanted) for value in values]
         head = ["option", self.options.get("published", "published"), *names]
         return [table([nodes.Text(title) for title in head], *rows)]

@@ -53,7 +53,7 @@ def filled(phrase: str, results: Path = RESULTS) -> str:
     def value(found: re.Match[str]) -> str:
         measured = lookup(results, found[1])
         assert measured is not None, f"no {found[1]} in {results}"
-        return text(measured).replace("-", "−")
+        return text(measured)
 
     return _VALUE.sub(value, phrase)
 
@@ -102,6 +102,6 @@ def test_typed_values_are_found() -> None:
 
 def test_a_changed_value_is_found(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"sdr": [-6.04, -5.9], "kills": 20}')
-    assert filled("{x.json sdr} dB, {x.json kills}", tmp_path) == "−6.0 ± 0.1 dB, 20"
+    assert filled("{x.json sdr} dB, {x.json kills}", tmp_path) == "-6.0 ± 0.1 dB, 20"
     with pytest.raises(AssertionError, match=r"no x\.json sir"):
         filled("{x.json sir}", tmp_path)
