@@ -18,6 +18,7 @@ file has yet is shown as "not measured yet", or as the option ``missing`` says, 
 """
 
 import json
+import shlex
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -33,10 +34,12 @@ MISSING = "not measured yet"
 def lookup(root: Path, words: str) -> Any:
     """Find a value: the name of a file in a folder, then the keys that lead to it.
 
+    A key with blanks is in double quotes.
+
     Returns:
         The value; `None` if there is no such file or key.
     """
-    name, *keys = words.split()
+    name, *keys = shlex.split(words)
     path = root / name
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     for key in keys:

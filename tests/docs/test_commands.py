@@ -28,7 +28,9 @@ from recipes.common.cli import run_cli
 
 ROOT = Path(__file__).parents[2]
 NAMES = tuple(recipes(ROOT / "recipes"))
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.rst"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.rst"))]
+PAGES += [DOCS / "guide" / "pretrain.slurm"]
 
 _CALL = re.compile(r"-m recipes\.(\w+(?:\.\w+)*)(.*)")
 _SCRIPT = re.compile(r"\bpython[\d.]* (\S+\.py)\b(.*)")

@@ -28,15 +28,18 @@ Page
 
 def test_a_table_has_the_values_of_the_presets_and_marks_others(tmp_path: Path) -> None:
     (tmp_path / "index.rst").write_text(SMALL)
-    out = built(tmp_path, tmp_path / "out", "text", extension="presets")
-    lines = (out / "index.txt").read_text(encoding="utf-8").splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:2] == "| "]
-    assert rows == [
+    out = built(tmp_path, tmp_path / "out", "pseudoxml", extension="presets")
+    shown = (out / "index.pseudoxml").read_text(encoding="utf-8")
+    rows = [
+        [" ".join(re.sub(r"<(?!strong>).*?>", "", cell).split()) for cell in row.split("<entry>")]
+        for row in shown.split("<row>")[1:]
+    ]
+    assert [row[1:] for row in rows] == [
         ["option", "paper", "vggsound", "scenes"],
-        ['"--epochs"', "200", "200", "**≠ 100**"],
-        ['"--base-lr"', "0.00015", "0.00015", "**≠ 0.008**"],
-        ['"--model.normalize-targets"', "yes", "yes", "**≠ no**"],
-        ['"--run.clip-grad"', "", "none", "none"],
+        ["--epochs", "200", "200", "<strong> ≠ 100"],
+        ["--base-lr", "0.00015", "0.00015", "<strong> ≠ 0.008"],
+        ["--model.normalize-targets", "yes", "yes", "<strong> ≠ no"],
+        ["--run.clip-grad", "", "none", "none"],
     ]
     assert presets.text((16, 8, 8)) == presets.plain("16, 8,8") == "16, 8, 8"
 
