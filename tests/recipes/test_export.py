@@ -108,12 +108,34 @@ def test_the_model_card_says_what_it_is_and_how_to_use_it(
         "| num_tokens | [2, 1, 1] |",
     ):
         assert row in card
-    assert card.startswith("---\nlibrary_name: avblocks\n") and str(tmp_path) not in card
+    assert card.startswith("---\nlibrary_name: avblocks\nlicense: unknown\n")
+    assert str(tmp_path) not in card and "## Scores\n\nMeasured on the test clips" in card
+    assert re.search(r"^\| nn_fusion \| [\d.]+ \|$", card, re.MULTILINE)
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(tmp_path / "out")
     names: dict[str, object] = {}
     exec(code, names)
     assert names["tokens"].fusion.shape == (2, 4, 16)
+
+
+def test_the_model_card_has_license_and_final_scores(
+    run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    export("--checkpoint", run("probe"), "--out", tmp_path / "out", "--license", "cc-by-4.0")
+    card = (tmp_path / "out" / "README.md").read_text()
+    content = json.loads((run("probe") / "scores.json").read_text())
+    assert "\nlicense: cc-by-4.0\n" in card and "| license | cc-by-4.0 |" in card
+    assert f"Measured on {content['test']}." in card
+    assert f"| both.all.top1 | {content['scores']['both']['all']['top1']:.4g} |" in card
+
+
+def test_an_earlier_checkpoint_has_no_scores(run: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(run("probe"), tmp_path / "run")
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    later = ",".join(["99", *rows[-1].split(",")[1:]])
+    (folder / "metrics.csv").write_text("\n".join([*rows, later]) + "\n")
+    export("--checkpoint", folder, "--out", tmp_path / "out")
+    assert "The export has no scores" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_recipes_start_from_it(
