@@ -14,7 +14,7 @@ dicts has a column for each inner key, a list is shown as its mean and standard 
 file has yet is shown as "not measured yet", or as the option ``missing`` says, which may be empty::
 
     .. measured:: performance.json tables cuda
-       :missing: Not measured, as no GPU was at hand.
+       :missing: Not measured, because no GPU was available.
 """
 
 import json

@@ -132,7 +132,7 @@ def main(config: Config) -> None:
         task, table = FIGURES[name]
         every = [result(folder / task)["scores"] for folder in config.folders]
         figures = {key: [one[row][score] for one in every] for key, (row, score) in table.items()}
-        # A baseline without a model has one value, whatever the seed.
+        # A baseline without a model has the same value for every seed.
         fixed = {key: round(figures[key][0], 1) for key in FIXED if key in figures}
         write_results(config.out / f"{name}.json", figures | fixed)
 
