@@ -86,7 +86,7 @@ def main(config: Config) -> None:
     whole = facts["recipe"] in RECIPES and not config.encoder_only
     export = export_task if whole else export_encoder
     try:
-        about = {"license": config.license, **recorded(path, step=state["run"]["step"])}
+        about = {"license": config.license, **recorded(path, facts, step=state["run"]["step"])}
         text = export(state, facts, config.out, about)
     except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error
@@ -120,7 +120,7 @@ def _export_foreign(path: Path, config: Config) -> None:
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {out}")
 
 
-def recorded(path: Path, *, step: int) -> dict[str, Any]:
+def recorded(path: Path, facts: Mapping[str, Any], *, step: int) -> dict[str, Any]:
     """Return the scores of the final test or of the last evaluation of a run, and their data.
 
     Nothing if the checkpoint is not the last one, or there is none of these.
@@ -129,15 +129,14 @@ def recorded(path: Path, *, step: int) -> dict[str, Any]:
     rows = read_rows(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else []
     if not rows or rows[-1]["step"] != step:
         return {}
-    file = folder / "scores.json"
-    if file.is_file():
-        content = read_json(file, {"scores": dict, "test": str}, remedy="remove it, export again")
-        scores, tested = flat(content["scores"]), content["test"]
-    else:
-        scores, tested = rows[-1], "the test clips of the run, after the last step"
-        scores = {n.removeprefix("eval/"): v for n, v in scores.items() if n.startswith("eval/")}
-    numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-    return {"scores": numbers, "tested": tested}
+    scores = {n.removeprefix("eval/"): v for n, v in rows[-1].items() if n.startswith("eval/")}
+    if (file := folder / "scores.json").is_file():
+        scores = flat(read_json(file, {"scores": dict}, remedy="remove it")["scores"])
+    clips = facts.get("clips", {}).get("test", {}).get("on_disk", "the")
+    return {
+        "scores": {n: value for n, value in scores.items() if isinstance(value, int | float)},
+        "tested": f"{clips} test clips of {facts['config']['data']['name']}",  # and not its folder
+    }
 
 
 def export_encoder(

@@ -109,7 +109,7 @@ def test_the_model_card_says_what_it_is_and_how_to_use_it(
     ):
         assert row in card
     assert card.startswith("---\nlibrary_name: avblocks\nlicense: unknown\n")
-    assert str(tmp_path) not in card and "## Scores\n\nMeasured on the test clips" in card
+    assert str(tmp_path) not in card and "## Scores\n\nMeasured on 8 test clips of vggsound" in card
     assert re.search(r"^\| nn_fusion \| [\d.]+ \|$", card, re.MULTILINE)
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(tmp_path / "out")
@@ -123,11 +123,13 @@ def test_the_model_card_has_license_and_final_scores(
 ) -> None:
     folder = shutil.copytree(run("probe"), tmp_path / "run")
     scores = {"both": {"all": {"top1": 12.345, "dprime": None}}}
-    (folder / "scores.json").write_text(json.dumps({"test": "9 clips", "scores": scores}))
+    content = {"test": f"vggsound {tmp_path}: 8 clips", "scores": scores}
+    (folder / "scores.json").write_text(json.dumps(content))
     export("--checkpoint", folder, "--out", tmp_path / "out", "--license", "cc-by-4.0")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "\nlicense: cc-by-4.0\n" in card and "| license | cc-by-4.0 |" in card
-    assert "Measured on 9 clips.\n" in card and "| both.all.top1 | 12.35 |" in card
+    assert "test clips of vggsound.\n" in card and "| both.all.top1 | 12.35 |" in card
+    assert str(tmp_path) not in card
     assert "dprime" not in card  # an infinite one is null
 
 
