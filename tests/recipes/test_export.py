@@ -109,7 +109,8 @@ def test_the_model_card_says_what_it_is_and_how_to_use_it(
     ):
         assert row in card
     assert card.startswith("---\nlibrary_name: avblocks\nlicense: unknown\n")
-    assert str(tmp_path) not in card and "## Scores\n\nMeasured on 8 test clips of vggsound" in card
+    assert str(tmp_path) not in card
+    assert re.search(r"## Scores\n\nMeasured on \d+ test clips of vggsound", card)
     assert re.search(r"^\| nn_fusion \| [\d.]+ \|$", card, re.MULTILINE)
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(tmp_path / "out")
@@ -122,7 +123,7 @@ def test_the_model_card_has_license_and_final_scores(
     run: Callable[[str], Path], tmp_path: Path
 ) -> None:
     folder = shutil.copytree(run("probe"), tmp_path / "run")
-    scores = {"both": {"all": {"top1": 12.345, "dprime": None}}}
+    scores = {"both": {"all": {"top1": 12.346, "dprime": None}}}
     content = {"test": f"vggsound {tmp_path}: 8 clips", "scores": scores}
     (folder / "scores.json").write_text(json.dumps(content))
     export("--checkpoint", folder, "--out", tmp_path / "out", "--license", "cc-by-4.0")
