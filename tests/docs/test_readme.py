@@ -9,11 +9,6 @@ from measured import lookup, text
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 FIGURES = {
-    "paper_pretrain": (
-        "loss {pretraining.json loss_first} → {pretraining.json loss_last}; 1-NN accuracy of the "
-        "fusion tokens {pretraining.json nn_fusion_first}% → {pretraining.json nn_fusion_last}% "
-        "(audio alone: {pretraining.json nn_audio_alone_last}%)"
-    ),
     "paper_linear_probe": (
         "accuracy {classification.json linear_probe pretrained}%; untrained encoder "
         "{classification.json linear_probe untrained}%; image only "
