@@ -10,7 +10,8 @@ A role shows one value, by its file and keys, and a directive shows a table of v
        shards: images of 256 pixels
 
 Lines name the rows to show, in their order; without any, all are shown by their keys. A dict of
-dicts has a column for each inner key, a list is shown as its mean and standard deviation. What no
+dicts has a column for each inner key, or a row with the option ``turned``; a list is shown as its
+mean and standard deviation. What no
 file has yet is shown as "not measured yet", or as the option ``missing`` says, which may be empty::
 
     .. measured:: performance.json tables cuda
@@ -73,6 +74,12 @@ def layout(found: dict[str, Any], names: dict[str, str], *, head: str = "") -> l
     ]
 
 
+def turned(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Swap the outer and the inner keys of a dict of dicts."""
+    keys = dict.fromkeys(key for values in found.values() for key in values)
+    return {key: {row: values.get(key) for row, values in found.items()} for key in keys}
+
+
 def text(value: Any) -> str:
     """Format a value, with commas between thousands; a list as mean and standard deviation."""
     if value is None or value == []:
@@ -102,6 +109,7 @@ class Table(SphinxDirective):
     option_spec = {  # noqa: RUF012, as docutils has it
         "head": directives.unchanged_required,
         "missing": directives.unchanged,
+        "turned": directives.flag,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -110,6 +118,7 @@ class Table(SphinxDirective):
         found = lookup(_root(self.env), self.arguments[0])
         if not isinstance(found, dict):
             return self._missing()
+        found = turned(found) if "turned" in self.options else found
         pairs = (line.partition(":") for line in self.content if line.strip())
         names = {key.strip(): name.strip() for key, _, name in pairs}
         lines = layout(found, names, head=self.options.get("head", ""))
