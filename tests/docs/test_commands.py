@@ -40,7 +40,7 @@ _OWN = re.compile(r":caption: recipes/(\w+)\.py\n.*?from recipes\.(\w+) import P
 
 OTHERS = {
     "pytest": {"--jaxtyping-packages"},
-    "sbatch": {"--ntasks-per-node", "--ntasks", "--signal", "--cpus-per-task"},
+    "sbatch": {"--nodes", "--ntasks-per-node", "--ntasks", "--signal", "--cpus-per-task"},
     "tensorboard": {"--logdir"},
 }
 """Options of other programs that are told of in a line of text."""
