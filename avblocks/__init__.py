@@ -127,4 +127,4 @@ __all__ = [
     "vit_small",
     "vit_tiny",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -14,7 +14,7 @@ _SEAL = "content_sha256"
 
 
 def digest(content: Mapping[str, Any]) -> str:
-    """Return the sha256 of JSON content, whatever the order of its keys."""
+    """Return the sha256 of JSON content, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

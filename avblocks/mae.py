@@ -54,7 +54,8 @@ class AVMAE(nn.Module):
             unless the masks choose them (`Mask.predicting`); below 1 only with `ReadingDecoder`.
 
     Raises:
-        ValueError: if a decoder does not match its stream, or ``predict`` the decoders.
+        ValueError: if a decoder does not match its stream, or ``predict`` does not match the
+            decoders.
 
     Example:
         >>> import torch

@@ -22,6 +22,7 @@ extensions = [
     "mathml",
     "measured",
     "players",
+    "presets",
     "signatures",
 ]
 exclude_patterns = ["_build", "results", "tutorials"]
@@ -73,7 +74,7 @@ html_math_renderer = "mathml"
 html_show_sourcelink = html_copy_source = False
 # Pages without others below them have no section to navigate in.
 _ALONE = ("classification", "contributing", "datasets", "gallery", "index", "metrics", "parity")
-_MORE = ("performance", "recipes", "reliability", "results", "tasks", "zoo")
+_MORE = ("ingredients", "performance", "recipes", "reliability", "results", "tasks", "zoo")
 html_sidebars = {page: [] for page in (*_ALONE, *_MORE)}
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_theme_options = {

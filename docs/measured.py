@@ -10,16 +10,18 @@ A role shows one value, by its file and keys, and a directive shows a table of v
        shards: images of 256 pixels
 
 Lines name the rows to show, in their order; without any, all are shown by their keys. A dict of
-dicts has a column for each inner key, a list is shown as its mean and standard deviation. What no
-file has yet is shown as "not measured yet", or as the option ``missing`` says, which may be empty.
-The option ``yes-no`` names the keys of rows or columns whose 1 and 0 mean yes and no::
+dicts has a column for each inner key, or a row with the option ``turned``; a list is shown as its
+mean and standard deviation. What no file has yet is shown as "not measured yet", or as the option
+``missing`` says, which may be empty. The option ``yes-no`` names the keys of rows or columns whose
+1 and 0 mean yes and no::
 
     .. measured:: performance.json tables cuda
-       :missing: Not measured, as no GPU was at hand.
+       :missing: Not measured, because no GPU was available.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -35,10 +37,12 @@ MISSING = "not measured yet"
 def lookup(root: Path, words: str) -> Any:
     """Find a value: the name of a file in a folder, then the keys that lead to it.
 
+    A key with blanks is in double quotes.
+
     Returns:
         The value; `None` if there is no such file or key.
     """
-    name, *keys = words.split()
+    name, *keys = shlex.split(words)
     path = root / name
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     for key in keys:
@@ -77,6 +81,12 @@ def layout(
     ]
 
 
+def turned(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Swap the outer and the inner keys of a dict of dicts."""
+    keys = dict.fromkeys(key for values in found.values() for key in values)
+    return {key: {row: values.get(key) for row, values in found.items()} for key in keys}
+
+
 def text(value: Any) -> str:
     """Format a value, with commas between thousands; a list as mean and standard deviation."""
     if value is None or value == []:
@@ -107,6 +117,7 @@ class Table(SphinxDirective):
         "head": directives.unchanged_required,
         "missing": directives.unchanged,
         "yes-no": directives.unchanged_required,
+        "turned": directives.flag,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -115,10 +126,12 @@ class Table(SphinxDirective):
         found = lookup(_root(self.env), self.arguments[0])
         if not isinstance(found, dict):
             return self._missing()
+        found = turned(found) if "turned" in self.options else found
         pairs = (line.partition(":") for line in self.content if line.strip())
         names = {key.strip(): name.strip() for key, _, name in pairs}
         head, answers = self.options.get("head", ""), self.options.get("yes-no", "").split()
-        return [_table(*layout(found, names, head=head, answers=answers))]
+        lines = layout(found, names, head=head, answers=answers)
+        return [table(*([nodes.Text(cell) for cell in line] for line in lines))]
 
     def _missing(self) -> list[nodes.Node]:
         words = self.options.get("missing")
@@ -130,16 +143,19 @@ class Table(SphinxDirective):
         return [nodes.paragraph(words, "", *inline), *messages]
 
 
-def _table(head: list[str], *lines: list[str]) -> nodes.table:
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+def table(head: list[nodes.Node], *rows: list[nodes.Node]) -> nodes.table:
+    """Make a table of inline nodes, with the widths of its columns as they come."""
+    widths = [
+        max(len(cell.astext()) for cell in column) for column in zip(head, *rows, strict=True)
+    ]
     group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in widths), cols=len(head))
     group += nodes.thead("", _row(head))
-    group += nodes.tbody("", *(_row(line) for line in lines))
+    group += nodes.tbody("", *map(_row, rows))
     return nodes.table("", group, classes=["colwidths-auto", "measured"])
 
 
-def _row(cells: Iterable[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+def _row(cells: list[nodes.Node]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
 
 
 def _root(env: Any) -> Path:

@@ -13,9 +13,9 @@ Leaves, in DIR:
     index.csv               file and row of each window, its clip, its number in the clip, its start
                             and end in seconds (of videos), and the classes of the clip
 
-The same command resumes after an interruption. `--part 0 4` embeds the first of four parts, since
-several processes or machines may write to one folder.
-`recipes.common.embeddings.load_embeddings(DIR)` loads all of it.
+The same command resumes after an interruption. Several processes or machines may write to one
+folder: `--part 0 4` embeds the first of four parts.
+`recipes.common.embeddings.load_embeddings(DIR)` loads all parts.
 
 Try:
     --apart      (modalities separately, for python -m recipes.retrieve --embeddings DIR)

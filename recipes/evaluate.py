@@ -11,10 +11,10 @@ Commands:
     classifier, separator or segmenter published for DeepAVFusion.
 
 Leaves, in --out:
-    scores.json and the figures of the recipe: of a RUN on its own test clips, exactly its scores
-    random_encoder/, shuffled_labels/   (with --controls) the same test with an encoder at its
-                    initialization under the trained head, and with the labels or boxes of other
-                    clips: what the scores are worth without pre-training, and by chance
+    scores.json and the figures of the recipe; a RUN gets exactly its scores on its own test clips
+    random_encoder/     (with --controls) the same test with an untrained encoder under the trained
+                        head
+    shuffled_labels/    (with --controls) the same test with the labels or boxes of other clips
 
 Try:
     --controls

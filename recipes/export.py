@@ -11,7 +11,8 @@ Leaves, in FOLDER, replacing an earlier export:
     model.safetensors   weights of the encoder, and of the head if the run has one; no decoders
     config.json         arguments from which both are rebuilt, clip format, task and classes, and
                         the checksum of the weights
-    README.md           a model card: recipe, steps, data, sizes, and code that uses the model
+    README.md           a model card: license, recipe, steps, data, sizes, scores, and code that
+                        uses the model
 
 In your own code, ``avblocks.checkpoint.from_pretrained(FOLDER)`` returns the encoder, its front end
 and its head, and ``avblocks.tasks.load_task(FOLDER)`` the task module of all three. The folder
@@ -20,6 +21,7 @@ contains no code, and none is run.
 Try:
     --checkpoint runs/paper_pretrain-scenes --out encoder
     --encoder-only                                              (of a run with a head)
+    --license cc-by-4.0                 (of the weights, by its name on the Hugging Face Hub)
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,11 +37,14 @@ from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.card import card
 from avblocks.checkpoint.folder import is_ours
 from avblocks.files import write_text
+from avblocks.jsonfile import read_json
 from avblocks.tasks import save_task
 from recipes.common.cli import users_errors
 from recipes.common.foreign import is_foreign
 from recipes.common.run_files import find, read_run_config, trained_on
 from recipes.common.runs import RECIPES, rebuild_encoder, rebuild_task
+from recipes.engine.folder import flat
+from recipes.engine.log import read_rows
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 
@@ -61,6 +66,10 @@ class Config:
     encoder_only: bool = False
     """Do not export the head and the task of a run that has them."""
 
+    license: str = "unknown"
+    """License of the weights, for the model card, by its name on the Hugging Face Hub; check what
+    the licenses of the training data and of the initial weights allow."""
+
 
 def main(config: Config) -> None:
     """Rebuild the model of a run, and save it with a model card."""
@@ -71,13 +80,14 @@ def main(config: Config) -> None:
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
     if is_foreign(path):
-        return _export_foreign(path, config.out, allow=config.allow)
+        return _export_foreign(path, config)
     facts = read_run_config(path, remedy=RUN)
     state = _saves.load(path)
     whole = facts["recipe"] in RECIPES and not config.encoder_only
     export = export_task if whole else export_encoder
     try:
-        text = export(state, facts, config.out)
+        about = {"license": config.license, **recorded(path, facts, step=state["run"]["step"])}
+        text = export(state, facts, config.out, about)
     except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error
     write_text(readme, text)
@@ -86,30 +96,67 @@ def main(config: Config) -> None:
     print(f"next: python -m recipes.{use} --checkpoint {config.out}")
 
 
-def _export_foreign(path: Path, out: Path, *, allow: Sequence[str]) -> None:
+_FOREIGN = """---
+library_name: avblocks
+license: {license}
+---
+
+# {kind}
+
+The encoder of `{name}`. Its authors state the license, the training data and the scores of that
+file.
+"""
+
+
+def _export_foreign(path: Path, config: Config) -> None:
     """Save the encoder of a published file, which has no front end."""
-    loaded = zoo.load(path, allow=allow)
+    assert config.out is not None
+    out, loaded = config.out, zoo.load(path, allow=config.allow)
     encoder: Any = loaded.encoder  # a module, which the protocol of a stream does not say
     save_pretrained(encoder, out)
-    write_text(out / "README.md", f"# {loaded.kind}\n\nThe encoder of `{path.name}`.\n")
+    text = _FOREIGN.format(license=config.license, kind=loaded.kind, name=path.name)
+    write_text(out / "README.md", text)
     print(f"{path}\n{loaded.report}\n{out}: model.safetensors config.json README.md")
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {out}")
 
 
-def export_encoder(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:
+def recorded(path: Path, facts: Mapping[str, Any], *, step: int) -> dict[str, Any]:
+    """Return the scores of the final test or of the last evaluation of a run, and their data.
+
+    Nothing if the checkpoint is not the last one, or there is none of these.
+    """
+    folder = path.parent.parent
+    rows = read_rows(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else []
+    if not rows or rows[-1]["step"] != step:
+        return {}
+    scores = {n.removeprefix("eval/"): v for n, v in rows[-1].items() if n.startswith("eval/")}
+    if (file := folder / "scores.json").is_file():
+        scores = flat(read_json(file, {"scores": dict}, remedy="remove it")["scores"])
+    clips = facts.get("clips", {}).get("test", {}).get("on_disk", "the")
+    return {
+        "scores": {n: value for n, value in scores.items() if isinstance(value, int | float)},
+        "tested": f"{clips} test clips of {facts['config']['data']['name']}",  # and not its folder
+    }
+
+
+def export_encoder(
+    state: Mapping[str, Any], facts: Mapping[str, Any], out: Path, about: Mapping[str, Any]
+) -> str:
     """Save the encoder of a run with its front end; return the model card."""
     encoder, front_end = rebuild_encoder(facts, state["state_dict"])
-    text = card(encoder, facts, format=front_end.format, step=state["run"]["step"])
+    text = card(encoder, facts, format=front_end.format, step=state["run"]["step"], **about)
     save_pretrained(encoder, out, front_end=front_end)
     return text
 
 
-def export_task(state: Mapping[str, Any], facts: Mapping[str, Any], out: Path) -> str:
+def export_task(
+    state: Mapping[str, Any], facts: Mapping[str, Any], out: Path, about: Mapping[str, Any]
+) -> str:
     """Save encoder, front end, head and task of a run; return the model card."""
     task = rebuild_task(facts, state["state_dict"])
-    about = {"task": type(task).__name__.lower(), "classes": len(facts["classes"])}
+    head = {"task": type(task).__name__.lower(), "classes": len(facts["classes"])}
     format, step = task.front_end.format, state["run"]["step"]
-    text = card(task.encoder, facts, format=format, step=step, task=about)
+    text = card(task.encoder, facts, format=format, step=step, task=head, **about)
     about_run = trained_on(facts, step=step)
     save_task(task, out, classes=facts["classes"], trained_on=about_run)
     return text

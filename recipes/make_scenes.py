@@ -8,23 +8,24 @@ Commands:
 
 Ingredients:
     DIR/CLASS/NAME.png with transparent surroundings (or NAME.jpg or .png with NAME_mask.png, black
-    around the thing), and DIR/CLASS/NAME.wav, .ogg, .flac or .mp3 beside it, at any depth; or a
+    around the object), and DIR/CLASS/NAME.wav, .ogg, .flac or .mp3 beside it, at any depth; or a
     csv file with the columns image, audio, class and, if needed, mask.
     Without folders of classes (--class-of name), each name is a class. Files that cannot be used
-    are listed with the reason: no recording of the name, no transparency, one color, silent, too
-    short, the same recording as in another class, damaged.
+    are listed with the reason: no recording of the same name, no transparency, one color, silent,
+    too short, the same recording as in another class, damaged.
 
 Scenes:
-    One or two things that sound, silent ones, and sounds that are off-screen, looped, at another
-    pitch and gain, with noise, over a part of a background under a moving camera.
-    A quarter of the ingredients of each class and of the backgrounds occur in the test only; a
-    class with one ingredient has it in both, with other placements, mirroring, pitch and noise.
+    One or two sounding objects, silent objects, and audio of sources off-screen. Recordings are
+    looped, with another pitch and gain and with noise. A camera moves over the background.
+    A quarter of the ingredients of each class and of the backgrounds occur only in the test. If a
+    class has one ingredient, training and test share it, with other placements, mirroring, pitch
+    and noise.
 
 Leaves, in OUT:
     vggsound.csv, clips/            the layout of VGGSound
     vggss.json                      boxes of the test clips: VGG-SS
     avsbench/                       images, masks with classes: AVSS of AVSBench
-    MUSIC_*.json, sources/          MUSIC, and the audio of each thing
+    MUSIC_*.json, sources/          MUSIC, and the audio of each object
     annotations/, masks/            boxes and masks of each frame
     refused.csv                     files that are not used, and why
 
@@ -102,7 +103,7 @@ class Config:
     """Number of threads that compose and encode."""
 
     run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Of no use here."""
+    """Not used."""
 
 
 PRESETS = {"clips": ("clips of four seconds with 128 pixels", Config())}

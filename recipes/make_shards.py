@@ -77,7 +77,7 @@ class Config:
     """Read all shards again at the end and verify their checksums."""
 
     run: Annotated[Run, Suppress] = field(default_factory=Run)
-    """Of no use here."""
+    """Not used."""
 
 
 _VIDEOS: dict[DataName, str] = {

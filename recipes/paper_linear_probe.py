@@ -117,7 +117,9 @@ def main(config: Config) -> None:
     """Train a classifier on a frozen encoder; write scores, predictions and figures."""
     config.check()
     if config.batch < 2:
-        raise ValueError("--batch must be at least 2: the head is normed over the clips of a batch")
+        raise ValueError(
+            "--batch must be at least 2: the head normalizes over the clips of a batch"
+        )
     data = config.data
     train, test = train_test_sets(data, needs="classes")
     loader = partial(test_loader, test, data, batch=config.batch)

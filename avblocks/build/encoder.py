@@ -107,8 +107,8 @@ def av_vit(
             width), the image is a video, and the spectrogram uses the last two.
         fusion: which of the three interactions; ``"bottleneck"`` for the `BottleneckLayer` of MBT,
             with all of ``num_tokens`` as its tokens; or a class of your own: an interaction, or a
-            `FusionLayer`. It is called with ``dim`` and what else it takes of ``num_heads``,
-            ``num_tokens``, ``attn_ratio``, ``mlp_ratio`` and ``drop_path``.
+            `FusionLayer`. It is called with ``dim`` and those of ``num_heads``, ``num_tokens``,
+            ``attn_ratio``, ``mlp_ratio`` and ``drop_path`` that its signature has.
         fusion_layers: ``"all"``, ``"none"``, or the indices of the layers with fusion.
         num_tokens: fusion, image aggregation and audio aggregation tokens; for your own class, any
             counts.

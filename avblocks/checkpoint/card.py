@@ -8,6 +8,7 @@ from avblocks.encoder import AVEncoder
 
 _CARD = """---
 library_name: avblocks
+license: {license}
 tags:
 - audio-visual
 - masked-autoencoder
@@ -21,6 +22,15 @@ Two ViTs, for images and audio, with fusion tokens that read both and are read b
 | | |
 | --- | --- |
 {table}
+
+The license is that of the weights, as given when they were exported; avblocks itself is under
+Apache-2.0.
+
+## Scores
+
+{scores}
+
+## Use
 
 The encoder takes normalized images and log-mel spectrograms, which its front end computes:
 
@@ -57,6 +67,9 @@ def card(
     format: ClipFormat,
     step: int,
     task: Mapping[str, Any] | None = None,
+    license: str = "unknown",
+    scores: Mapping[str, float] | None = None,
+    tested: str = "",
 ) -> str:
     """Write the model card of an encoder, or of an encoder with the head of a task.
 
@@ -66,6 +79,9 @@ def card(
         format: The clip format of the encoder.
         step: Number of optimizer steps in training.
         task: Rows about the task, if its head is exported too.
+        license: License of the weights, as the Hugging Face Hub names it, such as ``cc-by-4.0``.
+        scores: Scores of the model by name; none if it was not tested.
+        tested: The data of the scores, in words.
     """
     model, name = facts["config"]["model"], facts["config"]["data"]["name"]
     mels_frames = " x ".join(map(str, format.audio_size))
@@ -74,6 +90,7 @@ def card(
         "recipe": facts["recipe"],
         **(task or {}),
         "optimizer steps": f"{step:,}",
+        "license": license,
         "data set": name if clips is None else f"{name}, {clips:,} training clips",
         "image": f"{format.size} x {format.size}",
         "audio": f"{format.seconds:g} s at {format.rate:,} Hz: {mels_frames} mel bins and frames",
@@ -84,4 +101,12 @@ def card(
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     what = f"model for {task['task']}" if task else "encoder"
-    return _CARD.format(what=what, table=table, format=format, task=_TASK if task else "")
+    parts = {"table": table, "license": license, "scores": _scores(scores or {}, tested)}
+    return _CARD.format(what=what, format=format, task=_TASK if task else "", **parts)
+
+
+def _scores(scores: Mapping[str, float], tested: str) -> str:
+    if not scores:
+        return "The export has no scores: the model was not tested after its last step."
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in scores.items())
+    return f"Measured on {tested}.\n\n| score | value |\n| --- | --- |\n{rows}"

@@ -50,7 +50,7 @@ def from_encoder(state: State) -> Converted | None:
     Returns:
         The weights with avblocks' names, or ``None`` if the file is of another kind.
     """
-    if "model.fusion_tokens" in state:  # an encoder as an attribute of somebody's module
+    if "model.fusion_tokens" in state:  # an encoder as an attribute of a user's module
         return _part(state, "model.")
     if any(name.startswith(MODELS) for name in state):
         return from_run(state)

@@ -58,7 +58,7 @@ def from_deepavfusion(state: State) -> Converted:
             dropped.append(key)
         elif block and block[2] == "fusion_blocks":
             kept |= {block[1] + name: v for name, v in _in_block(fusion, block[4], value).items()}
-        elif key.endswith("_decoder_pos_embed"):  # trained, whatever the reference's comment says
+        elif key.endswith("_decoder_pos_embed"):  # trained, despite the reference's comment
             kept[_DECODER.sub(r"\1_decoder.\2.table", key)] = value[0]
         else:
             kept[_DECODER.sub(r"\1_decoder.\2", key)] = value

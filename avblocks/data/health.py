@@ -130,8 +130,8 @@ def _check_video(health: ClipHealth, media: Media) -> ClipHealth:
         if cut:
             break
     stated, decoded = _stated_seconds(media.video), video.seconds
-    # The video is complete if all frames of the index are there, whatever duration FFmpeg gives the
-    # last one. The index of avi counts empty slots.
+    # The video is complete if all frames of the index are there, regardless of the duration that
+    # FFmpeg gives the last one. The index of avi counts empty slots.
     complete = untimed(media) or video.count >= media.video.frames > 0
     reason = "" if cut or complete else _cut_short("video", stated, decoded)
     return replace(

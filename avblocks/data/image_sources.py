@@ -7,7 +7,7 @@ from avblocks.data.groups import FixedGroups
 
 
 def image_and_source(item: Item) -> tuple[str, str]:
-    """Split the id of a pair of IS3 or VPO into its image and the source that sounds.
+    """Split the id of a pair of IS3 or VPO into its image and its sounding source.
 
     Example:
         >>> image_and_source(Item(id="dog_cat_1_cat", path="dog_cat_1_cat.wav"))

@@ -48,7 +48,7 @@ class FusionAttention:
 
 @runtime_checkable
 class Attends(Protocol):
-    """Protocol of a fusion with attention maps, as all three of the package have."""
+    """Protocol of a fusion with attention maps; all three fusions of the package have them."""
 
     @property
     def attention(self) -> Reads[FusionAttention]:

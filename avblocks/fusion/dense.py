@@ -31,7 +31,7 @@ class DenseFusion(Interaction):
         dim: width of a token.
         num_heads: number of heads, a divisor of ``dim``.
         attn_ratio: width of queries and keys as a fraction of ``dim``. The logits are scaled by
-            (dim / num_heads)^-1/2 for every share, as in the reference.
+            (dim / num_heads)^-1/2 for every ratio, as in the reference.
         value_ratio: width of the values as a fraction of ``dim``; ``None`` means ``attn_ratio``.
 
     Raises:

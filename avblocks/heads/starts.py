@@ -12,10 +12,11 @@ from avblocks.shapes import require
 
 
 class Starts(nn.Module):
-    """Copies of a head, trained on the same batches; that with the least training loss answers.
+    """Copies of a head, trained on the same batches; the one with the lowest loss predicts.
 
-    Contrast without labels has poor local minima, and which one a small head ends in depends on its
-    initial weights. On frozen tokens a copy costs little, and its training loss tells them apart.
+    A contrastive loss without labels has poor local minima. Whether a small head reaches one
+    depends on its initial weights. On frozen tokens a further copy costs little, and its training
+    loss shows whether it is in a poor minimum.
 
     Args:
         heads: The copies, of one architecture, each with initial weights of its own.

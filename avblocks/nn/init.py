@@ -14,7 +14,7 @@ def xavier(*linears: nn.Linear) -> None:
 def xavier_joint(*linears: nn.Linear, dim: int = 0) -> None:
     """`xavier` for layers that are parts of one matrix in the papers, joined along ``dim``.
 
-    The bound follows from the size of the whole, as where queries, keys and values are one layer.
+    The bound is that of the joined matrix, as if queries, keys and values were one layer.
     """
     weights = [linear.weight.detach() for linear in linears]
     whole = nn.init.xavier_uniform_(torch.empty_like(torch.cat(weights, dim=dim)))

@@ -28,9 +28,9 @@ class FeatureTask(Protocol):
 
 
 class FeatureDataset(Dataset[AVBatch]):
-    """Clips as what a frozen encoder made of them: batches with `AVBatch.features` only.
+    """Features of clips from a frozen encoder: batches with `AVBatch.features` only.
 
-    Where a clip could not be used, the next usable one stands in, as in training on the files.
+    An unusable clip is replaced by the next usable one, as in training on the files.
 
     Args:
         table: All usable clips in one batch.

@@ -121,7 +121,7 @@ def run_sizes(path: Path) -> dict[str, Any]:
     """Read the sizes of an encoder from its run folder that are not in its tensors.
 
     Raises:
-        ValueError: if it is a run's and does not say so.
+        ValueError: if it is of a run and does not record this.
     """
     file = path.parent.parent / "config.json"
     if path.suffix != ".ckpt" or not file.is_file():

@@ -18,11 +18,11 @@ Memory is that of tensors on a GPU, and of the whole process on the CPU. `plain`
 implementation of the same model, measured in alternating steps, so that other load on the machine
 affects both.
 
-`gpu` is a session for a GPU that is at hand for minutes: the tests that need one, losses in half
-precision, the step of pre-training with its waits and slowest kernels, the plain formula, the
-kernels of attention, whole recipes. Rows come in the order of their worth, each is written as soon
-as it is measured, and what does not fit in the time says so. `gpu.sh` beside this takes what a
-machine without network lacks along.
+`gpu` is a session for a GPU that is available for minutes: tests that need a GPU, losses in half
+precision, the step of pre-training with its synchronizations and slowest kernels, the plain
+implementation, attention kernels, whole recipes. The most important rows come first. Each row is
+written as soon as it is measured, and rows that do not fit into the time are marked. `gpu.sh`
+beside this file carries the packages that a machine without network lacks.
 
 Try:
     --seconds 60 (less noise)
@@ -57,7 +57,7 @@ class Config:
     """Measure the scaling of time and memory."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where; it also decides which cases there are."""
+    """Device; it also determines the list of cases."""
 
     seconds: float = 12.0
     """Time for the repetitions of each case; at least three repetitions."""

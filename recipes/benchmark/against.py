@@ -7,8 +7,9 @@ Commands:
 The other commit is checked out into a temporary worktree; both builds run in this environment, so
 that only avblocks differs. For each case, a process in each worktree takes steps in turn; the
 result is the median of the ratios of these pairs of steps, by wall and by CPU time. To see the
-noise of a machine, compare a commit with itself (`--commit HEAD`). Processes differ by some 10%,
-whatever their build: `--together` imports both builds into one process, and measures no memory.
+noise of a machine, compare a commit with itself (`--commit HEAD`). Two processes of the same
+build differ by about 10%: `--together` imports both builds into one process, and measures no
+memory.
 
 Try:
     --cases 'pretrain factorized*' --threads 1

@@ -9,14 +9,13 @@ Commands:
 
 The list is health.csv in the run folder, written file by file. After an interruption or a kill, the
 same command resumes: files in the list are not read again; delete the list to check them again. The
-exit code is 0 if all files can be used, 1 if any cannot, and 2 if the command itself is wrong. One
-core decodes about 400 clips of ten seconds and 360p per minute.
+exit code is 0 if all files can be used, 1 if any cannot, and 2 if the command itself is wrong.
 
-With --against, it searches clips that are also in other data sets, splits or published lists: clips
-of the same video with overlapping seconds, by their ids, and the same audio or frames under other
-ids, by fingerprints that survive re-encoding. It prints a table, and writes leaks.csv with a row
-per pair; --exclude FILE writes the other clips as a list for --data.list of every recipe. The exit
-code is 1 if there are leaks and no --exclude. Fingerprints are kept in the run folder.
+With --against, it searches for clips that are also in other data sets, splits or published lists:
+clips of the same video with overlapping seconds, by their ids, and the same audio or frames under
+other ids, by fingerprints that survive re-encoding. It prints a table, and writes leaks.csv with a
+row per pair; --exclude FILE writes the other clips as a list for --data.list of every recipe. The
+exit code is 1 if there are leaks and no --exclude. Fingerprints are kept in the run folder.
 
 Try:
     --data.seconds 10 (count audio shorter than that)

@@ -126,7 +126,7 @@ class Data:
         """Processes that read clips, for each process that trains."""
         if self.workers != "auto":
             return self.workers
-        here = hasattr(os, "sched_getaffinity")  # macOS has it not
+        here = hasattr(os, "sched_getaffinity")  # not on macOS
         cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
         cores //= max(torch.cuda.device_count(), 1)
         return min(cores, 8) if cores > 1 else 0

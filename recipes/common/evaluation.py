@@ -42,7 +42,7 @@ def evaluating(
 ) -> Iterator[None]:
     """Let the `main` of a recipe test a model: nothing is built, loaded or trained.
 
-    The final test is thereby that of the recipe, whatever rows, tables and figures it has. Only the
+    The final test is therefore that of the recipe, with its rows, tables and figures. Only the
     test clips are needed; they also stand for the training clips.
 
     Args:
@@ -51,7 +51,7 @@ def evaluating(
         step: See `Evaluated`.
         change: See `Evaluated`.
     """
-    # `main` changes some weights before the training, so that they are loaded once more after it.
+    # `main` changes some weights before the training, so that they are loaded again after it.
     weights = {name: value.clone() for name, value in task.state_dict().items()}
     token = _EVALUATED.set(Evaluated(weights=weights, step=step, change=change))
     build: Any = recipe.build

@@ -74,6 +74,6 @@ class Heartbeat:
             last, heard = heard, self._store.get(str(self._next)) if known else b""
             missed = missed + 1 if heard == last else 0
             if missed >= MISSED:
-                silence = f"gave no sign of life for {MISSED * EVERY:g} s"
+                silence = f"sent no heartbeat for {MISSED * EVERY:g} s"
                 return f"process {self._next} of the run {silence}" if self.claim() else None
         return None

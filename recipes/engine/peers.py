@@ -53,7 +53,7 @@ class Peers:
             threading.Thread(target=self._watch, args=(rank, child), daemon=True).start()
 
     def release(self) -> None:
-        """Watch no longer: the processes are about to end, in whatever order."""
+        """Watch no longer: the processes are about to end, in any order."""
         self._ending = True
         if self._heartbeat is not None:
             self._heartbeat.stop()

@@ -10,8 +10,8 @@ Commands:
 
 Leaves, in a folder for each file:
     classification  classes.csv classes.png: the probability of each class in each window
-    localization    localization.mp4: a heat map of similarity to the audio; each
-                    window has its own scale, so some area is bright even for silence
+    localization    localization.mp4: a heat map of the similarity to the audio; each
+                    window has its own scale, so some area is bright even for silent audio
     segmentation    segmentation.mp4: sounding objects are colored; segmentation.png is the legend
                     of the classes, if the model has several
     separation      separated.wav: the audio that belongs to the image; rest.wav: all other audio;
@@ -19,9 +19,9 @@ Leaves, in a folder for each file:
                     the audio that belongs to each half of the image
     README.txt      what each file is, the models, and what they were trained on
 
-Windows are as long as those that the model was trained on, and the whole image is squeezed into
-its square. The exit code is 0 if all files can be used, 1 if any cannot, and 2 if the command
-itself is wrong.
+Windows are as long as those that the model was trained on. The whole image is resized to the
+square input of the model. The exit code is 0 if all files can be used, 1 if any cannot, and 2 if
+the command itself is wrong.
 
 Try:
     --hop 0.5         (more windows)
@@ -96,7 +96,7 @@ class Config:
     """End of that part; the end of the video if not given."""
 
     device: str | None = None
-    """Device: cpu, cuda or cuda:N; a GPU if there is one, and none is given."""
+    """Device: cpu, cuda or cuda:N; by default a GPU if there is one."""
 
     precision: Precision = "32-true"
     """Precision of the models."""

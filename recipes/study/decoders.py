@@ -1,8 +1,8 @@
 """Study: decoders of the paper and reading decoders, by probe accuracy over epochs and seconds.
 
-For each decoder and seed a pre-training on shards of scenes that is probed on the way, and a linear
-probe on its encoder at the end. The runs are shorter than those of `paper_pretrain`: half batches,
-and under half of its epochs.
+For each decoder and seed: pre-training on shards of scenes with probes during the training, and a
+linear probe on the encoder at the end. The runs are shorter than those of `paper_pretrain`, with
+half of its batch size and less than half of its epochs.
 
 Command:
     OMP_NUM_THREADS=1 python -m recipes.study.decoders    (three seeds: an hour on one CPU core)
@@ -46,7 +46,7 @@ class DecoderStudy(Study):
     """Settings of the study."""
 
     jobs: int = 1
-    """Runs at a time; one, as seconds are compared."""
+    """Runs at a time; 1, because seconds are compared."""
 
 
 PRESETS = {"study": ("three seeds of everything", DecoderStudy())}

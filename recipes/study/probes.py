@@ -2,7 +2,7 @@ r"""Study: linear and attentive probes on frozen encoders of any supported files
 
 Each clip is encoded once, with the front end and the clip format that its encoder was trained with;
 then a head for each kind of pooling is trained on the tokens. The same heads are trained on an
-encoder of the same sizes at its initialization: what the pre-training adds is the difference.
+untrained encoder of the same sizes; the difference is the gain of pre-training.
 
 Commands:
     python -m recipes.study.probes --checkpoint RUN1 RUN2    (scenes: minutes on two CPU cores)
@@ -13,10 +13,10 @@ Commands:
     one modality are given that one.
 
 Leaves, in the run folder:
-    probes.json     scores of each encoder, choice of modalities, and head; each when it is known
-    probes.png      the first score of all of them
+    probes.json     scores of each encoder, input modality and head, written one by one
+    probes.png      the first score of each
 
-Stopped, the same command resumes after the last score, and further checkpoints add to the table.
+After an interruption, the same command resumes after the last score. Further checkpoints add rows.
 The features of one encoder are on disk while it is probed: 4 bytes for each number of its tokens.
 
 Source of the attentive probe: Bardes et al., "Revisiting feature prediction for learning visual

@@ -29,13 +29,13 @@ class Study:
     """Folder of all the runs."""
 
     seeds: int = 3
-    """How many seeds, from 0."""
+    """Number of seeds, from 0."""
 
     jobs: int = 2
     """Runs at a time."""
 
     out: Path = Path("docs/results")
-    """Folder for the figures, one a seed in each list."""
+    """Folder for the results: lists with one value per seed."""
 
     options: tuple[str, ...] = ()
     """Options for every run, such as `--epochs 2` for a trial."""

@@ -2,7 +2,8 @@
 
 For each seed and method: pre-training; a linear probe on the encoder, tested with both modalities
 and with one missing; fine-tuning; retrieval between images and audio that are encoded separately;
-and the time of a training step. Stopped, the same command resumes after the last finished method.
+and the time of a training step. After an interruption, the same command resumes after the last
+finished method.
 
 Command:
     OMP_NUM_THREADS=1 python -m recipes.study.zoo       (three seeds: about an hour on one CPU core)
@@ -59,19 +60,19 @@ _FREE = ("run", "seeds", "out")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What is run, and how long each."""
+    """Settings of the study."""
 
     run: Folder = field(default_factory=Folder)
     """Folder of all the runs."""
 
     seeds: int = 3
-    """How many seeds, from 0."""
+    """Number of seeds, from 0."""
 
     out: Path = Path("docs/results")
-    """Folder of `zoo.json`, which has a list with one entry a seed of each figure."""
+    """Folder of `zoo.json`, which has a list with one entry per seed for each value."""
 
     scenes: tuple[int, int] = (240, 480)
-    """How many scenes, for training and for testing."""
+    """Numbers of scenes for training and for testing."""
 
     pretrain_epochs: int = 30
     """Epochs of each pre-training."""

@@ -30,6 +30,7 @@ from recipes.common.cli import run_cli
 ROOT = Path(__file__).parents[2]
 NAMES = tuple(recipes(ROOT / "recipes"))
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *pages.written(ROOT / "docs")]
+PAGES += [ROOT / "docs/guide/pretrain.slurm"]
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.py"))
 
 _CALL = re.compile(r"-m recipes\.(\w+(?:\.\w+)*)(.*)")
@@ -40,7 +41,7 @@ _OWN = re.compile(r":caption: recipes/(\w+)\.py\n.*?from recipes\.(\w+) import P
 
 OTHERS = {
     "pytest": {"--jaxtyping-packages"},
-    "sbatch": {"--ntasks-per-node", "--ntasks", "--signal", "--cpus-per-task"},
+    "sbatch": {"--nodes", "--ntasks-per-node", "--ntasks", "--signal", "--cpus-per-task"},
     "tensorboard": {"--logdir"},
 }
 """Options of other programs that are told of in a line of text."""

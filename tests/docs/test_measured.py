@@ -21,6 +21,9 @@ It is :measured:`x.json size mb` MB, or :measured:`none.json a`, or :measured:`x
 
 .. measured:: x.json scores
 
+.. measured:: x.json scores
+   :turned:
+
 .. measured:: x.json gpu
    :missing: No figure: ``command`` measures
       it.
@@ -94,4 +97,7 @@ def test_a_page_shows_them(results: Path) -> None:
     assert "| kind | a second |" in shown and "| the slow one | 1.5 |" in shown
     assert "| the lost one | not measured yet |" in shown and "fast" not in shown
     assert shown.count("No figure") == 1 and 'No figure: "command" measures it.' in shown
-    assert "| ours | 50.25 | 1 |" in shown and shown.endswith("it. *not measured yet*")
+    assert "| ours | 50.25 | 1 |" in shown and "| mAP | 1 | 2 |" in shown
+    assert "| top-1 | 50.25 | not measured yet |" in shown and shown.endswith(
+        "it. *not measured yet*"
+    )

@@ -4,6 +4,8 @@ import ast
 import doctest
 import json
 import re
+import shlex
+import subprocess
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import pairwise
 from pathlib import Path
@@ -190,7 +192,7 @@ def keys_shown(body: str) -> list[list[str]]:
         raise ValueError(
             "write :measured:`FILE KEY` or, at the start of a line, .. measured:: FILE"
         )
-    found = [role.split() for role in roles]
+    found = [shlex.split(role) for role in roles]
     for words, content in tables:
         rows = re.findall(r"^ {3,}([^:\s][^:\n]*):", content, flags=re.MULTILINE)
         found += [[*words.split(), row.strip()] for row in rows] or [words.split()]
@@ -269,6 +271,15 @@ def test_a_figure_that_is_not_there_is_found() -> None:
 def test_a_figure_that_would_be_missed_is_refused(shown: str) -> None:
     with pytest.raises(ValueError, match="write"):
         keys_shown(f"Words\n\n{shown}\n")
+
+
+def test_the_slurm_script_is_a_script_of_bash() -> None:
+    script = DOCS / "guide" / "pretrain.slurm"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    text, page = script.read_text(encoding="utf-8"), (DOCS / "guide" / "eight_gpus.rst").read_text()
+    assert f"docs/guide/{script.name}" in text and f"literalinclude:: {script.name}" in page
+    processes = re.search(r"--ntasks-per-node=(\d+)", text)
+    assert processes is not None and f"--run.devices {processes[1]}" in text
 
 
 def links(markdown: str) -> list[str]:

@@ -64,6 +64,17 @@ WORDS = {
     r"swapped (audio|image)": "mismatched",
     r"bare step": "model-only step",
     r"made on the spot": "synthetic",
+    r"(that|which) sounds?(?! like)": "sounding",
+    r"signs? of life": "heartbeat",
+    r"at hand": "available",
+    r"once more": "again",
+    r"now and then": "sometimes",
+    r"(some|no)body": "the user, no process",
+    r"(has|have) it not": "does not have it",
+    r"of no use here": "not used",
+    r"whatever": "any, independent of",
+    r"thereby|whereby|hereby": "therefore",
+    r"(is|are) worth": "the gain, the effect",
 }
 """Patterns, each of whole words, and what to write instead."""
 

@@ -27,7 +27,8 @@ _ESCAPES = {
         r".*>>>( |$)"
         r"|(?i:.*\.\. +(code|code-block|sourcecode|highlight|doctest|testcode|parsed-literal) ?::)"
         r"|(?i:.*\.\. +(include|literalinclude) ?::)"
-        r"(?! (gallery\.py|\.\./(recipes|tests)/[\w/]+\.py|\.\./examples/mteb_encoder\.py)$)"
+        r"(?! (gallery\.py|pretrain\.slurm|\.\./(recipes|tests)/[\w/]+\.py"
+        r"|\.\./examples/mteb_encoder\.py)$)"
         r"|(?!\s*\.\. [\w|][^:]*::\s*$).*::\s*$"  # a literal block, unless it is a directive
     ),
     ".md": re.compile(r".*>>>( |$)|\s*(```|~~~)|( {4}|\t)\s*\S"),

@@ -239,6 +239,10 @@ def test_cost_is_that_of_the_fastest_step() -> None:
     assert found["AudioSet-2M"]["GPU-hours measured"] == pytest.approx(hours * more, rel=0.02)
     on_paper = hours * 1000 * 108e9 / (0.45 * 790e12)
     assert found["VGGSound"]["GPU-hours on paper"] == pytest.approx(on_paper, abs=0.1)
+    assert found["VGGSound"]["videos, GB"] == 184 and found["VGGSound"]["shards, GB"] == 92
+    reading = 184_000 * 200 / (3600 * on_paper / 8)
+    assert found["VGGSound"]["clips/s of 8 GPUs, on paper"] == pytest.approx(reading, rel=0.01)
+    assert 3 < found["VGGSound"]["weights and optimizer, GB a GPU"] < 6
     assert cost({})["VGGSound"]["GPU-hours measured"] == "not measured"
 
 

@@ -108,12 +108,39 @@ def test_the_model_card_says_what_it_is_and_how_to_use_it(
         "| num_tokens | [2, 1, 1] |",
     ):
         assert row in card
-    assert card.startswith("---\nlibrary_name: avblocks\n") and str(tmp_path) not in card
+    assert card.startswith("---\nlibrary_name: avblocks\nlicense: unknown\n")
+    assert str(tmp_path) not in card
+    assert re.search(r"## Scores\n\nMeasured on \d+ test clips of vggsound", card)
+    assert re.search(r"^\| nn_fusion \| [\d.]+ \|$", card, re.MULTILINE)
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(tmp_path / "out")
     names: dict[str, object] = {}
     exec(code, names)
     assert names["tokens"].fusion.shape == (2, 4, 16)
+
+
+def test_the_model_card_has_license_and_final_scores(
+    run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(run("probe"), tmp_path / "run")
+    scores = {"both": {"all": {"top1": 12.346, "dprime": None}}}
+    content = {"test": f"vggsound {tmp_path}: 8 clips", "scores": scores}
+    (folder / "scores.json").write_text(json.dumps(content))
+    export("--checkpoint", folder, "--out", tmp_path / "out", "--license", "cc-by-4.0")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "\nlicense: cc-by-4.0\n" in card and "| license | cc-by-4.0 |" in card
+    assert "test clips of vggsound.\n" in card and "| both.all.top1 | 12.35 |" in card
+    assert str(tmp_path) not in card
+    assert "dprime" not in card  # an infinite one is null
+
+
+def test_an_earlier_checkpoint_has_no_scores(run: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(run("probe"), tmp_path / "run")
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    later = ",".join(["99", *rows[-1].split(",")[1:]])
+    (folder / "metrics.csv").write_text("\n".join([*rows, later]) + "\n")
+    export("--checkpoint", folder, "--out", tmp_path / "out")
+    assert "The export has no scores" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_recipes_start_from_it(

@@ -59,7 +59,7 @@ def test_one_process_says_which_one_died(fast: None) -> None:
     assert ended == [[], [], []]
     beats[1].stop()
     until(lambda: ended[0] and ended[2])
-    assert ended == [["process 1 of the run gave no sign of life for 0.3 s"], [], [None]]
+    assert ended == [["process 1 of the run sent no heartbeat for 0.3 s"], [], [None]]
 
 
 def test_the_others_hear_of_an_error(fast: None) -> None:
@@ -123,7 +123,7 @@ def test_processes_without_a_launcher_that_looks(tmp_path: Path, number: int) ->
         both[1].communicate()
     assert "Traceback" not in said
     lines = [line for line in said.splitlines() if line.startswith("error: ")]
-    silent = "process 1 of the run gave no sign of life for 5 s: all others end; continue with "
+    silent = "process 1 of the run sent no heartbeat for 5 s: all others end; continue with "
     gone = "another process of the run died or cannot be reached: continue with "
     assert lines in ([f"error: {silent}--run.resume"], [f"error: {gone}--run.resume"]), said
-    assert number == signal.SIGKILL or "no sign of life" in lines[0]
+    assert number == signal.SIGKILL or "no heartbeat" in lines[0]

@@ -89,6 +89,29 @@ def test_a_seed_of_a_study_needs_only_what_stands_before(
         assert "--run.seed 1" in task.command
 
 
+METRICS = """step,epoch,loss,eval/nn_fusion,eval/nn_audio_alone
+0,0,,18,30
+1,0.5,9,,
+2,1,5,,
+2,1,,40,29
+3,1.5,4,,
+4,2,3,,
+4,2,,60,31
+"""
+
+
+def test_pretraining_is_read_at_both_ends(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(METRICS)
+    assert study_tasks.pretraining(tmp_path) == {
+        "loss_first": 9,
+        "loss_last": 3.5,  # over the last epoch
+        "nn_fusion_first": 18,
+        "nn_audio_alone_first": 30,
+        "nn_fusion_last": 60,
+        "nn_audio_alone_last": 31,
+    }
+
+
 def test_methods_of_the_zoo_are_of_one_size(capsys: pytest.CaptureFixture[str]) -> None:
     counts = study_zoo.parameters(study_zoo.MODELS)
     assert max(counts.values()) <= 1.1 * min(counts.values())

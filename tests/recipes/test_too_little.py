@@ -26,7 +26,7 @@ from recipes.export import main as export
 
 def test_the_probe_is_normed_over_a_batch(toy_scenes: Path, tmp_path: Path) -> None:
     config = replace(toy_config("probe", toy_scenes, tmp_path / "run", max_steps=1), batch=1)
-    with pytest.raises(ValueError, match="--batch must be at least 2: the head is normed over"):
+    with pytest.raises(ValueError, match="--batch must be at least 2: the head normalizes over"):
         paper_linear_probe.main(config)
     assert not (tmp_path / "run").exists()
 

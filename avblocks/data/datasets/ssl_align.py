@@ -20,7 +20,7 @@ def is3(root: str | Path, *, annotation: Annotation = "boxes") -> ClipSet:
     of ``image``, ``audio`` and ``gt_box``, which is left, top, right and bottom in pixels of an
     image of 224 x 224, or the file of a mask. Of the paths in the file, the folder and the name
     count: ``visual_frames/NAME.jpg``, ``audio_wav/NAME.wav`` and ``gt_masks/NAME.jpg``. ``NAME`` is
-    that of the image, ``_`` and the source that sounds.
+    that of the image, ``_`` and its sounding source.
 
     Returns:
         The pairs in the order of the file, without labels.

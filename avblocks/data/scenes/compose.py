@@ -39,7 +39,7 @@ class ComposedScenes:
         return {"composed": _VERSION, "stock": self.stock.digest, **asdict(self.spec)}
 
     def sounding(self, index: int, *, split: Split) -> tuple[int, ...]:
-        """Return the classes of the sounding things, each equally often as the first one."""
+        """Return the classes of the sounding objects, each equally often as the first one."""
         count = len(self.classes)
         share = self.spec.duets if split == "train" else self.spec.test_duets
         duets = math.floor(index * share)
@@ -76,7 +76,7 @@ class ComposedScenes:
     def _others(
         self, labels: tuple[int, ...], generator: Generator
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Draw the classes of the silent things, and those that are heard and not shown."""
+        """Draw the classes of the silent objects, and of the sources that are not visible."""
         spec = self.spec
         rest = [int(k) for k in generator.permutation(len(self.classes)) if k not in labels]
         silent = int(generator.integers(1, spec.max_silent + 1))
@@ -102,7 +102,7 @@ class ComposedScenes:
     def _animate(
         self, things: list[Thing], voices: list[Voice], *, split: Split, generator: Generator
     ) -> tuple[UInt8[np.ndarray, "t h w 3"], Bool[np.ndarray, "t n h w"]]:
-        """Move each thing in time with its voice and paint them in random order."""
+        """Move each object in time with its voice and paint them in random order."""
         spec = self.spec
         count = math.ceil(spec.seconds * spec.fps)
         places = homes(len(things), generator)

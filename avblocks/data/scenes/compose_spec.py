@@ -10,15 +10,15 @@ class ComposeSpec(ClipSpec):
     """Settings of all composed scenes of a folder, in addition to those of their clips.
 
     Attributes:
-        duets: Share of the training scenes with two sounding things instead of one.
+        duets: Share of the training scenes with two sounding objects instead of one.
         test_duets: The same of the test scenes.
-        silent: Share of the scenes with silent things.
+        silent: Share of the scenes with silent objects.
         max_silent: Largest number of these.
         offscreen: Share of the scenes with the recording of another class that is not shown.
         semitones: Largest change of the pitch.
         min_snr: Lowest ratio of the recordings to the noise, dB.
         max_snr: Highest ratio.
-        min_extent: Smallest longer side of a thing, relative to the side of the image.
+        min_extent: Smallest longer side of an object, relative to the side of the image.
         max_extent: Largest one.
     """
 

@@ -26,7 +26,7 @@ class Thing:
 
 
 def group_copies(things: Sequence[Thing], refused: list[Refusal]) -> list[tuple[Thing, ...]]:
-    """Group things with the same recording; refuse those of another class than the first."""
+    """Group objects with the same recording; refuse those of another class than the first."""
     groups: list[list[Thing]] = []
     spectra = np.zeros((len(things), _BANDS))  # of the first thing of each group
     for thing in things:

@@ -25,7 +25,7 @@ def read_cutout(image: Path, mask: Path | None = None) -> Cutout:
 
     Args:
         image: A file with alpha, or any image file with a mask.
-        mask: An image file of the same size, black around the thing.
+        mask: An image file of the same size, black around the object.
 
     Raises:
         ClipError: If a file cannot be decoded, the image has no transparent surroundings, or it is
@@ -47,7 +47,7 @@ def read_cutout(image: Path, mask: Path | None = None) -> Cutout:
 
 
 def _check(path: str, visible: UInt8[Tensor, "4 height width"], *, whole: bool) -> None:
-    """Raise a ClipError for a cutout that shows no thing."""
+    """Raise a ClipError for a cutout that shows no object."""
     if whole:
         raise ClipError(path, "no transparent surroundings: it needs alpha, or NAME_mask.png")
     height, width = visible.shape[1:]

@@ -16,14 +16,14 @@ COLUMNS = ("image", "audio", "class")
 
 @dataclass(frozen=True, slots=True)
 class Ingredient:
-    """Files of a thing that can sound.
+    """Files of an object with a recording.
 
     Attributes:
         name: Path of the image below the folder, without suffix.
         kind: Name of its class.
         image: A png file with transparent surroundings, or a jpg or png file with a mask.
         audio: A wav, ogg, flac or mp3 file.
-        mask: An image file that is black around the thing, if there is one.
+        mask: An image file that is black around the object, if there is one.
     """
 
     name: str
