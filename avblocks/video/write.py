@@ -13,6 +13,7 @@ from avblocks.data import ClipError
 from avblocks.data.decode.audio import extent
 from avblocks.data.decode.frames import display_size
 from avblocks.data.decode.media import Media, open_media
+from avblocks.data.decode.near import begin_near, not_before
 from avblocks.data.decode.packets import lasting, take_only, video_frames
 from avblocks.files import replacing
 from avblocks.shapes import require
@@ -123,7 +124,10 @@ def _frames(media: Media, *, start: float, seconds: float) -> Iterator[tuple[int
     A frame out of order is dropped.
     """
     last, before = -1, None
+    key = begin_near(media, start)
     for frame in video_frames(media):
+        if not not_before(frame, key):
+            continue
         time = None if frame.time is None else frame.time - start
         tick = last + frame_ticks(media) if time is None else round(time * CLOCK)
         if tick >= seconds * CLOCK:

@@ -16,6 +16,7 @@ from torch import Tensor
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.geometry import Size, orientation, pixel_aspect, square_size
 from avblocks.data.decode.media import MAX_PIXELS, NOT_ENOUGH, Media
+from avblocks.data.decode.near import begin_near, not_before
 from avblocks.data.decode.packets import (
     SETTLES,
     TIE,
@@ -58,7 +59,7 @@ def decode_frame(media: Media, *, time: float) -> RgbImage:
 
 
 def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[RgbImage]:
-    """Decode the frames shown at increasing times in one pass, without seeking.
+    """Decode the frames shown at increasing times in one pass, from near the first one on.
 
     The file must be just opened. Images are equal to those of ``decode_frame``.
 
@@ -81,11 +82,16 @@ def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[RgbImage]
 
 
 def _needed_frames(media: Media, *, times: Sequence[float]) -> Iterator[av.VideoFrame]:
-    """Decode frames from the beginning, except those that are not shown at the times.
+    """Decode frames from before the first time, except those that are not shown at the times.
 
     Frames that others depend on are decoded too.
     """
     take_only(media, media.video)
+    first = begin_near(media, times[0]) if times else -inf
+    yield from (frame for frame in _marked_frames(media, times=times) if not_before(frame, first))
+
+
+def _marked_frames(media: Media, *, times: Sequence[float]) -> Iterator[av.VideoFrame]:
     codec, scale = media.video.codec_context, media.video.time_base
     if codec.name not in _SKIPPING or needs_order(media) or scale is None:
         yield from video_frames(media)
