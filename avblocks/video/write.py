@@ -1,6 +1,7 @@
 """Videos with an overlay on each frame, written while they are read."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from heapq import merge
 from math import inf
@@ -20,7 +21,7 @@ from avblocks.shapes import require
 from avblocks.video.copies import VideoCopy, frame_ticks
 from avblocks.video.mp4 import CLOCK, encode_audio, write_packets
 from avblocks.video.overlay import Overlay, Size
-from avblocks.video.planes import to_planes
+from avblocks.video.planes import Planes, to_planes
 from avblocks.video.windows import start_time
 
 _SHORT_SIDE = 480  # pixels, at most
@@ -107,15 +108,26 @@ def _images(
 ) -> Iterator[_Ready]:
     """Decode the frames, and draw on them; times count from ``start``, in seconds."""
     take_only(media, media.video)
-    end = 0.0
-    for tick, frame in _frames(media, start=start, seconds=seconds):
-        image = to_planes(frame, media, copies[0].size)
-        end = tick + lasting(frame) * CLOCK
-        for copy in copies:
-            yield from ((time, copy, packets) for time, packets in copy.show(tick, image))
+    end, waiting = 0.0, list[Future[list[_Ready]]]()
+    with ThreadPoolExecutor(len(copies)) as pool:  # draws and encodes while the next is decoded
+        for tick, frame in _frames(media, start=start, seconds=seconds):
+            image = to_planes(frame, media, copies[0].size)
+            end = tick + lasting(frame) * CLOCK
+            yield from _results(waiting)
+            waiting = [pool.submit(_shown, copy, tick, image) for copy in copies]
+        yield from _results(waiting)
     end = round(min(max(end, (extent(media)[1] - start) * CLOCK), seconds * CLOCK))
     for copy in copies:
         yield from ((time, copy, packets) for time, packets in copy.finish(end))
+
+
+def _shown(copy: VideoCopy, tick: int, image: Planes) -> list[_Ready]:
+    return [(time, copy, packets) for time, packets in copy.show(tick, image)]
+
+
+def _results(waiting: Sequence[Future[list[_Ready]]]) -> Iterator[_Ready]:
+    for future in waiting:
+        yield from future.result()
 
 
 def _frames(media: Media, *, start: float, seconds: float) -> Iterator[tuple[int, av.VideoFrame]]:
