@@ -8,7 +8,8 @@ import torch
 from test_localize_sets import is3_root
 from toy_runs import DATA, make_root, toy_config
 
-from recipes import make_shards, paper_segment
+from avblocks.data import AVBatch, collate
+from recipes import make_shards, paper_localize, paper_segment
 from recipes.common.cli import run_cli
 from recipes.common.data import Data, train_test_sets
 from recipes.common.loaders import dataset, two_source_loader
@@ -65,3 +66,27 @@ def test_shards_without_masks_are_refused(tmp_path: Path) -> None:
     packed = Data(name="avsbench_s4", shards=str(pack("is3", root, tmp_path / "out")))
     with pytest.raises(ValueError, match="a test clip has no masks; if these are shards, make"):
         train_test_sets(packed, needs="masks")
+
+
+def test_how_far_the_losses_of_videos_in_shards_are(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "scenes")
+    config = toy_config("localize", root, tmp_path / "run", max_steps=1)
+    files = replace(config.data, augment=False)
+    packed = replace(files, root=None, shards=str(pack("vggss", root, tmp_path / "out")))
+    ours, theirs = (
+        collate([dataset(clips, data, train=True, seed=0, whole=True)[n] for n in range(8)])
+        for data in (packed, files)
+        for clips, _ in [train_test_sets(data, needs="boxes")]
+    )
+    assert (ours.image.float() - theirs.image.float()).abs().mean() < 3  # of 255: JPEG
+    assert (ours.audio - theirs.audio).abs().max() < 1e-3  # 16 bits
+    model = paper_localize.build(config, classes=())
+
+    def loss(batch: AVBatch) -> float:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            return float(model(batch)["loss"])
+
+    wanted = loss(theirs)
+    assert loss(ours) == pytest.approx(wanted, rel=0.1)
+    assert loss(replace(theirs, audio=ours.audio)) == pytest.approx(wanted, rel=0.01)

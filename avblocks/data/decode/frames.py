@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import islice, takewhile
-from math import inf
+from math import floor, inf
 from operator import attrgetter
 from typing import cast
 
@@ -148,15 +149,18 @@ def _decode_planned(media: Media, *, time: float) -> av.VideoFrame | None:
 
 def _plan(media: Media, *, time: float) -> tuple[int | None, int]:
     """Find the time stamp of the frame shown at a time, and the number of packets up to it."""
-    wanted, count, scale = None, 0, media.video.time_base or 0
+    # Times as whole ticks: comparing fractions with floats takes longer than reading the packets.
+    scale = media.video.time_base
+    until = floor(Fraction(time + TIE) / scale) if scale else inf
+    wanted, count = None, 0
     for number, packet in enumerate(packets(media, media.video), start=1):
         if not packet.size and packet.dts is None:  # the end
             break
         if packet.pts is None or packet.dts is None or packet.dts > packet.pts:
             return None, 0
-        if packet.pts * scale <= time + TIE and (wanted is None or packet.pts >= wanted):
+        if packet.pts <= until and (wanted is None or packet.pts >= wanted):
             wanted, count = packet.pts, number
-        if packet.dts * scale > time + TIE:  # all later packets are shown later
+        if packet.dts > until:  # all later packets are shown later
             break
     return wanted, count
 
