@@ -1,6 +1,6 @@
 """Initial weights."""
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def xavier(*linears: nn.Linear) -> None:
@@ -26,7 +26,7 @@ def xavier_joint(*linears: nn.Linear, dim: int = 0) -> None:
         _zero_bias(linear)
 
 
-def normal(weight: nn.Parameter, *, std: float = 0.02) -> None:
+def normal(weight: Tensor, *, std: float = 0.02) -> None:
     """Normally distributed weights.
 
     On "meta" there is nothing to draw, and torch would import its compiler, which takes seconds.

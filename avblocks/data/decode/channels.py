@@ -43,7 +43,7 @@ def _samples(frame: av.AudioFrame) -> Float[np.ndarray, "c s"]:
     """Scale integers to [-1, 1]."""
     count = frame.layout.nb_channels
     if count == 1 and frame.format.name in _FLOATS:  # as below, in a third of the time
-        return np.frombuffer(frame.planes[0], np.float32, frame.samples)[None]
+        return np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples)[None]
     packed = _packed(frame) if frame.format.is_planar and count >= _PLANES else frame
     samples = packed.to_ndarray()
     if not packed.format.is_planar:
