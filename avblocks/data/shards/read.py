@@ -50,7 +50,7 @@ class Shards:
                         f"{self.root / INDEX} names; {AGAIN}"
                     )
                 self._shards[str(shard.path)] = shard
-        # Frames of a clip have its path, as in files, and are told apart by their ids.
+        # Frames of a clip have its path, as in files, and differ by their ids.
         self._frames = {
             (item.path, item.id): f"{shard.path}/{key}"
             for shard in self._shards.values()
