@@ -130,11 +130,11 @@ class Shards:
         shard, key, path = self._find(source)
         where = places(frames, frame)
         with _reading(shard, key, path=path) as members:
-            if members.notes.kind == "stills":
+            if stills := members.notes.kind == "stills":
                 clip = _stills(members, path, seconds=seconds, rate=rate, place=place, frame=frame)
-                clip = clip if frames == 1 else several_stills(clip, where)
             else:
                 clip = _window(members, path, seconds=seconds, rate=rate, place=place, where=where)
+        clip = several_stills(clip, where) if stills and frames > 1 else clip
         item = shard.items[shard.rows[key]]
         boxes = None
         if item.boxes is not None:
