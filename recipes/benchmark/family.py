@@ -1,7 +1,8 @@
 """Run a command, and print the CPU time and the memory of all processes that it starts.
 
-It runs by itself, `python family.py OUT COMMAND...`, so that its only children are those of the
-command, and imports nothing else, since the memory of a process starts at that of its parent.
+`turns` runs `main` in a process of its own, whose arguments are OUT COMMAND..., so that its only
+children are those of the command. It imports nothing else, since the memory of a process starts at
+that of its parent.
 """
 
 import ctypes
@@ -33,7 +34,3 @@ def main() -> int:
     found = {"wall_s": seconds, "cpu_s": used.ru_utime + used.ru_stime}
     Path(out).write_text(json.dumps(found | {"memory_mb": used.ru_maxrss / 1e3}))
     return os.waitstatus_to_exitcode(status)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,6 +15,7 @@ from recipes.benchmark.machine import machine
 from recipes.benchmark.measure import short
 
 FAMILY = Path(__file__).with_name("family.py")
+_RUN = f"import runpy, sys; sys.exit(runpy.run_path({str(FAMILY)!r})['main']())"
 Words = Callable[[str, Path], Sequence[str]]
 """Function of a build, "ours" or "before", and an empty folder that returns a command's words."""
 
@@ -31,7 +32,7 @@ def timed(tree: Path, words: Sequence[str]) -> dict[str, float]:
     with TemporaryDirectory() as folder:
         out = Path(folder, "used.json")
         done = subprocess.run(
-            [sys.executable, "-I", str(FAMILY), str(out), sys.executable, "-m", *words],
+            [sys.executable, "-I", "-c", _RUN, str(out), sys.executable, "-m", *words],
             cwd=tree,
             env={**os.environ, "PYTHONPATH": str(tree)},
             stdout=subprocess.DEVNULL,
