@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from avblocks.fusion.block import FusionBlock
 from avblocks.fusion.layer import FusionLayer, require_alike
+from avblocks.nn.init import normal
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.stream import (
@@ -103,7 +104,7 @@ class AVEncoder(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw the fusion tokens from a normal distribution with a standard deviation of 0.02."""
-        nn.init.normal_(self.fusion_tokens, std=0.02)
+        normal(self.fusion_tokens)
 
     def param_layers(self) -> dict[str, int]:
         """Layer of each parameter by name, for layer-wise learning rates.

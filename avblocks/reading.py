@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from avblocks.nn.init import xavier
+from avblocks.nn.init import normal, xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.position import SinCosPosition, decoder_positions, place_positions
@@ -88,7 +88,7 @@ class ReadingDecoder(nn.Module):
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; normal mask token with a standard deviation of 0.02."""
         xavier(self.pred)
-        nn.init.normal_(self.mask_token, std=0.02)
+        normal(self.mask_token)
 
     def forward(
         self,

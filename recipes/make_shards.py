@@ -8,8 +8,9 @@ Commands:
 After an interruption or a kill, the same command resumes: finished shards are kept, and no clip is
 lost or duplicated. Files that cannot be used are listed in SHARDS/skipped.csv.
 
-There is one image per second, so that a window of a second or more always contains one; one image
-is in the middle of the clip, for evaluation. The layout is that of WebDataset.
+Of a video there is one image per second, so that a window of a second or more always contains one;
+one image is in the middle of the clip, for evaluation. Image files and masks of at most 256 pixels
+are packed unchanged. The layout is that of WebDataset.
 
 Try:
     --shards.fps 4 --shards.side 128
@@ -25,6 +26,7 @@ from tyro.conf import Suppress
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from recipes.common.cli import run_cli
 from recipes.common.data import Data, DataName, test_set, train_set
+from recipes.common.sets import PAIRS
 from recipes.engine.run import Run
 
 
@@ -80,7 +82,7 @@ class Config:
     """Not used."""
 
 
-_VIDEOS: dict[DataName, str] = {
+_ABOUT: dict[DataName, str] = {
     "scenes": "small synthetic scenes",
     "folder": "any folder of video files with audio",
     "class_folder": "a folder of videos in folders of classes",
@@ -93,8 +95,25 @@ _VIDEOS: dict[DataName, str] = {
     "composed_boxes": "the same, and boxes of the test scenes",
     "box_folder": "a folder of videos, with the boxes of boxes.csv",
     "vggss": "VGGSound's training clips, and VGG-SS with its boxes",
+    "vggss_plus_silent": "the same, and Extended VGG-SS",
+    "vggsounder": "VGGSound's training clips, and VGGSounder with all its labels",
+    "flickr": "Flickr-SoundNet: wav and jpg, and its annotated test",
+    "flickr_plus_silent": "the same, and Extended Flickr-SoundNet",
+    "music_duet": "wav and jpg of MUSIC, and the annotated frames of its duets",
+    "is3": "IS3 with boxes, and wav and jpg to train on",
+    "vpo_ss": "VPO-SS, laid out as is3",
+    "vpo_ms": "VPO-MS, laid out as is3",
+    "music": "the solos of MUSIC",
+    "music21": "the solos of MUSIC-21",
+    "music_solo_duet": "the solos of MUSIC, and its duets to train on",
+    "scene_masks": "scenes with masks",
+    "composed_masks": "scenes of recipes.make_scenes with masks",
+    "mask_folder": "your own frames, masks and audio",
+    "avsbench_s4": "AVSBench, one source",
+    "avsbench_ms3": "AVSBench, several sources",
+    "avsbench_avss": "AVSBench, semantic",
 }
-_NEXT: dict[DataName, str] = {
+_NEXT: dict[str, str] = {
     "class_folder": "paper_pretrain folder",
     "vggsound_music": "paper_pretrain vggsound",
     "audioset_balanced": "paper_pretrain audioset",
@@ -102,12 +121,19 @@ _NEXT: dict[DataName, str] = {
     "composed": "paper_pretrain scenes",
     "composed_boxes": "paper_localize scenes",
     "box_folder": "paper_localize folder",
-    "vggss": "paper_localize vggss",
+    "vggsounder": "paper_linear_probe vggsounder",
+    "scene_masks": "paper_segment scenes",
+    "composed_masks": "paper_segment scenes",
+    "mask_folder": "paper_segment folder",
+    **{name: f"paper_localize {name}" for name in ("vggss", "vggss_plus_silent", *PAIRS)},
+    **{name: f"paper_separate {name}" for name in ("music", "music_solo_duet")},
+    "music21": "paper_separate music",
+    **{name: f"paper_segment {name}" for name in ("avsbench_s4", "avsbench_ms3", "avsbench_avss")},
 }
 """The recipe and preset that read it; the others are presets of `paper_pretrain`."""
-PRESETS = {name: (about, Config(data=Source(name=name))) for name, about in _VIDEOS.items()}
+PRESETS = {name: (about, Config(data=Source(name=name))) for name, about in _ABOUT.items()}
 PRESETS["scene_boxes"] = (
-    _VIDEOS["scene_boxes"],
+    _ABOUT["scene_boxes"],
     Config(data=Source(name="scene_boxes", scenes=(960, 120))),
 )
 

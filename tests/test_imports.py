@@ -33,6 +33,24 @@ for name in recipes(Path("recipes")):
 """
 
 
+META = """
+import sys, torch
+from avblocks import av_mae, av_vit
+from avblocks.heads import Localizer, classifier, segmenter, separator
+
+sizes = {"depth": 2, "num_heads": 2, "image_size": 32, "audio_size": (32, 32), "patch": 8}
+with torch.device("meta"):
+    encoder = av_vit(32, num_tokens=(2, 1, 1), **sizes)
+    for decoder in ("full", "reading"):
+        av_mae(encoder, decoder=decoder, dim=16, depth=1, num_heads=2)
+    heads = classifier(32, num_classes=2), Localizer(32), segmenter(32, num_classes=1)
+    separator(32)
+state = av_vit(32, num_tokens=(2, 1, 1), **sizes).state_dict()
+encoder.load_state_dict(state, assign=True)
+print("torch._dynamo" in sys.modules)
+"""
+
+
 def test_the_library_adds_next_to_nothing_to_torch(fresh: Fresh) -> None:
     seconds, names = fresh(LIBRARY).stdout.splitlines()
     assert float(seconds) < 0.3
@@ -54,3 +72,7 @@ def test_a_star_import_brings_the_public_names_and_no_module(fresh: Fresh) -> No
     public = {n for n, x in vars(avblocks).items() if not n.startswith("_") and not ismodule(x)}
     assert module == "torch.nn"
     assert public <= set(found.split())
+
+
+def test_models_on_meta_wait_for_the_compiler_of_torch(fresh: Fresh) -> None:
+    assert fresh(META).stdout.split() == ["False"]

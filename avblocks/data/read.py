@@ -60,7 +60,7 @@ def read_clip(
         clip = read_extracted(item, seconds=seconds, rate=rate, place=place, frames=where)
     elif item.images:
         clip = read_stills(item, seconds=seconds, rate=rate, place=place, frame=frame)
-        clip = clip if frames == 1 else _several(clip, places(frames, frame))
+        clip = clip if frames == 1 else several_stills(clip, places(frames, frame))
     else:
         where = places(frames, frame)
         clip = _read_video(item, seconds=seconds, rate=rate, place=place, frames=where)
@@ -79,7 +79,7 @@ def places(frames: int, frame: float) -> list[float]:
     return [(number + frame) / frames for number in range(frames)]
 
 
-def _several(clip: AVClip, where: list[float]) -> AVClip:
+def several_stills(clip: AVClip, where: list[float]) -> AVClip:
     """Select several images of a clip with image files."""
     if clip.mask is not None or (clip.frames is not None and bool(clip.frames.masked.any())):
         raise ValueError(f"{clip.path} has masks, which go with one frame: give frames=1")

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.nn.attention import CrossAttention
+from avblocks.nn.init import normal
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
 from avblocks.shapes import expect
@@ -89,7 +90,7 @@ class AttentivePool(nn.Module):
 
     def reset_parameters(self) -> None:
         """Normal query with a standard deviation of 0.02, as for the fusion tokens."""
-        nn.init.normal_(self.query, std=0.02)
+        normal(self.query)
 
     def forward(
         self, tokens: Float[Tensor, "b n d"], *, valid: Bool[Tensor, "b n"] | None = None

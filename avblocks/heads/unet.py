@@ -13,7 +13,8 @@ from avblocks.shapes import require, require_positive
 def kaiming(*convolutions: nn.Conv2d | nn.ConvTranspose2d) -> None:
     """Kaiming-normal weights by fan-out, as in the reference."""
     for convolution in convolutions:
-        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        if not convolution.weight.is_meta:  # there torch would import its compiler
+            nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
 
 class ConvPair(nn.Module):

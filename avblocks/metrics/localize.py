@@ -150,8 +150,12 @@ def _highest(
     maps: Float[Tensor, "b height width"], *, kept: Int64[Tensor, " b"]
 ) -> Bool[Tensor, "b height width"]:
     """Select the given number of highest pixels of each map, including ties with the last."""
-    ordered = maps.flatten(1).sort(dim=1, descending=True).values
-    lowest = ordered.gather(1, (kept - 1).clamp(min=0)[:, None])
+    values, kept = maps.flatten(1), kept.clamp(min=1)
+    most = int(kept.max()) if len(kept) else 1
+    if bool((kept == most).all()):  # a selection takes a tenth of the time of sorting
+        lowest = values.kthvalue(values.shape[1] - most + 1, dim=1, keepdim=True).values
+    else:
+        lowest = values.topk(most, dim=1).values.gather(1, kept[:, None] - 1)
     return maps >= lowest[:, :, None]
 
 

@@ -10,6 +10,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avblocks.nn.init import normal
 from avblocks.nn.mask import Mask
 from avblocks.shapes import expect, require, require_positive
 
@@ -133,12 +134,21 @@ class SinCosPosition(nn.Module):
     ) -> None:
         super().__init__()
         self.dim, self.grid, self.formula = dim, tuple(grid), formula
-        self.register_buffer("table", formula(dim, self.grid), persistent=False)
+        self.register_buffer("table", self._table(), persistent=False)
         self.register_load_state_dict_pre_hook(_fill)
 
     def reset_parameters(self) -> None:
         """Recompute the table, for a model that was built on the meta device."""
         self.table.copy_(self.formula(self.dim, self.grid))
+
+    def _table(self) -> Float[Tensor, "n d"]:
+        """Compute the table; on "meta", where that imports torch's compiler, only its shape."""
+        if torch.get_default_device().type != "meta":
+            return self.formula(self.dim, self.grid)
+        _require_grid(grid=self.grid)
+        with torch.device("cpu"):
+            (row,) = self.formula(self.dim, (1,) * len(self.grid))
+        return torch.empty(math.prod(self.grid), *row.shape)
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         """Positions of ``grid`` in its row-major order."""
@@ -151,7 +161,7 @@ def _fill(module: nn.Module, *_: object) -> None:
     """Compute the table when weights are loaded: it is not in the file, and may be empty."""
     assert isinstance(module, SinCosPosition)
     if module.table.is_meta:
-        module.table = torch.empty_like(module.table, device="cpu")
+        module.table = torch.empty(module.table.shape, dtype=module.table.dtype, device="cpu")
     module.reset_parameters()
 
 
@@ -161,7 +171,7 @@ def place_positions(module: nn.Module, state: dict[str, Any], prefix: str, *_: o
     for position in module.children():
         if isinstance(position, SinCosPosition) and position.table.is_meta and floats:
             like = {"device": floats[0].device, "dtype": floats[0].dtype}
-            position.table = torch.empty_like(position.table, **like)
+            position.table = torch.empty(position.table.shape, **like)
 
 
 class LearnedPosition(nn.Module):
@@ -199,7 +209,7 @@ class LearnedPosition(nn.Module):
     def reset_parameters(self) -> None:
         """Set the initial positions."""
         if self.start is None:
-            nn.init.normal_(self.table, std=0.02)
+            normal(self.table)
         else:
             self.table.copy_(self.start(self.dim, self.grid))
 

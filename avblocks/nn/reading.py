@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.nn.attention import CrossAttention
+from avblocks.nn.init import normal
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
 from avblocks.shapes import require, require_positive
@@ -81,7 +82,7 @@ class LayerMixture(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw the weights of the layers from a normal distribution."""
-        nn.init.normal_(self.linear.weight, std=self.linear.in_features**-0.5)
+        normal(self.linear.weight, std=self.linear.in_features**-0.5)
 
     def forward(self, layers: Sequence[Float[Tensor, "b n d"]]) -> list[Float[Tensor, "b n d"]]:
         """Compute the weighted sums of the layers.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from avblocks.builder import builder, options_of
 from avblocks.nn.block import Block
+from avblocks.nn.init import normal
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
 from avblocks.nn.patch_conv import ConvPatchEmbed
@@ -80,7 +81,7 @@ class ViT(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the prefix tokens, including their positions, with a standard deviation of 0.02."""
         if self.prefix_tokens is not None:
-            nn.init.normal_(self.prefix_tokens, std=0.02)
+            normal(self.prefix_tokens)
 
     @property
     def depth(self) -> int:

@@ -11,6 +11,7 @@ from avblocks.video.overlap import overlap_add as overlap_add
 from avblocks.video.overlay import Overlay as Overlay
 from avblocks.video.overlay import blend_overlay as blend_overlay
 from avblocks.video.overlay import make_overlay as make_overlay
+from avblocks.video.overlay import palette_overlay as palette_overlay
 from avblocks.video.spectrogram import SpectrogramStrip as SpectrogramStrip
 from avblocks.video.windows import VideoWindows as VideoWindows
 from avblocks.video.windows import merge_windows as merge_windows

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt16
+from jaxtyping import Float, Integer, UInt16
 from torch import Tensor
 
 from avblocks.shapes import require
@@ -66,6 +66,51 @@ def blend_overlay(
     added = _subsampled(opacity * to_yuv(color.float()))
     share = 1 - _subsampled(opacity.expand(3, -1, -1))
     return Overlay(size=size, added=_fixed(added + 0.5), share=_fixed(share))
+
+
+def palette_overlay(
+    index: Integer[Tensor, "height width"],
+    *,
+    colors: Float[Tensor, "n 3"],
+    opacity: Float[Tensor, " n"],
+) -> Overlay:
+    """Make the overlay of an image whose pixels are numbers of colors: faster than `blend_overlay`.
+
+    Args:
+        index: Number of each pixel's color.
+        colors: RGB values in [0, 1].
+        opacity: Weight of each color in [0, 1].
+
+    Raises:
+        ValueError: If a side is odd.
+
+    >>> index = torch.tensor([[0, 1], [0, 1]])
+    >>> made = palette_overlay(index, colors=torch.ones(2, 3), opacity=torch.tensor([0.0, 0.5]))
+    >>> made.draw(np.full((3, 2), 128, np.uint8))[:2]
+    array([[128, 182],
+           [128, 182]], dtype=uint8)
+    """
+    size = (index.shape[0], index.shape[1])
+    require(not any(side % 2 for side in size), "size", size, "even sides for H.264")
+    opacity = (opacity.float() * _ONE).round() / _ONE
+    tables = torch.cat([opacity * to_yuv(colors.float().T[:, None])[:, 0] + 0.5, 1 - opacity[None]])
+    added, share, numbers = tables[:3].numpy(), tables[3].numpy(), index.cpu().numpy()
+
+    def chroma(table: Float[np.ndarray, " n"]) -> UInt16[np.ndarray, "rows width"]:
+        values = table[numbers]
+        rows = values[::2] + values[1::2]  # in the order of `_subsampled`, for equal sums
+        means = (rows[:, ::2] + rows[:, 1::2]) / 4
+        return (means * _ONE).round().astype(np.uint16).reshape(-1, size[1])
+
+    def luma(table: Float[np.ndarray, " n"]) -> UInt16[np.ndarray, "height width"]:
+        return (table * _ONE).round().astype(np.uint16)[numbers]
+
+    thin = chroma(share)
+    return Overlay(
+        size=size,
+        added=np.concatenate([luma(added[0]), chroma(added[1]), chroma(added[2])]),
+        share=np.concatenate([luma(share), thin, thin]),
+    )
 
 
 def make_overlay(

@@ -1,6 +1,7 @@
 """Videos with an overlay on each frame, written while they are read."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from heapq import merge
 from math import inf
@@ -13,13 +14,14 @@ from avblocks.data import ClipError
 from avblocks.data.decode.audio import extent
 from avblocks.data.decode.frames import display_size
 from avblocks.data.decode.media import Media, open_media
+from avblocks.data.decode.near import begin_near, not_before
 from avblocks.data.decode.packets import lasting, take_only, video_frames
 from avblocks.files import replacing
 from avblocks.shapes import require
 from avblocks.video.copies import VideoCopy, frame_ticks
 from avblocks.video.mp4 import CLOCK, encode_audio, write_packets
 from avblocks.video.overlay import Overlay, Size
-from avblocks.video.planes import to_planes
+from avblocks.video.planes import Planes, to_planes
 from avblocks.video.windows import start_time
 
 _SHORT_SIDE = 480  # pixels, at most
@@ -106,15 +108,26 @@ def _images(
 ) -> Iterator[_Ready]:
     """Decode the frames, and draw on them; times count from ``start``, in seconds."""
     take_only(media, media.video)
-    end = 0.0
-    for tick, frame in _frames(media, start=start, seconds=seconds):
-        image = to_planes(frame, media, copies[0].size)
-        end = tick + lasting(frame) * CLOCK
-        for copy in copies:
-            yield from ((time, copy, packets) for time, packets in copy.show(tick, image))
+    end, waiting = 0.0, list[Future[list[_Ready]]]()
+    with ThreadPoolExecutor(len(copies)) as pool:  # draws and encodes while the next is decoded
+        for tick, frame in _frames(media, start=start, seconds=seconds):
+            image = to_planes(frame, media, copies[0].size)
+            end = tick + lasting(frame) * CLOCK
+            yield from _results(waiting)
+            waiting = [pool.submit(_shown, copy, tick, image) for copy in copies]
+        yield from _results(waiting)
     end = round(min(max(end, (extent(media)[1] - start) * CLOCK), seconds * CLOCK))
     for copy in copies:
         yield from ((time, copy, packets) for time, packets in copy.finish(end))
+
+
+def _shown(copy: VideoCopy, tick: int, image: Planes) -> list[_Ready]:
+    return [(time, copy, packets) for time, packets in copy.show(tick, image)]
+
+
+def _results(waiting: Sequence[Future[list[_Ready]]]) -> Iterator[_Ready]:
+    for future in waiting:
+        yield from future.result()
 
 
 def _frames(media: Media, *, start: float, seconds: float) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -123,7 +136,10 @@ def _frames(media: Media, *, start: float, seconds: float) -> Iterator[tuple[int
     A frame out of order is dropped.
     """
     last, before = -1, None
+    key = begin_near(media, start)
     for frame in video_frames(media):
+        if not not_before(frame, key):
+            continue
         time = None if frame.time is None else frame.time - start
         tick = last + frame_ticks(media) if time is None else round(time * CLOCK)
         if tick >= seconds * CLOCK:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from avblocks.fusion.layer import FusionLayer
 from avblocks.nn.attention import Attention
+from avblocks.nn.init import normal
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.position import LearnedPosition, sincos_position
@@ -61,7 +62,7 @@ class ModalityPosition(nn.Module):
     def reset_parameters(self) -> None:
         """Sine-cosine positions; normal vector with a standard deviation of 0.02."""
         self.position.table.copy_(sincos_position(self.dim, self.grid))
-        nn.init.normal_(self.modality, std=0.02)
+        normal(self.modality)
 
     def forward(self, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
         """Positions of ``grid`` in its row-major order."""

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.nn.block import Block
-from avblocks.nn.init import xavier
+from avblocks.nn.init import normal, xavier
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.tokens import AVTokens
@@ -74,7 +74,7 @@ class JointDecoder(nn.Module):
     def reset_parameters(self) -> None:
         """Xavier-uniform weights; normal mask token with a standard deviation of 0.02."""
         xavier(self.embed, self.image_pred, self.audio_pred)
-        nn.init.normal_(self.mask_token, std=0.02)
+        normal(self.mask_token)
 
     def forward(
         self, tokens: AVTokens, *, image_mask: Mask, audio_mask: Mask

@@ -4,10 +4,10 @@ Commands:
     python -m recipes.benchmark.data_against --commit 41bb066
     python -m recipes.benchmark.data_against --commit 41bb066 --out docs/results/data_against.json
 
-`check_data` and `make_shards` read synthetic clips of 10 s and 360p; `paper_localize` trains on
-scenes, on a new encoder, for as many epochs as its preset. Ours trains it without augmentation,
-where the encoder runs once per clip; older builds have no such option. Use the wall time on an idle
-machine, and the CPU time, the sum over all cores, on a shared one.
+`check_data` and `make_shards` read synthetic clips of 10 s and 360p; `paper_localize` trains the
+linear head of older builds on scenes, on a new encoder. Ours trains it without augmentation, where
+the encoder runs once per clip; older builds have no such option. Use the wall time on an idle
+machine, and the CPU time, the sum over all cores and processes, on a shared one.
 
 Try:
     --cases check_data
@@ -30,6 +30,11 @@ from recipes.benchmark.turns import in_turn
 from recipes.common.cli import users_errors
 
 _DISTINCT = 4  # clips that are written; the others are copies of them
+_AS_BEFORE = (
+    *("--data.no-augment", "--starts", "1", "--hidden", "0", "--local", "0", "--patches", "1"),
+    *("--negatives", "0", "--positives", "0", "--beta2", "0.999", "--base-lr", "0.002"),
+)
+"""Options of this build for the head that the scenes preset of older builds trains."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +106,8 @@ def _localize(config: Config, commit: str, folder: Path) -> dict[str, Any]:
     def words(build: str, out: Path) -> list[str]:
         sizes = ["--data.scenes", *map(str, config.scenes), "--epochs", str(config.epochs)]
         root = ["--data.root", str(folder / build), "--checkpoint", "None", "--warmup", "0"]
-        once = ["--data.no-augment"] if build == "ours" else []
-        return ["recipes.paper_localize", "scenes", *sizes, *root, *once, "--run.dir", str(out)]
+        head = _AS_BEFORE if build == "ours" else ()
+        return ["recipes.paper_localize", "scenes", *sizes, *root, *head, "--run.dir", str(out)]
 
     in_turn(
         commit,

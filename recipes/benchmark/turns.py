@@ -1,9 +1,9 @@
 """Commands of two commits in turn: time and memory of whole processes."""
 
+import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -14,28 +14,33 @@ from recipes.benchmark.against import ROOT, work_tree
 from recipes.benchmark.machine import machine
 from recipes.benchmark.measure import short
 
+FAMILY = Path(__file__).with_name("family.py")
+_RUN = f"import runpy, sys; sys.exit(runpy.run_path({str(FAMILY)!r})['main']())"
 Words = Callable[[str, Path], Sequence[str]]
 """Function of a build, "ours" or "before", and an empty folder that returns a command's words."""
 
 
 def timed(tree: Path, words: Sequence[str]) -> dict[str, float]:
-    """Run ``python -m`` in a worktree; return wall and CPU seconds, and the peak memory in MB."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", *words],
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
-        stdout=subprocess.DEVNULL,
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ValueError(f"{words[0]} ended with an error in {tree}, see above")
-    return {
-        "wall_s": time.perf_counter() - start,
-        "cpu_s": used.ru_utime + used.ru_stime,
-        "memory_mb": used.ru_maxrss / 1e3,
-    }
+    """Run ``python -m`` in a worktree, and measure it with its workers, and theirs.
+
+    Returns:
+        Wall and CPU seconds, the latter of all processes, and the peak memory of one, in MB.
+
+    Raises:
+        ValueError: If the command ends with an error.
+    """
+    with TemporaryDirectory() as folder:
+        out = Path(folder, "used.json")
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _RUN, str(out), sys.executable, "-m", *words],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode:
+            raise ValueError(f"{words[0]} ended with an error in {tree}, see above")
+        return json.loads(out.read_text())
 
 
 def in_turn(

@@ -255,10 +255,14 @@ def train_test_sets(
             raise ValueError(f"--data.name {data.name} has no test clips: give another data set")
         return (test := tested.change(test)), test
     train, test = train_set(data), test_set(data)
-    if needs == "boxes" and test and any(item.boxes is None for item in test.items):
+    lacking = needs == "boxes" and test and any(item.boxes is None for item in test.items)
+    if needs == "masks" and data.shards is not None:
+        shards = open_shards(data.shards)
+        lacking = not all(map(shards.have_masks, shards.splits))
+    if lacking:
         raise ValueError(
-            f"{data.shards or data.root}: a test clip has no boxes; if these are shards, make them "
-            f"of a data set that has them: python -m recipes.make_shards {data.name} --out DIR"
+            f"{data.shards or data.root}: a test clip has no {needs}; if these are shards, make "
+            f"them of a data set that has them: python -m recipes.make_shards {data.name} --out DIR"
         )
     if needs == "classes" or test is None:
         return train, _with_classes(train, test)
@@ -269,10 +273,6 @@ def _check_needs(data: Data, needs: str) -> None:
     if needs not in NEEDS:
         return
     words, names = NEEDS[needs]
-    if data.shards is not None and needs == "masks":
-        raise ValueError(
-            f"shards hold no {words}: leave --data.shards out, the clips are read as published"
-        )
     if data.frames > 1:
         raise ValueError(
             "this task looks at one image of a clip: leave --data.frames out, and give the "

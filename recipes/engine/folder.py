@@ -31,6 +31,14 @@ ADDED: dict[str, Any] = {
     "allow": [],
     "run.ema": None,
     "protocol": "deepavfusion",
+    # Of `paper_localize`.
+    "local": 0,
+    "patches": 1.0,
+    "negatives": 0,
+    "positives": 0.0,
+    "hidden": 0,
+    "starts": 1,
+    "beta2": 0.999,
 }
 """Settings newer than some runs, and their values in those runs."""
 NOTHING = "nothing to resume in --run.dir {}: it holds no whole checkpoint"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,13 +14,16 @@ from avblocks.video import (
     Overlay,
     VideoWindows,
     WindowBatch,
-    blend_overlay,
+    palette_overlay,
     video_size,
     write_overlays,
 )
 from avblocks.viz import MAP_STRENGTH, MASK_STRENGTH, class_colors, heat, scale_maps
 from recipes.predict.figures import draw_legend
 from recipes.predict.trained import Precision, infer
+
+_LEVELS = 4096
+"""Values of a map that are drawn differently: 16 for each color of `heat`."""
 
 
 class MapVideo:
@@ -68,13 +72,16 @@ class MapVideo:
     def _overlay(self, large: Tensor) -> Overlay:
         """The drawing of outputs at the size of the video, as `avblocks.viz` draws them."""
         if isinstance(self.trained.task, Localization):
-            weights = scale_maps(large[:, 0])
-            return blend_overlay(heat(weights)[0], MAP_STRENGTH * weights[0])
-        mask = predicted_classes(large)
-        self.present.update(
-            mask.flatten().bincount().nonzero().flatten().tolist()
-        )  # unlike unique, no sort
-        return blend_overlay(class_colors(mask)[0], MASK_STRENGTH * (mask[0] > 0))
+            levels = (scale_maps(large[:, 0])[0].nan_to_num() * _LEVELS).int().clamp(0, _LEVELS - 1)
+            weights = (torch.arange(_LEVELS) + 0.5) / _LEVELS
+            colors = heat(weights[None, None])[0, :, 0].T
+            return palette_overlay(levels, colors=colors, opacity=MAP_STRENGTH * weights)
+        mask = predicted_classes(large)[0]
+        counts = mask.flatten().bincount()  # unlike unique, no sort
+        self.present.update(counts.nonzero().flatten().tolist())
+        numbers = torch.arange(len(counts))
+        colors = class_colors(numbers[None, None])[0, :, 0].T
+        return palette_overlay(mask, colors=colors, opacity=MASK_STRENGTH * (numbers > 0))
 
 
 def write_map_videos(

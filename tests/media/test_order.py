@@ -69,7 +69,7 @@ def test_pictures_are_in_the_order_in_which_they_are_shown(tmp_path: Path, name:
             assert count(clip.image.numpy()) == min(int(shown), 6 * FPS - 1), (place, frame)
     _, _, *images = encode_clip(
         Item(id="a", path=str(path)), classes=(), settings=ShardSettings(fps=FPS / 2)
-    )
+    ).values()
     numbers = [count(decode_jpeg(image).transpose(2, 0, 1)) for image in images]
     wanted = np.minimum(2 * np.arange(len(numbers)), 6 * FPS - 1)
     assert np.abs(np.array(numbers) - wanted).max() <= 1

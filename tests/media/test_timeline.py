@@ -42,7 +42,7 @@ def packed(path: Path) -> np.ndarray:
     """All audio of a file as shards keep it."""
     _, flac, *_ = encode_clip(
         Item(id="a", path=str(path)), classes=(), settings=ShardSettings(rate=RATE)
-    )
+    ).values()
     return decode_flac(flac[:HEAD], flac[HEAD:]) / 32768
 
 

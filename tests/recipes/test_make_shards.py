@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from avblocks.data.scenes import SceneSpec, scenes, scenes_as_vggss
 from recipes import make_shards, paper_localize, paper_pretrain
 from recipes.common import data as _data
 from recipes.common.cli import run_cli
-from recipes.common.data import Data, open_shards
+from recipes.common.data import Data, DataName, open_shards
 from recipes.engine.log import read_rows
 from recipes.engine.run import Run
 
@@ -105,10 +107,10 @@ def test_scenes_preset_trains_from_shards_and_resumes_exactly(shards: Path, tmp_
 
 
 def test_what_comes_next_is_a_preset() -> None:
-    recipes = {"paper_pretrain": paper_pretrain, "paper_localize": paper_localize}
-    for name in make_shards.PRESETS:
+    for name in get_args(DataName):
+        assert name in make_shards.PRESETS
         recipe, preset = make_shards._NEXT.get(name, f"paper_pretrain {name}").split()
-        assert preset in recipes[recipe].PRESETS
+        assert preset in import_module(f"recipes.{recipe}").PRESETS
 
 
 def test_localization_reads_boxes_and_middle_images_from_shards(root: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from avblocks.video import blend_overlay, make_overlay
+from avblocks.video import blend_overlay, make_overlay, palette_overlay
 from avblocks.viz import mask_overlay, overlay
 
 
@@ -35,6 +35,17 @@ def test_an_overlay_of_opacity_0_changes_nothing_and_of_1_all() -> None:
     assert np.array_equal(blend_overlay(color, torch.zeros(2, 4)).draw(image), image)
     full = blend_overlay(color, torch.ones(2, 4))
     assert np.array_equal(full.draw(image), full.draw(255 - image))
+
+
+def test_a_palette_draws_what_a_blend_of_its_colors_draws() -> None:
+    index, colors = torch.randint(5, (8, 12)), torch.rand(5, 3)
+    opacity = torch.tensor([0.0, 1.0, 0.3, 0.5, 0.77])
+    found = palette_overlay(index, colors=colors, opacity=opacity)
+    wanted = blend_overlay(colors[index].movedim(2, 0), opacity[index])
+    assert found.size == wanted.size
+    assert np.array_equal(found.added, wanted.added) and np.array_equal(found.share, wanted.share)
+    with pytest.raises(ValueError, match="even sides"):
+        palette_overlay(index[:7], colors=colors, opacity=opacity)
 
 
 def test_no_blend_is_refused() -> None:

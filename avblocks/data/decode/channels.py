@@ -15,6 +15,7 @@ _LEFT = {
 }
 # From this number of planes on, PyAV 18 and 19 read beyond the last one, which ends the process.
 _PLANES = 8
+_FLOATS = frozenset({"flt", "fltp"})
 _MIRROR = str.maketrans("LR", "RL")
 # FFmpeg's default layout for a number of channels without names.
 _USUAL = {3: "2.1", 4: "4.0", 5: "5.0(back)", 6: "5.1", 7: "6.1(back)", 8: "7.1"}
@@ -41,6 +42,8 @@ def stereo(frame: av.AudioFrame) -> Float[np.ndarray, "2 s"]:
 def _samples(frame: av.AudioFrame) -> Float[np.ndarray, "c s"]:
     """Scale integers to [-1, 1]."""
     count = frame.layout.nb_channels
+    if count == 1 and frame.format.name in _FLOATS:  # as below, in a third of the time
+        return np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples)[None]
     packed = _packed(frame) if frame.format.is_planar and count >= _PLANES else frame
     samples = packed.to_ndarray()
     if not packed.format.is_planar:

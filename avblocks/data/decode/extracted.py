@@ -30,7 +30,7 @@ def read_extracted(
         start = first + place * max(end - first - seconds, 0)
         audio = decode_audio(media, start=start, seconds=seconds, rate=rate, end=end)
     length, skipped = end - first, start - first
-    times = [(file.part or 0.0) * min(length, _SPAN) for file in item.images]
+    times = extracted_times(item, length=length)
     wanted = [skipped + frame * min(seconds, length) for frame in frames]
     nearest = [min(range(len(times)), key=lambda n: abs(times[n] - time)) for time in wanted]
     return AVClip(
@@ -40,6 +40,11 @@ def read_extracted(
         path=item.path,
         time=times[nearest[0]] - skipped,
     )
+
+
+def extracted_times(item: Item, *, length: float) -> list[float]:
+    """Return the time of each image of an item in an audio of a length, in seconds."""
+    return [(file.part or 0.0) * min(length, _SPAN) for file in item.images]
 
 
 def _decode_images(paths: list[str]) -> UInt8[Tensor, "3 *t height width"]:

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import islice, takewhile
-from math import inf
+from math import floor, inf
 from operator import attrgetter
 from typing import cast
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.geometry import Size, orientation, pixel_aspect, square_size
 from avblocks.data.decode.media import MAX_PIXELS, NOT_ENOUGH, Media
+from avblocks.data.decode.near import begin_near, not_before
 from avblocks.data.decode.packets import (
     SETTLES,
     TIE,
@@ -58,7 +60,7 @@ def decode_frame(media: Media, *, time: float) -> RgbImage:
 
 
 def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[RgbImage]:
-    """Decode the frames shown at increasing times in one pass, without seeking.
+    """Decode the frames shown at increasing times in one pass, from near the first one on.
 
     The file must be just opened. Images are equal to those of ``decode_frame``.
 
@@ -81,11 +83,16 @@ def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[RgbImage]
 
 
 def _needed_frames(media: Media, *, times: Sequence[float]) -> Iterator[av.VideoFrame]:
-    """Decode frames from the beginning, except those that are not shown at the times.
+    """Decode frames from before the first time, except those that are not shown at the times.
 
     Frames that others depend on are decoded too.
     """
     take_only(media, media.video)
+    first = begin_near(media, times[0]) if times else -inf
+    yield from (frame for frame in _marked_frames(media, times=times) if not_before(frame, first))
+
+
+def _marked_frames(media: Media, *, times: Sequence[float]) -> Iterator[av.VideoFrame]:
     codec, scale = media.video.codec_context, media.video.time_base
     if codec.name not in _SKIPPING or needs_order(media) or scale is None:
         yield from video_frames(media)
@@ -142,15 +149,18 @@ def _decode_planned(media: Media, *, time: float) -> av.VideoFrame | None:
 
 def _plan(media: Media, *, time: float) -> tuple[int | None, int]:
     """Find the time stamp of the frame shown at a time, and the number of packets up to it."""
-    wanted, count, scale = None, 0, media.video.time_base or 0
+    # Times as whole ticks: comparing fractions with floats takes longer than reading the packets.
+    scale = media.video.time_base
+    until = floor(Fraction(time + TIE) / scale) if scale else inf
+    wanted, count = None, 0
     for number, packet in enumerate(packets(media, media.video), start=1):
         if not packet.size and packet.dts is None:  # the end
             break
         if packet.pts is None or packet.dts is None or packet.dts > packet.pts:
             return None, 0
-        if packet.pts * scale <= time + TIE and (wanted is None or packet.pts >= wanted):
+        if packet.pts <= until and (wanted is None or packet.pts >= wanted):
             wanted, count = packet.pts, number
-        if packet.dts * scale > time + TIE:  # all later packets are shown later
+        if packet.dts > until:  # all later packets are shown later
             break
     return wanted, count
 

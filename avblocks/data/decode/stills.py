@@ -1,5 +1,7 @@
 """Clips that consist of an audio file and separate image files."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import nan
 
 import torch
@@ -24,31 +26,72 @@ def read_stills(item: Item, *, seconds: float, rate: int, place: float, frame: f
     Raises:
         ClipError: If a file cannot be used.
     """
-    files = item.images
-    number = min(int(frame * len(files)), len(files) - 1)
-    time = files[number].time
+    times = [file.time for file in item.images]
     with open_audio(item.path) as media:
         first, end = extent(media)
-        room = max(end - first - seconds, 0)
-        start = first + place * room
-        if time is not None:
-            start = first + min(max(time - seconds * (1 - place), 0), room)
+        number, after = choose_still(
+            times, length=end - first, seconds=seconds, place=place, frame=frame
+        )
+        start = first + after
         audio = decode_audio(media, start=start, seconds=seconds, rate=rate, end=end)
-    decoded = [_decode(file) for file in files]
-    frames = _frames(files, decoded, start=start - first) if len(files) > 1 else None
-    image, mask = decoded[number]
-    return AVClip(
-        image=image,
+    clip = AVClip(
+        image=torch.zeros(3, 0, 0, dtype=torch.uint8),
         audio=torch.from_numpy(audio),
         rate=rate,
         path=item.path,
-        time=None if time is None else time - (start - first),
+    )
+    decoded = [decode_still(file) for file in item.images]
+    return with_stills(clip, item.images, decoded, number=number, start=start - first)
+
+
+def choose_still(
+    times: Sequence[float | None], *, length: float, seconds: float, place: float, frame: float
+) -> tuple[int, float]:
+    """Choose an image file, and the window of ``seconds`` in an audio of ``length`` around it.
+
+    Returns:
+        The number of the image, and the start of the window in seconds.
+
+    >>> choose_still([0.5, 2.5], length=4.0, seconds=1.0, place=0.5, frame=1.0)
+    (1, 2.0)
+    """
+    number, room = min(int(frame * len(times)), len(times) - 1), max(length - seconds, 0)
+    time = times[number]
+    start = place * room if time is None else min(max(time - seconds * (1 - place), 0), room)
+    return number, start
+
+
+def with_stills(
+    clip: AVClip,
+    files: tuple[StillImage, ...],
+    decoded: list[tuple[UInt8[Tensor, "3 height width"], Mask | None]],
+    *,
+    number: int,
+    start: float,
+) -> AVClip:
+    """Add images to the audio of a clip, which starts after ``start`` seconds.
+
+    Args:
+        clip: The clip, whose image is not used.
+        files: The image files.
+        decoded: Their images and masks.
+        number: The image that the clip shows.
+        start: Time at which the window starts, in seconds of the audio file.
+
+    Raises:
+        ClipError: If images differ in size.
+    """
+    (image, mask), time = decoded[number], files[number].time
+    return replace(
+        clip,
+        image=image,
         mask=mask,
-        frames=frames,
+        time=None if time is None else time - start,
+        frames=_frames(files, decoded, start=start) if len(files) > 1 else None,
     )
 
 
-def _decode(file: StillImage) -> tuple[UInt8[Tensor, "3 height width"], Mask | None]:
+def decode_still(file: StillImage) -> tuple[UInt8[Tensor, "3 height width"], Mask | None]:
     """Decode an image and its mask, if it has one."""
     image = decode_image(file.path)
     if file.mask is None:

@@ -45,19 +45,24 @@ def align_pieces(pieces: Iterable[Stamped], *, rate: int) -> Iterator[Placed]:
     [(0, 1000), (1000, 1000), (2000, 1000), (5000, 1000), (6000, 500)]
     """
     later, most = iter(pieces), round(TOLERANCE * rate)
-    ahead, clock = deque(islice(later, _AHEAD)), None
-    while ahead:
+    ahead, clock = deque[Stamped](), None
+    while _look(ahead, later, 2):
         stamp, samples = ahead[0]
         if clock is None:
-            clock = _anchor(ahead, most)
+            clock = _anchor(_look(ahead, later, _AHEAD), most)
         elif stamp is not None and abs(stamp - clock) > most and not _refuted(ahead, clock, most):
-            anchor = _anchor(ahead, most)
+            anchor = _anchor(_look(ahead, later, _AHEAD), most)
             samples = samples[..., max(clock - anchor, 0) :]
             clock = max(clock, anchor)
         yield clock, samples
         clock += samples.shape[-1]
         ahead.popleft()
-        ahead.extend(islice(later, 1))
+
+
+def _look(ahead: deque[Stamped], later: Iterator[Stamped], count: int) -> deque[Stamped]:
+    """Decode pieces until a number of them is known; no more, as each takes time."""
+    ahead.extend(islice(later, max(count - len(ahead), 0)))
+    return ahead
 
 
 def _anchor(ahead: Iterable[Stamped], most: int) -> int:

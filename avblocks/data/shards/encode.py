@@ -1,20 +1,21 @@
-"""Encode a media file as members of a shard."""
+"""Encode a clip as members of a shard."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import Item
-from avblocks.data.decode.audio import decode_audio, extent
-from avblocks.data.decode.frames import RgbImage, decode_frames, to_tensor
-from avblocks.data.decode.media import open_media
-from avblocks.data.resize import resize_short
+from avblocks.data.decode.audio import Wave, decode_audio, extent
+from avblocks.data.decode.extracted import extracted_times
+from avblocks.data.decode.frames import decode_frames
+from avblocks.data.decode.media import AudioFile, Media, open_audio, open_media
 from avblocks.data.shards.flac import checksums, encode_flac
-from avblocks.data.shards.jpeg import encode_jpeg
-from avblocks.data.shards.notes import Notes
+from avblocks.data.shards.images import encode_image, encode_stills
+from avblocks.data.shards.notes import Kind, Notes
+from avblocks.data.shards.tar import frame_suffixes
 
 _MAX_SECONDS = 600.0
 
@@ -49,26 +50,31 @@ class ShardSettings:
             )
 
 
-def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) -> list[bytes]:
-    """Decode a whole clip and encode its members of a shard: notes, audio, images.
+def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) -> dict[str, bytes]:
+    """Decode a whole clip and encode its members of a shard.
+
+    Returns:
+        Notes, audio, images and masks by the suffixes of their names.
 
     Raises:
-        ClipError: If the file cannot be used, or is longer than ten minutes.
+        ClipError: If a file cannot be used, or is longer than ten minutes.
     """
-    with open_media(item.path) as media:
-        start, end = extent(media)
-        if end - start > _MAX_SECONDS:
-            limit = f"over the {_MAX_SECONDS:.0f} s allowed: cut it first"
-            raise ClipError(item.path, f"{end - start:.0f} s long, {limit}")
-        seconds = end - start if end > start else _MAX_SECONDS  # if the metadata lack it
-        audio = decode_audio(media, start=start, seconds=seconds, rate=settings.rate, end=end)
-    # The duration in the metadata, as in `read_clip`, unless fewer samples were decoded.
-    complete = 0 < (end - start) * settings.rate <= len(audio) + 1
-    duration = end - start if complete else len(audio) / settings.rate
-    times = image_times(duration, fps=settings.fps)
-    with open_media(item.path) as media:
-        frames = decode_frames(media, times=[start + time for time in times])
-        images = [_jpeg(image, settings=settings) for image in frames]
+    kind: Kind = "video"
+    times: Sequence[float | None]
+    if item.images:
+        with open_audio(item.path) as media:
+            audio, start, duration = _whole_audio(media, rate=settings.rate)
+        extracted = item.images[0].part is not None
+        kind = "extracted" if extracted else "stills"
+        known = [image.time for image in item.images]
+        times = extracted_times(item, length=duration) if extracted else known
+        images = encode_stills(item.images, side=settings.side, quality=settings.quality)
+    else:
+        with open_media(item.path) as media:
+            audio, start, duration = _whole_audio(media, rate=settings.rate)
+        times = image_times(duration, fps=settings.fps)
+        frames = _frames(item.path, [start + time for time in times], settings)
+        images = dict(zip(frame_suffixes(len(times)), frames, strict=True))
     samples = np.clip(np.round(audio * 32768), -32768, 32767).astype(np.int16)
     flac, blocks = encode_flac(samples, rate=settings.rate)
     notes = Notes(
@@ -78,11 +84,32 @@ def encode_clip(item: Item, *, classes: Sequence[str], settings: ShardSettings) 
         classes=tuple(classes[label] for label in item.labels),
         duration=duration,
         rate=settings.rate,
-        times=times,
+        times=tuple(times),
         blocks=tuple(blocks),
         checks=checksums(flac, blocks),
+        kind=kind,
     )
-    return [notes.to_json(), flac, *images]
+    return {"json": notes.to_json(), "flac": flac, **images}
+
+
+def _whole_audio(media: Media | AudioFile, *, rate: int) -> tuple[Wave, float, float]:
+    """Decode the whole audio; return also where it starts, and its duration, in seconds."""
+    start, end = extent(media)
+    if end - start > _MAX_SECONDS:
+        limit = f"over the {_MAX_SECONDS:.0f} s allowed: cut it first"
+        raise ClipError(media.path, f"{end - start:.0f} s long, {limit}")
+    seconds = end - start if end > start else _MAX_SECONDS  # if the metadata lack it
+    audio = decode_audio(media, start=start, seconds=seconds, rate=rate, end=end)
+    # The duration in the metadata, as in `read_clip`, unless fewer samples were decoded.
+    complete = 0 < (end - start) * rate <= len(audio) + 1
+    return audio, start, end - start if complete else len(audio) / rate
+
+
+def _frames(path: str, times: Sequence[float], settings: ShardSettings) -> Iterator[bytes]:
+    """Decode the frames of a video at some times, and encode them."""
+    with open_media(path) as media:
+        for image in decode_frames(media, times=times):
+            yield encode_image(image, side=settings.side, quality=settings.quality)
 
 
 def image_times(duration: float, *, fps: float) -> tuple[float, ...]:
@@ -94,11 +121,3 @@ def image_times(duration: float, *, fps: float) -> tuple[float, ...]:
     half = duration / 2
     steps = range(-math.floor(half * fps), max(math.ceil(half * fps), 1))
     return tuple(half + step / fps for step in steps)
-
-
-def _jpeg(image: RgbImage, *, settings: ShardSettings) -> bytes:
-    """Downscale an image to the short side of the settings and encode it."""
-    if min(image.shape[:2]) > settings.side:
-        small = resize_short(to_tensor(image), side=settings.side)
-        image = small.permute(1, 2, 0).numpy()
-    return encode_jpeg(np.ascontiguousarray(image), quality=settings.quality)

@@ -17,6 +17,8 @@ from avblocks.data.shards.files import AGAIN, COMMAND
 from avblocks.data.shards.tar import (
     Span,
     Spans,
+    are_suffixes,
+    frame_suffixes,
     header,
     is_key,
     member_names,
@@ -52,6 +54,7 @@ class Shard:
         index_sha256: Checksum of the index.
         rows: Row number of each clip by key, in order.
         items: The clips as items of a data set.
+        suffixes: Suffixes of the images and masks of each clip.
         starts: Index in ``spans`` of the first member of each clip, and the end of the last.
         spans: Offset, size and checksum of all members.
         skipped: Id, path and reason of each skipped file.
@@ -63,6 +66,7 @@ class Shard:
     index_sha256: str
     rows: dict[str, int]
     items: tuple[Item, ...]
+    suffixes: tuple[tuple[str, ...], ...]
     starts: tuple[int, ...]
     spans: Spans
     skipped: tuple[tuple[str, str, str], ...]
@@ -85,8 +89,8 @@ class Shard:
         handle = os.open(self.path, os.O_RDONLY)
         try:
             for key in self.rows:
-                spans = self.members(key)
-                for name, span in zip(member_names(key, len(spans)), spans, strict=True):
+                names = member_names(key, self.suffixes[self.rows[key]])
+                for name, span in zip(names, self.members(key), strict=True):
                     wanted = header(name, span.size)
                     if read_bytes(handle, span.start - len(wanted), len(wanted)) != wanted:
                         raise ValueError(f"{self.path}: its index says {name} where it is not")
@@ -119,6 +123,7 @@ def load_shard(tar: Path, *, classes: int) -> Shard:
             index_sha256=sha256(path),
             rows={clip["key"]: row for row, clip in enumerate(clips)},
             items=tuple(_item(clip, tar) for clip in clips),
+            suffixes=tuple(map(_suffixes, clips)),
             starts=tuple(np.cumsum([0, *(len(clip["members"]) for clip in clips)]).tolist()),
             spans=np.array(spans, dtype=np.int64).reshape(-1, 3),
             skipped=tuple((i, p, r) for i, p, r in index["skipped"]),
@@ -138,7 +143,16 @@ def _item(clip: Mapping[str, Any], tar: Path) -> Item:
         boxes = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes)
         if not all(math.isfinite(side) for box in boxes for side in box):
             raise ValueError(f"a box of {clip['id']} is not finite")
-    return Item(clip["id"], f"{tar}/{clip['key']}", tuple(clip["labels"]), boxes=boxes)
+    path = tar.parent / clip["of"] if "of" in clip else tar / clip["key"]
+    return Item(clip["id"], str(path), tuple(clip["labels"]), boxes=boxes)
+
+
+def _suffixes(clip: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the suffixes of the images and masks of a clip; of videos, the index has none."""
+    suffixes = tuple(map(str, clip.get("suffixes", frame_suffixes(len(clip["members"]) - 2))))
+    if len(suffixes) != len(clip["members"]) - 2 or not are_suffixes(suffixes):
+        raise ValueError(f"the suffixes of {clip['id']} do not fit its members")
+    return suffixes
 
 
 def _fault(shard: Shard, classes: int) -> str | None:

@@ -13,7 +13,7 @@ from avblocks.data.shards.encode import ShardSettings
 from avblocks.data.shards.files import write_json
 from avblocks.data.shards.index import Shard, load_shard
 from avblocks.data.shards.pool import Result, encode_clips
-from avblocks.data.shards.tar import END, make_key, member_names, write_member
+from avblocks.data.shards.tar import END, make_key, write_member
 from avblocks.data.skipped import write_skipped
 from avblocks.files import replacing, sha256, sync
 from avblocks.progress import ProgressBar, progress_bar
@@ -50,6 +50,8 @@ class SplitWriter:
         self.tars = [out / f"{split}-{number:06d}.tar" for number in range(count)]
         self.ready = {tar: shard for tar in self.tars if (shard := self._ready(tar)) is not None}
         self.skipped = 0
+        paths = [item.path for item in clips.items]
+        self.first = {path: len(paths) - 1 - n for n, path in enumerate(reversed(paths))}
         for shard in self.ready.values():
             self._note([Skipped(path=path, reason=reason) for _, path, reason in shard.skipped])
 
@@ -128,12 +130,19 @@ class SplitWriter:
                 skipped.append((item.id, result.path, result.reason))
                 continue
             key = make_key(index, item.id)
-            names = member_names(key, len(result))
-            spans = [write_member(file, *pair) for pair in zip(names, result, strict=True)]
+            spans = [write_member(file, f"{key}.{suffix}", data) for suffix, data in result.items()]
             about = {"key": key, "id": item.id, "labels": item.labels, "boxes": item.boxes}
+            if item.images:
+                about |= {"suffixes": [*result][2:], "of": self._source(index)}
             clips.append(about | {"members": spans})
         file.write(END)
         return {"clips": clips, "skipped": skipped}
+
+    def _source(self, index: int) -> str:
+        """Return the shard and key of the first of the clips with the audio file of a clip."""
+        first = self.first[self.clips.items[index].path]
+        tar = self.tars[first // self.settings.clips].name
+        return f"{tar}/{make_key(first, self.clips.items[first].id)}"
 
     def _ready(self, tar: Path) -> Shard | None:
         """Return a shard if it exists and its size matches its index."""

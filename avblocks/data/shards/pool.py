@@ -12,8 +12,8 @@ from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.pool import end_with_parent
 from avblocks.data.shards.encode import ShardSettings, encode_clip
 
-Result = tuple[int, list[bytes] | Skipped]
-"""Number of a clip, and the bytes of its members or the reason why it was skipped."""
+Result = tuple[int, dict[str, bytes] | Skipped]
+"""Number of a clip, and its members by suffix or the reason why it was skipped."""
 
 
 def encode_clips(

@@ -1,32 +1,30 @@
 """`Shards`: the clips in a folder of shards, and a reader for windows of them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from avblocks.data.clip import AVClip, ClipError
-from avblocks.data.datasets.clipset import ClipSet, Item
-from avblocks.data.read import places
+from avblocks.data.datasets.clipset import ClipSet, Item, StillImage
+from avblocks.data.decode.stills import choose_still, with_stills
+from avblocks.data.read import places, several_stills
 from avblocks.data.shards.files import AGAIN
-from avblocks.data.shards.flac import BLOCK, HEAD, decode_flac, flac_length
 from avblocks.data.shards.index import INDEX, Shard, load_index, load_shard
-from avblocks.data.shards.jpeg import decode_jpeg
-from avblocks.data.shards.notes import Notes, parse_notes
-from avblocks.data.shards.tar import Span, member_names, read_bytes, read_member
+from avblocks.data.shards.members import Members
+from avblocks.data.shards.tar import is_mask
 from avblocks.progress import progress_bar
 
 
 class Shards:
     """The shards of a folder: ``ClipDataset(shards.clips("train"), read=shards.read, ...)``.
 
-    Members are read in place; nothing is extracted, and only JPEG, FLAC and JSON are decoded. The
-    checksum of each member is verified when it is read; of audio, that of the blocks that are read.
+    Members are read in place; nothing is extracted, and only JPEG, PNG, FLAC and JSON are decoded.
+    The checksum of each member is verified when it is read; of audio, that of the blocks that are
+    read.
 
     Args:
         root: The folder, as a path or a file:// address.
@@ -52,6 +50,13 @@ class Shards:
                         f"{self.root / INDEX} names; {AGAIN}"
                     )
                 self._shards[str(shard.path)] = shard
+        # Frames of a clip have its path, as in files, and differ by their ids.
+        self._frames = {
+            (item.path, item.id): f"{shard.path}/{key}"
+            for shard in self._shards.values()
+            for key, item in zip(shard.rows, shard.items, strict=True)
+            if item.path != f"{shard.path}/{key}"
+        }
         if verify:
             for shard in progress_bar(self._shards.values(), "verify", unit="shard"):
                 shard.verify()
@@ -81,6 +86,11 @@ class Shards:
             missing=(*facts["missing"], *(name for s in shards for name, _, _ in s.skipped)),
         )
 
+    def have_masks(self, split: str) -> bool:
+        """Return whether each clip of a split has a mask."""
+        shards = [self._shards[str(self.root / s["file"])] for s in self._splits[split]["shards"]]
+        return all(any(map(is_mask, suffixes)) for shard in shards for suffixes in shard.suffixes)
+
     def read(
         self,
         source: str | Item,
@@ -97,8 +107,9 @@ class Shards:
             source: A clip of ``clips``, or its path.
             seconds: Length of the window.
             rate: Samples per second; must be that of the shards.
-            place: Position of the window in the audio, from 0 to 1.
-            frame: Position of the image in the window, from 0 to 1.
+            place: Position of the window in the audio, from 0 to 1; of image files with times, the
+                position relative to the time of the image.
+            frame: Position of the image in the window, from 0 to 1, or among image files.
             frames: Number of images; if the shards have fewer, some are repeated.
 
         Raises:
@@ -116,34 +127,29 @@ class Shards:
                 f"the shards of {self.root} take seconds > 0, rate = {self.rate}, and place and "
                 f"frame in [0, 1], got {seconds}, {rate}, {place} and {frame}"
             )
+        shard, key, path = self._find(source)
+        where = places(frames, frame)
+        with _reading(shard, key, path=path) as members:
+            if stills := members.notes.kind == "stills":
+                clip = _stills(members, path, seconds=seconds, rate=rate, place=place, frame=frame)
+            else:
+                clip = _window(members, path, seconds=seconds, rate=rate, place=place, where=where)
+        clip = several_stills(clip, where) if stills and frames > 1 else clip
+        item = shard.items[shard.rows[key]]
+        boxes = None
+        if item.boxes is not None:
+            boxes = torch.tensor(item.boxes, dtype=torch.float32).view(-1, 4)
+        return replace(clip, labels=item.labels, boxes=boxes)
+
+    def _find(self, source: str | Item) -> tuple[Shard, str, str]:
+        """Return the shard, the key and the path of a clip."""
         path = source if isinstance(source, str) else source.path
-        tar, _, key = path.rpartition("/")
+        found = path if isinstance(source, str) else self._frames.get((path, source.id), path)
+        tar, _, key = found.rpartition("/")
         shard = self._shards.get(tar)
         if shard is None or key not in shard.rows:
             raise ValueError(f"{path}: no such clip in the shards of {self.root}")
-        item, members = shard.items[shard.rows[key]], shard.members(key)
-        named = list(zip(member_names(key, len(members)), members, strict=True))
-        with _reading(tar, path) as handle:
-            data = read_member(handle, *named[0])
-            notes = parse_notes(data, images=len(named) - 2, audio=members[1].size)
-            start = place * max(notes.duration - seconds, 0)
-            where = places(frames, frame)
-            indices = [notes.nearest(start=start, seconds=seconds, frame=at) for at in where]
-            first, last = round(start * rate), round(start * rate) + round(seconds * rate)
-            audio = _audio(handle, *named[1], notes=notes, rate=rate, first=first, last=last)
-            decoded = {i: decode_jpeg(read_member(handle, *named[2 + i])) for i in set(indices)}
-        images = [torch.from_numpy(decoded[index]).permute(2, 0, 1) for index in indices]
-        return AVClip(
-            image=images[0] if frames == 1 else torch.stack(images, dim=1),
-            audio=audio,
-            rate=rate,
-            path=path,
-            labels=item.labels,
-            boxes=None
-            if item.boxes is None
-            else torch.tensor(item.boxes, dtype=torch.float32).view(-1, 4),
-            time=notes.times[indices[0]] - start,
-        )
+        return shard, key, path
 
 
 def _local(root: str | Path) -> Path:
@@ -154,35 +160,54 @@ def _local(root: str | Path) -> Path:
 
 
 @contextmanager
-def _reading(tar: str, path: str) -> Iterator[int]:
+def _reading(shard: Shard, key: str, *, path: str) -> Iterator[Members]:
     """Open a tar file; errors in it become ``ClipError`` with the name of the clip."""
     # Opened for each clip: it takes microseconds, and no handle is shared or leaked.
     try:
-        handle = os.open(tar, os.O_RDONLY)
+        handle = os.open(shard.path, os.O_RDONLY)
     except OSError as error:
         raise ClipError(path, f"cannot be opened ({error.strerror})") from error
     try:
-        yield handle
+        yield Members(handle, key, shard.suffixes[shard.rows[key]], shard.members(key))
     except ValueError as error:
+        if isinstance(error, ClipError):
+            raise
         raise ClipError(path, str(error)) from error
     finally:
         os.close(handle)
 
 
-def _audio(
-    handle: int, name: str, span: Span, *, notes: Notes, rate: int, first: int, last: int
-) -> Float[Tensor, " s"]:
-    """Decode the samples from ``first`` to ``last``, or to the end of the audio."""
-    head = bytes(read_member(handle, name, span, first=HEAD))
-    length = flac_length(head, rate=rate)
-    last = min(last, length)
-    if first >= last or len(notes.blocks) != -(-length // BLOCK):
-        raise ValueError(f"no audio from {first / rate:.2f} s to {last / rate:.2f} s")
-    low, high = notes.part(first, last)
-    blocks = bytes(read_bytes(handle, span.start + low, high - low))
-    notes.check(first, last, head=head, blocks=blocks)
-    samples = decode_flac(head, blocks)
-    samples = samples[first % BLOCK :][: last - first]
-    if len(samples) < last - first:
-        raise ValueError("the audio is damaged: its blocks are shorter than stated")
-    return torch.from_numpy(samples.astype(np.float32) / 32768)
+def _window(
+    members: Members, path: str, *, seconds: float, rate: int, place: float, where: Sequence[float]
+) -> AVClip:
+    """Read a window of audio, and the images nearest to positions in it."""
+    notes = members.notes
+    start = place * max(notes.duration - seconds, 0)
+    indices = [notes.nearest(start=start, seconds=seconds, frame=at) for at in where]
+    first = round(start * rate)
+    audio = members.audio(rate=rate, first=first, last=first + round(seconds * rate))
+    decoded = {index: members.image(index) for index in set(indices)}
+    images = [decoded[index] for index in indices]
+    return AVClip(
+        image=images[0] if len(images) == 1 else torch.stack(images, dim=1),
+        audio=audio,
+        rate=rate,
+        path=path,
+        time=notes.known_times[indices[0]] - start,
+    )
+
+
+def _stills(
+    members: Members, path: str, *, seconds: float, rate: int, place: float, frame: float
+) -> AVClip:
+    """Read an image with a window of audio around its time, and all other images of the clip."""
+    notes = members.notes
+    number, start = choose_still(
+        notes.times, length=notes.duration, seconds=seconds, place=place, frame=frame
+    )
+    first = round(start * rate)
+    audio = members.audio(rate=rate, first=first, last=first + round(seconds * rate))
+    decoded = [(members.image(n), members.mask(n)) for n in range(len(notes.times))]
+    files = tuple(StillImage(path, time=time) for time in notes.times)
+    clip = AVClip(image=decoded[number][0], audio=audio, rate=rate, path=path)
+    return with_stills(clip, files, decoded, number=number, start=start)

@@ -3,6 +3,7 @@
 import os
 import re
 import tarfile
+from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 from zlib import crc32
 
@@ -24,12 +25,37 @@ class Span(NamedTuple):
 HEADER = 512
 END = bytes(2 * HEADER)
 _PLAIN = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
-_LIMITS = {"json": 1 << 20, "flac": 1 << 26, "jpg": 1 << 24}
+_LIMITS = {"json": 1 << 20, "flac": 1 << 26, "jpg": 1 << 24, "png": 1 << 24}
+_IMAGE = re.compile(r"\d{4}(?:\.jpg|\.png|\.mask\.png)")
 
 
-def member_names(key: str, count: int) -> list[str]:
-    """Return the names of the members of a clip in order: notes, audio, images."""
-    return [f"{key}.json", f"{key}.flac", *(f"{key}.{i:04d}.jpg" for i in range(count - 2))]
+def member_names(key: str, images: Sequence[str]) -> list[str]:
+    """Return the names of the members of a clip in order: notes, audio, images and masks.
+
+    >>> member_names("00000007_a", ["0000.png", "0000.mask.png"])[1:]
+    ['00000007_a.flac', '00000007_a.0000.png', '00000007_a.0000.mask.png']
+    """
+    return [f"{key}.{suffix}" for suffix in ("json", "flac", *images)]
+
+
+def frame_suffixes(count: int) -> tuple[str, ...]:
+    """Return the suffixes of the images of a video."""
+    return tuple(f"{number:04d}.jpg" for number in range(count))
+
+
+def is_mask(suffix: str) -> bool:
+    """Return whether a suffix is that of a mask, which has the number of its image."""
+    return suffix.endswith(".mask.png")
+
+
+def are_suffixes(suffixes: Sequence[str]) -> bool:
+    """Return whether these are suffixes of images in order, and then of masks of some of them."""
+    masks = [one for one in suffixes if is_mask(one)]
+    images = [one for one in suffixes if not is_mask(one)]
+    numbered = [one[:4] for one in images] == [f"{n:04d}" for n in range(len(images))]
+    masked = len({*masks}) == len(masks) and {m[:4] for m in masks} <= {i[:4] for i in images}
+    ordered = [*images, *masks] == [*suffixes]
+    return numbered and masked and ordered and all(map(_IMAGE.fullmatch, suffixes))
 
 
 def make_key(index: int, name: str) -> str:

@@ -88,11 +88,6 @@ def _plan(splits: Mapping[str, ClipSet], settings: ShardSettings) -> dict[str, A
             raise ValueError(
                 f"expected clips in splits of plain names, got {split!r}, {clips.name}"
             )
-        more = next((i.id for i in clips.items if i.images), None)
-        if more is not None:
-            raise ValueError(
-                f"{clips.name}: shards hold videos, labels and boxes, and {more} has image files"
-            )
     return {
         "version": VERSION,
         "settings": asdict(settings),
