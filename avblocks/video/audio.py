@@ -46,7 +46,11 @@ def stream_audio(
     """
     length, rate = format.samples, format.rate
     with (open_audio if alone else open_media)(str(path)) as media:
-        pieces, buffer, first = resample_audio(media, rate=rate, begin=begin), np.zeros(0, np.float32), 0
+        pieces, buffer, first = (
+            resample_audio(media, rate=rate, begin=begin),
+            np.zeros(0, np.float32),
+            0,
+        )
         for start in starts:
             buffer, first = buffer[start - first :], start
             needed = min(length, num_samples - start)
