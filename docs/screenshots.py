@@ -20,9 +20,7 @@ SIZES = {"demo.jpg": (1280, 1060, "light"), "demo-narrow.jpg": (400, 1060, "dark
 def shoot(browser: Browser, url: str, video: Path, name: str) -> None:
     """Run the models on a video, and save what the window then shows."""
     width, height, scheme = SIZES[name]
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme
-    )
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     page.set_default_timeout(600_000)
     page.goto(url)

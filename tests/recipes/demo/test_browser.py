@@ -52,9 +52,10 @@ class Server:
         assert self.process.poll() is None, log.read_text()
 
     def files(self) -> list[str]:
-        """Names of the files of visitors."""
+        """Names of the files of visitors, except the empty ones that `gr.File` makes and forgets."""
         folders = [*self.temp.glob("*/uploads"), *self.temp.glob("*/results")]
-        return sorted(p.name for folder in folders for p in folder.rglob("*") if p.is_file())
+        paths = (path for folder in folders for path in folder.rglob("*"))
+        return sorted(p.name for p in paths if p.is_file() and p.stat().st_size)
 
     def wait(self, done: Callable[[], bool]) -> None:
         until = time.monotonic() + WAIT / 1000
