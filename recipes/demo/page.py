@@ -71,7 +71,6 @@ def _lay_out_files() -> tuple[gr.Video, gr.Radio, gr.File]:
         sources=["upload", "webcam"],
         include_audio=True,
         webcam_options=gr.WebcamOptions(mirror=False),
-        height=340,
         elem_id="video",
     )
     audio = gr.Radio(

@@ -62,7 +62,7 @@ class Server:
         return self.process.wait(WAIT / 1000)
 
     def files(self) -> list[str]:
-        """Names of the files of visitors, except the empty ones that `gr.File` makes and forgets."""
+        """Names of the files of visitors, except the empty ones that `gr.File` makes."""
         folders = [*self.temp.glob("*/uploads"), *self.temp.glob("*/results")]
         paths = (path for folder in folders for path in folder.rglob("*"))
         return sorted(p.name for p in paths if p.is_file() and p.stat().st_size)
