@@ -107,34 +107,51 @@ def main(config: Config) -> None:
     encoder, front_end = load_encoder_run(config.checkpoint)
     model = Embedding(encoder, front_end=front_end, pooling=config.pooling, apart=config.apart)
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    embed = _embed_files if config.files else _embed_set
     part = f"{number}-of-{count}-" if count > 1 else ""
     with EmbeddingWriter(config.out, part=part) as writer:
-        errors = embed(config, model, writer)
+        if config.files:
+            files = list(dict.fromkeys(config.files[number::count]))
+            errors = embed_files(files, model, writer, hop=config.hop, batch=config.batch)
+        else:
+            errors = _embed_set(config, model, writer)
     windows = len(read_csv(writer.log.path)[1])
     print(f"{config.out}: {windows} windows in {writer.log.path.name}")
     if errors:
         sys.exit(1)
 
 
-def _embed_files(config: Config, model: Embedding, writer: EmbeddingWriter) -> int:
-    """Embed videos window by window; return the number of videos that cannot be used."""
+def embed_files(
+    files: Sequence[Path],
+    model: Embedding,
+    writer: EmbeddingWriter,
+    *,
+    hop: float | None = None,
+    batch: int = 16,
+) -> int:
+    """Embed videos window by window; return the number of videos that cannot be used.
+
+    Args:
+        files: Videos; those in the index are skipped.
+        model: Encoder and front end.
+        writer: Writer of the folder of embeddings.
+        hop: Seconds from one window to the next; the length of a window if not given.
+        batch: Windows per batch.
+    """
     format, errors = model.front_end.format, 0
-    number, count = config.part
-    hop = None if config.hop is None else round(config.hop * format.rate)
-    for path in map(str, dict.fromkeys(config.files[number::count])):
+    samples = None if hop is None else round(hop * format.rate)
+    for path in map(str, files):
         if path in writer.done:
             continue
         try:
-            windows = open_windows(path, format, hop=hop)
+            windows = open_windows(path, format, hop=samples)
             spans = enumerate(windows.spans)
-            for batch in windows.batches(config.batch, progress=path):
+            for some in windows.batches(batch, progress=path):
                 about = {"path": path, "id": path}
                 rows = [
                     about | {"window": str(n), "start": f"{start:.3f}", "end": f"{end:.3f}"}
-                    for n, (start, end) in islice(spans, len(batch))
+                    for n, (start, end) in islice(spans, len(some))
                 ]
-                writer.add(model.features(batch.to_batch().to(model.device)), rows)
+                writer.add(model.features(some.to_batch().to(model.device)), rows)
             writer.end_clip()
         except ClipError as error:
             errors += 1

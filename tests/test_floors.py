@@ -59,6 +59,7 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "pytorch_lightning": (),
     "tyro": ("recipes.",),
     "tensorboard": ("recipes.",),
+    "gradio": ("recipes.demo",),
     "matplotlib": ("avblocks.viz", "recipes."),
     "huggingface_hub": ("avblocks.checkpoint.hub",),
     "recipes": ("recipes",),

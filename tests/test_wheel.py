@@ -139,7 +139,7 @@ def test_what_it_imports_is_a_dependency_or_in_an_extra(wheel: Path) -> None:
 
 def test_extras_are_those_that_errors_and_docs_name(wheel: Path) -> None:
     extras = metadata(wheel).get_all("Provides-Extra")
-    assert sorted(extras) == ["docs", "hub", "lint", "recipes", "tests", "trackio", "viz"]
+    assert sorted(extras) == ["demo", "docs", "hub", "lint", "recipes", "tests", "trackio", "viz"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for name in ("viz", "hub"):
         packages = {re.split(r"[<>=]", each)[0] for each in project["optional-dependencies"][name]}

@@ -6,6 +6,7 @@ length.
 
 from avblocks.video.audio import stream_audio as stream_audio
 from avblocks.video.batch import WindowBatch as WindowBatch
+from avblocks.video.fit import fit_audio as fit_audio
 from avblocks.video.overlap import OverlapAdd as OverlapAdd
 from avblocks.video.overlap import overlap_add as overlap_add
 from avblocks.video.overlay import Overlay as Overlay

@@ -12,7 +12,7 @@ from torch import Tensor
 from avblocks.audio import pad_repeat
 from avblocks.data import ClipError, ClipFormat
 from avblocks.data.decode.audio import Wave, extent, iter_audio
-from avblocks.data.decode.media import Media, open_media
+from avblocks.data.decode.media import AudioFile, Media, open_audio, open_media
 from avblocks.data.decode.timeline import without_gaps
 
 _TOLERANCE = 0.5  # seconds by which audio may be shorter than its header says
@@ -25,6 +25,7 @@ def stream_audio(
     starts: Sequence[int],
     num_samples: int,
     begin: float | None = None,
+    alone: bool = False,
 ) -> Iterator[Float[Tensor, " s"]]:
     """Decode the audio of windows one after the other, with one window in memory.
 
@@ -34,6 +35,7 @@ def stream_audio(
         starts: First sample of each window, rising by at most a window's length.
         num_samples: Length of the audio, from the header.
         begin: Time stamp of the first sample, in seconds; the beginning of the audio if not given.
+        alone: Whether the file is a wav or flac file, and no video.
 
     Yields:
         Mono samples in [-1, 1] of the next window. Gaps are silent, and audio shorter than a
@@ -43,8 +45,12 @@ def stream_audio(
         ClipError: If the audio ends before its header says, or is not finite.
     """
     length, rate = format.samples, format.rate
-    with open_media(str(path)) as media:
-        pieces, buffer, first = _resample(media, rate=rate, begin=begin), np.zeros(0, np.float32), 0
+    with (open_audio if alone else open_media)(str(path)) as media:
+        pieces, buffer, first = (
+            resample_audio(media, rate=rate, begin=begin),
+            np.zeros(0, np.float32),
+            0,
+        )
         for start in starts:
             buffer, first = buffer[start - first :], start
             needed = min(length, num_samples - start)
@@ -65,8 +71,10 @@ def _check_end(path: str, decoded: int, expected: int, *, rate: int) -> None:
         raise ClipError(path, reason)
 
 
-def _resample(media: Media, *, rate: int, begin: float | None) -> Iterator[Wave]:
-    """Decode audio in pieces; equal to ``decode_audio`` except for samples at the ends."""
+def resample_audio(
+    media: Media | AudioFile, *, rate: int, begin: float | None = None
+) -> Iterator[Wave]:
+    """Decode mono audio in pieces; equal to ``decode_audio`` except for samples at the ends."""
     native = media.audio.codec_context.sample_rate
     resampler, position = av.AudioResampler(format="fltp", layout="mono", rate=rate), 0
     begin = extent(media)[0] if begin is None else begin

@@ -9,7 +9,7 @@ import av
 from av.container import OutputContainer
 
 from avblocks.data.decode.frames import period
-from avblocks.data.decode.media import Media
+from avblocks.data.decode.media import AudioFile, Media
 from avblocks.video.mp4 import CLOCK, audio_stream, image_stream
 from avblocks.video.overlay import Overlay
 from avblocks.video.planes import Planes
@@ -28,6 +28,7 @@ class VideoCopy:
         out: Path,
         media: Media,
         overlays: Iterable[tuple[float, Overlay]],
+        audio: Media | AudioFile,
     ) -> None:
         self.container, self.out, self.overlays = container, out, iter(overlays)
         first = next(self.overlays, None)
@@ -36,7 +37,7 @@ class VideoCopy:
         self.until, self.overlay = first
         self.size = self.overlay.size
         self.stream = image_stream(container, media, self.size)
-        self.audio = audio_stream(container, media)
+        self.audio = audio_stream(container, audio)
         self.period = frame_ticks(media)
         self.tick = -1
         self.image: Planes | None = None

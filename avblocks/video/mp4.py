@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from avblocks.data.decode.audio import extent, iter_audio
 from avblocks.data.decode.channels import mono, stereo
 from avblocks.data.decode.frames import period
-from avblocks.data.decode.media import Media
+from avblocks.data.decode.media import AudioFile, Media
 from avblocks.data.decode.timeline import without_gaps
 from avblocks.video.overlay import Size
 
@@ -37,8 +37,8 @@ def image_stream(container: OutputContainer, media: Media, size: Size) -> VideoS
     return stream
 
 
-def audio_stream(container: OutputContainer, media: Media) -> AudioStream:
-    """Add an AAC stream, with the rate of a video's audio if AAC has it, mono or stereo.
+def audio_stream(container: OutputContainer, media: Media | AudioFile) -> AudioStream:
+    """Add an AAC stream, with the rate of a file's audio if AAC has it, mono or stereo.
 
     Of surround, it has the mixture of left and right, see `avblocks.data.decode.channels`.
     """
@@ -50,7 +50,7 @@ def audio_stream(container: OutputContainer, media: Media) -> AudioStream:
 
 
 def encode_audio(
-    stream: AudioStream, media: Media, *, start: float, seconds: float = inf
+    stream: AudioStream, media: Media | AudioFile, *, start: float, seconds: float = inf
 ) -> Iterator[tuple[float, list[av.Packet]]]:
     """Decode and encode audio, with silence in its gaps, and yield times and packets.
 

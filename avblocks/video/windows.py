@@ -36,6 +36,7 @@ class VideoWindows:
         num_samples: Length of the audio at the rate of the format.
         starts: First sample of each window.
         remark: A remark on the file, if any.
+        audio: A wav or flac file that replaces the audio of the video from its start on, if any.
         part: Start and end of the part of the video, in seconds as a player shows them; None for
             all of it.
     """
@@ -48,19 +49,25 @@ class VideoWindows:
     starts: tuple[int, ...]
     remark: str = ""
     part: tuple[float, float] | None = None
+    audio: str | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
 
     @property
-    def decoding(self) -> tuple[str, int, int]:
-        """The video, and samples and rate of a window: if equal, windows can be merged."""
-        return self.path, self.format.samples, self.format.rate
+    def decoding(self) -> tuple[str, str | None, int, int]:
+        """The files, and samples and rate of a window: if equal, windows can be merged."""
+        return self.path, self.audio, self.format.samples, self.format.rate
 
     @property
     def offset(self) -> float:
         """Time at which the audio starts, in seconds as a player shows them."""
         return self.audio_start - self.file_start
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio, or of its part."""
+        return self.num_samples / self.format.rate
 
     @property
     def spans(self) -> list[tuple[float, float]]:
@@ -92,11 +99,12 @@ class VideoWindows:
         require(batch >= 1, "batch", batch, "at least 1")
         times = [self.file_start + (start + end) / 2 for start, end in self.spans]
         audio = stream_audio(
-            self.path,
+            self.audio or self.path,
             self.format,
             starts=self.starts,
             num_samples=self.num_samples,
-            begin=self.audio_start,
+            begin=None if self.audio else self.audio_start,
+            alone=self.audio is not None,
         )
         about, hidden = progress or "", progress is None
         with (
@@ -146,6 +154,7 @@ def open_windows(
     *,
     hop: int | None = None,
     part: tuple[float, float] | None = None,
+    audio: str | Path | None = None,
 ) -> VideoWindows:
     """Cut a video into windows, based on the times in its headers.
 
@@ -157,6 +166,8 @@ def open_windows(
         hop: Samples from one window to the next, at most a window; a window if not given.
         part: Start and end of the part to cut into windows, in seconds as a player shows them; all
             of the video if not given.
+        audio: A wav or flac file that replaces the audio of the video from its start on, of the
+            same length; `fit_audio` writes one.
 
     Raises:
         ClipError: If the file cannot be used, its audio is longer than `MAX_HOURS`, or it has none
@@ -198,6 +209,7 @@ def open_windows(
         starts=window_starts(num_samples, length=format.samples, hop=hop),
         remark=remark,
         part=part,
+        audio=None if audio is None else str(audio),
     )
 
 

@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from avblocks.data import ClipError
 from avblocks.data.decode.audio import extent
 from avblocks.data.decode.frames import display_size
-from avblocks.data.decode.media import Media, open_media
+from avblocks.data.decode.media import AudioFile, Media, open_audio, open_media
 from avblocks.data.decode.near import begin_near, not_before
 from avblocks.data.decode.packets import lasting, take_only, video_frames
 from avblocks.files import replacing
@@ -58,6 +58,7 @@ def write_overlays(
     overlays: Mapping[Path, Iterable[tuple[float, Overlay]]],
     *,
     part: tuple[float, float] | None = None,
+    audio: tuple[str | Path, float] | None = None,
 ) -> None:
     """Write copies of a video as mp4 (H.264, AAC) with overlays on its frames, each by its file.
 
@@ -66,7 +67,8 @@ def write_overlays(
     audio ends, is repeated. One frame, and one overlay per file, are in memory. Each overlay comes
     with the time up to which it is drawn, in seconds as a player shows them; the last one stays to
     the end. All are of one size, such as `video_size`. Of a video, ``part`` is copied, from its
-    start to its end in seconds as a player shows them; all of it if not given.
+    start to its end in seconds as a player shows them; all of it if not given. ``audio`` replaces
+    its audio: a wav or flac file, and the time at which it starts, in the same seconds.
 
     Raises:
         ClipError: If the video cannot be decoded.
@@ -76,18 +78,22 @@ def write_overlays(
     path = str(path)
     with ExitStack() as stack:
         containers = [stack.enter_context(_new_file(out)) for out in overlays]
-        media, heard = (stack.enter_context(open_media(path)) for _ in range(2))  # at its own pace
         begin, end = part or (0.0, inf)
+        media = stack.enter_context(open_media(path))
+        start = start_time(media) + begin
+        if audio is None:  # opened twice, as images and audio are decoded at paces of their own
+            source, offset = stack.enter_context(open_media(path)), start
+        else:
+            source, offset = stack.enter_context(open_audio(str(audio[0]))), begin - audio[1]
         copies = [
-            VideoCopy(container, out, media, ((until - begin, one) for until, one in some))
+            VideoCopy(container, out, media, ((until - begin, one) for until, one in some), source)
             for container, (out, some) in zip(containers, overlays.items(), strict=True)
         ]
         sizes = {copy.size for copy in copies}
         require(len(sizes) == 1, "size", sizes, "one size for all overlays")
-        start = start_time(media) + begin
         sources = (
             _images(media, copies, start=start, seconds=end - begin),
-            _audio(heard, copies, start=start, seconds=end - begin),
+            _audio(source, copies, start=offset, seconds=end - begin),
         )
         for _, copy, packets in merge(*sources, key=lambda each: each[0]):
             write_packets(copy.container, packets, copy.out)
@@ -156,7 +162,7 @@ def _frames(media: Media, *, start: float, seconds: float) -> Iterator[tuple[int
 
 
 def _audio(
-    media: Media, copies: Sequence[VideoCopy], *, start: float, seconds: float
+    media: Media | AudioFile, copies: Sequence[VideoCopy], *, start: float, seconds: float
 ) -> Iterator[_Ready]:
     """Decode and encode the audio, which is the same in all copies."""
     for time, packets in encode_audio(copies[0].audio, media, start=start, seconds=seconds):

@@ -31,7 +31,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from math import ceil, inf
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,25 +45,16 @@ from recipes.common.cli import users_errors
 from recipes.engine.command import command_line
 from recipes.engine.readme import described, write_readme
 from recipes.engine.signals import leaving_in_order
-from recipes.predict.results import write_results
+from recipes.predict.results import FILES, write_results
 from recipes.predict.sources import Guides
-from recipes.predict.trained import Precision, check_precision, find_device, load_all
-
-FILES = {
-    "README.txt": "this file",
-    "file.txt": "the path of the video, by which a later command finds this folder",
-    "classes.csv": "start and end of each window in seconds, and the probability of each class",
-    "classes.png": "these probabilities; the colors end at the highest one",
-    "localization.mp4": "heat map of similarity to the audio, each window at its own scale",
-    "segmentation.mp4": "sounding objects are colored",
-    "segmentation.png": "the colors of the classes in segmentation.mp4",
-    "separated.wav": "the audio that belongs to the image",
-    "rest.wav": "all other audio",
-    "left.wav": "the audio that belongs to the left half of the image",
-    "right.wav": "the audio that belongs to the right half of the image",
-    "separation.png": "spectrograms of the audio before and after the separation",
-}
-"""Files of the results, and what they are."""
+from recipes.predict.trained import (
+    Precision,
+    check_precision,
+    find_device,
+    hop_of,
+    load_all,
+    origin,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,29 +139,6 @@ def predict(file: Path, models: Sequence[LoadedTask], hops: Sequence[int], confi
     sections |= {"Command": command_line()}
     files = described(folder, FILES)
     write_readme(folder, title=f"Predictions for {file}", files=files, sections=sections)
-
-
-def origin(trained: LoadedTask) -> str:
-    """Return the file of a model, and what it was trained on."""
-    return f"{trained.path}, trained on {trained.trained_on or 'data that it does not name'}"
-
-
-def hop_of(trained: LoadedTask, seconds: float | None) -> int:
-    """Return the samples from one window to the next; by default a window, or half to separate.
-
-    Raises:
-        ValueError: If windows would leave gaps, or never advance.
-    """
-    length, rate = trained.format.samples, trained.format.rate
-    if seconds is None:
-        return ceil(length / 2) if isinstance(trained.task, Separation) else length
-    hop = round(seconds * rate)
-    if not 1 <= hop <= length:
-        raise ValueError(
-            f"--hop must be above 0 and at most {trained.format.seconds:g}, the windows of "
-            f"{trained.path}, got {seconds:g}"
-        )
-    return hop
 
 
 def folder_of(file: Path, out: Path) -> Path:

@@ -93,6 +93,7 @@ def write_map_videos(
         for video, some in zip(videos, batches, strict=True)
     }
     first = videos[0].windows
-    write_overlays(first.path, overlays, part=first.part)
+    audio = None if first.audio is None else (first.audio, first.offset)
+    write_overlays(first.path, overlays, part=first.part, audio=audio)
     files = ([video.file, *video.draw_legend(folder)] for video in videos)
     return [[f"in {folder}: {' '.join(some)}"] for some in files]

@@ -21,8 +21,24 @@ from avblocks.video import VideoWindows, WindowBatch, merge_windows
 from recipes.predict.figures import class_lines, draw_classes
 from recipes.predict.overlays import MapVideo, write_map_videos
 from recipes.predict.sources import Guides, write_sources
-from recipes.predict.together import run_together, share_cores
+from recipes.predict.together import report, run_together, share_cores
 from recipes.predict.trained import Precision, infer
+
+FILES = {
+    "README.txt": "this file",
+    "file.txt": "the path of the video, by which a later command finds this folder",
+    "classes.csv": "start and end of each window in seconds, and the probability of each class",
+    "classes.png": "these probabilities; the colors end at the highest one",
+    "localization.mp4": "heat map of similarity to the audio, each window at its own scale",
+    "segmentation.mp4": "sounding objects are colored",
+    "segmentation.png": "the colors of the classes in segmentation.mp4",
+    "separated.wav": "the audio that belongs to the image",
+    "rest.wav": "all other audio",
+    "left.wav": "the audio that belongs to the left half of the image",
+    "right.wav": "the audio that belongs to the right half of the image",
+    "separation.png": "spectrograms of the audio before and after the separation",
+}
+"""Files of the results, and what they are."""
 
 _Lines = list[list[str]]  # of each model of a job: a summary, and the files
 _Job = tuple[list[int], Callable[..., _Lines]]  # numbers of models, and a function of their batches
@@ -36,11 +52,23 @@ def write_results(
     batch: int = 8,
     guides: Guides = "whole",
     precision: Precision = "32-true",
+    on_batch: Callable[[int, int], None] | None = None,
 ) -> _Lines:
     """Run models on their windows of a video, in batches, and write the results.
 
     Windows of one length are decoded once; all models run at a time, in threads, and all videos
     are drawn in one pass.
+
+    Args:
+        models: The models.
+        windows: The windows of each model; the models of maps need windows of the same part and
+            audio.
+        folder: Folder of the results.
+        batch: Windows in a batch.
+        guides: Parts of the image that guide sound separation.
+        precision: Precision of the models.
+        on_batch: Called with the number of decoded windows and of all windows, in place of a
+            progress bar, in any thread; what it raises ends the work.
 
     Returns:
         Lines for the user, by model: a summary, and the names of the files.
@@ -51,13 +79,17 @@ def write_results(
     groups: dict[Any, list[int]] = {}
     for number, some in enumerate(windows):
         groups.setdefault(some.decoding, []).append(number)
-    streams = [
-        merge_windows([windows[n] for n in numbers]).batches(
-            batch,
-            progress=" ".join([Path(windows[0].path).name, *(models[n].name for n in numbers)]),
-        )
+    merged = [merge_windows([windows[n] for n in numbers]) for numbers in groups.values()]
+    labels = [
+        " ".join([Path(windows[0].path).name, *(models[n].name for n in numbers)])
         for numbers in groups.values()
     ]
+    streams = [
+        some.batches(batch, progress=None if on_batch else label)
+        for some, label in zip(merged, labels, strict=True)
+    ]
+    if on_batch is not None:
+        streams = report(streams, on_batch, total=sum(map(len, merged)))
     stream_of = {n: i for i, numbers in enumerate(groups.values()) for n in numbers}
 
     def reading(numbers: Sequence[int], job: Callable[..., _Lines]) -> Callable[..., _Lines]:

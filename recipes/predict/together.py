@@ -1,6 +1,6 @@
 """Run several jobs in threads that read streams of batches, each of which is decoded once."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from queue import Empty, Full, Queue
@@ -11,6 +11,7 @@ import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S", bound=Sized)
 
 _AHEAD = 2  # batches that wait for each job, at most
 _LOOK = 0.1  # seconds after which a thread that waits looks whether it is to stop
@@ -96,6 +97,29 @@ def run_together(
         finally:
             stop.set()
     return [future.result() for future in results]
+
+
+def report(
+    streams: Sequence[Iterable[S]], on_batch: Callable[[int, int], None], *, total: int
+) -> list[Iterator[S]]:
+    """Call a function with the number of items that several streams have yielded, and the total.
+
+    >>> (stream,) = report([[["a", "b"], ["c"]]], print, total=3)
+    >>> list(stream)
+    2 3
+    3 3
+    [['a', 'b'], ['c']]
+    """
+    done = 0
+
+    def follow(stream: Iterable[S]) -> Iterator[S]:
+        nonlocal done
+        for batch in stream:
+            done += len(batch)
+            on_batch(done, total)
+            yield batch
+
+    return [follow(stream) for stream in streams]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from avblocks.checkpoint import saves
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import AVBatch
-from avblocks.tasks import LoadedTask, Task, load_task
+from avblocks.tasks import LoadedTask, Separation, Task, load_task
 from recipes.common.run_files import find, read_run_config, trained_on
 from recipes.common.runs import RECIPES, REMEDY, rebuild_task
 
@@ -69,6 +70,29 @@ def check_precision(precision: Precision, device: torch.device) -> None:
     """Raise a ValueError if a device has no such precision."""
     if precision == "16-mixed" and device.type == "cpu":
         raise ValueError("--precision 16-mixed needs a GPU; take bf16-mixed or 32-true")
+
+
+def origin(trained: LoadedTask) -> str:
+    """Return the file of a model, and what it was trained on."""
+    return f"{trained.path}, trained on {trained.trained_on or 'data that it does not name'}"
+
+
+def hop_of(trained: LoadedTask, seconds: float | None) -> int:
+    """Return the samples from one window to the next; by default a window, or half to separate.
+
+    Raises:
+        ValueError: If windows would leave gaps, or never advance.
+    """
+    length, rate = trained.format.samples, trained.format.rate
+    if seconds is None:
+        return ceil(length / 2) if isinstance(trained.task, Separation) else length
+    hop = round(seconds * rate)
+    if not 1 <= hop <= length:
+        raise ValueError(
+            f"--hop must be above 0 and at most {trained.format.seconds:g}, the windows of "
+            f"{trained.path}, got {seconds:g}"
+        )
+    return hop
 
 
 @torch.inference_mode()

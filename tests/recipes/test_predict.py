@@ -35,10 +35,10 @@ from recipes import (
 from recipes.benchmark.footage import write_footage
 from recipes.common.run_files import find
 from recipes.engine.folder import recipe_of
-from recipes.predict.__main__ import cli, hop_of
+from recipes.predict.__main__ import cli
 from recipes.predict.figures import class_lines
 from recipes.predict.results import write_results
-from recipes.predict.trained import infer, load_trained
+from recipes.predict.trained import hop_of, infer, load_trained
 
 SECONDS, SIDES = 1.3, (48, 84)
 

@@ -70,12 +70,13 @@ def open_media(path: str, *, probe: bool = True) -> Iterator[Media]:
 
 
 @contextmanager
-def open_audio(path: str, *, recording: bool = False) -> Iterator[AudioFile]:
+def open_audio(path: str, *, recording: bool = False, video: bool = False) -> Iterator[AudioFile]:
     """Open an audio file as a context manager, see ``open_media``.
 
     Args:
         path: The file, wav or flac.
         recording: Whether it may also be ogg or mp3.
+        video: Whether it may also be a video, or m4a; its images are not read.
 
     Raises:
         ClipError: If the file is missing, empty, damaged, of another format, over the limits, or
@@ -84,6 +85,9 @@ def open_audio(path: str, *, recording: bool = False) -> Iterator[AudioFile]:
     formats, named = AUDIO_FORMATS, "wav or flac"
     if recording:
         formats, named = RECORDINGS, "wav, flac, ogg or mp3"
+    if video:
+        formats = f"{formats},{VIDEO_FORMATS}"
+        named = f"{named.replace(' or ', ', ')}, m4a, mp4, mov, mkv, webm or avi"
     with opened(path, formats=formats, named=named) as container:
         audio, remark = pick_audio(path, container)
         yield AudioFile(path=path, container=container, audio=audio, remark=remark)
