@@ -136,7 +136,7 @@ class Classification(HeadTask):
                     target, image=image, audio=audio, generators=seeds
                 )
             share = self.left_out if self.training else 0.0
-            present = draw_present(batch.seeds, left_out=share, device=image.device)
+            present = draw_present(batch.seeds, left_out=share, device=target.device)
             logits = self.head(self._tokens(image, audio, self.given, **present))
         target = smooth(target, smoothing=self.smoothing)
         return {"loss": torch.stack(self._losses(logits, target)).mean()}

@@ -140,8 +140,10 @@ class SegmentationScorer:
             logits, truth = self.task.logits(one).float(), self.task.truth(one)
             self._add(self.rows[audio], logits, truth, one.paths)
         if box := self.rows.get(CENTER_BOX):
-            score = center_box(size=(truth.shape[1], truth.shape[2])).to(logits)
-            self._add(box, score.logit(eps=1e-6).expand_as(logits), truth, one.paths)
+            one = with_audio(batch, "matched")
+            truth = self.task.truth(one)
+            score = center_box(size=(truth.shape[1], truth.shape[2])).to(truth.device)
+            self._add(box, score.logit(eps=1e-6).expand(len(truth), 1, -1, -1), truth, one.paths)
         if self._padding is None and not self.task.binary:
             self._padding = self._score_padding(batch)
 
