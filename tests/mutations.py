@@ -346,8 +346,8 @@ TABLE = (
     ),
     row(
         "frame-before-time",
-        "if packet.pts * scale <= time + TIE and",
-        "if packet.pts * scale < time - TIE and",
+        "until = floor(Fraction(time + TIE) / scale) if scale else inf",
+        "until = floor(Fraction(time - TIE) / scale) - 1 if scale else inf",
         "data/test_frames.py::test_usual_files_take_the_quick_way",
         "data/test_frames.py::test_pictures_are_those_of_a_whole_decode",
     ),
