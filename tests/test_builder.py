@@ -34,6 +34,7 @@ def test_all_arguments_are_recorded_and_modules_are_not() -> None:
         "attn_ratio": 0.25,
         "mlp_ratio": 1.0,
         "drop_path": 0.0,
+        "image_embed": "linear",
         **SIZES,
     }
     mae = av_mae(encoder, dim=8, depth=1, num_heads=2)

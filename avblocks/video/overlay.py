@@ -96,20 +96,23 @@ def palette_overlay(
     tables = torch.cat([opacity * to_yuv(colors.float().T[:, None])[:, 0] + 0.5, 1 - opacity[None]])
     added, share, numbers = tables[:3].numpy(), tables[3].numpy(), index.cpu().numpy()
 
-    def chroma(table: Float[np.ndarray, " n"]) -> UInt16[np.ndarray, "rows width"]:
+    def chroma(table: Float[np.ndarray, " n"]) -> UInt16[np.ndarray, " values"]:
         values = table[numbers]
         rows = values[::2] + values[1::2]  # in the order of `_subsampled`, for equal sums
         means = (rows[:, ::2] + rows[:, 1::2]) / 4
-        return (means * _ONE).round().astype(np.uint16).reshape(-1, size[1])
+        return (means * _ONE).round().astype(np.uint16).ravel()
 
-    def luma(table: Float[np.ndarray, " n"]) -> UInt16[np.ndarray, "height width"]:
-        return (table * _ONE).round().astype(np.uint16)[numbers]
+    def luma(table: Float[np.ndarray, " n"]) -> UInt16[np.ndarray, " values"]:
+        return (table * _ONE).round().astype(np.uint16)[numbers].ravel()
+
+    def planes(*parts: UInt16[np.ndarray, " _"]) -> UInt16[np.ndarray, "rows width"]:
+        return np.concatenate(parts).reshape(-1, size[1])
 
     thin = chroma(share)
     return Overlay(
         size=size,
-        added=np.concatenate([luma(added[0]), chroma(added[1]), chroma(added[2])]),
-        share=np.concatenate([luma(share), thin, thin]),
+        added=planes(luma(added[0]), chroma(added[1]), chroma(added[2])),
+        share=planes(luma(share), thin, thin),
     )
 
 

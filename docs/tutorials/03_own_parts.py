@@ -144,7 +144,7 @@ loss.backward()
 print(f"loss {loss.item():.2f}")
 
 # %%
-# Layer-wise learning rates follow the layers of the encoder, whatever its parameters are called:
+# Layer-wise learning rates follow the layers of the encoder. They are independent of the names of its parameters:
 
 from avblocks.optim import layer_decay_groups
 

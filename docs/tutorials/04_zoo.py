@@ -68,7 +68,7 @@ image = torch.rand(1, 3, 224, 224)
 dinov2.encoder(image).shape  # class token, and 16 x 16 patches
 
 # %%
-# Whatever is not used by the model is an error that names it, unless you allow it to be dropped:
+# A tensor that the model does not use is an error that names it, unless you allow it to be dropped:
 
 stand_in(
     "runs/data/odd.safetensors",

@@ -89,7 +89,7 @@ def render_results(outcome: Outcome, *, url: str, clips: Sequence[str]) -> str:
     if "segmentation.mp4" in there:
         legend = _image(f"{url}/segmentation.png", "Colors of the classes", there)
         body = _video(f"{url}/segmentation.mp4", "Video with masks") + legend
-        text = "Colored pixels belong to objects that sound."
+        text = "Colored pixels belong to sounding objects."
         parts.append(_section("segmentation", "Segmentation", text, body))
     if "separated.wav" in there:
         players = [_player(name, title, url) for name, title in _AUDIO.items() if name in there]

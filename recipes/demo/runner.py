@@ -97,7 +97,7 @@ class Runner:
         return render_error(request.video.name, reason, _REMEDY)
 
     def _watch(self, visit: Visit, progress: gr.Progress) -> Callable[[int, int], None]:
-        """Return a function that shows the progress, and ends a run that nobody waits for."""
+        """Return a function that shows the progress, and ends a run whose visitor has left."""
         context, until = copy_context(), monotonic() + 60 * self.limits.max_minutes
 
         def watch(done: int, total: int) -> None:

@@ -29,7 +29,7 @@ class Visitors:
     """The visitors of a page and their files.
 
     An upload is named by its content, so that two visitors may hold the same file: it is deleted
-    once nobody holds it.
+    once the last of them has left.
 
     Args:
         root: An empty folder of the server; `close` deletes it.
@@ -49,7 +49,7 @@ class Visitors:
     def hold(self, session: str, **uploads: str | None) -> None:
         """Note the uploads that a visitor's page shows, by field; delete those that it has shown.
 
-        Other uploads are deleted too, if nobody has held them for ten minutes.
+        Other uploads are deleted too, if no visitor has held them for ten minutes.
         """
         with self._lock:
             visit = self._visit(session)
@@ -106,7 +106,7 @@ class Visitors:
         return self._visits[session]
 
     def _release(self, path: Path) -> None:
-        """Delete an upload that nobody holds."""
+        """Delete an upload that no visitor holds."""
         if not any(path in visit.uploads.values() for visit in self._visits.values()):
             path.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ Commands:
     python -m recipes.study.ingredients --root SCENES      (three seeds: 5 hours on two CPU cores)
     python -m recipes.study.ingredients --root SCENES --only probe finetune
     python -m recipes.study.ingredients --root SCENES --seeds 1 --only probe \
-        --without contrast conv_embed                           (what each lever is worth)
+        --without contrast conv_embed                           (the effect of each lever)
 """
 
 from collections.abc import Mapping, Sequence

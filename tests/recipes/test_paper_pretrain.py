@@ -329,7 +329,7 @@ def test_weights_of_another_depth_are_refused(root: Path, tmp_path: Path) -> Non
         (["folder", "--data.root", "nowhere"], "nowhere"),
         (["vggsound", "--data.root", "nowhere"], "nowhere"),
         (["audioset", "--data.root", "nowhere"], "nowhere"),
-        (["kinetics"], "scenes, folder, vggsound, audioset"),
+        (["kinetics"], "scenes, composed, folder, vggsound, audioset"),
         (
             ["folder", "--data.root", ".", "--epochs", "5"],
             "--warmup 40 must be less than --epochs 5",

@@ -37,15 +37,16 @@ def test_an_overlay_of_opacity_0_changes_nothing_and_of_1_all() -> None:
     assert np.array_equal(full.draw(image), full.draw(255 - image))
 
 
-def test_a_palette_draws_what_a_blend_of_its_colors_draws() -> None:
-    index, colors = torch.randint(5, (8, 12)), torch.rand(5, 3)
+@pytest.mark.parametrize("height", [2, 6, 8])  # of 6, two rows of color are half a row each
+def test_a_palette_draws_what_a_blend_of_its_colors_draws(height: int) -> None:
+    index, colors = torch.randint(5, (height, 12)), torch.rand(5, 3)
     opacity = torch.tensor([0.0, 1.0, 0.3, 0.5, 0.77])
     found = palette_overlay(index, colors=colors, opacity=opacity)
     wanted = blend_overlay(colors[index].movedim(2, 0), opacity[index])
     assert found.size == wanted.size
     assert np.array_equal(found.added, wanted.added) and np.array_equal(found.share, wanted.share)
     with pytest.raises(ValueError, match="even sides"):
-        palette_overlay(index[:7], colors=colors, opacity=opacity)
+        palette_overlay(index[:1], colors=colors, opacity=opacity)
 
 
 def test_no_blend_is_refused() -> None:
