@@ -144,7 +144,8 @@ loss.backward()
 print(f"loss {loss.item():.2f}")
 
 # %%
-# Layer-wise learning rates follow the layers of the encoder. They are independent of the names of its parameters:
+# Layer-wise learning rates follow the layers of the encoder, independent of the names of its
+# parameters:
 
 from avblocks.optim import layer_decay_groups
 
