@@ -62,8 +62,9 @@ def test_the_audio_is_that_of_the_part(results: Path, video: Path) -> None:
     wanted = whole[round(START * DATA.rate) : round(END * DATA.rate)]
     found = samples(results / "separated.wav") + samples(results / "rest.wav")
     assert len(found) == len(wanted) and np.abs(found - wanted)[50:-50].max() < 2e-3
-    heard = samples(results / "localization.mp4")[: len(wanted)]
-    assert np.corrcoef(heard, wanted)[0, 1] > 0.9
+    heard = samples(results / "localization.mp4")
+    assert len(wanted) <= len(heard) <= len(wanted) + 2048  # frames of AAC are whole
+    assert np.corrcoef(heard[: len(wanted)], wanted)[0, 1] > 0.9
 
 
 def test_the_frames_are_those_of_the_part(results: Path, video: Path) -> None:
