@@ -1,5 +1,7 @@
 """Audio and video of the gallery: of scenes, written at every build, and of trained runs."""
 
+import subprocess
+import sys
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,17 +50,17 @@ def draw_media(scenes: Sequence[Scene], folder: Path) -> None:
 
 def record(runs: Path, folder: Path) -> None:
     """Write what trained runs find in held-out scenes: the files of `RECORDED`."""
-    from recipes.predict.__main__ import Config, main  # a build needs no recipes
-
     folder.mkdir(exist_ok=True)
-    models = tuple(runs / task for task in ("localize", "segment"))
+    models = [str((runs / task).resolve()) for task in ("localize", "segment")]
     with TemporaryDirectory() as name:
         clips = [Path(name) / f"{number}.mp4" for number in TEST_SCENES]
         for number, clip in zip(TEST_SCENES, clips, strict=True):
             scene = render(number, split="test", spec=SceneSpec(size=192))
             write_clip(clip, frames=scene.frames, audio=scene.audio, fps=FPS, rate=RATE)
         out = Path(name) / "out"
-        main(Config(files=tuple(clips), checkpoint=models, out=out, hop=0.25))
+        words = [*map(str, clips), "--checkpoint", *models, "--out", str(out), "--hop", "0.25"]
+        root = Path(__file__).parents[1]
+        subprocess.run([sys.executable, "-m", "recipes.predict", *words], cwd=root, check=True)
         for number in TEST_SCENES:
             for task in ("localization", "segmentation"):
                 found = (out / str(number) / f"{task}.mp4").read_bytes()

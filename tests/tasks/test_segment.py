@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from small_clips import BATCHES, FORMAT, encoder
 
@@ -16,13 +17,13 @@ def pair(number: int, mask: torch.Tensor) -> AVBatch:
 
 def test_center_box_is_scored_beside_the_model() -> None:
     first, second = torch.zeros(2, 16, 16, dtype=torch.uint8)
-    first[4:12, 4:12] = 1
-    second[4:12, 4:8] = 1
+    first[2:14, 4:12] = 1  # the center box is two thirds of it
+    second[4:12, 4:8] = 1  # and twice as large as this
     clips = [pair(0, first), pair(1, first), pair(1, second), pair(0, second)]
     batch = replace(collate(clips), group=2)
     head = segmenter(16, num_classes=1, patch=8, num_layers=1, min_width=8, hidden=8)
     model = Segmentation(encoder(), head, front_end=FrontEnd(FORMAT))
     scores = evaluate(SegmentationScorer(model), [batch])
     assert list(scores) == ["matched", "mismatched", "silenced", "center_box"]
-    assert scores["center_box"]["miou_avsbench"] == (1.0 + 0.5) / 2
+    assert scores["center_box"]["miou_avsbench"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert list(evaluate(SegmentationScorer(model, brief=True), [batch[:1]])) == ["matched"]
