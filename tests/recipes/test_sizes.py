@@ -1,5 +1,7 @@
 """Sizes come from the checkpoint: nobody types those of another run again."""
 
+import importlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +16,11 @@ from toy_runs import DATA, ToyRun
 from avblocks import av_vit
 from recipes import export, paper_finetune, paper_linear_probe, paper_pretrain
 from recipes.common.cli import run_cli
+from recipes.common.data import FREE
 from recipes.common.model import SMALL
+from recipes.common.runs import rebuild_config
 from recipes.common.sizes import CLIPS, ENCODER
+from recipes.engine.folder import ADDED, flat, plain
 
 
 def parsed(module: Any, *words: object) -> Any:
@@ -120,3 +125,29 @@ def test_of_the_weights_of_one_modality(tmp_path: Path) -> None:
         paper_pretrain, "folder", "--data.root", ".", "--image-weights", tmp_path / "mae.pth"
     )
     assert (config.model.dim, config.model.depth, config.model.heads) == (192, 3, 3)
+
+
+GOLDEN = Path(__file__).parents[1] / "golden/settings.json"
+"""Settings of the recipes in a landed state: runs of it must be usable."""
+
+
+@pytest.mark.parametrize("recipe", json.loads(GOLDEN.read_text()))
+def test_settings_added_since_have_a_value_for_earlier_runs(recipe: str) -> None:
+    module = importlib.import_module(f"recipes.{recipe}")
+    values = flat(plain(module.PRESETS["scenes"][1]))
+    before = json.loads(GOLDEN.read_text())[recipe]
+    added = {n for n in values if n not in before and not n.startswith("run.")} - set(FREE)
+    assert {name: values[name] for name in added} == {name: ADDED.get(name) for name in added}
+    rebuild_config(module.Config, nested({n: x for n, x in values.items() if n in before}))
+
+
+def nested(values: dict) -> dict:
+    """Undo `flat`."""
+    found: dict = {}
+    for name, value in values.items():
+        *parts, last = name.split(".")
+        inner = found
+        for part in parts:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return found
