@@ -139,9 +139,10 @@ class CsvLog:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Sync all rows to disk, and close the file."""
-        self.flush()
-        self._file.close()
+        """Sync all rows to disk, and close the file; once closed, do nothing."""
+        if not self._file.closed:
+            self.flush()
+            self._file.close()
 
     def _extend(self, names: Iterable[str]) -> None:
         """Add new columns."""

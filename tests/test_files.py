@@ -249,6 +249,13 @@ class TestCsvLog:
             pass
         assert path.read_text() == "a\n"
 
+    def test_closing_twice(self, tmp_path: Path) -> None:
+        log = CsvLog(tmp_path / "log.csv", ["a"])
+        log.append({"a": "1"})
+        log.close()
+        log.close()
+        assert read_csv(log.path) == (["a"], [{"a": "1"}])
+
     def test_a_damaged_file_gets_no_new_column(self, tmp_path: Path) -> None:
         path = tmp_path / "log.csv"
         path.write_text("a,b\n1\n2,3\n")

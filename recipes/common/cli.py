@@ -179,16 +179,29 @@ def user_line(error: BaseException) -> str | None:
 
     Of an error in a loader worker, which includes a traceback, only the message is kept.
     """
+    for one in _raised(error):
+        text = str(one)
+        for pattern, remedy in _REMEDIES.items():
+            if isinstance(one, RuntimeError | ConnectionError) and re.fullmatch(pattern, text):
+                return remedy.format(text.strip().rstrip("."))
     text = str(error)
-    for pattern, remedy in _REMEDIES.items():
-        if isinstance(error, RuntimeError | ConnectionError) and re.fullmatch(pattern, text):
-            return remedy.format(text.strip().rstrip("."))
     worker = re.match(r"Caught (\w+) in DataLoader worker", text)
     if isinstance(error, RuntimeError) and not (worker and _is_user_error(worker[1])):
         return None
     if worker:
         text = re.split(r"^[\w.]+: ", text, flags=re.MULTILINE)[-1]
     return " ".join(text.split()) or type(error).__name__
+
+
+def _raised(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that it interrupted.
+
+    A signal tells of a dead worker, wherever the program is, so that cleaning up may fail too.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = None if found.__suppress_context__ else found.__context__
 
 
 def _is_user_error(name: str) -> bool:

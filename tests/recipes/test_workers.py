@@ -10,7 +10,7 @@ from tiny_model import TINY
 
 from recipes import paper_pretrain
 from recipes.common import loaders as _loaders
-from recipes.common.cli import run_cli
+from recipes.common.cli import run_cli, user_line
 from recipes.common.data import SCENES_DATA, Data
 from tests.reliability.faulty import Reader
 
@@ -67,6 +67,17 @@ def test_the_run_ends_soon_and_says_why(
     assert time.monotonic() - start < 40
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert left.value.code == 2 and message in line
+
+
+def test_a_death_is_told_when_cleaning_up_fails_too() -> None:
+    """The signal comes anywhere, also where a file is between being closed and opened again."""
+    with pytest.raises(ValueError) as failed:
+        try:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+        finally:
+            raise ValueError("I/O operation on closed file.")
+    line = user_line(failed.value)
+    assert line is not None and line.startswith("a process that reads clips died (DataLoader wor")
 
 
 @pytest.mark.parametrize(
