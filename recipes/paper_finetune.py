@@ -45,6 +45,10 @@ class Config(ClassifyConfig, FineTuneConfig):
     mixup: float = 0.0
     """Parameter of the beta distribution of mixup, drawn once per clip; 0 for none."""
 
+    cutmix: float = 0.0
+    """The same of CutMix, in place of mixup: a rectangle of another image, with its share of the
+    audio and of the target."""
+
     smoothing: float = 0.0
     """Label smoothing."""
 
@@ -131,6 +135,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Classification:
         joint=config.joint,
         multilabel=config.data.multilabel,
         mixup=config.mixup,
+        cutmix=config.cutmix,
         smoothing=config.smoothing,
         left_out=config.left_out,
     )

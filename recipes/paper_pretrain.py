@@ -73,6 +73,10 @@ class Config(TrainConfig):
     """Weight of the contrast of the image, encoded alone, with statistics of the spectrogram; 0
     for none. Where backgrounds and silent things fill images, it teaches what makes sound."""
 
+    cutmix: float = 0.0
+    """Parameter of the beta distribution of CutMix, for the images of `--contrast`: a rectangle of
+    each is of another clip, with its share of the loss; 0 for whole images."""
+
     image_weights: Path | None = None
     """Initial weights of the image ViT: a published MAE file."""
 
@@ -156,6 +160,7 @@ def main(config: Config, *, build: Build = build_autoencoder) -> None:
         left_out=config.left_out,
         contrast=_contrast(config),
         contrast_weight=config.contrast,
+        cutmix=config.cutmix,
     )
     model.mae.predict = config.predict
     pretrained = load_pretrained(model, image=config.image_weights, audio=config.audio_weights)

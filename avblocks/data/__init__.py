@@ -15,6 +15,7 @@ from avblocks.data.crop import mask_like as mask_like
 from avblocks.data.crop import middle_part as middle_part
 from avblocks.data.crop import random_part as random_part
 from avblocks.data.crop import whole_square as whole_square
+from avblocks.data.cutmix import CutMix as CutMix
 from avblocks.data.dataset import ClipDataset as ClipDataset
 from avblocks.data.dataset import TooManySkippedError as TooManySkippedError
 from avblocks.data.format import ClipFormat as ClipFormat

@@ -88,15 +88,16 @@ class Mixup:
             lam = lam.pin_memory()
         lam = lam.to(target.device, non_blocking=True)
         return (
-            None if image is None else _mix(image, lam, partner),
-            None if audio is None else _mix(audio, lam, partner),
-            _mix(target, lam, partner),
+            None if image is None else blend(image, lam, partner),
+            None if audio is None else blend(audio, lam, partner),
+            blend(target, lam, partner),
         )
 
 
-def _mix(
+def blend(
     x: Float[Tensor, "b c *shape"], lam: Float[Tensor, " b"], partner: Int64[Tensor, " b"] | None
 ) -> Float[Tensor, "b c *shape"]:
+    """Weighted mean of each sample and its partner, the mirrored one if not given."""
     share = lam.to(x).reshape(-1, *[1] * (x.ndim - 1))
     other = x.flip(0) if partner is None else x[partner]
     return x * share + other * (1 - share)

@@ -56,12 +56,20 @@ class AudioStatisticsContrast(nn.Module):
         self.fusion = nn.Linear(dim, components)
         self.temperature = temperature
 
-    def forward(self, tokens: AVTokens, spectrogram: Float[Tensor, "b 1 m t"]) -> Float[Tensor, ""]:
+    def forward(
+        self,
+        tokens: AVTokens,
+        spectrogram: Float[Tensor, "b 1 m t"],
+        *,
+        own: Float[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, ""]:
         """Mean of the losses of the image tokens and of the fusion tokens, if there are some.
 
         Args:
             tokens: tokens of the image alone.
             spectrogram: spectrogram of the same clips.
+            own: share of each image that is its own, if rectangles of other ones were pasted into
+                them, see `contrast_loss`.
 
         Raises:
             ValueError: if the tokens have no image.
@@ -73,15 +81,20 @@ class AudioStatisticsContrast(nn.Module):
         pairs = [(self.image, tokens.image)]
         if tokens.fusion.shape[1]:
             pairs.append((self.fusion, tokens.fusion))
-        losses = [self._loss(project(_standardized(x)), target) for project, x in pairs]
+        losses = [self._loss(project(_standardized(x)), target, own) for project, x in pairs]
         return torch.stack(losses).mean()
 
     def _loss(
-        self, tokens: Float[Tensor, "b n k"], target: Float[Tensor, "b k"]
+        self,
+        tokens: Float[Tensor, "b n k"],
+        target: Float[Tensor, "b k"],
+        own: Float[Tensor, " b"] | None,
     ) -> Float[Tensor, ""]:
         every = gather_with_grad(target)
         return contrast_loss(
-            self._similarity(tokens, every), self._similarity(gather_with_grad(tokens), target).T
+            self._similarity(tokens, every),
+            self._similarity(gather_with_grad(tokens), target).T,
+            own=own,
         )
 
     def _similarity(

@@ -65,6 +65,7 @@ def contrast_loss(
     to_image: Float[Tensor, "b all_b"],
     *,
     direction: Direction = "both",
+    own: Float[Tensor, " b"] | None = None,
 ) -> Float[Tensor, ""]:
     """Cross entropy of the matched clip among the clips of all processes.
 
@@ -72,6 +73,9 @@ def contrast_loss(
         to_audio: logits of each image of this process against all audio.
         to_image: logits of each audio of this process against all images.
         direction: as in `info_nce`.
+        own: share of each image that is its own; the rest is of the image at the mirrored index of
+            this process, see `avblocks.data.CutMix`. The audio is not mixed: a match of two clips
+            counts by these shares.
 
     Raises:
         ValueError: if the direction is unknown.
@@ -83,9 +87,15 @@ def contrast_loss(
     require(direction in get_args(Direction), "direction", direction, f"{get_args(Direction)}")
     rank, _ = rank_and_world()
     match_ = rank * len(to_audio) + torch.arange(len(to_audio), device=to_audio.device)
-    losses = {"image_to_audio": to_audio, "audio_to_image": to_image}
-    named = losses if direction == "both" else {direction: losses[direction]}
-    return torch.stack([F.cross_entropy(logits, match_) for logits in named.values()]).mean()
+    pairs = {"image_to_audio": (to_audio, match_), "audio_to_image": (to_image, match_)}
+    if own is not None:
+        shares = torch.diag(own) + torch.diag(1 - own).flip(1)
+        whole = shares.new_zeros(to_audio.shape)
+        by_image, by_audio = (whole.index_copy(1, match_, x) for x in (shares, shares.T))
+        by_audio = by_audio / by_audio.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        pairs = {"image_to_audio": (to_audio, by_image), "audio_to_image": (to_image, by_audio)}
+    named = pairs if direction == "both" else {direction: pairs[direction]}
+    return torch.stack([F.cross_entropy(*pair) for pair in named.values()]).mean()
 
 
 def max_mean_similarity(

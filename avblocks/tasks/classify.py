@@ -6,7 +6,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from avblocks.data import AVBatch, FrontEnd, Mixup, smooth
+from avblocks.data import AVBatch, CutMix, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
 from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.heads import Classifier, Logits, balanced_loss
@@ -40,6 +40,7 @@ class Classification(HeadTask):
             streams.
         multilabel: Whether a clip may have several classes.
         mixup: Parameter of the beta distribution of mixup; 0 for none.
+        cutmix: The same of `CutMix`, in place of mixup.
         smoothing: Label smoothing.
         left_out: Share of the training clips whose image or audio is left out of input and loss.
             Otherwise the stream that is easier to learn takes over, and the others stay untrained.
@@ -62,6 +63,7 @@ class Classification(HeadTask):
         joint: bool = True,
         multilabel: bool = False,
         mixup: float = 0.0,
+        cutmix: float = 0.0,
         smoothing: float = 0.0,
         left_out: float = 0.0,
         frequency: Tensor | None = None,
@@ -71,7 +73,9 @@ class Classification(HeadTask):
         self.encoder = encoder.requires_grad_(False) if frozen else encoder
         self.head = head
         self.front_end = front_end
-        self.mixup = Mixup(mixup) if mixup else None
+        if mixup and cutmix:
+            raise ValueError("give mixup or cutmix, not both")
+        self.mixup = CutMix(cutmix) if cutmix else Mixup(mixup) if mixup else None
         self.given: Given = given
         self.frozen, self.joint = frozen, joint
         self.multilabel, self.smoothing = multilabel, smoothing
@@ -87,7 +91,8 @@ class Classification(HeadTask):
             "given": self.given,
             "joint": self.joint,
             "multilabel": self.multilabel,
-            "mixup": 0.0 if self.mixup is None else self.mixup.alpha,
+            "mixup": self.mixup.alpha if isinstance(self.mixup, Mixup) else 0.0,
+            "cutmix": self.mixup.alpha if isinstance(self.mixup, CutMix) else 0.0,
             "smoothing": self.smoothing,
             "left_out": self.left_out,
         }

@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from avblocks.data import AVBatch, FrontEnd
+from avblocks.data import AVBatch, CutMix, FrontEnd
 from avblocks.encoder import AVTokens
 from avblocks.heads import AudioStatisticsContrast
 from avblocks.nn import Mask, Masker, RandomMask
@@ -48,6 +48,8 @@ class Pretraining(Task):
             so that the encoder also learns to work with one of them.
         contrast: Loss between the whole image, encoded alone, and the spectrogram.
         contrast_weight: Weight of that loss.
+        cutmix: Parameter of the beta distribution of `CutMix`, for the images of that loss; 0 for
+            whole ones.
 
     Raises:
         ValueError: If a number is out of range.
@@ -63,6 +65,7 @@ class Pretraining(Task):
         left_out: float = 0.0,
         contrast: AudioStatisticsContrast | None = None,
         contrast_weight: float = 1.0,
+        cutmix: float = 0.0,
     ) -> None:
         super().__init__()
         self.mae: Any = mae  # a module, which a Protocol cannot say
@@ -73,6 +76,7 @@ class Pretraining(Task):
         require(contrast_weight >= 0, "contrast_weight", contrast_weight, "0 or more")
         self.left_out, self.contrast = left_out, contrast
         self.contrast_weight = contrast_weight
+        self.cutmix = CutMix(cutmix) if cutmix else None
 
     def masks(self, batch: AVBatch, *, image: Tensor, audio: Tensor) -> dict[str, Mask]:
         """Draw the masks of each sample from its seed, independently of the batch.
@@ -105,8 +109,12 @@ class Pretraining(Task):
         out = self.mae(image=image, audio=audio, **masks, **given)
         found = {"loss": out.loss} | {n: x for n, x in out if x is not None and x.ndim == 0}
         if self.contrast is not None:
+            own = None
+            if self.training and self.cutmix is not None:
+                seeds = [torch.Generator().manual_seed(key(seed, "cutmix")) for seed in batch.seeds]
+                image, own = self.cutmix.cut(image, self.cutmix.draw(seeds))
             tokens = encoded(self.mae.encoder, image, audio, given="image")
-            found["loss_contrast"] = self.contrast(tokens, audio)
+            found["loss_contrast"] = self.contrast(tokens, audio, own=own)
             found["loss"] = out.loss + self.contrast_weight * found["loss_contrast"]
         return found
 

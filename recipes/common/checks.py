@@ -20,7 +20,7 @@ _INSIDE: Rule = "between 0 and 1", lambda x: 0 < x < 1
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("batch", "epochs", "evaluate_every", "windows", "dim_out", "width"), _ONE),
     **dict.fromkeys(("warmup", "weight_decay", "mixup", "local", "negatives", "hidden"), _ZERO),
-    "contrast": _ZERO,
+    **dict.fromkeys(("contrast", "cutmix"), _ZERO),
     **dict.fromkeys(("base_lr", "temperature"), _ABOVE),
     **dict.fromkeys(("layer_decay", "patches"), _PART),
     **dict.fromkeys(("drop_path", "smoothing", "left_out"), _BELOW),

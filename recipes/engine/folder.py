@@ -29,6 +29,7 @@ ADDED: dict[str, Any] = {
     "model.image_embed": "linear",
     "left_out": 0.0,
     "contrast": 0.0,
+    "cutmix": 0.0,
     "joint": True,
     "model.tubelet": 2,
     "model.decoder": "full",

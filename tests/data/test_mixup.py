@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 from torch.testing import assert_close
 
-from avblocks.data import Mixup, smooth
+from avblocks.data import CutMix, Mixup, smooth
 
 
 def batch(b: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,3 +132,73 @@ def test_smoothing_and_mixing_come_in_either_order() -> None:
 def test_smoothing_out_of_range(smoothing: float) -> None:
     with pytest.raises(ValueError, match="smoothing must be"):
         smooth(torch.eye(2), smoothing=smoothing)
+
+
+def stills(b: int, height: int = 8, width: int = 12) -> Tensor:
+    """Images of one color each, their index."""
+    return torch.arange(b)[:, None, None, None].expand(b, 3, height, width).float()
+
+
+@given(st.integers(1, 6), st.integers(0, 99), st.booleans())
+def test_a_rectangle_of_the_partner_and_the_same_share_of_the_rest(
+    b: int, first: int, mirrored: bool
+) -> None:
+    _, audio, target = batch(b)
+    partner = torch.arange(b).flip(0) if mirrored else torch.randperm(b)
+    given = {} if mirrored else {"partner": partner}
+    image, heard, soft = CutMix()(
+        target, image=stills(b), audio=audio, generators=seeds(b, first=first), **given
+    )
+    assert heard is not None
+    for i in range(b):
+        other = int(partner[i])
+        pasted = (image[i] == other) & (other != i)
+        assert ((image[i] == i) | pasted).all()
+        rows, columns = (pasted[0].any(dim).nonzero()[:, 0] for dim in (1, 0))
+        area = len(rows) * len(columns)
+        if area:  # one whole rectangle
+            top, left = int(rows[0]), int(columns[0])
+            assert pasted[:, top : top + len(rows), left : left + len(columns)].all()
+        assert int(pasted.sum()) == 3 * area
+        if other != i:
+            own = 1 - area / 96
+            assert_close(heard[i], own * audio[i] + (1 - own) * audio[other])
+            assert_close(soft[i], own * target[i] + (1 - own) * target[other])
+
+
+@given(st.integers(0, 99), st.floats(0.05, 20))
+def test_a_rectangle_belongs_to_its_generator(first: int, alpha: float) -> None:
+    cutmix = CutMix(alpha)
+    boxes = cutmix.draw(seeds(5, first=first))
+    assert torch.equal(boxes[2:], cutmix.draw(seeds(3, first=first + 2)))
+    assert ((boxes >= 0) & (boxes <= 1)).all() and (boxes[:, :2] <= boxes[:, 2:]).all()
+    assert cutmix.draw([]).shape == (0, 4)
+
+
+def test_rectangles_that_are_not_clipped_have_the_drawn_area() -> None:
+    boxes = CutMix(1.0).draw(seeds(4000))
+    whole = ((boxes > 0) & (boxes < 1)).all(dim=1)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    assert_close(area[whole], 1 - Mixup(1.0).draw(seeds(4000))[whole], atol=1e-5, rtol=0)
+    # Of a center anywhere and a side of sqrt(u), u uniform: the mean of (1 - sqrt(u))^2.
+    assert abs(float(whole.float().mean()) - 1 / 6) < 0.02
+
+
+def test_frames_of_a_video_have_the_same_rectangle() -> None:
+    video = torch.stack([stills(4)] * 3, dim=2)
+    boxes = CutMix().draw(seeds(4))
+    cut, own = CutMix().cut(video, boxes)
+    for frame in cut.unbind(2):
+        still, share = CutMix().cut(stills(4), boxes)
+        assert torch.equal(frame, still) and torch.equal(share, own)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_cutmix_that_cannot_be() -> None:
+    image, audio, target = batch(4)
+    with pytest.raises(ValueError, match=r"generators .*of 4 samples"):
+        CutMix()(target, image=image, audio=audio, generators=seeds(3))
+    with pytest.raises(ValueError, match=r"audio .*of 4 samples"):
+        CutMix()(target, image=image, audio=audio[:3], generators=seeds(4))
+    with pytest.raises(ValueError, match="alpha"):
+        CutMix(0.0)

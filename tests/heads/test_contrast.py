@@ -97,3 +97,31 @@ def test_misfits_are_refused() -> None:
         contrast_loss(rows[:, :3], rows[:, :3], direction="sideways")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"audio must have shape"):
         info_nce(rows, rows[:2])
+
+
+@pytest.mark.parametrize("own", [1.0, 0.0])
+def test_whole_images_and_wholly_pasted_ones_are_the_usual_loss(own: float) -> None:
+    to_audio, to_image = torch.randn(5, 5), torch.randn(5, 5)
+    found = contrast_loss(to_audio, to_image, own=torch.full((5,), own))
+    if not own:  # each image is the mirrored one
+        to_audio, to_image = to_audio.flip(0), to_image.flip(1)
+    assert_close(found, contrast_loss(to_audio, to_image))
+
+
+def test_shares_of_images_weigh_the_matches() -> None:
+    to_audio, to_image, own = torch.randn(4, 4), torch.randn(4, 4), torch.tensor([0.9, 0.5, 0.2, 1])
+    image, audio = [], []
+    for i in range(4):
+        mirrored = 3 - i
+        row, column = to_audio[i].log_softmax(0), to_image[i].log_softmax(0)
+        image.append(own[i] * row[i] + (1 - own[i]) * row[mirrored])
+        shows = own[i] + 1 - own[mirrored]
+        audio.append((own[i] * column[i] + (1 - own[mirrored]) * column[mirrored]) / shows)
+    assert_close(
+        contrast_loss(to_audio, to_image, own=own, direction="image_to_audio"),
+        -torch.stack(image).mean(),
+    )
+    assert_close(
+        contrast_loss(to_audio, to_image, own=own, direction="audio_to_image"),
+        -torch.stack(audio).mean(),
+    )
