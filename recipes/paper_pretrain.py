@@ -111,8 +111,10 @@ COMPOSED = replace(
     batch=48,
     warmup=12,
     base_lr=5.3e-3,
+    epochs=200,
     left_out=0.3,
     contrast=1.0,
+    cutmix=0.3,
 )
 PRESETS = {
     "scenes": ("small synthetic scenes: minutes on two CPU cores", SCENES),

@@ -102,6 +102,24 @@ TABLE = (
         "nn/test_patch_conv.py",
     ),
     row(
+        "photo-kernels-not-centered",
+        "return ((kernels - mean) * scale).view_as(self.weight)",
+        "return (kernels * scale).view_as(self.weight)",
+        "nn/test_conv.py",
+    ),
+    row(
+        "photo-share-of-the-drawn-box",
+        "return image, mixed, blend(target, own, partner)",
+        "return image, mixed, blend(target, own.round(), partner)",
+        "data/test_mixup.py",
+    ),
+    row(
+        "photo-pasted-not-weighed",
+        "shares = torch.diag(own) + torch.diag(1 - own).flip(1)",
+        "shares = torch.diag(own)",
+        "heads/test_contrast.py",
+    ),
+    row(
         "photo-least-components",
         "kept = slice(len(self.mean) - self.components, None)",
         "kept = slice(0, self.components)",

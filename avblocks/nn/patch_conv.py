@@ -1,17 +1,16 @@
-"""Patch embedding by a stack of small convolutions."""
-
-from itertools import pairwise
+"""Patch embedding by a small residual network of convolutions."""
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from avblocks.nn.conv import ResidualConv, norm_conv
 from avblocks.nn.mask import gather_tokens
 from avblocks.shapes import expect, grid_of, require, require_positive, sides
 
 
 class ConvPatchEmbed(nn.Module):
-    """Embed patches by 3x3 convolutions, each second one with stride 2, instead of one linear map.
+    """Embed patches by a small residual network instead of one linear map.
 
     A token depends on the pixels around its patch too, and in the same way everywhere in the image.
     This helps where training data are few. Patches that are not kept are blank before the first
@@ -27,8 +26,8 @@ class ConvPatchEmbed(nn.Module):
     Raises:
         ValueError: if a number is out of range.
 
-    Source: Xiao et al., "Early Convolutions Help Transformers See Better" (NeurIPS 2021), with
-    group norms in place of batch norms, and a second convolution at each resolution.
+    Source: Xiao et al., "Early Convolutions Help Transformers See Better" (NeurIPS 2021), with a
+    `ResidualConv` at each resolution, whose norms do not depend on the batch.
 
     Example:
         >>> import torch
@@ -46,10 +45,15 @@ class ConvPatchEmbed(nn.Module):
         halvings = side.bit_length() - 1
         fits = len(set(self.patch)) == 1 and side == 2**halvings and halvings > 0
         require(fits, "patch", self.patch, "two equal sides, a power of two above 1")
-        require(width % _GROUPS == 0, "width", width, f"a multiple of {_GROUPS}")
         self.stride = self.patch
-        widths = [channels, *(width * 2**i for i in range(halvings))]
-        self.stages = nn.Sequential(*(_stage(*pair) for pair in pairwise(widths)))
+        widths = [width * 2**i for i in range(halvings)]
+        self.stages = nn.Sequential(
+            norm_conv(channels, width, stride=2),
+            nn.ReLU(),
+            ResidualConv(width, width),
+            *(ResidualConv(w // 2, w, stride=2) for w in widths[1:]),
+            ResidualConv(widths[-1], widths[-1]),
+        )
         self.proj = nn.Conv2d(widths[-1], dim, kernel_size=1)
 
     def grid(self, x: Float[Tensor, "b c height width"]) -> tuple[int, ...]:
@@ -82,18 +86,3 @@ class ConvPatchEmbed(nn.Module):
         flat = torch.zeros(len(ids_keep), grid[0] * grid[1], device=ids_keep.device)
         kept = flat.scatter(1, ids_keep, 1.0).view(-1, 1, *grid)
         return kept.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)
-
-
-_GROUPS = 8
-
-
-def _stage(channels: int, width: int) -> nn.Sequential:
-    """Halve the image."""
-    return nn.Sequential(
-        nn.Conv2d(channels, width, kernel_size=3, stride=2, padding=1, bias=False),
-        nn.GroupNorm(_GROUPS, width),
-        nn.ReLU(),
-        nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False),
-        nn.GroupNorm(_GROUPS, width),
-        nn.ReLU(),
-    )
