@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import wave
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,9 +21,11 @@ TEST_SCENES = (3, 8)
 """Held-out scenes that trained models are shown on."""
 AUDIO = ("mixture", "truth", "matched", "mismatched")
 """Audio of a separation, as `avblocks.tasks.SeparationExamples` names it."""
+SEPARATED = tuple(f"{row}-{name}.m4a" for row in (0, 1) for name in AUDIO)
+"""Files of `record_separation`."""
 RECORDED = (
     *(f"{task}-{n}.mp4" for task in ("localization", "segmentation") for n in TEST_SCENES),
-    *(f"{row}-{name}.m4a" for row in (0, 1) for name in AUDIO),
+    *SEPARATED,
 )
 """Files of `record`."""
 
@@ -51,22 +53,34 @@ def draw_media(scenes: Sequence[Scene], folder: Path) -> None:
 def record(runs: Path, folder: Path) -> None:
     """Write what trained runs find in held-out scenes: the files of `RECORDED`."""
     folder.mkdir(exist_ok=True)
-    models = [str((runs / task).resolve()) for task in ("localize", "segment")]
     with TemporaryDirectory() as name:
-        clips = [Path(name) / f"{number}.mp4" for number in TEST_SCENES]
-        for number, clip in zip(TEST_SCENES, clips, strict=True):
-            scene = render(number, split="test", spec=SceneSpec(size=192))
+        clips = {str(number): Path(name) / f"{number}.mp4" for number in TEST_SCENES}
+        for number, clip in clips.items():
+            scene = render(int(number), split="test", spec=SceneSpec(size=192))
             write_clip(clip, frames=scene.frames, audio=scene.audio, fps=FPS, rate=RATE)
-        out = Path(name) / "out"
-        words = [*map(str, clips), "--checkpoint", *models, "--out", str(out), "--hop", "0.25"]
+        record_maps(runs, clips, folder)
+    record_separation(runs, folder)
+
+
+def record_maps(runs: Path, clips: Mapping[str, Path], folder: Path) -> None:
+    """Write the maps and masks of clips, as ``localization-NAME.mp4`` and ``segmentation-...``."""
+    models = [str((runs / task).resolve()) for task in ("localize", "segment")]
+    with TemporaryDirectory() as out:
+        files = [str(clip.resolve()) for clip in clips.values()]
+        words = [*files, "--checkpoint", *models, "--out", out, "--hop", "0.25"]
         root = Path(__file__).parents[1]
         subprocess.run([sys.executable, "-m", "recipes.predict", *words], cwd=root, check=True)
-        for number in TEST_SCENES:
+        for name, clip in clips.items():
             for task in ("localization", "segmentation"):
-                found = (out / str(number) / f"{task}.mp4").read_bytes()
-                (folder / f"{task}-{number}.mp4").write_bytes(found)
-    for file in (file for file in RECORDED if file.endswith(".m4a")):
-        compress(runs / "separate/wavs" / file.replace(".m4a", ".wav"), folder / file)
+                found = Path(out) / clip.stem / f"{task}.mp4"
+                (folder / f"{task}-{name}.mp4").write_bytes(found.read_bytes())
+
+
+def record_separation(runs: Path, folder: Path, *, prefix: str = "") -> None:
+    """Write the mixture, the sources and the separated audio of two clips: `SEPARATED`."""
+    for file in SEPARATED:
+        source = runs / "separate/wavs" / file.replace(".m4a", ".wav")
+        compress(source, folder / f"{prefix}{file}")
 
 
 def compress(source: Path, target: Path) -> None:

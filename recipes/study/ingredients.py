@@ -62,6 +62,7 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
 
 LEVERS: Mapping[str, tuple[str, ...]] = {
     "contrast": ("--contrast", "0"),
+    "cutmix": ("--cutmix", "0"),
     "conv_embed": ("--model.image-embed", "linear"),
     "left_out": ("--left-out", "0"),
     "normalized_targets": ("--model.no-normalize-targets",),

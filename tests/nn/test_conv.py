@@ -1,0 +1,45 @@
+"""Convolutions with standardized kernels, against loops and published properties."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from avblocks.nn import ResidualConv, StandardizedConv2d
+
+
+def test_each_kernel_is_standardized_over_its_values() -> None:
+    conv = StandardizedConv2d(4, 6, 3, stride=2, padding=1, groups=2)
+    plain = nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2)
+    with torch.no_grad():
+        plain.bias.copy_(conv.bias)
+        for out in range(6):
+            kernel = conv.weight[out].double().numpy().ravel()
+            unit = (kernel - kernel.mean()) / (kernel.std() * np.sqrt(len(kernel)))
+            plain.weight[out] = torch.from_numpy(unit).view(2, 3, 3)
+    x = torch.randn(2, 4, 8, 10)
+    assert_close(conv(x), plain(x), atol=1e-3, rtol=1e-3)
+
+
+def test_scale_and_offset_of_a_kernel_do_not_matter() -> None:
+    conv, x = StandardizedConv2d(3, 8, 3, bias=False), torch.randn(1, 3, 9, 9)
+    with torch.no_grad():
+        conv.weight.mul_(100)
+        before = conv(x)
+        conv.weight.mul_(3).add_(2)
+    assert_close(conv(x), before, atol=1e-3, rtol=1e-3)
+
+
+def test_the_shortcut_is_the_input_itself_where_shapes_are_equal() -> None:
+    block, x = ResidualConv(8, 8), torch.rand(2, 8, 4, 4)
+    nn.init.zeros_(block.second[1].weight)
+    assert torch.equal(block(x), x)
+    halved = ResidualConv(8, 16, stride=2)
+    assert halved(x).shape == (2, 16, 2, 2)
+    assert_close(halved(x)[1:], halved(x[1:]))
+
+
+def test_a_width_that_groups_do_not_share() -> None:
+    with pytest.raises(ValueError, match="width must be a multiple of 8, got 12"):
+        ResidualConv(8, 12)
