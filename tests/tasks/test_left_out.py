@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from small_clips import BATCHES, FORMAT, encoder
+from torch import Tensor
 
 from avblocks import av_mae
 from avblocks.data import AVBatch, FrontEnd, collate
@@ -92,6 +93,22 @@ def test_contrast_is_added_with_its_weight() -> None:
     )
     found["loss"].backward()
     assert model.contrast.image.weight.grad.any()
+
+
+def test_contrast_is_given_fusion_tokens_of_masked_clips_and_cut_images() -> None:
+    contrast = AudioStatisticsContrast(16, mels=32, components=4)
+    model = pretraining(contrast=contrast, cutmix=1.0)
+    given: list[dict[str, Tensor | None]] = []
+    contrast.register_forward_hook(lambda *x: given.append(x[2]), with_kwargs=True)
+    image, audio = model.front_end(BATCH)
+    masked = model.mae(image=image, audio=audio, **model.masks(BATCH, image=image, audio=audio))
+    for training in (True, True, False):
+        model.train(training)(BATCH)
+    first, again, test = given
+    torch.testing.assert_close(first["masked"], masked.fusion)
+    assert first["own"] is not None and first["own"].min() < 1
+    assert torch.equal(first["own"], again["own"])  # drawn by the seeds of the samples
+    assert test["own"] is None
 
 
 @pytest.mark.usefixtures("unchecked")
