@@ -8,8 +8,9 @@ from small_clips import BATCHES, FORMAT, encoder
 from torch import Tensor
 
 from avblocks import av_mae
-from avblocks.data import AVBatch, FrontEnd, collate
+from avblocks.data import AVBatch, CutMix, FrontEnd, collate
 from avblocks.heads import AudioStatisticsContrast, classifier
+from avblocks.seed import key
 from avblocks.tasks import Classification, Pretraining
 from avblocks.tasks.left_out import draw_present
 
@@ -121,3 +122,17 @@ def test_misfits_are_named() -> None:
         pretraining(contrast_weight=-1.0)
     with pytest.raises(ValueError, match="left_out must be 0: features are of whole clips"):
         classification(left_out=0.5, frozen=True).features(BATCH)
+
+
+def test_cutmix_of_a_classifier() -> None:
+    model = classification(cutmix=1.0)
+    seeds = [torch.Generator().manual_seed(key(seed, "mixup")) for seed in BATCH.seeds]
+    image, audio = model.front_end(BATCH)
+    image, audio, target = CutMix(1.0)(BATCH.target, image=image, audio=audio, generators=seeds)
+    logits = model.head(model.encoder(image=image, audio=audio)).mean
+    wanted = torch.nn.functional.cross_entropy(logits, target)
+    torch.testing.assert_close(model(BATCH)["loss"], wanted)
+    assert not torch.allclose(classification()(BATCH)["loss"], wanted)
+    assert (model.settings()["cutmix"], model.settings()["mixup"]) == (1.0, 0.0)
+    with pytest.raises(ValueError, match="mixup or cutmix, not both"):
+        classification(cutmix=1.0, mixup=1.0)
