@@ -38,7 +38,7 @@ def progress_bar(
     """Return an iterable, or a bar to update, that reports on stderr how far it is.
 
     On a terminal it is a bar of tqdm. Elsewhere, such as in the log of a batch job, it writes a
-    line every minute, and nothing for what takes less.
+    line every minute, and nothing if the loop takes less than a minute.
 
     Args:
         items: The items; without them, call `update` of the result.

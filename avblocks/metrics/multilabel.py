@@ -99,7 +99,7 @@ def modality_confusion(
     image: Bool[Tensor, "b classes"],
     audio: Bool[Tensor, "b classes"],
 ) -> Mapping[str, float]:
-    """Fraction of samples that one modality answers and both together do not.
+    """Fraction of samples that are right with one modality and wrong with both together.
 
     Args:
         target: 1 for each class of a sample, else 0.
