@@ -23,7 +23,7 @@ class Segmenter(nn.Module):
 
     The condition of each level is a normalized and averaged projection of the audio tokens after
     the last layer (reference, ``models/avsegm.py``). The fusion tokens are not used.
-    Both modalities are needed: for silence, give a silent waveform.
+    Both modalities are required: without audio, pass the spectrogram of a silent waveform.
 
     Args:
         pyramid: pyramid over the image tokens, with as many levels as depths.
@@ -72,7 +72,7 @@ class Segmenter(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform projections, Kaiming-normal convolutions, no biases."""
+        """Xavier-uniform projections, Kaiming-normal convolutions, zero biases."""
         xavier(*(layer for layer in self.project_audio if isinstance(layer, nn.Linear)))
         kaiming_unbiased(self.hidden, self.pred)
 
