@@ -91,9 +91,9 @@ class Localizer(nn.Module):
         audio: Float[Tensor, "b n_a d"],
         audio_valid: Bool[Tensor, "b n_a"] | None = None,
     ) -> Float[Tensor, "b n_v"]:
-        """Similarity of each patch to the audio of its clip, less that to the average audio.
+        """Similarity of each patch to the audio of its clip, minus that to the average audio.
 
-        It is in [-1, 1] if the average audio has not been tracked.
+        It is in [-1, 1] if `track` has not been called.
         """
         expect(image=(image, "b n_v d"), audio=(audio, "b n_a d"), d=self.dim)
         sounds = self.embed_audio(audio, valid=audio_valid) - self.center
@@ -202,7 +202,7 @@ def localization_loss(
 
 
 def _mean_alike(rows: Float[Tensor, "b b"], alike: Bool[Tensor, "b b"]) -> Float[Tensor, ""]:
-    """Mean over rows of the mean negative log-probability of what is alike."""
+    """Mean over rows of the mean negative log-probability of the pairs that are alike."""
     return -(rows.where(alike, 0.0).sum(dim=1) / alike.sum(dim=1)).mean()
 
 

@@ -98,7 +98,7 @@ def front_end_of(kind: str, encoder: AVEncoder | Stream) -> FrontEnd:
             the paper's.
 
     Raises:
-        ValueError: if the front end is not known; it says why.
+        ValueError: if the front end is not known; the message gives the reason.
     """
     whole: Any = encoder
     streams = (

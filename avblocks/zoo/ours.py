@@ -56,7 +56,7 @@ def av_vit_sizes(
         audio_size: usual (mel bins, frames) of the spectrogram, likewise.
 
     Raises:
-        ValueError: if the heads or the tokens are to be given.
+        ValueError: if the heads or the tokens must be given.
     """
     named = from_ours(state).state
     dim, _, *patch = named["image.patch_embed.proj.weight"].shape
@@ -85,7 +85,7 @@ def joint_sizes(
         audio_size: usual (mel bins, frames) of the spectrogram, likewise.
 
     Raises:
-        ValueError: if the heads are to be given.
+        ValueError: if the heads must be given.
     """
     named = from_ours(state).state
     dim, _, _, patch = named["image.patch_embed.proj.weight"].shape

@@ -81,7 +81,7 @@ def prefixed(clips: ClipSet, part: str) -> ClipSet:
 
 
 def _merged(train: ClipSet, test: ClipSet) -> tuple[ClipSet, ClipSet]:
-    """Number the classes of two parts alike."""
+    """Give the classes of both splits the same numbers."""
     classes = tuple(sorted({*train.classes, *test.classes}))
     parts = [
         replace(
