@@ -152,7 +152,7 @@ for image, row in evaluate(scorer, DataLoader(listed, batch_size=8)).items():
 
 # %%
 # After so little training, nothing is separated, and the scores are nearly equal for all images, as
-# for any separator that ignores the image. ``python -m recipes.paper_separate`` improves the SDR by
+# for any separator that ignores the image. ``python -m recipes.paper_separate`` changes the SDR by
 # :measured:`separation.json sdr_improvement_db` dB with the matched image, and by
 # :measured:`separation.json mismatched_image` dB with the mismatched one. Next:
 # :ref:`sphx_glr_auto_tutorials_06_own_videos.py`.
