@@ -15,7 +15,7 @@ _LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left{postfix}"
 
 
 class _Lines:
-    """A stream that writes each state of a bar as a line of its own."""
+    """A stream that writes each state of a bar on a separate line."""
 
     def write(self, text: str) -> None:
         if line := text.strip("\r\n "):

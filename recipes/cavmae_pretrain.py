@@ -7,8 +7,8 @@ Commands:
     python -m recipes.cavmae_pretrain                      (two CPU cores, about four minutes)
     python -m recipes.paper_linear_probe --checkpoint runs/cavmae_pretrain-scenes
 
-The presets are those of `paper_pretrain` with CAV-MAE's encoder and masks: the last of as many
-blocks is the joint layer.
+The presets are those of `paper_pretrain` with CAV-MAE's encoder and masks: a joint layer takes the
+place of the last block of each ViT.
 """
 
 from dataclasses import dataclass, replace

@@ -27,7 +27,8 @@ class Segmenter(nn.Module):
 
     Args:
         pyramid: pyramid over the image tokens, with as many levels as depths.
-        num_classes: 1 for a binary mask, else number of classes with the background, class 0.
+        num_classes: 1 for a binary mask, otherwise the number of classes with the background, class
+            0.
         depths: layers whose image tokens are read, that of the coarsest level first.
         patch: side of an image patch in pixels.
         hidden: channels between the last two convolutions.
@@ -138,8 +139,8 @@ def segmenter(
 
     Args:
         dim: width of the encoder's tokens.
-        num_classes: 1 for a binary mask (AVSBench S4 and MS3), else number of classes with the
-            background (AVSS: 71).
+        num_classes: 1 for a binary mask (AVSBench S4 and MS3), otherwise the number of classes with
+            the background (AVSS: 71).
         patch: side of an image patch in pixels; log2 of it is the number of levels unless
             ``depths`` is given.
         num_layers: layers of the encoder.
@@ -182,7 +183,7 @@ def segmentation_loss(
     """Cross entropy over pixels; with one channel, binary cross entropy against background.
 
     Args:
-        logits: one channel for a binary mask, else one for each class.
+        logits: one channel for a binary mask, otherwise one for each class.
         target: class numbers, 0 for background; a binary mask for one channel.
 
     Raises:

@@ -109,7 +109,7 @@ def modality_confusion(
 
     Returns:
         From 0 to 1: ``image``, samples with a true class among those of the image and none among
-        those of both; ``audio``, the same of audio; ``either_alone``, samples that are in both.
+        those of both; ``audio``, the same for audio; ``either_alone``, samples counted in both.
 
     Raises:
         ValueError: if shapes differ, or there is no sample.

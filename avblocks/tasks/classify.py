@@ -40,7 +40,7 @@ class Classification(HeadTask):
             streams.
         multilabel: Whether a clip may have several classes.
         mixup: Parameter of the beta distribution of mixup; 0 for none.
-        cutmix: The same of `CutMix`, in place of mixup.
+        cutmix: Parameter of the beta distribution of `CutMix`, in place of mixup; 0 for none.
         smoothing: Label smoothing.
         left_out: Share of the training clips whose image or audio is left out of input and loss.
             Otherwise the stream that is easier to learn may dominate, and the others learn little.

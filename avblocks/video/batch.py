@@ -62,7 +62,7 @@ class WindowBatch:
         )
 
     def split(self) -> "list[WindowBatch]":
-        """Return each window by itself."""
+        """Return each window as a separate batch."""
         return [
             replace(self, starts=(start,), images=(image,), audio=audio[None])
             for start, image, audio in zip(self.starts, self.images, self.audio, strict=True)
