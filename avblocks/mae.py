@@ -22,13 +22,14 @@ from avblocks.tokens import Record, exportable
 class MAEOutput(Record):
     """Losses, and predictions in the order of ``to_predict`` of the masks.
 
-    Those of a missing modality are ``None``.
+    Those of a missing modality are ``None``. ``fusion`` are the fusion tokens of the kept patches.
     """
 
     loss_image: Float[Tensor, ""] | None
     loss_audio: Float[Tensor, ""] | None
     pred_image: Float[Tensor, "b u_v v_v"] | None
     pred_audio: Float[Tensor, "b u_a v_a"] | None
+    fusion: Float[Tensor, "b n_f d"] | None = None
 
     @property
     def loss(self) -> Float[Tensor, ""]:
@@ -135,6 +136,7 @@ class AVMAE(nn.Module):
             loss_audio=loss_audio,
             pred_image=pred_image,
             pred_audio=pred_audio,
+            fusion=tokens.fusion,
         )
 
     def _predicted(

@@ -113,7 +113,7 @@ COMPOSED = replace(
     base_lr=5.3e-3,
     epochs=200,
     left_out=0.3,
-    contrast=1.0,
+    contrast=1.5,
     cutmix=0.3,
 )
 PRESETS = {

@@ -62,6 +62,7 @@ class AudioStatisticsContrast(nn.Module):
         spectrogram: Float[Tensor, "b 1 m t"],
         *,
         own: Float[Tensor, " b"] | None = None,
+        masked: Float[Tensor, "b n_f d"] | None = None,
     ) -> Float[Tensor, ""]:
         """Mean of the losses of the image tokens and of the fusion tokens, if there are some.
 
@@ -70,6 +71,8 @@ class AudioStatisticsContrast(nn.Module):
             spectrogram: spectrogram of the same clips.
             own: share of each image that is its own, if rectangles of other ones were pasted into
                 them, see `contrast_loss`.
+            masked: fusion tokens of the same clips, from the patches of both modalities that a mask
+                keeps, for a loss of theirs: they are to know the whole clip.
 
         Raises:
             ValueError: if the tokens have no image.
@@ -78,10 +81,12 @@ class AudioStatisticsContrast(nn.Module):
             raise ValueError("the contrast needs tokens of the image")
         expect(image=(tokens.image, "b n d"), spectrogram=(spectrogram, "b 1 m t"))
         target = self.whiten(audio_statistics(spectrogram))
-        pairs = [(self.image, tokens.image)]
+        parts = [(self.image, tokens.image, own)]
         if tokens.fusion.shape[1]:
-            pairs.append((self.fusion, tokens.fusion))
-        losses = [self._loss(project(_standardized(x)), target, own) for project, x in pairs]
+            parts.append((self.fusion, tokens.fusion, own))
+            if masked is not None:
+                parts.append((self.fusion, masked, None))
+        losses = [self._loss(project(_standardized(x)), target, own) for project, x, own in parts]
         return torch.stack(losses).mean()
 
     def _loss(

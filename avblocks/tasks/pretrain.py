@@ -114,7 +114,9 @@ class Pretraining(Task):
                 seeds = [torch.Generator().manual_seed(key(seed, "cutmix")) for seed in batch.seeds]
                 image, own = self.cutmix.cut(image, self.cutmix.draw(seeds))
             tokens = encoded(self.mae.encoder, image, audio, given="image")
-            found["loss_contrast"] = self.contrast(tokens, audio, own=own)
+            found["loss_contrast"] = self.contrast(
+                tokens, audio, own=own, masked=getattr(out, "fusion", None)
+            )
             found["loss"] = out.loss + self.contrast_weight * found["loss_contrast"]
         return found
 

@@ -7,6 +7,8 @@ Commands:
     python -m recipes.make_scenes --ingredients DIR --backgrounds DIR --out SCENES
     python -m recipes.study.ingredients --root SCENES      (three seeds: 5 hours on two CPU cores)
     python -m recipes.study.ingredients --root SCENES --only probe finetune
+    python -m recipes.make_scenes ... --scene.min-snr -18 --scene.max-snr -12 --out NOISY
+    python -m recipes.study.ingredients --root SCENES --noisy NOISY --only probe_noisy
     python -m recipes.study.ingredients --root SCENES --seeds 1 --only probe \
         --without contrast conv_embed                           (the effect of each lever)
 """
@@ -26,6 +28,9 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     "probe": ("paper_linear_probe",),
     "probe-image": ("paper_linear_probe", "--given", "image"),
     "probe-audio": ("paper_linear_probe", "--given", "audio"),
+    "noisy": ("paper_linear_probe",),
+    "noisy-image": ("paper_linear_probe", "--given", "image"),
+    "noisy-audio": ("paper_linear_probe", "--given", "audio"),
     "finetune": ("paper_finetune",),
     "localize": ("paper_localize",),
     "segment": ("paper_segment",),
@@ -40,6 +45,11 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
         "image_alone": ("probe-image", "image", "all", "top1"),
         "audio_alone": ("probe-audio", "audio", "all", "top1"),
         **{f"{s}_tokens": ("probe", "both", s, "top1") for s in ("image", "audio", "fusion")},
+    },
+    "probe_noisy": {
+        "both": ("noisy", "both", "all", "top1"),
+        "image_alone": ("noisy-image", "image", "all", "top1"),
+        "audio_alone": ("noisy-audio", "audio", "all", "top1"),
     },
     "finetune": {
         "both": ("finetune", "both", "all", "top1"),
@@ -78,8 +88,12 @@ class Config(Study):
     root: Path | None = None
     """Folder of composed scenes, from `recipes.make_scenes`."""
 
-    only: tuple[str, ...] = tuple(FIGURES)
-    """Tasks to run and write, such as localization."""
+    noisy: Path | None = None
+    """Folder of such scenes with more noise, for `probe_noisy`: the probes are trained and tested
+    on them."""
+
+    only: tuple[str, ...] = ()
+    """Tasks to run and write, such as localization; all that there are scenes for if not given."""
 
     without: tuple[str, ...] = ()
     """Levers to leave out, each alone, of a pre-training of its own with linear probes."""
@@ -94,14 +108,21 @@ def runs(
     seed: int,
     options: tuple[str, ...] = (),
     root: Path | None = None,
+    noisy: Path | None = None,
     only: Sequence[str] = tuple(FIGURES),
     pretrain: tuple[str, ...] = (),
 ) -> list[Task]:
     """List the runs of one seed that the figures of the tasks need."""
-    common = ("composed", "--data.root", str(root), "--run.seed", str(seed))
-    common = (*common, "--data.workers", "1", *options)
+
+    def words(root: Path | None) -> tuple[str, ...]:
+        """Options of runs on some scenes."""
+        common = ("composed", "--data.root", str(root), "--run.seed", str(seed))
+        return (*common, "--data.workers", "1", *options)
+
     start, leaves = folder / "pretrain", "reconstruction.png"
-    first = Task(recipe="paper_pretrain", folder=start, options=(*common, *pretrain), leaves=leaves)
+    first = Task(
+        recipe="paper_pretrain", folder=start, options=(*words(root), *pretrain), leaves=leaves
+    )
     needed = {figure[0] for task in only for figure in FIGURES[task].values()}
     return [
         first,
@@ -109,10 +130,14 @@ def runs(
             Task(
                 recipe=recipe,
                 folder=folder / name,
-                options=(*common, *words, "--checkpoint", str(start)),
+                options=(
+                    *words(noisy if name.startswith("noisy") else root),
+                    *more,
+                    *("--checkpoint", str(start)),
+                ),
                 after=start,
             )
-            for name, (recipe, *words) in RUNS.items()
+            for name, (recipe, *more) in RUNS.items()
             if name in needed
         ),
     ]
@@ -128,9 +153,13 @@ def main(config: Config) -> None:
     ):
         if wrong := set(names) - set(known):
             raise ValueError(f"--{option} must be of {', '.join(known)}, got {', '.join(wrong)}")
+    if "probe_noisy" in config.only and config.noisy is None:
+        raise ValueError("give --noisy SCENES for probe_noisy, or leave it out of --only")
+    possible = [task for task in FIGURES if task != "probe_noisy" or config.noisy is not None]
+    only = tuple(task for task in possible if task in (config.only or possible))
     test = test_set(replace(COMPOSED_DATA, root=config.root))
-    listed = partial(runs, options=config.options, root=config.root)
-    seeds = [listed(folder, seed=n, only=config.only) for n, folder in enumerate(config.folders)]
+    listed = partial(runs, options=config.options, root=config.root, noisy=config.noisy)
+    seeds = [listed(folder, seed=n, only=only) for n, folder in enumerate(config.folders)]
     levers = {name: config.run.folder / f"without-{name}" for name in config.without}
     less = [
         listed(folder, seed=0, only=("probe",), pretrain=LEVERS[name])
@@ -141,7 +170,7 @@ def main(config: Config) -> None:
 
     path = config.out / "ingredients.json"
     found = read_json(path, dict, remedy="delete it") if path.is_file() else {}
-    found |= {task: _figures(task, config.folders) for task in config.only}
+    found |= {task: _figures(task, config.folders) for task in only}
     for name, folder in levers.items():
         found.setdefault("without", {})[name] = _figures("probe", [folder])
     about = {"classes": len(test.classes) if test else 0, "test": test.report() if test else ""}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avblocks import AVTokens
 from avblocks.heads import AudioStatisticsContrast, RunningWhitening, audio_statistics
@@ -63,6 +63,27 @@ def test_it_teaches_tokens_to_tell_sounds_apart() -> None:
     assert losses[0] > 2 and losses[-1] < 0.1
     silent = AVTokens(image=torch.zeros(16, 4, 32), audio=None, fusion=torch.zeros(16, 0, 32))
     assert contrast(silent, spectrogram) > 2.5
+
+
+def test_fusion_tokens_of_masked_clips_have_a_loss_of_their_own() -> None:
+    torch.manual_seed(0)
+    spectrogram = torch.randn(6, 1, 8, 20)
+    contrast = AudioStatisticsContrast(16, mels=8, components=4)
+    contrast(
+        AVTokens(image=torch.randn(6, 3, 16), audio=None, fusion=torch.randn(6, 2, 16)), spectrogram
+    )
+    contrast.eval()  # the same whitening in all calls
+
+    def loss(image: Tensor, fusion: Tensor, **given: Tensor) -> Tensor:
+        return contrast(AVTokens(image=image, audio=None, fusion=fusion), spectrogram, **given)
+
+    image, alone, masked = torch.randn(6, 3, 16), torch.randn(6, 2, 16), torch.randn(6, 2, 16)
+    nothing, own = image[:, :0], torch.rand(6)
+    of_image, of_pairs = loss(image, nothing, own=own), loss(image, alone, own=own)
+    of_masked = 2 * loss(image, masked) - loss(image, nothing)  # shares are those of the images
+    found = loss(image, alone, own=own, masked=masked)
+    torch.testing.assert_close(found, (2 * of_pairs + of_masked) / 3)
+    assert not torch.isclose(of_image, of_pairs)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -73,7 +73,7 @@ def test_a_failure_names_its_log_and_stops_what_comes_after(
     [
         (study_classification, 2 * len(study_classification.FUSIONS) + 5),
         (study_tasks, 4),
-        (study_ingredients, 8),
+        (study_ingredients, 11),
         (study_lora, 4),
         (study_decoders, 2 * len(study_decoders.DECODERS)),
     ],
@@ -199,9 +199,11 @@ def test_figures_of_composed_scenes_are_written_by_task(
     monkeypatch.setattr(_study.subprocess, "run", run)
     monkeypatch.setattr(study_ingredients, "test_set", lambda data: None)
     settings = {"run": Folder(dir=tmp_path / "runs"), "root": tmp_path, "out": tmp_path, "jobs": 1}
-    config = study_ingredients.Config(**settings, seeds=2)
+    config = study_ingredients.Config(**settings, seeds=2, noisy=tmp_path / "noisy")
     study_ingredients.main(config)
-    assert len(made) == 16
+    assert len(made) == 22
+    command = (tmp_path / "runs/seed-1/noisy-audio/command.txt").read_text()
+    assert f"--data.root {tmp_path}/noisy " in command and "--given audio" in command
     found = json.loads((tmp_path / "ingredients.json").read_text())
     assert {task: set(found[task]) for task in study_ingredients.FIGURES} == {
         task: set(figures) for task, figures in study_ingredients.FIGURES.items()
@@ -210,7 +212,7 @@ def test_figures_of_composed_scenes_are_written_by_task(
         len(values) == 2 for task in study_ingredients.FIGURES for values in found[task].values()
     )
     study_ingredients.main(replace(config, seeds=1, only=("probe",), without=("contrast",)))
-    assert made[16:] == [
+    assert made[22:] == [
         f"without-contrast/{n}" for n in ("pretrain", "probe", "probe-image", "probe-audio")
     ]
     after = json.loads((tmp_path / "ingredients.json").read_text())
@@ -219,5 +221,9 @@ def test_figures_of_composed_scenes_are_written_by_task(
     assert "--contrast 0" in command and set(after["without"]) == {"contrast"}
     with pytest.raises(ValueError, match="--without must be of contrast"):
         study_ingredients.main(replace(config, without=("luck",)))
+    with pytest.raises(ValueError, match="give --noisy SCENES for probe_noisy"):
+        study_ingredients.main(replace(config, noisy=None, only=("probe_noisy",)))
+    study_ingredients.main(replace(config, noisy=None, run=Folder(dir=tmp_path / "runs/less")))
+    assert not [name for name in made if name.startswith("less") and "noisy" in name]
     with pytest.raises(ValueError, match="give --root SCENES"):
         study_ingredients.main(replace(config, root=None))

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from small_clips import BATCHES, FORMAT, encoder
+from torch import Tensor
 
 from avblocks import av_mae
-from avblocks.data import AVBatch, FrontEnd, collate
+from avblocks.data import AVBatch, CutMix, FrontEnd, collate
 from avblocks.heads import AudioStatisticsContrast, classifier
+from avblocks.seed import key
 from avblocks.tasks import Classification, Pretraining
 from avblocks.tasks.left_out import draw_present
 
@@ -94,6 +96,22 @@ def test_contrast_is_added_with_its_weight() -> None:
     assert model.contrast.image.weight.grad.any()
 
 
+def test_contrast_is_given_fusion_tokens_of_masked_clips_and_cut_images() -> None:
+    contrast = AudioStatisticsContrast(16, mels=32, components=4)
+    model = pretraining(contrast=contrast, cutmix=1.0)
+    given: list[dict[str, Tensor | None]] = []
+    contrast.register_forward_hook(lambda *x: given.append(x[2]), with_kwargs=True)
+    image, audio = model.front_end(BATCH)
+    masked = model.mae(image=image, audio=audio, **model.masks(BATCH, image=image, audio=audio))
+    for training in (True, True, False):
+        model.train(training)(BATCH)
+    first, again, test = given
+    torch.testing.assert_close(first["masked"], masked.fusion)
+    assert first["own"] is not None and first["own"].min() < 1
+    assert torch.equal(first["own"], again["own"])  # drawn by the seeds of the samples
+    assert test["own"] is None
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_misfits_are_named() -> None:
     with pytest.raises(ValueError, match="left_out must be in"):
@@ -104,3 +122,17 @@ def test_misfits_are_named() -> None:
         pretraining(contrast_weight=-1.0)
     with pytest.raises(ValueError, match="left_out must be 0: features are of whole clips"):
         classification(left_out=0.5, frozen=True).features(BATCH)
+
+
+def test_cutmix_of_a_classifier() -> None:
+    model = classification(cutmix=1.0)
+    seeds = [torch.Generator().manual_seed(key(seed, "mixup")) for seed in BATCH.seeds]
+    image, audio = model.front_end(BATCH)
+    image, audio, target = CutMix(1.0)(BATCH.target, image=image, audio=audio, generators=seeds)
+    logits = model.head(model.encoder(image=image, audio=audio)).mean
+    wanted = torch.nn.functional.cross_entropy(logits, target)
+    torch.testing.assert_close(model(BATCH)["loss"], wanted)
+    assert not torch.allclose(classification()(BATCH)["loss"], wanted)
+    assert (model.settings()["cutmix"], model.settings()["mixup"]) == (1.0, 0.0)
+    with pytest.raises(ValueError, match="mixup or cutmix, not both"):
+        classification(cutmix=1.0, mixup=1.0)
