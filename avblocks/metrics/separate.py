@@ -108,9 +108,9 @@ def separation_scores(
         mixture: the waveform that was separated.
         silence: sum of squares below which a waveform counts as silent.
         dropped: what has no scores besides mixtures with a silent source: ``"estimates"``, only the
-            silent estimates, as in DeepAVFusion; or ``"mixtures"``, all sources of a mixture with a
-            silent estimate, where ``silence`` bounds the sum of magnitudes, as in the Sound of
-            Pixels.
+            silent estimates; or ``"mixtures"``, all sources of a mixture with a silent estimate, as
+            in DeepAVFusion and in the Sound of Pixels. ``silence`` then bounds the sum of
+            magnitudes, as in the latter.
 
     Raises:
         ValueError: if the shapes differ, or ``dropped`` is unknown.
