@@ -33,7 +33,7 @@ def with_audio(batch: AVBatch, audio: str) -> AVBatch:
 
     Args:
         batch: Clips, or consecutive pairs of clips, as `MixtureDataset` reads `mismatched_pairs`;
-            of pairs, the first clip is returned.
+            the first clip of each pair is returned.
         audio: One of `AUDIO`: the audio of the clip, that of its partner, or silence; or noise,
             which depends only on the seed of the clip.
 

@@ -189,4 +189,4 @@ CONTROLS: dict[str, Callable[[Tested], Tested | None]] = {
     "random_encoder": random_encoder,
     "shuffled_labels": shuffled_labels,
 }
-"""Tests with something missing, to compare with."""
+"""Control tests, whose scores show what a model gains from its weights and the labels."""
