@@ -143,6 +143,7 @@ COMPOSED = replace(
     data=replace(COMPOSED_DATA, name="composed_boxes", augment=False),
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
+    local=3,
 )
 _PUBLISHED: dict[DataName, str] = {
     "vggss": "train on VGGSound, test on VGG-SS",
