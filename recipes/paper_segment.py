@@ -80,7 +80,6 @@ COMPOSED = replace(
     data=replace(COMPOSED_DATA, name="composed_masks"),
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
-    epochs=30,
     negative_audio=0.3,
 )
 PRESETS = {
