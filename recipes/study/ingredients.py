@@ -5,7 +5,7 @@ image alone and the audio alone, fine-tuning, localization, segmentation and sep
 
 Commands:
     python -m recipes.make_scenes --ingredients DIR --backgrounds DIR --out SCENES
-    python -m recipes.study.ingredients --root SCENES      (three seeds: 5 hours on two CPU cores)
+    python -m recipes.study.ingredients --root SCENES      (three seeds: 7 hours on two CPU cores)
     python -m recipes.study.ingredients --root SCENES --only probe finetune
     python -m recipes.make_scenes ... --scene.min-snr -18 --scene.max-snr -12 --out NOISY
     python -m recipes.study.ingredients --root SCENES --noisy NOISY --only probe_noisy
