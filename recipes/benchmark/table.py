@@ -11,7 +11,7 @@ from avblocks.files import write_text
 from avblocks.flops import mae_flops
 from avblocks.jsonfile import read_json, shape_fault
 from recipes.benchmark.cases import DEVICES, Case, cases
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.model import Model, build_autoencoder
 
 HEAD = ("samples/s", "ms a step", "memory, MB", "GFLOP a sample", "of the peak", "beside others")

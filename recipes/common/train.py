@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from avblocks.data import AVBatch, Groups, SkippedFiles
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Scorer, Scores, Task, evaluate, first_batch, first_row
-from recipes.common.data import FREE, Data
+from recipes.common.data_settings import FREE, Data
 from recipes.common.evaluation import evaluated
 from recipes.common.features import Features
 from recipes.common.following import next_command
