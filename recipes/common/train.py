@@ -128,6 +128,7 @@ def open_training(
             print(skipped.summary())
             if evaluated() is None:
                 following = next_command(config) if run.finished else resume_command()
-                run.log_files()
-                run.describe("finished" if run.finished else "not finished", following=following)
+                run.records.log_files(run.step)
+                state = "finished" if run.finished else "not finished"
+                run.records.describe(state, step=run.step, following=following)
                 print(f"next: {following}")
