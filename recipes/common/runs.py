@@ -18,7 +18,8 @@ from avblocks.tasks import HeadTask
 from recipes.common.data_settings import FREE, Data
 from recipes.common.model import Model, build_encoder
 from recipes.common.run_files import find, read_run_config
-from recipes.engine.folder import ADDED, flat, plain
+from recipes.engine.folder import plain
+from recipes.engine.resuming import ADDED, flat
 
 HEADS = ("finetune", "linear_probe", "localize", "separate", "segment")
 RECIPES = tuple(f"paper_{name}" for name in HEADS)

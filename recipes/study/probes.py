@@ -58,8 +58,9 @@ from recipes.common.data import FREE, SCENES_DATA, Data, labels_by_modality, tra
 from recipes.common.loaders import dataset, keyed_loader, sharing_loader
 from recipes.common.probed import Probed, load_probed
 from recipes.common.scores import finite
-from recipes.engine.folder import flat, plain
+from recipes.engine.folder import plain
 from recipes.engine.provenance import versions
+from recipes.engine.resuming import flat
 from recipes.engine.run import Folder
 from recipes.study.probes_figure import draw, table
 
