@@ -19,8 +19,9 @@ from avblocks.shapes import given, require_positive
 class Decoder(nn.Module):
     """MAE decoder of one modality that also reads the fusion tokens.
 
-    Blocks run over ``[fusion; kept; masked]`` tokens. The prediction, and the queries and MLP of
-    the last block, are computed only for masked patches, since the loss needs no others.
+    Blocks run over ``[fusion; kept; masked]`` tokens. The prediction, and without padding also the
+    queries and the MLP of the last block, are computed only for masked patches, since the loss
+    needs no others.
 
     Args:
         encoder_dim: width of the encoder tokens.

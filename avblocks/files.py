@@ -22,8 +22,8 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Replace a file atomically: yield a temporary name in its folder, then rename that file.
 
     File and name are synced to disk: after a kill or a power failure, either the old or the new
-    file exists; after an error, the old one. Temporary files that killed processes left of this
-    file, or of one with other digits in its name, are removed.
+    file exists; after an error, the old one. Temporary files of this file, or of one whose name
+    differs only in digits, that killed processes left are removed.
 
     Args:
         path: File to write; its folder is created if needed.

@@ -2,8 +2,8 @@
 
 Source: Zhao et al., "The sound of pixels" (ECCV 2018); ``dataset/base.py``, ``main.py`` and
 ``utils.py`` of github.com/hangzhaomit/Sound-of-Pixels, with 11,025 Hz, windows of 1022 samples
-every 256, and 256 bins. Its grid is that of ``grid_sample`` with aligned corners, the only kind
-when the code was written.
+every 256, and 256 bins. Its grid is that of ``grid_sample`` with aligned corners, as PyTorch
+computed it when the code was written.
 """
 
 import math

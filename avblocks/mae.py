@@ -1,4 +1,4 @@
-"""The audio-visual masked autoencoder and what it returns."""
+"""The audio-visual masked autoencoder and its output."""
 
 import math
 from dataclasses import dataclass

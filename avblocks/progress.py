@@ -15,7 +15,7 @@ _LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left{postfix}"
 
 
 class _Lines:
-    """A stream that writes each state of a bar as a line of its own."""
+    """A stream that writes each state of a bar on a separate line."""
 
     def write(self, text: str) -> None:
         if line := text.strip("\r\n "):
@@ -38,7 +38,7 @@ def progress_bar(
     """Return an iterable, or a bar to update, that reports on stderr how far it is.
 
     On a terminal it is a bar of tqdm. Elsewhere, such as in the log of a batch job, it writes a
-    line every minute, and nothing for what takes less.
+    line every minute, and nothing if the loop takes less than a minute.
 
     Args:
         items: The items; without them, call `update` of the result.

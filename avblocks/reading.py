@@ -31,8 +31,8 @@ class ReadingDecoder(nn.Module):
         dim: width of the decoder.
         depth: number of blocks.
         num_heads: heads of each block.
-        num_layers: number of encoder layers, including its input, of which the blocks read
-            mixtures; with ``None`` they read the final tokens.
+        num_layers: number of encoder layers, including the input of the first, of which the blocks
+            read mixtures; with ``None`` they read the final tokens.
         norm_eps: epsilon of the norms.
         pos_embed: positions of the patches; ``None`` means fixed sine-cosine ones of ``grid``.
         checkpointing: compute each block again in the backward pass.

@@ -1,4 +1,4 @@
-"""Pictures, videos and audio of the page of photographs: what the runs of one seed find.
+"""Figures, videos and audio of the page of photographs: what the runs of one seed find.
 
 Command, after ``python -m recipes.study.ingredients --root SCENES``::
 
@@ -37,7 +37,7 @@ def test_clips(scenes: Path) -> dict[str, Path]:
 
 def main() -> None:
     """Write the stored files again."""
-    parser = argparse.ArgumentParser(description="Write what the page of photographs shows.")
+    parser = argparse.ArgumentParser(description="Write what the page on photographs shows.")
     parser.add_argument("runs", type=Path, help="folder of one seed of study.ingredients")
     parser.add_argument("scenes", type=Path, help="folder from recipes.make_scenes")
     given = parser.parse_args()

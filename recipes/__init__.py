@@ -1,4 +1,4 @@
-"""Recipes: small runnable files, each one system. `python -m recipes` lists them."""
+"""Recipes: small runnable files, each a complete program. `python -m recipes` lists them."""
 
 import os
 

@@ -7,12 +7,13 @@ Commands:
     python -m recipes.cavmae_pretrain                      (two CPU cores, about four minutes)
     python -m recipes.paper_linear_probe --checkpoint runs/cavmae_pretrain-scenes
 
-The presets are those of `paper_pretrain` with CAV-MAE's encoder and masks: the last of as many
-blocks is the joint layer.
+The presets are those of `paper_pretrain` with CAV-MAE's encoder and masks: a joint layer takes the
+place of the last block of each ViT.
 """
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from avblocks.zoo import CAVMAE, cavmae_mae
 from recipes import paper_pretrain
@@ -31,11 +32,14 @@ class Config(paper_pretrain.Config):
 
 PRESETS: dict[str, tuple[str, Config]] = {}
 for _name, (_about, _preset) in paper_pretrain.PRESETS.items():
-    _model = replace(_preset.model, fusion="joint", depth=_preset.model.depth - 1, decoder="full")
+    _depth = _preset.model.depth - 1
+    _parts: dict[str, Any] = {"fusion": "joint", "decoder": "full", "image_embed": "linear"}
+    _model = replace(_preset.model, depth=_depth, **_parts)
     # Losses of values that are not normalized are ten times as large, and so is the weight.
     _weight = 0.01 if _model.normalize_targets else 0.1
     _values = vars(_preset) | {"model": _model, "audio_mask": 0.75, "contrast_weight": _weight}
-    _values |= {"predict": 1.0}
+    # CAV-MAE does not support these settings; it has its own contrast.
+    _values |= {"predict": 1.0, "left_out": 0.0, "contrast": 0.0, "cutmix": 0.0}
     PRESETS[_name] = _about, Config(**_values)
 
 

@@ -94,7 +94,7 @@ class Config:
     """Data loader processes, for a data set."""
 
     part: tuple[int, int] = (0, 1)
-    """Number of this part, from 0, and number of parts."""
+    """Index of the part to embed, from 0, and number of parts."""
 
 
 def main(config: Config) -> None:

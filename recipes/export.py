@@ -60,8 +60,8 @@ class Config:
     """Folder for the exported model and nothing else."""
 
     allow: tuple[str, ...] = ()
-    """Suffixes of the names of weights in a published file that may be dropped although its model
-    computes with them, such as ls1.gamma."""
+    """Suffixes of the names of weights in a published file that may be dropped although the
+    published model uses them, such as ls1.gamma."""
 
     encoder_only: bool = False
     """Do not export the head and the task of a run that has them."""

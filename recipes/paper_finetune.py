@@ -92,6 +92,8 @@ COMPOSED = replace(
     base_lr=5.3e-3,
     joint=False,
     left_out=0.5,
+    cutmix=0.5,
+    pooling="attentive",
 )
 AUDIOSET = VGGSOUND.on(
     "audioset_balanced",

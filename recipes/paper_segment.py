@@ -48,6 +48,10 @@ class Config(FineTuneConfig):
     semantic: bool = False
     """Predict classes instead of a binary mask of sounding objects."""
 
+    negative_audio: float = 0.0
+    """Share of the training clips that are made silent or get the audio of another clip, with an
+    empty mask, so that the model listens."""
+
     width: int = 128
     """Smallest width of a level of the head, and width of its second-to-last convolution."""
 
@@ -77,6 +81,7 @@ COMPOSED = replace(
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
     epochs=30,
+    negative_audio=0.3,
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
@@ -107,7 +112,9 @@ def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
         min_width=config.width,
         hidden=config.width,
     )
-    return Segmentation(encoder, head, front_end=config.data.front_end)
+    return Segmentation(
+        encoder, head, front_end=config.data.front_end, negatives=config.negative_audio
+    )
 
 
 def main(config: Config) -> None:

@@ -21,9 +21,9 @@ from avblocks.shapes import require, sides
 FusionName = Literal["token", "dense", "factorized"]
 FusionLayers = Literal["all", "none"] | Collection[int]
 FusionKind = FusionName | Literal["bottleneck"] | Callable[..., nn.Module]
-"""One of the three fusions, MBT's `BottleneckLayer`, or your class, called with ``dim`` and what
-else of `fusion_block`'s numbers it takes (``num_heads``, ``num_tokens``, ``attn_ratio``,
-``mlp_ratio``, ``drop_path``)."""
+"""One of the three fusions, MBT's `BottleneckLayer`, or your class, called with ``dim`` and those
+of ``num_heads``, ``num_tokens``, ``attn_ratio``, ``mlp_ratio`` and ``drop_path`` that its signature
+has."""
 
 
 @builder
@@ -43,7 +43,7 @@ def fusion_block(
 
     Args:
         dim: width of a token.
-        fusion: which of the three interactions, or a class of your own.
+        fusion: name of one of the three interactions, or a class of your own.
         num_heads: heads of the interaction.
         num_tokens: fusion and aggregation tokens; only factorized fusion distinguishes them.
         attn_ratio: width of the interaction's attention as a fraction of ``dim``.
@@ -105,9 +105,9 @@ def av_vit(
         audio_size: default (mel bins, frames) of the spectrogram.
         patch: side or sides of a patch of both modalities; with three sides, (frames, height,
             width), the image is a video, and the spectrogram uses the last two.
-        fusion: which of the three interactions; ``"bottleneck"`` for the `BottleneckLayer` of MBT,
-            with all of ``num_tokens`` as its tokens; or a class of your own: an interaction, or a
-            `FusionLayer`. It is called with ``dim`` and those of ``num_heads``, ``num_tokens``,
+        fusion: name of one of the three interactions; ``"bottleneck"`` for the `BottleneckLayer` of
+            MBT, with all of ``num_tokens`` as its tokens; or a class of your own: an interaction or
+            a `FusionLayer`. It is called with ``dim`` and those of ``num_heads``, ``num_tokens``,
             ``attn_ratio``, ``mlp_ratio`` and ``drop_path`` that its signature has.
         fusion_layers: ``"all"``, ``"none"``, or the indices of the layers with fusion.
         num_tokens: fusion, image aggregation and audio aggregation tokens; for your own class, any
@@ -115,8 +115,8 @@ def av_vit(
         attn_ratio: width of the interaction's attention as a fraction of ``dim`` (AudioSet: 1.0).
         mlp_ratio: hidden width of the fusion blocks' MLPs as a multiple of ``dim`` (AudioSet: 4.0).
         drop_path: stochastic depth of all blocks.
-        image_embed: patch embedding of the image: one linear map, or `ConvPatchEmbed`, which needs
-            fewer images to learn from.
+        image_embed: patch embedding of the image: ``"linear"``, one linear map, or ``"conv"``,
+            `ConvPatchEmbed`, which needs fewer training images.
         device: device of the weights.
         dtype: data type of the weights.
 

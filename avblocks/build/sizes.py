@@ -7,6 +7,7 @@ import torch
 from avblocks.build.encoder import FusionKind, FusionLayers, av_vit
 from avblocks.builder import options_of
 from avblocks.encoder import AVEncoder
+from avblocks.nn.vit import PatchEmbedName
 
 
 class _Options(TypedDict, total=False):
@@ -17,6 +18,7 @@ class _Options(TypedDict, total=False):
     attn_ratio: float
     mlp_ratio: float
     drop_path: float
+    image_embed: PatchEmbedName
     device: torch.device | str | None
     dtype: torch.dtype | None
 

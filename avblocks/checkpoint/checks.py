@@ -27,7 +27,7 @@ _PARTS = re.compile(r"((.*\.)?(blocks(?=\.\d)|patch_embed)\.).+")
 def check_lost(
     names: Collection[str], own: Collection[str] = (), *, allow: Collection[str] = ()
 ) -> None:
-    """Raise if weights would be dropped without which the others compute something else.
+    """Raise if a weight of the file is not loaded that changes the output of its model.
 
     Args:
         names: names in the file that are not loaded.

@@ -61,7 +61,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         model is a mapping of its ``builder`` and its ``arguments``.
 
     Raises:
-        ValueError: if it is missing, damaged, of a later format, or not by `save_pretrained`.
+        ValueError: if it is missing, damaged, of a later format, or not written by
+            `save_pretrained`.
     """
     path, facts = Path(folder) / CONFIG, _facts(Path(folder))
     config = {name: value for name, value in facts.items() if name not in _ABOUT}

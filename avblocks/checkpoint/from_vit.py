@@ -28,8 +28,8 @@ _OTHER_PARTS = (*_PREFIX_TOKENS, "mask_token", "decoder", "head", "fc_norm")
 def from_mae(state: State, *, prefix: str | None = None) -> Converted:
     """Convert the image ViT of MAE (`facebookresearch/mae`); fixed positions are recomputed.
 
-    Positions of other values were trained, as in fine-tuned files. They are kept, and a model with
-    fixed positions refuses them.
+    Positions with other values were trained, as in fine-tuned files. They are kept, and a model
+    with fixed positions raises an error for them.
 
     Args:
         state: state dict of the file.

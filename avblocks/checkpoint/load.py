@@ -27,16 +27,16 @@ def load_weights(
         weights: a state dict with names of avblocks, current or of earlier versions, or the result
             of a ``from_...`` function.
         strict: raise if a parameter stays at initialization or a tensor is unused.
-        allow: suffixes of the names of weights that may be dropped although their model computes
-            with them, such as ``"dist_token"`` or ``"ls1.gamma"``.
+        allow: suffixes of the names of weights that may be dropped although the model of the file
+            uses them, such as ``"dist_token"`` or ``"ls1.gamma"``.
 
     Returns:
         The report. Learned positions of another grid are interpolated and listed as reshaped.
 
     Raises:
-        ValueError: if nothing matches, a shape differs, a value is not finite, the model lacks
-            layer scales, relative positions, further tokens or blocks, or the like that the file
-            has, or with ``strict`` if anything is missing or unused; the model is then unchanged.
+        ValueError: if nothing matches, a shape differs, a value is not finite, the file has parts
+            that the model lacks, such as layer scales, relative positions or more blocks, or with
+            ``strict`` if anything is missing or unused; the model is then unchanged.
 
     Example:
         >>> import torch

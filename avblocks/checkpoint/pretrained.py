@@ -99,7 +99,7 @@ def from_pretrained(folder: str | Path) -> Pretrained:
     The state of the random number generator does not change.
 
     Raises:
-        ValueError: if it is missing, damaged, or not by `save_pretrained`.
+        ValueError: if it is missing, damaged, or not written by `save_pretrained`.
     """
     config, model = _load(Path(folder))
     clips = config.get("clip_format")

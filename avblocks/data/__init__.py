@@ -30,6 +30,7 @@ from avblocks.data.mismatch import AUDIO as AUDIO
 from avblocks.data.mismatch import NEGATIVE as NEGATIVE
 from avblocks.data.mismatch import white_noise as white_noise
 from avblocks.data.mismatch import with_audio as with_audio
+from avblocks.data.mismatch import with_negatives as with_negatives
 from avblocks.data.mixture import Mixture as Mixture
 from avblocks.data.mixture import MixtureDataset as MixtureDataset
 from avblocks.data.mixture import mix as mix

@@ -101,7 +101,7 @@ def mask_like(
     Args:
         mask: Mask of the original image.
         image: The image returned by `random_part`, `middle_part` or `whole_square`.
-        whole: Whether it was `whole_square`; the others cut off the ends of very long images.
+        whole: Whether `whole_square` returned it; the others cut off the ends of very long images.
     """
     before = mask if whole else _trimmed(mask[None])[0]
     return resize_mask(before, size=(image.shape[1], image.shape[2]))

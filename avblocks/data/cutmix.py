@@ -128,6 +128,6 @@ class CutMix:
 def _inside(
     low: Float[Tensor, " b"], high: Float[Tensor, " b"], length: int
 ) -> Bool[Tensor, "b length"]:
-    """Whether the middle of each of the pixels of a side lies between two fractions of it."""
+    """Whether the middle of each pixel of a side is between two fractions of the side."""
     middle = (torch.arange(length, device=low.device) + 0.5) / length
     return (middle >= low[:, None]) & (middle < high[:, None])

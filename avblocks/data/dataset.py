@@ -56,10 +56,10 @@ class ClipDataset(Dataset[AVBatch]):
             the set, so that batches keep their size, and evaluation returns an empty batch.
         max_skipped: Fraction of the files that each worker may skip.
         read: Clip reader; ``Shards.read`` for shards.
-        windows: Windows of each clip in evaluation, evenly spaced from the first of its sound to
-            the last, each with its middle frame (paper: 10 over the 10 s of a clip).
-        whole: Whether clips that are not augmented show the whole image, squeezed, instead of a
-            center crop, as is usual where masks and boxes are scored.
+        windows: Windows of each clip in evaluation, evenly spaced from the start of its audio to
+            the end, each with its middle frame (paper: 10 over the 10 s of a clip).
+        whole: Whether clips that are not augmented show the whole image, resized to a square,
+            instead of a center crop, as is usual where masks and boxes are scored.
         min_crop: Smallest share of the area of an image that a random crop keeps.
         augment: Whether training is random; without it, training samples are centered and equal in
             every epoch.

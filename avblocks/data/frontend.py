@@ -69,7 +69,7 @@ class FrontEnd(nn.Module):
         return image, audio
 
     def _images(self, batch: AVBatch) -> Float[Tensor, "b 3 *t height width"]:
-        """Crop, flip and normalize images; all frames of a video alike."""
+        """Crop, flip and normalize images; all frames of a video in the same way."""
         image, crop, flip = batch.image, batch.crop, batch.flip
         frames = image.shape[2] if image.ndim == 5 else 1
         if frames > 1:

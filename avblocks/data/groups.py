@@ -141,7 +141,7 @@ def paired(clips: ClipSet, pairs: PairSet) -> FixedGroups:
 
 
 def unlike_classes(clips: ClipSet) -> Callable[[int, int], bool]:
-    """Return a function of two indices that tells whether the clips have no class in common."""
+    """Return a function of two indices: whether the two clips have no class in common."""
     labels = [set(item.labels) for item in clips.items]
     return lambda first, second: not labels[first] & labels[second]
 

@@ -1,4 +1,4 @@
-"""Health check of media files: decode a whole file and report what is wrong with it."""
+"""Health check of media files: decode a whole file and report its defects."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -24,8 +24,8 @@ def second_sources(clips: ClipSet) -> FixedGroups | None:
         clips: Pairs of images and the audio of one of their sources, as `is3` lists them.
 
     Returns:
-        A pair, the other pair of the image, and that one again for its audio; images with one pair
-        on disk are left out. ``None`` if there is no other.
+        Groups of three: a pair, the other pair of its image, and again the other pair, whose audio
+        is used. Images with only one pair on disk are excluded. ``None`` if no image has two pairs.
 
     Raises:
         ValueError: If an image has more than two pairs.
@@ -49,8 +49,8 @@ def second_sources(clips: ClipSet) -> FixedGroups | None:
 def absent_sources(clips: ClipSet) -> Callable[[int, int], bool]:
     """Return a function of two indices: whether the image of the first lacks the second's source.
 
-    Where ids name the objects of an image, as in IS3 (``dog_cat_1_dog``), none of them may begin
-    with the name of the source; else, as in VPO, the images must be others.
+    If ids name the objects of an image, as in IS3 (``dog_cat_1_dog``), none of them may begin with
+    the name of the source; otherwise, as in VPO, the two images must differ.
     """
     parts = [image_and_source(item) for item in clips.items]
 

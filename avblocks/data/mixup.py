@@ -97,7 +97,7 @@ class Mixup:
 def blend(
     x: Float[Tensor, "b c *shape"], lam: Float[Tensor, " b"], partner: Int64[Tensor, " b"] | None
 ) -> Float[Tensor, "b c *shape"]:
-    """Weighted mean of each sample and its partner, the mirrored one if not given."""
+    """Weighted mean of each sample and its partner; by default the one at the mirrored index."""
     share = lam.to(x).reshape(-1, *[1] * (x.ndim - 1))
     other = x.flip(0) if partner is None else x[partner]
     return x * share + other * (1 - share)

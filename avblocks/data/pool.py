@@ -132,7 +132,7 @@ def _due(team: list[_Worker], limit: float) -> list[_Worker]:
 
 
 def _serve(function: Callable[[Any], object], line: Connection) -> None:
-    """Answer until no more tasks come."""
+    """Run tasks until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     end_with_parent()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):

@@ -32,12 +32,13 @@ def read_clip(
         seconds: Length of the window.
         rate: Samples per second.
         place: Position of the window in the audio: 0 at the start, 0.5 centered, 1 at the end. If
-            the item has image files with times, the position relative to the time of the image:
-            0 ends there, 0.5 is centered on it, 1 begins there, within the limits of the audio.
+            the item has image files with times, its position relative to the time of the image: the
+            window ends there for 0, is centered there for 0.5, and begins there for 1, within the
+            limits of the audio.
         frame: Position of the frame in the window, from 0 to 1; the last frame if the video is
-            shorter. With several image files, selects the file: by its number, or by its time if
-            the images were extracted evenly from a video. With several frames, the position within
-            each of as many equal parts of the window.
+            shorter. With several image files, it selects the file: by its number, or by its time if
+            the images were extracted evenly from a video. With several frames, the window has as
+            many equal parts, and ``frame`` is the position in each of them.
         frames: Number of frames; if there are fewer image files, some are repeated.
 
     Returns:

@@ -11,8 +11,8 @@ from avblocks.data.decode.media import open_media
 def window_times(item: Item, *, seconds: float, windows: int) -> list[tuple[float, float]] | None:
     """Return start and end of each window, seconds from the beginning of the audio.
 
-    The windows are those of `ClipDataset`, from the first of the audio to the last, or the one in
-    the middle.
+    The windows are those of `ClipDataset`: evenly spaced from the start of the audio to its end, or
+    a single one in the middle.
 
     Returns:
         The times; `None` for audio files with images, whose windows depend on the images.

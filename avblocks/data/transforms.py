@@ -52,13 +52,13 @@ def apply_gain(audio: Float[Tensor, "b s"], gain: Float[Tensor, " b"]) -> Float[
 def jitter_color(
     image: Float[Tensor, "b 3 *size"], *, strength: float, generators: Sequence[torch.Generator]
 ) -> Float[Tensor, "b 3 *size"]:
-    """Change brightness and colors of normalized images, and make a fifth of them gray.
+    """Change brightness and colors of normalized images, and make each gray with probability 0.2.
 
     Each image is scaled by a factor from 1 - strength to 1 + strength, and each of its channels is
     shifted by up to ``strength`` standard deviations.
 
     Args:
-        image: normalized images, or videos, whose frames change alike.
+        image: normalized images, or videos, whose frames all change in the same way.
         strength: largest change; 0 for none, and then no image becomes gray.
         generators: random source of each image, on the CPU.
 

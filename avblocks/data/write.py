@@ -112,7 +112,7 @@ def write_wave(path: str | Path, samples: Samples, *, rate: int) -> None:
 
 @contextmanager
 def wave_writer(path: str | Path, *, rate: int) -> Iterator[Callable[[Samples], None]]:
-    """Yield a function that appends samples to a wav file; the file appears once it is complete."""
+    """Yield a function that appends samples to a wav file, which gets its name when complete."""
     with replacing(path, durable=False) as half, wave.open(str(half), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

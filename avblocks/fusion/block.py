@@ -25,7 +25,7 @@ class Reads(Protocol[R]):
     """
 
     def __call__(self, fusion: FusionTokens, *, image: ImageTokens, audio: AudioTokens) -> R:
-        """What the fusion tokens read: an update without a residual, or attention maps."""
+        """Return the update of the fusion tokens without a residual, or their attention maps."""
         ...
 
 

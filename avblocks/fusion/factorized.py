@@ -24,7 +24,7 @@ def require_num_tokens(num_tokens: Sequence[int]) -> None:
 class Aggregator(nn.Module):
     """Aggregate one modality into a few tokens by cross-attention, at the full width.
 
-    For a missing modality, the tokens read zeros.
+    For a missing modality, the result is zero.
 
     Args:
         dim: width of a token.

@@ -1,4 +1,4 @@
-"""`FusionLayer`: a fusion that writes back to the modalities."""
+"""`FusionLayer`: a fusion that also updates the tokens of the modalities."""
 
 from abc import abstractmethod
 from typing import Any

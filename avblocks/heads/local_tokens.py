@@ -14,9 +14,9 @@ def local_tokens(
 ) -> Float[Tensor, "b n_v d"]:
     """Encode each image patch by itself, next to the fusion tokens, in the first layers.
 
-    After a few layers of an image encoder, any patch may contain what is seen anywhere in the
-    image, so that a location in its token map is not a location in the image. A masked autoencoder
-    is trained on a few patches at a time, and also encodes a single one.
+    After a few layers of an image encoder, a patch token may contain information from anywhere in
+    the image, so that a location in the token map is not a location in the image. A masked
+    autoencoder is trained on a few patches at a time, so it can also encode a single one.
 
     Args:
         encoder: encoder whose image stream has no prefix tokens.

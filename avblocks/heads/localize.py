@@ -22,8 +22,9 @@ class Localizer(nn.Module):
     ``encoder(image=None, audio=audio).audio``: with early fusion, image tokens that have attended
     to the audio could identify their pair from any location in the image.
 
-    All audio has some similarity to all objects. `track` estimates that of the average audio from
-    training batches, and a call subtracts it, so that audio without a source gives a flat map.
+    All audio has some similarity to all objects. `track` estimates the average audio from training
+    batches, and a call subtracts the similarity to it, so that audio without a source gives a flat
+    map.
 
     Args:
         dim: width of a token.
@@ -65,8 +66,8 @@ class Localizer(nn.Module):
     def reset_parameters(self) -> None:
         """Xavier-uniform projections with zero biases, PyTorch's values in the MLP, zero average.
 
-        The weights of the MLP should be small: from Xavier-uniform ones, training on scenes ended
-        in a poor minimum in four of five starts, and from PyTorch's in none.
+        The weights of the MLP should be small: with Xavier-uniform ones, training on scenes ended
+        in a poor minimum in four of five runs, and with PyTorch's in none of five.
         """
         xavier(self.image_proj)
         if isinstance(self.audio_proj, nn.Linear):
@@ -90,9 +91,9 @@ class Localizer(nn.Module):
         audio: Float[Tensor, "b n_a d"],
         audio_valid: Bool[Tensor, "b n_a"] | None = None,
     ) -> Float[Tensor, "b n_v"]:
-        """Similarity of each patch to the audio of its clip, less that to the average audio.
+        """Similarity of each patch to the audio of its clip, minus that to the average audio.
 
-        It is in [-1, 1] if the average audio has not been tracked.
+        It is in [-1, 1] if `track` has not been called.
         """
         expect(image=(image, "b n_v d"), audio=(audio, "b n_a d"), d=self.dim)
         sounds = self.embed_audio(audio, valid=audio_valid) - self.center
@@ -161,15 +162,15 @@ def localization_loss(
         -\log \frac{e^{m_{ii}}}{\sum_j e^{m_{ij}}} \quad\text{and}\quad
         -\log \frac{e^{m_{jj}}}{\sum_i e^{m_{ij}}}
 
-    With ``relations``, it is the mean of these over the audio that is alike, and the sums leave out
-    undecided pairs: audio of the same kind is no negative.
+    With ``relations``, it is the mean of these over the pairs that are alike, and the sums exclude
+    undecided pairs, so that audio of the same kind is not a negative.
 
     Args:
         similarity: from `Localizer.pairs`, image i and audio j at ``[i, j]``. Further audio after
             that of the images, such as silence and noise, has no image and is a negative of all.
         temperature: divisor of the similarities.
-        relations: audio i and audio j are alike (1), unlike (-1) or undecided (0), such as from
-            `clip_relations`; alike only themselves if not given.
+        relations: whether audio i and audio j are alike (1), unlike (-1) or undecided (0), such as
+            from `clip_relations`; by default each audio is alike only itself.
 
     Returns:
         The loss; log(b) if all similarities are equal, without further audio and relations. The
@@ -201,7 +202,7 @@ def localization_loss(
 
 
 def _mean_alike(rows: Float[Tensor, "b b"], alike: Bool[Tensor, "b b"]) -> Float[Tensor, ""]:
-    """Mean over rows of the mean negative log-probability of what is alike."""
+    """Mean over rows of the mean negative log-probability of the pairs that are alike."""
     return -(rows.where(alike, 0.0).sum(dim=1) / alike.sum(dim=1)).mean()
 
 

@@ -29,7 +29,7 @@ def mean_tokens(
 def mean_std_tokens(
     tokens: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None
 ) -> Float[Tensor, "b d2"]:
-    """Mean and standard deviation of the tokens, or of the ``valid`` ones, beside each other.
+    """Mean and standard deviation of the tokens, or of the ``valid`` ones, concatenated.
 
     Example:
         >>> mean_std_tokens(torch.tensor([[[1.0], [9.0]]]))

@@ -28,7 +28,7 @@ def diffusion_map(
         neighbors: nearest neighbors of an item; all other items if there are fewer.
         steps: steps of the walk.
         dim: width of the embedding; the number of items if there are fewer.
-        components: principal components; take far fewer than items, since noise is scaled up too.
+        components: principal components, far fewer than items, because noise is scaled up too.
 
     Raises:
         ValueError: if there are fewer than two items, or an argument is not positive.

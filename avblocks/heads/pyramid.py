@@ -47,7 +47,7 @@ class Rise(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Kaiming-normal weights, no bias."""
+        """Kaiming-normal weights, zero bias."""
         kaiming_unbiased(self.up)
 
     def forward(

@@ -23,11 +23,12 @@ class Segmenter(nn.Module):
 
     The condition of each level is a normalized and averaged projection of the audio tokens after
     the last layer (reference, ``models/avsegm.py``). The fusion tokens are not used.
-    Both modalities are needed: for silence, give a silent waveform.
+    Both modalities are required: without audio, pass the spectrogram of a silent waveform.
 
     Args:
         pyramid: pyramid over the image tokens, with as many levels as depths.
-        num_classes: 1 for a binary mask, else number of classes with the background, class 0.
+        num_classes: 1 for a binary mask, otherwise the number of classes with the background, class
+            0.
         depths: layers whose image tokens are read, that of the coarsest level first.
         patch: side of an image patch in pixels.
         hidden: channels between the last two convolutions.
@@ -72,7 +73,7 @@ class Segmenter(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform projections, Kaiming-normal convolutions, no biases."""
+        """Xavier-uniform projections, Kaiming-normal convolutions, zero biases."""
         xavier(*(layer for layer in self.project_audio if isinstance(layer, nn.Linear)))
         kaiming_unbiased(self.hidden, self.pred)
 
@@ -138,8 +139,8 @@ def segmenter(
 
     Args:
         dim: width of the encoder's tokens.
-        num_classes: 1 for a binary mask (AVSBench S4 and MS3), else number of classes with the
-            background (AVSS: 71).
+        num_classes: 1 for a binary mask (AVSBench S4 and MS3), otherwise the number of classes with
+            the background (AVSS: 71).
         patch: side of an image patch in pixels; log2 of it is the number of levels unless
             ``depths`` is given.
         num_layers: layers of the encoder.
@@ -182,7 +183,7 @@ def segmentation_loss(
     """Cross entropy over pixels; with one channel, binary cross entropy against background.
 
     Args:
-        logits: one channel for a binary mask, else one for each class.
+        logits: one channel for a binary mask, otherwise one for each class.
         target: class numbers, 0 for background; a binary mask for one channel.
 
     Raises:

@@ -14,12 +14,12 @@ from avblocks.shapes import require
 class Starts(nn.Module):
     """Copies of a head, trained on the same batches; the one with the lowest loss predicts.
 
-    A contrastive loss without labels has poor local minima. Whether a small head reaches one
-    depends on its initial weights. On frozen tokens a further copy costs little, and its training
-    loss shows whether it is in a poor minimum.
+    A contrastive loss without labels has poor local minima. Whether a small head ends in one
+    depends on its initial weights. On frozen tokens another copy costs little, and the training
+    loss of each copy shows whether it is in a poor minimum.
 
     Args:
-        heads: The copies, of one architecture, each with initial weights of its own.
+        heads: The copies, of one architecture, with different initial weights.
         momentum: Weight of a batch in the running mean of the losses.
 
     Raises:
@@ -41,7 +41,7 @@ class Starts(nn.Module):
 
     @property
     def best(self) -> nn.Module:
-        """The head with the least running loss; the first one before any batch."""
+        """The head with the lowest running loss; the first one before any batch."""
         return self.heads[int(self.losses.nan_to_num(torch.inf).argmin())]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -58,5 +58,5 @@ class Starts(nn.Module):
 
 
 def answering(head: nn.Module) -> nn.Module:
-    """Return the head that answers: the best of several `Starts`, or the head itself."""
+    """Return the head that predicts: the best one of `Starts`, or the head itself."""
     return cast(nn.Module, head.best) if isinstance(head, Starts) else head

@@ -12,9 +12,9 @@ from avblocks.shapes import expect, require, require_positive, require_share
 class RunningWhitening(nn.Module):
     """Scale the first principal components of features to unit variance, then rows to unit norm.
 
-    Mean and covariance are exponential averages over the training batches of all processes, and
-    plain averages over the first ones. Takes no gradient. Each call solves an eigenvalue problem of
-    ``dim`` numbers, for which a GPU is synchronized.
+    Mean and covariance are exponential moving averages over the training batches of all processes;
+    over the first ``1 / momentum`` batches they are plain averages. No gradient is computed. Each
+    call computes the eigenvectors of a matrix of ``dim`` x ``dim``, which synchronizes a GPU.
 
     Args:
         dim: width of the features.

@@ -61,8 +61,8 @@ def _precision(mask: Tensor, pixel: Tensor, last: Tensor, count: Tensor) -> Tens
 def class_aware(values: Float[Tensor, "b maps sources"]) -> Float[Tensor, " b"]:
     """Mean over the sources of an image, if map k belongs to source k.
 
-    Of `source_precision`, it is the class-aware average precision (CAP): each map was predicted
-    for the class of its source.
+    With values of `source_precision`, it is the class-aware average precision (CAP): each map was
+    predicted for the class of its source.
 
     Args:
         values: score of each map with each source, NaN for sources that the image lacks.
@@ -89,8 +89,8 @@ def class_aware(values: Float[Tensor, "b maps sources"]) -> Float[Tensor, " b"]:
 def permutation_invariant(values: Float[Tensor, "b maps sources"]) -> Float[Tensor, " b"]:
     """Mean over the sources of an image, if maps are assigned to sources in the best order.
 
-    Of `source_precision`, it is the permutation-invariant average precision (PIAP) of models that
-    separate sources without naming them.
+    With values of `source_precision`, it is the permutation-invariant average precision (PIAP), for
+    models that separate sources without naming them.
 
     Args:
         values: score of each map with each source, NaN for sources that the image lacks.

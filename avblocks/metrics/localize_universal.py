@@ -18,8 +18,8 @@ def universal_threshold(
 ) -> Float[Tensor, ""]:
     """Threshold that most maps under negative audio do not exceed: a quantile of their maxima.
 
-    Compute it on clips other than the test clips: on the clips that set it, a quarter of the maps
-    exceeds it by construction.
+    Compute it on clips other than the test clips: on the clips that determine it, a quarter of the
+    maps exceeds the third quartile by construction.
 
     Args:
         highest: maximum of each map under negative audio, ``maps.amax(dim=(1, 2))``, of all kinds

@@ -99,7 +99,7 @@ def modality_confusion(
     image: Bool[Tensor, "b classes"],
     audio: Bool[Tensor, "b classes"],
 ) -> Mapping[str, float]:
-    """Fraction of samples that one modality answers and both together do not.
+    """Fraction of samples that are right with one modality and wrong with both together.
 
     Args:
         target: 1 for each class of a sample, else 0.
@@ -109,7 +109,7 @@ def modality_confusion(
 
     Returns:
         From 0 to 1: ``image``, samples with a true class among those of the image and none among
-        those of both; ``audio``, the same of audio; ``either_alone``, samples that are in both.
+        those of both; ``audio``, the same for audio; ``either_alone``, samples counted in both.
 
     Raises:
         ValueError: if shapes differ, or there is no sample.

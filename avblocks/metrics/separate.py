@@ -107,9 +107,10 @@ def separation_scores(
         sources: the true sources.
         mixture: the waveform that was separated.
         silence: sum of squares below which a waveform counts as silent.
-        dropped: what has no scores beside mixtures with a silent source: silent ``"estimates"``
-            alone, as in DeepAVFusion; or ``"mixtures"`` with a silent estimate, where ``silence``
-            bounds the sum of magnitudes, as in the Sound of Pixels.
+        dropped: what has no scores besides mixtures with a silent source: ``"estimates"``, only the
+            silent estimates; or ``"mixtures"``, all sources of a mixture with a silent estimate, as
+            in DeepAVFusion and in the Sound of Pixels. ``silence`` then bounds the sum of
+            magnitudes, as in the latter.
 
     Raises:
         ValueError: if the shapes differ, or ``dropped`` is unknown.

@@ -1,4 +1,4 @@
-"""`encode_once`: clips through a frozen encoder once, for all epochs of a head's training."""
+"""`encode_once`: encode clips once with a frozen encoder, for all epochs of training a head."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -34,8 +34,8 @@ class FeatureDataset(Dataset[AVBatch]):
 
     Args:
         table: All usable clips in one batch.
-        rows: The row of each clip of the set in it.
-        seed: Of the run.
+        rows: For each clip of the set, its row in ``table``.
+        seed: Seed of the run.
     """
 
     def __init__(self, table: AVBatch, rows: Sequence[int], *, seed: int) -> None:
@@ -49,7 +49,7 @@ class FeatureDataset(Dataset[AVBatch]):
         return self.__getitems__([key])[0]
 
     def __getitems__(self, keys: Sequence[SupportsIndex | tuple[int, int]]) -> list[AVBatch]:
-        """Return several clips as one batch, which `DataLoader` then has to join with no other."""
+        """Return several clips as a list of one batch, so that `DataLoader` has nothing to join."""
         pairs = [key if isinstance(key, tuple) else (0, int(key)) for key in keys]
         part = self.table[[self.rows[index] for _, index in pairs]]
         return [replace(part, seeds=tuple(sample_seed(self.seed, *pair) for pair in pairs))]
@@ -69,8 +69,8 @@ def encode_once(
     Args:
         task: A task with a frozen encoder.
         loader: Each clip of a `ClipDataset` that does not augment, once.
-        folder: Gets a file for each feature, which must stay as long as the result is used. What
-            fits into memory is read from there.
+        folder: Folder for a file per feature. The files must stay as long as the result is used;
+            they are mapped into memory.
         on_batch: Called with each batch before it is encoded.
         relate: Function of the features of all clips that adds further ones.
 
@@ -110,7 +110,7 @@ def encode_once(
 
 
 class _Writer:
-    """Appends features to files, which a full disk ends in an error and not in a crash."""
+    """Append features to files, so that a full disk raises an error and does not crash."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self.stack = folder, stack

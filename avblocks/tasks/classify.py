@@ -37,10 +37,10 @@ class Classification(HeadTask):
             streams.
         multilabel: Whether a clip may have several classes.
         mixup: Parameter of the beta distribution of mixup; 0 for none.
-        cutmix: The same of `CutMix`, in place of mixup.
+        cutmix: Parameter of the beta distribution of `CutMix`, in place of mixup; 0 for none.
         smoothing: Label smoothing.
         left_out: Share of the training clips whose image or audio is left out of input and loss.
-            Otherwise the stream that is easier to learn takes over, and the others stay untrained.
+            Otherwise the stream that is easier to learn may dominate, and the others learn little.
         frequency: Fraction of the clips in each class, by which its loss is divided.
 
     Raises:
@@ -144,7 +144,7 @@ class Classification(HeadTask):
         return {"loss": torch.stack(self._losses(logits, target)).mean()}
 
     def _losses(self, logits: Logits, target: Tensor) -> list[Tensor]:
-        """Loss of the averaged logits, or those of the streams, each over the clips that have it.
+        """Loss of the averaged logits, or losses of the streams, each over the clips that have it.
 
         A clip without a class has a target of zeros, and no loss.
         """

@@ -34,7 +34,7 @@ class ClassificationScorer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Discard all batches."""
         self.windows: dict[Given, WindowMean] = {one: WindowMean() for one in self.tested}
         self.predictions: dict[Given, Predictions] = {}
         self.streams: dict[Given, Scores] = {}

@@ -42,8 +42,8 @@ class Localization(HeadTask):
         local: Number of layers in which each patch is encoded by itself, see `local_tokens`; 0 to
             encode whole images in all layers.
         patches: Fraction of the patches of each image, drawn anew in each step, in the loss.
-        negatives: Silent and noisy audio that is added to the negatives of a batch.
-        positives: Share of the pairs of clips whose audio counts as alike, if the batches have
+        negatives: Number of signals of silence and noise added to the negatives of a batch.
+        positives: Share of the pairs of clips whose audio counts as alike. The batches then need
             `codes`, see `relate` and `clip_relations`.
 
     Raises:
@@ -101,9 +101,9 @@ class Localization(HeadTask):
         return {name: value for name, value in tokens.items() if value is not None}
 
     def relate(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Add `codes` to the features of all training clips: whose audio is alike, without labels.
+        """Add `codes` to the features of all training clips, from which similar audio is found.
 
-        They compare mean and deviation of the audio tokens, see `diffusion_map`.
+        They are the `diffusion_map` of mean and standard deviation of the audio tokens.
         """
         if not self.positives:
             return dict(features)
@@ -132,7 +132,7 @@ class Localization(HeadTask):
         return to_frame(patches.float(), grid=self.encoder.image.grid(image), size=SIDE)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
-        """Return the loss of a batch; with several starts, the mean of theirs and the least."""
+        """Return the loss of a batch; with several starts, the mean and the lowest of theirs."""
         features = self.features(batch)
         image, audio, codes = features["image"], features["audio"], features.get("codes")
         if self.positives and codes is None:

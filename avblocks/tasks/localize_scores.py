@@ -35,11 +35,12 @@ RULES = {"ciou_adaptive": ciou_adaptive, "ciou_median": ciou_median}
 class LocalizationScorer:
     """Success rates in percent, with matched and mismatched audio, silence, noise, and baselines.
 
-    Fusion attention is scored too. With matched audio, average precision and max F1 are added, with
-    silenced images as negatives; and the shares of clips with and without a region above the
-    `universal_threshold` (`sounding_found`, `silent_refused`, in percent), which is that of the
-    three kinds of negative audio of these clips themselves. Clips without a source, as in Extended
-    VGG-SS, are negatives of ``average_precision`` too, and the only ones of ``extended_ap`` and
+    With a frozen encoder, fusion attention is scored too. The row of matched audio also has average
+    precision and max F1, with silenced images as negatives. ``sounding_found`` is the percentage of
+    clips with a visible source whose map exceeds the `universal_threshold`, and ``silent_refused``
+    that of silenced clips whose map does not. The threshold is computed from the three kinds of
+    negative audio of these clips themselves. Clips without a source, as in Extended VGG-SS, are
+    negatives of ``average_precision`` too, and the only ones of ``extended_ap`` and
     ``extended_max_f1``.
 
     Args:
@@ -130,7 +131,7 @@ def _extended(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
 
 
 def _universal(found: dict[tuple[str, str], Tensor]) -> dict[str, float]:
-    """Shares of clips on the right side of a threshold on all maps, from negative audio."""
+    """Percentages of clips on the right side of the threshold, which negative audio determines."""
     peaks = {name: found[name, "peak"].double() for name in HEARD}
     threshold = universal_threshold(torch.cat([peaks[name] for name in NEGATIVE]))
     sources = ~found["matched", "ciou_adaptive"].isnan()
@@ -149,8 +150,8 @@ def _shares(rows: dict[str, Tensor]) -> dict[str, float]:
 def localization_examples(task: Localization, batch: AVBatch, *, rule: Rule) -> dict[str, Tensor]:
     """Return images with the ground truth in white, and overlaid with the maps for each audio.
 
-    The maps of an image have one scale. What is above the `universal_threshold` of these clips has
-    an edge in cyan: with negative audio, there should be nothing.
+    The maps of an image have one scale. Regions above the `universal_threshold` of these clips have
+    an edge in cyan; three quarters of the maps under negative audio have none by construction.
 
     Returns:
         Titles and batches of RGB images in [0, 1], for `avblocks.viz.panel`.

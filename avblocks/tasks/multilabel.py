@@ -16,7 +16,7 @@ from avblocks.tasks.predictions import Predictions
 def multilabel_rows(
     predictions: Mapping[Given, Predictions], *, at: tuple[int, ...] = (1, 3, 5, 10)
 ) -> Scores:
-    """Score predictions as VGGSounder does: a row for each choice of modalities, and confusion.
+    """Score predictions as VGGSounder does: a row for each input modality, and modality confusion.
 
     To test on its labels by modality, list them with ``vggsounder(root, modality="audible")`` and
     evaluate audio alone, and so on.
@@ -26,9 +26,9 @@ def multilabel_rows(
         at: numbers of classes to take as the predicted set.
 
     Returns:
-        In percent, the values of `multilabel_scores` by ``given both`` and so on; and, if there are
-        predictions from both modalities and from each alone, those of `modality_confusion` of the
-        first class of each, as ``confusion``.
+        In percent, the values of `multilabel_scores` by ``given both`` and so on. If there are
+        predictions from both modalities and from each alone, the row ``confusion`` has the
+        `modality_confusion` of their most likely classes.
 
     Raises:
         ValueError: if there are no predictions.
@@ -56,7 +56,7 @@ def tagged_rows(
     *,
     at: tuple[int, ...] = (1, 3, 5, 10),
 ) -> Scores:
-    """Score predictions with the labels of each modality, as `multilabel_rows` with one truth.
+    """Score predictions with the labels of each modality, as `multilabel_rows` does with one set.
 
     Args:
         predictions: `ClassificationScorer.predictions` after `evaluate`.
@@ -69,7 +69,7 @@ def tagged_rows(
         labels first. Modality confusion is that of all labels alone, as VGGSounder defines it.
 
     Raises:
-        ValueError: if there are no predictions, or the classes are others.
+        ValueError: if there are no predictions, or the classes differ.
     """
     rows: dict[str, Mapping[str, float]] = {}
     for name, clips in labels.items():

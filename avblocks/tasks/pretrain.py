@@ -20,9 +20,9 @@ from avblocks.tasks.left_out import draw_present
 class MaskedAutoencoder(Protocol):
     """What `Pretraining` trains: a module that returns its losses and the predicted patches.
 
-    It has an ``encoder``, an `AVEncoder`. Its output is a `Record` with a ``loss``, other single
-    numbers, which are logged, and ``pred_image`` and ``pred_audio`` in the order of the masks'
-    ``ids_masked``.
+    It has an ``encoder``, an `AVEncoder`. Its output is a `Record` with a ``loss``, other scalars,
+    which are logged, and ``pred_image`` and ``pred_audio`` in the order of ``to_predict`` of the
+    masks.
     """
 
     # The encoder is not declared: from Python 3.12 on `isinstance` does not find sub-modules.
@@ -101,7 +101,7 @@ class Pretraining(Task):
         return encoded(self.mae.encoder, *self.front_end(batch), given=given)
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
-        """Return the losses of a batch, and what other single numbers its model measures."""
+        """Return the losses of a batch, and the other scalars in the output of the model."""
         image, audio = self.front_end(batch)
         share = self.left_out if self.training else 0.0
         given = draw_present(batch.seeds, left_out=share, device=image.device)

@@ -37,10 +37,10 @@ class ProbeScorer:
     """Leave-one-out 1-NN accuracy: each clip gets the labels of the most similar other clip.
 
     Features are the means of the tokens of a stream, compared by cosine similarity (reference:
-    `util/knn_probe.py`, which encodes both modalities together). Image and audio tokens have then
-    read the fusion tokens, and so the other modality: ``nn_audio_given_both`` may exceed what audio
-    alone can tell. ``nn_audio_alone`` is that of an encoder that was given no image. ``nn_all``
-    adds the similarities of all streams that have tokens, with both modalities given.
+    `util/knn_probe.py`, which encodes both modalities together). Image and audio tokens then
+    depend on the fusion tokens, and so on the other modality: ``nn_audio_given_both`` may exceed
+    the accuracy that audio alone allows. ``nn_audio_alone`` is that of an encoder without an image.
+    ``nn_all`` adds the similarities of all streams that have tokens, with both modalities given.
 
     Args:
         task: A task whose encoder is probed.
@@ -53,7 +53,7 @@ class ProbeScorer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Discard all batches."""
         self.rows: dict[str, list[Tensor]] = {name: [] for name in (*ROWS, "target")}
 
     def update(self, batch: AVBatch) -> None:

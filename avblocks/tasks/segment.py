@@ -2,9 +2,10 @@
 
 from torch import Tensor
 
-from avblocks.data import AVBatch, FrontEnd
+from avblocks.data import AVBatch, FrontEnd, with_negatives
 from avblocks.encoder import AVEncoder
 from avblocks.heads import Segmenter, segmentation_loss
+from avblocks.shapes import require_share
 from avblocks.tasks.evaluate import HeadTask
 
 
@@ -15,12 +16,26 @@ class Segmentation(HeadTask):
         encoder: Encoder.
         head: Segmenter.
         front_end: Front end, from batches to images and spectrograms.
+        negatives: Share of the training clips whose audio is replaced, see `with_negatives`, and
+            whose mask is then empty. Where most images show a single object, a model without them
+            finds it by sight alone.
+
+    Raises:
+        ValueError: If the share is not in [0, 1).
     """
 
-    def __init__(self, encoder: AVEncoder, head: Segmenter, *, front_end: FrontEnd) -> None:
+    def __init__(
+        self,
+        encoder: AVEncoder,
+        head: Segmenter,
+        *,
+        front_end: FrontEnd,
+        negatives: float = 0.0,
+    ) -> None:
         super().__init__()
+        require_share(negatives=negatives)
         self.encoder, self.head = encoder, head
-        self.front_end = front_end
+        self.front_end, self.negatives = front_end, negatives
         self.binary = head.pred.out_channels == 1
         self.num_classes = 2 if self.binary else head.pred.out_channels
 
@@ -37,4 +52,8 @@ class Segmentation(HeadTask):
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch."""
-        return {"loss": segmentation_loss(self.logits(batch), self.truth(batch))}
+        truth = self.truth(batch)
+        if self.training and self.negatives:
+            batch, own = with_negatives(batch, share=self.negatives)
+            truth = truth * own[:, None, None]
+        return {"loss": segmentation_loss(self.logits(batch), truth)}

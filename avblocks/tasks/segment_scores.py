@@ -95,7 +95,7 @@ class SegmentationScorer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Discard all batches."""
         box = (CENTER_BOX,) if self.task.binary and len(self.audio) > 1 else ()
         self.rows = {name: _Row() for name in (*self.audio, *box)}
         self._padding: ClassScores | None = None

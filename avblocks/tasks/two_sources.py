@@ -15,15 +15,15 @@ from avblocks.tasks.localize import SIDE, Localization
 
 
 class TwoSourceScorer:
-    """IIoU in percent: images of which both objects are found, each with its own audio.
+    """IIoU in percent: images in which both objects are found, each by its audio.
 
     Args:
-        task: Localization task. Its batches are groups of three: a clip, another object of the same
-            image (its boxes count), and the clip whose audio is that of the other object.
+        task: Localization task. Its batches are groups of three: a clip, the same image with the
+            boxes of another object, and a clip with the audio of that object.
         rule: Rule for combining the boxes of several annotators.
 
     Source: Senocak et al., "Aligning Sight and Sound" (arXiv 2407.13676): an image counts if the
-    cIoU of both maps is at least 0.5, at the adaptive cut.
+    cIoU of both maps is at least 0.5, at the adaptive threshold.
     """
 
     def __init__(self, task: Localization, *, rule: Rule) -> None:

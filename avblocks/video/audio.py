@@ -32,10 +32,10 @@ def stream_audio(
     Args:
         path: An mp4, mov, mkv, webm or avi file with images and audio.
         format: Length and rate of the windows.
-        starts: First sample of each window, rising by at most a window's length.
+        starts: First sample of each window, in steps of at most the length of a window.
         num_samples: Length of the audio, from the header.
         begin: Time stamp of the first sample, in seconds; the beginning of the audio if not given.
-        alone: Whether the file is a wav or flac file, and no video.
+        alone: Whether the file is a wav or flac file instead of a video.
 
     Yields:
         Mono samples in [-1, 1] of the next window. Gaps are silent, and audio shorter than a

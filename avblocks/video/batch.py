@@ -23,7 +23,7 @@ class WindowBatch:
         path: The video.
         size: Side of the square image that the model reads, pixels.
         starts: First sample of each window in the video's audio.
-        images: RGB images in the video's own size.
+        images: RGB images of the size of the video.
         audio: Mono samples in [-1, 1]; audio shorter than a window is repeated in mirror image.
     """
 
@@ -37,7 +37,7 @@ class WindowBatch:
         return len(self.starts)
 
     def to_batch(self, *, part: ImagePart = "whole") -> AVBatch:
-        """Build the batch that a model is called with, of images or a part of each as squares."""
+        """Build the input batch of a model: whole images, or a part of each, resized to squares."""
         squares = [whole_square(_crop(image, part), size=self.size) for image in self.images]
         return AVBatch(
             image=torch.stack([image for image, _ in squares]),
@@ -62,7 +62,7 @@ class WindowBatch:
         )
 
     def split(self) -> "list[WindowBatch]":
-        """Return each window by itself."""
+        """Return each window as a separate batch."""
         return [
             replace(self, starts=(start,), images=(image,), audio=audio[None])
             for start, image, audio in zip(self.starts, self.images, self.audio, strict=True)

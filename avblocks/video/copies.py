@@ -43,7 +43,7 @@ class VideoCopy:
         self.image: Planes | None = None
 
     def show(self, tick: int, image: Planes) -> Iterator[Ready]:
-        """Draw on the next image, after the overlays that come before it on the last one."""
+        """Draw on the next image, after the overlays before it are drawn on the last image."""
         yield from self._hold(tick)
         self.image = image
         yield self._draw(tick)

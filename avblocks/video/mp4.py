@@ -40,7 +40,7 @@ def image_stream(container: OutputContainer, media: Media, size: Size) -> VideoS
 def audio_stream(container: OutputContainer, media: Media | AudioFile) -> AudioStream:
     """Add an AAC stream, with the rate of a file's audio if AAC has it, mono or stereo.
 
-    Of surround, it has the mixture of left and right, see `avblocks.data.decode.channels`.
+    Surround audio is mixed to stereo, see `avblocks.data.decode.channels`.
     """
     source = media.audio.codec_context
     rate = source.sample_rate if source.sample_rate in _RATES else _RATES[0]
@@ -54,7 +54,7 @@ def encode_audio(
 ) -> Iterator[tuple[float, list[av.Packet]]]:
     """Decode and encode audio, with silence in its gaps, and yield times and packets.
 
-    Time stamps count from ``start``, in seconds; there is none before it, nor after ``seconds``.
+    Time stamps count from ``start``, in seconds. Audio before it or after ``seconds`` is dropped.
 
     Raises:
         ClipError: If the audio cannot be decoded.

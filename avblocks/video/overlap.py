@@ -13,8 +13,8 @@ class OverlapAdd:
     """Join windows of several signals; where they overlap, one fades into the next.
 
     Each window is weighted by a Hann window, and each sample is divided by the sum of its weights,
-    so that equal windows come out unchanged for any hop and at both ends. Only the length of one
-    window is kept in memory.
+    so that windows of one signal are joined to that signal for any hop, also at both ends. Only the
+    length of one window is kept in memory.
 
     Args:
         count: Number of signals.
@@ -73,7 +73,7 @@ def overlap_add(
 
     Args:
         windows: One window of each signal at a time.
-        starts: First sample of each window, from 0, rising by at most a window's length.
+        starts: First sample of each window, from 0, in steps of at most the length of a window.
         num_samples: Samples of the joined signals.
 
     Raises:

@@ -17,7 +17,7 @@ _BLOCK = 64  # frames that are computed at once, if a column is no longer
 class SpectrogramStrip:
     """Log-mel spectrograms of several signals, at most 1000 columns wide however long they are.
 
-    Of long signals each column is the mean power of several frames, ``pool`` of them.
+    For long signals, each column is the mean power of ``pool`` frames.
 
     >>> strip = SpectrogramStrip(ClipFormat(mels=64), num_samples=160_000)
     >>> for piece in torch.randn(2, 160_000).split(50_000, dim=1):

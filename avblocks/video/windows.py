@@ -37,8 +37,8 @@ class VideoWindows:
         starts: First sample of each window.
         remark: A remark on the file, if any.
         audio: A wav or flac file that replaces the audio of the video from its start on, if any.
-        part: Start and end of the part of the video, in seconds as a player shows them; None for
-            all of it.
+        part: Start and end of the part of the video, in seconds as a player shows them; ``None``
+            for the whole video.
     """
 
     path: str
@@ -56,7 +56,7 @@ class VideoWindows:
 
     @property
     def decoding(self) -> tuple[str, str | None, int, int]:
-        """The files, and samples and rate of a window: if equal, windows can be merged."""
+        """Files, samples of a window, and rate: videos with equal values can be merged."""
         return self.path, self.audio, self.format.samples, self.format.rate
 
     @property
@@ -81,7 +81,7 @@ class VideoWindows:
 
     @property
     def nearest_until(self) -> list[float]:
-        """Time up to which each window has the nearest center, in seconds; the last is infinite."""
+        """Time until which the center of each window is nearest, seconds; the last is infinite."""
         centers = [(start + end) / 2 for start, end in self.spans]
         return [*((a + b) / 2 for a, b in pairwise(centers)), inf]
 
@@ -135,9 +135,9 @@ class VideoWindows:
 
 
 def merge_windows(several: Sequence[VideoWindows]) -> VideoWindows:
-    """Return all windows of several sets, which `VideoWindows.select` then tells apart.
+    """Merge the windows of several sets, so that each is decoded once.
 
-    They are decoded once, instead of once for each set.
+    `VideoWindows.select` separates them again.
 
     Raises:
         ValueError: If they are of several videos, or differ in length or rate.

@@ -31,7 +31,8 @@ _Ready = tuple[float, VideoCopy, list[av.Packet]]  # time in seconds, and packet
 def video_size(path: str | Path) -> Size:
     """Return the height and width at which a video is drawn, in pixels.
 
-    It is upright, with square pixels and even sides, the short one at most 480.
+    The size is that of an upright image with square pixels and even sides, of which the short one
+    is at most 480.
 
     Raises:
         ClipError: If the video cannot be decoded.
@@ -62,13 +63,18 @@ def write_overlays(
 ) -> None:
     """Write copies of a video as mp4 (H.264, AAC) with overlays on its frames, each by its file.
 
-    The video is decoded once. Each file is written whole or not at all. Frames keep their times,
-    and the audio is kept. A frame that is held while overlays change, as the last one is until the
-    audio ends, is repeated. One frame, and one overlay per file, are in memory. Each overlay comes
-    with the time up to which it is drawn, in seconds as a player shows them; the last one stays to
-    the end. All are of one size, such as `video_size`. Of a video, ``part`` is copied, from its
-    start to its end in seconds as a player shows them; all of it if not given. ``audio`` replaces
-    its audio: a wav or flac file, and the time at which it starts, in the same seconds.
+    The video is decoded once, with one frame and one overlay per file in memory. Each file is
+    written completely or not at all. Frames keep their times, and the audio is kept. A frame that
+    is shown while overlays change is repeated, such as the last one until the audio ends.
+
+    Args:
+        path: The video.
+        overlays: For each output file, overlays of one size, such as `video_size`, each with the
+            time until which it is drawn, in seconds as a player shows them; the last one stays to
+            the end.
+        part: Start and end of the part to copy, in the same seconds; the whole video if not given.
+        audio: A wav or flac file that replaces the audio, and the time at which it starts, in the
+            same seconds.
 
     Raises:
         ClipError: If the video cannot be decoded.

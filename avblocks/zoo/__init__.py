@@ -1,4 +1,4 @@
-"""Other people's models from our blocks, a file each, with the names of their published files."""
+"""Published models of other projects, built from the blocks of avblocks, and their loaders."""
 
 from avblocks.zoo.ast import ast as ast
 from avblocks.zoo.ast import ast_sizes as ast_sizes

@@ -19,7 +19,7 @@ def cavmae_sizes(state: State, *, num_heads: int | None = None) -> dict[str, Any
     """Arguments of `cavmae_encoder` for a file; heads are 64 wide if not given, as published.
 
     Raises:
-        ValueError: if the heads are to be given.
+        ValueError: if the heads must be given.
     """
     dim, _, patch, _ = state["patch_embed_a.proj.weight"].shape
     side = math.isqrt(state["pos_embed_v"].shape[1]) * patch
@@ -42,7 +42,7 @@ def cavmae_pretraining_sizes(
     """Arguments of `cavmae` for a file; the decoder's heads are 32 wide if not given.
 
     Raises:
-        ValueError: if the heads are to be given.
+        ValueError: if the heads must be given.
     """
     dim = state["decoder_embed.weight"].shape[0]
     depth = depth_of(state, blocks="decoder_blocks.")

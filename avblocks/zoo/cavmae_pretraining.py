@@ -42,7 +42,7 @@ class CAVMAE(nn.Module):
     """CAV-MAE in pre-training: reconstruction from both modalities, contrast of each alone.
 
     Args:
-        encoder: of `cavmae_encoder`.
+        encoder: encoder from `cavmae_encoder`.
         decoder: predicts the patches of both modalities.
         contrast_weight: weight of the contrastive loss, included in ``loss_contrast``.
         temperature: divisor of its similarities.
@@ -116,7 +116,7 @@ class CAVMAE(nn.Module):
 
 
 def nearest_share(image: Float[Tensor, "b d"], audio: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
-    """Share of the images whose own audio is the most similar of the batch."""
+    """Share of the images whose matched audio is the most similar of the batch."""
     image, audio = (nn.functional.normalize(x, dim=1) for x in (image, audio))
     nearest = (image @ audio.T).argmax(dim=1)
     return (nearest == torch.arange(len(image), device=image.device)).float().mean()
@@ -132,16 +132,16 @@ def cavmae_mae(
     temperature: float = 0.05,
     normalize_targets: bool = True,
 ) -> CAVMAE:
-    """CAV-MAE's pre-training around an encoder, whose positions it fixes as the original does.
+    """Build CAV-MAE's pre-training model around an encoder, whose positions are then not trained.
 
     Args:
-        encoder: the encoder, of `cavmae_encoder`.
+        encoder: encoder from `cavmae_encoder`.
         dim: width of the decoder.
-        depth: its number of blocks.
-        num_heads: heads of each of them.
-        contrast_weight: as in `CAVMAE`.
-        temperature: likewise.
-        normalize_targets: likewise.
+        depth: blocks of the decoder.
+        num_heads: heads of each decoder block.
+        contrast_weight: weight of the contrastive loss.
+        temperature: divisor of the similarities in the contrastive loss.
+        normalize_targets: normalize each target patch.
     """
     decoder = JointDecoder(
         encoder.dim,

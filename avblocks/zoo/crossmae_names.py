@@ -17,7 +17,7 @@ def crossmae_sizes(
     """Arguments of `crossmae` for a file; heads are as wide as the published models' if not given.
 
     Raises:
-        ValueError: if the heads are to be given, or the mixture is of some layers only.
+        ValueError: if the heads must be given, or the mixture is of some layers only.
     """
     dim, _, patch, _ = state["patch_embed.proj.weight"].shape
     depth, decoder_dim = depth_of(state), state["mask_token"].shape[-1]

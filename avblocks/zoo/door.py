@@ -42,16 +42,16 @@ class Loaded:
 
     @property
     def front_end(self) -> FrontEnd:
-        """From batches of clips to what the encoder was trained on.
+        """Front end that computes the inputs that the encoder was trained on from batches of clips.
 
         Raises:
-            ValueError: if it is not known; it says why.
+            ValueError: if it is not known; the message gives the reason.
         """
         return self.saved or front_end_of(self.kind, self.encoder)
 
     @property
     def encoder(self) -> AVEncoder | Stream:
-        """The encoder in the model: of both modalities, or a stream of one.
+        """The encoder in the model: an `AVEncoder`, or the stream of one modality.
 
         Raises:
             ValueError: if the model has no encoder, such as a single block.

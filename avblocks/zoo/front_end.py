@@ -1,4 +1,4 @@
-"""Front ends that fit other people's models: their spectrograms and their sizes."""
+"""Front ends of published models: their spectrograms and their sizes."""
 
 from typing import Any
 
@@ -36,14 +36,14 @@ _OURS = (
 
 
 class KaldiMel(nn.Module):
-    """Kaldi's log-mel filter banks, less a mean and over a divisor: 16 kHz, 25 ms every 10 ms.
+    """Kaldi's log-mel filter banks, normalized: 16 kHz, windows of 25 ms every 10 ms.
 
-    Frames that the last whole window does not reach are zeros before they are normalized, as where
-    the authors pad a spectrogram.
+    The mean is subtracted, and the result divided by the divisor. Frames after the last whole
+    window are zeros before the normalization, as where the authors pad a spectrogram.
 
     Args:
         mean: mean over a data set.
-        divisor: its deviation, or twice that.
+        divisor: standard deviation over the data set, or twice that.
         n_mels: mel bins.
 
     Raises:
@@ -90,14 +90,15 @@ class KaldiMel(nn.Module):
 
 
 def front_end_of(kind: str, encoder: AVEncoder | Stream) -> FrontEnd:
-    """The front end that an encoder of a file was trained with, for clips of its usual sizes.
+    """Return the front end that an encoder was trained with, for clips of its usual sizes.
 
     Args:
         kind: the kind of file, as in `Loaded`.
-        encoder: its encoder; of one modality, the front end's other one is the paper's.
+        encoder: its encoder; for an encoder of one modality, the front end of the other modality is
+            the paper's.
 
     Raises:
-        ValueError: if the front end is not known; it says why.
+        ValueError: if the front end is not known; the message gives the reason.
     """
     whole: Any = encoder
     streams = (

@@ -77,8 +77,9 @@ def mbt_encoder(
 ) -> AVEncoder:
     """Build MBT's encoder: two ViTs with bottleneck tokens, or cross-attention, from a layer on.
 
-    It takes spectrograms of (mel bins, frames), as all our encoders do. Its authors' has the axes
-    the other way around: the same tokens in another order. The streams share their final norm.
+    It takes spectrograms of (mel bins, frames), like all encoders of avblocks. In the code of the
+    authors the axes are swapped, so its tokens are in another order. The streams share their final
+    norm.
 
     Args:
         dim: width of a token.
@@ -86,9 +87,9 @@ def mbt_encoder(
         num_heads: heads of each block.
         image_size: usual (frames, height, width) of the video.
         audio_size: usual (mel bins, frames) of the spectrogram.
-        patch: (frames, height, width) of a patch; a spectrogram's are as long as the height and
-            have as many mel bins as the width.
-        fusion_layer: first layer at which the streams meet.
+        patch: (frames, height, width) of a patch; a patch of the spectrogram has ``width`` mel bins
+            and ``height`` frames.
+        fusion_layer: first layer with fusion.
         num_bottlenecks: number of bottleneck tokens; 0 is plain cross-attention. With class tokens
             the published code has one more than its ``n_bottlenecks``.
         class_tokens: whether each stream has a class token.

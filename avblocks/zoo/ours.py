@@ -49,14 +49,14 @@ def av_vit_sizes(
 
     Args:
         state: the file's state dict, in its own names.
-        num_heads: heads; ``None`` means 64 wide ones, as the paper's.
+        num_heads: heads; ``None`` means heads of width 64, as in the paper.
         num_tokens: fusion and aggregation tokens; ``None`` means the paper's if they are as many.
         image_size: usual side of the image, which the file does not say and fixed positions do not
             depend on.
         audio_size: usual (mel bins, frames) of the spectrogram, likewise.
 
     Raises:
-        ValueError: if the heads or the tokens are to be given.
+        ValueError: if the heads or the tokens must be given.
     """
     named = from_ours(state).state
     dim, _, *patch = named["image.patch_embed.proj.weight"].shape
@@ -80,12 +80,12 @@ def joint_sizes(
 
     Args:
         state: the file's state dict, in its own names.
-        num_heads: heads; ``None`` means 64 wide ones, as published.
+        num_heads: heads; ``None`` means heads of width 64, as published.
         image_size: usual side of the image, or (height, width), which the file does not say.
         audio_size: usual (mel bins, frames) of the spectrogram, likewise.
 
     Raises:
-        ValueError: if the heads are to be given.
+        ValueError: if the heads must be given.
     """
     named = from_ours(state).state
     dim, _, _, patch = named["image.patch_embed.proj.weight"].shape

@@ -43,11 +43,11 @@ class Kind:
     """A kind of file.
 
     Attributes:
-        name: what it is called.
-        has: patterns, each of which is found in one of its names.
-        sizes: from a state dict, and what else is known, to the builder's arguments.
+        name: name of the kind.
+        has: regular expressions, each of which matches a parameter name in the file.
+        sizes: function of the state dict and known values that returns the builder's arguments.
         build: the builder.
-        convert: from the file's names to the model's.
+        convert: function that converts a state dict to the parameter names of the model.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Kind:
     convert: Callable[[State], State | Converted]
 
     def fits(self, names: str) -> bool:
-        """Whether a file has such names, given one a line."""
+        """Whether the names of a file, one per line, match all patterns."""
         return all(re.search(pattern, names, re.MULTILINE) for pattern in self.has)
 
 

@@ -98,9 +98,9 @@ Path("runs/encoder.svg").write_text(architecture(encoder), encoding="utf-8")
 # ------------------
 #
 # Pass ``None`` for a modality that the whole batch lacks. Its stream in the output is ``None``, and
-# the fusion tokens read only the other modality. Token fusion then has no keys for it, dense fusion
-# one token of zeros, and factorized fusion aggregation tokens that have attended to zeros. (If only
-# some samples lack it: :ref:`sphx_glr_auto_tutorials_03_own_parts.py`.)
+# the fusion tokens read only the other modality. In its place, token fusion has no keys, dense
+# fusion one token of zeros, and factorized fusion zeros as its aggregates. (If only some samples
+# lack it: :ref:`sphx_glr_auto_tutorials_03_own_parts.py`.)
 
 out = encoder(image=image, audio=None)
 out.audio, out.fusion.shape

@@ -12,8 +12,8 @@ reach far more.
 # Clips
 # -----
 #
-# Scenes are synthetic clips of moving shapes, of which some sound and some are silent. There are
-# twelve classes, each a timbre and an appearance.
+# Scenes are synthetic clips of moving shapes, some of them sounding and some silent. There are
+# twelve classes, each a pair of a timbre and an appearance.
 
 import torch
 
@@ -30,7 +30,7 @@ print(test.report())
 print(*train.classes, sep=", ")
 
 # %%
-# A :class:`~avblocks.data.ClipFormat` says how a clip looks to a model. A sample of a
+# A :class:`~avblocks.data.ClipFormat` is the input format of a model. A sample of a
 # :class:`~avblocks.data.ClipDataset` is a batch of one clip, and depends only on seed, epoch and
 # index.
 
@@ -105,9 +105,9 @@ with evaluation_mode(task):
 # Leave-one-out 1-NN accuracy
 # ---------------------------
 #
-# The share of clips whose nearest other clip, by the mean of the tokens, has the same class. It
-# needs no training. :func:`~avblocks.tasks.evaluate` is the evaluation loop of all scorers: it
-# handles evaluation mode, gradients, skipped files and several processes. Chance is 8%.
+# This is the share of clips whose nearest other clip, by the mean of the tokens, has the same
+# class. It needs no training. :func:`~avblocks.tasks.evaluate` is the evaluation loop of all
+# scorers: it handles evaluation mode, gradients, skipped files and several processes. Chance is 8%.
 
 after = evaluate(ProbeScorer(task), test_loader)["nn"]
 for name in after:
@@ -142,8 +142,8 @@ for _ in range(40):
 print(f"training loss {loss.item():.2f}")
 
 # %%
-# Tested with both modalities, and with each alone. Audio alone cannot exceed 33%: three classes
-# share each timbre.
+# The probe is tested with both modalities, and with each alone. Audio alone cannot exceed 33%:
+# three classes share each timbre.
 
 scorer = ClassificationScorer(probe, given=("both", "image", "audio"))
 for row, scores in evaluate(scorer, test_loader).items():

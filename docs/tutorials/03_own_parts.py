@@ -3,8 +3,8 @@ Bring your own parts
 ====================
 
 Models are composed of parts, and any of them can be yours: a stem, a norm, an encoder of PyTorch
-layers, a fusion that writes back. A part that lacks a required attribute raises an error that
-names it. :doc:`/guide/own_fusion` writes a fusion in a file of its own, checks it, and tries it
+layers, a fusion that updates the streams. A part that lacks a required attribute raises an error
+that names it. :doc:`/guide/own_fusion` writes a fusion in a separate file, checks it, and tries it
 in a recipe.
 """
 
@@ -14,7 +14,8 @@ in a recipe.
 #
 # :class:`~avblocks.nn.vit.ViT` takes any patch embedding with the attributes ``dim``, ``patch`` and
 # ``channels`` and the method ``grid``. With a mask, it also receives ``ids_keep``, the indices of
-# the visible patches. A stem whose receptive fields overlap computes all patches and keeps these:
+# the visible patches. A stem with overlapping receptive fields computes all patches, then selects
+# the visible ones:
 
 import torch
 from torch import nn
@@ -69,8 +70,8 @@ image = ViT(
 image(torch.rand(2, 3, 32, 32)).shape  # 5 prefix tokens and 16 patches
 
 # %%
-# Masks never remove prefix tokens, and they are not part of the patch grid or of maps. An encoder
-# returns them apart:
+# Masks never remove prefix tokens, and prefix tokens are not part of the patch grid or of maps. An
+# encoder returns them separately:
 
 from avblocks import AVEncoder, FusionBlock, TokenFusion, vit
 
@@ -158,14 +159,14 @@ print(len(layer_decay_groups(encoder, encoder="", lr_decay=0.5)), "groups")
 # A ViT with tube patches needs no such class: ``av_vit(..., image_size=(4, 224, 224), patch=(2, 16,
 # 16))`` builds an audio-video encoder.
 #
-# A fusion that writes back
-# -------------------------
+# A fusion that updates the streams
+# ---------------------------------
 #
 # An interaction returns an update of the fusion tokens, and the streams then read the fusion
-# tokens. A fusion that also updates the streams subclasses
+# tokens. A fusion that also updates the streams is a subclass of
 # :class:`~avblocks.fusion.layer.FusionLayer`. It receives all tokens of the layer and the blocks of
 # the two streams. In this bottleneck, the block of each stream attends to the bottleneck and to its
-# own tokens, and the bottleneck is updated by the average of what the two streams write:
+# own tokens, and the average of the updates from both streams is added to the bottleneck:
 
 from dataclasses import replace
 

@@ -2,17 +2,17 @@
 The zoo: published models
 =========================
 
-:func:`avblocks.zoo.load` builds a published model at the sizes of its file, and reports on every
-name in it. The result is made of the same blocks as everything else here, so it can be fused,
-pre-trained and probed.
+:func:`avblocks.zoo.load` builds a published model with the sizes in its file, and reports on every
+name in it. The model consists of the blocks of this library, so it can be fused, pre-trained and
+probed.
 """
 
 # %%
 # Files
 # -----
 #
-# Published weights are not part of this repository. This function writes files with their names and
-# shapes and random numbers, of two blocks: it stands for a download.
+# Published weights are not part of this repository. This function writes a file in place of a
+# download: random weights with the names and shapes of a published model, but only two blocks.
 
 from pathlib import Path
 
@@ -68,7 +68,8 @@ image = torch.rand(1, 3, 224, 224)
 dinov2.encoder(image).shape  # class token, and 16 x 16 patches
 
 # %%
-# A tensor that the model does not use is an error that names it, unless you allow it to be dropped:
+# A tensor that the model does not use raises an error that names it, unless you allow it to be
+# dropped:
 
 stand_in(
     "runs/data/odd.safetensors",
@@ -86,7 +87,7 @@ print(load("runs/data/odd.safetensors", allow=[".gate"]).report)
 # ----------
 #
 # Published weights were trained with the spectrograms of their authors. ``front_end`` computes them
-# from clips, or says why it cannot:
+# from clips, or raises an error with the reason:
 
 audiomae = load("runs/data/audiomae.safetensors")
 print(audiomae.front_end.format)
@@ -95,8 +96,8 @@ print(audiomae.front_end.format)
 # Join two published encoders
 # ---------------------------
 #
-# Two encoders that were trained separately become the streams of an audio-visual encoder, with
-# fusion that is still to be trained:
+# Two encoders that were trained separately become the streams of an audio-visual encoder. Its
+# fusion is not trained yet:
 
 from avblocks import AVEncoder, FactorizedFusion, FusionBlock
 
@@ -109,8 +110,8 @@ out = encoder(image=image, audio=torch.rand(1, 1, 128, 192))
 {name: tuple(tokens.shape) for name, tokens in vars(out).items() if tokens is not None}
 
 # %%
-# Other people's fusion, from our blocks
-# --------------------------------------
+# Published fusions
+# -----------------
 #
 # The builders make the published audio-visual models from numbers, at any size. They are encoders
 # like any other: :func:`~avblocks.av_mae`, the heads and the tasks take them.

@@ -34,9 +34,9 @@ sizes = {"depth": 2, "num_heads": 4, "patch": 8, "image_size": 48, "audio_size":
 # -------------------------
 #
 # The similarity of a patch is the cosine between the image token and the mean of the audio tokens,
-# both projected. No location is ever given: for each image, the loss takes the patch with the
-# highest similarity, and the audio of all other clips of the batch as negatives. Image and audio
-# are encoded separately.
+# both projected. There is no supervision of the location: for each image, the loss takes the patch
+# with the highest similarity, and the audio of all other clips of the batch as negatives. Image and
+# audio are encoded separately.
 
 from torch.utils.data import DataLoader
 
@@ -63,14 +63,14 @@ localization = Localization(
     temperature=0.07,
 )
 clips = ClipDataset(train, format, train=True, augment=False, whole=True)  # not cropped
-samples = [clips[index] for index in range(len(clips))]  # few enough for the memory
+samples = [clips[index] for index in range(len(clips))]  # they fit into memory
 loader = DataLoader(samples, batch_size=48, shuffle=True, collate_fn=collate)
 fit(localization, loader, epochs=12, lr=2e-3)
 
 # %%
-# Pairs of clips test whether the map follows the audio: the image of the first, with the audio of
-# both. In mismatched audio, no object of the image has the timbre. A success is a map that overlaps
-# with the true box by at least half of their union (cIoU), as in VGG-SS.
+# Pairs of clips test whether the map depends on the audio: the image of the first clip is shown
+# with the audio of each. No object of the image has the timbre of the mismatched audio. A map is a
+# success if its cIoU with the true box, the intersection over the union, is at least 0.5.
 
 from avblocks.data import MixtureDataset, mismatched_pairs
 from avblocks.data.datasets import vggss
@@ -85,12 +85,12 @@ for audio, row in scores.items():
     print(f"{audio:12} success {row['ciou_adaptive']:5.1f}%")
 
 # %%
-# So little training finds few sources. ``python -m recipes.paper_localize`` finds
+# After so little training, few sources are found. ``python -m recipes.paper_localize`` finds
 # :measured:`localization.json ciou_adaptive` percent of those of its scenes, and
 # :measured:`localization.json mismatched_audio` percent with mismatched audio.
 #
-# The white box is the truth, red is similar, and what has a cyan edge is above the threshold that
-# no map of silence, noise or mismatched audio reaches:
+# The white box is the truth, and red is similar. Regions with a cyan edge are above a threshold
+# that three quarters of the maps of silence, noise and mismatched audio do not exceed:
 
 from avblocks.tasks import evaluation_mode, localization_examples
 from avblocks.viz import panel, save_figure
@@ -122,8 +122,8 @@ mixtures = DataLoader(MixtureDataset(clips, groups), batch_size=8, shuffle=True)
 fit(separation, mixtures, epochs=2, lr=2e-3)
 
 # %%
-# How good can masking be at best? The true mask, with the phase of the mixture, is the bound. To
-# get audio back, the mask is applied to linear frequencies:
+# The true mask, with the phase of the mixture, shows how good masking can be. To get audio back,
+# the mask is applied to linear frequencies:
 
 listed = MixtureDataset(
     ClipDataset(test, format, train=False), paired(test, scene_pairs("runs/data", test))
@@ -151,7 +151,8 @@ for image, row in evaluate(scorer, DataLoader(listed, batch_size=8)).items():
     print(f"{image:12} SDR {row['sdr']:5.1f}  improvement {row['sdr_improvement_db']:+5.1f}")
 
 # %%
-# So little training separates nothing, and a separator that ignores the image scores the same for
-# all. ``python -m recipes.paper_separate`` improves the SDR by :measured:`separation.json
-# sdr_improvement_db` dB with the matched image, and by :measured:`separation.json mismatched_image`
-# dB with the mismatched one. Next: :ref:`sphx_glr_auto_tutorials_06_own_videos.py`.
+# After so little training, nothing is separated, and the scores are nearly equal for all images, as
+# for any separator that ignores the image. ``python -m recipes.paper_separate`` changes the SDR by
+# :measured:`separation.json sdr_improvement_db` dB with the matched image, and by
+# :measured:`separation.json mismatched_image` dB with the mismatched one. Next:
+# :ref:`sphx_glr_auto_tutorials_06_own_videos.py`.

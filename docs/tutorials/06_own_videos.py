@@ -42,7 +42,8 @@ print({kind: len(clips) for kind, clips in found.items()})
 # Check them
 # ----------
 #
-# Every file is decoded once. The exit code is 1 if one cannot be used, and ``health.csv`` says why.
+# Every file is decoded once. If one cannot be used, the exit code is 1, and ``health.csv`` has the
+# reason.
 
 
 def recipe(command):
@@ -61,8 +62,8 @@ recipe("recipes.check_data folder --data.root runs/data --data.seconds 1 --run.d
 # ------------------
 #
 # A fifth of each class is held out for testing, chosen by a hash of the file names. ``--checkpoint
-# None`` starts from random weights; with a checkpoint of ``paper_pretrain`` or a published file,
-# nothing about sizes is typed.
+# None`` starts from random weights. With a checkpoint of ``paper_pretrain`` or a published file,
+# the options of the sizes are not needed.
 
 recipe(
     "recipes.paper_finetune scenes --data.name class_folder --data.root runs/data "
@@ -71,7 +72,7 @@ recipe(
 )
 
 # %%
-# The run folder explains itself. ``--run.resume`` continues a run that was stopped.
+# ``README.txt`` in the run folder explains its files. ``--run.resume`` continues a stopped run.
 
 print(*sorted(path.name for path in Path("runs/my_classes").iterdir()), sep=", ")
 
@@ -97,8 +98,8 @@ recipe(
 # In Python
 # ---------
 #
-# An export is a folder of safetensors and JSON that loads without the run, in its builder's words.
-# It carries the front end: how clips look to this model.
+# An export is a folder of safetensors and JSON that loads without the run. It includes the front
+# end, with the input format of the model.
 
 from avblocks.checkpoint import from_pretrained
 
@@ -131,7 +132,7 @@ with torch.inference_mode():
 print(alone.image, alone.fusion.shape)
 
 # %%
-# Draw over the video, one overlay per window: here it gets darker where it is quieter.
+# Draw over the video, one overlay per window: here images are darker where the audio is quieter.
 
 from avblocks.video import make_overlay, video_size, write_overlay
 

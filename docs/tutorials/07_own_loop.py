@@ -2,8 +2,8 @@
 In your own training loop
 =========================
 
-Models are plain modules: no framework, no base class, no method to override. What follows works
-with all of them, and the tests check it for every public model. No GPU was used here.
+Models are plain modules: no framework, no base class, no method to override. Everything on this
+page works with all of them, which the tests check for every public model. No GPU was used here.
 """
 
 # %%
@@ -89,7 +89,7 @@ print(*sorted(done.stdout.splitlines()), done.stderr[-500:] if done.returncode e
 
 # %%
 # ``nn.DataParallel`` gathers :class:`~avblocks.AVTokens` and the other outputs, but PyTorch
-# recommends DDP, also on one machine. :doc:`/guide/cluster` has what was tested on several
+# recommends DDP, also on one machine. :doc:`/guide/cluster` lists what was tested on several
 # processes.
 #
 # Compile, with changing batches
@@ -108,7 +108,7 @@ def count(graph, _):
     return graph.forward
 
 
-compiled = torch.compile(encoder, fullgraph=True, backend=count)  # without backend, in earnest
+compiled = torch.compile(encoder, fullgraph=True, backend=count)  # omit backend to build kernels
 for size in (2, 3, 5, 4, 8):
     given = clips(size)
     torch.testing.assert_close(compiled(**given).fusion, encoder(**given).fusion)
@@ -191,8 +191,8 @@ torch.testing.assert_close(adapted(**batch).fusion, out.fusion, atol=1e-5, rtol=
 #    full: all parameters
 #
 # The adapters train with four times the learning rate of full fine-tuning and without layer decay,
-# the better of two settings tried. With the settings of full fine-tuning they reach 69.8% in its 20
-# epochs.
+# the better of two settings that were tried. With the settings of full fine-tuning they reach 69.8%
+# in the same 20 epochs.
 #
 # Quantization
 # ------------
@@ -213,9 +213,9 @@ print(f"mean difference {difference.item():.1%}")
 # The meta device
 # ---------------
 #
-# A model that is built on the device "meta" has shapes and no memory. Weights are assigned to it,
-# or it gets memory and is then filled. Constants, such as fixed positions, are buffers in the state
-# dict, so nothing is forgotten:
+# A model that is built on the device "meta" has shapes and no memory. Either weights are assigned
+# to it, or it gets memory and is then filled. Fixed positions are not in the state dict:
+# ``load_state_dict`` computes them again:
 
 with torch.device("meta"):
     empty = av_vit(64, **SIZES).eval()

@@ -1,12 +1,12 @@
 r"""Measure speed, memory and scaling of the models.
 
 Commands:
-    python -m recipes.benchmark                               (twenty minutes on two idle CPU cores)
+    python -m recipes.benchmark                               (twenty-five minutes, two idle cores)
     python -m recipes.benchmark --out docs/results/performance.json
     python -m recipes.benchmark cases --cases 'pretrain dense*' 'encode*'
     python -m recipes.benchmark scaling
     python -m recipes.benchmark gpu --minutes 9 --out docs/results/performance.json    (on a GPU)
-    python -m recipes.benchmark gpu --smoke                  (its rehearsal on the CPU, minutes)
+    python -m recipes.benchmark gpu --smoke                  (toy sizes on the CPU, minutes)
 
 A case is a step of ViT-B at the paper's sizes: `pretrain` (masks, forward and backward pass,
 AdamW), `backward` (the same without AdamW), `encode` (the tokens of whole clips, no gradients),
@@ -86,7 +86,7 @@ PRESETS = {
 
 
 def main(config: Config | session.Config) -> None:
-    """Measure cases and growth, or what takes a GPU."""
+    """Measure cases and scaling, or run the GPU session."""
     if isinstance(config, session.Config):
         session.session(config)
     else:

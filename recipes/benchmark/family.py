@@ -1,6 +1,6 @@
 """Run a command, and print the CPU time and the memory of all processes that it starts.
 
-`turns` runs `main` in a process of its own, whose arguments are OUT COMMAND..., so that its only
+`turns` runs `main` in a separate process with the arguments OUT COMMAND..., so that its only
 children are those of the command. It imports nothing else, since the memory of a process starts at
 that of its parent.
 """

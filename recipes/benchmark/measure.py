@@ -104,7 +104,7 @@ def _timed(step: Callable[[], object], case: Case) -> float:
 
 
 def timed(step: Callable[[], object], device: str, *, count: int) -> float:
-    """Seconds of one step of several, the device being done with them."""
+    """Return the seconds per step of several steps, until the device has finished them."""
     synchronize(device)
     start = time.perf_counter()
     for _ in range(count):
@@ -139,8 +139,8 @@ def peak_mb(device: str) -> float:
 def profiled(case: Case) -> dict[str, Any]:
     """Profile a case, and list the operations that took longest, as `table`.
 
-    On a GPU each time that the host waits for it is a row, `cudaStreamSynchronize`: the one at the
-    end is the profiler's own.
+    On a GPU, each synchronization is a call in the row `cudaStreamSynchronize`; the last one is
+    caused by the profiler.
     """
     step = prepare(case).step
     activities, order = [ProfilerActivity.CPU], "self_cpu_time_total"

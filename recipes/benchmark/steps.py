@@ -31,7 +31,7 @@ BASE = {"dim": 768, "depth": 12, "num_heads": 12}
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Take steps until the input ends."""
     case: dict[str, Any] = json.loads(sys.stdin.readline())
     torch.set_num_threads(case["threads"])
     builds = [_of_tree(tree, case | {"options": o}) for tree, o in case["builds"]]

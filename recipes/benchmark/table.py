@@ -82,7 +82,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: Any) -> None:
-    """Put a device's figures into a file; those of other devices and of other cases stay."""
+    """Write the results of a device to a file, and keep those of other devices and cases."""
     known = read(path)
     mine = known.setdefault("cases", {}).setdefault(device, {})
     # What was measured once is not lost to a day when it cannot be.

@@ -21,7 +21,7 @@ Words = Callable[[str, Path], Sequence[str]]
 
 
 def timed(tree: Path, words: Sequence[str]) -> dict[str, float]:
-    """Run ``python -m`` in a worktree, and measure it with its workers, and theirs.
+    """Run ``python -m`` in a worktree, and measure it with all processes that it starts.
 
     Returns:
         Wall and CPU seconds, the latter of all processes, and the peak memory of one, in MB.

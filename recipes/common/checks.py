@@ -23,7 +23,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("contrast", "cutmix"), _ZERO),
     **dict.fromkeys(("base_lr", "temperature"), _ABOVE),
     **dict.fromkeys(("layer_decay", "patches"), _PART),
-    **dict.fromkeys(("drop_path", "smoothing", "left_out"), _BELOW),
+    **dict.fromkeys(("drop_path", "smoothing", "left_out", "negative_audio"), _BELOW),
     **dict.fromkeys(("image_mask", "audio_mask"), _INSIDE),
     "positives": _SHARE,
 }

@@ -36,4 +36,4 @@ CONTROLS: dict[str, Callable[[Tested], Tested | None]] = {
     "random_encoder": random_encoder,
     "shuffled_labels": shuffled_labels,
 }
-"""The controls by name."""
+"""Control tests, whose scores show what a model gains from its weights and the labels."""

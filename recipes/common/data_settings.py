@@ -78,8 +78,8 @@ class Data:
     their colors. 0 for none."""
 
     workers: int | Literal["auto"] = "auto"
-    """Data loader processes for each training process; auto: one per core, at most 8, and none on a
-    single core."""
+    """Data loader processes for each training process; auto: the available cores divided by the
+    GPUs, at most 8, and none on a single core."""
 
     timeout: float = 300.0
     """Seconds without a batch from the data loader after which the run ends with an error."""

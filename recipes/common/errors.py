@@ -44,7 +44,7 @@ def users_errors() -> Iterator[None]:
 
 
 def set_up_stdout() -> None:
-    """Print any file name, and off a terminal help texts as wide as their lines."""
+    """Let stdout print any file name, and help texts without wrapping if it is not a terminal."""
     if not sys.stdout.isatty():
         os.environ.setdefault("COLUMNS", "110")
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
@@ -87,7 +87,7 @@ def user_line(error: BaseException) -> str | None:
 def _raised(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and those that it interrupted.
 
-    A signal tells of a dead worker, wherever the program is, so that cleaning up may fail too.
+    A signal reports a dead worker at any point of the program, so that the cleanup may fail too.
     """
     found: BaseException | None = error
     while found is not None:

@@ -10,8 +10,8 @@ from avblocks.data.scenes import has_silent
 def different_clips(items: Sequence[Item], *, count: int) -> list[int]:
     """Return the indices of clips of different files and, as far as possible, classes.
 
-    Of several clips of a file, the one in the middle is taken. Of scenes, the first half of the
-    clips have silent objects, if there are such scenes.
+    If a file has several clips, the one in the middle is taken. If some scenes have silent objects,
+    the first half of the clips are such scenes.
     """
     files: dict[str, list[int]] = {}
     for index, item in enumerate(items):

@@ -106,7 +106,7 @@ def load_foreign(encoder: AVEncoder, path: Path, *, allow: Collection[str] = ())
 
 
 def _require_size(path: Path, name: str, stream: Any, own: Any, *, maps: bool) -> None:
-    """Raise a ValueError unless a stream takes what the recipe's would."""
+    """Raise a ValueError unless a stream accepts the inputs of the recipe's stream."""
     patch, size = tuple(stream.patch), tuple(map(mul, own.usual_grid, own.patch))
     if len(patch) != len(size):
         remedy = (

@@ -92,7 +92,7 @@ def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[A
 
 
 def mismatched(clips: ClipSet, data: Data) -> FixedGroups:
-    """Pair each clip with a mismatched one, of which nothing is visible as far as that is known."""
+    """Pair each clip with a mismatched one whose sources are not visible, as far as is known."""
     unlike = scene_mismatched(clips) if data.name.startswith("scene") else None
     if data.name.startswith("composed") and data.root is not None:
         unlike = composed_mismatched(data.root, clips)
@@ -128,7 +128,7 @@ def off_screen_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[A
 
 
 def two_source_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch] | None:
-    """Make a loader of images with two sources, see `TwoSourceScorer`, of scenes and IS3."""
+    """Make a loader of images with two sources, for scenes and IS3, see `TwoSourceScorer`."""
     if data.name == "is3":
         both, groups = clips, second_sources(clips)
     elif data.name == "scene_boxes" and data.shards is None:

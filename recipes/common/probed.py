@@ -22,14 +22,14 @@ _CHANNELS: Mapping[int, Given] = {3: "image", 1: "audio"}
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """An encoder and how it is given clips.
+    """An encoder and its input format.
 
     Attributes:
-        path: The file or folder, as it was given.
+        path: The file or folder that was passed.
         sha256: Checksum of its weights.
         kind: Kind of the file, as in `avblocks.zoo`.
         parameters: Number of parameters of the encoder.
-        encoder: The encoder; one of a single modality has a stream of the other that is not used.
+        encoder: The encoder; if it has a single modality, the stream of the other is not used.
         front_end: Front end that the encoder was trained with.
         given: Choices of input modalities.
     """
@@ -56,7 +56,7 @@ def load_probed(path: Path, data: Data) -> Probed:
 
     Args:
         path: A run folder, a checkpoint in one, a folder of `recipes.export`, or a published file.
-        data: Its clip format is that of DeepAVFusion's files, which do not say theirs.
+        data: Data settings with the clip format for DeepAVFusion's files, which do not contain one.
 
     Raises:
         ValueError: If the file is of no known kind, damaged, or of an unknown front end.
@@ -92,7 +92,7 @@ def _probed(
 
 
 def _one_stream(stream: Any, name: str) -> AVEncoder:
-    """Return an encoder with a stream and no fusion; its other stream only fills the place."""
+    """Return an encoder with a stream and no fusion; its other stream is a placeholder."""
     other = vit(stream.dim, depth=1, num_heads=1, size=8, patch=8)
     streams: dict[str, Any] = {"image": other, "audio": other, name: stream}
     return AVEncoder(**streams, fusion=[None] * len(list(stream.blocks)), num_tokens=0)

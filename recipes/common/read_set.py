@@ -19,7 +19,7 @@ def read_set(
 ) -> ClipSet | None:
     """List the training or test clips of a data set; scenes need counts instead of a root.
 
-    ``test_list`` tells the test clips of your own data; lists of published sets are applied later.
+    ``test_list`` lists the test clips of your own data; lists of published sets are applied later.
 
     Returns:
         The clips; of AVSBench, the images with masks; `None` for tests on a folder without classes.

@@ -73,8 +73,8 @@ class TaskConfig(TrainConfig):
     """A run folder, a checkpoint in one, or a published file; None: from scratch."""
 
     allow: tuple[str, ...] = ()
-    """Suffixes of the names of weights in a published file that may be dropped although its model
-    computes with them, such as ls1.gamma."""
+    """Suffixes of the names of weights in a published file that may be dropped although the
+    published model uses them, such as ls1.gamma."""
 
 
 @dataclass(frozen=True, kw_only=True)

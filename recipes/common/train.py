@@ -45,7 +45,7 @@ class Training:
         unused: bool = False,
         whole: bool = False,
     ) -> None:
-        """Train a model on the clips, with evaluations during training; not in an evaluation.
+        """Train a model on the clips, with evaluations; in `evaluating`, only load its weights.
 
         Args:
             model: The task module.
@@ -57,7 +57,7 @@ class Training:
             groups: Groups of clips that form one sample, such as a mixture.
             compiled: The part of the model that `--run.compile` compiles.
             unused: Whether the loss does not depend on some parameters.
-            whole: Whether clips without augmentation show whole images, not their middle.
+            whole: Whether clips without augmentation show whole images instead of center crops.
         """
         config, data = self.config, self.config.data
         if (tested := evaluated()) is not None:

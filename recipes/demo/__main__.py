@@ -49,7 +49,7 @@ class Config:
     """Run folders, checkpoints in them, or folders of recipes.export."""
 
     folder: Path | None = None
-    """Folder of videos, at any depth, of which the nearest ones to a video are found."""
+    """Folder of videos, at any depth, in which the nearest clips of a video are searched."""
 
     encoder: Path | None = None
     """Run or export whose encoder compares videos with those of --folder, for example of
@@ -74,7 +74,7 @@ class Config:
     """Longest time of a run of all models on one video, in minutes."""
 
     max_waiting: int = 10
-    """Runs that wait in the queue, at most."""
+    """Largest number of runs that wait in the queue."""
 
     temp: Path | None = None
     """Folder for temporary files; that of the system if not given."""
@@ -83,7 +83,7 @@ class Config:
     """Windows in a batch."""
 
     device: str | None = None
-    """Device: cpu, cuda or cuda:N; a GPU if there is one, and none is given."""
+    """Device: cpu, cuda or cuda:N; by default a GPU if there is one."""
 
     precision: Precision = "32-true"
     """Precision of the models."""
@@ -102,7 +102,7 @@ def main(config: Config) -> None:
 
 
 def check(config: Config) -> None:
-    """Raise a ValueError for settings that cannot be, before any model is loaded."""
+    """Raise a ValueError for impossible settings, before any model is loaded."""
     if find_spec("gradio") is None:
         raise ValueError("gradio is not installed: pip install -e '.[demo]'")
     if not config.checkpoint:

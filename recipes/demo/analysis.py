@@ -41,7 +41,7 @@ class Outcome:
 
     Attributes:
         folder: Folder with the files of `recipes.predict`.
-        remarks: What a visitor must know of the file.
+        remarks: Remarks on the file for the visitor.
         neighbors: The nearest clips, the nearest one first.
     """
 
@@ -76,8 +76,8 @@ class Analyst:
         Args:
             request: Video and audio.
             folder: Folder of the results.
-            on_batch: Called with the number of windows that are decoded and of all; what it raises
-                ends the work.
+            on_batch: Called with the number of decoded windows and of all windows; an exception
+                that it raises ends the run.
 
         Raises:
             ClipError: If the video or the other audio cannot be used.

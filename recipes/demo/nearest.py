@@ -47,7 +47,7 @@ class NearestClips:
         count: Clips to find.
         batch: Windows in a batch.
         max_seconds: Longest part of a clip that is copied.
-        device: Device; a GPU if there is one, and none is given.
+        device: Device; by default a GPU if there is one.
 
     Raises:
         ValueError: If the checkpoint or all files of the folder cannot be used.

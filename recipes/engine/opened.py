@@ -129,7 +129,8 @@ class OpenRun:
             ValueError: If the settings or the checkpoint are wrong.
             OSError: If a checkpoint cannot be written, or the run folder was removed.
             FloatingPointError: If the loss or the gradient is not finite.
-            SystemExit: With 128 + the signal number, after SIGTERM, SIGINT or SIGUSR1 and a save.
+            SystemExit: With 128 + the signal number, after a stop signal (SIGTERM, SIGINT, SIGUSR1
+                or SIGHUP) and a save.
         """
         from recipes.engine.curve import loss_curve
         from recipes.engine.loop import Loop

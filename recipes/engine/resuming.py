@@ -18,6 +18,7 @@ ADDED: dict[str, Any] = {
     "left_out": 0.0,
     "contrast": 0.0,
     "cutmix": 0.0,
+    "negative_audio": 0.0,
     "joint": True,
     "model.tubelet": 2,
     "model.decoder": "full",

@@ -1,4 +1,4 @@
-"""What trained models find in a video, written into a folder."""
+"""Run trained models on a video, and write the results into a folder."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -63,7 +63,7 @@ def write_results(
         guides: Parts of the image that guide sound separation.
         precision: Precision of the models.
         on_batch: Called with the number of decoded windows and of all windows, in place of a
-            progress bar, in any thread; what it raises ends the work.
+            progress bar, in any thread; an exception that it raises ends the work.
 
     Returns:
         Lines for the user, by model: a summary, and the names of the files.

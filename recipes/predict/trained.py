@@ -23,7 +23,7 @@ _DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 def load_trained(path: Path, *, device: str | None = None) -> LoadedTask:
     """Load the newest whole checkpoint of a run folder, a checkpoint in one, or an exported folder.
 
-    It is frozen, and on the device; on a GPU if there is one, and no device is given.
+    The model is frozen and moved to the device, by default a GPU if there is one.
 
     Raises:
         ValueError: If it is not of a recipe with a head, is damaged, or does not fit its own
@@ -50,7 +50,7 @@ def load_all(paths: Sequence[Path], *, device: str | None = None) -> list[Loaded
 
 
 def find_device(name: str | None) -> torch.device:
-    """Return a device by its name; a GPU if there is one, and no name is given.
+    """Return a device by its name; by default a GPU if there is one.
 
     Raises:
         ValueError: If this machine has no such device.

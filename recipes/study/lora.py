@@ -49,7 +49,8 @@ def main(config: Study) -> None:
     data = replace(SCENES_DATA, scenes=SCENES)
     for make in (train_set, test_set):  # once, before several runs would
         make(data)
-    seeds = [runs(f, seed=n, options=config.options) for n, f in enumerate(config.folders)]
+    numbered = zip(config.numbers, config.folders, strict=True)
+    seeds = [runs(f, seed=n, options=config.options) for n, f in numbered]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)
     found = {
         name: {

@@ -30,7 +30,10 @@ class Study:
     """Folder of all the runs."""
 
     seeds: int = 3
-    """Number of seeds, from 0."""
+    """Number of seeds."""
+
+    first_seed: int = 0
+    """The first of them, to divide a study over machines."""
 
     jobs: int = 2
     """Runs at a time."""
@@ -44,7 +47,12 @@ class Study:
     @property
     def folders(self) -> list[Path]:
         """The folder of each seed's runs."""
-        return [self.run.folder / f"seed-{seed}" for seed in range(self.seeds)]
+        return [self.run.folder / f"seed-{seed}" for seed in self.numbers]
+
+    @property
+    def numbers(self) -> range:
+        """The seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)

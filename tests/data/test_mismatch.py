@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avblocks.data import AVBatch, mismatched_pairs, with_audio
+from avblocks.data import AVBatch, collate, mismatched_pairs, with_audio, with_negatives
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.mismatch import AUDIO
 
@@ -88,3 +88,30 @@ def test_clips_without_partners_have_their_audio_and_silence(batch: AVBatch) -> 
 def test_selected_groups_stay_groups(batch: AVBatch) -> None:
     assert batch[:2].group == batch[2:].group == batch[[2, 3, 0, 1]].group == batch[:0].group == 2
     assert batch[1:].group == batch[[1, 0]].group == batch[0::2].group == 1
+
+
+def test_negatives_are_silent_or_of_a_clip_of_other_classes() -> None:
+    seeds, audio = tuple(range(2000)), torch.rand(2000, 3) + 1
+    classes = torch.eye(4)[torch.arange(2000) % 4]
+    plain = AVBatch(
+        image=torch.zeros(2000, 3, 1, 1, dtype=torch.uint8),
+        audio=audio,
+        flip=torch.zeros(2000, dtype=torch.bool),
+        gain=torch.zeros(2000),
+        target=classes,
+        seeds=seeds,
+        paths=("a",) * 2000,
+    )
+    found, own = with_negatives(plain, share=0.4)
+    silent = (found.audio == 0).all(dim=1)
+    moved = (found.audio == audio.flip(0)).all(dim=1)
+    assert torch.equal(own, ~(silent | moved)) and torch.equal(found.audio[own], audio[own])
+    assert not (classes[moved] * classes.flip(0)[moved]).any()
+    assert abs(silent.float().mean() - 0.2) < 0.03 and abs(moved.float().mean() - 0.2) < 0.03
+    part, _ = with_negatives(plain[:2000:2], share=0.4)  # drawn by the sample, not the batch
+    assert torch.equal((part.audio == 0).all(dim=1), silent[::2])
+    same = with_negatives(replace(plain, target=torch.ones(2000, 4)), share=0.4)[0]
+    assert ((same.audio == 0) | (same.audio == audio)).all()
+    alone = plain[int(moved.nonzero()[0])]  # has no other clip
+    assert with_negatives(collate([alone]), share=0.4)[1].all()
+    assert torch.equal(with_negatives(plain, share=0.0)[0].audio, audio)

@@ -15,12 +15,10 @@ PAIRS = {
     "piap": {"source_precision": "the truth as truth, the map as scores"},
     "map": {"mean_average_precision": "classes with samples (VGGSounder)"},
     "sdr": {
-        "separation_scores": "without silent estimates (DeepAVFusion)",
-        "separation_scores, dropped mixtures": "without their mixtures",
+        "separation_scores": "without silent estimates",
+        "separation_scores, dropped mixtures": "without their mixtures (DeepAVFusion)",
     },
-    "si_sdr": {
-        "separation_scores, which also counts them": "without silent estimates (DeepAVFusion)"
-    },
+    "si_sdr": {"separation_scores, which also counts them": "without silent estimates"},
 }
 
 

@@ -26,6 +26,16 @@ def config(root: Path, folder: Path, *, steps: int, resume: bool = False) -> cav
     return replace(preset, data=data, model=JOINT, batch=4, epochs=4, warmup=1, run=run)
 
 
+@pytest.mark.parametrize("name", cavmae_pretrain.PRESETS)
+def test_every_preset_is_of_a_model_that_can_be_built(name: str) -> None:
+    preset = cavmae_pretrain.PRESETS[name][1]
+    with torch.device("meta"):
+        mae = cavmae_pretrain.build(preset.model, preset.data, contrast_weight=0.01)
+    assert mae.encoder.dim == preset.model.dim
+    # The masked autoencoder of CAV-MAE has its own contrast, and needs both modalities.
+    assert preset.contrast == preset.cutmix == preset.left_out == 0
+
+
 def steps_of(folder: Path) -> list[Row]:
     return [row for row in read_rows(folder / "metrics.csv") if "loss" in row]
 

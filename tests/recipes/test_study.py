@@ -225,5 +225,8 @@ def test_figures_of_composed_scenes_are_written_by_task(
         study_ingredients.main(replace(config, noisy=None, only=("probe_noisy",)))
     study_ingredients.main(replace(config, noisy=None, run=Folder(dir=tmp_path / "runs/less")))
     assert not [name for name in made if name.startswith("less") and "noisy" in name]
+    study_ingredients.main(replace(config, first_seed=4, seeds=1, only=("probe",)))
+    command = (tmp_path / "runs/seed-4/pretrain/command.txt").read_text()
+    assert "--run.seed 4 " in command
     with pytest.raises(ValueError, match="give --root SCENES"):
         study_ingredients.main(replace(config, root=None))

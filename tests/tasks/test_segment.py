@@ -6,8 +6,8 @@ import pytest
 import torch
 from small_clips import BATCHES, FORMAT, encoder
 
-from avblocks.data import AVBatch, FrontEnd, collate
-from avblocks.heads import segmenter
+from avblocks.data import AVBatch, FrontEnd, collate, with_negatives
+from avblocks.heads import segmentation_loss, segmenter
 from avblocks.tasks import Segmentation, SegmentationScorer, evaluate
 
 
@@ -27,3 +27,18 @@ def test_center_box_is_scored_beside_the_model() -> None:
     assert list(scores) == ["matched", "mismatched", "silenced", "center_box"]
     assert scores["center_box"]["miou_avsbench"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert list(evaluate(SegmentationScorer(model, brief=True), [batch[:1]])) == ["matched"]
+
+
+def test_the_mask_of_negative_audio_is_empty() -> None:
+    batch = collate(BATCHES)
+    batch = replace(batch, mask=torch.ones(len(batch), 16, 16, dtype=torch.uint8))
+    torch.manual_seed(0)
+    head = segmenter(16, num_classes=1, patch=8, num_layers=1, min_width=8, hidden=8)
+    model = Segmentation(encoder(), head, front_end=FrontEnd(FORMAT), negatives=0.8)
+    changed, own = with_negatives(batch, share=0.8)
+    assert own.any() and not own.all()
+    truth = own[:, None, None].expand(-1, 16, 16)
+    wanted = segmentation_loss(model.logits(changed), truth)
+    torch.testing.assert_close(model(batch)["loss"], wanted)
+    whole = segmentation_loss(model.eval().logits(batch), torch.ones(len(batch), 16, 16) > 0)
+    torch.testing.assert_close(model(batch)["loss"], whole)

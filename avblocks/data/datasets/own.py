@@ -1,4 +1,4 @@
-"""Your own videos: which of them are for training, and which for the test."""
+"""Your own videos: their split into training and test clips."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +9,11 @@ from avblocks.data.datasets.folder import folder
 from avblocks.data.datasets.holdout import hold_out
 
 PARTS = ("train", "test")
-"""Folders that tell the parts of a data set."""
+"""Names of the folders of the training and the test clips."""
 
 
 def has_parts(root: str | Path) -> bool:
-    """Return whether a folder has the folders ``train`` and ``test``, which tell its parts."""
+    """Return whether a folder is split into the folders ``train`` and ``test``."""
     return all((Path(root) / part).is_dir() for part in PARTS)
 
 
@@ -22,9 +22,9 @@ def class_folder(
 ) -> tuple[ClipSet, ClipSet]:
     """List the training and test videos of a folder with a folder for each class.
 
-    The test clips are, in this order: those in ``root/test``, if ``root`` has the folders ``train``
-    and ``test``, which then have the folders of classes; those of ``test_list``; or a fifth of each
-    class, see ``hold_out``.
+    The test clips are the first of these that apply: those in ``root/test``, if ``root`` has the
+    folders ``train`` and ``test``, each with the folders of classes; those in ``test_list``; or a
+    fifth of each class, see ``hold_out``.
 
     Args:
         root: The folder.
@@ -81,7 +81,7 @@ def prefixed(clips: ClipSet, part: str) -> ClipSet:
 
 
 def _merged(train: ClipSet, test: ClipSet) -> tuple[ClipSet, ClipSet]:
-    """Number the classes of two parts alike."""
+    """Give the classes of both splits the same numbers."""
     classes = tuple(sorted({*train.classes, *test.classes}))
     parts = [
         replace(

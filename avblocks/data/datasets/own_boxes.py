@@ -21,7 +21,7 @@ def box_folder(root: str | Path, *, test_list: str | Path | None = None) -> tupl
     ``root/boxes.csv`` has a header with the columns ``file`` (path below ``root``), ``left``,
     ``top``, ``right`` and ``bottom``, relative to the sides of the frame in the middle of the
     video, from 0 to 1, and possibly ``class``. A file may be in several lines; a line without
-    numbers tells that no source is visible. All other videos are for training, or those in
+    numbers means that no source is visible. All other videos are for training, or those in
     ``root/train``, if ``root`` has the folders ``train`` and ``test``. Boxes in ``root/train`` are
     not used.
 

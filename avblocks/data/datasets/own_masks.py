@@ -19,7 +19,7 @@ def mask_folder(
 
     ``root/train`` and ``root/test`` each have ``frames/NAME.jpg`` (or png), ``masks/NAME.png`` of
     the same size, and ``audio/NAME.wav`` (or flac), at any depth. Without these two folders,
-    ``root`` itself has ``frames``, ``masks`` and ``audio``, and ``test_list`` tells the test clips.
+    ``root`` itself has ``frames``, ``masks`` and ``audio``, and ``test_list`` lists the test clips.
     Masks are binary: black is the background. With ``root/classes.txt``, one name per line, they
     are gray images of class numbers: 0 for the background, n for the class in line n.
 
@@ -29,7 +29,8 @@ def mask_folder(
             suffix) in the first column.
 
     Returns:
-        The clips with all three files; others are missing. With classes, the first is "background".
+        The clips that have all three files; incomplete ones count as missing. With classes, the
+        first class is "background".
 
     Raises:
         ValueError: If a folder is missing, or no test clips are given.

@@ -14,13 +14,13 @@ _SIDE = 224  # pixels, side of the images to which the published boxes refer
 
 
 def is3(root: str | Path, *, annotation: Annotation = "boxes") -> ClipSet:
-    """List IS3 (interactive synthetic sound sources): each image has two pairs, one a source.
+    """List IS3 (interactive synthetic sound sources): two pairs per image, one for each source.
 
     ``root`` contains ``synthetic3240_bbox.json`` or, for masks, ``synthetic3240_seg.json``: entries
     of ``image``, ``audio`` and ``gt_box``, which is left, top, right and bottom in pixels of an
-    image of 224 x 224, or the file of a mask. Of the paths in the file, the folder and the name
-    count: ``visual_frames/NAME.jpg``, ``audio_wav/NAME.wav`` and ``gt_masks/NAME.jpg``. ``NAME`` is
-    that of the image, ``_`` and its sounding source.
+    image of 224 x 224, or the file of a mask. Only the last folder and the name of each path
+    are used: ``visual_frames/NAME.jpg``, ``audio_wav/NAME.wav`` and ``gt_masks/NAME.jpg``. ``NAME``
+    is that of the image, ``_`` and its sounding source.
 
     Returns:
         The pairs in the order of the file, without labels.

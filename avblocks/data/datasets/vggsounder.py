@@ -31,8 +31,8 @@ def vggsounder(
 
     Args:
         root: The folder.
-        modality: Labels to read, by whether one can hear or see the class. Clips without such a
-            label are left out. The names in the package are ``all``, ``a``, ``v``, ``av``,
+        modality: Labels to read, by whether the class is audible or visible. Clips without such a
+            label are excluded. The names in the package are ``all``, ``a``, ``v``, ``av``,
             ``a only`` and ``v only``.
         background_music: Whether to list the clips that are marked to have background music.
 

@@ -32,7 +32,7 @@ def mono(frame: av.AudioFrame) -> Float[np.ndarray, " s"]:
 
 
 def stereo(frame: av.AudioFrame) -> Float[np.ndarray, "2 s"]:
-    """Mix the channels of decoded audio to left and right; mono goes to both."""
+    """Mix the channels of decoded audio to left and right; mono is copied to both."""
     samples = _samples(frame).astype(np.float32, copy=False)
     if len(samples) <= 2:
         return np.broadcast_to(samples, (2, samples.shape[1]))

@@ -1,4 +1,4 @@
-"""The structure of JPEG files: size, end, and the EXIF orientation of JPEG and PNG files."""
+"""Structure of JPEG files (size and end), and the EXIF orientation of JPEG and PNG files."""
 
 import re
 import struct

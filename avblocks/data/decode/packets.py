@@ -77,7 +77,7 @@ def uncounted(media: Media | AudioFile) -> bool:
     """Return whether the file stores neither time stamps nor the lengths of its audio packets.
 
     FFmpeg's made-up times of such packets then also count empty ones, which the muxer writes to
-    fill up the time before the first image, and the last packet lasts for nothing.
+    fill up the time before the first image, and the last packet has no duration.
     """
     return untimed(media) and media.audio.codec_context.name in _UNCOUNTED
 

@@ -1,4 +1,4 @@
-"""Which packets of a video hold the frames that are shown at some times."""
+"""Find the packets of a video with the frames that are shown at given times."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
@@ -14,9 +14,9 @@ def mark_shown(
 ) -> Iterator[tuple[av.Packet, bool]]:
     """Mark the packets whose frames are shown at increasing time stamps.
 
-    A frame is shown until the next one, the first also before it. Packets are held back until their
-    next frame is known, which takes as many as frames are reordered. From a packet on whose time
-    stamps do not say when it is decoded and shown, all are marked.
+    A frame is shown until the next one, and the first frame also before its time. Packets are held
+    back until the next frame is known, which takes as many packets as frames are reordered. After a
+    packet without time stamps of decoding and display, all packets are marked.
 
     Yields:
         The packets in their order, and whether their frames are shown.

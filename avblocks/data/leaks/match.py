@@ -40,10 +40,10 @@ class Match:
 class AudioIndex:
     """Index of the audio of clips, for clips that share at least two seconds at any offset.
 
-    A code of a clip, or one with other values of its weakest bits, that is equal to one of another
-    clip gives an offset between them; the offsets with the most equal codes are then compared bit
-    by bit. Memory is 16 bytes a code, and the time of a search does not depend on the number of
-    clips as long as codes are rare.
+    Two clips with an equal code, possibly after a change of its weakest bits, have a candidate
+    offset. The offsets with the most equal codes are then compared bit by bit. Memory is 16 bytes
+    per code, and the time of a search does not depend on the number of clips as long as codes are
+    rare.
 
     Args:
         clips: The codes of each clip, see `audio_codes`.
@@ -87,8 +87,9 @@ class AudioIndex:
 class FrameIndex:
     """Index of the frames of clips, for clips that share a frame.
 
-    A frame is compared with those that have one of its eight words of 16 bits: up to 7 different
-    bits of 128 always leave an equal word, and 16 nearly always.
+    A frame is compared with all frames that have one of its eight words of 16 bits. Hashes that
+    differ in up to 7 of 128 bits always have a word in common, and those that differ in 16 nearly
+    always.
 
     Args:
         clips: The hashes of each clip, see `frame_hash`.
@@ -120,7 +121,7 @@ def _sorted(values: Words, *, keep: bool = False) -> tuple[Words, Places]:
 
 
 def _found(keys: Words, places: Places, wanted: Words) -> tuple[Places, Places]:
-    """Return the pairs of a number of a wanted value and a place of it, except of common values."""
+    """Return the index of each wanted value with each of its places, except of common values."""
     low, high = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))
     count = np.where(high - low > _COMMON, 0, high - low)
     number = np.repeat(np.arange(len(wanted)), count)

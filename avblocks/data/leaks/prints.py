@@ -35,8 +35,8 @@ class Fingerprint:
     Attributes:
         path: The video or audio file.
         codes: Codes of its audio, see `audio_codes`.
-        hashes: Hashes of its frames, two a second without repetitions, see `frame_hash`.
-        reason: Why there is none; empty if there is one.
+        hashes: Hashes of its frames, two per second without repetitions, see `frame_hash`.
+        reason: Why there is no fingerprint; empty if there is one.
     """
 
     path: str

@@ -56,7 +56,7 @@ class Overlap:
 def parse_span(key: str) -> Span:
     """Parse the id of a clip.
 
-    Known are ``ID_ssssss`` (VGGSound; ten seconds), and ``ID_START_END`` in seconds or
+    Known forms are ``ID_ssssss`` (VGGSound; ten seconds), and ``ID_START_END`` in seconds or
     milliseconds. A YouTube id with other numbers, such as the frames of AVSBench and MUSIC, is a
     clip at an unknown time; any other id is a video of its own.
 
@@ -109,8 +109,9 @@ def _compared(clip: Span, other: Span) -> Overlap:
 def read_spans(path: Path, *, split: str | None = None) -> Mapping[str, Span]:
     """Read the clips of a published list, by id, in their order.
 
-    Known are lists with ids in the first column, and in others of the form ``ID_ssssss`` (such as
-    pairs of VGGSound-Music), ``vggsound.csv``, the segments of AudioSet, and ``vggss.json``.
+    Supported are lists with ids in the first column, and in other columns if they have the form
+    ``ID_ssssss`` (such as pairs of VGGSound-Music), ``vggsound.csv``, the segments of AudioSet, and
+    ``vggss.json``.
 
     Args:
         path: A csv, txt or json file.

@@ -11,15 +11,15 @@ class ComposeSpec(ClipSpec):
 
     Attributes:
         duets: Share of the training scenes with two sounding objects instead of one.
-        test_duets: The same of the test scenes.
+        test_duets: Share of the test scenes with two sounding objects.
         silent: Share of the scenes with silent objects.
-        max_silent: Largest number of these.
+        max_silent: Largest number of silent objects.
         offscreen: Share of the scenes with the recording of another class that is not shown.
-        semitones: Largest change of the pitch.
-        min_snr: Lowest ratio of the recordings to the noise, dB.
-        max_snr: Highest ratio.
-        min_extent: Smallest longer side of an object, relative to the side of the image.
-        max_extent: Largest one.
+        semitones: Largest change of the pitch, semitones.
+        min_snr: Lowest signal-to-noise ratio of the recordings, dB.
+        max_snr: Highest signal-to-noise ratio, dB.
+        min_extent: Smallest length of the longer side of an object, relative to that of the image.
+        max_extent: Largest length of the longer side.
     """
 
     duets: float = 0.25

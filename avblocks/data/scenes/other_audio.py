@@ -34,15 +34,15 @@ def scene_off_screen(clips: ClipSet) -> FixedGroups:
 
 
 def scene_second_sources(clips: ClipSet) -> tuple[ClipSet, FixedGroups]:
-    """Give the silent object of scenes an audio, for `TwoSourceScorer`.
+    """Find audio for the silent objects of scenes, for `TwoSourceScorer`.
 
     Args:
         clips: As in `scene_off_screen`.
 
     Returns:
-        The scenes, followed by those of which one silent object is visible with its box in place of
-        that of the sounding one; and groups of a scene, the same with the other box, and a scene
-        whose audio fits only the silent object.
+        The scenes, followed by copies of scenes that have the box of a silent object in place of
+        that of the sounding one; and groups of three: a scene, its copy, and a scene whose audio
+        fits only the silent object.
 
     Raises:
         ValueError: As in `scene_off_screen`.

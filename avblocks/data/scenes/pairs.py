@@ -20,7 +20,7 @@ from avblocks.data.scenes.files import read_notes
 
 @dataclass(frozen=True)
 class SceneCasts:
-    """Timbres and looks of the scenes of a set; a call tells whether two scenes may be mixed.
+    """Timbres and looks of the scenes of a set; a call returns whether two scenes may be mixed.
 
     Attributes:
         heard: Timbres that are played in each scene.

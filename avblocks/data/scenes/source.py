@@ -1,4 +1,4 @@
-"""`SceneSource`: what makes the scenes of a folder, drawn or composed."""
+"""`SceneSource`: protocol of the source of the scenes in a folder, drawn or composed."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -45,7 +45,7 @@ def sway(
     frames: int,
     fps: float,
 ) -> Sprite:
-    """Let a cutout, half of the time mirrored, sway slowly and pulse in time with a voice."""
+    """Let a cutout sway slowly and pulse in time with a voice; half of them are mirrored."""
     clock = np.arange(frames) / fps
     loudness = np.stack([part.max() for part in np.array_split(voice.envelope, frames)])
     pace = 2 * np.pi * (generator.random((3, 1)) + generator.uniform(0.1, 0.4, (3, 1)) * clock)

@@ -1,4 +1,4 @@
-"""Stock of composed scenes: decoded ingredients and backgrounds, apart for training and test."""
+"""Stock of composed scenes: decoded ingredients and backgrounds, split into training and test."""
 
 import hashlib
 import re
@@ -33,7 +33,7 @@ class Stock:
 
     Attributes:
         classes: Class names in alphabetical order.
-        things: Ingredients by split and class; a class with a single one has it in both splits.
+        things: Ingredients by split and class; a single ingredient of a class is in both splits.
         backgrounds: Photographs by split.
         refused: Files that cannot be used.
         shared: Classes whose ingredients are in both splits.
@@ -69,8 +69,8 @@ def load_stock(
 ) -> Stock:
     """Decode ingredients and backgrounds, and hold out a quarter of each for the test.
 
-    Two classes with the same recording cannot be distinguished: all ingredients but the first are
-    refused. Within a class, ingredients with the same recording stay together.
+    Two classes with the same recording cannot be distinguished: all these ingredients except the
+    first are refused. Within a class, ingredients with the same recording stay together.
 
     Args:
         found: The ingredients.

@@ -18,7 +18,7 @@ def stored(root: Path, source: SceneSource | None = None) -> tuple[SceneSource, 
 
     Args:
         root: The folder.
-        source: The source, for scenes that are composed; the folder tells that of drawn ones.
+        source: The source of composed scenes; that of drawn scenes is read from the folder.
 
     Raises:
         ValueError: If there are no scenes, or they are of another source.

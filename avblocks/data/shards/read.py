@@ -20,8 +20,8 @@ class Shards:
     """The shards of a folder: ``ClipDataset(shards.clips("train"), read=shards.read, ...)``.
 
     Members are read in place; nothing is extracted, and only JPEG, PNG, FLAC and JSON are decoded.
-    The checksum of each member is verified when it is read; of audio, that of the blocks that are
-    read.
+    The checksum of each member is verified when it is read; for audio, the checksums of the blocks
+    that are read.
 
     Args:
         root: The folder, as a path or a file:// address.

@@ -123,7 +123,7 @@ def load_shard(tar: Path, *, classes: int) -> Shard:
 
 
 def _item(clip: Mapping[str, Any], tar: Path) -> Item:
-    """Make the item of a clip; indices without boxes are of older shards, which had none."""
+    """Make the item of a clip; indices of older shards have no boxes."""
     boxes = clip.get("boxes")
     if boxes is not None:
         boxes = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes)
@@ -134,7 +134,7 @@ def _item(clip: Mapping[str, Any], tar: Path) -> Item:
 
 
 def _suffixes(clip: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the suffixes of the images and masks of a clip; of videos, the index has none."""
+    """Return the suffixes of the images and masks of a clip; the index has none for videos."""
     suffixes = tuple(map(str, clip.get("suffixes", frame_suffixes(len(clip["members"]) - 2))))
     if len(suffixes) != len(clip["members"]) - 2 or not are_suffixes(suffixes):
         raise ValueError(f"the suffixes of {clip['id']} do not fit its members")

@@ -93,7 +93,7 @@ def _slowest(found: profile, device: str) -> list[dict[str, Any]]:
 
 
 def step_line(row: dict[str, Any]) -> str:
-    """Say what `measured_step` or `measured` found, in a line."""
+    """Format the results of `measured_step` or `measured` as a line."""
     shown = cells(row)
     line = f"{shown['samples/s']} samples/s, {shown['ms a step']} ms, {shown['of the peak']} of "
     line += f"the peak, {shown['memory, MB']} MB"

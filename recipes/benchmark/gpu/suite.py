@@ -20,10 +20,10 @@ def marked() -> list[str]:
 
 
 def tests(device: str, seconds: float) -> dict[str, Any]:
-    """Run them, on the CPU where they can do with it if that is the device.
+    """Run the GPU tests; if the device is the CPU, those that can run on it.
 
     Returns:
-        How many passed, failed and were skipped, and of each that did not pass why.
+        How many passed, failed and were skipped, and the reason for each that did not pass.
 
     Raises:
         ValueError: If pytest ended without a result.
@@ -64,6 +64,6 @@ def counted(report: Path) -> dict[str, Any]:
 
 
 def tests_line(row: dict[str, Any]) -> str:
-    """Say how many tests passed, in a line, and why the others did not."""
+    """Format the number of passed tests, and the reasons of the others, as a line."""
     line = f"{row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped"
     return "; ".join([line, *(f"{name}: {why}" for name, why in row["why"].items())])

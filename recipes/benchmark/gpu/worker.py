@@ -22,7 +22,7 @@ class Worker:
     it as a context manager.
 
     Args:
-        method: How processes start, as `multiprocessing` names it; "fork" would not do with CUDA.
+        method: Start method of `multiprocessing`; "fork" does not work with CUDA.
     """
 
     def __init__(self, *, method: str = "spawn") -> None:
