@@ -40,7 +40,7 @@ def main(config: Config, *, models: Mapping[str, Model] = MODELS) -> None:
     claim(config.run.folder / "settings.json", settings)
     found = earlier(path, settings) or {name: {"parameters": counts[name]} for name in models}
     data = shards(config)
-    for seed in config.numbers:
+    for seed in range(config.seeds):
         left = [name for name, row in found.items() if len(row.get("linear_probe", [])) <= seed]
         seconds = seconds_per_step({name: models[name] for name in left}, data)
         for name in left:
