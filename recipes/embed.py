@@ -39,9 +39,9 @@ from avblocks.seed import sample_seed
 from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling
 from avblocks.video import open_windows
-from recipes.common.cli import users_errors
 from recipes.common.data import Data, test_set, train_set
 from recipes.common.embeddings import EmbeddingWriter
+from recipes.common.errors import users_errors
 from recipes.common.loaders import test_loader
 from recipes.common.runs import load_encoder_run
 from recipes.common.sets import DataName

@@ -28,9 +28,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from recipes.common.cli import users_errors
+from recipes.common.controls import CONTROLS
+from recipes.common.errors import users_errors
 from recipes.common.sets import DataName
-from recipes.common.tested import CONTROLS, Tested, load_tested, run_test
+from recipes.common.tested import Tested, load_tested, run_test
 
 
 @dataclass(frozen=True, kw_only=True)

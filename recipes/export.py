@@ -39,12 +39,12 @@ from avblocks.checkpoint.folder import is_ours
 from avblocks.files import write_text
 from avblocks.jsonfile import read_json
 from avblocks.tasks import save_task
-from recipes.common.cli import users_errors
+from recipes.common.errors import users_errors
 from recipes.common.foreign import is_foreign
 from recipes.common.run_files import find, read_run_config, trained_on
 from recipes.common.runs import RECIPES, rebuild_encoder, rebuild_task
-from recipes.engine.folder import flat
 from recipes.engine.log import read_rows
+from recipes.engine.resuming import flat
 
 RUN = "give a run folder of a recipe that trains, or a checkpoint in one"
 

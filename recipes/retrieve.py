@@ -24,8 +24,8 @@ from torch import Tensor
 
 from avblocks.files import write_text
 from avblocks.metrics import retrieval_scores
-from recipes.common.cli import users_errors
 from recipes.common.embeddings import load_embeddings
+from recipes.common.errors import users_errors
 from recipes.common.scores import score_table
 
 

@@ -9,7 +9,8 @@ from avblocks.builder import builder
 from avblocks.decoder import Decoder
 from avblocks.encoder import AVEncoder
 from avblocks.mae import AVMAE
-from avblocks.nn.position import LearnedPosition, sincos_position
+from avblocks.nn.position import LearnedPosition
+from avblocks.nn.sincos import sincos_position
 from avblocks.nn.stream import require_stream
 from avblocks.reading import ReadingDecoder
 from avblocks.shapes import require

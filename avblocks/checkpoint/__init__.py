@@ -17,8 +17,6 @@ from avblocks.checkpoint.from_separator import (
 from avblocks.checkpoint.from_vit import from_audiomae as from_audiomae
 from avblocks.checkpoint.from_vit import from_mae as from_mae
 from avblocks.checkpoint.from_vit import from_timm as from_timm
-from avblocks.checkpoint.load import Converted as Converted
-from avblocks.checkpoint.load import LoadReport as LoadReport
 from avblocks.checkpoint.load import load_weights as load_weights
 from avblocks.checkpoint.pretrained import Pretrained as Pretrained
 from avblocks.checkpoint.pretrained import from_pretrained as from_pretrained
@@ -26,3 +24,5 @@ from avblocks.checkpoint.pretrained import mae_from_pretrained as mae_from_pretr
 from avblocks.checkpoint.pretrained import save_pretrained as save_pretrained
 from avblocks.checkpoint.read import State as State
 from avblocks.checkpoint.read import read_state as read_state
+from avblocks.checkpoint.report import Converted as Converted
+from avblocks.checkpoint.report import LoadReport as LoadReport

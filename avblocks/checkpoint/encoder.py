@@ -8,8 +8,9 @@ from torch import nn
 from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
 from avblocks.checkpoint.from_run import MODELS, from_run
 from avblocks.checkpoint.from_vit import from_mae, from_timm
-from avblocks.checkpoint.load import Converted, LoadReport, load_weights
+from avblocks.checkpoint.load import load_weights
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted, LoadReport
 from avblocks.encoder import AVEncoder
 from avblocks.nn.position import LearnedPosition
 

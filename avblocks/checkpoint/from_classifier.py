@@ -3,8 +3,8 @@
 import re
 
 from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 
 _HEAD = re.compile(r"(image|audio|fusion)_(norm|head)\.(.+)")
 _PARTS = {"norm": "norm", "head": "linear"}

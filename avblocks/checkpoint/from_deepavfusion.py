@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 from avblocks.nn.older import split_pairs, split_qkv
 
 _COMMON = {"norm1_mm.": "norm_fusion.", "norm2.": "norm_mlp."}

@@ -1,7 +1,7 @@
 """Conversion of checkpoints of a run."""
 
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 
 MODELS = ("model.mae.", "model.")
 """Prefixes of the names of a model: of a masked autoencoder, and of other tasks."""

@@ -3,8 +3,8 @@
 import re
 
 from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 
 # Prefixes of the names in the reference and in avblocks.
 _RENAMES = {

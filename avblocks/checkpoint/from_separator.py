@@ -3,8 +3,8 @@
 import re
 
 from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 
 _PREFIX = "avss_decoder."
 # The reference numbers levels from the finest, 1, to the coarsest, 5; avblocks from the coarsest.

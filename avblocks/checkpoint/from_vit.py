@@ -11,10 +11,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 from avblocks.nn.older import split_qkv
-from avblocks.nn.position import sincos_position
+from avblocks.nn.sincos import sincos_position
 from avblocks.shapes import require
 
 _ANCHOR, _TABLE = "patch_embed.proj.weight", "pos_embed.table"

@@ -1,95 +1,16 @@
 """Load weights into a model, with a report on every name."""
 
 import math
-import re
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
+from avblocks.checkpoint.checks import check_finite, check_lost
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted, LoadReport, summary
 from avblocks.nn.older import renamed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, resize_position
-
-# Weights of a ViT without which the others compute something else. Class tokens, and parts of
-# decoders and heads, are not included, nor are tables that are indices or fixed.
-_KINDS = (
-    r"ls\d\.gamma|ls\d|gamma_?\d|lambda_?\d|layer_scale\w*",
-    r"[qk]_norm|norm_pre|\w*pre_?(norm|ln|lay\w*norm)|(ln|norm)_(pre|emb\w*)|\w*emb\w*_norm",
-    r"(?<=attn\.)[qv]_bias",
-    # Positions: rotary, relative, by convolution, and of time, and the kind of a token.
-    r"(\w+_)?(rope|rotary|alibi|cpb)(_\w+)?|(\w+_)?freqs(_\w+)?|inv_freq",
-    r"(\w+_)?(rel|relative)_\w*(pos|bias|emb|enc)\w*|(\w+_)?pos(ition(al)?)?_(bias|conv|enc)\w*",
-    r"(\w+_)?(time|temporal|frame|spatial|type|modality|segment|view)_(\w+_)?(emb|pos)\w*",
-    r"(\w+_)?(emb|pos)\w*_(time|temporal|frame|spatial)|temporal_fc|modality_[av]",
-    r"(?!\w*(cls|class|mask|fusion|prefix|aggr))\w+_tokens?",
-)
-_COMPUTES = re.compile(rf"(?!.*(decoder|head|_index\b|fixed))(.*\.)?({'|'.join(_KINDS)})(\..+)?")
-# Where a model has blocks or a patch embedding, all that a file has of these is computed with.
-_PARTS = re.compile(r"((.*\.)?(blocks(?=\.\d)|patch_embed)\.).+")
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A state dict converted to the names of avblocks.
-
-    Attributes:
-        state: tensors by their names in avblocks.
-        dropped: names in the file that are dropped intentionally.
-        prefix_tokens: tensors for prefix tokens by parameter name, such as ``"prefix_tokens"`` of
-            `ViT`, used if the model has that parameter; otherwise ``prefix_names`` are dropped.
-        prefix_names: names in the file from which the prefix tokens are made.
-    """
-
-    state: State
-    dropped: tuple[str, ...] = ()
-    prefix_tokens: State = field(default_factory=dict)
-    prefix_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """Report on loaded weights, with a summary for ``print``.
-
-    Attributes:
-        loaded: names in the model whose weights were loaded.
-        missing: names in the model left at initialization.
-        unused: names in the file that match nothing in the model.
-        reshaped: names in the model whose tensor was resized.
-        dropped: names in the file that are dropped intentionally, such as a class token.
-    """
-
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    reshaped: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
-
-    def prefixed(self, prefix: str) -> "LoadReport":
-        """Return the report with a prefix on the names in the model, for a larger model."""
-        loaded, missing, reshaped = (
-            tuple(prefix + name for name in names)
-            for names in (self.loaded, self.missing, self.reshaped)
-        )
-        return replace(self, loaded=loaded, missing=missing, reshaped=reshaped)
-
-    def __str__(self) -> str:
-        rows = {
-            "loaded": self.loaded,
-            "left at initialization": self.missing,
-            "unused in the file": self.unused,
-            "reshaped": self.reshaped,
-            "dropped on purpose": self.dropped,
-        }
-        return "\n".join(f"{title}: {_summary(names)}" for title, names in rows.items())
-
-
-def _summary(names: tuple[str, ...], *, shown: int = 4) -> str:
-    if not names:
-        return "none"
-    rest = f", ... (+{len(names) - shown})" if len(names) > shown else ""
-    return f"{len(names)} ({', '.join(names[:shown])}{rest})"
 
 
 def load_weights(
@@ -157,48 +78,11 @@ def load_weights(
     check_finite({name: state[name] for name in report.loaded})
     if strict and (report.missing or report.unused):
         raise ValueError(
-            f"strict: left at initialization {_summary(report.missing)}, "
-            f"unused in the file {_summary(report.unused)}"
+            f"strict: left at initialization {summary(report.missing)}, "
+            f"unused in the file {summary(report.unused)}"
         )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     return report
-
-
-def check_lost(
-    names: Collection[str], own: Collection[str] = (), *, allow: Collection[str] = ()
-) -> None:
-    """Raise if a weight of the file is not loaded that changes the output of its model.
-
-    Args:
-        names: names in the file that are not loaded.
-        own: names in the model.
-        allow: suffixes of names that may be dropped.
-
-    Raises:
-        ValueError: if there are such weights.
-    """
-    parts = {match[1] for match in map(_PARTS.fullmatch, own) if match}
-    lost = tuple(
-        name
-        for name in names
-        if ((match := _PARTS.fullmatch(name)) and match[1] in parts) or _COMPUTES.fullmatch(name)
-        if not name.endswith(tuple(allow))
-    )
-    if lost:
-        raise ValueError(
-            f"the model has no place for weights that their own computes with: {_summary(lost)}; "
-            "build one that has, or allow the loss by their names (allow=..., in recipes --allow)"
-        )
-
-
-def check_finite(state: State) -> None:
-    """Raise a ValueError that names some of the weights with infinities or NaNs, if any."""
-    wrong = tuple(n for n, x in state.items() if x.is_floating_point() and not x.isfinite().all())
-    if wrong:
-        raise ValueError(
-            f"weights that are not finite: {_summary(wrong)}; take a checkpoint of before the "
-            "training diverged"
-        )
 
 
 def _without_fixed_positions(

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from avblocks.builder import Built
+from avblocks.checkpoint.checks import check_finite
 from avblocks.checkpoint.folder import read_config, write
-from avblocks.checkpoint.load import check_finite
 from avblocks.checkpoint.read import read_state
 from avblocks.checkpoint.rebuild import build_on_meta, with_positions
 from avblocks.checkpoint.whole import class_of, is_sharded, unwrapped, whole

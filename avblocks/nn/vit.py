@@ -1,13 +1,13 @@
-"""Vision transformers over patches of images, spectrograms or video, and their usual sizes."""
+"""`ViT`: vision transformers over patches of images, spectrograms or video."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict, Unpack, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from avblocks.builder import builder, options_of
+from avblocks.builder import builder
 from avblocks.nn.block import Block
 from avblocks.nn.init import normal
 from avblocks.nn.norm import layer_norm
@@ -38,7 +38,7 @@ class ViT(nn.Module):
 
     Example:
         >>> import torch
-        >>> vit_tiny(size=32)(torch.zeros(2, 3, 32, 32)).shape
+        >>> vit(192, depth=1, num_heads=3, size=32)(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 4, 192])
     """
 
@@ -142,23 +142,6 @@ _EMBEDS: dict[str, type[PatchEmbed] | type[ConvPatchEmbed]] = {
 }
 
 
-class _Options(TypedDict, total=False):
-    size: int | tuple[int, ...]
-    channels: int
-    mlp_ratio: float
-    drop_path: float
-    norm_eps: float
-    learned_position: bool
-    prefix_tokens: int
-    patch_embed: PatchEmbedName
-    device: torch.device | str | None
-    dtype: torch.dtype | None
-
-
-class _PatchOptions(_Options, total=False):
-    patch: int | tuple[int, ...]
-
-
 @builder
 def vit(
     dim: int,
@@ -223,39 +206,3 @@ def vit(
         norm=layer_norm(dim, norm_eps=norm_eps),
         prefix_tokens=prefix_tokens,
     )
-
-
-@options_of(vit)
-def vit_tiny(*, depth: int = 12, num_heads: int = 3, **options: Unpack[_PatchOptions]) -> ViT:
-    """ViT-Ti/16 (DeiT): width 192, 12 blocks, 3 heads; takes the other arguments of `vit`."""
-    return vit(192, depth=depth, num_heads=num_heads, **options)
-
-
-@options_of(vit)
-def vit_small(*, depth: int = 12, num_heads: int = 6, **options: Unpack[_PatchOptions]) -> ViT:
-    """ViT-S/16 (DeiT): width 384, 12 blocks, 6 heads; takes the other arguments of `vit`."""
-    return vit(384, depth=depth, num_heads=num_heads, **options)
-
-
-@options_of(vit)
-def vit_base(*, depth: int = 12, num_heads: int = 12, **options: Unpack[_PatchOptions]) -> ViT:
-    """ViT-B/16, the paper's: width 768, 12 blocks, 12 heads; takes the other arguments of `vit`."""
-    return vit(768, depth=depth, num_heads=num_heads, **options)
-
-
-@options_of(vit)
-def vit_large(*, depth: int = 24, num_heads: int = 16, **options: Unpack[_PatchOptions]) -> ViT:
-    """ViT-L/16 (MAE): width 1024, 24 blocks, 16 heads; takes the other arguments of `vit`."""
-    return vit(1024, depth=depth, num_heads=num_heads, **options)
-
-
-@options_of(vit)
-def vit_huge(
-    *,
-    depth: int = 32,
-    num_heads: int = 16,
-    patch: int | tuple[int, ...] = 14,
-    **options: Unpack[_Options],
-) -> ViT:
-    """ViT-H/14 (MAE): width 1280, 32 blocks, 16 heads; takes the other arguments of `vit`."""
-    return vit(1280, depth=depth, num_heads=num_heads, patch=patch, **options)

@@ -7,9 +7,9 @@ Each task has a module (`Pretraining`, `Classification`, `Localization`, `Separa
 from avblocks.tasks.cache import FeatureDataset as FeatureDataset
 from avblocks.tasks.cache import encode_once as encode_once
 from avblocks.tasks.classify import Classification as Classification
-from avblocks.tasks.classify import ClassificationScorer as ClassificationScorer
 from avblocks.tasks.classify import clip_frequency as clip_frequency
 from avblocks.tasks.classify import start_biases as start_biases
+from avblocks.tasks.classify_scores import ClassificationScorer as ClassificationScorer
 from avblocks.tasks.embed import Embedding as Embedding
 from avblocks.tasks.evaluate import HeadTask as HeadTask
 from avblocks.tasks.evaluate import Scorer as Scorer
@@ -34,10 +34,10 @@ from avblocks.tasks.pretrain import Pretraining as Pretraining
 from avblocks.tasks.pretrain import reconstruction_examples as reconstruction_examples
 from avblocks.tasks.probe import ProbeScorer as ProbeScorer
 from avblocks.tasks.segment import Segmentation as Segmentation
-from avblocks.tasks.segment import SegmentationScorer as SegmentationScorer
-from avblocks.tasks.segment import segmentation_examples as segmentation_examples
+from avblocks.tasks.segment_scores import SegmentationScorer as SegmentationScorer
+from avblocks.tasks.segment_scores import segmentation_examples as segmentation_examples
 from avblocks.tasks.separate import Separation as Separation
-from avblocks.tasks.separate import SeparationExamples as SeparationExamples
-from avblocks.tasks.separate import SeparationScorer as SeparationScorer
-from avblocks.tasks.separate import separation_examples as separation_examples
+from avblocks.tasks.separate_scores import SeparationExamples as SeparationExamples
+from avblocks.tasks.separate_scores import SeparationScorer as SeparationScorer
+from avblocks.tasks.separate_scores import separation_examples as separation_examples
 from avblocks.tasks.two_sources import TwoSourceScorer as TwoSourceScorer

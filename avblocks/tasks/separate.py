@@ -1,17 +1,14 @@
-"""Sound separation task: loss, audio and scores of an encoder and a separator."""
+"""Sound separation task: loss and audio of an encoder and a separator."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from avblocks.audio import LogMel, MelMasking
-from avblocks.data import AVBatch, FrontEnd, mix, swap, write_wave
-from avblocks.distributed import gather_lists
+from avblocks.data import AVBatch, FrontEnd, mix, swap
 from avblocks.encoder import AVEncoder
 from avblocks.heads import (
     Separator,
@@ -21,11 +18,8 @@ from avblocks.heads import (
     separation_loss,
 )
 from avblocks.log_frequency import LogFrequency, LogFrequencyMasking
-from avblocks.metrics import SeparationScores, join_scores, separation_scores
-from avblocks.metrics.separate import Dropped
 from avblocks.shapes import require
-from avblocks.tasks.evaluate import HeadTask, Scores
-from avblocks.viz import panel, save_figure
+from avblocks.tasks.evaluate import HeadTask
 
 IMAGES = ("matched", "mismatched", "blank")
 """The image that guides separation: matched, of the next clip in the mixture, or black."""
@@ -113,88 +107,3 @@ def _masking(front_end: FrontEnd) -> nn.Module:
         case LogFrequency(n_fft=n_fft, hop=hop, bins=bins):
             return LogFrequencyMasking(n_fft=n_fft, hop=hop, bins=bins)
     raise ValueError("masking must be given, as the front end has its own log_mel, got None")
-
-
-class SeparationScorer:
-    """Separation scores in dB with each guiding image, and numbers of scored and silent sources.
-
-    Args:
-        task: Separation task; its batches are mixtures.
-        brief: Whether to score only matched images.
-        dropped: What is left out if it is silent, see `separation_scores`.
-    """
-
-    def __init__(
-        self, task: Separation, *, brief: bool = False, dropped: Dropped = "estimates"
-    ) -> None:
-        self.task = task
-        self.dropped: Dropped = dropped
-        self.images = IMAGES[:1] if brief else IMAGES
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        self.parts: dict[str, list[SeparationScores]] = {image: [] for image in self.images}
-
-    def update(self, batch: AVBatch) -> None:
-        """Separate a batch of mixtures, and score it."""
-        size = self.task.sources
-        mixed = mix(batch, size=size)
-        sources = rearrange(mixed.sources, "(b k) s -> b k s", k=size).cpu()
-        mixture = mixed.audio[::size].cpu()
-        for image, scores in self.parts.items():
-            found = rearrange(self.task.guided(batch, image), "(b k) s -> b k s", k=size)
-            given: dict[str, Any] = {"sources": sources, "mixture": mixture}
-            scores.append(separation_scores(found.cpu(), dropped=self.dropped, **given))
-
-    def compute(self) -> Scores:
-        """Return the means over all mixtures."""
-        whole = {image: gather_lists(scores) for image, scores in self.parts.items()}
-        return {
-            image: dict(join_scores(scores).summary()) for image, scores in whole.items() if scores
-        }
-
-
-@dataclass(frozen=True)
-class SeparationExamples:
-    """Examples of mixtures and separated audio.
-
-    Attributes:
-        image: RGB images in [0, 1], one per clip.
-        audio: Waveforms by name: "mixture", "truth", and those guided by each of `IMAGES`.
-        spectrograms: Log-mel spectrograms of the waveforms.
-        rate: Samples per second.
-    """
-
-    image: Tensor
-    audio: dict[str, Tensor]
-    spectrograms: dict[str, Tensor]
-    rate: int
-
-    def columns(self) -> dict[str, Tensor]:
-        """Return images and spectrograms by title, one row per clip, for `avblocks.viz.panel`."""
-        titles = {image: f"separated, {image} image" for image in IMAGES}
-        columns = {titles.get(name, name): x for name, x in self.spectrograms.items()}
-        return {"image": self.image, **columns}
-
-    def write(self, folder: Path) -> None:
-        """Write ``separation.png`` and ``wavs/ROW-NAME.wav``; needs the extra ``viz``."""
-        save_figure(panel(self.columns()), folder / "separation.png")
-        for name, audio in self.audio.items():
-            for row, samples in enumerate(audio):
-                write_wave(folder / "wavs" / f"{row}-{name}.wav", samples, rate=self.rate)
-
-
-@torch.no_grad()
-def separation_examples(task: Separation, batch: AVBatch) -> SeparationExamples:
-    """Mix and separate a batch, in evaluation mode."""
-    mixed = mix(batch, size=task.sources)
-    audio = {"mixture": mixed.audio, "truth": mixed.sources}
-    audio |= {image: task.guided(batch, image) for image in IMAGES}
-    image = task.front_end.to_rgb(task.front_end(batch)[0])
-    return SeparationExamples(
-        image=image.cpu(),
-        audio={name: samples.cpu() for name, samples in audio.items()},
-        spectrograms={name: task.front_end.spectrogram(x).cpu() for name, x in audio.items()},
-        rate=task.front_end.format.rate,
-    )

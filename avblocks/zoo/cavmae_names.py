@@ -4,8 +4,8 @@ import math
 import re
 from typing import Any
 
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 from avblocks.nn.older import split_qkv
 from avblocks.zoo.cavmae import cavmae_encoder
 from avblocks.zoo.cavmae_classifier import CAVMAEClassifier

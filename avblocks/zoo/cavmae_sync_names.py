@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 from avblocks.nn.older import split_qkv
 from avblocks.zoo.cavmae_names import cavmae_sizes, from_cavmae
 from avblocks.zoo.names import depth_of

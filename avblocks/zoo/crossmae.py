@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from avblocks.nn.block import Block
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import PatchEmbed, patchify
-from avblocks.nn.position import LearnedPosition, sincos_position
+from avblocks.nn.position import LearnedPosition
+from avblocks.nn.sincos import sincos_position
 from avblocks.nn.targets import masked_mse
 from avblocks.nn.vit import ViT
 from avblocks.reading import ReadingDecoder

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from avblocks.builder import accepted
+from avblocks.checkpoint.checks import check_lost
 from avblocks.checkpoint.folder import WEIGHTS, is_ours, read_config
-from avblocks.checkpoint.load import Converted, LoadReport, check_lost, load_weights
+from avblocks.checkpoint.load import load_weights
 from avblocks.checkpoint.pretrained import from_pretrained
 from avblocks.checkpoint.read import State, read_state
+from avblocks.checkpoint.report import Converted, LoadReport
 from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.nn.stream import Stream

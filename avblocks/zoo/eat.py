@@ -14,7 +14,8 @@ from avblocks.nn.block import Block
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.older import split_qkv
 from avblocks.nn.patch import PatchEmbed
-from avblocks.nn.position import SinCosPosition, sincos_position
+from avblocks.nn.position import SinCosPosition
+from avblocks.nn.sincos import sincos_position
 from avblocks.nn.vit import ViT
 from avblocks.shapes import grid_of, require, sides
 from avblocks.zoo.names import depth_of, vit_sizes

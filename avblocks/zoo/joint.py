@@ -12,7 +12,8 @@ from avblocks.nn.attention import Attention
 from avblocks.nn.init import normal
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
-from avblocks.nn.position import LearnedPosition, sincos_position
+from avblocks.nn.position import LearnedPosition
+from avblocks.nn.sincos import sincos_position
 from avblocks.tokens import AVTokens, joined_valid
 
 Kind = Literal["both", "image", "audio"]

@@ -11,7 +11,8 @@ from avblocks.builder import builder
 from avblocks.nn.block import Block
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
-from avblocks.nn.position import LearnedPosition, SinCosPosition, sincos_position
+from avblocks.nn.position import LearnedPosition, SinCosPosition
+from avblocks.nn.sincos import sincos_position
 from avblocks.nn.vit import ViT
 from avblocks.shapes import grid_of, require, sides
 from avblocks.zoo.eat import frames_first_position

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from avblocks.checkpoint.encoder import from_encoder
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
+from avblocks.checkpoint.report import Converted
 from avblocks.data import ClipFormat
 from avblocks.jsonfile import Shape, read_json
 from avblocks.nn.older import split_qkv

@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from avblocks.build import av_vit
-from avblocks.checkpoint.load import Converted
 from avblocks.checkpoint.read import State
 from avblocks.checkpoint.rebuild import register_encoder
+from avblocks.checkpoint.report import Converted
 from avblocks.zoo.ast import ast, ast_sizes, from_ast
 from avblocks.zoo.cavmae import cavmae_encoder
 from avblocks.zoo.cavmae_names import (

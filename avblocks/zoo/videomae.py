@@ -10,7 +10,8 @@ from avblocks.builder import builder
 from avblocks.nn.block import Block
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
-from avblocks.nn.position import SinCosPosition, sequence_position
+from avblocks.nn.position import SinCosPosition
+from avblocks.nn.sincos import sequence_position
 from avblocks.nn.vit import ViT
 from avblocks.shapes import grid_of, sides
 from avblocks.zoo.names import vit_encoder, vit_names, vit_sizes

@@ -13,7 +13,8 @@ from avblocks.mae import MAEOutput
 from avblocks.nn.mask import Mask
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import patchify
-from avblocks.nn.position import SinCosPosition, sequence_position
+from avblocks.nn.position import SinCosPosition
+from avblocks.nn.sincos import sequence_position
 from avblocks.nn.targets import masked_mse
 from avblocks.nn.vit import ViT
 from avblocks.zoo.names import depth_of, heads_of, vit_encoder, vit_names

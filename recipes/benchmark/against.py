@@ -36,7 +36,7 @@ import tyro
 from avblocks.files import write_text
 from recipes.benchmark.machine import machine
 from recipes.benchmark.measure import short
-from recipes.common.cli import users_errors
+from recipes.common.errors import users_errors
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("steps.py")

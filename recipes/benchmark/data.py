@@ -40,7 +40,7 @@ from avblocks.files import write_text
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.machine import machine, resident_mb
 from recipes.common.cli import run_cli
-from recipes.common.data import CACHE
+from recipes.common.sets import CACHE
 from recipes.engine.run import Folder
 
 _KEYS = {"mp4": 250, "mp4_keyframed": 16}

@@ -22,7 +22,7 @@ from avblocks.files import write_text
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.measure import in_process
 from recipes.benchmark.turns import in_turn
-from recipes.common.cli import users_errors
+from recipes.common.errors import users_errors
 
 
 @dataclass(frozen=True, kw_only=True)

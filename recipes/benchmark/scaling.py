@@ -16,7 +16,7 @@ from avblocks.flops import encoder_flops
 from avblocks.viz import save_figure
 from recipes.benchmark.cases import FUSIONS, Fusion
 from recipes.benchmark.measure import in_process, synchronize
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.model import Model, build_encoder
 
 AXES: dict[str, tuple[float, ...]] = {

@@ -18,7 +18,7 @@ from avblocks.nn import ReadingBlock
 from avblocks.optim import layer_decay_groups, param_groups
 from recipes.benchmark.cases import Case
 from recipes.benchmark.plain import plain_encode, plain_loss
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.model import Model, build_autoencoder, build_encoder
 
 _PAPER = Model(), Data(name="vggsound")

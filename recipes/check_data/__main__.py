@@ -34,7 +34,8 @@ from recipes.check_data.against import compare
 from recipes.check_data.health_csv import HealthList, row_of, summary
 from recipes.check_data.sides import LISTS, Side, among, list_side, other_side, set_side
 from recipes.common.cli import run_cli
-from recipes.common.sets import READERS, scenes_root
+from recipes.common.scene_sets import scenes_root
+from recipes.common.sets import READERS
 from recipes.engine.run import Folder
 
 

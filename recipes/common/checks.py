@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.model import Model, build_autoencoder, build_encoder, check_sizes
 
 Rule = tuple[str, Callable[[Any], bool]]

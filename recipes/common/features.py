@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from avblocks.data import AVBatch
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import FeatureDataset, Task, encode_once
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.loaders import dataset, keyed_loader, sharing_loader
 from recipes.engine import OpenRun
 

@@ -2,7 +2,7 @@
 
 import shlex
 
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.settings import TaskConfig, TrainConfig
 
 PROBES = {

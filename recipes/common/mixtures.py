@@ -9,8 +9,8 @@ from avblocks.data.datasets import ClipSet, Item, pairs
 from avblocks.data.datasets.vggsound_music import PAIRS
 from avblocks.data.groups import seeded_groups, unlike_classes
 from avblocks.data.scenes import composed_mismatched, scene_casts, scene_pairs
-from recipes.common.data import Data
-from recipes.common.sets import scenes_root
+from recipes.common.data_settings import Data
+from recipes.common.scene_sets import scenes_root
 
 
 def mixtures(

@@ -15,7 +15,7 @@ from avblocks import (
     av_vit,
 )
 from avblocks.zoo import cavmae_encoder
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 
 MaskName = Literal["random", "block", "tube", "time", "frequency"]
 """Kind of masking, see `--mask` of `paper_pretrain`."""

@@ -13,7 +13,7 @@ from avblocks.files import sha256
 from avblocks.nn import Stream
 from avblocks.seed import seed_all
 from avblocks.tasks.evaluate import Given
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.run_files import find
 from recipes.common.runs import ENCODERS, load_encoder_run
 

@@ -15,10 +15,11 @@ from avblocks.checkpoint import from_pretrained, from_run, load_weights, saves
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import FrontEnd
 from avblocks.tasks import HeadTask
-from recipes.common.data import FREE, Data
+from recipes.common.data_settings import FREE, Data
 from recipes.common.model import Model, build_encoder
 from recipes.common.run_files import find, read_run_config
-from recipes.engine.folder import ADDED, flat, plain
+from recipes.engine.folder import plain
+from recipes.engine.resuming import ADDED, flat
 
 HEADS = ("finetune", "linear_probe", "localize", "separate", "segment")
 RECIPES = tuple(f"paper_{name}" for name in HEADS)

@@ -1,8 +1,7 @@
-"""Data sets by name: readers of their splits, and the training and test clips of recipes."""
+"""Data sets by name: readers of their splits, and which of them recipes train and test on."""
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,6 @@ from avblocks.data.datasets import (
     flickr_plus_silent,
     flickr_soundnet,
     folder,
-    hold_out,
     is3,
     mask_folder,
     music,
@@ -33,15 +31,7 @@ from avblocks.data.datasets import (
     vpo_ms,
     vpo_ss,
 )
-from avblocks.data.scenes import (
-    SceneSpec,
-    composed,
-    scenes,
-    scenes_as_avsbench,
-    scenes_as_vggss,
-)
-from avblocks.data.scenes.classes import Split
-from avblocks.data.scenes.source import VERSION
+from avblocks.data.scenes import composed, scenes
 
 _Made = Literal["scenes", "scene_boxes", "scene_masks"]
 _Own = Literal["folder", "class_folder", "box_folder", "mask_folder"]
@@ -54,7 +44,6 @@ _Music = Literal["music", "music21", "music_solo_duet"]
 DataName = Literal[_Made, _Composed, _Own, _VGGSound, _Stills, _AudioSet, _AVSBench, _Music]
 """Data sets that recipes train on."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "avblocks"
-Counts = tuple[int, int]  # numbers of training and test scenes
 Splits = dict[str, Callable[[Path], ClipSet]]
 
 
@@ -113,92 +102,3 @@ OWN: dict[str, Callable[..., tuple[ClipSet, ClipSet | None]]] = {
     "mask_folder": mask_folder,
 }
 """Training and test clips of your own data."""
-
-
-def read_set(
-    name: DataName,
-    root: Path | None,
-    *,
-    train: bool,
-    counts: Counts,
-    val: bool = False,
-    test_list: Path | None = None,
-) -> ClipSet | None:
-    """List the training or test clips of a data set; scenes need counts instead of a root.
-
-    ``test_list`` lists the test clips of your own data; lists of published sets are applied later.
-
-    Returns:
-        The clips; of AVSBench, the images with masks; `None` for tests on a folder without classes.
-
-    Raises:
-        ValueError: If the root is not given, or its content is wrong.
-    """
-    if root is None and not name.startswith("scene"):
-        raise ValueError(f"the {name} preset needs --data.root DIR, the folder of its clips")
-    root = root or scenes_root(name)
-    if val and not name.startswith("avsbench"):
-        raise ValueError(f"{name} has no split to validate on: leave --data.split out")
-    if name in TRAIN_TEST:
-        split = "val" if val and not train else TRAIN_TEST[name][not train]
-        reader = READERS[name.removesuffix("_balanced")][1][split]
-        return reader(root).per_frame() if name.startswith("avsbench") else reader(root)
-    if name in PAIRS:
-        test = READERS[name][1][PAIRS[name]]
-        return stills(root / "train") if train else test(root / "test")
-    if name in OWN:
-        return OWN[name](root, test_list=test_list)[not train]
-    if name in SOLOS:
-        return _solos(name, root, train=train)
-    if name in ON_VGGSOUND:
-        test = READERS[name][1][ON_VGGSOUND[name]]
-        return vggsound(root, split="train") if train else test(root)
-    return _scenes(name, root, train=train, counts=counts)
-
-
-def _composed(name: str, root: Path, *, split: Split) -> ClipSet:
-    if name == "composed_masks":
-        return avsbench_avss(root / "avsbench", split=split).per_frame()
-    boxes = name == "composed_boxes" and split == "test"
-    return vggss(root) if boxes else composed(root, split=split)
-
-
-def _solos(name: DataName, root: Path, *, train: bool) -> ClipSet:
-    solos = music(root, part="solo21" if name == "music21" else "solo")
-    # A video that two instruments list is no solo to test on.
-    single = tuple(item for item in solos.items if len(item.labels) == 1)
-    kept, held = hold_out(replace(solos, items=single))
-    if not train:
-        return held
-    others = tuple(item for item in solos.items if len(item.labels) > 1)
-    if name == "music_solo_duet":
-        duets = music(root, part="duet").items
-        return replace(kept, name=f"{kept.name}, and duets", items=kept.items + others + duets)
-    return replace(kept, items=kept.items + others)
-
-
-def scenes_root(name: str = "scenes") -> Path:
-    """Return the default folder of scenes."""
-    return CACHE / f"scenes-{VERSION}{'-few-silent' if name == 'scene_boxes' else ''}"
-
-
-def _scenes(name: str, root: Path, *, train: bool, counts: Counts) -> ClipSet:
-    split: Split = "train" if train else "test"
-    if name.startswith("composed"):
-        return _composed(name, root, split=split)
-    # If silent objects are more frequent than sounding ones, the contrastive loss learns to locate
-    # the silent ones.
-    spec = SceneSpec(min_silent=0, max_silent=1) if name == "scene_boxes" else SceneSpec()
-    clips = scenes(root, split=split, num_clips=counts[not train], spec=spec)
-    if name == "scene_masks":
-        base = scenes_as_avsbench(root, part="avss")
-        return _among(clips, avsbench_avss(base, split=split).per_frame())
-    if name == "scene_boxes" and not train:
-        return _among(clips, vggss(scenes_as_vggss(root)))
-    return clips
-
-
-def _among(scenes: ClipSet, clips: ClipSet) -> ClipSet:
-    """Select the clips made from the given scenes; the folder may contain more."""
-    ids = {item.id[:11] for item in scenes.items}
-    return replace(clips, items=tuple(item for item in clips.items if item.id[:11] in ids))

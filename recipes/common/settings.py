@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from avblocks.tasks.classify import Given
 from recipes.common.checks import check_model, check_numbers
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.model import Model
 from recipes.common.sets import DataName
 from recipes.engine.folder import check_folder

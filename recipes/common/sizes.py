@@ -11,7 +11,7 @@ from avblocks.checkpoint import read_config, read_state
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.rebuild import build_on_meta
 from avblocks.zoo import kind_of
-from recipes.common.data import Data
+from recipes.common.data_settings import Data
 from recipes.common.foreign import is_foreign
 from recipes.common.model import Model
 from recipes.common.run_files import find, read_sizes, run_config

@@ -1,8 +1,6 @@
-"""`Tested`: a trained model with the configuration of its test; its controls."""
+"""`Tested`: a trained model with the configuration of its test."""
 
-import copy
 import importlib
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -21,12 +19,11 @@ from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Classification, HeadTask, LoadedTask, Segmentation, load_task
 from recipes.common.data import Data, test_set
 from recipes.common.evaluation import evaluating
-from recipes.common.probed import untrained
 from recipes.common.run_files import find, read_run_config
 from recipes.common.runs import RECIPES, REMEDY, rebuild_config, rebuild_task
 from recipes.engine.run import Run
 
-_CLASSIFY = ("paper_linear_probe", "paper_finetune")
+CLASSIFY = ("paper_linear_probe", "paper_finetune")
 _OF_TASK = {
     "classification": "paper_finetune",
     "localization": "paper_localize",
@@ -34,7 +31,7 @@ _OF_TASK = {
     "separation": "paper_separate",
 }
 CONVERT = {
-    **dict.fromkeys(_CLASSIFY, from_deepavfusion_classifier),
+    **dict.fromkeys(CLASSIFY, from_deepavfusion_classifier),
     "paper_segment": from_deepavfusion_segmenter,
     "paper_separate": from_deepavfusion_separator,
 }
@@ -64,7 +61,7 @@ class Tested:
 
     def clips(self, clips: ClipSet) -> ClipSet:
         """Check that the classes of the test clips are those of the model, and change the clips."""
-        if self.recipe in _CLASSIFY and clips.classes != self.classes:
+        if self.recipe in CLASSIFY and clips.classes != self.classes:
             raise ValueError(
                 f"{clips.name} has {len(clips.classes)} classes, which are not the "
                 f"{len(self.classes)} of the model: give the data set that it was trained on"
@@ -161,32 +158,3 @@ def _preset(recipe: str, data: Data) -> Any:
     configs = [config for _, config in presets.values()]
     fitting = [config for config in configs if config.data.name == data.name]
     return replace((fitting or configs)[0], data=data, checkpoint=None, run=Run())
-
-
-def random_encoder(tested: Tested) -> Tested:
-    """Return the test with an encoder at its initialization."""
-    task = copy.deepcopy(tested.task)
-    task.encoder = untrained(task.encoder, 0, "random encoder")
-    return replace(tested, task=task)
-
-
-def shuffled_labels(tested: Tested) -> Tested | None:
-    """Return the test with the labels or boxes of other clips; `None` of a task without them."""
-    if tested.recipe not in (*_CLASSIFY, "paper_localize"):
-        return None
-    return replace(tested, change=_shuffled)
-
-
-def _shuffled(clips: ClipSet) -> ClipSet:
-    others = list(clips.items)
-    random.Random(0).shuffle(others)
-    pairs = zip(clips.items, others, strict=True)
-    items = (replace(item, labels=other.labels, boxes=other.boxes) for item, other in pairs)
-    return replace(clips, items=tuple(items))
-
-
-CONTROLS: dict[str, Callable[[Tested], Tested | None]] = {
-    "random_encoder": random_encoder,
-    "shuffled_labels": shuffled_labels,
-}
-"""Control tests, whose scores show what a model gains from its weights and the labels."""

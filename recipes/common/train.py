@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from avblocks.data import AVBatch, Groups, SkippedFiles
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Scorer, Scores, Task, evaluate, first_batch, first_row
-from recipes.common.data import FREE, Data
+from recipes.common.data_settings import FREE, Data
 from recipes.common.evaluation import evaluated
 from recipes.common.features import Features
 from recipes.common.following import next_command
@@ -128,6 +128,7 @@ def open_training(
             print(skipped.summary())
             if evaluated() is None:
                 following = next_command(config) if run.finished else resume_command()
-                run.log_files()
-                run.describe("finished" if run.finished else "not finished", following=following)
+                run.records.log_files(run.step)
+                state = "finished" if run.finished else "not finished"
+                run.records.describe(state, step=run.step, following=following)
                 print(f"next: {following}")

@@ -32,7 +32,7 @@ from typing import Annotated
 
 import tyro
 
-from recipes.common.cli import users_errors
+from recipes.common.errors import users_errors
 from recipes.demo.address import check_port
 from recipes.demo.analysis import Analyst
 from recipes.demo.nearest import NearestClips

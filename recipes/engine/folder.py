@@ -12,45 +12,13 @@ from torch import Tensor, nn
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
-from avblocks.jsonfile import Shape, read_json, shape_fault
 from avblocks.nn.older import renamed
 from recipes.engine.provenance import provenance
+from recipes.engine.resuming import check_same
 from recipes.engine.run import Run
 from recipes.engine.signals import resume_if_requeued
 
-FIXED = ("run.seed", "run.accumulate", "run.clip_grad", "run.ema")  # of `Run`, for resumed runs
-RENAMED = {"probe_every": "evaluate_every"}  # settings by their names in the previous release
-ADDED: dict[str, Any] = {
-    "data.hop": None,
-    "data.augment": True,
-    "data.frames": 1,
-    "data.min_crop": 0.5,
-    "data.color": 0.0,
-    "model.image_embed": "linear",
-    "left_out": 0.0,
-    "contrast": 0.0,
-    "cutmix": 0.0,
-    "negative_audio": 0.0,
-    "joint": True,
-    "model.tubelet": 2,
-    "model.decoder": "full",
-    "mask": "random",
-    "predict": 1.0,
-    "allow": [],
-    "run.ema": None,
-    "protocol": "deepavfusion",
-    # Of `paper_localize`.
-    "local": 0,
-    "patches": 1.0,
-    "negatives": 0,
-    "positives": 0.0,
-    "hidden": 0,
-    "starts": 1,
-    "beta2": 0.999,
-}
-"""Settings newer than some runs, and their values in those runs."""
 NOTHING = "nothing to resume in --run.dir {}: it holds no whole checkpoint"
-_CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
 PREFIX = "model."  # prefix of the names of the weights in a checkpoint
 REMEDY = "wait for its end, or pass another --run.dir"  # if another run uses the folder
 
@@ -85,7 +53,7 @@ def find_checkpoint(
     path = _saves.latest(checkpoints(run.folder), report=report)
     if path is None:
         raise ValueError(NOTHING.format(run.folder))
-    _check_same(run.folder / "config.json", facts, free, report)
+    check_same(run.folder / "config.json", facts, free, report)
     return path
 
 
@@ -156,55 +124,3 @@ def recipe_of(config: Any) -> str | None:
     name = "" if spec is None else spec.name
     short = name.removeprefix("recipes.").removesuffix(".__main__")
     return short if name.startswith("recipes.") else None
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested values to dotted names."""
-    found = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
-
-
-def _check_same(
-    path: Path, facts: Mapping[str, Any], free: Collection[str], report: Callable[[str], object]
-) -> None:
-    remedy = "without it the run cannot be resumed safely; start a new one"
-    old = {"clips": {}, **read_json(path, {"config": dict}, remedy=remedy)}
-    if (fault := shape_fault(old, {"clips": {"*": _CLIPS}})) is not None:
-        raise ValueError(f"{path}: {fault}; {remedy}")
-    now = flat(facts["config"])
-    before = {name: value for name, value in ADDED.items() if name in now}
-    before |= {RENAMED.get(name, name): value for name, value in flat(old["config"]).items()}
-    changed = [
-        f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and not _is_free(name, free)
-    ]
-    if changed:
-        raise ValueError(
-            f"the run in {path.parent} had another configuration: {'; '.join(changed)}"
-        )
-    _check_clips(old["clips"], facts["clips"], report)
-
-
-def _check_clips(
-    before: Mapping[str, Any], now: Mapping[str, Any], report: Callable[[str], object]
-) -> None:
-    """Raise if the training clips differ, since their order would; print other changes."""
-    for use in before.keys() & now.keys():
-        old, new = before[use], now[use]
-        if old["ids_sha256"] == new["ids_sha256"]:
-            continue
-        change = f"the clips to {use} on are others: {old['on_disk']:,} were on disk when the run "
-        change += f"was started, and {new['on_disk']:,} are now"
-        if use == "train":
-            raise ValueError(f"{change}; resume on the same clips, or start a new run")
-        report(change)
-
-
-def _is_free(name: str, free: Collection[str]) -> bool:
-    if name.startswith("run."):
-        return name not in FIXED
-    return any(name == other or name.startswith(other + ".") for other in free)

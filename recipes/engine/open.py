@@ -53,7 +53,7 @@ def open_run(
                 console.drop()
             facts = describe(config, run, clips or {})
             opened = OpenRun(run, fabric, lock, facts=facts, free=free, console=console)
-            opened.loggers += loggers
+            opened.records.loggers += loggers
             try:
                 yield opened
             except BaseException as error:
@@ -61,7 +61,7 @@ def open_run(
                 raise
             finally:
                 opened.signals.listen(restore=True)
-                opened.close_loggers()
+                opened.records.close()
             if opened.peers is not None:
                 opened.peers.release()
             finish_together()

@@ -1,6 +1,5 @@
 """`OpenRun`: an open run, which trains and tests a model."""
 
-import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,23 +15,18 @@ from torch.utils.data import DataLoader
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.keyed import KeyedBatches
 from avblocks.distributed import finish_together
-from avblocks.files import write_text
-from avblocks.jsonfile import sealed
 from avblocks.locks import FolderLock
 from avblocks.seed import seed_all
 from avblocks.tasks import evaluation_mode
-from recipes.engine.command import command_line, resume_command
 from recipes.engine.console import Console
 from recipes.engine.folder import PREFIX, check_fits, find_checkpoint
 from recipes.engine.launch import autocast, precision_of
 from recipes.engine.log import Report
-from recipes.engine.loggers import Logger, TensorBoardLogger
 from recipes.engine.peers import Peers
 from recipes.engine.plan import Plan
-from recipes.engine.readme import RUN_FILES, described, write_readme
+from recipes.engine.records import Records
 from recipes.engine.run import Run
 from recipes.engine.signals import StopSignals, requeue
-from recipes.engine.tracker import TrackioLogger
 
 if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should not cost
     from lightning.fabric import Fabric
@@ -54,9 +48,7 @@ class OpenRun:
         console: Console,
     ) -> None:
         self.settings, self.fabric, self.facts, self.lock = run, fabric, facts, lock
-        self.console = console
-        self.loggers: list[Logger] = []
-        self._logs = False  # whether the loggers are open
+        self.records = Records(run, facts, lock=lock, console=console)
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
@@ -90,7 +82,7 @@ class OpenRun:
             return self.first
         if loop is None:
             return False
-        ended = loop.exhausted or loop.at >= loop.plan.total
+        ended = loop.evaluations.exhausted or loop.at >= loop.plan.total
         return ended and (self.first or self._launched)
 
     @property
@@ -142,8 +134,9 @@ class OpenRun:
         """
         from recipes.engine.curve import loss_curve
         from recipes.engine.loop import Loop
+        from recipes.engine.trainee import Trainee
 
-        run, fabric, folder = self.settings, self.fabric, self.settings.folder
+        run, fabric = self.settings, self.fabric
         _check_best(run, evaluate)
         loader = train(fabric.global_rank, fabric.world_size)
         plan = Plan(
@@ -167,8 +160,7 @@ class OpenRun:
                 fabric=fabric,
                 signals=self.signals,
                 plan=plan,
-                model=model,
-                optimizer=optimizer,
+                trainee=Trainee(model, optimizer, run=run, device=fabric.device),
                 loader=loader,
                 schedule=schedule,
                 evaluate=evaluate,
@@ -179,16 +171,16 @@ class OpenRun:
             )
             del loader  # the loop releases it, and its workers, after training
             if self._launched:
-                loop.place(compiled=compiled, unused=unused)
-                loop.load(state)
+                loop.trainee.place(compiled=compiled, unused=unused)
+                loop.trainee.load(state)
                 loop.train()
             elif self.first:
-                loop.catch_up()
+                loop.evaluations.catch_up(start, save=loop.save)
         finally:
             if report is not None:
                 report.close()
         if self.first:
-            loss_curve(folder / "metrics.csv", folder / "loss.png")
+            loss_curve(run.folder / "metrics.csv", run.folder / "loss.png")
         if loop.stopped_by:
             self._leave(loop)
 
@@ -239,16 +231,8 @@ class OpenRun:
         return state
 
     def _open_report(self, model: nn.Module, plan: Plan, start: int) -> Report:
-        """Write `config.json`, open the logs and print a summary of the training."""
-        folder, fabric = self.settings.folder, self.fabric
-        write_text(folder / "config.json", json.dumps(sealed(self.facts), indent=2) + "\n")
-        self.console.attach(folder)
-        self.describe("started")
-        self._open_loggers(start)
-        every = self.settings.log_every
-        report = Report(
-            folder, lock=self.lock, plan=plan, start=start, every=every, loggers=self.loggers
-        )
+        """Open the logs at step `start`, and print a summary of the training."""
+        report, fabric = self.records.open(plan, start=start), self.fabric
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
         where = f"resuming from {self.checkpoint}" if self.checkpoint else "training"
         if start >= plan.stop:
@@ -262,40 +246,6 @@ class OpenRun:
                 f"{precision_of(self.settings)}"
             )
         return report
-
-    def describe(self, state: str, *, following: str = "") -> None:
-        """Write README.txt: its files, command and state of the run, and the next command."""
-        folder, recipe = self.settings.folder, f"recipes.{self.facts['recipe']}"
-        files = described(folder, RUN_FILES) if following else RUN_FILES
-        sections = {"Command": command_line(), "State": f"{state}, at step {self.step}"}
-        sections |= {"Resume": resume_command(), **({"Next": following} if following else {})}
-        write_readme(folder, title=f"A run of {recipe}", files=files, sections=sections)
-
-    def _open_loggers(self, start: int) -> None:
-        folder = self.settings.folder
-        self.loggers.insert(0, TensorBoardLogger(folder / "tensorboard", start=start))
-        if self.settings.tracker == "trackio":
-            project = f"avblocks-{self.facts['recipe'] or 'run'}"
-            self.loggers.append(TrackioLogger(project=project, name=folder.resolve().name))
-        for logger in self.loggers:
-            logger.config(self.facts)
-        self._logs = True
-
-    def log_files(self) -> None:
-        """Log the figures and the audio in the run folder."""
-        folder = self.settings.folder
-        figures = [path for path in sorted(folder.glob("*.png")) if path.name != "loss.png"]
-        for logger in self.loggers if self._logs else ():
-            for path in figures:
-                logger.image(self.step, path.stem, path)
-            for path in sorted(folder.glob("wavs/*.wav")):
-                logger.audio(self.step, path.stem, path)
-
-    def close_loggers(self) -> None:
-        """Close the loggers, unless the folder was removed."""
-        if self._logs and (self.lock is None or not self.lock.lost):
-            for logger in self.loggers:
-                logger.close()
 
     def _leave(self, loop: "Loop") -> NoReturn:
         """End all processes after a stop signal."""

@@ -41,7 +41,7 @@ from avblocks.data import ClipError
 from avblocks.files import sweep, write_text
 from avblocks.tasks import LoadedTask, Separation
 from avblocks.video import open_windows
-from recipes.common.cli import users_errors
+from recipes.common.errors import users_errors
 from recipes.engine.command import command_line
 from recipes.engine.readme import described, write_readme
 from recipes.engine.signals import leaving_in_order

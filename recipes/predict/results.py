@@ -5,11 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from avblocks.csvlog import write_csv
-from avblocks.data import AVBatch
 from avblocks.tasks import (
     Classification,
     LoadedTask,
@@ -18,11 +13,11 @@ from avblocks.tasks import (
     Separation,
 )
 from avblocks.video import VideoWindows, WindowBatch, merge_windows
-from recipes.predict.figures import class_lines, draw_classes
+from recipes.predict.classes import probabilities_of, write_classes
 from recipes.predict.overlays import MapVideo, write_map_videos
 from recipes.predict.sources import Guides, write_sources
 from recipes.predict.together import report, run_together, share_cores
-from recipes.predict.trained import Precision, infer
+from recipes.predict.trained import Precision
 
 FILES = {
     "README.txt": "this file",
@@ -145,8 +140,8 @@ def _write(
 ) -> _Lines:
     match trained.task:
         case Classification() as model:
-            answers = _probabilities(model, batches, precision=precision)
-            return [_write_classes(answers, trained.classes, windows, folder)]
+            answers = probabilities_of(model, batches, precision=precision)
+            return [write_classes(answers, trained.classes, windows, folder)]
         case Separation() as model:
             files = write_sources(
                 model, windows, batches, folder, guides=guides, precision=precision
@@ -154,32 +149,3 @@ def _write(
             return [[f"in {folder}: {' '.join(files)}"]]
         case _:
             raise TypeError(f"{trained.path}: no predictions for the task {trained.name}")
-
-
-def _probabilities(
-    model: Classification, batches: Iterator[WindowBatch], *, precision: Precision
-) -> Tensor:
-    """Return the probability of each class in each window."""
-
-    def probabilities(batch: AVBatch) -> Tensor:
-        logits = model.logits(batch).mean.float()
-        return logits.sigmoid() if model.multilabel else logits.softmax(dim=1)
-
-    found = (infer(model, probabilities, b.to_batch(), precision=precision) for b in batches)
-    return torch.cat(list(found))
-
-
-def _write_classes(
-    values: Tensor, classes: tuple[str, ...], windows: VideoWindows, folder: Path
-) -> list[str]:
-    """Write the probabilities as a table and a figure; return a summary, and the files' names."""
-    spans = windows.spans
-    rows = (
-        [*(f"{time:.3f}" for time in span), *(f"{value:.4f}" for value in row)]
-        for span, row in zip(spans, values.tolist(), strict=True)
-    )
-    write_csv(folder / "classes.csv", ["start", "end", *classes], rows)
-    edges = [spans[0][0], *windows.nearest_until[:-1], spans[-1][1]]
-    draw_classes(folder / "classes.png", values, classes=classes, edges=edges)
-    summary = class_lines(values, classes=classes, edges=edges)
-    return [*summary, f"in {folder}: classes.csv classes.png"]

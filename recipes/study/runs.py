@@ -16,8 +16,9 @@ from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
 from avblocks.jsonfile import read_json
 from avblocks.progress import progress_bar
-from recipes.engine.folder import checkpoints, flat
+from recipes.engine.folder import checkpoints
 from recipes.engine.provenance import versions
+from recipes.engine.resuming import flat
 from recipes.engine.run import Folder
 
 

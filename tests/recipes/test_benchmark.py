@@ -18,10 +18,10 @@ from recipes.benchmark import __main__ as benchmark
 from recipes.benchmark import plain, table
 from recipes.benchmark import recipe as whole_file
 from recipes.benchmark.cases import FUSIONS, Case, cases, chosen
+from recipes.benchmark.cost import cost
 from recipes.benchmark.measure import guarded, in_process, measured, peak_mb
 from recipes.benchmark.plain import plain_encode, plain_loss
 from recipes.benchmark.scaling import Point, _along, draw, kept_bytes, line
-from recipes.benchmark.table import cost
 from recipes.benchmark.work import prepare
 
 each = pytest.mark.parametrize("fusion", FUSIONS)

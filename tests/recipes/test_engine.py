@@ -26,7 +26,7 @@ from engine_toy import (
 )
 
 from avblocks.checkpoint import saves as _saves
-from recipes.common.cli import user_line
+from recipes.common.errors import user_line
 from recipes.engine import loop as _engine_loop
 from recipes.engine.curve import epoch_means, loss_curve
 from recipes.engine.log import read_rows

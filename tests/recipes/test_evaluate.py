@@ -12,7 +12,7 @@ import pytest
 import torch
 from toy_runs import SMALL, ToyRun, short_filters, train
 
-from avblocks.checkpoint.load import Converted
+from avblocks.checkpoint.report import Converted
 from recipes.common.data import Data
 from recipes.common.evaluation import evaluated
 from recipes.common.tested import CONVERT

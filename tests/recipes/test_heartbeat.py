@@ -19,7 +19,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 import engine_toy
-from recipes.common.cli import users_errors
+from recipes.common.errors import users_errors
 from recipes.engine import heartbeat
 torch.set_num_threads(1)
 heartbeat.MISSED = 5

@@ -106,7 +106,7 @@ def test_figures_are_files_of_the_run(tmp_path: Path) -> None:
     with open_run(Run(dir=tmp_path, devices=1), config={"batch": 4}, loggers=[notes]) as run:
         (tmp_path / "maps.png").touch()
         (tmp_path / "loss.png").touch()
-        run.log_files()  # before a training, no logger is open
+        run.records.log_files(0)  # before a training, no logger is open
         assert notes.calls == []
 
 

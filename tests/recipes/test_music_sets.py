@@ -8,7 +8,7 @@ import pytest
 
 from recipes.common.data import Data
 from recipes.common.mixtures import mixtures
-from recipes.common.sets import read_set
+from recipes.common.read_set import read_set
 from recipes.engine.run import Run
 from recipes.paper_separate import PRESETS, Config
 

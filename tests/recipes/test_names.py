@@ -13,8 +13,8 @@ from avblocks.data.datasets import ClipSet, Item, folder, hold_out
 from avblocks.seed import sample_seed
 from avblocks.tasks import Predictions
 from avblocks.viz import panel, save_figure
-from recipes.common.cli import users_errors
-from recipes.common.scores import class_bars, confusion_figure
+from recipes.common.class_figures import class_bars, confusion_figure
+from recipes.common.errors import users_errors
 from recipes.predict.figures import draw_classes
 
 ODD = os.fsdecode(b"x\xff")

@@ -19,7 +19,7 @@ import os, signal, sys, time
 from pathlib import Path
 import torch
 import engine_toy
-from recipes.common.cli import users_errors
+from recipes.common.errors import users_errors
 torch.set_num_threads(1)
 folder, devices, rank, number = Path(sys.argv[1]), *map(int, sys.argv[2:])
 seen = []

@@ -20,7 +20,7 @@ from recipes.common.data import train_test_sets
 from recipes.common.probed import load_probed, untrained
 from recipes.engine.run import Folder
 from recipes.export import cli as export
-from recipes.study import probes
+from recipes.study import probe_heads, probes
 
 Rows = list[dict[str, Any]]
 
@@ -95,7 +95,7 @@ def test_it_resumes_and_takes_further_checkpoints(config: probes.Config, tmp_pat
     probes.main(config)
     whole = (config.run.folder / "probes.json").read_bytes()
     again = replace(config, run=Folder(dir=tmp_path / "again"))
-    fit, left = probes.fit, [1]
+    fit, left = probe_heads.fit, [1]
 
     def stopped(*args: Any, **options: Any) -> None:
         if not left:
@@ -103,12 +103,12 @@ def test_it_resumes_and_takes_further_checkpoints(config: probes.Config, tmp_pat
         left.pop()
         fit(*args, **options)
 
-    with patch.object(probes, "fit", stopped), pytest.raises(KeyboardInterrupt):
+    with patch.object(probe_heads, "fit", stopped), pytest.raises(KeyboardInterrupt):
         probes.main(again)
     assert len(rows_of(again)) == 1
     probes.main(again)
     assert (again.run.folder / "probes.json").read_bytes() == whole
-    with patch.object(probes, "fit", side_effect=AssertionError):
+    with patch.object(probe_heads, "fit", side_effect=AssertionError):
         probes.main(replace(again, given=("both", "image"), heads=(), checkpoint=again.checkpoint))
         probes.main(again)
     with pytest.raises(ValueError, match=r"probes\.json is of other settings"):

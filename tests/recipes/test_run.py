@@ -152,9 +152,8 @@ def test_engine_is_not_imported_for_help(fresh: Fresh) -> None:
 
 
 def test_a_reader_who_has_enough_is_no_mistake() -> None:
-    script = (
-        "from recipes.common.cli import users_errors\nwith users_errors():\n    print('x' * 10**6)"
-    )
+    imports = "from recipes.common.errors import users_errors"
+    script = f"{imports}\nwith users_errors():\n    print('x' * 10**6)"
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -20,7 +20,8 @@ from recipes.common.data import FREE
 from recipes.common.model import SMALL
 from recipes.common.runs import rebuild_config
 from recipes.common.sizes import CLIPS, ENCODER
-from recipes.engine.folder import ADDED, flat, plain
+from recipes.engine.folder import plain
+from recipes.engine.resuming import ADDED, flat
 
 
 def parsed(module: Any, *words: object) -> Any:

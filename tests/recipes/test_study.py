@@ -136,7 +136,7 @@ def test_the_study_of_the_zoo_keeps_its_rows_and_goes_on(tmp_path: Path) -> None
         finetune_epochs=1,
     )
     patches = {"scenes_root": lambda name: tmp_path / "scenes"}
-    with patch.multiple("recipes.common.sets", **patches), patch.object(study_zoo, "SPREAD", 9):
+    with patch.multiple("recipes.common.read_set", **patches), patch.object(study_zoo, "SPREAD", 9):
         study_zoo.main(config, models=models)
         written = (tmp_path / "zoo.json").read_bytes()
         found = json.loads(written)["methods"]

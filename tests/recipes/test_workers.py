@@ -10,8 +10,9 @@ from tiny_model import TINY
 
 from recipes import paper_pretrain
 from recipes.common import loaders as _loaders
-from recipes.common.cli import run_cli, user_line
+from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data
+from recipes.common.errors import user_line
 from tests.reliability.faulty import Reader
 
 

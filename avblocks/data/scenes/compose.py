@@ -10,11 +10,12 @@ from jaxtyping import Bool, Float, UInt8
 from numpy.random import Generator
 
 from avblocks.data.resize import resize
+from avblocks.data.scenes.background import pan
 from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.compose_spec import ComposeSpec
 from avblocks.data.scenes.recording import noise, perform
 from avblocks.data.scenes.render import Scene, boxes_of, homes, mix, scene_id
-from avblocks.data.scenes.shapes import paint, pan
+from avblocks.data.scenes.shapes import paint
 from avblocks.data.scenes.sprites import sprite_layer, sway
 from avblocks.data.scenes.stock import Stock, Thing
 from avblocks.data.scenes.timbres import Voice

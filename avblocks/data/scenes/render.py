@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 from numpy.random import Generator
 
+from avblocks.data.scenes.background import background
 from avblocks.data.scenes.classes import (
     LOOKS,
     PARTS,
@@ -16,7 +17,7 @@ from avblocks.data.scenes.classes import (
     silent,
     sounding,
 )
-from avblocks.data.scenes.shapes import background, move, paint, shape_layer
+from avblocks.data.scenes.shapes import move, paint, shape_layer
 from avblocks.data.scenes.timbres import Voice, play
 
 

@@ -11,8 +11,8 @@ from avblocks.data.dataset import TooManySkippedError
 from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.shards.encode import ShardSettings
 from avblocks.data.shards.files import write_json
-from avblocks.data.shards.index import Shard, load_shard
 from avblocks.data.shards.pool import Result, encode_clips
+from avblocks.data.shards.shard import Shard, load_shard
 from avblocks.data.shards.tar import END, make_key, write_member
 from avblocks.data.skipped import write_skipped
 from avblocks.files import replacing, sha256, sync

@@ -1,21 +1,18 @@
 """`Shards`: the clips in a folder of shards, and a reader for windows of them."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from avblocks.data.clip import AVClip, ClipError
-from avblocks.data.datasets.clipset import ClipSet, Item, StillImage
-from avblocks.data.decode.stills import choose_still, with_stills
+from avblocks.data.clip import AVClip
+from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.read import places, several_stills
 from avblocks.data.shards.files import AGAIN
-from avblocks.data.shards.index import INDEX, Shard, load_index, load_shard
-from avblocks.data.shards.members import Members
+from avblocks.data.shards.index import INDEX, load_index
+from avblocks.data.shards.shard import Shard, load_shard
 from avblocks.data.shards.tar import is_mask
+from avblocks.data.shards.window import read_stills, read_window, reading
 from avblocks.progress import progress_bar
 
 
@@ -129,11 +126,15 @@ class Shards:
             )
         shard, key, path = self._find(source)
         where = places(frames, frame)
-        with _reading(shard, key, path=path) as members:
+        with reading(shard, key, path=path) as members:
             if stills := members.notes.kind == "stills":
-                clip = _stills(members, path, seconds=seconds, rate=rate, place=place, frame=frame)
+                clip = read_stills(
+                    members, path, seconds=seconds, rate=rate, place=place, frame=frame
+                )
             else:
-                clip = _window(members, path, seconds=seconds, rate=rate, place=place, where=where)
+                clip = read_window(
+                    members, path, seconds=seconds, rate=rate, place=place, where=where
+                )
         clip = several_stills(clip, where) if stills and frames > 1 else clip
         item = shard.items[shard.rows[key]]
         boxes = None
@@ -157,57 +158,3 @@ def _local(root: str | Path) -> Path:
     if "://" in address and not address.startswith("file:///"):
         raise ValueError(f"{address}: shards are read from disks only, by path or file:///path")
     return Path(address.removeprefix("file://"))
-
-
-@contextmanager
-def _reading(shard: Shard, key: str, *, path: str) -> Iterator[Members]:
-    """Open a tar file; errors in it become ``ClipError`` with the name of the clip."""
-    # Opened for each clip: it takes microseconds, and no handle is shared or leaked.
-    try:
-        handle = os.open(shard.path, os.O_RDONLY)
-    except OSError as error:
-        raise ClipError(path, f"cannot be opened ({error.strerror})") from error
-    try:
-        yield Members(handle, key, shard.suffixes[shard.rows[key]], shard.members(key))
-    except ValueError as error:
-        if isinstance(error, ClipError):
-            raise
-        raise ClipError(path, str(error)) from error
-    finally:
-        os.close(handle)
-
-
-def _window(
-    members: Members, path: str, *, seconds: float, rate: int, place: float, where: Sequence[float]
-) -> AVClip:
-    """Read a window of audio, and the images nearest to positions in it."""
-    notes = members.notes
-    start = place * max(notes.duration - seconds, 0)
-    indices = [notes.nearest(start=start, seconds=seconds, frame=at) for at in where]
-    first = round(start * rate)
-    audio = members.audio(rate=rate, first=first, last=first + round(seconds * rate))
-    decoded = {index: members.image(index) for index in set(indices)}
-    images = [decoded[index] for index in indices]
-    return AVClip(
-        image=images[0] if len(images) == 1 else torch.stack(images, dim=1),
-        audio=audio,
-        rate=rate,
-        path=path,
-        time=notes.known_times[indices[0]] - start,
-    )
-
-
-def _stills(
-    members: Members, path: str, *, seconds: float, rate: int, place: float, frame: float
-) -> AVClip:
-    """Read an image with a window of audio around its time, and all other images of the clip."""
-    notes = members.notes
-    number, start = choose_still(
-        notes.times, length=notes.duration, seconds=seconds, place=place, frame=frame
-    )
-    first = round(start * rate)
-    audio = members.audio(rate=rate, first=first, last=first + round(seconds * rate))
-    decoded = [(members.image(n), members.mask(n)) for n in range(len(notes.times))]
-    files = tuple(StillImage(path, time=time) for time in notes.times)
-    clip = AVClip(image=decoded[number][0], audio=audio, rate=rate, path=path)
-    return with_stills(clip, files, decoded, number=number, start=start)
