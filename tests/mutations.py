@@ -524,8 +524,8 @@ TABLE = (
     ),
     row(
         "new-contrast-directions",
-        'losses = {"image_to_audio": to_audio, "audio_to_image": to_image}',
-        'losses = {"image_to_audio": to_image, "audio_to_image": to_audio}',
+        'pairs = {"image_to_audio": (to_audio, match_), "audio_to_image": (to_image, match_)}',
+        'pairs = {"image_to_audio": (to_image, match_), "audio_to_image": (to_audio, match_)}',
         "tests/heads/test_contrast.py",
     ),
     row(
