@@ -97,7 +97,7 @@ SCENES = replace(
 )
 COMPOSED = replace(
     SCENES,
-    data=COMPOSED_DATA,
+    data=replace(COMPOSED_DATA, seconds=1.6, hop=400),  # windows of 800 samples that overlap
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
 )

@@ -14,7 +14,15 @@ from tiny_model import TINY
 from toy_runs import DATA, ToyRun
 
 from avblocks import av_vit
-from recipes import export, paper_finetune, paper_linear_probe, paper_pretrain
+from recipes import (
+    export,
+    paper_finetune,
+    paper_linear_probe,
+    paper_localize,
+    paper_pretrain,
+    paper_segment,
+    paper_separate,
+)
 from recipes.common.cli import run_cli
 from recipes.common.data import FREE
 from recipes.common.model import SMALL
@@ -152,3 +160,15 @@ def nested(values: dict) -> dict:
             inner = inner.setdefault(part, {})
         inner[last] = value
     return found
+
+
+@pytest.mark.parametrize("name", ["scenes", "composed"])
+@pytest.mark.parametrize(
+    "recipe",
+    [paper_finetune, paper_linear_probe, paper_localize, paper_segment, paper_separate],
+)
+def test_the_model_of_a_preset_can_be_built(recipe: Any, name: str) -> None:
+    """Windows that do not overlap were found when a run began."""
+    config = recipe.PRESETS[name][1]
+    task = recipe.build(replace(config, checkpoint=None), classes=("a", "b"))
+    assert task.front_end.format == config.data.format
