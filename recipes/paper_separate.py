@@ -74,6 +74,14 @@ class Config(FineTuneConfig):
         super().check(compiles=compiles)
         if self.seeded and self.masks != "ratio":
             raise ValueError("--protocol sound-of-pixels has masks of its own: leave --masks out")
+        format = self.data.format
+        if not self.seeded and 2 * format.hop > (window := format.mel_settings["n_fft"]):
+            raise ValueError(
+                f"separated audio is put together from windows of {window} samples that overlap by "
+                f"half: --data.hop {format.hop} is too long, give --data.hop {window // 2}, and "
+                f"--data.seconds {window // 2 * self.data.audio_size[1] / format.rate:g} for as "
+                "many frames"
+            )
 
 
 MUSIC = Config(

@@ -34,7 +34,7 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     "finetune": ("paper_finetune",),
     "localize": ("paper_localize",),
     "segment": ("paper_segment",),
-    "separate": ("paper_separate",),
+    "separate": ("paper_separate", "--data.hop", "400", "--data.seconds", "1.6"),
 }
 """Runs on the pre-trained encoder: recipe and options."""
 Figure = tuple[str, ...]

@@ -172,3 +172,14 @@ def test_the_model_of_a_preset_can_be_built(recipe: Any, name: str) -> None:
     config = recipe.PRESETS[name][1]
     task = recipe.build(replace(config, checkpoint=None), classes=("a", "b"))
     assert task.front_end.format == config.data.format
+
+
+def test_windows_of_a_checkpoint_that_do_not_overlap(tmp_path: Path) -> None:
+    config = paper_separate.PRESETS["composed"][1]
+    config = replace(config, run=replace(config.run, dir=tmp_path))
+    config.check(compiles=False)
+    longer = replace(config, data=replace(config.data, hop=500, seconds=2.0))
+    with pytest.raises(
+        ValueError, match=r"give --data.hop 400, and --data.seconds 1.6 for as many"
+    ):
+        longer.check(compiles=False)
