@@ -24,7 +24,7 @@ RECORDED = (
 """Stored videos and audio."""
 
 
-def test_clips(scenes: Path) -> dict[str, Path]:
+def held_out_clips(scenes: Path) -> dict[str, Path]:
     """Find the first test clips of both kinds."""
     found: dict[str, Path] = {}
     for file in sorted((scenes / "annotations").glob("test-*.json")):
@@ -44,7 +44,7 @@ def main() -> None:
     for name, source in FIGURES.items():
         shrink(given.runs / source, PICTURES / name)
     MEDIA.mkdir(exist_ok=True)
-    record_maps(given.runs, test_clips(given.scenes), MEDIA)
+    record_maps(given.runs, held_out_clips(given.scenes), MEDIA)
     record_separation(given.runs, MEDIA, prefix="photographs-")
 
 

@@ -1,5 +1,6 @@
 """The gallery: masks and models drawn at each build, what is checked in small and up to date."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import av
 import gallery
 import media
 import numpy as np
+import photographs
 import pytest
 import torch
 from built import DOCS, built
@@ -141,3 +143,28 @@ def test_audio_is_compressed(tmp_path: Path) -> None:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
     found = np.concatenate(frames, axis=1)
     assert abs(found.std() - 0.5 / 2**0.5) < 0.02 and 32000 <= found.shape[1] < 36000
+
+
+def test_the_page_of_photographs_shows_what_its_command_writes() -> None:
+    page = (DOCS / "ingredients.rst").read_text(encoding="utf-8")
+    figures = re.findall(r"^\.\. figure:: pictures/(\S+)\n((?:   .+\n)+)", page, flags=re.MULTILINE)
+    assert {name for name, _ in figures} == set(photographs.FIGURES)
+    assert all(":width: 100%" in options and ":alt: " in options for _, options in figures)
+    played = set(re.findall(r"^   media/(\S+): .+$", page, flags=re.MULTILINE))
+    assert played <= set(photographs.RECORDED)
+    assert all((DOCS / "media" / name).is_file() for name in played)
+    assert all((DOCS / "pictures" / name).is_file() for name in photographs.FIGURES)
+
+
+def test_clips_of_that_page_are_of_one_animal_and_of_two(tmp_path: Path) -> None:
+    for number, (silent, hidden) in enumerate(([["x"], []], [[], ["x"]], [[], []], [["x"], []])):
+        facts = {"id": f"test-{number}", "silent": silent, "offscreen": hidden}
+        for folder in ("annotations", "clips/bee"):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"annotations/test-{number}.json").write_text(json.dumps(facts))
+        (tmp_path / f"clips/bee/test-{number}_0_4.mp4").write_bytes(b"")
+    found = photographs.held_out_clips(tmp_path)
+    assert {kind: path.name[:6] for kind, path in found.items()} == {
+        "beside": "test-0",
+        "alone": "test-2",
+    }
