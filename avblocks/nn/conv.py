@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avblocks.shapes import require
+from avblocks.shapes import require, require_positive
 
 
 class StandardizedConv2d(nn.Conv2d):
@@ -15,6 +15,9 @@ class StandardizedConv2d(nn.Conv2d):
     batch. With standardized weights, group norms train as fast as batch norms. The arguments are
     those of `torch.nn.Conv2d`.
 
+    Raises:
+        ValueError: if a kernel is a single value, which standardization would turn into zero.
+
     Source: Qiao et al., "Micro-Batch Training with Batch-Channel Normalization and Weight
     Standardization" (2019); scaled by the size of the kernel as in Brock et al. (ICLR 2021).
 
@@ -23,6 +26,12 @@ class StandardizedConv2d(nn.Conv2d):
         >>> bool(conv.standardized().sum(dim=(1, 2, 3)).abs().max() < 1e-5)
         True
     """
+
+    def reset_parameters(self) -> None:
+        """Initialize as `torch.nn.Conv2d` does, which calls this."""
+        values = self.weight.shape[1:].numel()
+        require(values > 1, "kernel", values, "of more than one value")
+        super().reset_parameters()
 
     def standardized(self) -> Float[Tensor, "out per_group height width"]:
         """The kernels that are applied."""
@@ -47,7 +56,8 @@ class ResidualConv(nn.Module):
         stride: 2 to halve the image.
 
     Raises:
-        ValueError: if the width is not a multiple of 8.
+        ValueError: if a number is not positive, the width not a multiple of 8, or a shortcut from
+            one channel needs weights.
 
     Source: He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), with group norms
     and `StandardizedConv2d`.
@@ -59,6 +69,7 @@ class ResidualConv(nn.Module):
 
     def __init__(self, channels: int, width: int, *, stride: int = 1) -> None:
         super().__init__()
+        require_positive(channels=channels, width=width, stride=stride)
         self.first = norm_conv(channels, width, stride=stride)
         self.second = norm_conv(width, width)
         self.shortcut = (

@@ -1,7 +1,7 @@
 """Patch embedding by a small residual network of convolutions."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from avblocks.nn.conv import ResidualConv, norm_conv
@@ -14,7 +14,8 @@ class ConvPatchEmbed(nn.Module):
 
     A token depends on the pixels around its patch too, and in the same way everywhere in the image.
     This helps where training data are few. Patches that are not kept are blank before the first
-    convolution, so that the kept tokens contain nothing of them.
+    convolution, so that the kept tokens contain nothing of them. Padded patches (``image_valid`` of
+    `AVEncoder`) are not: their pixels reach the tokens beside them, so fill them with a constant.
 
     Args:
         dim: width of a token.
@@ -75,14 +76,14 @@ class ConvPatchEmbed(nn.Module):
         """
         grid = self.grid(x)
         if ids_keep is not None:
-            x = x * self._visible(ids_keep, grid).to(x.dtype)
+            x = x.masked_fill(self._masked(ids_keep, grid), 0.0)  # also of values not finite
         tokens = self.proj(self.stages(x)).flatten(2).transpose(1, 2)
         return tokens if ids_keep is None else gather_tokens(tokens, ids_keep)
 
-    def _visible(
+    def _masked(
         self, ids_keep: Int64[Tensor, "b k"], grid: tuple[int, ...]
-    ) -> Float[Tensor, "b 1 height width"]:
-        """1 at the pixels of the kept patches, else 0."""
-        flat = torch.zeros(len(ids_keep), grid[0] * grid[1], device=ids_keep.device)
-        kept = flat.scatter(1, ids_keep, 1.0).view(-1, 1, *grid)
-        return kept.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)
+    ) -> Bool[Tensor, "b 1 height width"]:
+        """Whether each pixel is of a patch that is not kept."""
+        flat = torch.ones(len(ids_keep), grid[0] * grid[1], device=ids_keep.device)
+        masked = flat.scatter(1, ids_keep, 0.0).bool().view(-1, 1, *grid)
+        return masked.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)

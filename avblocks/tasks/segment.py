@@ -1,5 +1,7 @@
 """Audio-visual segmentation task: loss and masks of an encoder and a segmenter."""
 
+from typing import Any
+
 from torch import Tensor
 
 from avblocks.data import AVBatch, FrontEnd, with_negatives
@@ -38,6 +40,10 @@ class Segmentation(HeadTask):
         self.front_end, self.negatives = front_end, negatives
         self.binary = head.pred.out_channels == 1
         self.num_classes = 2 if self.binary else head.pred.out_channels
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of the constructor that are plain values."""
+        return {"negatives": self.negatives}
 
     def logits(self, batch: AVBatch) -> Tensor:
         """Logits of each pixel."""

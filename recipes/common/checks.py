@@ -1,5 +1,6 @@
 """Checks of a configuration before any data is read; errors name the options."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from recipes.common.model import Model, build_autoencoder, build_encoder, check_
 Rule = tuple[str, Callable[[Any], bool]]
 _ONE: Rule = "at least 1", lambda x: x >= 1
 _ZERO: Rule = "at least 0", lambda x: x >= 0
+_FINITE: Rule = "finite and at least 0", lambda x: 0 <= x < math.inf
 _ABOVE: Rule = "above 0", lambda x: x > 0
 _SHARE: Rule = "from 0 to 1", lambda x: 0 <= x <= 1
 _PART: Rule = "above 0 and at most 1", lambda x: 0 < x <= 1
@@ -19,8 +21,8 @@ _BELOW: Rule = "from 0 to below 1", lambda x: 0 <= x < 1
 _INSIDE: Rule = "between 0 and 1", lambda x: 0 < x < 1
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("batch", "epochs", "evaluate_every", "windows", "dim_out", "width"), _ONE),
-    **dict.fromkeys(("warmup", "weight_decay", "mixup", "local", "negatives", "hidden"), _ZERO),
-    **dict.fromkeys(("contrast", "cutmix"), _ZERO),
+    **dict.fromkeys(("warmup", "weight_decay", "local", "negatives", "hidden"), _ZERO),
+    **dict.fromkeys(("contrast", "mixup", "cutmix"), _FINITE),
     **dict.fromkeys(("base_lr", "temperature"), _ABOVE),
     **dict.fromkeys(("layer_decay", "patches"), _PART),
     **dict.fromkeys(("drop_path", "smoothing", "left_out", "negative_audio"), _BELOW),
@@ -39,6 +41,9 @@ def check_numbers(config: Any) -> None:
         value = getattr(config, name, None)
         if value is not None and not fits(value):
             raise ValueError(f"--{name.replace('_', '-')} must be {words}, got {value}")
+    mixup, cutmix = getattr(config, "mixup", 0), getattr(config, "cutmix", 0)
+    if mixup and cutmix:
+        raise ValueError(f"--mixup {mixup} and --cutmix {cutmix} exclude each other: set one to 0")
     if config.warmup >= config.epochs:
         raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
 

@@ -43,3 +43,22 @@ def test_the_shortcut_is_the_input_itself_where_shapes_are_equal() -> None:
 def test_a_width_that_groups_do_not_share() -> None:
     with pytest.raises(ValueError, match="width must be a multiple of 8, got 12"):
         ResidualConv(8, 12)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_kernels_that_standardization_would_turn_into_zero() -> None:
+    for build in (
+        lambda: StandardizedConv2d(1, 8, 1),
+        lambda: StandardizedConv2d(8, 8, 1, groups=8),
+    ):
+        with pytest.raises(ValueError, match="kernel must be of more than one value, got 1"):
+            build()
+    with pytest.raises(ValueError, match="kernel must be of more than one value, got 1"):
+        ResidualConv(1, 8)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("numbers", [(0, 8, 1), (8, 0, 1), (8, 8, 0)])
+def test_numbers_that_are_not_positive(numbers: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="must be a positive integer, got 0"):
+        ResidualConv(numbers[0], numbers[1], stride=numbers[2])

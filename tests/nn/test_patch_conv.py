@@ -20,6 +20,8 @@ def test_kept_tokens_contain_nothing_of_masked_patches() -> None:
             other[area] = image[area]
     assert torch.equal(embed(image, ids_keep=kept), embed(other, ids_keep=kept))
     assert not torch.allclose(embed(image), embed(other))
+    other[image != other] = torch.nan
+    assert torch.equal(embed(image, ids_keep=kept), embed(other, ids_keep=kept))
 
 
 def test_all_patches_kept_are_the_whole_image_in_any_order() -> None:

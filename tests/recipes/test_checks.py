@@ -25,6 +25,8 @@ WRONG = [
     ("--warmup 100", "--warmup 100 must be less than --epochs 100"),
     ("--base-lr -1", "--base-lr must be above 0, got -1.0"),
     ("--weight-decay -1", "--weight-decay must be at least 0, got -1.0"),
+    ("--contrast inf", "--contrast must be finite and at least 0, got inf"),
+    ("--cutmix inf", "--cutmix must be finite and at least 0, got inf"),
     ("--image-mask 1.5", "--image-mask must be between 0 and 1, got 1.5"),
     ("--data.size 20", "--data.size 20 makes a side of 20, not a multiple of --model.patch 8"),
     ("--data.mels 0", "--data.mels must be at least 1, got 0"),
@@ -56,6 +58,8 @@ def test_the_option_is_named(
     [
         (paper_finetune, "--windows 0", "--windows must be at least 1, got 0"),
         (paper_finetune, "--drop-path 1", "--drop-path must be from 0 to below 1, got 1.0"),
+        (paper_finetune, "--mixup inf", "--mixup must be finite and at least 0, got inf"),
+        (paper_finetune, "--mixup 1 --cutmix 1", "--mixup 1.0 and --cutmix 1.0 exclude each"),
         (paper_finetune, "--layer-decay 0", "--layer-decay must be above 0 and at most 1"),
         (paper_localize, "--temperature 0", "--temperature must be above 0"),
     ],

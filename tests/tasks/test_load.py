@@ -62,7 +62,7 @@ def localization() -> Localization:
 
 def segmentation() -> Segmentation:
     head = segmenter(16, num_classes=3, patch=8, num_layers=2, min_width=4, hidden=4)
-    return Segmentation(encoder(), head, front_end=FrontEnd(CLIPS))
+    return Segmentation(encoder(), head, front_end=FrontEnd(CLIPS), negatives=0.3)
 
 
 def separation() -> Separation:
@@ -89,6 +89,14 @@ def test_the_same_answers_and_settings(tmp_path: Path, name: str) -> None:
     assert not any(module.training for module in loaded.task.modules())
     assert torch.equal(answer(loaded.task, clips), answer(task, clips))
     assert type(loaded.task) is type(task)
+
+
+def test_a_segmentation_saved_before_it_had_settings(tmp_path: Path) -> None:
+    task = segmentation()
+    assert task.settings() == {"negatives": 0.3}
+    about = {"name": "segmentation", "classes": [], "settings": {}}
+    save_pretrained(task.encoder, tmp_path, front_end=task.front_end, head=task.head, task=about)
+    assert load_task(tmp_path).task.settings() == {"negatives": 0.0}
 
 
 def test_the_best_of_several_starts_is_saved(tmp_path: Path) -> None:
