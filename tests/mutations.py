@@ -97,8 +97,8 @@ TABLE = (
     # Photographs
     row(
         "photo-masked-seen",
-        "x = x * self._visible(ids_keep, grid).to(x.dtype)",
-        "x = x + 0 * self._visible(ids_keep, grid).to(x.dtype)",
+        "x = x.masked_fill(self._masked(ids_keep, grid), 0.0)",
+        "x = x.masked_fill(~self._masked(ids_keep, grid), 0.0)",
         "nn/test_patch_conv.py",
     ),
     row(
