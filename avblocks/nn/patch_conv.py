@@ -84,6 +84,6 @@ class ConvPatchEmbed(nn.Module):
         self, ids_keep: Int64[Tensor, "b k"], grid: tuple[int, ...]
     ) -> Bool[Tensor, "b 1 height width"]:
         """Whether each pixel is of a patch that is not kept."""
-        flat = torch.ones(len(ids_keep), grid[0] * grid[1], device=ids_keep.device)
+        flat = torch.ones(ids_keep.shape[0], grid[0] * grid[1], device=ids_keep.device)
         masked = flat.scatter(1, ids_keep, 0.0).bool().view(-1, 1, *grid)
         return masked.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)

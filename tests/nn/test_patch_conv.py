@@ -60,3 +60,17 @@ def test_an_encoder_with_it_trains_and_copies() -> None:
     torch.testing.assert_close(copy.deepcopy(model)(**x, **masks).loss, model(**x, **masks).loss)
     with torch.device("meta"):
         assert next(ConvPatchEmbed(32).parameters()).is_meta
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_exported_program_takes_kept_patches_of_any_batch() -> None:
+    embed, batch = (
+        ConvPatchEmbed(16, patch=(4, 4), width=8).eval(),
+        torch.export.Dim("batch", max=8),
+    )
+    given = torch.rand(2, 3, 8, 8), torch.tensor([[0, 3], [1, 2]])
+    sizes = {"x": {0: batch}, "ids_keep": {0: batch}}
+    program = torch.export.export(embed, given[:1], {"ids_keep": given[1]}, dynamic_shapes=sizes)
+    more = torch.rand(5, 3, 8, 8), torch.tensor([[2, 0]] * 5)
+    found = program.module()(more[0], ids_keep=more[1])
+    torch.testing.assert_close(found, embed(more[0], ids_keep=more[1]))
