@@ -78,7 +78,7 @@ def contrast_loss(
             counts by these shares.
 
     Raises:
-        ValueError: if the direction is unknown.
+        ValueError: if the direction is unknown, or there is not one share per clip.
 
     Example:
         >>> contrast_loss(torch.zeros(2, 2), torch.zeros(2, 2))
@@ -89,6 +89,7 @@ def contrast_loss(
     match_ = rank * len(to_audio) + torch.arange(len(to_audio), device=to_audio.device)
     pairs = {"image_to_audio": (to_audio, match_), "audio_to_image": (to_image, match_)}
     if own is not None:
+        require(len(own) == len(match_), "own", len(own), f"of {len(match_)} clips")
         shares = torch.diag(own) + torch.diag(1 - own).flip(1)
         whole = shares.new_zeros(to_audio.shape)
         by_image, by_audio = (whole.index_copy(1, match_, x) for x in (shares, shares.T))

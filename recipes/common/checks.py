@@ -44,6 +44,8 @@ def check_numbers(config: Any) -> None:
     mixup, cutmix = getattr(config, "mixup", 0), getattr(config, "cutmix", 0)
     if mixup and cutmix:
         raise ValueError(f"--mixup {mixup} and --cutmix {cutmix} exclude each other: set one to 0")
+    if cutmix and getattr(config, "contrast", None) == 0:
+        raise ValueError("--cutmix is for the images of --contrast, which is 0: give --contrast 1")
     if config.warmup >= config.epochs:
         raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
 

@@ -71,7 +71,7 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
 
 
 LEVERS: Mapping[str, tuple[str, ...]] = {
-    "contrast": ("--contrast", "0"),
+    "contrast": ("--contrast", "0", "--cutmix", "0"),
     "cutmix": ("--cutmix", "0"),
     "conv_embed": ("--model.image-embed", "linear"),
     "left_out": ("--left-out", "0"),
@@ -155,6 +155,9 @@ def main(config: Config) -> None:
             raise ValueError(f"--{option} must be of {', '.join(known)}, got {', '.join(wrong)}")
     if "probe_noisy" in config.only and config.noisy is None:
         raise ValueError("give --noisy SCENES for probe_noisy, or leave it out of --only")
+    for option, folder in (("root", config.root), ("noisy", config.noisy)):
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"--{option} {folder} is no folder: make it with recipes.make_scenes")
     possible = [task for task in FIGURES if task != "probe_noisy" or config.noisy is not None]
     only = tuple(task for task in possible if task in (config.only or possible))
     test = test_set(replace(COMPOSED_DATA, root=config.root))

@@ -95,6 +95,8 @@ def test_misfits_are_refused() -> None:
         info_nce(rows, rows, temperature=0.0)
     with pytest.raises(ValueError, match=r"direction must be .*, got 'sideways'"):
         contrast_loss(rows[:, :3], rows[:, :3], direction="sideways")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="own must be of 3 clips, got 2"):
+        contrast_loss(rows[:, :3], rows[:, :3], own=torch.ones(2))
     with pytest.raises(ValueError, match=r"audio must have shape"):
         info_nce(rows, rows[:2])
 

@@ -25,6 +25,7 @@ WRONG = [
     ("--warmup 100", "--warmup 100 must be less than --epochs 100"),
     ("--base-lr -1", "--base-lr must be above 0, got -1.0"),
     ("--weight-decay -1", "--weight-decay must be at least 0, got -1.0"),
+    ("--cutmix 1", "--cutmix is for the images of --contrast, which is 0: give --contrast 1"),
     ("--contrast inf", "--contrast must be finite and at least 0, got inf"),
     ("--cutmix inf", "--cutmix must be finite and at least 0, got inf"),
     ("--image-mask 1.5", "--image-mask must be between 0 and 1, got 1.5"),

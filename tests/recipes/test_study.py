@@ -5,11 +5,14 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from tiny_model import TINY
 
+from recipes import paper_pretrain
+from recipes.common.cli import run_cli
 from recipes.engine.run import Folder
 from recipes.study import classification as study_classification
 from recipes.study import decoders as study_decoders
@@ -200,6 +203,9 @@ def test_figures_of_composed_scenes_are_written_by_task(
     monkeypatch.setattr(study_ingredients, "test_set", lambda data: None)
     settings = {"run": Folder(dir=tmp_path / "runs"), "root": tmp_path, "out": tmp_path, "jobs": 1}
     config = study_ingredients.Config(**settings, seeds=2, noisy=tmp_path / "noisy")
+    with pytest.raises(ValueError, match=r"--noisy .*noisy is no folder: make it with"):
+        study_ingredients.main(config)
+    (tmp_path / "noisy").mkdir()
     study_ingredients.main(config)
     assert len(made) == 22
     command = (tmp_path / "runs/seed-1/noisy-audio/command.txt").read_text()
@@ -230,3 +236,12 @@ def test_figures_of_composed_scenes_are_written_by_task(
     assert "--run.seed 4 " in command
     with pytest.raises(ValueError, match="give --root SCENES"):
         study_ingredients.main(replace(config, root=None))
+
+
+@pytest.mark.parametrize("lever", study_ingredients.LEVERS)
+def test_a_pretraining_can_do_without_each_lever(lever: str, tmp_path: Path) -> None:
+    found: list[Any] = []
+    words = ["composed", *study_ingredients.LEVERS[lever], "--run.dir", str(tmp_path)]
+    run_cli(found.append, presets=paper_pretrain.PRESETS, doc="", args=words)
+    found[0].check()
+    assert found[0] != replace(paper_pretrain.COMPOSED, run=found[0].run)
