@@ -120,6 +120,30 @@ TABLE = (
         "heads/test_contrast.py",
     ),
     row(
+        "photo-negatives-of-a-class",
+        "other = (chance >= share / 2) & (chance < share) & ~like & (place != place.flip(0))",
+        "other = (chance >= share / 2) & (chance < share) & (place != place.flip(0))",
+        "data/test_mismatch.py",
+    ),
+    row(
+        "photo-negative-with-mask",
+        "truth = truth * own[:, None, None]",
+        "truth = truth * own[:, None, None].clamp(min=True)",
+        "tasks/test_segment.py",
+    ),
+    row(
+        "photo-fusion-not-asked",
+        "parts.append((self.fusion, masked, None))",
+        "parts.append((self.fusion, tokens.fusion, None))",
+        "heads/test_audio_statistics.py",
+    ),
+    row(
+        "death-behind-an-error",
+        "found = None if found.__suppress_context__ else found.__context__",
+        "found = None",
+        "recipes/test_workers.py::test_a_death_is_told_when_cleaning_up_fails_too",
+    ),
+    row(
         "photo-least-components",
         "kept = slice(len(self.mean) - self.components, None)",
         "kept = slice(0, self.components)",
