@@ -143,8 +143,8 @@ class AVEncoder(nn.Module):
         image = None if image is None else as_dtype(dtype, image=image)
         audio = None if audio is None else as_dtype(dtype, audio=audio)
         whole = AVTokens(
-            image=embed_kept(self.image, image, image_mask),
-            audio=embed_kept(self.audio, audio, audio_mask),
+            image=embed_kept(self.image, image, image_mask, image_valid),
+            audio=embed_kept(self.audio, audio, audio_mask, audio_valid),
             fusion=self.fusion_tokens.expand(batch, -1, -1),
             image_valid=kept_valid(self.image, image, image_mask, image_valid),
             audio_valid=kept_valid(self.audio, audio, audio_mask, audio_valid),

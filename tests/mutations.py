@@ -97,8 +97,8 @@ TABLE = (
     # Photographs
     row(
         "photo-masked-seen",
-        "x = x.masked_fill(self._masked(ids_keep, grid), 0.0)",
-        "x = x.masked_fill(~self._masked(ids_keep, grid), 0.0)",
+        "return x.masked_fill(~pixels, 0.0)",
+        "return x.masked_fill(~pixels & False, 0.0)",
         "nn/test_patch_conv.py",
     ),
     row(

@@ -1,6 +1,7 @@
 """Patch embedding by a small residual network of convolutions."""
 
-import torch
+import math
+
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
@@ -14,8 +15,8 @@ class ConvPatchEmbed(nn.Module):
 
     A token depends on the pixels around its patch too, and in the same way everywhere in the image.
     This helps where training data are few. Patches that are not kept are blank before the first
-    convolution, so that the kept tokens contain nothing of them. Padded patches (``image_valid`` of
-    `AVEncoder`) are not: their pixels reach the tokens beside them, so fill them with a constant.
+    convolution, so that the kept tokens contain nothing of them, and so are padded ones
+    (``image_valid`` of `AVEncoder`).
 
     Args:
         dim: width of a token.
@@ -74,16 +75,21 @@ class ConvPatchEmbed(nn.Module):
         Raises:
             ValueError: if the input does not match the patch.
         """
-        grid = self.grid(x)
         if ids_keep is not None:
-            x = x.masked_fill(self._masked(ids_keep, grid), 0.0)  # also of values not finite
+            seen = x.new_zeros(x.shape[0], math.prod(self.grid(x))).scatter(1, ids_keep, 1.0)
+            x = self.blank(x, seen.bool())
+        else:
+            self.grid(x)
         tokens = self.proj(self.stages(x)).flatten(2).transpose(1, 2)
         return tokens if ids_keep is None else gather_tokens(tokens, ids_keep)
 
-    def _masked(
-        self, ids_keep: Int64[Tensor, "b k"], grid: tuple[int, ...]
-    ) -> Bool[Tensor, "b 1 height width"]:
-        """Whether each pixel is of a patch that is not kept."""
-        flat = torch.ones(ids_keep.shape[0], grid[0] * grid[1], device=ids_keep.device)
-        masked = flat.scatter(1, ids_keep, 0.0).bool().view(-1, 1, *grid)
-        return masked.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)
+    def blank(
+        self, x: Float[Tensor, "b c height width"], seen: Bool[Tensor, "b n"]
+    ) -> Float[Tensor, "b c height width"]:
+        """Set the pixels of all patches but the seen ones to zero, also those that are not finite.
+
+        `AVEncoder` blanks padded patches so, which otherwise reach the tokens beside them.
+        """
+        flags = seen.view(-1, 1, *self.grid(x))
+        pixels = flags.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)
+        return x.masked_fill(~pixels, 0.0)

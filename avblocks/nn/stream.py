@@ -102,11 +102,20 @@ def require_width(name: str, part: Any, dim: int) -> None:
 
 
 def embed_kept(
-    stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None
-) -> Float[Tensor, "b n d"] | None:
-    """Tokens of an input, with a mask those of the kept patches; ``None`` stays ``None``."""
+    stream: Stream,
+    x: Float[Tensor, "b ..."] | None,
+    mask: Mask | None,
+    valid: ValidPatches = None,
+) -> Float[Tensor, "b k d"] | None:
+    """Tokens of an input, with a mask those of the kept patches; ``None`` stays ``None``.
+
+    A patch embedding that reads across patches has a method ``blank``, which hides padded ones.
+    """
     if x is None:
         return None
+    blank = getattr(getattr(stream, "patch_embed", None), "blank", None)
+    if blank is not None and valid is not None and valid.ndim == 2:
+        x = blank(x, valid)
     if mask is None:
         return stream.embed(x)
     n = math.prod(stream.grid(x))

@@ -74,3 +74,22 @@ def test_an_exported_program_takes_kept_patches_of_any_batch() -> None:
     more = torch.rand(5, 3, 8, 8), torch.tensor([[2, 0]] * 5)
     found = program.module()(more[0], ids_keep=more[1])
     torch.testing.assert_close(found, embed(more[0], ids_keep=more[1]))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_padded_patches_do_not_reach_the_tokens_beside_them(masked: bool) -> None:
+    encoder = av_vit(
+        32, depth=1, num_heads=2, image_embed="conv", image_size=16, audio_size=(16, 16), patch=4
+    )
+    valid = torch.ones(2, 16, dtype=torch.bool)
+    valid[:, 10:] = False
+    image, audio = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
+    other = image.clone()
+    other[:, :, 8:12, 8:], other[:, :, 12:] = torch.nan, 7.0  # patches from the eleventh on
+    mask = RandomMask(0.5)((4, 4), batch=2) if masked else None
+    found, wanted = (
+        encoder(image=x, audio=audio, image_mask=mask, image_valid=valid) for x in (other, image)
+    )
+    kept = valid if mask is None else valid.gather(1, mask.ids_keep)
+    assert torch.equal(found.image[kept], wanted.image[kept]) and kept.any()
+    assert torch.equal(found.fusion, wanted.fusion)
