@@ -70,7 +70,7 @@ FILES = {
     for folder in ("avblocks", "recipes")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
-DOCS = [*sorted((ROOT / "docs").glob("*.py")), *sorted((ROOT / "docs").rglob("*.rst"))]
+DOCS = [*sorted((ROOT / "docs").glob("*.py")), *pages.written(ROOT / "docs")]
 
 
 def room(module: str) -> str:

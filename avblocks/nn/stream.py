@@ -113,14 +113,15 @@ def embed_kept(
     """
     if x is None:
         return None
+    shown: Tensor = x
     blank = getattr(getattr(stream, "patch_embed", None), "blank", None)
     if blank is not None and valid is not None and valid.ndim == 2:
-        x = blank(x, valid)
+        shown = blank(x, valid)
     if mask is None:
-        return stream.embed(x)
+        return stream.embed(shown)
     n = math.prod(stream.grid(x))
     require(mask.num_tokens == n, "mask", mask.num_tokens, "over the input's {} patches", n)
-    return stream.embed(x, ids_keep=mask.ids_keep)
+    return stream.embed(shown, ids_keep=mask.ids_keep)
 
 
 def kept_valid(
