@@ -61,8 +61,7 @@ def main(config: Study) -> None:
     for make in (train_set, test_set):  # once, before several runs would
         make(data)
     folders = config.folders
-    numbered = zip(config.numbers, folders, strict=True)
-    seeds = [runs(folder, seed=n, options=config.options) for n, folder in numbered]
+    seeds = [runs(folder, seed=n, options=config.options) for n, folder in config.by_seed]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)
 
     def accuracy(name: str, given: str = "both") -> list[float]:

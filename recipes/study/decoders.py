@@ -148,7 +148,7 @@ def main(config: DecoderStudy) -> None:
     numbers = {"shards": shards, "options": config.options}
     found: dict[str, Any] = {}
     for name in DECODERS:  # all seeds of a decoder, then the next: what is cut off is whole
-        for seed, folder in zip(config.numbers, config.folders, strict=True):
+        for seed, folder in config.by_seed:
             run_all(runs(folder, seed=seed, names=[name], **numbers), jobs=1)
             found = about | measured(config.folders) | {"versions": versions()}
             found["to_the_end_of_full"] = reached(found["curves"])

@@ -162,8 +162,7 @@ def main(config: Config) -> None:
     only = tuple(task for task in possible if task in (config.only or possible))
     test = test_set(replace(COMPOSED_DATA, root=config.root))
     listed = partial(runs, options=config.options, root=config.root, noisy=config.noisy)
-    numbered = zip(config.numbers, config.folders, strict=True)
-    seeds = [listed(folder, seed=n, only=only) for n, folder in numbered]
+    seeds = [listed(folder, seed=n, only=only) for n, folder in config.by_seed]
     levers = {name: config.run.folder / f"without-{name}" for name in config.without}
     less = [
         listed(folder, seed=0, only=("probe",), pretrain=LEVERS[name])

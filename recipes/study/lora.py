@@ -49,8 +49,7 @@ def main(config: Study) -> None:
     data = replace(SCENES_DATA, scenes=SCENES)
     for make in (train_set, test_set):  # once, before several runs would
         make(data)
-    numbered = zip(config.numbers, config.folders, strict=True)
-    seeds = [runs(f, seed=n, options=config.options) for n, f in numbered]
+    seeds = [runs(f, seed=n, options=config.options) for n, f in config.by_seed]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)
     found = {
         name: {

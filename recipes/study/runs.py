@@ -45,14 +45,15 @@ class Study:
     """Options for every run, such as `--epochs 2` for a trial."""
 
     @property
-    def folders(self) -> list[Path]:
-        """The folder of each seed's runs."""
-        return [self.run.folder / f"seed-{seed}" for seed in self.numbers]
+    def by_seed(self) -> list[tuple[int, Path]]:
+        """Each seed, and the folder of its runs."""
+        seeds = range(self.first_seed, self.first_seed + self.seeds)
+        return [(seed, self.run.folder / f"seed-{seed}") for seed in seeds]
 
     @property
-    def numbers(self) -> range:
-        """The seeds."""
-        return range(self.first_seed, self.first_seed + self.seeds)
+    def folders(self) -> list[Path]:
+        """The folder of each seed's runs."""
+        return [folder for _, folder in self.by_seed]
 
 
 @dataclass(frozen=True, kw_only=True)

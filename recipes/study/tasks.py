@@ -119,7 +119,7 @@ def main(config: Config) -> None:
             make(data)
     seeds = [
         runs(folder, seed=seed, options=config.options, only=config.only)
-        for seed, folder in zip(config.numbers, config.folders, strict=True)
+        for seed, folder in config.by_seed
     ]
     # What must be done first comes first, so that nothing that runs waits for it.
     run_all([run for same in zip(*seeds, strict=True) for run in same], jobs=config.jobs)
