@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from clip_files import count
 from media_kinds import KINDS
 
 from avblocks.data import ClipError, read_clip
 from avblocks.data.decode import frames as _frames
 from avblocks.data.decode.frames import decode_frame
 from avblocks.data.decode.media import open_media
-from avblocks.data.decode.packets import seek
+from avblocks.data.decode.packets import seek, video_frames
+from tests.media.files import FPS, Kind, write_kind
 
 
 def all_pictures(path: Path) -> list[tuple[float, np.ndarray]]:
@@ -98,3 +100,26 @@ def test_only_what_the_picture_depends_on_is_decoded(tmp_path, monkeypatch):
         wanted, packets = _frames._plan(media, time=1.2)
         assert wanted is not None and packets <= 15
         assert float(wanted * media.video.time_base) == pytest.approx(1.2)
+
+
+OPEN_GROUPS = {
+    "libx264": {"x264-params": "open-gop=1:keyint=20:bframes=3:b-adapt=0:scenecut=0"},
+    "libx265": {"x265-params": "keyint=20:bframes=3:b-adapt=0:scenecut=0:log-level=1"},
+}
+
+
+@pytest.mark.parametrize("codec", OPEN_GROUPS)
+def test_images_shown_before_the_key_frame_of_an_open_group(tmp_path, codec):
+    """FFmpeg 8.1 (PyAV 18.1.0) seeks to after them in mp4: `findings/mp4_open_gop_seek.sh`."""
+    kind = Kind(suffix=".mp4", codecs=(codec, "aac"), rate=16000, video=OPEN_GROUPS[codec])
+    path = str(write_kind(tmp_path, kind))
+    later = 0
+    for number in (17, 18, 19, 20, 37, 38, 39):
+        time = (number + 0.5) / FPS
+        with open_media(path) as media:
+            seek(media, media.video, time)
+            later += next(video_frames(media)).time > time
+        with open_media(path) as media:
+            image = decode_frame(media, time=time)
+        assert count(image.transpose(2, 0, 1)) == number
+    assert later >= 3  # else the files are not of the kind

@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from avblocks.data import ClipError, read_clip
+from tests.media.readings import streamed
 
 
 def lag(audio: np.ndarray, *, start: float, rate: int = 16000, reach: int = 200) -> int:
@@ -69,6 +70,18 @@ def test_lossless_sound_is_exact(make, rate):
     audio = read_clip(str(path), seconds=1.0).audio.numpy()
     np.testing.assert_allclose(audio, chirp(1 + np.arange(16000) / 16000), atol=0.02, rtol=0)
     assert np.abs(audio - chirp(1 + np.arange(16000) / 16000))[50:-50].max() < 1e-3
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_aac_is_right_from_its_first_sample(make, rate):
+    """FFmpeg 8.1 passes over the first packet after a seek: `findings/audio_seek_to_start.sh`."""
+    path = str(make(rate=rate))
+    wave = chirp(np.arange(1024) / rate)
+    for audio in (
+        read_clip(path, seconds=1.0, rate=rate, place=0.0).audio.numpy(),
+        streamed(path, rate=rate),
+    ):
+        assert np.abs(audio[:1024] - wave).max() < 0.07  # AAC's own
 
 
 @pytest.mark.parametrize(
