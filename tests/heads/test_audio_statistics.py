@@ -90,7 +90,7 @@ def test_fusion_tokens_of_masked_clips_have_a_loss_of_their_own() -> None:
 def test_misfits_are_named() -> None:
     with pytest.raises(ValueError, match="components must be at most the 16 features"):
         AudioStatisticsContrast(32, mels=8)
-    with pytest.raises(ValueError, match="temperature must be a number above zero"):
+    with pytest.raises(ValueError, match="temperature must be a finite number above zero"):
         AudioStatisticsContrast(32, mels=64, temperature=0.0)
     with pytest.raises(ValueError, match="needs tokens of the image"):
         tokens = AVTokens(image=None, audio=torch.zeros(2, 3, 32), fusion=torch.zeros(2, 0, 32))
