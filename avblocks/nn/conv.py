@@ -2,9 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from avblocks.nn.norm import GroupNorm
 from avblocks.shapes import require, require_positive, sides
 
 
@@ -124,18 +125,29 @@ class ResidualConv(nn.Module):
             else StandardizedConv2d(channels, width, kernel_size=1, stride=stride, bias=False)
         )
 
-    def forward(self, x: Float[Tensor, "b c height width"]) -> Float[Tensor, "b d rows columns"]:
-        """Apply the block."""
-        return F.relu(self.second(F.relu(self.first(x))) + self.shortcut(x))
+    def forward(
+        self, x: Float[Tensor, "b c h w"], *, seen: Bool[Tensor, "b 1 height width"] | None = None
+    ) -> Float[Tensor, "b d rows columns"]:
+        """Apply the block; with ``seen`` as in `GroupNorm`, to an input that is zero elsewhere."""
+        hidden = F.relu(normed(self.first, x, seen=seen))
+        return F.relu(normed(self.second, hidden, seen=seen) + self.shortcut(x))
 
 
-def norm_conv(channels: int, width: int, *, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution and group norm."""
-    require(width % GROUPS == 0, "width", width, f"a multiple of {GROUPS}")
-    return nn.Sequential(
-        StandardizedConv2d(channels, width, 3, stride=stride, padding=1, bias=False),
-        nn.GroupNorm(GROUPS, width),
-    )
+def norm_conv(channels: int, width: int, *, stride: int = 1) -> nn.ModuleList:
+    """3x3 convolution and group norm, for `normed`."""
+    conv = StandardizedConv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+    return nn.ModuleList([conv, GroupNorm(GROUPS, width)])
+
+
+def normed(
+    parts: nn.ModuleList,
+    x: Float[Tensor, "b c h w"],
+    *,
+    seen: Bool[Tensor, "b 1 height width"] | None = None,
+) -> Float[Tensor, "b d rows columns"]:
+    """Apply a convolution and its norm over the pixels that are seen."""
+    conv, norm = parts
+    return norm(conv(x), seen=seen)
 
 
 GROUPS = 8
