@@ -47,9 +47,21 @@ def require_positive(**values: int) -> None:
 
 
 def require_above_zero(**values: float) -> None:
-    """Raise a ``ValueError`` unless all arguments are above zero."""
+    """Raise a ``ValueError`` unless all arguments are finite and above zero."""
     for name, value in values.items():
-        require(value > 0.0, name, value, "a number above zero")
+        require(0.0 < value < math.inf, name, value, "a finite number above zero")
+
+
+def require_weight(**values: float) -> None:
+    """Raise a ``ValueError`` unless all arguments are finite and not below zero."""
+    for name, value in values.items():
+        require(0.0 <= value < math.inf, name, value, "a finite number of 0 or more")
+
+
+def require_count(**values: int) -> None:
+    """Raise a ``ValueError`` unless all arguments are integers of 0 or more."""
+    for name, value in values.items():
+        require(isinstance(value, int) and value >= 0, name, value, "an integer of 0 or more")
 
 
 def require_share(**values: float) -> None:

@@ -64,6 +64,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         ValueError: if it is missing, damaged, of a later format, or not written by
             `save_pretrained`.
     """
+    if Path(folder).is_file():
+        raise ValueError(f"{folder} is a file: give a folder that save_pretrained wrote")
     path, facts = Path(folder) / CONFIG, _facts(Path(folder))
     config = {name: value for name, value in facts.items() if name not in _ABOUT}
     version, ours = facts.get("format_version"), facts.get("format") == _FORMAT

@@ -1,16 +1,12 @@
 """Read state dicts from safetensors files and PyTorch files, without running code in them."""
 
-import pickle
 import re
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from avblocks.checkpoint.content import load_content
 from avblocks.checkpoint.folder import WEIGHTS, weights_of
 from avblocks.checkpoint.saves import check_manifest
 from avblocks.data.datasets.disk import plain_name
@@ -19,17 +15,6 @@ from avblocks.jsonfile import read_json
 State = dict[str, Tensor]
 """Tensors by name."""
 
-# Errors that damaged files may raise.
-_DAMAGED = (
-    SafetensorError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    AssertionError,
-)
 _WRAPPERS = (
     *("model", "state_dict", "module", "teacher", "student", "model_state_dict", "net", "encoder"),
     *("model_ema", "ema", "state_dict_ema", "weights", "params"),
@@ -74,7 +59,7 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
     check_manifest(path)
     if path.name == WEIGHTS:
         weights_of(path.parent)
-    content = _read_parts(path) if path.name.endswith(".index.json") else _load(path)
+    content = _read_parts(path) if path.name.endswith(".index.json") else load_content(path)
     content = _unwrapped(path, content, key)
     names = ((_INSERTED.sub("", str(name)), x) for name, x in content.items())
     return _bare({name: value for name, value in names if isinstance(value, Tensor)})
@@ -132,38 +117,9 @@ def _read_parts(index: Path) -> State:
         part = index.parent / plain_name(name, where=str(index))
         if not part.is_file():
             raise FileNotFoundError(f"{part}: no such file, which {index.name} names; {again}")
-        loaded = _load(part)
+        loaded = load_content(part)
         state |= loaded if isinstance(loaded, dict) else {}
     lost = [name for name in files if name not in state]
     if lost:
         raise ValueError(f"{index}: its files hold no {lost[0]!r}; {again}")
     return {name: state[name] for name in files}
-
-
-def _load(path: Path) -> object:
-    try:
-        if path.suffix == ".safetensors" or _is_safetensors(path):
-            return load_file(path)
-        # MAE and derived projects save the command line with the weights, as a namespace.
-        with torch.serialization.safe_globals([Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        inside = f" (it holds {refused[1]})" if refused else ""
-        raise ValueError(
-            f"{path}: not a PyTorch file of tensors and plain types{inside}, and code in "
-            "checkpoints is never run; where you trust it, convert it: safetensors.torch.save_file("
-            "{name: x for name, x in torch.load(FILE, weights_only=False)['model'].items() if "
-            "torch.is_tensor(x)}, OUT)"
-        ) from error
-    except _DAMAGED as error:
-        reason = re.split(r"\n|\. ", str(error))[0] or type(error).__name__
-        raise ValueError(f"{path}: not a readable checkpoint ({reason})") from error
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Return whether a file begins like safetensors, with any suffix."""
-    with path.open("rb") as file:
-        start = file.read(9)
-    size = int.from_bytes(start[:8], "little")
-    return start[8:] == b"{" and size < path.stat().st_size

@@ -132,6 +132,8 @@ def _fault(path: Path) -> str | None:
     if not path.is_file():
         return "no such file"
     manifest = _manifest(path)
+    if manifest == path:
+        return "it is no checkpoint, but the checksum of one"
     if not manifest.is_file():
         return f"its manifest {manifest.name} is missing"
     wanted = _wanted(manifest)

@@ -1,13 +1,12 @@
 """Mixup of image, audio and targets, and label smoothing."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from avblocks.shapes import expect, require, require_share
+from avblocks.shapes import expect, require, require_above_zero, require_share
 
 
 class Mixup:
@@ -34,7 +33,7 @@ class Mixup:
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        require(0.0 < alpha < math.inf, "alpha", alpha, "a finite number above zero")
+        require_above_zero(alpha=alpha)
         self.alpha = alpha
 
     def draw(self, generators: Sequence[Generator]) -> Float[Tensor, " b"]:

@@ -14,7 +14,9 @@ class RunningWhitening(nn.Module):
 
     Mean and covariance are exponential moving averages over the training batches of all processes;
     over the first ``1 / momentum`` batches they are plain averages. No gradient is computed. Each
-    call computes the eigenvectors of a matrix of ``dim`` x ``dim``, which synchronizes a GPU.
+    call computes the eigenvectors of a matrix of ``dim`` x ``dim``, which synchronizes a GPU. All
+    is computed in float64, also under autocast and if the model is cast to another data type: the
+    averages return to float64 in the next training batch.
 
     Args:
         dim: width of the features.
@@ -48,18 +50,24 @@ class RunningWhitening(nn.Module):
 
     @torch.no_grad()
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
-        """Whiten rows; in training, update the averages first."""
+        """Whiten rows in float64, to float32; in training, update the averages first."""
         expect(features=(features, "b d"), d=len(self.mean))
-        features = features.double()
-        if self.training:
-            self._update(gather_with_grad(features))
-        variances, axes = torch.linalg.eigh(self.covariance)
-        kept = slice(len(self.mean) - self.components, None)
-        scales = variances[kept].clamp(min=1e-12 * variances[-1]).clamp(min=1e-12).sqrt()
-        rows = (features - self.mean) @ axes[:, kept] / scales
-        return F.normalize(rows, dim=1).float()
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.double()
+            if self.training:
+                self._update(gather_with_grad(features))
+            variances, axes = torch.linalg.eigh(self.covariance.double())
+            kept = slice(len(self.mean) - self.components, None)
+            # Below the rounding of the averages, a variance is noise.
+            least = max(1e-12, torch.finfo(self.covariance.dtype).eps)
+            scales = variances[kept].clamp(min=least * variances[-1]).clamp(min=1e-12).sqrt()
+            rows = (features - self.mean.double()) @ axes[:, kept] / scales
+            return F.normalize(rows, dim=1).float()
 
     def _update(self, features: Float[Tensor, "all_b d"]) -> None:
+        # If the model was cast, they are too coarse for averages that change by hundredths.
+        self.mean, self.covariance = self.mean.double(), self.covariance.double()
+        self.batches = self.batches.double()
         self.batches += 1
         weight = (1 / self.batches).clamp(min=self.momentum)
         self.mean += weight * (features.mean(dim=0) - self.mean)

@@ -2,21 +2,37 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from avblocks.shapes import require, require_positive
+from avblocks.nn.norm import GroupNorm
+from avblocks.shapes import require, require_positive, sides
 
 
-class StandardizedConv2d(nn.Conv2d):
+class StandardizedConv2d(nn.Module):
     """2-D convolution whose kernels have zero mean, and a variance of 1 over their size.
 
     Group norms of few images train slowly, and batch norms depend on the other images of the
-    batch. With standardized weights, group norms train as fast as batch norms. The arguments are
-    those of `torch.nn.Conv2d`.
+    batch. With standardized weights, group norms train as fast as batch norms.
+
+    It is not a `torch.nn.Conv2d`, whose output is linear in its weight. Tools that change weights,
+    such as the adapters of peft (LoRA), would merge an adapter into kernels that are standardized
+    afterwards, so that the merged layer is another one. They refuse this class instead: leave it
+    out of their target modules, or list it among the modules to train (``modules_to_save``).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: side of the kernels, or (height, width).
+        stride: steps of the kernels.
+        padding: zeros at each side of the input.
+        dilation: steps within a kernel.
+        groups: groups of channels that do not meet.
+        bias: whether a bias is added.
 
     Raises:
-        ValueError: if a kernel is a single value, which standardization would turn into zero.
+        ValueError: if a number of channels is not a multiple of the groups, or a kernel is a single
+            value, which standardization would turn into zero.
 
     Source: Qiao et al., "Micro-Batch Training with Batch-Channel Normalization and Weight
     Standardization" (2019); scaled by the size of the kernel as in Brock et al. (ICLR 2021).
@@ -27,11 +43,41 @@ class StandardizedConv2d(nn.Conv2d):
         True
     """
 
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        require_positive(in_channels=in_channels, out_channels=out_channels, groups=groups)
+        for channels in (in_channels, out_channels):
+            require(channels % groups == 0, "channels", channels, f"a multiple of {groups} groups")
+        kernel = sides(kernel_size, axes=2, name="kernel_size")
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *kernel))
+        self.register_parameter("bias", nn.Parameter(torch.empty(out_channels)) if bias else None)
+        self.stride, self.padding = stride, padding
+        self.dilation, self.groups = dilation, groups
+        self.reset_parameters()
+
     def reset_parameters(self) -> None:
-        """Initialize as `torch.nn.Conv2d` does, which calls this."""
+        """Initialize as `torch.nn.Conv2d` does."""
         values = self.weight.shape[1:].numel()
         require(values > 1, "kernel", values, "of more than one value")
-        super().reset_parameters()
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        if self.bias is not None:
+            nn.init.uniform_(self.bias, -(values**-0.5), values**-0.5)
+
+    def extra_repr(self) -> str:
+        """Sizes and numbers, as they are printed."""
+        numbers = ("stride", "padding", "dilation", "groups")
+        shown = ", ".join(f"{name}={getattr(self, name)}" for name in numbers)
+        return f"{tuple(self.weight.shape)}, {shown}, bias={self.bias is not None}"
 
     def standardized(self) -> Float[Tensor, "out per_group height width"]:
         """The kernels that are applied."""
@@ -41,10 +87,11 @@ class StandardizedConv2d(nn.Conv2d):
         return ((kernels - mean) * scale).view_as(self.weight)
 
     def forward(
-        self, input: Float[Tensor, "b channels height width"]
+        self, x: Float[Tensor, "b channels height width"]
     ) -> Float[Tensor, "b out rows columns"]:
         """Apply the standardized kernels."""
-        return self._conv_forward(input, self.standardized(), self.bias)
+        numbers = (self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(x, self.standardized(), self.bias, *numbers)
 
 
 class ResidualConv(nn.Module):
@@ -78,18 +125,29 @@ class ResidualConv(nn.Module):
             else StandardizedConv2d(channels, width, kernel_size=1, stride=stride, bias=False)
         )
 
-    def forward(self, x: Float[Tensor, "b c height width"]) -> Float[Tensor, "b d rows columns"]:
-        """Apply the block."""
-        return F.relu(self.second(F.relu(self.first(x))) + self.shortcut(x))
+    def forward(
+        self, x: Float[Tensor, "b c h w"], *, seen: Bool[Tensor, "b 1 height width"] | None = None
+    ) -> Float[Tensor, "b d rows columns"]:
+        """Apply the block; with ``seen`` as in `GroupNorm`, to an input that is zero elsewhere."""
+        hidden = F.relu(normed(self.first, x, seen=seen))
+        return F.relu(normed(self.second, hidden, seen=seen) + self.shortcut(x))
 
 
-def norm_conv(channels: int, width: int, *, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution and group norm."""
-    require(width % GROUPS == 0, "width", width, f"a multiple of {GROUPS}")
-    return nn.Sequential(
-        StandardizedConv2d(channels, width, 3, stride=stride, padding=1, bias=False),
-        nn.GroupNorm(GROUPS, width),
-    )
+def norm_conv(channels: int, width: int, *, stride: int = 1) -> nn.ModuleList:
+    """3x3 convolution and group norm, for `normed`."""
+    conv = StandardizedConv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+    return nn.ModuleList([conv, GroupNorm(GROUPS, width)])
+
+
+def normed(
+    parts: nn.ModuleList,
+    x: Float[Tensor, "b c h w"],
+    *,
+    seen: Bool[Tensor, "b 1 height width"] | None = None,
+) -> Float[Tensor, "b d rows columns"]:
+    """Apply a convolution and its norm over the pixels that are seen."""
+    conv, norm = parts
+    return norm(conv(x), seen=seen)
 
 
 GROUPS = 8

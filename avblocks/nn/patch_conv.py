@@ -1,11 +1,12 @@
 """Patch embedding by a small residual network of convolutions."""
 
 import math
+from typing import cast
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from avblocks.nn.conv import ResidualConv, norm_conv
+from avblocks.nn.conv import ResidualConv, norm_conv, normed
 from avblocks.nn.mask import gather_tokens
 from avblocks.shapes import expect, grid_of, require, require_positive, sides
 
@@ -15,8 +16,9 @@ class ConvPatchEmbed(nn.Module):
 
     A token depends on the pixels around its patch too, and in the same way everywhere in the image.
     This helps where training data are few. Patches that are not kept are blank before the first
-    convolution, so that the kept tokens contain nothing of them, and so are padded ones
-    (``image_valid`` of `AVEncoder`).
+    convolution, so that the kept tokens contain nothing of them; the norms count their blank
+    pixels. Padded patches (``image_valid`` of `AVEncoder`) are outside of the image for norms and
+    convolutions, so that an image has the same tokens with and without padding.
 
     Args:
         dim: width of a token.
@@ -37,6 +39,9 @@ class ConvPatchEmbed(nn.Module):
         torch.Size([2, 24, 64])
     """
 
+    reads_across = True
+    """Whether a token depends on other patches too: `ViT` then gives it the valid ones."""
+
     def __init__(
         self, dim: int, *, patch: tuple[int, ...] = (16, 16), channels: int = 3, width: int = 24
     ) -> None:
@@ -49,12 +54,14 @@ class ConvPatchEmbed(nn.Module):
         require(fits, "patch", self.patch, "two equal sides, a power of two above 1")
         self.stride = self.patch
         widths = [width * 2**i for i in range(halvings)]
-        self.stages = nn.Sequential(
-            norm_conv(channels, width, stride=2),
-            nn.ReLU(),
-            ResidualConv(width, width),
-            *(ResidualConv(w // 2, w, stride=2) for w in widths[1:]),
-            ResidualConv(widths[-1], widths[-1]),
+        self.stages = nn.ModuleList(
+            [
+                norm_conv(channels, width, stride=2),
+                nn.ReLU(),
+                ResidualConv(width, width),
+                *(ResidualConv(w // 2, w, stride=2) for w in widths[1:]),
+                ResidualConv(widths[-1], widths[-1]),
+            ]
         )
         self.proj = nn.Conv2d(widths[-1], dim, kernel_size=1)
 
@@ -68,28 +75,47 @@ class ConvPatchEmbed(nn.Module):
         return grid_of(tuple(x.shape[2:]), self.patch)
 
     def forward(
-        self, x: Float[Tensor, "b c height width"], *, ids_keep: Int64[Tensor, "b k"] | None = None
-    ) -> Float[Tensor, "b n d"]:
+        self,
+        x: Float[Tensor, "b c height width"],
+        *,
+        ids_keep: Int64[Tensor, "b k"] | None = None,
+        valid: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "b n_out d"]:
         """Embed all patches, or only those of ``ids_keep``, from the pixels of these alone.
+
+        Args:
+            x: images.
+            ids_keep: indices of the patches to embed.
+            valid: False at padded patches, whose tokens have no meaning.
 
         Raises:
             ValueError: if the input does not match the patch.
         """
+        grid = self.grid(x)
         if ids_keep is not None:
-            seen = x.new_zeros(x.shape[0], math.prod(self.grid(x))).scatter(1, ids_keep, 1.0)
-            x = self.blank(x, seen.bool())
-        else:
-            self.grid(x)
-        tokens = self.proj(self.stages(x)).flatten(2).transpose(1, 2)
+            kept = x.new_zeros(x.shape[0], math.prod(grid)).scatter(1, ids_keep, 1.0)
+            x = _blank(x, self._pixels(kept.bool(), grid))
+        seen = None
+        if valid is not None:
+            expect(valid=(valid, "b n"), b=x.shape[0], n=math.prod(grid))
+            seen = self._pixels(valid, grid)
+            x = _blank(x, seen)
+        first, relu, *blocks = self.stages
+        x = relu(normed(cast(nn.ModuleList, first), x, seen=seen))
+        for block in blocks:
+            x = block(x, seen=seen)
+        tokens = self.proj(x).flatten(2).transpose(1, 2)
         return tokens if ids_keep is None else gather_tokens(tokens, ids_keep)
 
-    def blank(
-        self, x: Float[Tensor, "b c height width"], seen: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b c height width"]:
-        """Set the pixels of all patches but the seen ones to zero, also those that are not finite.
+    def _pixels(
+        self, patches: Bool[Tensor, "b n"], grid: tuple[int, ...]
+    ) -> Bool[Tensor, "b 1 height width"]:
+        flags = patches.view(-1, 1, *grid)
+        return flags.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)
 
-        `AVEncoder` blanks padded patches so, which otherwise reach the tokens beside them.
-        """
-        flags = seen.view(-1, 1, *self.grid(x))
-        pixels = flags.repeat_interleave(self.patch[0], 2).repeat_interleave(self.patch[1], 3)
-        return x.masked_fill(~pixels, 0.0)
+
+def _blank(
+    x: Float[Tensor, "b c height width"], pixels: Bool[Tensor, "b 1 height width"]
+) -> Float[Tensor, "b c height width"]:
+    """Set all other pixels to zero, also those that are not finite."""
+    return x.masked_fill(~pixels, 0.0)

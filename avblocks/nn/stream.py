@@ -41,6 +41,8 @@ class Stream(Protocol, metaclass=_ByAttribute):
 
     A stream with class tokens or registers before the patches gives their number as ``num_prefix``.
     Pre-training with `av_mae` also requires ``patch`` (its sides), ``channels`` and ``usual_grid``.
+    One whose tokens also read other patches has a true ``reads_across``, and an ``embed`` that
+    takes ``valid``, the valid patches of a batch with padding.
     """
 
     norm: nn.Module
@@ -109,19 +111,18 @@ def embed_kept(
 ) -> Float[Tensor, "b k d"] | None:
     """Tokens of an input, with a mask those of the kept patches; ``None`` stays ``None``.
 
-    A patch embedding that reads across patches has a method ``blank``, which hides padded ones.
+    A stream whose tokens read other patches too has a true ``reads_across``, as a `ViT` may. Its
+    ``embed`` is then given the valid patches.
     """
     if x is None:
         return None
-    shown: Tensor = x
-    blank = getattr(getattr(stream, "patch_embed", None), "blank", None)
-    if blank is not None and valid is not None and valid.ndim == 2:
-        shown = blank(x, valid)
+    padded = valid is not None and valid.ndim == 2 and getattr(stream, "reads_across", False)
+    options = given(valid=valid) if padded else {}
     if mask is None:
-        return stream.embed(shown)
+        return stream.embed(x, **options)
     n = math.prod(stream.grid(x))
     require(mask.num_tokens == n, "mask", mask.num_tokens, "over the input's {} patches", n)
-    return stream.embed(shown, ids_keep=mask.ids_keep)
+    return stream.embed(x, ids_keep=mask.ids_keep, **options)
 
 
 def kept_valid(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from avblocks.builder import builder
@@ -15,7 +15,7 @@ from avblocks.nn.patch import PatchEmbed
 from avblocks.nn.patch_conv import ConvPatchEmbed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, place_positions
 from avblocks.nn.stream import layers_of, require_width
-from avblocks.shapes import as_dtype, grid_of, require, require_positive, sides
+from avblocks.shapes import as_dtype, given, grid_of, require, require_positive, sides
 
 
 class ViT(nn.Module):
@@ -98,20 +98,31 @@ class ViT(nn.Module):
         """Patches along each axis of an input of the usual size."""
         return cast(Any, self.pos_embed).grid
 
+    @property
+    def reads_across(self) -> bool:
+        """Whether the embedding of a patch also reads other patches, as `ConvPatchEmbed` does."""
+        return getattr(self.patch_embed, "reads_across", False)
+
     def grid(self, x: Float[Tensor, "b c *size"]) -> tuple[int, ...]:
         """Patches along each axis of an input."""
         return cast(Any, self.patch_embed).grid(x)
 
     def embed(
-        self, x: Float[Tensor, "b c *size"], *, ids_keep: Int64[Tensor, "b k"] | None = None
+        self,
+        x: Float[Tensor, "b c *size"],
+        *,
+        ids_keep: Int64[Tensor, "b k"] | None = None,
+        valid: Bool[Tensor, "b n_all"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Prefix tokens, then all patch tokens or only those in ``ids_keep``, with positions."""
+        """Prefix tokens, then all patch tokens or only those in ``ids_keep``, with positions.
+
+        ``valid`` is False at padded patches, which a patch embedding may read for its other tokens.
+        """
         x = as_dtype(next(self.parameters()).dtype, input=x)
         position = self.pos_embed(self.grid(x))
-        if ids_keep is None:
-            tokens = self.patch_embed(x) + position
-        else:
-            tokens = self.patch_embed(x, ids_keep=ids_keep) + position[ids_keep]
+        padded = given(valid=valid) if self.reads_across else {}
+        tokens = self.patch_embed(x, **padded, **given(ids_keep=ids_keep))
+        tokens = tokens + (position if ids_keep is None else position[ids_keep])
         if self.prefix_tokens is not None:
             prefix = self.prefix_tokens.expand(tokens.shape[0], -1, -1)
             tokens = torch.cat((prefix, tokens), dim=1)

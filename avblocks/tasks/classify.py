@@ -11,7 +11,7 @@ from avblocks.data.datasets import ClipSet
 from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.heads import Classifier, Logits, balanced_loss
 from avblocks.seed import key
-from avblocks.shapes import require, require_share
+from avblocks.shapes import require, require_share, require_weight
 from avblocks.tasks.evaluate import Given as Given
 from avblocks.tasks.evaluate import HeadTask, encoded
 from avblocks.tasks.left_out import draw_present
@@ -70,13 +70,14 @@ class Classification(HeadTask):
         self.encoder = encoder.requires_grad_(False) if frozen else encoder
         self.head = head
         self.front_end = front_end
+        require_weight(mixup=mixup, cutmix=cutmix)
+        require_share(smoothing=smoothing, left_out=left_out)
         if mixup and cutmix:
             raise ValueError("give mixup or cutmix, not both")
         self.mixup = CutMix(cutmix) if cutmix else Mixup(mixup) if mixup else None
         self.given: Given = given
         self.frozen, self.joint = frozen, joint
         self.multilabel, self.smoothing = multilabel, smoothing
-        require_share(left_out=left_out)
         require(not left_out or given == "both", "given", given, "'both' with left_out")
         self.left_out = left_out
         self.register_buffer("frequency", frequency, persistent=False)

@@ -20,7 +20,7 @@ from avblocks.heads import (
     to_frame,
 )
 from avblocks.seed import key
-from avblocks.shapes import require
+from avblocks.shapes import require, require_above_zero, require_count
 from avblocks.tasks.evaluate import HeadTask
 from avblocks.tasks.silence import SilenceAndNoise
 
@@ -65,12 +65,13 @@ class Localization(HeadTask):
         positives: float = 0.0,
     ) -> None:
         super().__init__()
+        require_above_zero(temperature=temperature)
+        require_count(local=local, negatives=negatives)
         require(
             0 <= local <= encoder.depth, "local", local, "from 0 to the encoder's {}", encoder.depth
         )
         require(not (local and joint), "local", local, "0 with joint: it encodes images alone")
         require(0 < patches <= 1, "patches", patches, "in (0, 1]")
-        require(negatives >= 0, "negatives", negatives, "0 or more")
         require(0 <= positives <= 0.5, "positives", positives, "in [0, 0.5]")
         self.encoder, self.head = encoder.requires_grad_(False) if frozen else encoder, head
         self.front_end = front_end

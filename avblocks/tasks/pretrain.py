@@ -11,7 +11,7 @@ from avblocks.heads import AudioStatisticsContrast
 from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.reconstruction import reconstruct
 from avblocks.seed import key
-from avblocks.shapes import require, require_share
+from avblocks.shapes import require_share, require_weight
 from avblocks.tasks.evaluate import Given, Task, encoded
 from avblocks.tasks.left_out import draw_present
 
@@ -73,7 +73,7 @@ class Pretraining(Task):
         self.image_mask = image_mask or RandomMask(0.75)
         self.audio_mask = audio_mask or RandomMask(0.8)
         require_share(left_out=left_out)
-        require(contrast_weight >= 0, "contrast_weight", contrast_weight, "0 or more")
+        require_weight(contrast_weight=contrast_weight, cutmix=cutmix)
         self.left_out, self.contrast = left_out, contrast
         self.contrast_weight = contrast_weight
         self.cutmix = CutMix(cutmix) if cutmix else None

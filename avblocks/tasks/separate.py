@@ -18,7 +18,7 @@ from avblocks.heads import (
     separation_loss,
 )
 from avblocks.log_frequency import LogFrequency, LogFrequencyMasking
-from avblocks.shapes import require
+from avblocks.shapes import require, require_positive
 from avblocks.tasks.evaluate import HeadTask
 
 IMAGES = ("matched", "mismatched", "blank")
@@ -41,7 +41,8 @@ class Separation(HeadTask):
             `MelMasking` of the format, or `LogFrequencyMasking`, if not given.
 
     Raises:
-        ValueError: If the front end has a custom `log_mel` and no `masking` is given.
+        ValueError: If an argument is out of range, or the front end has a custom `log_mel` and no
+            `masking` is given.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Separation(HeadTask):
         self.front_end = front_end
         self.masking = _masking(front_end) if masking is None else masking
         require(masks in get_args(Masks), "masks", masks, f"one of {get_args(Masks)}")
+        require_positive(sources=sources)
         self.masks: Masks = masks
         self.sources = sources
 

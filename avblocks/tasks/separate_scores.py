@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from einops import rearrange
@@ -12,6 +12,7 @@ from avblocks.data import AVBatch, mix, write_wave
 from avblocks.distributed import gather_lists
 from avblocks.metrics import SeparationScores, join_scores, separation_scores
 from avblocks.metrics.separate import Dropped
+from avblocks.shapes import require
 from avblocks.tasks.evaluate import Scores
 from avblocks.tasks.separate import IMAGES, Separation
 from avblocks.viz import panel, save_figure
@@ -24,12 +25,16 @@ class SeparationScorer:
         task: Separation task; its batches are mixtures.
         brief: Whether to score only matched images.
         dropped: What is left out if it is silent, see `separation_scores`.
+
+    Raises:
+        ValueError: If ``dropped`` is unknown.
     """
 
     def __init__(
         self, task: Separation, *, brief: bool = False, dropped: Dropped = "estimates"
     ) -> None:
         self.task = task
+        require(dropped in get_args(Dropped), "dropped", dropped, f"one of {get_args(Dropped)}")
         self.dropped: Dropped = dropped
         self.images = IMAGES[:1] if brief else IMAGES
         self.reset()

@@ -1,6 +1,7 @@
 """`TwoSourceScorer`: whether a localizer finds two objects of one image, each by its audio."""
 
 from dataclasses import replace
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -22,12 +23,16 @@ class TwoSourceScorer:
             boxes of another object, and a clip with the audio of that object.
         rule: Rule for combining the boxes of several annotators.
 
+    Raises:
+        ValueError: If the rule is unknown.
+
     Source: Senocak et al., "Aligning Sight and Sound" (arXiv 2407.13676): an image counts if the
     cIoU of both maps is at least 0.5, at the adaptive threshold.
     """
 
     def __init__(self, task: Localization, *, rule: Rule) -> None:
         self.task = task
+        require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
         self.rule: Rule = rule
         self.reset()
 

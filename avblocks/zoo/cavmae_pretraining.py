@@ -13,6 +13,7 @@ from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify
 from avblocks.nn.targets import masked_mse
 from avblocks.nn.vit import ViT
+from avblocks.shapes import require_above_zero, require_weight
 from avblocks.tokens import AVTokens, Record, exportable
 from avblocks.zoo.cavmae import first_joint, run_layers
 from avblocks.zoo.joint_decoder import JointDecoder
@@ -47,6 +48,9 @@ class CAVMAE(nn.Module):
         contrast_weight: weight of the contrastive loss, included in ``loss_contrast``.
         temperature: divisor of its similarities.
         normalize_targets: normalize each target patch.
+
+    Raises:
+        ValueError: if a number is out of range.
     """
 
     predict = 1.0
@@ -63,6 +67,8 @@ class CAVMAE(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
+        require_weight(contrast_weight=contrast_weight)
+        require_above_zero(temperature=temperature)
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.normalize_targets = normalize_targets
 

@@ -21,7 +21,7 @@ from avblocks.encoder import AVEncoder
 from avblocks.nn.stream import Stream
 from avblocks.zoo.front_end import front_end_of
 from avblocks.zoo.ours import run_sizes
-from avblocks.zoo.table import KINDS, Kind
+from avblocks.zoo.table import KINDS, Kind, inputs_of
 
 
 @dataclass(frozen=True)
@@ -94,26 +94,29 @@ def load(path: str | Path, *, allow: Collection[str] = (), **known: Any) -> Load
     state = read_state(path)
     kind = kind_of(state)
     if kind is None:
+        inputs = f" and {found} patches" if (found := inputs_of(state)) else ""
         raise ValueError(
-            f"{path}: a file of no known kind, with names such as {sorted(state)[:3]}; known are "
-            f"{', '.join(kind.name for kind in KINDS)}"
+            f"{path}: a file of no known kind, with names such as {sorted(state)[:3]}{inputs}; "
+            f"known are {', '.join(kind.name for kind in KINDS)}"
         )
     try:
         model, report = _build(kind, state, run_sizes(path) | known, allow)
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}, taken for {kind.name}: {error}") from error
+        raise ValueError(f"{path} has names as in {kind.name}: {error}") from error
     return Loaded(kind.name, model.eval(), report)
 
 
 def _kind_of_folder(folder: Path) -> str:
-    name = read_config(folder)["encoder"]["builder"].removesuffix("_encoder")
+    encoder = read_config(folder)["encoder"]
+    name = encoder["builder"].removesuffix("_encoder")
+    if name == "ast" and encoder["arguments"]["channels"] == 3:
+        name = "deit"  # of the same builder
     return name if name in {kind.name for kind in KINDS} else "avblocks"
 
 
 def kind_of(state: State) -> Kind | None:
-    """Recognize the kind of a file from its names; ``None`` if it is unknown."""
-    names = "\n".join(state)
-    return next((kind for kind in KINDS if kind.fits(names)), None)
+    """Recognize the kind of a file from its names and inputs; ``None`` if it is unknown."""
+    return next((kind for kind in KINDS if kind.fits(state)), None)
 
 
 def _build(

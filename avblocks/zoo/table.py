@@ -48,6 +48,7 @@ class Kind:
         sizes: function of the state dict and known values that returns the builder's arguments.
         build: the builder.
         convert: function that converts a state dict to the parameter names of the model.
+        reads: inputs of the patch embedding, as in `inputs_of`; empty if the names are enough.
     """
 
     name: str
@@ -55,16 +56,31 @@ class Kind:
     sizes: Callable[..., dict[str, Any]]
     build: Callable[..., nn.Module]
     convert: Callable[[State], State | Converted]
+    reads: tuple[str, ...] = ()
 
-    def fits(self, names: str) -> bool:
-        """Whether the names of a file, one per line, match all patterns."""
-        return all(re.search(pattern, names, re.MULTILINE) for pattern in self.has)
+    def fits(self, state: State) -> bool:
+        """Whether the names of a file match all patterns, and its patches are of such inputs."""
+        names = "\n".join(state)
+        named = all(re.search(pattern, names, re.MULTILINE) for pattern in self.has)
+        return named and (not self.reads or inputs_of(state) in self.reads)
 
 
 _TOWERS = r"^patch_embed_a\.proj\.weight$"
 _CLASS, _POSITIONS = r"\bcls_token$", r"(^|\.)(pos_embed|position_embeddings)$"
+_DISTILLED = r"\bdist(illation)?_token$"
 _LAYER_SCALE = r"\b(ls1\.gamma|layer_scale1\.lambda1)$"
 _PATCHES = r"\bpatch_embed(dings\.projection|\.proj)\.weight$"
+
+
+def inputs_of(state: State) -> str:
+    """Describe the inputs of the patch embedding in a file; empty if it is not found.
+
+    Returns:
+        ``"image"``, ``"audio"`` or ``"video"``, or the shape of another kernel.
+    """
+    shape = next((tuple(x.shape) for name, x in state.items() if re.search(_PATCHES, name)), ())
+    kinds = {(4, 3): "image", (4, 1): "audio", (5, 3): "video"}
+    return kinds.get((len(shape), *shape[1:2]), str(shape) if shape else "")
 
 
 def _videomae_mae_sizes(
@@ -115,7 +131,8 @@ KINDS = (
         from_cavmae,
     ),
     Kind("crossmae", (r"^wfm\.linear\.weight$",), crossmae_sizes, crossmae, from_crossmae),
-    Kind("ast", (r"\bdist(illation)?_token$",), ast_sizes, ast, from_ast),
+    Kind("deit", (_DISTILLED,), ast_sizes, ast, from_ast, reads=("image",)),
+    Kind("ast", (_DISTILLED,), ast_sizes, ast, from_ast, reads=("audio",)),
     Kind("mbt", (r"\bencoderblock_0_spectrogram[./]",), mbt_sizes, mbt, from_mbt),
     Kind(
         "eat",
@@ -124,7 +141,14 @@ KINDS = (
         eat,
         from_eat,
     ),
-    Kind("dinov2", (_CLASS, _LAYER_SCALE), dinov2_sizes, dinov2, from_dinov2),
+    Kind(
+        "dinov2",
+        (_CLASS, _LAYER_SCALE),
+        dinov2_sizes,
+        dinov2,
+        from_dinov2,
+        reads=("image",),
+    ),
     Kind(
         "videomae_mae",
         (r"^encoder_to_decoder\.weight$",),
@@ -138,6 +162,7 @@ KINDS = (
         mae_sizes,
         mae,
         from_mae,
+        reads=("image", "audio"),
     ),
     Kind(
         "videomae",
@@ -145,6 +170,7 @@ KINDS = (
         videomae_sizes,
         videomae,
         from_videomae,
+        reads=("video",),
     ),
 )
 

@@ -14,20 +14,21 @@ Rule = tuple[str, Callable[[Any], bool]]
 _ONE: Rule = "at least 1", lambda x: x >= 1
 _ZERO: Rule = "at least 0", lambda x: x >= 0
 _FINITE: Rule = "finite and at least 0", lambda x: 0 <= x < math.inf
-_ABOVE: Rule = "above 0", lambda x: x > 0
-_SHARE: Rule = "from 0 to 1", lambda x: 0 <= x <= 1
+_ABOVE: Rule = "finite and above 0", lambda x: 0 < x < math.inf
+_HALF: Rule = "from 0 to 0.5", lambda x: 0 <= x <= 0.5
 _PART: Rule = "above 0 and at most 1", lambda x: 0 < x <= 1
 _BELOW: Rule = "from 0 to below 1", lambda x: 0 <= x < 1
 _INSIDE: Rule = "between 0 and 1", lambda x: 0 < x < 1
+_WEIGHTS = ("contrast", "contrast_weight")
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("batch", "epochs", "evaluate_every", "windows", "dim_out", "width"), _ONE),
-    **dict.fromkeys(("warmup", "weight_decay", "local", "negatives", "hidden"), _ZERO),
-    **dict.fromkeys(("contrast", "mixup", "cutmix"), _FINITE),
+    **dict.fromkeys(("warmup", "local", "negatives", "hidden"), _ZERO),
+    **dict.fromkeys((*_WEIGHTS, "weight_decay", "mixup", "cutmix"), _FINITE),
     **dict.fromkeys(("base_lr", "temperature"), _ABOVE),
     **dict.fromkeys(("layer_decay", "patches"), _PART),
     **dict.fromkeys(("drop_path", "smoothing", "left_out", "negative_audio"), _BELOW),
     **dict.fromkeys(("image_mask", "audio_mask"), _INSIDE),
-    "positives": _SHARE,
+    "positives": _HALF,
 }
 """Ranges of the settings of recipes."""
 _ENCODER = {"num_heads": "heads", "ratio": "mlp_ratio"}

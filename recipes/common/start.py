@@ -69,11 +69,12 @@ def start_encoder(encoder: AVEncoder, config: TaskConfig) -> LoadReport | None:
         report = load_foreign(encoder, path, allow=config.allow)
         print(f"{path}\n{report}", flush=True)
         return report
+    state = read_state(path)
     try:
         known = sizes_of(path)
         if known is not None:
             check_same_sizes(config.model, known.model)
-        report = load_encoder(encoder, read_state(path), allow=config.allow)
+        report = load_encoder(encoder, state, allow=config.allow)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     print(f"{path}\n{report}", flush=True)
@@ -99,9 +100,9 @@ def load_pretrained(
     for modality, path, convert in (("image", image, from_mae), ("audio", audio, from_audiomae)):
         if path is None:
             continue
-        vit = model.mae.encoder.get_submodule(modality)
+        vit, state = model.mae.encoder.get_submodule(modality), read_state(path)
         try:
-            report = load_weights(vit, convert(read_state(path)))
+            report = load_weights(vit, convert(state))
         except ValueError as error:
             raise ValueError(f"{path}: weights of another model: {error}") from error
         print(f"{path}\n{report}", flush=True)

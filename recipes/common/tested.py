@@ -139,6 +139,7 @@ def _of_export(loaded: LoadedTask, data: Mapping[str, Any]) -> Tested:
 
 
 def _of_published(path: Path, recipe: str | None, data: Mapping[str, Any]) -> Tested:
+    state = read_state(path)
     if recipe not in CONVERT or "name" not in data:
         raise ValueError(f"{path}: {_PUBLISHED}")
     config = _preset(recipe, Data(**data))
@@ -146,7 +147,7 @@ def _of_published(path: Path, recipe: str | None, data: Mapping[str, Any]) -> Te
     classes = () if clips is None else clips.classes
     task = importlib.import_module(f"recipes.{recipe}").build(config, classes=classes)
     try:
-        load_weights(task, CONVERT[recipe](read_state(path)), strict=True)
+        load_weights(task, CONVERT[recipe](state), strict=True)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return Tested(recipe=recipe, task=task, config=config, classes=classes)

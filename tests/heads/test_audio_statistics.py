@@ -1,5 +1,7 @@
 """Contrast with the statistics of spectrograms: whitening, and what is learned."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -27,6 +29,76 @@ def test_averages_are_over_batches_and_fixed_in_evaluation() -> None:
     before = whiten.state_dict()
     whiten.eval()(batches[0] + 100)
     assert all(torch.equal(x, whiten.state_dict()[name]) for name, x in before.items())
+
+
+CASTS = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
+
+
+@pytest.mark.parametrize("dtype", CASTS)
+@pytest.mark.parametrize("autocast", [True, False])
+def test_averages_are_exact_in_a_model_of_any_data_type(dtype: torch.dtype, autocast: bool) -> None:
+    """400 batches that change the averages by less than half precision resolves."""
+    batches = 5 + torch.randn(400, 8, 4)
+    whiten, rows = RunningWhitening(4, components=2, momentum=0.0).to(dtype), torch.zeros(8, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        for batch in batches:
+            rows = whiten(batch)
+    every = batches.double()
+    torch.testing.assert_close(whiten.mean, every.mean(dim=(0, 1)))
+    assert whiten.batches == 400 and rows.dtype == torch.float32
+    values, axes = torch.linalg.eigh(whiten.covariance)
+    wanted = (every[-1] - every.mean(dim=(0, 1))) @ axes[:, 2:] / values[2:].sqrt()
+    wanted = wanted / wanted.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(rows @ rows.T, (wanted @ wanted.T).float())
+
+
+@pytest.mark.parametrize("dtype", CASTS)
+def test_a_trained_model_may_be_cast(dtype: torch.dtype) -> None:
+    """Variances that the data type cannot resolve are not amplified."""
+    features = torch.randn(400, 6) * torch.tensor([4.0, 2.0, 1.0, 0.5, 1e-3, 1e-4])
+    whiten = RunningWhitening(6, components=6)
+    wanted = whiten(features)
+    wanted = whiten.eval()(features)[:, 2:]
+    found = whiten.to(dtype)(features)
+    if dtype in (torch.float32, torch.float64):
+        found = found[:, 2:]
+    else:  # the last two directions are left out in effect
+        assert found[:, :2].abs().mean() < 0.1
+        found = found[:, 2:] / found[:, 2:].norm(dim=1, keepdim=True)
+        wanted = wanted / wanted.norm(dim=1, keepdim=True)
+    cosines = torch.cosine_similarity(wanted @ wanted.T, found @ found.T, dim=1)
+    assert cosines.min() > 0.98
+
+
+@pytest.mark.parametrize("dtype", CASTS)
+@pytest.mark.parametrize("autocast", [torch.bfloat16, torch.float16, None])
+def test_the_loss_of_a_cast_model_is_that_in_double_precision(
+    dtype: torch.dtype, autocast: torch.dtype | None
+) -> None:
+    torch.manual_seed(0)
+    image, spectrogram = (
+        torch.randn(12, 6, 32),
+        torch.randn(12, 1, 8, 20) + torch.randn(12, 1, 8, 1),
+    )
+    exact = AudioStatisticsContrast(32, mels=8, components=8).double()
+    cast = copy.deepcopy(exact).to(dtype)
+
+    def loss(contrast: AudioStatisticsContrast, dtype: torch.dtype) -> Tensor:
+        x = image.to(dtype)
+        tokens = AVTokens(image=x, audio=None, fusion=x[:, :2])
+        return contrast(tokens, spectrogram.to(dtype))
+
+    wanted = loss(exact, torch.float64)
+    wanted.backward()
+    with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
+        found = loss(cast, dtype)
+    found.backward()
+    close = {"rtol": 1e-5, "atol": 1e-5} if autocast is None else {"rtol": 1e-2, "atol": 1e-2}
+    if dtype in (torch.bfloat16, torch.float16):
+        close = {"rtol": 1e-2, "atol": 1e-2}
+    torch.testing.assert_close(found, wanted, **close)
+    grads = [contrast.image.weight.grad.double() for contrast in (cast, exact)]
+    assert torch.cosine_similarity(*(grad.flatten() for grad in grads), dim=0) > 0.99
 
 
 def test_a_constant_feature_stays_finite() -> None:
@@ -90,7 +162,7 @@ def test_fusion_tokens_of_masked_clips_have_a_loss_of_their_own() -> None:
 def test_misfits_are_named() -> None:
     with pytest.raises(ValueError, match="components must be at most the 16 features"):
         AudioStatisticsContrast(32, mels=8)
-    with pytest.raises(ValueError, match="temperature must be a number above zero"):
+    with pytest.raises(ValueError, match="temperature must be a finite number above zero"):
         AudioStatisticsContrast(32, mels=64, temperature=0.0)
     with pytest.raises(ValueError, match="needs tokens of the image"):
         tokens = AVTokens(image=None, audio=torch.zeros(2, 3, 32), fusion=torch.zeros(2, 0, 32))

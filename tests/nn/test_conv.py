@@ -31,6 +31,33 @@ def test_scale_and_offset_of_a_kernel_do_not_matter() -> None:
     assert_close(conv(x), before, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("numbers", [(2, 1, 1, 2), (1, (2, 0), (1, 2), 1), ((2, 1), 1, 1, 4)])
+def test_the_numbers_are_those_of_a_plain_convolution(numbers: tuple[int, ...]) -> None:
+    """Same arguments in the same order, same initial values of the same random numbers."""
+    torch.manual_seed(0)
+    plain = nn.Conv2d(4, 8, (3, 2), *numbers)
+    torch.manual_seed(0)
+    conv = StandardizedConv2d(4, 8, (3, 2), *numbers)
+    assert list(conv.state_dict()) == list(plain.state_dict())
+    assert torch.equal(conv.weight, plain.weight) and torch.equal(conv.bias, plain.bias)
+    x = torch.randn(2, 4, 9, 10)
+    plain.load_state_dict(conv.state_dict() | {"weight": conv.standardized()})
+    assert_close(conv(x), plain(x))
+    assert f"groups={numbers[3]}, bias=True" in repr(conv)
+
+
+def test_it_is_no_convolution_to_those_who_would_add_to_its_kernels() -> None:
+    """An adapter beside it is not the same as one in its kernels: peft must refuse it."""
+    conv, plain = StandardizedConv2d(4, 8, 3), nn.Conv2d(4, 8, 3)
+    x, adapter = torch.randn(1, 4, 6, 6), torch.randn(8, 4, 3, 3)
+    for layer in (conv, plain):
+        beside = layer(x) + nn.functional.conv2d(x, adapter)
+        with torch.no_grad():
+            layer.weight += adapter
+        same = torch.allclose(layer(x), beside, atol=1e-4)
+        assert same == isinstance(layer, nn.Conv2d) == (layer is plain)
+
+
 def test_the_shortcut_is_the_input_itself_where_shapes_are_equal() -> None:
     block, x = ResidualConv(8, 8), torch.rand(2, 8, 4, 4)
     nn.init.zeros_(block.second[1].weight)
@@ -55,6 +82,15 @@ def test_kernels_that_standardization_would_turn_into_zero() -> None:
             build()
     with pytest.raises(ValueError, match="kernel must be of more than one value, got 1"):
         ResidualConv(1, 8)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_channels_that_groups_do_not_share() -> None:
+    for channels in ((6, 8), (8, 6)):
+        with pytest.raises(ValueError, match="channels must be a multiple of 4 groups, got 6"):
+            StandardizedConv2d(*channels, 3, groups=4)
+    with pytest.raises(ValueError, match="in_channels must be a positive integer, got 0"):
+        StandardizedConv2d(0, 8, 3)
 
 
 @pytest.mark.usefixtures("unchecked")

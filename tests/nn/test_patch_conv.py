@@ -4,6 +4,9 @@ import copy
 
 import pytest
 import torch
+from slow import randomize
+from torch import Tensor
+from torch.testing import assert_close
 
 from avblocks import RandomMask, av_mae, av_vit
 from avblocks.nn import ConvPatchEmbed
@@ -93,3 +96,66 @@ def test_padded_patches_do_not_reach_the_tokens_beside_them(masked: bool) -> Non
     kept = valid if mask is None else valid.gather(1, mask.ids_keep)
     assert torch.equal(found.image[kept], wanted.image[kept]) and kept.any()
     assert torch.equal(found.fusion, wanted.fusion)
+
+
+def padded(image: Tensor, *, size: tuple[int, int], patch: int) -> tuple[Tensor, Tensor]:
+    """An image in the corner of a larger one of other values, and which patches are its own."""
+    height, width = image.shape[2:]
+    large = torch.full((*image.shape[:2], *size), torch.nan, dtype=image.dtype)
+    large[:, :, :height, :width] = image
+    valid = torch.zeros(len(image), size[0] // patch, size[1] // patch, dtype=torch.bool)
+    valid[:, : height // patch, : width // patch] = True
+    return large, valid.flatten(1)
+
+
+@pytest.mark.parametrize("patch", [2, 4, 8])
+@pytest.mark.parametrize("tall", [True, False])
+def test_an_image_has_the_same_tokens_with_and_without_padding(patch: int, tall: bool) -> None:
+    embed = randomize(ConvPatchEmbed(16, patch=(patch, patch), width=8))
+    image = 5 + torch.randn(2, 3, *((24, 8) if tall else (16, 24))).double()
+    large, valid = padded(image, size=(32, 40), patch=patch)
+    found, alone = embed(large, valid=valid), embed(image)
+    assert_close(found[valid].view_as(alone), alone)
+    kept = torch.stack([row.nonzero().flatten()[[0, 2, 1]] for row in valid])
+    own = torch.tensor([[0, 2, 1]] * 2)
+    assert_close(embed(large, valid=valid, ids_keep=kept), embed(image, ids_keep=own))
+    assert_close(embed(image, valid=torch.ones(alone.shape[:2], dtype=torch.bool)), alone)
+
+
+def test_an_encoder_gives_an_image_the_same_tokens_with_and_without_padding() -> None:
+    """Also the fusion tokens, which read the image."""
+    sizes = {"image_size": 32, "audio_size": (16, 16), "patch": 8, "image_embed": "conv"}
+    encoder = randomize(av_vit(32, depth=2, num_heads=2, **sizes))
+    audio, image = torch.randn(2, 1, 16, 16).double(), 3 + torch.randn(2, 3, 16, 24).double()
+    large, valid = padded(image, size=(32, 32), patch=8)
+    found, alone = (
+        encoder(image=large, audio=audio, image_valid=valid),
+        encoder(image=image, audio=audio),
+    )
+    assert_close(found.image[valid].view_as(alone.image), alone.image)
+    assert_close(found.fusion, alone.fusion)
+    assert_close(found.audio, alone.audio)
+
+
+def test_an_image_of_padding_alone_has_finite_gradients() -> None:
+    embed, image = ConvPatchEmbed(16, patch=(4, 4), width=8), torch.randn(2, 3, 8, 8)
+    valid = torch.tensor([[True] * 4, [False] * 4])
+    tokens = embed(image.requires_grad_(), valid=valid)
+    tokens[valid].square().sum().backward()
+    assert tokens.isfinite().all() and all(p.grad.isfinite().all() for p in embed.parameters())
+    assert not image.grad[1].any() and image.grad[0].any()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_padding_is_compiled_and_exported_in_one_graph() -> None:
+    embed = ConvPatchEmbed(16, patch=(4, 4), width=8).eval()
+    image, valid = torch.rand(2, 3, 8, 16), torch.rand(2, 8) > 0.3
+    compiled = torch.compile(embed, fullgraph=True, backend="eager")
+    assert_close(compiled(image, valid=valid), embed(image, valid=valid))
+    batch = torch.export.Dim("batch", max=8)
+    sizes = {"x": {0: batch}, "valid": {0: batch}}
+    program = torch.export.export(embed, (image,), {"valid": valid}, dynamic_shapes=sizes)
+    more = torch.rand(5, 3, 8, 16), torch.rand(5, 8) > 0.3
+    assert_close(program.module()(more[0], valid=more[1]), embed(more[0], valid=more[1]))
+    with pytest.raises(ValueError, match=r"valid must have shape \(b=2, n=8\), got \(2, 4\)"):
+        embed(image, valid=valid[:, :4])

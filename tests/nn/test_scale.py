@@ -23,7 +23,7 @@ def test_all_factors_start_alike() -> None:
 def test_misfits_are_named() -> None:
     with pytest.raises(ValueError, match="dim must be a positive integer, got 0"):
         LayerScale(0)
-    with pytest.raises(ValueError, match="start must be a number above zero, got 0"):
+    with pytest.raises(ValueError, match="start must be a finite number above zero, got 0"):
         LayerScale(4, start=0.0)
     with pytest.raises(ValueError, match=r"x must have shape \(b, n, d=4\), got \(2, 3, 1\)"):
         LayerScale(4)(torch.zeros(2, 3, 1))

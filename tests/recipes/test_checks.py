@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes import paper_finetune, paper_localize, paper_pretrain
+from recipes import cavmae_pretrain, paper_finetune, paper_localize, paper_pretrain
 from recipes.common.cli import run_cli
 
 WRONG = [
@@ -23,8 +23,9 @@ WRONG = [
     ("--epochs 0", "--epochs must be at least 1, got 0"),
     ("--warmup -1", "--warmup must be at least 0, got -1"),
     ("--warmup 100", "--warmup 100 must be less than --epochs 100"),
-    ("--base-lr -1", "--base-lr must be above 0, got -1.0"),
-    ("--weight-decay -1", "--weight-decay must be at least 0, got -1.0"),
+    ("--base-lr -1", "--base-lr must be finite and above 0, got -1.0"),
+    ("--base-lr inf", "--base-lr must be finite and above 0, got inf"),
+    ("--weight-decay -1", "--weight-decay must be finite and at least 0, got -1.0"),
     ("--cutmix 1", "--cutmix is for the images of --contrast, which is 0: give --contrast 1"),
     ("--contrast inf", "--contrast must be finite and at least 0, got inf"),
     ("--cutmix inf", "--cutmix must be finite and at least 0, got inf"),
@@ -62,7 +63,9 @@ def test_the_option_is_named(
         (paper_finetune, "--mixup inf", "--mixup must be finite and at least 0, got inf"),
         (paper_finetune, "--mixup 1 --cutmix 1", "--mixup 1.0 and --cutmix 1.0 exclude each"),
         (paper_finetune, "--layer-decay 0", "--layer-decay must be above 0 and at most 1"),
-        (paper_localize, "--temperature 0", "--temperature must be above 0"),
+        (paper_localize, "--temperature 0", "--temperature must be finite and above 0"),
+        (paper_localize, "--temperature inf", "--temperature must be finite and above 0"),
+        (paper_localize, "--positives 0.7", "--positives must be from 0 to 0.5, got 0.7"),
     ],
 )
 def test_of_heads(
@@ -70,6 +73,12 @@ def test_of_heads(
 ) -> None:
     given = ["--checkpoint", "None", "--data.root", str(tmp_path / "data")]
     assert f"error: {message}" in error_of(module, [*given, *words.split()], capsys)
+
+
+def test_the_weight_of_cavmaes_contrast(capsys: pytest.CaptureFixture[str]) -> None:
+    for value in ("inf", "nan", "-1"):
+        said = error_of(cavmae_pretrain, ["--contrast-weight", value], capsys)
+        assert said.startswith("error: --contrast-weight must be finite and at least 0, got ")
 
 
 def test_a_run_folder_that_cannot_be_used(

@@ -141,7 +141,7 @@ def test_a_users_mistake_is_one_line(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    torch.save({}, tmp_path / "x.pth")
+    torch.save({"a": torch.ones(1)}, tmp_path / "x.pth")
     places = {"FILE": str(tmp_path / "x.pth")}
     if words[:1] in (["PRETRAIN"], ["RUN"]):
         places |= {"PRETRAIN": str(toy_run("pretrain").folder), "RUN": str(toy_run("probe").folder)}

@@ -29,6 +29,7 @@ KINDS: dict[str, Callable[[], nn.Module]] = {
     "crossmae": lambda: zoo.crossmae(64, depth=1, num_heads=1, size=16, patch=8),
     "dinov2": lambda: zoo.dinov2(64, size=28, **ONE),
     "ast": lambda: zoo.ast(64, size=(32, 32), patch=8, stride=5, **ONE),
+    "deit": lambda: zoo.ast(64, size=16, patch=8, stride=8, channels=3, **ONE),
     "eat": lambda: zoo.eat(64, size=(32, 32), patch=8, **ONE),
     "videomae": lambda: zoo.videomae(64, **TUBES, **ONE),
 }
@@ -41,6 +42,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "mbt": VIDEOS | NO_MAPS,
     "videomae": VIDEOS | NO_MAPS | NO_AUDIO,
     "mae": NO_AUDIO,
+    "deit": NO_AUDIO,
     "crossmae": NO_AUDIO,
     "audiomae": NO_IMAGE | {"separate": "makes maps of the image"},
     "ast": NO_IMAGE | {"separate": "makes maps of the image"},

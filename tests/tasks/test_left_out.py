@@ -118,7 +118,7 @@ def test_misfits_are_named() -> None:
         pretraining(left_out=1.0)
     with pytest.raises(ValueError, match="given must be 'both' with left_out"):
         classification(left_out=0.5, given="image")
-    with pytest.raises(ValueError, match="contrast_weight must be 0 or more"):
+    with pytest.raises(ValueError, match="contrast_weight must be a finite number of 0"):
         pretraining(contrast_weight=-1.0)
     with pytest.raises(ValueError, match="left_out must be 0: features are of whole clips"):
         classification(left_out=0.5, frozen=True).features(BATCH)

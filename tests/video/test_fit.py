@@ -76,5 +76,5 @@ def test_a_file_without_audio_is_refused_by_name(tmp_path: Path) -> None:
             fit_audio(tmp_path / "out.wav", seconds=1, source=path)
         assert refused.value.path == str(path)
     assert not (tmp_path / "out.wav").exists()
-    with pytest.raises(ValueError, match="seconds must be a number above zero"):
+    with pytest.raises(ValueError, match="seconds must be a finite number above zero"):
         fit_audio(tmp_path / "out.wav", seconds=0)

@@ -138,3 +138,46 @@ def test_a_distilled_image_vit_is_built_whole(tmp_path: Path) -> None:
     with torch.no_grad():
         assert_close(loaded.encoder.embed(image), wanted, rtol=1e-4, atol=1e-5)
     assert loaded.encoder.norm.eps == 1e-6
+    assert loaded.kind == "deit"
+
+
+def vit_file(path: Path, **others: torch.Tensor) -> Path:
+    """A ViT with class token and positions, and what makes it another one."""
+    save_file(mae_state(channels=3, patches=16, dim=32) | others, path)
+    return path
+
+
+def test_a_file_is_not_called_what_it_is_not(tmp_path: Path) -> None:
+    """With an unusual input or one modality for another, it is of no known kind."""
+    distilled = {"dist_token": torch.randn(1, 1, 32), "pos_embed": torch.randn(1, 18, 32)}
+    unusual = {"patch_embed.proj.weight": torch.randn(32, 4, 16, 16)}
+    flat_with_value_bias = {"blocks.0.attention.value.bias": torch.randn(32)}
+    state = mae_state(channels=3, patches=16, dim=32)
+    beit = {n: x for n, x in state.items() if "pos_embed" not in n} | flat_with_value_bias
+    save_file(beit, tmp_path / "beit.safetensors")
+    files = {
+        "distilled": (distilled | unusual, "(32, 4, 16, 16)"),
+        "plain": (unusual, "(32, 4, 16, 16)"),
+        "video": ({"patch_embed.proj.weight": torch.randn(32, 3, 2, 16, 16)}, "video"),
+        "beit": (None, "image"),
+    }
+    for name, (others, inputs) in files.items():
+        path = tmp_path / f"{name}.safetensors"
+        if others is not None:
+            vit_file(path, **others)
+        with pytest.raises(ValueError, match="no known kind") as info:
+            load(path, num_heads=2)
+        said = str(info.value)
+        assert f" and {inputs} patches; known are avblocks_joint, " in said
+        assert "names as in" not in said and "\n" not in said
+
+
+def test_a_distilled_image_vit_with_other_parts_is_refused_as_one(tmp_path: Path) -> None:
+    distilled = {"dist_token": torch.randn(1, 1, 32), "pos_embed": torch.randn(1, 18, 32)}
+    path = vit_file(tmp_path / "x.safetensors", **distilled, **{"rope.freqs": torch.ones(2)})
+    with pytest.raises(ValueError, match=r"x.safetensors has names as in deit: .*rope.freqs"):
+        load(path, num_heads=2)
+    del distilled["pos_embed"]
+    path = vit_file(path, **distilled)
+    with pytest.raises(ValueError, match=r"names as in deit: positions must be a square number"):
+        load(path, num_heads=2)
