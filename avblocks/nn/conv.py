@@ -60,7 +60,7 @@ class StandardizedConv2d(nn.Module):
             require(channels % groups == 0, "channels", channels, f"a multiple of {groups} groups")
         kernel = sides(kernel_size, axes=2, name="kernel_size")
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *kernel))
-        self.register_parameter("bias", nn.Parameter(torch.empty(out_channels)) if bias else None)
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.stride, self.padding = stride, padding
         self.dilation, self.groups = dilation, groups
         self.reset_parameters()

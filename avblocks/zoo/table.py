@@ -79,7 +79,7 @@ def inputs_of(state: State) -> str:
         ``"image"``, ``"audio"`` or ``"video"``, or the shape of another kernel.
     """
     shape = next((tuple(x.shape) for name, x in state.items() if re.search(_PATCHES, name)), ())
-    kinds = {(4, 3): "image", (4, 1): "audio", (5, 3): "video"}
+    kinds: dict[tuple[int, ...], str] = {(4, 3): "image", (4, 1): "audio", (5, 3): "video"}
     return kinds.get((len(shape), *shape[1:2]), str(shape) if shape else "")
 
 
