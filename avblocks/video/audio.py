@@ -1,6 +1,6 @@
 """The audio of a video's windows, decoded in one pass."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -13,7 +13,7 @@ from avblocks.audio import pad_repeat
 from avblocks.data import ClipError, ClipFormat
 from avblocks.data.decode.audio import Wave, extent, iter_audio
 from avblocks.data.decode.media import AudioFile, Media, open_audio, open_media
-from avblocks.data.decode.timeline import without_gaps
+from avblocks.data.decode.timeline import collect_pieces, without_gaps
 
 _TOLERANCE = 0.5  # seconds by which audio may be shorter than its header says
 
@@ -80,7 +80,7 @@ def resample_audio(
     begin = extent(media)[0] if begin is None else begin
     pieces = iter_audio(media, start=begin)
     aligned = without_gaps(pieces, start=round(begin * native), longest=native)
-    for samples in _collect(aligned, least=native):
+    for samples in collect_pieces(aligned, least=native):
         if not np.isfinite(samples).all():
             raise ClipError(media.path, "the audio holds NaN or infinite values")
         if native == rate:
@@ -92,15 +92,3 @@ def resample_audio(
         yield from (np.clip(part.to_ndarray()[0], -1, 1) for part in resampler.resample(frame))
     if position:
         yield from (np.clip(part.to_ndarray()[0], -1, 1) for part in resampler.resample(None))
-
-
-def _collect(pieces: Iterable[Wave], *, least: int) -> Iterator[Wave]:
-    """Join pieces to longer ones: a call costs more than the work on a single packet."""
-    waiting: list[Wave] = []
-    for piece in pieces:
-        waiting.append(piece)
-        if sum(map(len, waiting)) >= least:
-            yield np.concatenate(waiting)
-            waiting = []
-    if waiting:
-        yield np.concatenate(waiting)

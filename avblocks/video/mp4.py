@@ -16,7 +16,7 @@ from avblocks.data.decode.audio import extent, iter_audio
 from avblocks.data.decode.channels import mono, stereo
 from avblocks.data.decode.frames import period
 from avblocks.data.decode.media import AudioFile, Media
-from avblocks.data.decode.timeline import without_gaps
+from avblocks.data.decode.timeline import collect_pieces, without_gaps
 from avblocks.video.overlay import Size
 
 CLOCK = 90_000
@@ -64,7 +64,8 @@ def encode_audio(
     pieces = iter_audio(media, start=begin, mix=mono if layout == "mono" else stereo)
     position = round(begin * rate)
     offset = position - round((begin - start) * rate)
-    for samples in without_gaps(pieces, start=position, longest=rate):
+    aligned = without_gaps(pieces, start=position, longest=rate)
+    for samples in collect_pieces(aligned, least=rate):
         planes = np.ascontiguousarray(np.atleast_2d(samples))
         if seconds < inf:
             planes = planes[:, : max(round(seconds * rate) + offset - position, 0)]

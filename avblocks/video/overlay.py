@@ -94,16 +94,16 @@ def palette_overlay(
     require(not any(side % 2 for side in size), "size", size, "even sides for H.264")
     opacity = (opacity.float() * _ONE).round() / _ONE
     tables = torch.cat([opacity * to_yuv(colors.float().T[:, None])[:, 0] + 0.5, 1 - opacity[None]])
-    added, share, numbers = tables[:3].numpy(), tables[3].numpy(), index.cpu().numpy()
+    added, share, numbers = tables[:3].numpy(), tables[3].numpy(), index.cpu().long().numpy()
 
     def chroma(table: Float[np.ndarray, " n"]) -> UInt16[np.ndarray, " values"]:
-        values = table[numbers]
+        values = table.take(numbers)  # half the time of an index
         rows = values[::2] + values[1::2]  # in the order of `_subsampled`, for equal sums
         means = (rows[:, ::2] + rows[:, 1::2]) / 4
         return (means * _ONE).round().astype(np.uint16).ravel()
 
     def luma(table: Float[np.ndarray, " n"]) -> UInt16[np.ndarray, " values"]:
-        return (table * _ONE).round().astype(np.uint16)[numbers].ravel()
+        return (table * _ONE).round().astype(np.uint16).take(numbers).ravel()
 
     def planes(*parts: UInt16[np.ndarray, " _"]) -> UInt16[np.ndarray, "rows width"]:
         return np.concatenate(parts).reshape(-1, size[1])
