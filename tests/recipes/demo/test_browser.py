@@ -1,4 +1,4 @@
-"""The page of the demo in a real browser: upload, run, play, refusals, visitors, their files."""
+"""The page of the demo in a real browser: upload, record, run, refusals, visitors, their files."""
 
 import re
 import shutil
@@ -96,6 +96,7 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as play:
         options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        options += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         one = play.chromium.launch(executable_path=CHROMIUM, args=options)
         yield one
         one.close()
@@ -115,7 +116,7 @@ def visit(browser: Any, server: Server) -> Iterator[Callable[[], Any]]:
     contexts = []
 
     def enter() -> Any:
-        contexts.append(browser.new_context())
+        contexts.append(browser.new_context(permissions=["camera", "microphone"]))
         page = contexts[-1].new_page()
         page.set_default_timeout(WAIT)
         page.goto(server.url)
@@ -163,6 +164,20 @@ def test_results_can_be_played_and_nothing_comes_from_outside(
     assert page.query_selector("#av-classification dd i") is not None
     assert {host for host in hosts if not host.startswith(("blob:", "data:"))} == {server.url}
     assert errors == []
+
+
+def test_a_recording_of_a_camera_is_used(visit: Callable[[], Any]) -> None:
+    page = visit()
+    page.click("#video button[aria-label='Capture from camera']")
+    page.click("text=Click to Access Webcam")
+    page.click("#video button:has-text('Record')")
+    page.wait_for_timeout(8000)  # the page keeps what the encoder has given until "Stop"
+    page.click("#video button:has-text('Stop')")
+    page.wait_for_selector("#video video[src]")
+    run(page)
+    found = players(page)
+    assert found["localization.mp4"].evaluate(PLAYS) and found["separated.wav"].evaluate(PLAYS)
+    assert found["localization.mp4"].evaluate("player => player.duration") > 1
 
 
 def test_muting_is_compared_with_the_matched_audio(
