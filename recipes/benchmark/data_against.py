@@ -1,4 +1,4 @@
-r"""Compare the speed of `check_data`, `make_shards` and a frozen localizer with another commit.
+r"""Compare the speed of whole commands, such as `check_data`, with another commit.
 
 Commands:
     python -m recipes.benchmark.data_against --commit 41bb066
@@ -6,11 +6,13 @@ Commands:
 
 `check_data` and `make_shards` read synthetic clips of 10 s and 360p; `paper_localize` trains the
 linear head of older builds on scenes, on a new encoder. Ours trains it without augmentation, where
-the encoder runs once per clip; older builds have no such option. Use the wall time on an idle
-machine, and the CPU time, the sum over all cores and processes, on a shared one.
+the encoder runs once per clip; older builds have no such option. `paper_pretrain` makes its scenes
+and pre-trains on them. Use the wall time on an idle machine, and the CPU time, the sum over all
+cores and processes, on a shared one.
 
 Try:
     --cases check_data
+    --cases paper_pretrain --repeats 1                             (ten minutes on two CPU cores)
 """
 
 import json
@@ -28,6 +30,7 @@ from recipes.benchmark.footage import write_footage
 from recipes.benchmark.measure import in_process
 from recipes.benchmark.turns import in_turn
 from recipes.common.errors import users_errors
+from recipes.engine.log import read_rows
 
 _DISTINCT = 4  # clips that are written; the others are copies of them
 _AS_BEFORE = (
@@ -44,7 +47,7 @@ class Config:
     commit: str | None = None
     """The other commit."""
 
-    cases: tuple[str, ...] = ("check_data", "make_shards", "paper_localize")
+    cases: tuple[str, ...] = ("check_data", "make_shards", "paper_localize", "paper_pretrain")
     """What to compare."""
 
     clips: int = 60
@@ -57,7 +60,10 @@ class Config:
     """Training and test scenes."""
 
     epochs: int = 40
-    """Epochs on the scenes."""
+    """Epochs of the localizer."""
+
+    pretrain_epochs: int = 100
+    """Epochs of the pre-training."""
 
     repeats: int = 3
     """Pairs of runs."""
@@ -118,10 +124,31 @@ def _localize(config: Config, commit: str, folder: Path) -> dict[str, Any]:
     return in_turn(commit, words, repeats=config.repeats, amount={"runs": 1})
 
 
+def _pretrain(config: Config, commit: str, folder: Path) -> dict[str, Any]:
+    """Run the default pre-training from nothing: scenes, training, evaluations and figures."""
+    length = ["--epochs", str(config.pretrain_epochs)]
+
+    def words(_: str, out: Path) -> list[str]:
+        places = ["--data.root", str(out / "scenes"), "--run.dir", str(out / "run")]
+        return ["recipes.paper_pretrain", "scenes", *length, *places]
+
+    return in_turn(
+        commit, words, repeats=config.repeats, amount={"runs": 1}, score=_nearest_neighbor
+    )
+
+
+def _nearest_neighbor(out: Path) -> dict[str, float]:
+    """Read the last 1-NN accuracies of a run, in percent, whatever a build calls their columns."""
+    rows = read_rows(out / "run" / "metrics.csv")
+    found = {key.rpartition("/")[2]: value for row in rows for key, value in row.items()}
+    return {name: found[name] for name in ("nn_fusion", "nn_all")}
+
+
 _CASES: dict[str, Callable[[Config, str, Path], dict[str, Any]]] = {
     "check_data": _check,
     "make_shards": _pack,
     "paper_localize": _localize,
+    "paper_pretrain": _pretrain,
 }
 
 

@@ -44,7 +44,12 @@ def timed(tree: Path, words: Sequence[str]) -> dict[str, float]:
 
 
 def in_turn(
-    commit: str, words: Words, *, repeats: int, amount: Mapping[str, float]
+    commit: str,
+    words: Words,
+    *,
+    repeats: int,
+    amount: Mapping[str, float],
+    score: Callable[[Path], Mapping[str, float]] = lambda _: {},
 ) -> dict[str, Any]:
     """Run a command of this commit and of another one in turn.
 
@@ -53,16 +58,20 @@ def in_turn(
         words: The command.
         repeats: Pairs of runs.
         amount: What a run works on, by unit, such as ``{"clips": 100}``.
+        score: Function of the folder after a run that returns figures of what it produced.
 
     Returns:
-        Medians of both builds, their rates per second of wall time, and their ratios.
+        Medians of both builds, their rates per second of wall time, and the ratios of what a run
+        took.
     """
     rows: dict[str, list[dict[str, float]]] = {"ours": [], "before": []}
+    used: dict[str, float] = {}
     with work_tree(commit) as tree:
         for _ in range(repeats):
             for name, place in (("ours", ROOT), ("before", tree)):
                 with TemporaryDirectory() as folder:
-                    rows[name].append(timed(place, words(name, Path(folder))))
+                    used = timed(place, words(name, Path(folder)))
+                    rows[name].append({**used, **score(Path(folder))})
                 print(name, *(f"{key} {short(n)}" for key, n in rows[name][-1].items()), flush=True)
     middle = {
         name: {key: short(median(row[key] for row in some)) for key in some[0]}
@@ -80,5 +89,5 @@ def in_turn(
         "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
         **amount,
         **{name: row | rates[name] for name, row in middle.items()},
-        "times_faster": {key: short(before[key] / ours[key]) for key in ours},
+        "times_faster": {key: short(before[key] / ours[key]) for key in used},
     }
