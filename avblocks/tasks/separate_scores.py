@@ -80,7 +80,7 @@ class SeparationExamples:
 
     def columns(self) -> dict[str, Tensor]:
         """Return images and spectrograms by title, one row per clip, for `avblocks.viz.panel`."""
-        titles = {image: f"separated, {image} image" for image in IMAGES}
+        titles = {image: f"separated,\n{image} image" for image in IMAGES}
         columns = {titles.get(name, name): x for name, x in self.spectrograms.items()}
         return {"image": self.image, **columns}
 
