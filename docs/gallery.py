@@ -123,7 +123,7 @@ def shrink(source: Path, target: Path) -> None:
     """Reduce a figure, and make its white ground transparent; a WebP has four of six rows."""
     figure = lift(Image.open(source).convert("RGB"))
     if target.suffix == ".webp":
-        figure = figure.crop((0, 0, figure.width, round(0.672 * figure.height)))
+        figure = figure.crop((0, 0, figure.width, round(0.675 * figure.height)))
         figure.thumbnail((1000, 1000))
     else:
         figure = figure.quantize(256, method=Image.Quantize.FASTOCTREE)

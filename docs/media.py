@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,11 +21,18 @@ TEST_SCENES = (3, 8)
 """Held-out scenes that trained models are shown on."""
 AUDIO = ("mixture", "truth", "matched", "mismatched")
 """Audio of a separation, as `avblocks.tasks.SeparationExamples` names it."""
-SEPARATED = tuple(f"{row}-{name}.m4a" for row in (0, 1) for name in AUDIO)
-"""Files of `record_separation`."""
+MIXTURES = ((0, 1), (2, 3))
+"""Rows of a separation of which each mixture consists."""
+
+
+def separated(mixtures: Iterable[tuple[int, ...]]) -> tuple[str, ...]:
+    """Name the files of `record_separation`."""
+    return tuple(f"{row}-{name}.m4a" for rows in mixtures for row in rows for name in AUDIO)
+
+
 RECORDED = (
     *(f"{task}-{n}.mp4" for task in ("localization", "segmentation") for n in TEST_SCENES),
-    *SEPARATED,
+    *separated(MIXTURES),
 )
 """Files of `record`."""
 
@@ -59,7 +66,7 @@ def record(runs: Path, folder: Path) -> None:
             scene = render(int(number), split="test", spec=SceneSpec(size=192))
             write_clip(clip, frames=scene.frames, audio=scene.audio, fps=FPS, rate=RATE)
         record_maps(runs, clips, folder)
-    record_separation(runs, folder)
+    record_separation(runs, folder, mixtures=MIXTURES)
 
 
 def record_maps(runs: Path, clips: Mapping[str, Path], folder: Path) -> None:
@@ -76,9 +83,11 @@ def record_maps(runs: Path, clips: Mapping[str, Path], folder: Path) -> None:
                 (folder / f"{task}-{name}.mp4").write_bytes(found.read_bytes())
 
 
-def record_separation(runs: Path, folder: Path, *, prefix: str = "") -> None:
-    """Write the mixture, the sources and the separated audio of two clips: `SEPARATED`."""
-    for file in SEPARATED:
+def record_separation(
+    runs: Path, folder: Path, *, mixtures: Iterable[tuple[int, ...]], prefix: str = ""
+) -> None:
+    """Write mixtures, their sources and the separated audio: the files that `separated` names."""
+    for file in separated(mixtures):
         source = runs / "separate/wavs" / file.replace(".m4a", ".wav")
         compress(source, folder / f"{prefix}{file}")
 

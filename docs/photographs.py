@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from gallery import MEDIA, PICTURES, TRAINED, shrink
-from media import SEPARATED, record_maps, record_separation
+from media import MIXTURES, record_maps, record_separation, separated
 
 from avblocks.jsonfile import read_json
 
@@ -19,7 +19,7 @@ FIGURES = {f"photographs_{name}": source for name, source in TRAINED.items()}
 """Stored figures, and the files of one seed that they come from."""
 RECORDED = (
     *(f"{task}-{name}.mp4" for task in ("localization", "segmentation") for name in CLIPS),
-    *(f"photographs-{file}" for file in SEPARATED),
+    *(f"photographs-{file}" for file in separated(MIXTURES[:1])),
 )
 """Stored videos and audio."""
 
@@ -45,7 +45,7 @@ def main() -> None:
         shrink(given.runs / source, PICTURES / name)
     MEDIA.mkdir(exist_ok=True)
     record_maps(given.runs, held_out_clips(given.scenes), MEDIA)
-    record_separation(given.runs, MEDIA, prefix="photographs-")
+    record_separation(given.runs, MEDIA, mixtures=MIXTURES[:1], prefix="photographs-")
 
 
 if __name__ == "__main__":

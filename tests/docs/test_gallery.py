@@ -64,7 +64,7 @@ def test_every_picture_is_described() -> None:
 def test_what_is_checked_in_is_small() -> None:
     paths = [*(DOCS / "pictures").iterdir(), *(DOCS / "media").glob("*")]
     assert max(path.stat().st_size for path in paths) < 150_000
-    assert sum(path.stat().st_size for path in paths) < 1_500_000
+    assert sum(path.stat().st_size for path in paths) < 1_800_000
 
 
 def test_masks_hide_their_share() -> None:
@@ -127,7 +127,7 @@ def test_trained_figures_are_taken_from_their_runs(
     gallery.main()
     for name in gallery.TRAINED:
         with Image.open(tmp_path / "pictures" / name) as made:
-            assert made.size == ((900, 874) if name.endswith("webp") else (900, 1300))
+            assert made.size == ((900, 878) if name.endswith("webp") else (900, 1300))
     with Image.open(tmp_path / "pictures/loss.png") as curve:
         assert curve.convert("RGBA").getpixel((0, 0))[3] == 0
     assert (tmp_path / "pictures/architecture.svg").read_text().startswith("<svg")
