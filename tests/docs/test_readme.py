@@ -9,6 +9,10 @@ from measured import lookup, text
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 FIGURES = {
+    "paper_pretrain": (
+        "1-NN accuracy of the fusion tokens {pretraining.json nn_fusion_last}%; untrained "
+        "{pretraining.json nn_fusion_first}%"
+    ),
     "paper_linear_probe": (
         "accuracy {classification.json linear_probe pretrained}%; untrained encoder "
         "{classification.json linear_probe untrained}%; image only "
