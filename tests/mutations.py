@@ -108,6 +108,42 @@ TABLE = (
         "nn/test_conv.py",
     ),
     row(
+        "norm-unseen-variance",
+        "variance = (centered.square() * inside)",
+        "variance = centered.square()",
+        "nn/test_norm.py",
+    ),
+    row(
+        "norm-unseen-kept",
+        "return (y * inside[:, 0]).to(x.dtype)",
+        "return y.to(x.dtype)",
+        "nn/test_norm.py",
+    ),
+    row(
+        "stem-without-valid",
+        "options = given(valid=valid) if padded else {}",
+        "options = {}",
+        "nn/test_patch_conv.py",
+    ),
+    row(
+        "pickle-for-checkpoint",
+        "if start.startswith(_PICKLE) and _TORCH not in start:",
+        "if False:",
+        "checkpoint/test_content.py",
+    ),
+    row(
+        "torchscript-for-checkpoint",
+        'if "constants.pkl" in inside:',
+        "if False:",
+        "checkpoint/test_content.py",
+    ),
+    row(
+        "whitening-precision",
+        'self.register_buffer("covariance", torch.zeros(dim, dim, dtype=torch.float64))',
+        'self.register_buffer("covariance", torch.zeros(dim, dim))',
+        "heads/test_whitening.py",
+    ),
+    row(
         "photo-share-of-the-drawn-box",
         "return image, mixed, blend(target, own, partner)",
         "return image, mixed, blend(target, own.round(), partner)",
