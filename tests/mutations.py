@@ -141,7 +141,7 @@ TABLE = (
         "whitening-precision",
         'self.register_buffer("covariance", torch.zeros(dim, dim, dtype=torch.float64))',
         'self.register_buffer("covariance", torch.zeros(dim, dim))',
-        "heads/test_whitening.py",
+        "heads/test_audio_statistics.py",
     ),
     row(
         "photo-share-of-the-drawn-box",
