@@ -139,8 +139,8 @@ TABLE = (
     ),
     row(
         "whitening-precision",
-        'self.register_buffer("covariance", torch.zeros(dim, dim, dtype=torch.float64))',
-        'self.register_buffer("covariance", torch.zeros(dim, dim))',
+        "self.mean, self.covariance = self.mean.double(), self.covariance.double()",
+        "self.mean = self.mean.double()",
         "heads/test_audio_statistics.py",
     ),
     row(
