@@ -89,8 +89,8 @@ for audio, row in scores.items():
 # :measured:`localization.json ciou_adaptive` percent of those of its scenes, and
 # :measured:`localization.json mismatched_audio` percent with mismatched audio.
 #
-# The white box is the truth, and red is similar. Regions with a cyan edge are above a threshold
-# that three quarters of the maps of silence, noise and mismatched audio do not exceed:
+# The white box is the truth, and yellow marks high similarity. Regions with a cyan edge are above
+# a threshold that three quarters of the maps of silence, noise and mismatched audio do not exceed:
 
 from avblocks.tasks import evaluation_mode, localization_examples
 from avblocks.viz import panel, save_figure
