@@ -79,7 +79,7 @@ def encode_once(
             drawn at random, or no clip can be used.
         OSError: If the features cannot be written.
     """
-    task, clips = _require_fixed(task, loader.dataset)
+    fixed, clips = _require_fixed(task, loader.dataset)
     epochs, folder = (0, clips.epoch), Path(folder)  # that of a batch sampler, or of the set
     indices = {sample_seed(clips.seed, e, n): n for e in epochs for n in range(len(clips))}
     batches, found = [], []
@@ -90,7 +90,7 @@ def encode_once(
             if on_batch is not None:
                 on_batch(batch)
             if len(batch):
-                writer.add(task.features(batch.to(task.device)))
+                writer.add(fixed.features(batch.to(task.device)))
                 found += [indices[seed] for seed in batch.seeds]
                 batches.append(_emptied(batch))
     if not batches:
