@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from avblocks.constants import fill_constants, refill_on_load
 from avblocks.shapes import expect, require
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -25,8 +26,15 @@ class Normalize(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", 255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
+        self.reset_parameters()
+        refill_on_load(self)
+
+    def reset_parameters(self) -> None:
+        """Set mean and standard deviation, for a module that was built on the meta device."""
+        numbers = {"mean": _MEAN, "std": _STD}
+        fill_constants(
+            self, lambda: {n: 255 * torch.tensor(x).view(3, 1, 1) for n, x in numbers.items()}
+        )
 
     def forward(
         self, image: Shaped[Tensor, "b 3 height width"]
