@@ -1,5 +1,7 @@
 """Waveforms and spectrograms: padding, log-mel spectrograms, and masking of waveforms."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -78,13 +80,15 @@ class LogMel(nn.Module):
         super().__init__()
         require_positive(rate=rate, n_fft=n_fft, hop=hop, n_mels=n_mels)
         self.hop = hop
-        self.settings = {"sample_rate": rate, "n_fft": n_fft, "hop_length": hop, "n_mels": n_mels}
+        self.rate, self.n_fft, self.n_mels = rate, n_fft, n_mels
         self.mel = self._mel()
         refill_on_load(self)
 
     def _mel(self) -> MelSpectrogram:
         with in_memory():
-            return MelSpectrogram(power=2.0, **self.settings)
+            return MelSpectrogram(
+                self.rate, n_fft=self.n_fft, hop_length=self.hop, n_mels=self.n_mels, power=2.0
+            )
 
     def reset_parameters(self) -> None:
         """Compute window and filters, for a module that was built on the meta device."""
@@ -99,8 +103,8 @@ class LogMel(nn.Module):
                 floats that the data type of the module can hold, or the module was cast to half
                 precision.
         """
-        window = self.mel.spectrogram.window
-        check_waveform(audio, n_fft=self.mel.n_fft, constants=window)
+        window: Any = self.mel.spectrogram.window
+        check_waveform(audio, n_fft=self.n_fft, constants=window)
         # Powers overflow float16 and lose the quiet bins in bfloat16.
         with torch.autocast(audio.device.type, enabled=False):
             mel = self.mel(as_dtype(window.dtype, audio=audio))[..., : audio.shape[1] // self.hop]
