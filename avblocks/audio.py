@@ -1,5 +1,7 @@
 """Waveforms and spectrograms: padding, log-mel spectrograms, and masking of waveforms."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -7,7 +9,8 @@ from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 from torchaudio.transforms import MelSpectrogram
 
-from avblocks.shapes import expect, require, require_positive
+from avblocks.constants import fill_constants, in_memory, refill_on_load
+from avblocks.shapes import as_dtype, expect, require, require_positive
 
 
 def pad_repeat(audio: Float[Tensor, "*b s"], length: int) -> Float[Tensor, "*b length"]:
@@ -31,9 +34,22 @@ def pad_repeat(audio: Float[Tensor, "*b s"], length: int) -> Float[Tensor, "*b l
     return audio[..., :length]
 
 
-def check_waveform(audio: Float[Tensor, "b s"], *, n_fft: int) -> None:
-    """Raise a ``ValueError`` unless there is a batch of waveforms longer than half a window."""
+def check_waveform(
+    audio: Float[Tensor, "b s"], *, n_fft: int, constants: Float[Tensor, "*_"] | None = None
+) -> None:
+    """Raise a ``ValueError`` unless there is a batch of waveforms longer than half a window.
+
+    They must be of floats, and ``constants``, such as a window, too fine to be rounded ones: a
+    model that was cast to half precision has other filters.
+    """
     expect(audio=(audio, "b s"))
+    takes = "of floats in [-1, 1], integers divided by their highest value"
+    require(audio.is_floating_point(), "audio", audio.dtype, takes)
+    if constants is not None and torch.finfo(constants.dtype).bits < 32:
+        raise ValueError(
+            f"spectrograms are computed in float32, and the model was cast to {constants.dtype}: "
+            "build its front end again, cast the encoder and the head alone, or use torch.autocast"
+        )
     half = n_fft // 2
     require(audio.shape[1] > half, "audio", audio.shape[1], "longer than {} samples", half)
 
@@ -64,18 +80,34 @@ class LogMel(nn.Module):
         super().__init__()
         require_positive(rate=rate, n_fft=n_fft, hop=hop, n_mels=n_mels)
         self.hop = hop
-        self.mel = MelSpectrogram(rate, n_fft=n_fft, hop_length=hop, n_mels=n_mels, power=2.0)
+        self.rate, self.n_fft, self.n_mels = rate, n_fft, n_mels
+        self.mel = self._mel()
+        refill_on_load(self)
+
+    def _mel(self) -> MelSpectrogram:
+        with in_memory():
+            return MelSpectrogram(
+                self.rate, n_fft=self.n_fft, hop_length=self.hop, n_mels=self.n_mels, power=2.0
+            )
+
+    def reset_parameters(self) -> None:
+        """Compute window and filters, for a module that was built on the meta device."""
+        for own, value in zip(self.mel.buffers(), self._mel().buffers(), strict=True):
+            own.copy_(value)
 
     def forward(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
         """Compute the spectrograms of a batch, of ``t = s // hop`` frames.
 
         Raises:
-            ValueError: if the waveforms are shorter than half a window or not (b, s).
+            ValueError: if the waveforms are shorter than half a window, not (b, s), or not of
+                floats that the data type of the module can hold, or the module was cast to half
+                precision.
         """
-        check_waveform(audio, n_fft=self.mel.n_fft)
+        window: Any = self.mel.spectrogram.window
+        check_waveform(audio, n_fft=self.n_fft, constants=window)
         # Powers overflow float16 and lose the quiet bins in bfloat16.
         with torch.autocast(audio.device.type, enabled=False):
-            mel = self.mel(audio)[..., : audio.shape[1] // self.hop]
+            mel = self.mel(as_dtype(window.dtype, audio=audio))[..., : audio.shape[1] // self.hop]
             return (mel + 1e-7).log10().unsqueeze(1)
 
 
@@ -109,10 +141,17 @@ class MelMasking(nn.Module):
         super().__init__()
         require_positive(rate=rate, n_fft=n_fft, hop=hop, n_mels=n_mels)
         require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
-        self.n_fft, self.hop = n_fft, hop
-        filters = melscale_fbanks(n_fft // 2 + 1, 0.0, rate // 2, n_mels, rate)
-        self.register_buffer("filters", filters, persistent=False)
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.rate, self.n_fft, self.hop, self.n_mels = rate, n_fft, hop, n_mels
+        self.reset_parameters()
+        refill_on_load(self)
+
+    def reset_parameters(self) -> None:
+        """Compute window and filters, for a module that was built on the meta device."""
+        edges = (self.n_fft // 2 + 1, 0.0, self.rate // 2, self.n_mels, self.rate)
+        fill_constants(
+            self,
+            lambda: {"filters": melscale_fbanks(*edges), "window": torch.hann_window(self.n_fft)},
+        )
 
     def forward(
         self, audio: Float[Tensor, "b s"], *, mask: Float[Tensor, "b 1 m t"]
@@ -126,7 +165,7 @@ class MelMasking(nn.Module):
         Raises:
             ValueError: if the shape of the mask differs from that of the spectrogram.
         """
-        check_waveform(audio, n_fft=self.n_fft)
+        check_waveform(audio, n_fft=self.n_fft, constants=self.window)
         m, t = self.filters.shape[1], audio.shape[1] // self.hop
         expect(mask=(mask, "b c m t"), b=audio.shape[0], c=1, m=m, t=t)
         with torch.autocast(audio.device.type, enabled=False):

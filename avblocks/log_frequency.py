@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.audio import check_waveform
+from avblocks.constants import fill_constants, refill_on_load
 from avblocks.shapes import expect, require, require_positive
 
 _BASE = 21.0  # the first bins are 21 times as narrow as the last ones
@@ -76,8 +77,16 @@ class LogFrequency(nn.Module):
         super().__init__()
         require_positive(n_fft=n_fft, hop=hop, bins=bins)
         self.n_fft, self.hop, self.bins = n_fft, hop, bins
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        self.register_buffer("warp", warp_matrix(n_fft // 2 + 1, out=bins), persistent=False)
+        self.reset_parameters()
+        refill_on_load(self)
+
+    def reset_parameters(self) -> None:
+        """Compute window and matrix, for a module that was built on the meta device."""
+        rows, bins = self.n_fft // 2 + 1, self.bins
+        fill_constants(
+            self,
+            lambda: {"window": torch.hann_window(self.n_fft), "warp": warp_matrix(rows, out=bins)},
+        )
 
     def forward(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
         """Compute the spectrograms of a batch, of ``t = s // hop`` frames.
@@ -85,7 +94,7 @@ class LogFrequency(nn.Module):
         Raises:
             ValueError: if the waveforms are shorter than half a window or not (b, s).
         """
-        check_waveform(audio, n_fft=self.n_fft)
+        check_waveform(audio, n_fft=self.n_fft, constants=self.window)
         with torch.autocast(audio.device.type, enabled=False):
             spectrum = torch.stft(
                 audio, self.n_fft, self.hop, window=self.window, return_complex=True
@@ -130,10 +139,20 @@ class LogFrequencyMasking(nn.Module):
         super().__init__()
         require_positive(n_fft=n_fft, hop=hop, bins=bins)
         require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
-        self.n_fft, self.hop, self.threshold = n_fft, hop, threshold
-        unwarp = warp_matrix(bins, out=n_fft // 2 + 1, inverse=True)
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        self.register_buffer("unwarp", unwarp, persistent=False)
+        self.n_fft, self.hop, self.bins, self.threshold = n_fft, hop, bins, threshold
+        self.reset_parameters()
+        refill_on_load(self)
+
+    def reset_parameters(self) -> None:
+        """Compute window and matrix, for a module that was built on the meta device."""
+        rows, bins = self.n_fft // 2 + 1, self.bins
+        fill_constants(
+            self,
+            lambda: {
+                "window": torch.hann_window(self.n_fft),
+                "unwarp": warp_matrix(bins, out=rows, inverse=True),
+            },
+        )
 
     def forward(
         self, audio: Float[Tensor, "b s"], *, mask: Float[Tensor, "b 1 m t"]
@@ -147,7 +166,7 @@ class LogFrequencyMasking(nn.Module):
         Raises:
             ValueError: if the shape of the mask differs from that of the spectrogram.
         """
-        check_waveform(audio, n_fft=self.n_fft)
+        check_waveform(audio, n_fft=self.n_fft, constants=self.window)
         m, t = self.unwarp.shape[1], audio.shape[1] // self.hop
         expect(mask=(mask, "b c m t"), b=audio.shape[0], c=1, m=m, t=t)
         with torch.autocast(audio.device.type, enabled=False):

@@ -7,7 +7,6 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from avblocks.decoder import Decoder
 from avblocks.encoder import Audio, AVEncoder, Image
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify
@@ -48,7 +47,8 @@ class AVMAE(nn.Module):
 
     Args:
         encoder: the encoder to train.
-        image_decoder: decoder of the image patches.
+        image_decoder: decoder of the image patches, or a module with its ``encoder_dim``,
+            ``patch_values`` and call.
         audio_decoder: decoder of the spectrogram patches.
         normalize_targets: normalize each target patch, as in the paper.
         predict: fraction of the masked patches that is predicted in training, drawn at random
@@ -74,8 +74,8 @@ class AVMAE(nn.Module):
         self,
         encoder: AVEncoder,
         *,
-        image_decoder: Decoder | ReadingDecoder,
-        audio_decoder: Decoder | ReadingDecoder,
+        image_decoder: nn.Module,
+        audio_decoder: nn.Module,
         normalize_targets: bool = True,
         predict: float = 1.0,
     ) -> None:
@@ -87,7 +87,8 @@ class AVMAE(nn.Module):
         require(0 < predict <= 1 and (reads or predict == 1), "predict", predict, takes)
         self.predict = predict
         self.encoder = encoder
-        self.image_decoder, self.audio_decoder = image_decoder, audio_decoder
+        self.image_decoder: Any = image_decoder  # with the parts that were looked for
+        self.audio_decoder: Any = audio_decoder
         self.normalize_targets = normalize_targets
 
     def forward(
@@ -173,13 +174,17 @@ def _whole(valid: Bool[Tensor, "..."], n: int) -> Bool[Tensor, "b n"]:
     return valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
 
 
-def _require_decoder(name: str, stream: Any, decoder: Decoder | ReadingDecoder) -> None:
+def _require_decoder(name: str, stream: Any, decoder: Any) -> None:
     """Raise a ``ValueError`` unless a decoder can predict the patches of a stream."""
     require_stream(name, stream, patches=True)
     patch = tuple(stream.patch)
     stride = tuple(getattr(stream, "stride", patch))
     require(stride == patch, f"{name} stride", stride, f"its patch {patch}: patches do not overlap")
     axes, values = len(patch), math.prod(patch) * stream.channels
-    got = decoder.encoder_dim, decoder.patch_values, len(decoder.pos_embed.grid)
+    for part in ("encoder_dim", "patch_values"):
+        kind = type(decoder).__name__
+        require(hasattr(decoder, part), f"{name}_decoder", kind, f"a module with `{part}`")
+    grid = getattr(getattr(decoder, "pos_embed", None), "grid", patch)
+    got = decoder.encoder_dim, decoder.patch_values, len(grid)
     takes = f"of width {stream.dim}, {values} values of a patch and {axes} axes of the grid"
     require(got == (stream.dim, values, axes), f"{name}_decoder", got, takes)

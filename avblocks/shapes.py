@@ -184,6 +184,19 @@ def given(**optional: Any) -> dict[str, Any]:
     return {name: value for name, value in optional.items() if value is not None}
 
 
+def require_bool(**masks: Tensor) -> None:
+    """Raise a ``ValueError`` unless tensors are boolean: PyTorch would add others to its logits.
+
+    Example:
+        >>> require_bool(valid=torch.ones(2))
+        Traceback (most recent call last):
+        ValueError: valid must be boolean, as valid > 0 is, got torch.float32
+    """
+    for name, mask in masks.items():
+        if mask.dtype is not torch.bool:
+            raise ValueError(f"{name} must be boolean, as {name} > 0 is, got {mask.dtype}")
+
+
 def as_dtype(dtype: torch.dtype, **given: Tensor) -> Tensor:
     """Convert an input to the data type of the weights, if its values are preserved.
 

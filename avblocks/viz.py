@@ -14,7 +14,7 @@ from avblocks.extras import extra
 from avblocks.files import replacing
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify, unpatchify
-from avblocks.shapes import require
+from avblocks.shapes import expect, require
 
 if TYPE_CHECKING:  # Imported on use: it takes half a second.
     import matplotlib.axes
@@ -130,10 +130,14 @@ def overlay(
         strength: opacity of the highest value; the lowest is transparent.
         scaled: whether the maps are in [0, 1] already; if not, each is scaled by `scale_maps`.
 
+    Raises:
+        ValueError: if the shapes differ.
+
     Example:
         >>> overlay(torch.rand(2, 3, 8, 8), torch.randn(2, 8, 8)).shape
         torch.Size([2, 3, 8, 8])
     """
+    expect(image=(image, "b c height width"), maps=(maps, "b height width"))
     weights = (maps if scaled else scale_maps(maps)).detach().float().cpu()
     return torch.lerp(image.detach().float().cpu(), heat(weights), strength * weights[:, None])
 
@@ -162,10 +166,14 @@ def mask_overlay(
         mask: class numbers, 0 for background; colors repeat after 20 classes.
         strength: weight of the color.
 
+    Raises:
+        ValueError: if the shapes differ.
+
     Example:
         >>> mask_overlay(torch.rand(2, 3, 8, 8), torch.randint(5, (2, 8, 8))).shape
         torch.Size([2, 3, 8, 8])
     """
+    expect(image=(image, "b c height width"), mask=(mask, "b height width"))
     mask, image = mask.cpu(), image.detach().float().cpu()
     painted = torch.lerp(image, class_colors(mask), strength)
     return torch.where(mask[:, None] > 0, painted, image)
@@ -213,12 +221,16 @@ def outline(
         region: the region, such as a ground truth mask.
         color: RGB values of the edge, white if not given.
 
+    Raises:
+        ValueError: if the shapes differ.
+
     Example:
         >>> outline(torch.zeros(1, 3, 3, 3), torch.ones(1, 3, 3, dtype=torch.bool))[0, 0]
         tensor([[1., 1., 1.],
                 [1., 0., 1.],
                 [1., 1., 1.]])
     """
+    expect(image=(image, "b c height width"), region=(region, "b height width"))
     inside = -F.max_pool2d(-F.pad(region.cpu()[:, None].float(), (1, 1, 1, 1)), 3, stride=1)
     edge = region.cpu()[:, None] & (inside == 0)
     return torch.where(edge, torch.tensor(color)[:, None, None], image.detach().float().cpu())

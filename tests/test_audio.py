@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from avblocks.audio import LogMel, MelMasking, pad_repeat
+from avblocks.log_frequency import LogFrequency, LogFrequencyMasking
 
 
 @given(st.integers(1, 7), st.integers(1, 40))
@@ -168,3 +169,32 @@ def test_masking_refuses() -> None:
             masking(audio, mask=mask)
     with pytest.raises(ValueError, match="hop must be half a window of 800 at most"):
         MelMasking(hop=401)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_waveforms_and_filters_that_are_too_coarse_or_too_fine() -> None:
+    """As soundfile returns them (float64), as wave does (int16), and of a model that was cast."""
+    audio, mask = torch.rand(1, 2000) - 0.5, torch.ones(1, 1, 16, 8)
+    with pytest.raises(ValueError, match=r"audio is torch.float64 and the weights are torch.float"):
+        LogMel(n_mels=16)(audio.double())
+    with pytest.raises(ValueError, match=r"audio is .*float64"), torch.autocast("cpu"):
+        LogMel(n_mels=16)(audio.double())
+    integers = (32767 * audio).to(torch.int16)
+    for call in (
+        lambda: LogMel(n_mels=16)(integers),
+        lambda: MelMasking(n_mels=16)(integers, mask=mask),
+    ):
+        with pytest.raises(ValueError, match=r"audio must be of floats in \[-1, 1\], .*int16"):
+            call()
+    for dtype in (torch.float16, torch.bfloat16):
+        for call in (
+            lambda d=dtype: LogMel(n_mels=16).to(d)(audio),
+            lambda d=dtype: LogMel(n_mels=16).to(d)(audio.to(d)),
+            lambda d=dtype: MelMasking(n_mels=16).to(d)(audio, mask=mask),
+            lambda d=dtype: LogFrequency(bins=16).to(d)(audio),
+            lambda d=dtype: LogFrequencyMasking(bins=16).to(d)(audio, mask=mask),
+        ):
+            with pytest.raises(ValueError, match=rf"was cast to {dtype}: .*torch.autocast"):
+                call()
+    half = audio.bfloat16()
+    assert torch.equal(LogMel(n_mels=16)(half), LogMel(n_mels=16)(half.float()))

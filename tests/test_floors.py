@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # Rooms, the lowest layer first. A module belongs to the room with the longest matching name.
 LAYERS = (
     "avblocks.shapes avblocks.tokens avblocks.builder avblocks.files avblocks.jsonfile "
-    "avblocks.seed avblocks.distributed avblocks.extras avblocks.progress",
+    "avblocks.seed avblocks.distributed avblocks.extras avblocks.progress avblocks.constants",
     "avblocks.audio avblocks.csvlog avblocks.locks avblocks.optim avblocks.nn avblocks.metrics",
     "avblocks.data.clip avblocks.data.format avblocks.data.batch avblocks.data.resize "
     "avblocks.data.write",
@@ -50,6 +50,7 @@ SEES_ONLY: dict[str, tuple[str, ...]] = {
         "avblocks.progress",
         "avblocks.audio",
         "avblocks.seed",
+        "avblocks.constants",
     ),
 }
 

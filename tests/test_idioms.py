@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 import avblocks
 from avblocks import AVTokens, Mask, av_mae
 from avblocks.heads import Localizer
+from avblocks.nn import SinCosPosition
 
 each = pytest.mark.parametrize("name", MODELS)
 QUICK = ("vit", "factorized")
@@ -256,6 +257,19 @@ def test_number_formats(name: str, dtype: torch.dtype) -> None:
     tolerance = 0.2 if dtype is torch.bfloat16 else 1e-3
     for mine, own in zip(out, tensors(wanted), strict=True):
         assert_close(mine.float(), own, rtol=tolerance, atol=tolerance)
+
+
+@each
+def test_fixed_positions_of_another_format(name: str) -> None:
+    """FSDP casts parameters and no buffers, and ``torch.set_default_dtype`` no constants."""
+    model, given = made(name)
+    model, given = model.bfloat16(), moved(given, Tensor.bfloat16)
+    wanted = model(**given)
+    for module in model.modules():
+        if isinstance(module, SinCosPosition):
+            module.table = module.formula(module.dim, module.grid)
+            assert module.table.dtype is torch.float32
+    assert_equal(model(**given), wanted)
 
 
 @each

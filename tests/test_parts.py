@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from avblocks import (
+    AVMAE,
     Attention,
     AVEncoder,
     AVTokens,
@@ -278,6 +279,36 @@ def test_what_cannot_be_predicted_is_refused_by_its_name() -> None:
         )
     with pytest.raises(ValueError, match=r"fusion\[0\] must be a FusionBlock .*'TokenFusion'"):
         with_image(stem_stream(), fusion=[TokenFusion(DIM, num_heads=2), None])
+
+
+class MeanDecoder(nn.Module):
+    """Predicts each patch from the mean of the fusion tokens alone."""
+
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.encoder_dim, self.patch_values = DIM, values
+        self.pred = nn.Linear(DIM, values)
+
+    def forward(self, kept: Tensor, *, fusion: Tensor, mask: Mask, grid: tuple[int, ...]) -> Tensor:
+        return self.pred(fusion.mean(dim=1, keepdim=True)).expand(-1, mask.to_predict.shape[1], -1)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_decoder_of_ones_own() -> None:
+    decoders: dict[str, Any] = {"image": MeanDecoder(192), "audio": MeanDecoder(64)}
+    model = AVMAE(encoder(), image_decoder=decoders["image"], audio_decoder=decoders["audio"])
+    out = model(**masked(2))
+    wanted = decoders["audio"].pred(out.fusion.mean(dim=1))
+    assert_close(out.pred_audio, wanted[:, None].expand_as(out.pred_audio))
+    out.loss.backward()
+    assert decoders["image"].pred.weight.grad.any()
+    for part in ("encoder_dim", "patch_values"):
+        lacking = MeanDecoder(192)
+        delattr(lacking, part)
+        with pytest.raises(ValueError, match=f"image_decoder must be .* `{part}`, got 'MeanDecod"):
+            AVMAE(encoder(), image_decoder=lacking, audio_decoder=decoders["audio"])
+    with pytest.raises(ValueError, match=r"audio_decoder must be of width 16, 64 values"):
+        AVMAE(encoder(), image_decoder=decoders["image"], audio_decoder=MeanDecoder(65))
 
 
 def test_a_fusion_that_writes_back(tmp_path: Any) -> None:

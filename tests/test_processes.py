@@ -11,10 +11,10 @@ import torch
 from public_models import MODELS, encoder, tensors, total
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from avblocks.checkpoint import from_pretrained, save_pretrained
+from avblocks.checkpoint import from_pretrained, load_weights, save_pretrained
 
 WORLD = 2
 
@@ -59,6 +59,30 @@ def sharded(rank: int, name: str, _: Path) -> None:
         torch.testing.assert_close(value, wanted[key])
 
 
+def sharded_in_half(_: int, name: str, __: Path) -> None:
+    """All weights in one group of bfloat16; buffers, such as fixed positions, keep their format."""
+    torch.manual_seed(0)
+    model = MODELS[name].build().eval()
+    given = MODELS[name].inputs(2)
+    wanted = tensors(model(**given))
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16)
+    fully_shard(model, mesh=init_device_mesh("cpu", (WORLD,)), mp_policy=policy)
+    for mine, own in zip(tensors(model(**given)), wanted, strict=True):
+        torch.testing.assert_close(mine.float(), own, rtol=0.2, atol=0.2)
+
+
+def filled(_: int, __: str, ___: Path) -> None:
+    """Whole weights go into a sharded model, in every process the same."""
+    torch.manual_seed(0)
+    source, model, given = encoder().eval(), encoder().eval(), MODELS["factorized"].inputs(2)
+    wanted = tensors(source(**given))
+    fully_shard(model.image.blocks[0], mesh=init_device_mesh("cpu", (WORLD,)))
+    fully_shard(model, mesh=init_device_mesh("cpu", (WORLD,)))
+    load_weights(model, source.state_dict(), strict=True)
+    for mine, own in zip(tensors(model(**given)), wanted, strict=True):
+        torch.testing.assert_close(mine, own, rtol=0, atol=0)
+
+
 def without_audio(rank: int, name: str, _: Path) -> None:
     """A batch that lacks a modality in one process: ``find_unused_parameters`` is what to set."""
     model = DistributedDataParallel(encoder().eval(), find_unused_parameters=True)
@@ -91,7 +115,9 @@ def saved(rank: int, name: str, folder: Path) -> None:
 CHECKS: dict[str, Any] = {
     **{f"DDP {name}": (replicated, name) for name in MODELS},
     **{f"FSDP {name}": (sharded, name) for name in MODELS},
+    **{f"FSDP bfloat16 {n}": (sharded_in_half, n) for n in ("vit", "dense", "masked autoencoder")},
     "DDP without audio": (without_audio, ""),
+    "filled": (filled, ""),
     "saved": (saved, ""),
 }
 

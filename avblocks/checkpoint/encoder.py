@@ -9,7 +9,7 @@ from avblocks.checkpoint.from_deepavfusion import from_deepavfusion
 from avblocks.checkpoint.from_run import MODELS, from_run
 from avblocks.checkpoint.from_vit import from_mae, from_timm
 from avblocks.checkpoint.load import load_weights
-from avblocks.checkpoint.read import State
+from avblocks.checkpoint.read import State, bare_names
 from avblocks.checkpoint.report import Converted, LoadReport
 from avblocks.encoder import AVEncoder
 from avblocks.nn.position import LearnedPosition
@@ -27,7 +27,8 @@ def load_encoder(encoder: AVEncoder, state: State, *, allow: Collection[str] = (
 
     Args:
         encoder: the encoder.
-        state: state dict of the file, from `read_state`.
+        state: state dict of the file, from `read_state`; what data parallelism and the compiler
+            insert into names is removed.
         allow: suffixes of names that may be dropped, see `load_weights`.
 
     Returns:
@@ -37,6 +38,7 @@ def load_encoder(encoder: AVEncoder, state: State, *, allow: Collection[str] = (
         ValueError: if the kind of the file is unknown, or nothing in it matches; the encoder is
             then unchanged.
     """
+    state = bare_names(state)
     whole = from_encoder(state)
     weights = _one_stream(encoder, state) if whole is None else whole
     return load_weights(encoder, weights, allow=allow)
@@ -51,6 +53,7 @@ def from_encoder(state: State) -> Converted | None:
     Returns:
         The weights with avblocks' names, or ``None`` if the file is of another kind.
     """
+    state = bare_names(state)
     if "model.fusion_tokens" in state:  # an encoder as an attribute of a user's module
         return _part(state, "model.")
     if any(name.startswith(MODELS) for name in state):

@@ -1,14 +1,16 @@
 """Load weights into a model, with a report on every name."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avblocks.checkpoint.checks import check_finite, check_lost
-from avblocks.checkpoint.read import State
+from avblocks.checkpoint.read import State, bare_names
 from avblocks.checkpoint.report import Converted, LoadReport, summary
+from avblocks.checkpoint.whole import sharded_like, unwrapped
 from avblocks.nn.older import renamed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, resize_position
 
@@ -23,9 +25,11 @@ def load_weights(
     """Copy weights into a model, and report on every name.
 
     Args:
-        model: the model, or a part of one.
+        model: the model, or a part of one; also wrapped by ``torch.compile`` or DDP, or sharded by
+            ``fully_shard``: then all processes must call this with the same weights.
         weights: a state dict with names of avblocks, current or of earlier versions, or the result
-            of a ``from_...`` function.
+            of a ``from_...`` function. What data parallelism and the compiler insert into all names
+            is removed, as in `read_state`.
         strict: raise if a parameter stays at initialization or a tensor is unused.
         allow: suffixes of the names of weights that may be dropped although the model of the file
             uses them, such as ``"dist_token"`` or ``"ls1.gamma"``.
@@ -34,9 +38,10 @@ def load_weights(
         The report. Learned positions of another grid are interpolated and listed as reshaped.
 
     Raises:
-        ValueError: if nothing matches, a shape differs, a value is not finite, the file has parts
-            that the model lacks, such as layer scales, relative positions or more blocks, or with
-            ``strict`` if anything is missing or unused; the model is then unchanged.
+        ValueError: if the model is on the device "meta", nothing matches, a shape differs, a value
+            is not finite, the file has parts that the model lacks, such as layer scales, relative
+            positions or more blocks, or with ``strict`` if anything is missing or unused; the model
+            is then unchanged.
 
     Example:
         >>> import torch
@@ -48,8 +53,14 @@ def load_weights(
         reshaped: none
         dropped on purpose: none
     """
-    converted = weights if isinstance(weights, Converted) else Converted(weights)
+    model = unwrapped(model)
     own = model.state_dict()
+    if any(x.is_meta for x in own.values()):
+        raise ValueError(
+            "the model is on the device meta, which holds no values: first give it memory, by "
+            "model.to_empty(device='cpu'), or use model.load_state_dict(weights, assign=True)"
+        )
+    converted = weights if isinstance(weights, Converted) else Converted(_state(weights, own))
     prefix = {n: x for n, x in converted.prefix_tokens.items() if n in own}
     state = renamed(model, converted.state | prefix)
     state, fixed = _without_fixed_positions(model, state, allow)
@@ -81,8 +92,23 @@ def load_weights(
             f"strict: left at initialization {summary(report.missing)}, "
             f"unused in the file {summary(report.unused)}"
         )
-    model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
+    new = {name: sharded_like(state[name], own[name]) for name in report.loaded}
+    model.load_state_dict(new, strict=False)
     return report
+
+
+def _state(weights: Any, own: State) -> State:
+    """Return tensors by name, without what wrappers insert where the model has no such names."""
+    if not isinstance(weights, Mapping):
+        kind = type(weights).__name__
+        raise ValueError(f"weights must be a state dict, as read_state(FILE) returns, got a {kind}")
+    wrong = [name for name in own if not isinstance(weights.get(name, own[name]), Tensor)]
+    if wrong:
+        kind = type(weights[wrong[0]]).__name__
+        raise ValueError(f"weights must be tensors, as torch.from_numpy gives, got a {kind}")
+    bare = bare_names(weights)
+    inserted = not any(n in own for n in weights) and any(n in own for n in bare)
+    return bare if inserted else dict(weights)
 
 
 def _without_fixed_positions(

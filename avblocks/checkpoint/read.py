@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -61,12 +62,13 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
         weights_of(path.parent)
     content = _read_parts(path) if path.name.endswith(".index.json") else load_content(path)
     content = _unwrapped(path, content, key)
+    return bare_names(content)
+
+
+def bare_names(content: Mapping[Any, Any]) -> State:
+    """Return the tensors by names without what data parallelism, averages and others insert."""
     names = ((_INSERTED.sub("", str(name)), x) for name, x in content.items())
-    return _bare({name: value for name, value in names if isinstance(value, Tensor)})
-
-
-def _bare(state: State) -> State:
-    """Take the ``module.`` of data parallelism and of averaged weights off all names."""
+    state = {name: value for name, value in names if isinstance(value, Tensor)}
     bare = {name: value for name, value in state.items() if name != "n_averaged"}
     while bare and all(name.startswith("module.") for name in bare):
         state = bare = {name.removeprefix("module."): value for name, value in bare.items()}

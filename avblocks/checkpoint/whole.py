@@ -1,18 +1,19 @@
-"""Unwrap models from compilation and data parallelism, and gather sharded tensors."""
+"""Unwrap models from compilation and data parallelism; gather and shard tensors."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 _SHARDED = "torch.distributed.fsdp"  # compared by name: the import takes seconds
 
 
 def unwrapped(model: nn.Module) -> Any:
-    """Return the module inside ``torch.compile``, ``DistributedDataParallel``, ``DataParallel``."""
+    """Return the module inside the compiler, data parallelism, and averages of weights."""
     while True:
-        if isinstance(model, DataParallel | DistributedDataParallel):
+        if isinstance(model, DataParallel | DistributedDataParallel | AveragedModel):
             model = model.module
         elif hasattr(model, "_orig_mod"):  # of `torch.compile`, whose class is private
             model = model.get_submodule("_orig_mod")
@@ -33,3 +34,14 @@ def is_sharded(values: Iterable[Tensor]) -> bool:
 def whole(value: Tensor) -> Tensor:
     """Gather a tensor if it is sharded; all processes must call this."""
     return getattr(value, "full_tensor", lambda: value)()
+
+
+def sharded_like(value: Tensor, own: Tensor) -> Tensor:
+    """Shard a whole tensor as one of a model is; every process gives the same tensor."""
+    if not hasattr(own, "full_tensor"):
+        return value
+    from torch.distributed.tensor import distribute_tensor  # on use: the import takes seconds
+
+    like: Any = own
+    there = value.to(own.device)
+    return distribute_tensor(there, like.device_mesh, like.placements, src_data_rank=None)

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from avblocks.shapes import require
+
 # Fields of a batch that are tensors or None.
 _TENSORS = ("image", "audio", "flip", "gain", "target", "crop", "mask")
 
@@ -46,6 +48,9 @@ class AVBatch:
         features: Outputs of a frozen encoder by name, in place of image and audio, which are then
             empty; `avblocks.tasks.encode_once` makes such batches.
         group: Number of consecutive clips that form a group, such as a mixture or a pair.
+
+    Raises:
+        ValueError: If the parts are not of equally many clips.
     """
 
     image: UInt8[Tensor, "b 3 *t height width"]
@@ -62,6 +67,13 @@ class AVBatch:
     boxes: tuple[Float[Tensor, "_ 4"] | None, ...] = ()
     features: Mapping[str, Tensor] | None = None
     group: int = 1
+
+    def __post_init__(self) -> None:
+        tensors = {name: getattr(self, name) for name in _TENSORS} | dict(self.features or {})
+        parts = {name: len(x) for name, x in tensors.items() if x is not None}
+        parts |= {"seeds": len(self.seeds), "boxes": len(self.boxes) or len(self)}
+        for name, count in parts.items():
+            require(count == len(self), name, count, "of {} clips, as paths are", len(self))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -87,9 +99,9 @@ class AVBatch:
         indices = np.atleast_1d(np.arange(len(self))[where]).tolist()
         # A slice of a tensor is a view and needs no indices on the device.
         forward = isinstance(rows, slice) and (rows.step or 1) > 0
-        part = self.map(lambda tensor: tensor[rows if forward else indices])
         return replace(
-            part,
+            self,
+            **self._mapped(lambda tensor: tensor[rows if forward else indices]),
             seeds=tuple(self.seeds[i] for i in indices),
             paths=tuple(self.paths[i] for i in indices),
             boxes=tuple(self.boxes[i] for i in indices) if self.boxes else (),
@@ -105,18 +117,30 @@ class AVBatch:
         return self.map(Tensor.pin_memory)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "AVBatch":
-        """Apply a function to each tensor, for example to select rows."""
+        """Apply a function to each tensor; the number of clips must stay."""
+        return replace(self, **self._mapped(function))
+
+    def _mapped(self, function: Callable[[Tensor], Tensor]) -> dict[str, Any]:
         tensors = {name: x for name in _TENSORS if (x := getattr(self, name)) is not None}
         changed: dict[str, Any] = {name: function(tensor) for name, tensor in tensors.items()}
         if self.features is not None:
             changed["features"] = {name: function(x) for name, x in self.features.items()}
-        return replace(self, **changed)
+        return changed
 
 
 def collate(batches: Sequence[AVBatch]) -> AVBatch:
-    """Concatenate batches of one clip or none, and pad their images to one size."""
+    """Concatenate batches of one clip or none, and pad their images to one size.
+
+    Raises:
+        ValueError: If there are none, or they differ in the shapes or kinds of their parts, in
+            size or in group.
+    """
+    require(len(batches) > 0, "batches", len(batches), "at least one")
     sizes = (batch.image.shape[-2:] for batch in batches)
     sides = [max(lengths) for lengths in zip(*sizes, strict=True)]
+    skipped = sum((batch.skipped for batch in batches), ())
+    batches = [batch for batch in batches if len(batch)] or batches[:1]
+    _require_alike(batches)
     crops = [batch.crop for batch in batches if batch.crop is not None]
     masks = [_pad_to(batch.mask, *sides) for batch in batches if batch.mask is not None]
     features = [batch.features for batch in batches if batch.features is not None]
@@ -128,7 +152,7 @@ def collate(batches: Sequence[AVBatch]) -> AVBatch:
         target=torch.cat([batch.target for batch in batches]),
         seeds=sum((batch.seeds for batch in batches), ()),
         paths=sum((batch.paths for batch in batches), ()),
-        skipped=sum((batch.skipped for batch in batches), ()),
+        skipped=skipped,
         crop=torch.cat(crops) if crops else None,
         size=batches[0].size,
         mask=torch.cat(masks) if masks else None,
@@ -138,6 +162,30 @@ def collate(batches: Sequence[AVBatch]) -> AVBatch:
         else None,
         group=batches[0].group,
     )
+
+
+def _require_alike(batches: Sequence[AVBatch]) -> None:
+    """Raise a ``ValueError`` that names two clips unless all batches have the same parts."""
+    alike: list[tuple[str, Callable[[AVBatch], object]]] = [
+        ("axes of the image", lambda batch: batch.image.shape[1:-2]),
+        ("samples of audio", lambda batch: batch.audio.shape[1]),
+        ("classes", lambda batch: batch.target.shape[1]),
+        ("size of the crops", lambda batch: batch.size),
+        ("group", lambda batch: batch.group),
+        ("a crop", lambda batch: batch.crop is not None),
+        ("a mask", lambda batch: batch.mask is not None),
+        ("boxes", lambda batch: len(batch.boxes) > 0),
+        ("features", lambda batch: None if batch.features is None else sorted(batch.features)),
+    ]
+    for name, part in alike:
+        values = [part(batch) for batch in batches]
+        other = next((n for n, value in enumerate(values) if value != values[0]), None)
+        if other is not None:
+            (first, *_), (path, *_) = batches[0].paths, batches[other].paths
+            raise ValueError(
+                f"clips of one batch differ in {name}: {values[0]} of {first}, {values[other]} of "
+                f"{path}; data sets that are concatenated need the same ClipFormat and classes"
+            )
 
 
 # So that a plain `DataLoader` can collate samples.

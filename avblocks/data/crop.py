@@ -15,6 +15,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from avblocks.data.resize import resize, resize_mask, resize_short
+from avblocks.shapes import expect
 
 _ASPECT = (3 / 4, 4 / 3)
 _TRIES = 10
@@ -128,11 +129,15 @@ def crop_images(
         box: Left, top, right and bottom of each crop, pixels.
         size: Side of the result, pixels.
 
+    Raises:
+        ValueError: If there is not one box per image.
+
     >>> image = torch.arange(16).view(1, 1, 4, 4)
     >>> crop_images(image, torch.tensor([[1.0, 2.0, 3.0, 4.0]]), size=2)
     tensor([[[[ 9., 10.],
               [13., 14.]]]])
     """
+    expect(image=(image, "b c height width"), box=(box, "b sides"), sides=4)
     left, top, right, bottom = box.unbind(1)
     rows = _weights(top, bottom, size=size, length=image.shape[2])
     columns = _weights(left, right, size=size, length=image.shape[3])
@@ -145,11 +150,15 @@ def crop_masks(
 ) -> UInt8[Tensor, "b {size} {size}"]:
     """Crop and resize masks as ``crop_images`` does, with nearest-neighbor interpolation.
 
+    Raises:
+        ValueError: If there is not one box per mask.
+
     >>> mask = torch.arange(16, dtype=torch.uint8).view(1, 4, 4)
     >>> crop_masks(mask, torch.tensor([[0.0, 0.0, 4.0, 4.0]]), size=2)
     tensor([[[ 5,  7],
              [13, 15]]], dtype=torch.uint8)
     """
+    expect(mask=(mask, "b height width"), box=(box, "b sides"), sides=4)
     centers = (torch.arange(size, device=box.device) + 0.5) / size
     left, top, right, bottom = box[:, :, None].unbind(1)
     rows = (top + (bottom - top) * centers).long().clamp(0, mask.shape[1] - 1)

@@ -33,6 +33,22 @@ class ReadClip(Protocol):
         ...
 
 
+def epoch_and_index(key: SupportsIndex | tuple[int, int], *, epoch: int) -> tuple[int, int]:
+    """Return epoch and index of a key of a data set: both, or the index alone.
+
+    Raises:
+        TypeError: If it is something else, such as a slice or a list.
+    """
+    try:
+        epoch, index = key if isinstance(key, tuple) else (epoch, key)
+        return epoch, as_index(index)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"a sample has an index, or an epoch and an index, got {key!r}: for several samples, "
+            "use torch.utils.data.Subset"
+        ) from error
+
+
 class ClipDataset(Dataset[AVBatch]):
     """Data set whose samples are batches of one clip, for ``DataLoader`` or ``collate``.
 
@@ -125,10 +141,11 @@ class ClipDataset(Dataset[AVBatch]):
 
         Raises:
             IndexError: If there is no such sample.
+            TypeError: If the key is something else, such as a slice.
             ClipError: If the file cannot be used and ``on_error`` is "raise".
             TooManySkippedError: If more files were skipped than allowed.
         """
-        epoch, index = key if isinstance(key, tuple) else (self.epoch, as_index(key))
+        epoch, index = epoch_and_index(key, epoch=self.epoch)
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         index %= len(self)

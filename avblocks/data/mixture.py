@@ -1,7 +1,6 @@
 """Audio mixtures of several clips, for sound separation guided by the image of each clip."""
 
 from dataclasses import dataclass, replace
-from operator import index as as_index
 from typing import SupportsIndex
 
 from einops import rearrange, repeat
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from avblocks.data.batch import AVBatch, collate
-from avblocks.data.dataset import ClipDataset
+from avblocks.data.dataset import ClipDataset, epoch_and_index
 from avblocks.data.groups import Groups
 from avblocks.data.transforms import apply_gain
 from avblocks.shapes import require, require_positive
@@ -21,9 +20,18 @@ class MixtureDataset(Dataset[AVBatch]):
 
     Each clip is read as ``ClipDataset`` reads it. If a file is skipped, training uses the clip that
     ``ClipDataset`` substitutes, and evaluation skips the whole mixture.
+
+    Args:
+        clips: The clips, a `ClipDataset`.
+        groups: The clips of each mixture.
+
+    Raises:
+        ValueError: If ``clips`` is another data set, such as a ``Subset``.
     """
 
     def __init__(self, clips: ClipDataset, groups: Groups) -> None:
+        takes = "a ClipDataset; for a part of one, give ClipDataset a ClipSet of those items"
+        require(isinstance(clips, ClipDataset), "clips", type(clips).__name__, takes)
         self.clips = clips
         self.groups = groups
 
@@ -39,7 +47,7 @@ class MixtureDataset(Dataset[AVBatch]):
         Raises:
             IndexError: If there is no such mixture.
         """
-        epoch, index = key if isinstance(key, tuple) else (self.clips.epoch, as_index(key))
+        epoch, index = epoch_and_index(key, epoch=self.clips.epoch)
         if not -len(self) <= index < len(self):
             raise IndexError(f"mixture {index} of {len(self)}")
         index %= len(self)

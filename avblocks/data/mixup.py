@@ -74,13 +74,15 @@ class Mixup:
             Mixed image, audio and target.
 
         Raises:
-            ValueError: Unless exactly one of ``lam`` and ``generators`` is given, one per sample.
+            ValueError: Unless exactly one of ``lam`` and ``generators`` is given, one per sample,
+                as is ``partner``, if given.
         """
         if (generators is None) == (lam is None):
             raise ValueError("mixup takes either generators or lam")
         lam = self.draw(generators) if generators is not None else lam
         assert lam is not None
-        for name, x in (("image", image), ("audio", audio), ("target", target), ("lam", lam)):
+        parts = {"image": image, "audio": audio, "target": target, "lam": lam, "partner": partner}
+        for name, x in parts.items():
             count = len(target) if x is None else len(x)
             require(count == len(target), name, count, f"of {len(target)} samples")
         if target.is_cuda and not lam.is_cuda:  # from pageable memory, the copy would block

@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from avblocks.constants import fill_constants, refill_on_load
+from avblocks.shapes import expect, require
+
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 _GRAY = 0.2  # share of the images that lose their colors
@@ -23,8 +26,15 @@ class Normalize(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", 255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
+        self.reset_parameters()
+        refill_on_load(self)
+
+    def reset_parameters(self) -> None:
+        """Set mean and standard deviation, for a module that was built on the meta device."""
+        numbers = {"mean": _MEAN, "std": _STD}
+        fill_constants(
+            self, lambda: {n: 255 * torch.tensor(x).view(3, 1, 1) for n, x in numbers.items()}
+        )
 
     def forward(
         self, image: Shaped[Tensor, "b 3 height width"]
@@ -40,12 +50,22 @@ class Normalize(nn.Module):
 def flip_images(
     image: Shaped[Tensor, "b 3 height width"], flip: Bool[Tensor, " b"]
 ) -> Shaped[Tensor, "b 3 height width"]:
-    """Mirror the selected images left to right."""
+    """Mirror the selected images left to right.
+
+    Raises:
+        ValueError: if there is not one choice per image.
+    """
+    expect(image=(image, "b c height width"), flip=(flip, "b"))
     return torch.where(flip[:, None, None, None], image.flip(-1), image)
 
 
 def apply_gain(audio: Float[Tensor, "b s"], gain: Float[Tensor, " b"]) -> Float[Tensor, "b s"]:
-    """Apply a gain in dB to waveforms, and clip them to [-1, 1]."""
+    """Apply a gain in dB to waveforms, and clip them to [-1, 1].
+
+    Raises:
+        ValueError: if there is not one gain per waveform.
+    """
+    expect(audio=(audio, "b s"), gain=(gain, "b"))
     return (audio * 10 ** (gain[:, None] / 20)).clamp(-1, 1)
 
 
@@ -62,12 +82,17 @@ def jitter_color(
         strength: largest change; 0 for none, and then no image becomes gray.
         generators: random source of each image, on the CPU.
 
+    Raises:
+        ValueError: if there is not one generator per image.
+
     Example:
         >>> jitter_color(torch.ones(1, 3, 2, 2), strength=0.0, generators=[torch.Generator()]).sum()
         tensor(12.)
     """
     if not strength:
         return image
+    count = len(image)
+    require(len(generators) == count, "generators", len(generators), "one for each of {}", count)
     drawn = torch.stack([torch.rand(5, generator=one) for one in generators]).to(image)
     drawn = drawn.view(*drawn.shape, *(1 for _ in image.shape[2:]))
     scale, shift = (1 + strength * (2 * part - 1) for part in (drawn[:, :1], drawn[:, 1:4]))

@@ -1,7 +1,7 @@
 """Classification heads: one linear head per stream, with averaged logits."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -61,7 +61,11 @@ class StreamHead(nn.Module):
     Args:
         pool: module from tokens to one vector.
         norm: norm of that vector, or ``nn.Identity()``.
-        linear: layer from that vector to logits.
+        linear: layer from that vector to logits, or a module with its ``in_features`` and
+            ``out_features``, whose initialization stays.
+
+    Raises:
+        ValueError: if ``linear`` lacks one of the two.
 
     Example:
         >>> head = StreamHead(pool=MeanPool(), norm=nn.Identity(), linear=nn.Linear(64, 5))
@@ -69,8 +73,11 @@ class StreamHead(nn.Module):
         torch.Size([2, 5])
     """
 
-    def __init__(self, *, pool: nn.Module, norm: nn.Module, linear: nn.Linear) -> None:
+    def __init__(self, *, pool: nn.Module, norm: nn.Module, linear: Any) -> None:
         super().__init__()
+        for part in ("in_features", "out_features"):
+            kind = type(linear).__name__
+            require(hasattr(linear, part), "linear", kind, f"a module with `{part}`")
         self.pool, self.norm, self.linear = pool, norm, linear
         self.dim, self.num_classes = linear.in_features, linear.out_features
         self.reset_parameters()
@@ -81,7 +88,8 @@ class StreamHead(nn.Module):
         As in the reference. The scale matters: `LARS` steps in proportion to a weight's norm, so
         MAE's standard deviation of 0.01 would need another learning rate.
         """
-        xavier(self.linear)
+        if isinstance(self.linear, nn.Linear):
+            xavier(self.linear)
 
     def forward(
         self, tokens: Float[Tensor, "b n d"], *, valid: Bool[Tensor, "b n"] | None = None
@@ -96,12 +104,13 @@ class Classifier(nn.Module):
     """A head for each stream (paper, linear probe and fine-tuning).
 
     Args:
-        image: head of the image tokens.
+        image: head of the image tokens: a `StreamHead`, or a module with its call and
+            ``num_classes``.
         audio: head of the audio tokens.
         fusion: head of the fusion tokens.
 
     Raises:
-        ValueError: if the heads differ in the number of classes.
+        ValueError: if a head has no ``num_classes``, or they differ in it.
 
     Example:
         >>> from avblocks import av_vit
@@ -112,11 +121,17 @@ class Classifier(nn.Module):
         (torch.Size([2, 5]), None, torch.Size([2, 5]))
     """
 
-    def __init__(self, *, image: StreamHead, audio: StreamHead, fusion: StreamHead) -> None:
+    def __init__(self, *, image: nn.Module, audio: nn.Module, fusion: nn.Module) -> None:
         super().__init__()
-        classes = [head.num_classes for head in (image, audio, fusion)]
+        heads = {"image": image, "audio": audio, "fusion": fusion}
+        for name, head in heads.items():
+            has = hasattr(head, "num_classes")
+            require(has, name, type(head).__name__, "a module with `num_classes`")
+        classes = [head.num_classes for head in heads.values()]
         require(len(set(classes)) == 1, "classes", classes, "the same in each head")
-        self.image, self.audio, self.fusion = image, audio, fusion
+        self.image: Any = image  # with `num_classes`
+        self.audio: Any = audio
+        self.fusion: Any = fusion
 
     def forward(self, tokens: AVTokens) -> Logits:
         """Logits of the present streams, each from its valid tokens."""

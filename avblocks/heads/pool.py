@@ -8,7 +8,7 @@ from avblocks.nn.attention import CrossAttention
 from avblocks.nn.init import normal
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
-from avblocks.shapes import expect
+from avblocks.shapes import expect, require_bool
 
 
 def mean_tokens(
@@ -16,12 +16,17 @@ def mean_tokens(
 ) -> Float[Tensor, "b d"]:
     """Mean of the tokens, or of the ``valid`` ones; zeros for samples without valid tokens.
 
+    Raises:
+        ValueError: if ``valid`` has another shape, or is not boolean.
+
     Example:
         >>> mean_tokens(torch.tensor([[[1.0], [9.0]]]), torch.tensor([[True, False]]))
         tensor([[1.]])
     """
     if valid is None:
         return tokens.mean(dim=1)
+    expect(tokens=(tokens, "b n d"), valid=(valid, "b n"))
+    require_bool(valid=valid)
     kept = torch.where(valid[..., None], tokens, 0.0)
     return kept.sum(dim=1) / valid.sum(dim=1, keepdim=True).clamp(min=1)
 

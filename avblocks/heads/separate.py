@@ -169,12 +169,17 @@ def ratio_mask(
     Returns:
         Targets in [0, 1).
 
+    Raises:
+        ValueError: if the shapes differ.
+
     Source: reference, `models/avsrcsep.py`.
 
     Example:
         >>> ratio_mask(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.0, -2.0]]]]))
         tensor([[[[0.5000, 0.0099]]]])
     """
+    axes = "b c m t"
+    expect(mixture=(mixture, axes), source=(source, axes))
     power = 10**source
     return power / (power + 10**mixture + 1e-5)
 
@@ -194,12 +199,17 @@ def binary_mask(
     Returns:
         Targets, 0 or 1.
 
+    Raises:
+        ValueError: if the shapes differ.
+
     Source: reference, `models/avsrcsep.py`.
 
     Example:
         >>> binary_mask(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.1, -2.0]]]]))
         tensor([[[[1., 0.]]]])
     """
+    axes = "b c m t"
+    expect(mixture=(mixture, axes), source=(source, axes))
     return (10**source > 10**mixture).to(source.dtype)
 
 
@@ -215,12 +225,17 @@ def dominant_mask(
     Returns:
         Targets, 0 or 1.
 
+    Raises:
+        ValueError: if the shapes differ.
+
     Source: Zhao et al., "The sound of pixels" (ECCV 2018), ``main.py``.
 
     Example:
         >>> dominant_mask(torch.zeros(1, 1, 1, 2), torch.tensor([[[[-0.1, -1.0]]]]))
         tensor([[[[1., 0.]]]])
     """
+    axes = "b c m t"
+    expect(mixture=(mixture, axes), source=(source, axes))
     return (10**source > 0.5 * 10**mixture).to(source.dtype)
 
 

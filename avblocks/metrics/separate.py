@@ -79,11 +79,16 @@ def si_sdr(
         estimates: Separated waveforms.
         sources: The sources.
 
+    Raises:
+        ValueError: if the shapes differ.
+
     Example:
         >>> source = torch.tensor([3.0, -0.5, 2.0, 7.0])
         >>> si_sdr(torch.tensor([2.5, 0.0, 2.0, 8.0]), sources=source)
         tensor(18.4030, dtype=torch.float64)
     """
+    fits = estimates.shape == sources.shape
+    require(fits, "estimates", tuple(estimates.shape), "of shape {}", tuple(sources.shape))
     estimates, sources = estimates.double(), sources.double()
     tiny = torch.finfo(torch.float64).eps
     dot, power = ((x * sources).sum(dim=-1, keepdim=True) + tiny for x in (estimates, sources))

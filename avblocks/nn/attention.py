@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from avblocks.nn.init import xavier, xavier_joint
 from avblocks.nn.older import accept_older, split_qkv
-from avblocks.shapes import expect, require, require_heads, share_of
+from avblocks.shapes import expect, require, require_bool, require_heads, share_of
 
 
 def split_heads(*tensors: Tensor, num_heads: int) -> list[Tensor]:
@@ -43,9 +43,11 @@ def attend(
         num_heads: heads that share the widths.
         scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
         valid: False at padded keys; samples without any valid key read zeros.
+
+    Raises:
+        ValueError: if batch sizes differ, or ``valid`` is not one boolean per key.
     """
-    if valid is not None:
-        expect(valid=(valid, "b n_k"), b=k.shape[0], n_k=k.shape[1])
+    _require_valid(valid, k)
     q, k, v = split_heads(q, k, v, num_heads=num_heads)
     seen = None if valid is None else _at_least_one(valid)[:, None, None]
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
@@ -70,10 +72,14 @@ def attention_weights(
         scale: factor on the logits; ``None`` means (width of a query head)^-1/2.
         valid: False at padded keys, whose weights are zero.
 
+    Raises:
+        ValueError: as in `attend`.
+
     Example:
         >>> attention_weights(torch.zeros(1, 2, 8), torch.zeros(1, 4, 8), num_heads=2)[0, 0, 0]
         tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
+    _require_valid(valid, k)
     q, k = split_heads(q, k, num_heads=num_heads)
     factor = q.shape[-1] ** -0.5 if scale is None else scale
     logits = q @ k.transpose(-2, -1) * factor
@@ -81,6 +87,13 @@ def attention_weights(
         return logits.softmax(dim=-1)
     weights = logits.masked_fill(~_at_least_one(valid)[:, None, None], -torch.inf).softmax(dim=-1)
     return weights * valid[:, None, None]
+
+
+def _require_valid(valid: Bool[Tensor, "b n"] | None, k: Float[Tensor, "b n d"]) -> None:
+    """Raise a ``ValueError`` unless there is one boolean per key."""
+    if valid is not None:
+        expect(valid=(valid, "b n_k"), b=k.shape[0], n_k=k.shape[1])
+        require_bool(valid=valid)
 
 
 def _at_least_one(valid: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:

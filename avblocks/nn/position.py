@@ -167,7 +167,7 @@ def decoder_positions(
     """Return the positions of a decoder for a grid, after a check of the tokens and the mask.
 
     Args:
-        decoder: a module with ``pos_embed`` and ``encoder_dim``.
+        decoder: a module with ``pos_embed``, ``mask_token`` and ``encoder_dim``.
         kept: tokens of the kept patches from the encoder.
         fusion: fusion tokens from the encoder.
         mask: mask over the patches.
@@ -178,7 +178,7 @@ def decoder_positions(
     """
     b, k = mask.ids_keep.shape
     expect(kept=(kept, "b k d"), fusion=(fusion, "b n_f d"), b=b, k=k, d=decoder.encoder_dim)
-    position = decoder.pos_embed(grid)
+    position = decoder.pos_embed(grid).to(decoder.mask_token.dtype)
     n = position.shape[0]
     require(mask.num_tokens == n, "mask", mask.num_tokens, "over the grid's {} patches", n)
     return position

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from avblocks.nn.mask import Mask
-from avblocks.shapes import expect, given, require
+from avblocks.shapes import expect, given, require, require_bool
 
 ValidPatches = Bool[Tensor, " b"] | Bool[Tensor, "b n"] | None
 
@@ -116,6 +116,8 @@ def embed_kept(
     """
     if x is None:
         return None
+    if valid is not None:
+        require_bool(valid=valid)
     padded = valid is not None and valid.ndim == 2 and getattr(stream, "reads_across", False)
     options = given(valid=valid) if padded else {}
     if mask is None:

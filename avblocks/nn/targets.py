@@ -42,7 +42,8 @@ def masked_mse(
     Raises:
         ValueError: if the shapes differ.
     """
-    expect(target=(target, "b u v"), pred=(pred, "b u v"))
+    given = {} if valid is None else {"valid": (valid, "b u")}
+    expect(target=(target, "b u v"), pred=(pred, "b u v"), **given)
     if normalize:
         target, _, _ = normalize_patches(target)
     errors = (pred - target).square()

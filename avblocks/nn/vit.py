@@ -118,8 +118,10 @@ class ViT(nn.Module):
 
         ``valid`` is False at padded patches, which a patch embedding may read for its other tokens.
         """
-        x = as_dtype(next(self.parameters()).dtype, input=x)
-        position = self.pos_embed(self.grid(x))
+        dtype = next(self.parameters()).dtype
+        x = as_dtype(dtype, input=x)
+        # Fixed positions keep theirs where FSDP casts the weights, or the default is another.
+        position = self.pos_embed(self.grid(x)).to(dtype)
         padded = given(valid=valid) if self.reads_across else {}
         tokens = self.patch_embed(x, **padded, **given(ids_keep=ids_keep))
         tokens = tokens + (position if ids_keep is None else position[ids_keep])

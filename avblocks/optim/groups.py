@@ -1,11 +1,15 @@
 """Parameter groups: weight decay, pre-trained parameters, layer-wise learning rates."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from avblocks.shapes import require
+
+# What the compiler and activation checkpointing insert into names, and `param_layers` leaves out.
+_INSERTED = re.compile(r"(?<![^.])(_orig_mod|_checkpoint_wrapped_module)\.")
 
 
 @runtime_checkable
@@ -75,8 +79,8 @@ def layer_decay_groups(
         Groups with ``params``, ``weight_decay`` and ``lr_scale``.
 
     Raises:
-        ValueError: if a number is out of range, the encoder is not in the model, or it has no
-            ``param_layers``.
+        ValueError: if a number is out of range, the encoder is not in the model, it has no
+            ``param_layers``, or these lack a parameter.
 
     Example:
         >>> from avblocks import av_vit
@@ -120,4 +124,13 @@ def _layers(model: nn.Module, *, encoder: str) -> tuple[dict[str, int], int]:
         kind = type(found).__name__
         raise ValueError(f"encoder must have `depth` and `param_layers`, as AVEncoder, got {kind}")
     prefix = f"{encoder.removesuffix('.')}." if encoder else ""
-    return {prefix + name: layer for name, layer in found.param_layers().items()}, found.depth
+    layers = {_INSERTED.sub("", n): layer for n, layer in found.param_layers().items()}
+    own = {name: _INSERTED.sub("", name) for name, _ in found.named_parameters()}
+    unknown = [name for name, short in own.items() if short not in layers]
+    if unknown:
+        kind = type(found).__name__
+        raise ValueError(
+            f"encoder: param_layers of {kind} has no layer for {unknown[0]!r}: if {kind} wraps an "
+            "encoder, give the name of the encoder inside"
+        )
+    return {prefix + name: layers[short] for name, short in own.items()}, found.depth

@@ -60,7 +60,7 @@ def encode_once(
     task: Task,
     loader: DataLoader[AVBatch],
     *,
-    folder: Path,
+    folder: str | Path,
     on_batch: Callable[[AVBatch], object] | None = None,
     relate: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
 ) -> FeatureDataset:
@@ -75,15 +75,13 @@ def encode_once(
         relate: Function of the features of all clips that adds further ones.
 
     Raises:
-        ValueError: If the encoder trains, clips are drawn at random, or no clip can be used.
+        ValueError: If the encoder trains, the clips are not those of a whole `ClipDataset` or are
+            drawn at random, or no clip can be used.
         OSError: If the features cannot be written.
     """
-    clips = loader.dataset
-    if not isinstance(task, FeatureTask) or not task.frozen:
-        raise ValueError(f"{type(task).__name__} trains its encoder: its features change")
-    if not isinstance(clips, ClipDataset) or clips.augments:
-        raise ValueError("the clips are drawn at random: give a ClipDataset with augment=False")
-    indices = {sample_seed(clips.seed, 0, index): index for index in range(len(clips))}
+    fixed, clips = _require_fixed(task, loader.dataset)
+    epochs, folder = (0, clips.epoch), Path(folder)  # that of a batch sampler, or of the set
+    indices = {sample_seed(clips.seed, e, n): n for e in epochs for n in range(len(clips))}
     batches, found = [], []
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack, evaluation_mode(task):
@@ -92,7 +90,7 @@ def encode_once(
             if on_batch is not None:
                 on_batch(batch)
             if len(batch):
-                writer.add(task.features(batch.to(task.device)))
+                writer.add(fixed.features(batch.to(task.device)))
                 found += [indices[seed] for seed in batch.seeds]
                 batches.append(_emptied(batch))
     if not batches:
@@ -107,6 +105,20 @@ def encode_once(
         next(i % count for i in range(n, n + count) if i % count in rows) for n in range(count)
     ]
     return FeatureDataset(table, [rows[index] for index in order], seed=clips.seed)
+
+
+def _require_fixed(task: Task, clips: object) -> tuple[Any, ClipDataset]:
+    """Raise a ``ValueError`` unless features of a task and clips are equal in all epochs."""
+    if not isinstance(task, FeatureTask) or not task.frozen:
+        raise ValueError(f"{type(task).__name__} trains its encoder: its features change")
+    if not isinstance(clips, ClipDataset):
+        kind = type(clips).__name__
+        raise ValueError(
+            f"loader.dataset is a {kind}: give the whole ClipDataset, and take a part of the result"
+        )
+    if clips.augments:
+        raise ValueError("the clips are drawn at random: give a ClipDataset with augment=False")
+    return task, clips
 
 
 class _Writer:

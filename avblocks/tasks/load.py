@@ -8,8 +8,10 @@ from typing import Any
 from torch import nn
 
 from avblocks.checkpoint import from_pretrained, save_pretrained
+from avblocks.checkpoint.whole import unwrapped
 from avblocks.data import ClipFormat
 from avblocks.heads import Classifier, Localizer, Segmenter, Separator, answering
+from avblocks.shapes import require
 from avblocks.tasks.classify import Classification
 from avblocks.tasks.evaluate import HeadTask
 from avblocks.tasks.localize import Localization
@@ -52,27 +54,33 @@ class LoadedTask:
 
 
 def save_task(
-    task: HeadTask, folder: str | Path, *, classes: Sequence[str] = (), trained_on: str = ""
+    task: nn.Module, folder: str | Path, *, classes: Sequence[str] = (), trained_on: str = ""
 ) -> None:
     """Save a task module in the format of `save_pretrained`.
 
     Args:
-        task: task module; its encoder, head, front end and settings are saved.
+        task: task module, also wrapped by ``torch.compile`` or DDP; its encoder, head, front end
+            and settings are saved.
         folder: output folder; an earlier save in it is replaced.
         classes: names of the classes, in the order of the logits.
         trained_on: data and length of the training, in words.
 
     Raises:
-        ValueError: if a part was not built by a builder of avblocks, or the class is not supported.
+        ValueError: if a part was not built by a builder of avblocks, the class is not supported, or
+            a classifier has another number of classes.
         OSError: as in `save_pretrained`.
     """
-    name = type(task).__name__.lower()
-    if name not in _TASKS or _TASKS[name][0] is not type(task):
-        raise ValueError(f"task must be one of {tuple(_TASKS)}, got a {type(task).__name__}")
-    about = {"name": name, "classes": list(classes), "settings": task.settings()}
+    inside: Any = unwrapped(task)
+    name = type(inside).__name__.lower()
+    if name not in _TASKS or _TASKS[name][0] is not type(inside):
+        raise ValueError(f"task must be one of {tuple(_TASKS)}, got a {type(inside).__name__}")
+    head = answering(inside.get_submodule("head"))
+    if classes and isinstance(head, Classifier):
+        count = head.fusion.num_classes
+        require(len(classes) == count, "classes", len(classes), "names of the head's {}", count)
+    about = {"name": name, "classes": list(classes), "settings": inside.settings()}
     about |= {"trained_on": trained_on} if trained_on else {}
-    head = answering(task.get_submodule("head"))
-    save_pretrained(task.encoder, folder, front_end=task.front_end, head=head, task=about)
+    save_pretrained(inside.encoder, folder, front_end=inside.front_end, head=head, task=about)
 
 
 def load_task(folder: str | Path) -> LoadedTask:

@@ -40,6 +40,15 @@ def test_runs_of_pretraining_and_of_tasks(name: str) -> None:
         assert torch.equal(value, ours.state_dict()[key]), key
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_names_of_wrapped_encoders(prefix: str) -> None:
+    theirs, ours = encoder(seed=1), encoder(seed=2)
+    report = load_encoder(ours, {prefix + n: v for n, v in theirs.state_dict().items()})
+    assert not report.missing and not report.unused
+    for key, value in theirs.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[key]), key
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_reference(whole: bool) -> None:
     tensors, config = golden.read(golden.GOLDEN / "mae_dense.safetensors")

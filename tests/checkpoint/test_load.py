@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch.testing import assert_close
 
 from avblocks import Block, ViT, resize_position, vit
 from avblocks.checkpoint import Converted, LoadReport, load_weights
+from avblocks.checkpoint.whole import unwrapped
 
 
 @pytest.fixture
@@ -158,3 +160,49 @@ OTHERS += ["fc_norm.weight", "fusion_tokens", "logit_scale", "post_conv.weight",
 def test_other_parts_may_be_left_out(model: Block, name: str) -> None:
     state = {n: torch.zeros_like(value) for n, value in model.state_dict().items()}
     assert load_weights(model, Converted(state, dropped=(name,))).dropped == (name,)
+
+
+WRAPPED = {
+    "compiled": lambda model: torch.compile(model, backend="eager"),
+    "data parallel": nn.DataParallel,
+    "averaged": torch.optim.swa_utils.AveragedModel,
+    "both": lambda model: nn.DataParallel(torch.compile(model, backend="eager")),
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_wrapped_models_and_their_weights(model: Block, kind: str) -> None:
+    """The weights of one are those of the other, with and without a wrapper."""
+    torch.manual_seed(1)
+    other = Block(8, num_heads=2)
+    for into, source in ((WRAPPED[kind](model), other), (model, WRAPPED[kind](other))):
+        report = load_weights(into, source.state_dict(), strict=True)
+        assert set(report.loaded) == set(other.state_dict())
+        for name, value in other.state_dict().items():
+            assert torch.equal(unwrapped(into).state_dict()[name], value)
+        load_weights(model, ones(model))
+
+
+def test_names_of_a_module_that_is_called_module_stay() -> None:
+    model = nn.ModuleDict({"module": nn.Linear(2, 2)})
+    report = load_weights(model, ones(model), strict=True)
+    assert report.loaded == ("module.weight", "module.bias")
+
+
+def test_a_model_without_memory_is_refused(model: Block) -> None:
+    state = ones(model)
+    for weights in (state, Converted(state)):
+        with pytest.raises(ValueError, match=r"on the device meta, .* model.to_empty"):
+            load_weights(model.to("meta"), weights)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_weights_that_are_no_tensors(model: Block) -> None:
+    state: dict = {name: x.numpy() for name, x in ones(model).items()}
+    with pytest.raises(
+        ValueError, match=r"must be tensors, as torch.from_numpy gives, got a ndarr"
+    ):
+        load_weights(model, state)
+    path: Any = "model.pt"
+    with pytest.raises(ValueError, match=r"a state dict, as read_state\(FILE\) returns, got a str"):
+        load_weights(model, path)

@@ -1,6 +1,7 @@
 """Data sets and batches behave as PyTorch users expect: indices, loaders, splits, slices."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset, random_split
+from torch.utils.data import ConcatDataset, DataLoader, Subset, random_split
 
 from avblocks.data import (
     AVBatch,
@@ -235,6 +236,64 @@ def test_a_slice_copies_nothing(batch: AVBatch, part: Callable[[AVBatch], AVBatc
         found.audio.untyped_storage().data_ptr(),
         found.image.untyped_storage().data_ptr(),
     )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("part", [*TENSORS, "mask", "seeds", "boxes", "features"])
+def test_parts_are_of_equally_many_clips(batch: AVBatch, part: str) -> None:
+    """A part of one clip would be broadcast over all."""
+    batch = replace(batch, features={"features": torch.zeros(8, 2)})
+    value = getattr(batch, part)[:1] if part != "features" else {part: torch.zeros(1, 2)}
+    with pytest.raises(ValueError, match=rf"^{part} must be of 8 clips, as paths are, got 1$"):
+        replace(batch, **{part: value})
+
+
+LACKS: dict[str, dict[str, Any]] = {
+    "a crop": {"crop": None},
+    "a mask": {"mask": None},
+    "boxes": {"boxes": ()},
+    "features": {"features": {"image": torch.zeros(1, 2, 3)}},
+    "size of the crops": {"size": 5},
+    "group": {"group": 2},
+    "classes": {"target": torch.zeros(1, 9)},
+    "samples of audio": {"audio": torch.zeros(1, 5)},
+    "axes of the image": {"image": torch.zeros(1, 3, 2, 4, 4, dtype=torch.uint8)},
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("what", LACKS)
+def test_clips_of_one_batch_have_the_same_parts(batch: AVBatch, what: str) -> None:
+    other = replace(batch[1], **LACKS[what])
+    for pair in ([batch[0], other], [batch[:0], other, batch[0]]):
+        with pytest.raises(ValueError, match=rf"clips of one batch differ in {what}: .* of [ab], "):
+            collate(pair)
+    assert len(collate([batch[:0], other])) == 1
+    with pytest.raises(ValueError, match="batches must be at least one"):
+        collate([])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_data_sets_that_do_not_fit_together(dataset: ClipDataset) -> None:
+    larger = ClipDataset(dataset.clips, replace(FORMAT, size=24), train=True)
+    loader = DataLoader(ConcatDataset([dataset, larger]), batch_size=16)
+    with pytest.raises(ValueError, match=r"differ in size of the crops: 16 of .*, 24 of .*ClipFor"):
+        next(iter(loader))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("key", [slice(2), [0, 1], 1.0, "a", (0, 1, 2), (0, 1.5)], ids=str)
+def test_several_samples_at_once_are_a_subset(dataset: ClipDataset, key: Any) -> None:
+    for data in (dataset, MixtureDataset(dataset, RandomGroups(len(dataset), size=2))):
+        with pytest.raises(TypeError, match=r"got .*: for several samples, use torch.*Subset"):
+            data[key]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_mixtures_of_a_subset_are_refused(dataset: ClipDataset) -> None:
+    part: Any = Subset(dataset, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"clips must be a ClipDataset; .* got 'Subset'"):
+        MixtureDataset(part, RandomGroups(3, size=2))
 
 
 def test_parts_that_are_not_given_stay_so(dataset: ClipDataset) -> None:

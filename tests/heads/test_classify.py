@@ -1,5 +1,7 @@
 """The three heads, against the reference's order of operations written out."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -118,6 +120,34 @@ class Whole(nn.Module):
 
     def forward(self, image: Tensor, audio: Tensor) -> Logits:
         return self.head(self.encoder(image=image, audio=audio))
+
+
+class Cosine(nn.Module):
+    """Cosine similarities to a vector for each class."""
+
+    def __init__(self, dim: int, classes: int) -> None:
+        super().__init__()
+        self.in_features, self.out_features = dim, classes
+        self.weight = nn.Parameter(torch.randn(classes, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.cosine_similarity(x[:, None], self.weight, dim=-1)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_last_layer_and_a_head_of_ones_own() -> None:
+    cosine = Cosine(8, 5)
+    before, x = cosine.weight.detach().clone(), tokens(3)
+    head = StreamHead(pool=MeanPool(), norm=nn.Identity(), linear=cosine)
+    assert torch.equal(cosine.weight, before)
+    out = Classifier(image=head, audio=head, fusion=head)(x)
+    assert x.fusion is not None
+    assert_close(out.fusion, cosine(x.fusion.mean(dim=1)))
+    with pytest.raises(ValueError, match=r"linear must be .* `in_features`, got 'Sequential'"):
+        StreamHead(pool=MeanPool(), norm=nn.Identity(), linear=nn.Sequential(nn.Linear(8, 5)))
+    own: Any = nn.Identity()
+    with pytest.raises(ValueError, match="audio must be a module with `num_classes`, got 'Ident"):
+        Classifier(image=head, audio=own, fusion=head)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -154,3 +156,43 @@ def test_a_vit_knows_its_layers() -> None:
 def test_layer_decay_of_impossible_numbers(tuned: nn.Module, wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
         layer_decay_groups(tuned, **wrong)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_layers_of_a_compiled_encoder_are_those_of_the_encoder(
+    tuned: nn.Module, inside: bool
+) -> None:
+    def scales(model: nn.Module, encoder: str) -> dict[int, float]:
+        groups = layer_decay_groups(model, encoder=encoder, lr_decay=0.5)
+        return {id(p): group["lr_scale"] for group in groups for p in group["params"]}
+
+    if inside:
+        wanted = scales(tuned, "encoder")
+        tuned.encoder = torch.compile(tuned.get_submodule("encoder"), backend="eager")
+        assert scales(tuned, "encoder") == wanted
+    else:
+        encoder = tuned.get_submodule("encoder")
+        wanted = scales(encoder, "")
+        assert scales(torch.compile(encoder, backend="eager"), "") == wanted
+    assert len(set(wanted.values())) > 2
+
+
+class Wrapper(nn.Module):
+    """Passes attributes of the module inside on, as adapters do; names begin with another."""
+
+    def __init__(self, inside: nn.Module) -> None:
+        super().__init__()
+        self.inside = inside
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inside"), name)
+
+
+def test_layer_decay_refuses_layers_of_other_names(tuned: nn.Module) -> None:
+    tuned.encoder = Wrapper(tuned.get_submodule("encoder"))
+    with pytest.raises(ValueError, match=r"of Wrapper has no layer for 'inside\.fusion_tokens'"):
+        layer_decay_groups(tuned)
+    assert len(layer_decay_groups(tuned, encoder="encoder.inside")) > 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avblocks import AVEncoder, av_vit
 from avblocks.checkpoint import save_pretrained
@@ -135,3 +135,26 @@ def test_a_task_of_ones_own_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"task must be one of \('classification', .*got a Own"):
         save_task(own, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+WRAPPERS = {
+    "compiled": lambda task: torch.compile(task, backend="eager"),
+    "data parallel": nn.DataParallel,
+    "averaged": torch.optim.swa_utils.AveragedModel,
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_wrapped_tasks(tmp_path: Path, kind: str) -> None:
+    task = classification().eval()
+    save_task(WRAPPERS[kind](task), tmp_path / "task", classes=("a", "b", "c"))
+    again, clips = load_task(tmp_path / "task"), batch()
+    assert again.classes == ("a", "b", "c")
+    assert torch.equal(again.task.logits(clips).mean, task.logits(clips).mean)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_name_for_each_class(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="classes must be names of the head's 3, got 2"):
+        save_task(classification(), tmp_path / "task", classes=("a", "b"))
+    assert not (tmp_path / "task").exists()
