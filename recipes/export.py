@@ -33,7 +33,6 @@ import tyro
 
 from avblocks import zoo
 from avblocks.checkpoint import save_pretrained
-from avblocks.checkpoint import saves as _saves
 from avblocks.checkpoint.card import card
 from avblocks.checkpoint.folder import is_ours
 from avblocks.files import write_text
@@ -41,7 +40,7 @@ from avblocks.jsonfile import read_json
 from avblocks.tasks import save_task
 from recipes.common.errors import users_errors
 from recipes.common.foreign import is_foreign
-from recipes.common.run_files import find, read_run_config, trained_on
+from recipes.common.run_files import find, load_run, read_run_config, trained_on
 from recipes.common.runs import RECIPES, rebuild_encoder, rebuild_task
 from recipes.engine.log import read_rows
 from recipes.engine.resuming import flat
@@ -82,14 +81,14 @@ def main(config: Config) -> None:
     if is_foreign(path):
         return _export_foreign(path, config)
     facts = read_run_config(path, remedy=RUN)
-    state = _saves.load(path)
+    state = load_run(path, remedy=RUN)
     whole = facts["recipe"] in RECIPES and not config.encoder_only
     export = export_task if whole else export_encoder
     try:
         about = {"license": config.license, **recorded(path, facts, step=state["run"]["step"])}
         text = export(state, facts, config.out, about)
-    except (ValueError, AttributeError, KeyError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{path} cannot be exported: {str(error)[:400]}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be exported: {error}") from error
     write_text(readme, text)
     print(f"{path}\n{config.out}: model.safetensors config.json README.md")
     use = "predict FILE" if whole else "paper_linear_probe"

@@ -4,6 +4,7 @@ from operator import index as as_index
 from typing import Any, Literal, Protocol, SupportsIndex, runtime_checkable
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from avblocks.audio import pad_repeat
@@ -194,6 +195,8 @@ class ClipDataset(Dataset[AVBatch]):
             frame=frame,
             **several,
         )
+        if clip.mask is not None and self.clips.classes:
+            _check_classes(clip.mask, item, count=max(len(self.clips.classes), 2))
         channels = clip.image.shape[:-2]
         flat = clip.image.flatten(0, -3)
         if self.augments:
@@ -235,4 +238,14 @@ class ClipDataset(Dataset[AVBatch]):
             skipped=skipped,
             crop=torch.zeros(0, 4),
             size=size,
+        )
+
+
+def _check_classes(mask: Tensor, item: Item, *, count: int) -> None:
+    """Raise a ClipError if a mask has class numbers from ``count`` on."""
+    if (most := int(mask.max())) >= count:
+        files = [image.mask for image in item.images if image.mask]
+        raise ClipError(
+            files[0] if len(files) == 1 else item.path,
+            f"the mask has class number {most}, and the data has {count} classes, 0 to {count - 1}",
         )

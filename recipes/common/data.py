@@ -105,5 +105,8 @@ def _reported(data: Data, clips: ClipSet, only: Path | None) -> ClipSet:
     print(clips.report(), flush=True)
     if not len(clips):
         root = data.shards or data.root or CACHE
-        raise ValueError(f"{root}: none of the clips that {clips.name} lists is on disk")
+        what = f"none of the clips that {clips.name} lists is on disk"
+        raise ValueError(
+            f"{root}: {what if clips.missing else f'no clip is left for {clips.name}'}"
+        )
     return clips

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from avblocks.checkpoint import saves
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.jsonfile import Shape, read_json, shape_fault
@@ -18,6 +20,10 @@ _SIZES: Shape = {
     },
 }
 """The sizes of the encoder in the configuration of a run."""
+_STATE: Shape = {"run": {"step": int}, "state_dict": {"*": Tensor}}
+"""The content of a checkpoint of a run, as far as other programs read it."""
+_CONFIG: Shape = {"data": {"name": str}, "model": dict}
+"""The part of the configuration that all recipes have."""
 PRETRAIN = (
     "pre-train first (python -m recipes.paper_pretrain), give a file, or pass --checkpoint None to "
     "start at random"
@@ -37,6 +43,18 @@ def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
         what = "holds no whole checkpoint" if checkpoint.is_dir() else "does not exist"
         raise ValueError(f"--checkpoint {checkpoint} {what}: {remedy}")
     return newest
+
+
+def load_run(path: Path, *, remedy: str) -> dict[str, Any]:
+    """Load a checkpoint of a run: its weights, and the number of its steps.
+
+    Raises:
+        ValueError: If it is damaged, or holds something else (ends with the remedy).
+    """
+    state = saves.load(path)
+    if (fault := shape_fault(state, _STATE)) is not None:
+        raise ValueError(f"{path}: not a checkpoint of a run: {fault}; {remedy}")
+    return state
 
 
 def run_config(path: Path) -> dict[str, Any] | None:
@@ -69,6 +87,8 @@ def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
             f"{file} does not say which recipe and classes it is of: give that run's command once "
             "more, with --run.resume, which adds them"
         )
+    if (fault := shape_fault(values["config"], _CONFIG, name="the config")) is not None:
+        raise ValueError(f"{file}: {fault}; {remedy}")
     return values
 
 

@@ -11,13 +11,13 @@ from dacite import DaciteError, from_dict
 from torch import Tensor
 
 from avblocks import AVEncoder
-from avblocks.checkpoint import from_pretrained, from_run, load_weights, saves
+from avblocks.checkpoint import from_pretrained, from_run, load_weights
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import FrontEnd
 from avblocks.tasks import HeadTask
 from recipes.common.data_settings import FREE, Data
 from recipes.common.model import Model, build_encoder
-from recipes.common.run_files import find, read_run_config
+from recipes.common.run_files import find, load_run, read_run_config
 from recipes.engine.folder import plain
 from recipes.engine.resuming import ADDED, flat
 
@@ -98,7 +98,8 @@ def load_encoder_run(path: Path) -> tuple[AVEncoder, FrontEnd]:
         return found.encoder, found.front_end
     checkpoint = find(path, remedy=ENCODERS)
     values = read_run_config(checkpoint, remedy=ENCODERS)
+    weights = load_run(checkpoint, remedy=ENCODERS)["state_dict"]
     try:
-        return rebuild_encoder(values, saves.load(checkpoint)["state_dict"])
+        return rebuild_encoder(values, weights)
     except ValueError as error:
         raise ValueError(f"{checkpoint} cannot be used: {error}") from error

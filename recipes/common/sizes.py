@@ -49,30 +49,41 @@ def sized(config: C, *, typed: Collection[str] = ()) -> C:
     Raises:
         ValueError: If there is no such checkpoint, or it is of other sizes than typed.
     """
-    known = _known(config)
-    if known is None:
+    path = _source(config)
+    known = None if path is None else _known(config, path)
+    if path is None or known is None:
         return config
     model = {n: _field(n, x) for n, x in known.model.items() if f"model.{n}" not in typed}
     data = {n: x for n, x in known.data.items() if f"data.{n}" not in typed}
     changed = replace(
         config, model=replace(config.model, **model), data=replace(config.data, **data)
     )
-    check_same_sizes(changed.model, known.model)
+    try:
+        check_same_sizes(changed.model, known.model)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return changed
 
 
-def _known(config: TrainConfig) -> Sizes | None:
+def _source(config: TrainConfig) -> Path | None:
+    """Return the file whose sizes the settings take: of the resumed run, or of its weights."""
     own = config.run.folder / "config.json"
     if config.run.resume and own.is_file():
-        return _of_run(read_sizes(own))
-    checkpoint: Path | None = getattr(config, "checkpoint", None)
-    if checkpoint is not None:
-        path = find(checkpoint)
-        names = ("dim", "heads") if is_foreign(path) else ENCODER
-        return sizes_of(path) or _of_published(path, names, config.model)
+        return own
+    if (checkpoint := getattr(config, "checkpoint", None)) is not None:
+        return find(checkpoint)
     weights = [getattr(config, f"{name}_weights", None) for name in ("image", "audio")]
-    path = next((path for path in weights if path is not None), None)
-    return None if path is None else _of_published(path, ("dim", "depth", "heads"), config.model)
+    return next((path for path in weights if path is not None), None)
+
+
+def _known(config: TrainConfig, path: Path) -> Sizes | None:
+    """Read the sizes of a file from `_source`; None if they are not in it."""
+    if config.run.resume and path == config.run.folder / "config.json":
+        return _of_run(read_sizes(path))
+    if getattr(config, "checkpoint", None) is None:
+        return _of_published(path, ("dim", "depth", "heads"), config.model)
+    names = ("dim", "heads") if is_foreign(path) else ENCODER
+    return sizes_of(path) or _of_published(path, names, config.model)
 
 
 def sizes_of(path: Path) -> Sizes | None:

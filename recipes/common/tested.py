@@ -12,14 +12,13 @@ from avblocks.checkpoint import (
     from_deepavfusion_separator,
     load_weights,
     read_state,
-    saves,
 )
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Classification, HeadTask, LoadedTask, Segmentation, load_task
 from recipes.common.data import Data, test_set
 from recipes.common.evaluation import evaluating
-from recipes.common.run_files import find, read_run_config
+from recipes.common.run_files import find, load_run, read_run_config
 from recipes.common.runs import RECIPES, REMEDY, rebuild_config, rebuild_task
 from recipes.engine.run import Run
 
@@ -107,15 +106,19 @@ def _of_run(path: Path, data: Mapping[str, Any]) -> Tested:
     values = read_run_config(checkpoint, remedy=REMEDY)
     if values["recipe"] not in RECIPES:
         raise ValueError(f"{path} is a run of {values['recipe']}, without a head: {REMEDY}")
-    state = saves.load(checkpoint)
+    state = load_run(checkpoint, remedy=REMEDY)
     module = importlib.import_module(f"recipes.{values['recipe']}")
-    config = rebuild_config(module.Config, values["config"])
+    try:
+        config = rebuild_config(module.Config, values["config"])
+        task = rebuild_task(values, state["state_dict"])
+    except ValueError as error:
+        raise ValueError(f"{checkpoint} cannot be used: {error}") from error
     run = replace(config.run, max_steps=None, resume=False, devices=None, nodes=1)
     # The clips of the run's lists need not be on disk any more.
     clips = replace(config.data, list=None, **data)
     return Tested(
         recipe=values["recipe"],
-        task=rebuild_task(values, state["state_dict"]),
+        task=task,
         config=replace(config, data=clips, run=replace(run, strategy="auto", compile=False)),
         classes=tuple(values["classes"]),
         step=state["run"]["step"],

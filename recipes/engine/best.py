@@ -24,6 +24,15 @@ def best_step(scores: Scores, metric: str) -> int | None:
     return _best(_values(scores, metric))
 
 
+def check_metric(scores: Mapping[str, float], metric: str) -> None:
+    """Raise a ValueError if an evaluation lacks the number of ``metric``, see `best_step`."""
+    name = metric.removeprefix(_LOWER)
+    if name not in scores:
+        raise ValueError(
+            f"--run.keep-best {metric}: an evaluation has {_listed(scores)}, and no {name}"
+        )
+
+
 def exhausted(scores: Scores, metric: str, *, patience: int) -> bool:
     """Return whether the last ``patience`` evaluations were no better than one before them.
 
@@ -44,11 +53,8 @@ def _best(values: Mapping[int, float]) -> int | None:
 def _values(scores: Scores, metric: str) -> dict[int, float]:
     """Return the number of each evaluation in order, higher if better."""
     name, sign = metric.removeprefix(_LOWER), -1 if metric.startswith(_LOWER) else 1
-    lacking = [found for found in scores.values() if name not in found]
-    if lacking:
-        raise ValueError(
-            f"--run.keep-best {metric}: an evaluation has {_listed(lacking[0])}, and no {name}"
-        )
+    for found in scores.values():
+        check_metric(found, metric)
     return {step: sign * scores[step][name] for step in sorted(scores)}
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from avblocks.distributed import gather_lists
 from avblocks.seed import seed_all
-from recipes.engine.best import best_step, exhausted
+from recipes.engine.best import best_step, check_metric, exhausted
 from recipes.engine.folder import best_checkpoint
 from recipes.engine.log import Report
 from recipes.engine.plan import Plan
@@ -65,6 +65,8 @@ class Evaluations:
         best = best_checkpoint(self.run.folder)
         if self.report is not None:
             found = self.report.evaluated
+            if at in found:  # the one before the training does not count, but has the same numbers
+                check_metric(found[at], metric)
             scores = {step: row for step, row in found.items() if self.plan.regular(step)}
             step = best_step(scores, metric)
             there = (best / f"step-{at:08d}.ckpt").is_file()

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from avblocks.checkpoint import saves as _saves
 from avblocks.data.datasets import ClipSet
+from avblocks.jsonfile import read_json
 from avblocks.nn.older import renamed
 from recipes.engine.provenance import provenance
+from recipes.engine.readme import RUN_FILES
 from recipes.engine.resuming import check_same
 from recipes.engine.run import Run
 from recipes.engine.signals import resume_if_requeued
@@ -83,6 +85,24 @@ def _check_new(folder: Path) -> None:
     if _saves.exists(checkpoints(folder)):
         raise ValueError(
             f"{folder} holds a run already: pass --run.resume to resume it, or another --run.dir"
+        )
+
+
+def check_own(folder: Path) -> None:
+    """Raise a ValueError if a new run would replace files in the folder that no run has written.
+
+    A run writes `config.json` first, so that one killed before its first checkpoint has it.
+    """
+    config = folder / "config.json"
+    try:
+        ours = "recipe" in read_json(config, {"config": dict}, remedy="")
+    except (ValueError, OSError):
+        ours = False
+    taken = [name for name in RUN_FILES if (folder / name).is_file()]
+    if taken and not ours:
+        raise ValueError(
+            f"{folder} has a {taken[0]} of something else, which this run would replace: pass "
+            "another --run.dir"
         )
 
 

@@ -10,6 +10,7 @@ from avblocks.jsonfile import sealed
 from avblocks.locks import FolderLock
 from recipes.engine.command import command_line, resume_command
 from recipes.engine.console import Console
+from recipes.engine.folder import check_own
 from recipes.engine.log import Report
 from recipes.engine.loggers import Logger, TensorBoardLogger
 from recipes.engine.plan import Plan
@@ -41,7 +42,13 @@ class Records:
         return self.settings.folder
 
     def open(self, plan: Plan, *, start: int) -> Report:
-        """Write `config.json` and README.txt, and open the logs at step `start`."""
+        """Write `config.json` and README.txt, and open the logs at step `start`.
+
+        Raises:
+            ValueError: If the folder has such files of something else.
+        """
+        if start == 0:
+            check_own(self.folder)
         write_text(self.folder / "config.json", json.dumps(sealed(self.facts), indent=2) + "\n")
         self.console.attach(self.folder)
         self.describe("started", step=0)

@@ -43,7 +43,7 @@ _CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
 def check_same(
     path: Path, facts: Mapping[str, Any], free: Collection[str], report: Callable[[str], object]
 ) -> None:
-    """Raise a ValueError if the `config.json` of a run has another configuration than `facts`.
+    """Raise a ValueError if the `config.json` of a run has another recipe or configuration.
 
     The names in `free` may differ; clips to test on are only reported.
     """
@@ -51,6 +51,11 @@ def check_same(
     old = {"clips": {}, **read_json(path, {"config": dict}, remedy=remedy)}
     if (fault := shape_fault(old, {"clips": {"*": _CLIPS}})) is not None:
         raise ValueError(f"{path}: {fault}; {remedy}")
+    recipe, other = facts.get("recipe"), old.get("recipe")
+    if recipe and other and recipe != other:
+        raise ValueError(
+            f"the run in {path.parent} is of {other}, not of {recipe}: pass another --run.dir"
+        )
     now = flat(facts["config"])
     before = {name: value for name, value in ADDED.items() if name in now}
     before |= {RENAMED.get(name, name): value for name, value in flat(old["config"]).items()}

@@ -9,11 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from avblocks.checkpoint import saves
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import AVBatch
 from avblocks.tasks import LoadedTask, Separation, Task, load_task
-from recipes.common.run_files import find, read_run_config, trained_on
+from recipes.common.run_files import find, load_run, read_run_config, trained_on
 from recipes.common.runs import RECIPES, REMEDY, rebuild_task
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -119,8 +118,8 @@ def _load_run(run: Path) -> LoadedTask:
             f"one on it first (python -m recipes.paper_linear_probe --checkpoint {folder}), or "
             f"{REMEDY}"
         )
+    state = load_run(path, remedy=REMEDY)
     try:
-        state = saves.load(path)
         task = rebuild_task(values, state["state_dict"])
     except ValueError as error:
         raise ValueError(f"{path} cannot be used: {error}") from error

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from still_files import write_mask, write_number, write_sound
 
-from avblocks.data import read_clip
+from avblocks.data import ClipDataset, ClipError, ClipFormat, read_clip
 from avblocks.data.datasets import (
     box_folder,
     class_folder,
@@ -158,3 +158,73 @@ def test_masks_need_to_know_the_test(tmp_path):
     (tmp_path / "list.csv").write_text("b\n")
     train, test = mask_folder(tmp_path, test_list=tmp_path / "list.csv")
     assert ids(train) == ["a"] and ids(test) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,left,top,right,bottom,left\na.mp4,0,0,1,1,0.9\n", "line 1: two columns 'left'"),
+        (f"{HEADER},0,0,1,1,dog\n", "line 2: names no file: {'file': ''"),
+        (
+            f"{HEADER}a.mp4,0.5,0,0.5,1,dog\n",
+            r"line 2: the box \[0.5, 0.0, 0.5, 1.0\] encloses",
+        ),
+    ],
+)
+def test_tables_that_would_give_other_scores(tmp_path, text, message):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "boxes.csv").write_text(text)
+    with pytest.raises(ValueError, match=f"boxes.csv, {message}"):
+        box_folder(tmp_path)
+
+
+@pytest.mark.parametrize("end", ["\n  \n\n", ",,,,,\n,,,,,\n", "\r\n\r\n"])
+def test_blank_lines_of_spreadsheets_are_no_videos(tmp_path, end):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "boxes.csv").write_text(f"\ufeff{HEADER}a.mp4,0,0,1,1,dog\n{end}", newline="")
+    _, test = box_folder(tmp_path)
+    assert ids(test) == ["a.mp4"] and test.missing == ()
+
+
+def test_a_video_has_all_classes_of_its_boxes(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    lines = "a.mp4,0,0,0.5,1,dog\na.mp4,0.5,0,1,1,cat\nb.mp4,0,0,1,1,dog\n"
+    (tmp_path / "boxes.csv").write_text(HEADER + lines)
+    _, test = box_folder(tmp_path)
+    assert test.classes == ("cat", "dog") and [item.labels for item in test.items] == [(0, 1), (1,)]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("dog\ncat\ndog\n", "the class 'dog' is in two lines; line n names class number n"),
+        ("background\ndog\n", "the class 'background', number 0, is not listed"),
+    ],
+)
+def test_classes_of_masks_are_named_once(tmp_path, names, message):
+    masked(tmp_path, "a", np.zeros((48, 64)))
+    (tmp_path / "classes.txt").write_text(names)
+    (tmp_path / "test.csv").write_text("a\n")
+    with pytest.raises(ValueError, match=rf"classes.txt: {message}"):
+        mask_folder(tmp_path, test_list=tmp_path / "test.csv")
+
+
+def test_images_without_masks_say_where_they_are_looked_for(tmp_path):
+    for part in ("train", "test"):
+        masked(tmp_path / part, "a", np.ones((48, 64)))
+    mask = tmp_path / "test/masks/a.png"
+    mask.rename(mask.with_suffix(".PNG.bak"))
+    train, test = mask_folder(tmp_path)
+    assert test.remarks == (f"1 without a mask, such as {mask}",) and train.remarks == ()
+
+
+def test_class_numbers_that_the_classes_lack_name_the_mask(tmp_path):
+    for part, number in (("train", 2), ("test", 3)):
+        masked(tmp_path / part, "a", np.full((48, 64), number))
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    train, test = mask_folder(tmp_path)
+    format = ClipFormat(seconds=0.5, rate=6400, size=16)
+    mask = ClipDataset(train, format, train=False)[0].mask
+    assert mask is not None and mask.unique().tolist() == [2]
+    with pytest.raises(ClipError, match=r"test/masks/a.png: the mask has class number 3, and"):
+        ClipDataset(test, format, train=False)[0]

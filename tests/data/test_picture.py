@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from clip_files import count, counter
+from PIL import Image
 from still_files import write_mask, write_number
 
 from avblocks.data import ClipError
@@ -152,3 +153,53 @@ def test_places_in_a_palette_are_class_numbers_and_its_colours_are_not(tmp_path)
     assert decode_mask(str(path), binary=False).tolist() == [[2, 0, 1]]
     assert decode_mask(str(path), binary=True).tolist() == [[1, 0, 1]]
     assert decode_image(str(path))[:, 0, 0].tolist() == [0, 0, 128]
+
+
+def rows(values, code, *, width):
+    """The body of a png file of one row, repeated, of packed values."""
+    row = b"\0" + struct.pack(f">{len(values)}{code}", *values)
+    return {"width": width, "height": 2, "body": 2 * row}
+
+
+@pytest.mark.parametrize(
+    ("colour", "pixels"),
+    [
+        (0, [0, 1, 255, 256]),
+        (4, [0, 65535, 1, 65535, 255, 65535, 256, 0]),
+        (2, [0, 0, 0, 1, 0, 0, 0, 255, 0, 0, 0, 256]),
+        (6, [0, 0, 0, 65535, 1, 0, 0, 1, 0, 255, 0, 65535, 0, 0, 256, 0]),
+    ],
+    ids=["gray", "gray and alpha", "rgb", "rgba"],
+)
+def test_small_values_of_sixteen_bits_are_not_black(tmp_path, colour, pixels):
+    path, clear = tmp_path / "deep.png", colour in (4, 6)
+    path.write_bytes(png(depth=16, colour=colour, **rows(pixels, "H", width=4)))
+    wanted = [0, 1, 1, 0 if clear else 1]
+    assert decode_mask(str(path), binary=True).tolist() == [wanted, wanted]
+    with pytest.raises(ClipError, match=r"class numbers need 8-bit gray or a palette: save it as"):
+        decode_mask(str(path), binary=False)
+
+
+def test_transparent_pixels_are_background(tmp_path):
+    path = tmp_path / "cut.png"
+    pixels = [200, 100, 50, 0, 200, 100, 50, 255, 200, 100, 50, 1, 0, 0, 0, 255]
+    path.write_bytes(png(colour=6, **rows(pixels, "B", width=4)))
+    assert decode_mask(str(path), binary=True).tolist() == [[0, 1, 1, 0]] * 2
+
+
+@pytest.mark.parametrize(("depth", "fault"), [(1, "monob"), (2, "gray of 2 bits"), (4, "4 bits")])
+def test_gray_values_of_few_bits_are_no_class_numbers(tmp_path, depth, fault):
+    path, count = tmp_path / "few.png", 8 // depth
+    packed = sum((n % 2) << (8 - depth * (n + 1)) for n in range(count))
+    path.write_bytes(png(depth=depth, colour=0, **rows([packed], "B", width=count)))
+    assert decode_mask(str(path), binary=True).tolist() == [[n % 2 for n in range(count)]] * 2
+    with pytest.raises(ClipError, match=rf"pixels are .*{fault}; class numbers need 8-bit gray"):
+        decode_mask(str(path), binary=False)
+
+
+def test_a_jpg_has_no_class_numbers(tmp_path):
+    path = tmp_path / "mask.png"  # the suffix says nothing
+    Image.fromarray(np.full((16, 16), 3, np.uint8)).save(path, format="jpeg")
+    assert decode_mask(str(path), binary=True).sum() == 0
+    with pytest.raises(ClipError, match="pixels are gray of a jpg; class numbers need 8-bit gray"):
+        decode_mask(str(path), binary=False)

@@ -163,6 +163,7 @@ def test_wrong_settings(tmp_path: Path) -> None:
         train(tmp_path / "a", keep_best="mean", evaluates=False)
     with pytest.raises(ValueError, match=r"keep-best top9: an evaluation has mean, epoch, and no"):
         train(tmp_path / "b", keep_best="top9")
+    assert list(evaluations(tmp_path / "b")) == [0]  # before the training, not an epoch later
 
 
 def test_values_that_are_no_numbers_are_never_the_best() -> None:

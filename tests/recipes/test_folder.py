@@ -1,6 +1,7 @@
 """What the run folder says of the data, and which changes of it a resumed run accepts."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from avblocks.data.datasets import ClipSet, Item
 from avblocks.jsonfile import read_json
 from recipes.common.run_files import read_run_config, run_config
 from recipes.engine.folder import check_fits
+from recipes.engine.resuming import check_same
 
 
 def clips(*ids: str, missing: tuple[str, ...] = ()) -> ClipSet:
@@ -141,3 +143,28 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_in_words() -> None:
     check_fits(model, model.state_dict())
     with pytest.raises(ValueError, match=r"of an earlier version, .* start a new run"):
         check_fits(model, joint(model.state_dict()))
+
+
+@pytest.mark.parametrize("name", ["config.json", "README.txt", "metrics.csv"])
+def test_files_of_something_else_are_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match=rf"has a {name} of something else, .* another --run.dir"):
+        train(tmp_path, max_steps=1)
+    assert (tmp_path / name).read_text() == '{"mine": 1}'
+    assert {path.name for path in tmp_path.iterdir()} == {name}
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:
+    train(tmp_path, max_steps=1)
+    shutil.rmtree(tmp_path / "checkpoints")
+    assert train(tmp_path, max_steps=1)[0].step == 1
+
+
+def test_a_run_of_another_recipe_is_refused_by_its_name(tmp_path: Path) -> None:
+    train(tmp_path, max_steps=1)
+    file = tmp_path / "config.json"
+    facts = read_json(file, remedy="") | {"recipe": "paper_pretrain"}
+    file.write_text(json.dumps(facts))
+    now = {**facts, "recipe": "paper_finetune", "config": {"epochs": 3}}
+    with pytest.raises(ValueError, match=r"is of paper_pretrain, not of paper_finetune: pass ano"):
+        check_same(file, now, (), print)

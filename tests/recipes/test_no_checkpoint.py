@@ -1,17 +1,23 @@
 """What recipes say of a file that is no checkpoint: one line, with the file and a remedy."""
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_model import TINY
-from toy_runs import DATA, with_checkpoint
+from toy_runs import DATA, ToyRun, with_checkpoint
 
+from avblocks.checkpoint import saves
+from avblocks.jsonfile import read_json
 from avblocks.tasks import Pretraining
 from recipes import embed, evaluate, export, paper_linear_probe, paper_pretrain
 from recipes.common.cli import run_cli
 from recipes.common.model import build_autoencoder
 from recipes.common.start import load_pretrained, start_encoder
+from recipes.common.tested import load_tested
 from recipes.demo import __main__ as demo
 from recipes.predict import __main__ as predict
 
@@ -74,3 +80,72 @@ def test_a_script_that_did_not_read_the_sizes_names_it_once(metrics: Path) -> No
         with pytest.raises(ValueError, match="not a checkpoint") as info:
             start()
         assert str(info.value).startswith(f"{metrics}{NO_CHECKPOINT}")
+
+
+def _content(whole: dict[str, Any], change: str) -> dict[str, Any]:
+    """Another content of a checkpoint with its checksum, as another program might save it."""
+    weights = whole["state_dict"]
+    contents = {
+        "weights": weights,
+        "no steps": {"state_dict": weights},
+        "a list": whole | {"state_dict": list(weights.values())},
+        "no tensors": whole | {"state_dict": dict.fromkeys(weights, 1.0)},
+    }
+    return contents[change]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("weights", "lacks the key 'run'"),
+        ("no steps", "lacks the key 'run'"),
+        ("a list", "'state_dict' is "),
+        ("no tensors", " is 1.0, expected Tensor"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("cli", "words"),
+    [
+        (export.cli, "--out OUT --checkpoint RUN"),
+        (evaluate.cli, "RUN --out OUT"),
+        (predict.cli, "x.mp4 --out OUT --checkpoint RUN"),
+        (embed.cli, "x.mp4 --out OUT --checkpoint RUN"),
+    ],
+)
+def test_a_checkpoint_of_something_else_in_a_run_folder(
+    cli: Callable[[Sequence[str]], None],
+    words: str,
+    change: str,
+    fault: str,
+    toy_run: Callable[[str], ToyRun],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = Path(shutil.copytree(toy_run("probe").folder, tmp_path / "run"))
+    path = saves.latest(folder / "checkpoints")
+    assert path is not None
+    saves.save(_content(saves.load(path), change), path.parent, step=saves.step_of(path))
+    places = {"RUN": str(folder), "OUT": str(tmp_path / "out")}
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        cli([places.get(word, word) for word in words.split()])
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert left.value.code == 2 and fault in line and "; give " in line
+    assert line.startswith(f"error: {path}: not a checkpoint of a run: ")
+
+
+def test_a_run_that_does_not_fit_names_its_checkpoint(
+    toy_run: Callable[[str], ToyRun], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(toy_run("probe").folder, tmp_path / "run"))
+    file, path = folder / "config.json", saves.latest(folder / "checkpoints")
+    whole = read_json(file, remedy="")
+    file.write_text(json.dumps(whole | {"classes": whole["classes"][:-1]}))
+    with pytest.raises(ValueError, match="weights of another size: head") as info:
+        load_tested(folder, recipe=None, data={}, sizes={})
+    assert str(info.value).startswith(f"{path} cannot be used: ")
+    file.write_text(json.dumps(whole | {"config": {**whole["config"], "data": []}}))
+    with pytest.raises(
+        ValueError, match=r"config.json: the config, 'data' is \[\], expected an ob"
+    ):
+        load_tested(folder, recipe=None, data={}, sizes={})

@@ -133,3 +133,16 @@ def test_scenes_with_silent_objects_come_first(tmp_path: Path) -> None:
     ]
     chosen = different_clips(items, count=4)
     assert chosen[0] == 5 and len(set(chosen)) == 4
+
+
+def test_a_split_without_clips_says_so(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    data = Data(name="box_folder", root=tmp_path)
+    table = tmp_path / "boxes.csv"
+    table.write_text("file,left,top,right,bottom\na.mp4,0,0,1,1\nb.mp4,0,0,1,1\n")
+    with pytest.raises(ValueError, match=r"no clip is left for folder .* train$"):
+        train_test_sets(data, needs="boxes")
+    table.write_text("file,left,top,right,bottom\nc.mp4,0,0,1,1\n")
+    with pytest.raises(ValueError, match=r"none of the clips that folder .* test lists is on disk"):
+        train_test_sets(data, needs="boxes")

@@ -14,6 +14,7 @@ from tiny_model import TINY
 from toy_runs import DATA, ToyRun
 
 from avblocks import av_vit
+from avblocks.checkpoint import saves
 from recipes import (
     export,
     paper_finetune,
@@ -78,8 +79,18 @@ def test_other_sizes_of_the_model_are_an_error(
 ) -> None:
     with pytest.raises(SystemExit):
         parsed(paper_finetune, "--checkpoint", pretrained, "--model.heads", 4)
-    wanted = f"pass --model.heads {TINY.heads}, or none of these"
-    assert wanted in capsys.readouterr().err
+    words = f"an encoder of other sizes: pass --model.heads {TINY.heads}, or none of these"
+    file = saves.latest(pretrained / "checkpoints")
+    assert capsys.readouterr().err == f"error: {file}: it holds {words}\n"
+
+
+def test_other_sizes_of_a_resumed_run_are_an_error(
+    toy_run: Callable[[str], ToyRun], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = toy_run("probe").folder
+    with pytest.raises(SystemExit):
+        parsed(paper_linear_probe, "--run.dir", folder, "--run.resume", "--model.heads", 4)
+    assert capsys.readouterr().err.startswith(f"error: {folder / 'config.json'}: it holds an enc")
 
 
 def test_a_resumed_run_takes_its_own(

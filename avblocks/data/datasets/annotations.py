@@ -21,7 +21,8 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
         columns: Required columns, in any order; others are allowed.
 
     Raises:
-        ValueError: If the file is missing or not text, or a column or a field is missing.
+        ValueError: If the file is missing or not text, a column or a field is missing, or a column
+            is there twice.
     """
     header: list[str] = []
     for line, row in read_rows(path, columns=None):
@@ -29,6 +30,9 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
             yield line, dict(zip(header, row, strict=True))
             continue
         header = row
+        twice = [name for name in header if name and header.count(name) > 1]
+        if twice:
+            raise ValueError(f"{path}, line {line}: two columns {twice[0]!r}; delete one")
         absent = [name for name in columns if name not in header]
         if absent:
             raise ValueError(

@@ -22,8 +22,8 @@ _DAMAGED = re.compile(r"#[^\s,]+[!?]|#N/?[AVD]")  # as in #REF!, #NOM?; #N/A and
 def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers, from 1, and stripped fields of a csv file, with any line endings.
 
-    A byte order mark, blank lines and, before the first row, lines that start with ``#`` are
-    skipped, unless they start with an error of a spreadsheet program.
+    A byte order mark, lines of blank fields and, before the first row, lines that start with ``#``
+    are skipped, unless they start with an error of a spreadsheet program.
 
     Args:
         path: The file.
@@ -41,7 +41,8 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
         try:
             for row in reader:
                 damaged = row and _DAMAGED.fullmatch(row[0].strip())
-                if not row or (not begun and row[0].startswith("#") and not damaged):
+                blank = not any(field.strip() for field in row)
+                if blank or (not begun and row[0].startswith("#") and not damaged):
                     continue
                 begun, columns = True, columns or len(row)
                 fault = f"{len(row)} columns, expected {columns}" if len(row) != columns else ""

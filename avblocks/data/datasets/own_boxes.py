@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from avblocks.data.datasets.annotations import checked_box, read_table
+from avblocks.data.datasets.annotations import checked_box, has_area, read_table
 from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
 from avblocks.data.datasets.disk import plain_name, read_ids
 from avblocks.data.datasets.folder import folder
@@ -20,10 +20,10 @@ def box_folder(root: str | Path, *, test_list: str | Path | None = None) -> tupl
 
     ``root/boxes.csv`` has a header with the columns ``file`` (path below ``root``), ``left``,
     ``top``, ``right`` and ``bottom``, relative to the sides of the frame in the middle of the
-    video, from 0 to 1, and possibly ``class``. A file may be in several lines; a line without
-    numbers means that no source is visible. All other videos are for training, or those in
-    ``root/train``, if ``root`` has the folders ``train`` and ``test``. Boxes in ``root/train`` are
-    not used.
+    video, from 0 to 1, and possibly ``class``. A file may be in several lines, of one class or of
+    several; a line without numbers means that no source is visible. All other videos are for
+    training, or those in ``root/train``, if ``root`` has the folders ``train`` and ``test``. Boxes
+    in ``root/train`` are not used.
 
     Args:
         root: The folder.
@@ -34,12 +34,12 @@ def box_folder(root: str | Path, *, test_list: str | Path | None = None) -> tupl
     """
     root = Path(root)
     boxes, names = _boxes(root / BOXES)
-    classes = tuple(sorted(set(names.values())))
+    classes = tuple(sorted({name for found in names.values() for name in found}))
     videos = {item.id: item for item in folder(root).items}
     apart = has_parts(root)
     train = {k: v for k, v in videos.items() if (_first(k) == "train" if apart else k not in boxes)}
     test = {
-        key: _labeled(videos.get(key), some, names.get(key), classes)
+        key: _labeled(videos.get(key), some, names[key], classes)
         for key, some in boxes.items()
         if not apart or _first(key) == "test"
     }
@@ -50,16 +50,18 @@ def box_folder(root: str | Path, *, test_list: str | Path | None = None) -> tupl
     )
 
 
-def _boxes(table: Path) -> tuple[dict[str, tuple[Box, ...]], dict[str, str]]:
-    """Read the boxes and the class of each file."""
+def _boxes(table: Path) -> tuple[dict[str, tuple[Box, ...]], dict[str, set[str]]]:
+    """Read the boxes and the classes of each file."""
     boxes: dict[str, tuple[Box, ...]] = {}
-    names: dict[str, str] = {}
+    names: dict[str, set[str]] = {}
     for where, row in _rows(table):
+        if not row["file"]:
+            raise ValueError(f"{where}: names no file: {row}; correct it")
         key = Path(row["file"]).as_posix()
         sides = [row[side] for side in _SIDES]
         boxes[key] = boxes.get(key, ()) + ((_box(sides, where=where),) if any(sides) else ())
-        if name := row.get("class"):
-            names[key] = plain_name(name, where=where)
+        name = row.get("class")
+        names.setdefault(key, set()).update({plain_name(name, where=where)} if name else ())
     return boxes, names
 
 
@@ -73,13 +75,16 @@ def _box(sides: list[str], *, where: str) -> Box:
         values = [float(side) for side in sides]
     except ValueError as error:
         raise ValueError(f"{where}: left, top, right, bottom must be numbers: {sides}") from error
-    return checked_box(values, where=f"{where}, relative to the sides, from 0 to 1")
+    box = checked_box(values, where=f"{where}, relative to the sides, from 0 to 1")
+    if not has_area(box):
+        raise ValueError(f"{where}: the box {values} encloses nothing; correct it")
+    return box
 
 
 def _labeled(
-    item: Item | None, boxes: tuple[Box, ...], name: str | None, classes: tuple[str, ...]
+    item: Item | None, boxes: tuple[Box, ...], names: set[str], classes: tuple[str, ...]
 ) -> Item | None:
-    labels = () if name is None else (classes.index(name),)
+    labels = tuple(sorted(map(classes.index, names)))
     return item and replace(item, boxes=boxes, labels=labels)
 
 

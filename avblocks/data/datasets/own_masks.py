@@ -10,6 +10,7 @@ from avblocks.data.datasets.stills import still_items
 
 CLASSES = "classes.txt"
 """Names of the classes in the masks, from 1 on."""
+_BACKGROUND = "background"
 
 
 def mask_folder(
@@ -33,12 +34,11 @@ def mask_folder(
         first class is "background".
 
     Raises:
-        ValueError: If a folder is missing, or no test clips are given.
+        ValueError: If a folder is missing, no test clips are given, or a class is named twice.
     """
     root = Path(root)
     table = root / CLASSES
-    names = [row[0] for _, row in read_rows(table, columns=1)] if table.is_file() else []
-    classes = ("background", *names) if names else ()
+    classes = _classes(table) if table.is_file() else ()
     if has_parts(root):
         train, test = (prefixed(_masked(root / part, classes), part) for part in PARTS)
         return train, test
@@ -50,13 +50,26 @@ def mask_folder(
     return by_list(_masked(root, classes), test_list)
 
 
+def _classes(table: Path) -> tuple[str, ...]:
+    """Read the names of the classes, and add the background, whose number is 0."""
+    names = [_BACKGROUND, *(row[0] for _, row in read_rows(table, columns=1))]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        why = ", number 0, is not listed" if twice == _BACKGROUND else " is in two lines"
+        raise ValueError(f"{table}: the class {twice!r}{why}; line n names class number n")
+    return tuple(names) if len(names) > 1 else ()
+
+
 def _masked(root: Path, classes: tuple[str, ...]) -> ClipSet:
     """List the images of a folder that have masks and audio."""
-    items = {
-        key: item and _with_mask(item, root / "masks" / f"{key}.png", binary=not classes)
-        for key, item in still_items(root).items()
-    }
-    return listed_set(f"folder {root}", items, classes=classes)
+    items: dict[str, Item | None] = {}
+    lacking: list[Path] = []
+    for key, item in still_items(root).items():
+        mask = root / "masks" / f"{key}.png"
+        items[key] = item and _with_mask(item, mask, binary=not classes)
+        lacking += [mask] if item and not items[key] else []
+    remarks = (f"{len(lacking)} without a mask, such as {lacking[0]}",) if lacking else ()
+    return listed_set(f"folder {root}", items, classes=classes, remarks=remarks)
 
 
 def _with_mask(item: Item, mask: Path, *, binary: bool) -> Item | None:

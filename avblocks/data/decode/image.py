@@ -17,12 +17,13 @@ from avblocks.data.decode.frames import to_tensor
 from avblocks.data.decode.geometry import Orientation, of_exif
 from avblocks.data.decode.jpeg import jpeg_end, jpeg_orientation, jpeg_size, png_orientation
 from avblocks.data.decode.media import MAX_PIXELS
-from avblocks.data.decode.pixels import to_rgb
+from avblocks.data.decode.pixels import not_black, to_rgb
 
 _MAX_SIDE = 16_384
 _HALF = 128  # of 255
 _MAX_BYTES = 64 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
+_DEPTH = 24  # position of the bits of a sample, after height and width
 
 
 def decode_image(path: str) -> UInt8[Tensor, "3 height width"]:
@@ -54,26 +55,45 @@ def decode_mask(path: str, *, binary: bool) -> UInt8[Tensor, "height width"]:
 
     Args:
         path: The file.
-        binary: Whether every color except black is class 1; in a jpg file, whose edges are blurred,
-            every color with a channel of 128 or more, as in the code of SSL-Align. Otherwise the
-            file has one channel, whose gray values or palette indices are the class numbers.
+        binary: Whether every color except black is class 1, unless it is fully transparent; in a
+            jpg file, whose edges are blurred, every color with a channel of 128 or more, as in the
+            code of SSL-Align. Otherwise the file has one channel, whose gray values or palette
+            indices are the class numbers.
 
     Raises:
-        ClipError: As ``decode_image``, and if ``binary`` is false and the image is in color.
+        ClipError: As ``decode_image``, and if ``binary`` is false and the image is in color, or
+            its gray values are not of 8 bits.
     """
-    frame, turn, lossy = _decode(path)
-    if binary:
-        brightest = torch.from_numpy(turn.apply(to_rgb(frame)).max(axis=2))
-        return (brightest >= (_HALF if lossy else 1)).byte()
-    if frame.format.name not in ("gray", "pal8"):
-        raise ClipError(path, f"pixels are {frame.format.name}; class numbers need 8-bit gray")
+    frame, turn, depth = _decode(path)
+    if binary and depth is None:
+        marked = to_rgb(frame).max(axis=2) >= _HALF
+    elif binary:
+        marked = not_black(frame)
+    else:
+        marked = _class_numbers(path, frame, depth)
+    return torch.from_numpy(np.ascontiguousarray(turn.apply(marked))).byte()
+
+
+def _class_numbers(
+    path: str, frame: av.VideoFrame, depth: int | None
+) -> UInt8[np.ndarray, "height width"]:
+    """Return gray values or palette indices; a png of 2 or 4 bits is decoded to larger values."""
+    name = frame.format.name
+    if name == "gray" and depth != 8:
+        name = "gray of a jpg" if depth is None else f"gray of {depth} bits"
+    if name not in ("gray", "pal8"):
+        remedy = "class numbers need 8-bit gray or a palette: save it as such a png"
+        raise ClipError(path, f"pixels are {name}; {remedy}")
     values = frame.to_ndarray()
-    values = turn.apply(values[0] if isinstance(values, tuple) else values)
-    return torch.from_numpy(np.ascontiguousarray(values))
+    return values[0] if isinstance(values, tuple) else values
 
 
-def _decode(path: str) -> tuple[av.VideoFrame, Orientation, bool]:
-    """Check the size of an image file and decode it; return its orientation and if it is a jpg."""
+def _decode(path: str) -> tuple[av.VideoFrame, Orientation, int | None]:
+    """Check the size of an image file and decode it.
+
+    Returns:
+        The image, its orientation, and the bits of a sample of a png; None for a jpg.
+    """
     data = _bytes(path)
     height, width = _size(path, data)
     if max(height, width) > _MAX_SIDE or not 0 < height * width <= MAX_PIXELS:
@@ -84,9 +104,10 @@ def _decode(path: str) -> tuple[av.VideoFrame, Orientation, bool]:
         )
     png = data.startswith(_PNG)
     turn = of_exif((png_orientation if png else jpeg_orientation)(data))
+    depth = data[_DEPTH] if png else None
     data = data if png else data[: jpeg_end(data)]
     try:
-        return decode_bytes(data, "png" if png else "mjpeg", most=MAX_PIXELS), turn, not png
+        return decode_bytes(data, "png" if png else "mjpeg", most=MAX_PIXELS), turn, depth
     except FFmpegError as error:
         raise ClipError(path, f"cannot be decoded ({error.strerror})") from error
 

@@ -3,7 +3,7 @@
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from avblocks.data.decode.geometry import Size
 
@@ -32,6 +32,22 @@ def to_rgb(
         threads=1,
     )
     return image.to_ndarray()
+
+
+def not_black(frame: av.VideoFrame) -> Bool[np.ndarray, "height width"]:
+    """Return which pixels of a png image are neither black nor fully transparent.
+
+    Channels of 16 bits are compared as they are: their values below 256, such as class numbers,
+    would all be 0 in 8 bits.
+    """
+    channels = len(frame.format.components)
+    if frame.format.components[0].bits == 16:
+        rows = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)
+        data = rows[:, : frame.width * channels * 2].reshape(frame.height, frame.width, -1, 2)
+        values, colors = data.any(axis=-1), channels - (channels % 2 == 0)
+    else:
+        values, colors = to_rgb(frame, alpha=True) > 0, 3
+    return values[..., :colors].any(axis=-1) & values[..., colors:].all(axis=-1)
 
 
 def from_rgb(image: RgbImage, *, format: str) -> av.VideoFrame:
