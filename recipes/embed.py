@@ -12,6 +12,7 @@ Leaves, in DIR:
                             tokens of each stream, or all tokens (`--pooling tokens`)
     index.csv               file and row of each window, its clip, its number in the clip, its start
                             and end in seconds (of videos), and the classes of the clip
+    settings.json           what they depend on: sizes of clips, checksum of the weights, options
 
 The same command resumes after an interruption. Several processes or machines may write to one
 folder: `--part 0 4` embeds the first of four parts.
@@ -39,8 +40,9 @@ from avblocks.seed import sample_seed
 from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling
 from avblocks.video import open_windows
+from recipes.common.checks import hop_samples
 from recipes.common.data import Data, test_set, train_set
-from recipes.common.embeddings import EmbeddingWriter
+from recipes.common.embeddings import EmbeddingWriter, settings_of
 from recipes.common.errors import users_errors
 from recipes.common.loaders import test_loader
 from recipes.common.runs import load_encoder_run
@@ -108,7 +110,10 @@ def main(config: Config) -> None:
     model = Embedding(encoder, front_end=front_end, pooling=config.pooling, apart=config.apart)
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     part = f"{number}-of-{count}-" if count > 1 else ""
-    with EmbeddingWriter(config.out, part=part) as writer:
+    if config.hop is not None:
+        hop_samples(config.hop, front_end.format, of=config.checkpoint)
+    settings = settings_of(model, windows=config.windows, hop=config.hop)
+    with EmbeddingWriter(config.out, part=part, settings=settings) as writer:
         if config.files:
             files = list(dict.fromkeys(config.files[number::count]))
             errors = embed_files(files, model, writer, hop=config.hop, batch=config.batch)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from avblocks.files import write_text
 from avblocks.metrics import retrieval_scores
-from recipes.common.embeddings import load_embeddings
+from recipes.common.embeddings import load_embeddings, read_settings
 from recipes.common.errors import users_errors
 from recipes.common.scores import score_table
 
@@ -45,6 +45,14 @@ def main(config: Config) -> None:
     if config.embeddings is None:
         raise ValueError("give --embeddings DIR, a folder of python -m recipes.embed --apart")
     features, rows = load_embeddings(config.embeddings)
+    settings = read_settings(config.embeddings)
+    if settings is not None and not settings.get("apart"):
+        raise ValueError(
+            f"{config.embeddings} holds embeddings of image and audio together, which each depend "
+            "on the other: embed with --apart, into another folder"
+        )
+    if settings is None:
+        print("note: these embeddings do not say whether image and audio are encoded apart")
     if any(features[name].ndim != 2 for name in ("image", "audio")):
         raise ValueError(f"{config.embeddings} holds all tokens: embed with --pooling mean")
     ids = [row["id"] for row in rows]

@@ -34,10 +34,10 @@ def imap_unordered(
         The task, its result and ""; or the task, `None` and the reason why there is no result.
 
     Raises:
-        ValueError: If ``workers`` is below 1 or ``limit`` is not positive.
+        ValueError: If ``workers`` is below 1 or ``limit`` is not positive and finite.
         OSError: If a process ends during its start.
     """
-    if workers < 1 or limit <= 0:
+    if workers < 1 or not 0 < limit < inf:
         raise ValueError(f"expected workers >= 1 and a limit above 0, got {workers} and {limit}")
     todo = iter(tasks)
     team = [_Worker(function, task) for task in islice(todo, workers)]

@@ -1,8 +1,9 @@
 """`compare`: search the clips that a data set has in common with others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from avblocks.data.leaks import names_video
 from recipes.check_data.leaks import (
     APART,
     OF_IDS,
@@ -50,6 +51,8 @@ def compare(
     if both:
         pairs += _media_leaks(side, both, pairs, folder=folder, workers=workers, limit=limit)
     write_leaks(folder / "leaks.csv", pairs)
+    for note in _plain_ids(side, others, both):
+        print(note)
     print(table(side, {one: OF_IDS + OF_MEDIA * (one in both) for one in others}, pairs))
     print(f"list: {folder / 'leaks.csv'}")
     leaks = [leak for leak in pairs if videos or leak.kind != APART]
@@ -57,6 +60,18 @@ def compare(
         clean = write_clean(exclude, side, leaks)
         print(f"{exclude}: {clean:,} clean clips of {len(side.spans):,}, for --data.list")
     return len(leaks)
+
+
+def _plain_ids(side: Side, others: Sequence[Side], both: Sequence[Side]) -> Iterator[str]:
+    """Yield notes on lists that are compared by ids alone, and whose ids name no video."""
+    alone = [other for other in others if other not in both]
+    for one in (side, *alone) if alone else ():
+        plain = [key for key, span in one.spans.items() if not names_video(span)]
+        if plain:
+            yield (
+                f"note: {len(plain):,} of {len(one.spans):,} ids of {one.name}, such as "
+                f"{plain[0]}, name no video: they are found only where others are equal"
+            )
 
 
 def _media_leaks(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from avblocks.data import ClipFormat
 from recipes.common.data_settings import Data
 from recipes.common.model import Model, build_autoencoder, build_encoder, check_sizes
 
@@ -49,6 +50,26 @@ def check_numbers(config: Any) -> None:
         raise ValueError("--cutmix is for the images of --contrast, which is 0: give --contrast 1")
     if config.warmup >= config.epochs:
         raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
+
+
+def hop_samples(seconds: float, format: ClipFormat, *, of: object) -> int:
+    """Return the samples of a ``--hop`` in seconds.
+
+    Args:
+        seconds: Seconds from one window to the next.
+        format: The clip format of a model.
+        of: The model, for the error.
+
+    Raises:
+        ValueError: If windows would leave gaps, or never advance.
+    """
+    hop = round(seconds * format.rate) if math.isfinite(seconds) else 0
+    if not 1 <= hop <= format.samples:
+        raise ValueError(
+            f"--hop must be above 0 and at most {format.seconds:g}, the windows of {of}, got "
+            f"{seconds:g}"
+        )
+    return hop
 
 
 def check_model(model: Model, data: Data, *, drop_path: float = 0.0) -> None:

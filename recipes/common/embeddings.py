@@ -1,8 +1,11 @@
 """Folders of embeddings: numbered safetensors files, and an index with one row per window."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -10,9 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from avblocks.csvlog import CsvLog, read_csv
-from avblocks.files import replacing
+from avblocks.files import replacing, write_text
+from avblocks.jsonfile import read_json
+from avblocks.tasks import Embedding
 
 INDEX = "index.csv"
+SETTINGS = "settings.json"
+_AGAIN = "give --out another folder"
 COLUMNS = ("file", "row", "path", "id", "window", "start", "end", "classes")
 Row = Mapping[str, str]
 
@@ -24,10 +31,24 @@ class EmbeddingWriter:
         folder: Folder that contains nothing but embeddings.
         part: Name of the part of this process, if several processes write to the folder.
         rows: Windows per file.
+        settings: What the embeddings depend on, see `settings_of`, stored in `settings.json`; those
+            of an interrupted process must be the same.
+
+    Raises:
+        ValueError: If the folder holds embeddings of other or unknown settings.
     """
 
-    def __init__(self, folder: Path, *, part: str = "", rows: int = 1024) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        part: str = "",
+        rows: int = 1024,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder, self.part, self.rows = folder, part, rows
+        if settings is not None:
+            _check_settings(folder, settings)
         self.log = CsvLog(folder / f"{part}{INDEX}", COLUMNS)
         _, written = read_csv(self.log.path)
         self.done = {row["id"] for row in written}
@@ -71,6 +92,43 @@ class EmbeddingWriter:
         self.log.flush()
         self.number += 1
         self.pending = []
+
+
+def settings_of(model: Embedding, **more: Any) -> dict[str, Any]:
+    """Return what the embeddings of a model depend on, and more settings, as JSON values."""
+    weights = sha256()
+    for name, value in sorted(model.encoder.state_dict().items()):
+        flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        weights.update(name.encode() + flat.numpy().tobytes())
+    about = {"pooling": model.pooling, "apart": model.apart, **more}
+    about |= asdict(model.front_end.format) | {"weights_sha256": weights.hexdigest()}
+    return json.loads(json.dumps(about))
+
+
+def read_settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings of a folder of embeddings; None if it has none, as older ones.
+
+    Raises:
+        ValueError: If they are damaged.
+    """
+    path = folder / SETTINGS
+    return read_json(path, dict, remedy=_AGAIN) if path.is_file() else None
+
+
+def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raise if the folder has embeddings of other settings; else store these."""
+    before = read_settings(folder)
+    written = any(read_csv(path)[1] for path in sorted(folder.glob(f"*{INDEX}")))
+    if before is None and written:
+        raise ValueError(f"{folder} holds embeddings of unknown settings: {_AGAIN}")
+    old = before or {}
+    names = sorted(n for n in old.keys() | settings.keys() if old.get(n) != settings.get(n))
+    if written and names:
+        changed = "; ".join(f"{n} was {old.get(n)!r}, now {settings.get(n)!r}" for n in names)
+        raise ValueError(f"{folder} holds embeddings of other settings: {changed}: {_AGAIN}")
+    if names:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")
 
 
 def load_embeddings(folder: Path) -> tuple[dict[str, Tensor], list[dict[str, str]]]:

@@ -27,6 +27,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -112,9 +113,11 @@ def check(config: Config) -> None:
     if config.temp is not None and not config.temp.is_dir():
         raise ValueError(f"--temp {config.temp} is no folder: make it first")
     for name in ("max_mb", "max_seconds", "max_minutes", "max_waiting", "nearest", "batch"):
-        if getattr(config, name) <= 0:
+        if not 0 < getattr(config, name) < inf:
             option = name.replace("_", "-")
-            raise ValueError(f"--{option} must be above 0, got {getattr(config, name):g}")
+            raise ValueError(
+                f"--{option} must be above 0 and finite, got {getattr(config, name):g}"
+            )
     check_port(config.host, config.port)
 
 

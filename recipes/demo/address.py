@@ -5,6 +5,8 @@ import socket
 
 def check_port(host: str, port: int) -> None:
     """Raise a ValueError if an address cannot be served."""
+    if not 0 < port < 1 << 16:
+        raise ValueError(f"--port must be from 1 to {(1 << 16) - 1}, got {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -99,7 +99,8 @@ def main(config: Config) -> None:
     if not config.files or not config.checkpoint or config.batch < 1:
         raise ValueError("give at least one FILE, one --checkpoint RUN and a --batch of 1 or more")
     if not 0 <= config.start < (inf if config.end is None else config.end):
-        raise ValueError(f"--start {config.start:g} must be 0 or more, and before --end")
+        end = "" if config.end is None else f" {config.end:g}"
+        raise ValueError(f"--start {config.start:g} must be 0 or more, and before --end{end}")
     check_precision(config.precision, find_device(config.device))
     models = load_all(config.checkpoint, device=config.device)
     if config.guides != "whole" and not any(isinstance(m.task, Separation) for m in models):

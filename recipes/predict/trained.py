@@ -12,6 +12,7 @@ from torch import Tensor
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import AVBatch
 from avblocks.tasks import LoadedTask, Separation, Task, load_task
+from recipes.common.checks import hop_samples
 from recipes.common.run_files import find, load_run, read_run_config, trained_on
 from recipes.common.runs import RECIPES, REMEDY, rebuild_task
 
@@ -82,16 +83,10 @@ def hop_of(trained: LoadedTask, seconds: float | None) -> int:
     Raises:
         ValueError: If windows would leave gaps, or never advance.
     """
-    length, rate = trained.format.samples, trained.format.rate
+    length = trained.format.samples
     if seconds is None:
         return ceil(length / 2) if isinstance(trained.task, Separation) else length
-    hop = round(seconds * rate)
-    if not 1 <= hop <= length:
-        raise ValueError(
-            f"--hop must be above 0 and at most {trained.format.seconds:g}, the windows of "
-            f"{trained.path}, got {seconds:g}"
-        )
-    return hop
+    return hop_samples(seconds, trained.format, of=trained.path)
 
 
 @torch.inference_mode()

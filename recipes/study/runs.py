@@ -44,6 +44,11 @@ class Study:
     options: tuple[str, ...] = ()
     """Options for every run, such as `--epochs 2` for a trial."""
 
+    def __post_init__(self) -> None:
+        for name in ("seeds", "jobs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}")
+
     @property
     def by_seed(self) -> list[tuple[int, Path]]:
         """Each seed, and the folder of its runs."""

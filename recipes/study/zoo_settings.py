@@ -47,3 +47,7 @@ class Config:
 
     base_lr: float = 16e-3
     """Learning rate of pre-training and fine-tuning for 256 samples an update."""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError(f"--seeds must be at least 1, got {self.seeds}")

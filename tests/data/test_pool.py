@@ -34,6 +34,9 @@ def test_a_pool_that_is_left_ends_its_processes() -> None:
     assert list(imap_unordered(reads, [], workers=3, limit=1)) == []
     with pytest.raises(ValueError, match="workers >= 1"):
         next(imap_unordered(reads, ["a"], workers=0, limit=1))
+    for limit in (0.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"a limit above 0, got 1 and {limit}"):
+            next(imap_unordered(reads, ["a"], workers=1, limit=limit))
 
 
 def test_tasks_are_of_any_kind() -> None:

@@ -130,3 +130,55 @@ def test_retrieval_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixt
         with pytest.raises(SystemExit):
             retrieve(arguments)
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hop", ["nan", "inf", "0", "0.6"])
+def test_windows_leave_no_gaps(
+    run: Path, tmp_path: Path, hop: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit):
+        embed(["a.mp4", "--checkpoint", str(run), "--out", str(out), "--hop", hop])
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: --hop must be above 0 and at most 0.5") and not out.exists()
+
+
+def test_embeddings_of_other_settings_are_not_mixed(
+    run: Path,
+    toy_run: Callable[[str], ToyRun],
+    toy_scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    embed(words(run, toy_scenes, out))
+    before = {path: path.read_bytes() for path in out.iterdir()}
+
+    def refused(*given: str) -> str:
+        with pytest.raises(SystemExit):
+            embed(list(given))
+        return capsys.readouterr().err
+
+    more = "of other settings: apart was False, now True: give --out another folder"
+    assert more in refused(*words(run, toy_scenes, out, "--apart"))
+    assert "pooling was 'mean', now 'tok" in refused(
+        *words(run, toy_scenes, out, "--pooling", "tokens", "--part", "0", "2")
+    )
+    assert "weights_sha256 was" in refused(*words(toy_run("finetune").folder, toy_scenes, out))
+    (out / "settings.json").rename(tmp_path / "settings.json")
+    assert "holds embeddings of unknown settings" in refused(*words(run, toy_scenes, out))
+    (tmp_path / "settings.json").rename(out / "settings.json")
+    embed(words(run, toy_scenes, out))
+    assert before == {path: path.read_bytes() for path in out.iterdir()}
+
+
+def test_retrieval_refuses_what_is_encoded_together(
+    run: Path, toy_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embed(words(run, toy_scenes, tmp_path))
+    with pytest.raises(SystemExit):
+        retrieve(["--embeddings", str(tmp_path)])
+    assert "of image and audio together, which each depend on the other" in capsys.readouterr().err
+    (tmp_path / "settings.json").unlink()  # of an earlier version
+    retrieve(["--embeddings", str(tmp_path)])
+    assert "do not say whether image and audio are encoded apart" in capsys.readouterr().out

@@ -50,12 +50,24 @@ def test_lists_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert rows(tmp_path)[:2] == [("same seconds", IDS[2], other), ("same seconds", IDS[3], other)]
     assert [kind for kind, *_ in rows(tmp_path)[2:]] == ["same video, other seconds"] * 2
     table = capsys.readouterr().out
-    assert "vggsound test: 2 clips" in table and "same audio" not in table
+    assert "vggsound test: 2 clips" in table and "same audio" not in table and "note" not in table
     where = ["--against", f"{tmp_path / 'vggsound.csv'}:test", "--exclude", str(clean)]
     assert run(*words, *where) == 0
     assert clean.read_text().split() == IDS[:2] + IDS[4:]
     assert run(*words, *where, "--exclude-videos") == 0
     assert clean.read_text().split() == IDS[:2] + IDS[6:]
+
+
+def test_ids_that_name_no_video_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.csv").write_text(f"0,{IDS[0]}\n1,{IDS[1]}\n")  # ids in another column
+    (tmp_path / "other.csv").write_text(f"{IDS[0]}\ndog/1\n")
+    words = ["lists", "--data.list", str(tmp_path / "mine.csv"), "--run.dir", str(tmp_path)]
+    run(*words, "--against", str(tmp_path / "other.csv"))
+    out = capsys.readouterr().out
+    assert "note: 2 of 4 ids of mine, such as 0, name no video: they are found only where" in out
+    assert "note: 1 of 2 ids of other, such as dog/1, name no video" in out
 
 
 def test_copies_by_other_names(

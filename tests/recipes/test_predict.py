@@ -248,6 +248,8 @@ def test_wrong_words_are_one_line(
         ((), "at least one FILE"),
         ((video,), "one --checkpoint RUN"),
         ((video, "--checkpoint", probe, "--hop", 0), "--hop must be above 0 and at most 0.5"),
+        ((video, "--checkpoint", probe, "--hop", "nan"), "--hop must be above 0 and at most 0.5"),
+        ((video, "--checkpoint", probe, "--hop", "inf"), "--hop must be above 0 and at most 0.5"),
         ((video, "--checkpoint", probe, "--hop", 0.6), "--hop must be above 0 and at most 0.5"),
         ((video, "--checkpoint", probe, "--batch", 0), "--batch of 1 or more"),
         ((video, "--checkpoint", probe, "--guides", "halves"), "a run of paper_separate"),

@@ -119,7 +119,7 @@ def test_half_precision_is_close(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--start", 2, "--end", 1), "--start 2 must be 0 or more, and before --end"),
+        (("--start", 2, "--end", 1), "--start 2 must be 0 or more, and before --end 1"),
         (("--start", -1), "--start -1 must be 0 or more"),
         (("--device", "tpu"), "--device is cpu, cuda or cuda:N, got tpu"),
         (("--device", "cuda:99"), "--device cuda:99: this machine has "),

@@ -21,7 +21,8 @@ from recipes.study import lora as study_lora
 from recipes.study import runs as _study
 from recipes.study import tasks as study_tasks
 from recipes.study import zoo as study_zoo
-from recipes.study.runs import Task, run_all
+from recipes.study.runs import Study, Task, run_all
+from recipes.study.zoo_settings import Config as ZooStudy
 
 POINTS = [f"eval/{name}" for name in study_decoders.POINTS]
 
@@ -53,6 +54,15 @@ def test_runs_wait_for_those_they_need_and_are_made_once(
     assert started == ["first", "then"]
     run_all([first, then], jobs=2)
     assert started == ["first", "then"]
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_study_has_seeds(number: int) -> None:
+    for kind in (Study, ZooStudy):
+        with pytest.raises(ValueError, match=f"--seeds must be at least 1, got {number}"):
+            kind(seeds=number)
+    with pytest.raises(ValueError, match=f"--jobs must be at least 1, got {number}"):
+        Study(jobs=number)
 
 
 def test_a_folder_of_other_settings_is_refused(started: list[str], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from avblocks.data.leaks.prints import Fingerprint as Fingerprint
 from avblocks.data.leaks.prints import fingerprint as fingerprint
 from avblocks.data.leaks.spans import Overlap as Overlap
 from avblocks.data.leaks.spans import Span as Span
+from avblocks.data.leaks.spans import names_video as names_video
 from avblocks.data.leaks.spans import overlaps as overlaps
 from avblocks.data.leaks.spans import parse_span as parse_span
 from avblocks.data.leaks.spans import read_spans as read_spans

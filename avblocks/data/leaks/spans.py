@@ -83,6 +83,15 @@ def _is_frame(match: re.Match[str]) -> bool:
     return frame or float(match["end"]) <= float(match["start"])
 
 
+def names_video(span: Span) -> bool:
+    """Return whether the id of a clip, or the table that lists it, names a YouTube video.
+
+    >>> names_video(parse_span("00W1lcxW-WU_000030")), names_video(parse_span("dog/1.mp4"))
+    (True, False)
+    """
+    return span.start is not None or _ANY.fullmatch(span.id) is not None
+
+
 def overlaps(clips: Iterable[Span], others: Iterable[Span]) -> Iterator[Overlap]:
     """Yield the pairs of clips of one video, in linear time and memory.
 
