@@ -48,7 +48,7 @@ def check_waveform(
     if constants is not None and torch.finfo(constants.dtype).bits < 32:
         raise ValueError(
             f"spectrograms are computed in float32, and the model was cast to {constants.dtype}: "
-            "build its front end again, cast the encoder and the head alone, or use torch.autocast"
+            "build its front end again, cast its outputs instead, or use torch.autocast"
         )
     half = n_fft // 2
     require(audio.shape[1] > half, "audio", audio.shape[1], "longer than {} samples", half)
