@@ -42,12 +42,12 @@ def not_black(frame: av.VideoFrame) -> Bool[np.ndarray, "height width"]:
     """
     channels = len(frame.format.components)
     if frame.format.components[0].bits == 16:
-        rows = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)
+        rows = np.frombuffer(bytes(frame.planes[0]), np.uint8).reshape(frame.height, -1)
         data = rows[:, : frame.width * channels * 2].reshape(frame.height, frame.width, -1, 2)
-        values, colors = data.any(axis=-1), channels - (channels % 2 == 0)
+        values, colors = np.any(data, axis=-1), channels - (channels % 2 == 0)
     else:
-        values, colors = to_rgb(frame, alpha=True) > 0, 3
-    return values[..., :colors].any(axis=-1) & values[..., colors:].all(axis=-1)
+        values, colors = to_rgb(frame, alpha=True).astype(bool), 3
+    return np.logical_and(values[..., :colors].any(axis=-1), values[..., colors:].all(axis=-1))
 
 
 def from_rgb(image: RgbImage, *, format: str) -> av.VideoFrame:
