@@ -66,7 +66,7 @@ def called(call: Callable[..., Any], given: dict[str, Tensor]) -> Any:
     return call(*given.values()) if positional and call is not si_sdr else call(**given)
 
 
-@pytest.mark.parametrize(("call", "given", "name"), CASES)
+@pytest.mark.parametrize(("call", "given", "name"), CASES, ids=[*map(str, range(len(CASES)))])
 def test_a_batch_of_one_beside_three(
     call: Callable[..., Any], given: dict[str, Tensor], name: str
 ) -> None:
