@@ -54,8 +54,8 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Tensor]]] = [
     ),
 ]
 CASES = [
-    pytest.param(call, given, name, id=f"{getattr(call, 'func', call)}-{name}".split()[-1])
-    for call, given in CALLS
+    pytest.param(call, given, name, id=f"{number}-{name}")
+    for number, (call, given) in enumerate(CALLS)
     for name in given
 ]
 
@@ -66,7 +66,7 @@ def called(call: Callable[..., Any], given: dict[str, Tensor]) -> Any:
     return call(*given.values()) if positional and call is not si_sdr else call(**given)
 
 
-@pytest.mark.parametrize(("call", "given", "name"), CASES, ids=[*map(str, range(len(CASES)))])
+@pytest.mark.parametrize(("call", "given", "name"), CASES)
 def test_a_batch_of_one_beside_three(
     call: Callable[..., Any], given: dict[str, Tensor], name: str
 ) -> None:
