@@ -1,10 +1,10 @@
 """Classification task: loss and logits of an encoder and a classifier."""
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avblocks.data import AVBatch, CutMix, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
@@ -28,7 +28,7 @@ class Classification(HeadTask):
     """Front end, mixup, encoder, classifier and loss; the loss ignores clips without a class.
 
     Args:
-        encoder: Encoder.
+        encoder: Encoder. One of your own is called as `AVEncoder` is, and returns `AVTokens`.
         head: Classifier.
         front_end: Front end, from batches to images and spectrograms.
         frozen: Whether to freeze ``encoder`` itself; its drop path does not change.
@@ -51,7 +51,7 @@ class Classification(HeadTask):
 
     def __init__(
         self,
-        encoder: AVEncoder,
+        encoder: nn.Module,
         head: Classifier,
         *,
         front_end: FrontEnd,
@@ -67,7 +67,8 @@ class Classification(HeadTask):
     ) -> None:
         super().__init__()
         require(given in get_args(Given), "given", given, f"one of {get_args(Given)}")
-        self.encoder = encoder.requires_grad_(False) if frozen else encoder
+        own = encoder.requires_grad_(False) if frozen else encoder
+        self.encoder = cast(AVEncoder, own)
         self.head = head
         self.front_end = front_end
         require_weight(mixup=mixup, cutmix=cutmix)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -56,8 +57,25 @@ class HeadTask(Task):
         return encoded(self.encoder, *self.front_end(batch), given=given)
 
 
+def encoder_with(*parts: str, encoder: nn.Module) -> Any:
+    """Return an encoder, ours or a user's, which has what a task calls.
+
+    Raises:
+        ValueError: If it lacks one of the ``parts``, such as ``image.grid``.
+    """
+    for part in parts:
+        try:
+            attrgetter(part)(encoder)
+        except AttributeError as error:
+            kind = type(encoder).__name__
+            raise ValueError(
+                f"encoder {kind} has no `{part}`, which this task calls: see that of AVEncoder"
+            ) from error
+    return encoder
+
+
 def encoded(
-    encoder: AVEncoder, image: Tensor | None, audio: Tensor | None, *, given: Given
+    encoder: nn.Module, image: Tensor | None, audio: Tensor | None, *, given: Given
 ) -> AVTokens:
     """Encode the modalities that are given."""
     return encoder(

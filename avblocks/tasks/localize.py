@@ -8,7 +8,6 @@ from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
 from avblocks.data import AVBatch, FrontEnd
-from avblocks.encoder import AVEncoder
 from avblocks.heads import (
     Localizer,
     Starts,
@@ -21,7 +20,7 @@ from avblocks.heads import (
 )
 from avblocks.seed import key
 from avblocks.shapes import require, require_above_zero, require_count
-from avblocks.tasks.evaluate import HeadTask
+from avblocks.tasks.evaluate import HeadTask, encoder_with
 from avblocks.tasks.silence import SilenceAndNoise
 
 SIDE = 224
@@ -32,7 +31,8 @@ class Localization(HeadTask):
     """Front end, encoder, localizer and contrastive loss.
 
     Args:
-        encoder: Encoder.
+        encoder: Encoder. One of your own is called as `AVEncoder` is, returns `AVTokens`, and has
+            `image.grid`; ``local`` is for encoders of avblocks only.
         head: Localizer, or several `Starts` of one.
         front_end: Front end, from batches to images and spectrograms.
         frozen: Whether to freeze ``encoder`` itself; its drop path does not change.
@@ -47,12 +47,13 @@ class Localization(HeadTask):
             `codes`, see `relate` and `clip_relations`.
 
     Raises:
-        ValueError: If an argument is out of range, or ``local`` and ``joint`` contradict.
+        ValueError: If an argument is out of range, the encoder lacks a part, or ``local`` and
+            ``joint`` contradict.
     """
 
     def __init__(
         self,
-        encoder: AVEncoder,
+        encoder: nn.Module,
         head: Localizer | Starts,
         *,
         front_end: FrontEnd,
@@ -67,14 +68,17 @@ class Localization(HeadTask):
         super().__init__()
         require_above_zero(temperature=temperature)
         require_count(local=local, negatives=negatives)
-        require(
-            0 <= local <= encoder.depth, "local", local, "from 0 to the encoder's {}", encoder.depth
-        )
+        parts = ("image.grid", "depth", "embed", "layer") if local else ("image.grid",)
+        self.encoder = encoder_with(*parts, encoder=encoder)
+        if local:
+            depth = self.encoder.depth
+            require(local <= depth, "local", local, "from 0 to the encoder's {}", depth)
         require(not (local and joint), "local", local, "0 with joint: it encodes images alone")
         require(0 < patches <= 1, "patches", patches, "in (0, 1]")
         require(0 <= positives <= 0.5, "positives", positives, "in [0, 0.5]")
-        self.encoder, self.head = encoder.requires_grad_(False) if frozen else encoder, head
-        self.front_end = front_end
+        if frozen:
+            self.encoder.requires_grad_(False)
+        self.head, self.front_end = head, front_end
         self.frozen, self.joint, self.temperature = frozen, joint, temperature
         self.local, self.patches = local, patches
         self.negatives, self.positives = negatives, positives

@@ -58,7 +58,7 @@ class LocalizationScorer:
         self.task, self.brief = task, brief or off_screen
         require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
         self.rule: Rule = rule
-        fusions = task.encoder.fusion_blocks.values()
+        fusions = getattr(task.encoder, "fusion_blocks", {}).values()
         looks = task.frozen and any(isinstance(fusion, FusionBlock) for fusion in fusions)
         names = (*HEARD, *(["fusion_attention"] if looks else []), *BASELINES)
         self.names = ("off_screen",) if off_screen else names[:1] if brief else names

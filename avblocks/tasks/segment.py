@@ -2,20 +2,19 @@
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from avblocks.data import AVBatch, FrontEnd, with_negatives
-from avblocks.encoder import AVEncoder
 from avblocks.heads import Segmenter, segmentation_loss
 from avblocks.shapes import require_share
-from avblocks.tasks.evaluate import HeadTask
+from avblocks.tasks.evaluate import HeadTask, encoder_with
 
 
 class Segmentation(HeadTask):
     """Front end, encoder, segmenter and loss; with one class the mask is binary.
 
     Args:
-        encoder: Encoder.
+        encoder: Encoder. One of your own has `intermediates` and `image.grid`, as `AVEncoder` has.
         head: Segmenter.
         front_end: Front end, from batches to images and spectrograms.
         negatives: Share of the training clips whose audio is replaced, see `with_negatives`, and
@@ -23,12 +22,12 @@ class Segmentation(HeadTask):
             finds it by sight alone.
 
     Raises:
-        ValueError: If the share is not in [0, 1).
+        ValueError: If the share is not in [0, 1), or the encoder lacks a part.
     """
 
     def __init__(
         self,
-        encoder: AVEncoder,
+        encoder: nn.Module,
         head: Segmenter,
         *,
         front_end: FrontEnd,
@@ -36,7 +35,8 @@ class Segmentation(HeadTask):
     ) -> None:
         super().__init__()
         require_share(negatives=negatives)
-        self.encoder, self.head = encoder, head
+        self.encoder = encoder_with("intermediates", "image.grid", encoder=encoder)
+        self.head = head
         self.front_end, self.negatives = front_end, negatives
         self.binary = head.pred.out_channels == 1
         self.num_classes = 2 if self.binary else head.pred.out_channels

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from avblocks.audio import LogMel, MelMasking
 from avblocks.data import AVBatch, FrontEnd, mix, swap
-from avblocks.encoder import AVEncoder
 from avblocks.heads import (
     Separator,
     binary_mask,
@@ -19,7 +18,7 @@ from avblocks.heads import (
 )
 from avblocks.log_frequency import LogFrequency, LogFrequencyMasking
 from avblocks.shapes import require, require_positive
-from avblocks.tasks.evaluate import HeadTask
+from avblocks.tasks.evaluate import HeadTask, encoder_with
 
 IMAGES = ("matched", "mismatched", "blank")
 """The image that guides separation: matched, of the next clip in the mixture, or black."""
@@ -31,7 +30,7 @@ class Separation(HeadTask):
     """Front end, encoder, separator and loss; the clips of a mixture are consecutive.
 
     Args:
-        encoder: Encoder.
+        encoder: Encoder. One of your own has `intermediates` and `audio.grid`, as `AVEncoder` has.
         head: Separator.
         front_end: Front end, from batches to images and spectrograms.
         masks: Target of each bin: a ratio mask, a binary mask, or `dominant_mask` as in the Sound
@@ -41,13 +40,13 @@ class Separation(HeadTask):
             `MelMasking` of the format, or `LogFrequencyMasking`, if not given.
 
     Raises:
-        ValueError: If an argument is out of range, or the front end has a custom `log_mel` and no
-            `masking` is given.
+        ValueError: If an argument is out of range, the encoder lacks a part, or the front end has a
+            custom `log_mel` and no `masking` is given.
     """
 
     def __init__(
         self,
-        encoder: AVEncoder,
+        encoder: nn.Module,
         head: Separator,
         *,
         front_end: FrontEnd,
@@ -56,7 +55,8 @@ class Separation(HeadTask):
         masking: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.head = encoder, head
+        self.encoder = encoder_with("intermediates", "audio.grid", encoder=encoder)
+        self.head = head
         self.front_end = front_end
         self.masking = _masking(front_end) if masking is None else masking
         require(masks in get_args(Masks), "masks", masks, f"one of {get_args(Masks)}")

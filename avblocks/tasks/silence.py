@@ -5,10 +5,9 @@ from typing import cast
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from avblocks.data import FrontEnd, white_noise
-from avblocks.encoder import AVEncoder
 
 _KEPT = 64  # signals that a frozen encoder encodes once
 
@@ -27,7 +26,7 @@ class SilenceAndNoise:
         self.bank: Float[Tensor, "n n_a d"] | None = None
 
     def tokens(
-        self, encoder: AVEncoder, front_end: FrontEnd, *, generator: torch.Generator
+        self, encoder: nn.Module, front_end: FrontEnd, *, generator: torch.Generator
     ) -> Float[Tensor, "m n_a d"]:
         """Draw the signals, and encode them."""
         if not self.kept:
@@ -41,7 +40,7 @@ class SilenceAndNoise:
 
 
 @torch.no_grad()
-def _frozen(encoder: AVEncoder, front_end: FrontEnd) -> Float[Tensor, "n n_a d"]:
+def _frozen(encoder: nn.Module, front_end: FrontEnd) -> Float[Tensor, "n n_a d"]:
     """Encode one signal of silence and the noise, without drop path."""
     training = encoder.training
     try:
@@ -51,10 +50,10 @@ def _frozen(encoder: AVEncoder, front_end: FrontEnd) -> Float[Tensor, "n n_a d"]
 
 
 def _encode(
-    encoder: AVEncoder, front_end: FrontEnd, seeds: Sequence[int], *, silent: int
+    encoder: nn.Module, front_end: FrontEnd, seeds: Sequence[int], *, silent: int
 ) -> Float[Tensor, "n n_a d"]:
     """Encode white noise; the first signals are silent."""
     waves = white_noise(seeds, samples=front_end.format.samples)
     waves[:silent] = 0
-    spectrogram = front_end.spectrogram(waves.to(encoder.fusion_tokens.device))
+    spectrogram = front_end.spectrogram(waves.to(next(encoder.parameters()).device))
     return cast(Tensor, encoder(image=None, audio=spectrogram).audio)
