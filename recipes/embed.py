@@ -45,6 +45,7 @@ from recipes.common.data import Data, test_set, train_set
 from recipes.common.embeddings import EmbeddingWriter, settings_of
 from recipes.common.errors import users_errors
 from recipes.common.loaders import test_loader
+from recipes.common.run_files import check_out
 from recipes.common.runs import load_encoder_run
 from recipes.common.sets import DataName
 
@@ -103,6 +104,7 @@ def main(config: Config) -> None:
     """Embed window by window, and skip clips that are in the index already."""
     if config.checkpoint is None or config.out is None or bool(config.files) == bool(config.name):
         raise ValueError("give a --checkpoint RUN, an --out DIR, and FILEs or a data set's --name")
+    check_out(config.out)
     number, count = config.part
     if not 0 <= number < count or config.batch < 1 or config.windows < 1:
         raise ValueError("--part NUMBER COUNT counts from 0; --batch and --windows are at least 1")

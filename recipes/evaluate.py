@@ -30,6 +30,7 @@ import tyro
 
 from recipes.common.controls import CONTROLS
 from recipes.common.errors import users_errors
+from recipes.common.run_files import check_out
 from recipes.common.sets import DataName
 from recipes.common.tested import Tested, load_tested, run_test
 
@@ -93,6 +94,8 @@ def main(config: Config) -> None:
     """Run the test, and those of the controls."""
     if config.checkpoint is None:
         raise ValueError("give a RUN, a folder of recipes.export, or a published file")
+    out = config.out or Path("runs") / f"evaluate-{config.checkpoint.resolve().stem}"
+    check_out(out)
     given = {name: value for name, value in vars(config.data).items() if value is not None}
     sizes = {"batch": config.batch, "windows": config.windows}
     tested = load_tested(
@@ -101,7 +104,6 @@ def main(config: Config) -> None:
         data=given,
         sizes={name: value for name, value in sizes.items() if value is not None},
     )
-    out = config.out or Path("runs") / f"evaluate-{config.checkpoint.resolve().stem}"
     run_test(tested, out)
     if config.controls:
         _controls(tested, out)

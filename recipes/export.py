@@ -40,7 +40,7 @@ from avblocks.jsonfile import read_json
 from avblocks.tasks import save_task
 from recipes.common.errors import users_errors
 from recipes.common.foreign import is_foreign
-from recipes.common.run_files import find, load_run, read_run_config, trained_on
+from recipes.common.run_files import check_out, find, load_run, read_run_config, trained_on
 from recipes.common.runs import RECIPES, rebuild_encoder, rebuild_task
 from recipes.engine.log import read_rows
 from recipes.engine.resuming import flat
@@ -74,6 +74,7 @@ def main(config: Config) -> None:
     """Rebuild the model of a run, and save it with a model card."""
     if config.checkpoint is None or config.out is None:
         raise ValueError("give a --checkpoint RUN and an --out FOLDER")
+    check_out(config.out)
     readme = config.out / "README.md"
     if readme.exists() and not is_ours(config.out):
         raise ValueError(f"{readme} is of something else: give --out another folder")

@@ -63,6 +63,7 @@ from avblocks.data.scenes import (
     load_stock,
 )
 from recipes.common.cli import run_cli
+from recipes.common.run_files import check_out
 from recipes.engine.run import Folder
 
 _ZOOM = 3  # shorter side of the backgrounds, relative to that of the clips
@@ -113,6 +114,7 @@ def main(config: Config) -> None:
     """Compose the scenes, and print which files were refused."""
     if config.ingredients is None or not config.backgrounds or config.out is None:
         raise ValueError("give --ingredients DIR, --backgrounds DIR and --out DIR")
+    check_out(config.out)
     torch.set_num_threads(1)  # clips are composed in parallel
     spec = config.scene
     found = find_ingredients(config.ingredients, by=config.class_of, classes=config.classes)

@@ -26,6 +26,7 @@ from tyro.conf import Suppress
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from recipes.common.cli import run_cli
 from recipes.common.data import Data, DataName, test_set, train_set
+from recipes.common.run_files import check_out
 from recipes.common.sets import PAIRS
 from recipes.engine.run import Run
 
@@ -142,6 +143,7 @@ def main(config: Config) -> None:
     """Make shards of the training clips and, if there are any, the test clips."""
     if config.out is None:
         raise ValueError("the shards need --out DIR, a folder of their own")
+    check_out(config.out)
     if not config.data.timeout > 0:
         raise ValueError(f"--data.timeout must be above 0, got {config.data.timeout}")
     source = config.data

@@ -45,6 +45,12 @@ def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
     return newest
 
 
+def check_out(out: Path) -> None:
+    """Raise a ValueError if a folder for results is a run's, whose files they would replace."""
+    if saves.exists(checkpoints(out)):
+        raise ValueError(f"--out {out} is the folder of a run: give a folder of its own")
+
+
 def load_run(path: Path, *, remedy: str) -> dict[str, Any]:
     """Load a checkpoint of a run: its weights, and the number of its steps.
 

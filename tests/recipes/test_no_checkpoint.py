@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from toy_runs import DATA, ToyRun, with_checkpoint
 from avblocks.checkpoint import saves
 from avblocks.jsonfile import read_json
 from avblocks.tasks import Pretraining
-from recipes import embed, evaluate, export, paper_linear_probe, paper_pretrain
+from recipes import (
+    embed,
+    evaluate,
+    export,
+    make_scenes,
+    make_shards,
+    paper_linear_probe,
+    paper_pretrain,
+)
 from recipes.common.cli import run_cli
 from recipes.common.model import build_autoencoder
 from recipes.common.start import load_pretrained, start_encoder
@@ -149,3 +158,22 @@ def test_a_run_that_does_not_fit_names_its_checkpoint(
         ValueError, match=r"config.json: the config, 'data' is \[\], expected an ob"
     ):
         load_tested(folder, recipe=None, data={}, sizes={})
+
+
+@pytest.mark.parametrize(
+    ("main", "config"),
+    [
+        (export.main, export.Config(checkpoint=Path("x"))),
+        (evaluate.main, evaluate.Config(checkpoint=Path("x"))),
+        (embed.main, embed.Config(checkpoint=Path("x"), files=(Path("x.mp4"),))),
+        (make_shards.main, make_shards.PRESETS["folder"][1]),
+        (make_scenes.main, make_scenes.Config(ingredients=Path("x"), backgrounds=(Path("x"),))),
+    ],
+)
+def test_results_do_not_go_into_the_folder_of_a_run(
+    main: Callable[[Any], None], config: Any, tmp_path: Path
+) -> None:
+    saves.save({"step": 3}, tmp_path / "checkpoints", step=3)
+    with pytest.raises(ValueError, match=f"--out {tmp_path} is the folder of a run: give a"):
+        main(replace(config, out=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
