@@ -138,7 +138,7 @@ def _pretrain(config: Config, commit: str, folder: Path) -> dict[str, Any]:
 
 
 def _nearest_neighbor(out: Path) -> dict[str, float]:
-    """Read the last 1-NN accuracies of a run, in percent, whatever a build calls their columns."""
+    """Read the last 1-NN accuracies of a run, in percent; builds differ in the column names."""
     rows = read_rows(out / "run" / "metrics.csv")
     found = {key.rpartition("/")[2]: value for row in rows for key, value in row.items()}
     return {name: found[name] for name in ("nn_fusion", "nn_all")}
