@@ -1,5 +1,7 @@
 """`recording`: a copy of the console's lines, for the `log.txt` of a run."""
 
+import errno
+import os
 import sys
 import time
 import traceback
@@ -56,18 +58,43 @@ class Console:
                 self._files.pop().close()
 
 
+def discard(stream: int) -> None:
+    """Discard what is written to a file descriptor from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
 class _Tee:
-    """A stream of the console that also writes to the log, except progress bars."""
+    """A stream of the console that also writes to the log, except progress bars.
+
+    When a terminal is closed, writing to it is an error, even before its signal is handled; the
+    run goes on until it handles the signal, or to its end if there is none.
+    """
 
     def __init__(self, stream: Any, console: Console) -> None:
         self._stream, self._console = stream, console
-        self._in_bar = False
+        self._in_bar, self._terminal = False, stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    @contextmanager
+    def _until_closed(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EIO or not self._terminal:
+                raise
+            discard(self._stream.fileno())
+
+    def flush(self) -> None:
+        with self._until_closed():
+            self._stream.flush()
+
     def write(self, text: str) -> int:
-        count = self._stream.write(text)
+        with self._until_closed():
+            self._stream.write(text)
         if "\r" in text or "\x1b" in text:  # drawn over, again and again
             self._in_bar = True
         elif self._in_bar and not text.strip():
@@ -75,7 +102,7 @@ class _Tee:
         else:
             self._in_bar = False
             self._console.write(text)
-        return count
+        return len(text)
 
 
 _CURRENT: list[Console] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from avblocks.checkpoint import saves as _saves
+from recipes.engine.console import discard
 from recipes.engine.run import Run
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
@@ -48,10 +49,8 @@ class StopSignals:
 
     def _drop_terminals(self) -> None:
         """Discard further output, since writing to a closed terminal is an error."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in self._terminals:
-            os.dup2(nowhere, stream)
-        os.close(nowhere)
+            discard(stream)
 
 
 @contextmanager

@@ -1,5 +1,9 @@
 """`log.txt` has the console's lines, from the first to the error, and no progress bars."""
 
+import errno
+import io
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +36,35 @@ def test_lines_before_the_folder_is_known_are_kept(
     assert first[:2] == "20" and first.endswith(command_line())
     assert others == ["before", "after", "an error", "within"]
     assert capsys.readouterr().out == "before\nafter\nwithin\noutside\n"
+
+
+def test_a_closed_terminal_ends_the_lines_on_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its signal comes later, or never if the shell has disowned the run."""
+    terminal, end = pty.openpty()
+    with os.fdopen(end, "w", buffering=1) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with recording() as console:
+            console.attach(tmp_path)
+            print("before")
+            assert os.read(terminal, 100) == b"before\r\n"
+            os.close(terminal)
+            print("after", flush=True)
+            print("later", end="")
+            sys.stdout.flush()
+    assert log(tmp_path)[1:] == ["before", "after", "later"]
+
+
+def test_a_broken_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(sys, "stdout", Broken())
+    with pytest.raises(OSError, match="broken"), recording() as console:
+        console.attach(tmp_path)
+        print("lost")
 
 
 def test_bars_are_left_out(tmp_path: Path) -> None:
