@@ -69,7 +69,7 @@ class _Tee:
     """A stream of the console that also writes to the log, except progress bars.
 
     When a terminal is closed, writing to it is an error, even before its signal is handled; the
-    run goes on until it handles the signal, or to its end if there is none.
+    run continues until it handles the signal, or to its end if there is none.
     """
 
     def __init__(self, stream: Any, console: Console) -> None:
