@@ -206,7 +206,9 @@ def test_what_cannot_be_exported_is_one_line(
         (tmp_path, "holds no whole checkpoint: give a run folder"),
     ):
         assert message in ends(capsys, "--checkpoint", given, "--out", out)
-    assert "is the folder of a run: give a folder of its own" in ends(capsys, "--checkpoint", folder, "--out", folder)
+    assert "is the folder of a run: give a folder of its own" in ends(
+        capsys, "--checkpoint", folder, "--out", folder
+    )
     assert (folder / "config.json").read_bytes() == config
     export("--checkpoint", folder, "--out", out)
     capsys.readouterr()
