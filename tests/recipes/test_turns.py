@@ -1,4 +1,4 @@
-"""Commands of two commits in turn: what is measured, and what a run produced."""
+"""Whole commands, of one commit and of two in turn: time, memory and what they produce."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,22 @@ from pathlib import Path
 import pytest
 
 from recipes.benchmark import data_against, turns
+from recipes.benchmark.turns import timed
 
 BEFORE = Path("before")
+BUSY = """
+import subprocess, sys, time
+def work(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+if sys.argv[1:] == ["fails"]:
+    sys.exit(3)
+if sys.argv[1:] == ["worker"]:
+    work(0.4)
+else:
+    subprocess.Popen([sys.executable, "-m", "busy", "worker"])  # never waited for
+"""
 
 
 @pytest.fixture
@@ -71,3 +85,11 @@ def test_wrong_settings_are_named(wrong: dict[str, object], needed: str) -> None
     config = data_against.Config(**{"commit": "abc"} | wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=needed):
         data_against.main(config)
+
+
+def test_workers_that_nobody_waits_for_count(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(BUSY)
+    used = timed(tmp_path, ["busy"])
+    assert 0.4 < used["cpu_s"] < 2 and used["memory_mb"] > 1
+    with pytest.raises(ValueError, match="busy ended with an error"):
+        timed(tmp_path, ["busy", "fails"])
