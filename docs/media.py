@@ -17,7 +17,7 @@ from avblocks.data.scenes import Scene, SceneSpec, render
 from avblocks.heads import ratio_mask
 
 RATE, FPS = 16000, 16
-TEST_SCENES = (3, 8)
+TEST_SCENES = (8,)
 """Held-out scenes that trained models are shown on."""
 AUDIO = ("mixture", "truth", "matched", "mismatched")
 """Audio of a separation, as `avblocks.tasks.SeparationExamples` names it."""

@@ -64,7 +64,7 @@ def test_every_picture_is_described() -> None:
 def test_what_is_checked_in_is_small() -> None:
     paths = [*(DOCS / "pictures").iterdir(), *(DOCS / "media").glob("*")]
     assert max(path.stat().st_size for path in paths) < 150_000
-    assert sum(path.stat().st_size for path in paths) < 1_800_000
+    assert sum(path.stat().st_size for path in paths) < 1_500_000
 
 
 def test_masks_hide_their_share() -> None:
