@@ -5,11 +5,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 from torchaudio.transforms import MelSpectrogram
 
-from avblocks.constants import fill_constants, in_memory, refill_on_load
+from avblocks.constants import HasConstants, in_memory
 from avblocks.shapes import as_dtype, expect, require, require_positive
 
 
@@ -54,7 +54,7 @@ def check_waveform(
     require(audio.shape[1] > half, "audio", audio.shape[1], "longer than {} samples", half)
 
 
-class LogMel(nn.Module):
+class LogMel(HasConstants):
     """Log-mel spectrogram: power, HTK mels without Slaney norm, ``log10(x + 1e-7)``.
 
     The last frame is dropped. The defaults are those of the paper: 16 kHz, windows of 50 ms every
@@ -82,7 +82,6 @@ class LogMel(nn.Module):
         self.hop = hop
         self.rate, self.n_fft, self.n_mels = rate, n_fft, n_mels
         self.mel = self._mel()
-        refill_on_load(self)
 
     def _mel(self) -> MelSpectrogram:
         with in_memory():
@@ -111,7 +110,7 @@ class LogMel(nn.Module):
             return (mel + 1e-7).log10().unsqueeze(1)
 
 
-class MelMasking(nn.Module):
+class MelMasking(HasConstants):
     """Apply a mask over mel bins to a waveform.
 
     The amplitude of linear frequency f is multiplied by ``sum_m B(f, m) mask(m)``, with the
@@ -143,15 +142,12 @@ class MelMasking(nn.Module):
         require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
         self.rate, self.n_fft, self.hop, self.n_mels = rate, n_fft, hop, n_mels
         self.reset_parameters()
-        refill_on_load(self)
 
-    def reset_parameters(self) -> None:
-        """Compute window and filters, for a module that was built on the meta device."""
-        edges = (self.n_fft // 2 + 1, 0.0, self.rate // 2, self.n_mels, self.rate)
-        fill_constants(
-            self,
-            lambda: {"filters": melscale_fbanks(*edges), "window": torch.hann_window(self.n_fft)},
-        )
+    def constants(self) -> dict[str, Tensor]:
+        """Mel filters and window."""
+        rows, top = self.n_fft // 2 + 1, self.rate // 2
+        filters = melscale_fbanks(rows, 0.0, top, self.n_mels, self.rate)
+        return {"filters": filters, "window": torch.hann_window(self.n_fft)}
 
     def forward(
         self, audio: Float[Tensor, "b s"], *, mask: Float[Tensor, "b 1 m t"]

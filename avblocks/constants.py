@@ -1,15 +1,9 @@
 """Constant buffers of modules, which are not in the state dict: computed, and computed again."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
-
-
-class _HasConstants(Protocol):
-    def reset_parameters(self) -> None: ...
 
 
 def in_memory() -> AbstractContextManager[object]:
@@ -18,32 +12,37 @@ def in_memory() -> AbstractContextManager[object]:
     return torch.device("cpu") if on_meta else nullcontext()
 
 
-def fill_constants(module: nn.Module, compute: Callable[[], dict[str, Tensor]]) -> None:
-    """Compute constants of a module, and register buffers of their names or fill those there are.
+class HasConstants(nn.Module):
+    """A module with constant buffers, which are not in its state dict.
 
-    Call this in ``__init__`` and in ``reset_parameters``. Loading of weights calls the latter: a
-    model that was built on "meta", or emptied by ``to_empty``, has constants again.
-
-    Args:
-        module: the module.
-        compute: returns its constants by name.
+    Loading of weights, also into its parent, computes them again: a model that was built on "meta",
+    or emptied by ``to_empty``, has constants again. A subclass has `constants`, and calls
+    `reset_parameters` at the end of its ``__init__``; or it has a `reset_parameters` of its own for
+    those of a module within it.
     """
-    with in_memory():
-        values = compute()
-    for name, value in values.items():
-        own = getattr(module, name, None)
-        if own is None:
-            module.register_buffer(name, value, persistent=False)
-        elif own.is_meta:
-            setattr(module, name, value.to(own.dtype))
-        else:
-            own.copy_(value)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_load_state_dict_pre_hook(_refill)
 
-def refill_on_load(module: nn.Module) -> None:
-    """Let ``load_state_dict`` of a module, or of its parent, call its ``reset_parameters``."""
-    module.register_load_state_dict_pre_hook(_refill)
+    def constants(self) -> dict[str, Tensor]:
+        """Compute the constants by name."""
+        raise NotImplementedError
+
+    def reset_parameters(self) -> None:
+        """Compute the constants, for a module that was built on the meta device."""
+        with in_memory():
+            values = self.constants()
+        for name, value in values.items():
+            own = getattr(self, name, None)
+            if own is None:
+                self.register_buffer(name, value, persistent=False)
+            elif own.is_meta:
+                setattr(self, name, value.to(own.dtype))
+            else:
+                own.copy_(value)
 
 
 def _refill(module: nn.Module, *_: object) -> None:
-    cast(_HasConstants, module).reset_parameters()
+    assert isinstance(module, HasConstants)
+    module.reset_parameters()

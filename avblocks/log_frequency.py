@@ -11,10 +11,10 @@ import math
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from avblocks.audio import check_waveform
-from avblocks.constants import fill_constants, refill_on_load
+from avblocks.constants import HasConstants
 from avblocks.shapes import expect, require, require_positive
 
 _BASE = 21.0  # the first bins are 21 times as narrow as the last ones
@@ -54,7 +54,7 @@ def warp_matrix(rows: int, *, out: int, inverse: bool = False) -> Float[Tensor, 
     return matrix.scatter(1, index, 1 - share).scatter_add(1, index + 1, share).float()
 
 
-class LogFrequency(nn.Module):
+class LogFrequency(HasConstants):
     """Magnitude spectrogram over log frequency, ``log10(x + 1e-10)``; the last frame is dropped.
 
     Args:
@@ -78,15 +78,11 @@ class LogFrequency(nn.Module):
         require_positive(n_fft=n_fft, hop=hop, bins=bins)
         self.n_fft, self.hop, self.bins = n_fft, hop, bins
         self.reset_parameters()
-        refill_on_load(self)
 
-    def reset_parameters(self) -> None:
-        """Compute window and matrix, for a module that was built on the meta device."""
-        rows, bins = self.n_fft // 2 + 1, self.bins
-        fill_constants(
-            self,
-            lambda: {"window": torch.hann_window(self.n_fft), "warp": warp_matrix(rows, out=bins)},
-        )
+    def constants(self) -> dict[str, Tensor]:
+        """Window, and matrix to log frequency."""
+        warp = warp_matrix(self.n_fft // 2 + 1, out=self.bins)
+        return {"window": torch.hann_window(self.n_fft), "warp": warp}
 
     def forward(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
         """Compute the spectrograms of a batch, of ``t = s // hop`` frames.
@@ -103,7 +99,7 @@ class LogFrequency(nn.Module):
             return (self.warp @ magnitude + 1e-10).log10().unsqueeze(1)
 
 
-class LogFrequencyMasking(nn.Module):
+class LogFrequencyMasking(HasConstants):
     """Apply a mask over log frequency to a waveform, after a threshold.
 
     The mask is interpolated back to linear frequency, and bins above the threshold are kept whole;
@@ -141,18 +137,11 @@ class LogFrequencyMasking(nn.Module):
         require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
         self.n_fft, self.hop, self.bins, self.threshold = n_fft, hop, bins, threshold
         self.reset_parameters()
-        refill_on_load(self)
 
-    def reset_parameters(self) -> None:
-        """Compute window and matrix, for a module that was built on the meta device."""
-        rows, bins = self.n_fft // 2 + 1, self.bins
-        fill_constants(
-            self,
-            lambda: {
-                "window": torch.hann_window(self.n_fft),
-                "unwarp": warp_matrix(bins, out=rows, inverse=True),
-            },
-        )
+    def constants(self) -> dict[str, Tensor]:
+        """Window, and matrix back to linear frequency."""
+        unwarp = warp_matrix(self.bins, out=self.n_fft // 2 + 1, inverse=True)
+        return {"window": torch.hann_window(self.n_fft), "unwarp": unwarp}
 
     def forward(
         self, audio: Float[Tensor, "b s"], *, mask: Float[Tensor, "b 1 m t"]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
-from avblocks.constants import fill_constants, refill_on_load
+from avblocks.constants import HasConstants
 from avblocks.shapes import expect, require
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -14,7 +14,7 @@ _STD = (0.229, 0.224, 0.225)
 _GRAY = 0.2  # share of the images that lose their colors
 
 
-class Normalize(nn.Module):
+class Normalize(HasConstants):
     """Normalize images from 0 to 255 with the mean and standard deviation of ImageNet.
 
     >>> Normalize()(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))[0, :, 0, 0]
@@ -27,14 +27,11 @@ class Normalize(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.reset_parameters()
-        refill_on_load(self)
 
-    def reset_parameters(self) -> None:
-        """Set mean and standard deviation, for a module that was built on the meta device."""
+    def constants(self) -> dict[str, Tensor]:
+        """Mean and standard deviation."""
         numbers = {"mean": _MEAN, "std": _STD}
-        fill_constants(
-            self, lambda: {n: 255 * torch.tensor(x).view(3, 1, 1) for n, x in numbers.items()}
-        )
+        return {name: 255 * torch.tensor(x).view(3, 1, 1) for name, x in numbers.items()}
 
     def forward(
         self, image: Shaped[Tensor, "b 3 height width"]

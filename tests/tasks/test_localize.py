@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from batches import random_batch
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -15,16 +16,7 @@ FORMAT = ClipFormat(seconds=0.5, rate=16000, size=32, mels=16, hop=500)
 
 
 def batch(count: int = 4) -> AVBatch:
-    random = torch.Generator().manual_seed(0)
-    return AVBatch(
-        image=torch.randint(256, (count, 3, 32, 32), generator=random).byte(),
-        audio=torch.rand(count, FORMAT.samples, generator=random) - 0.5,
-        flip=torch.zeros(count, dtype=torch.bool),
-        gain=torch.zeros(count),
-        target=torch.zeros(count, 2),
-        seeds=tuple(range(count)),
-        paths=("a.mp4",) * count,
-    )
+    return random_batch(FORMAT, count)
 
 
 def task(**options: object) -> Localization:

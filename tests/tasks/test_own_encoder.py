@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from batches import random_batch
 from torch import Tensor, nn
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
@@ -69,18 +70,12 @@ def heads() -> dict[type[nn.Module], nn.Module]:
     }
 
 
-def batch(count: int = 4) -> AVBatch:
-    random = torch.Generator().manual_seed(0)
-    return AVBatch(
-        image=torch.randint(256, (count, 3, 32, 32), generator=random).byte(),
-        audio=torch.rand(count, FORMAT.samples, generator=random) - 0.5,
-        flip=torch.zeros(count, dtype=torch.bool),
-        gain=torch.zeros(count),
-        target=torch.eye(2).repeat(count // 2, 1),
-        mask=torch.randint(2, (count, 32, 32), generator=random).byte(),
-        boxes=(torch.tensor([[0.25, 0.25, 0.75, 0.75]]),) * count,
-        seeds=tuple(range(count)),
-        paths=("a.mp4",) * count,
+def batch() -> AVBatch:
+    return random_batch(
+        FORMAT,
+        target=torch.eye(2).repeat(2, 1),
+        mask=torch.arange(2, dtype=torch.uint8).repeat(4, 32, 16),
+        boxes=(torch.tensor([[0.25, 0.25, 0.75, 0.75]]),) * 4,
         group=2,
     )
 
