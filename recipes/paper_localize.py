@@ -97,6 +97,9 @@ class Config(FineTuneConfig):
     """Hidden width of an MLP that projects mean and deviation of the audio tokens; 0 to project
     their mean linearly."""
 
+    mirror: bool = False
+    """Average the maps of an image and of its mirror image."""
+
     def check(self, *, compiles: bool = True) -> None:
         """Check that the settings are consistent, see `TrainConfig.check`."""
         super().check(compiles=compiles)
@@ -144,6 +147,7 @@ COMPOSED = replace(
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
     local=3,
+    mirror=True,
 )
 _PUBLISHED: dict[DataName, str] = {
     "vggss": "train on VGGSound, test on VGG-SS",
@@ -191,6 +195,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Localization:
         patches=config.patches,
         negatives=config.negatives,
         positives=config.positives,
+        mirror=config.mirror,
     )
 
 

@@ -1,6 +1,7 @@
 """Sound localization task: loss and maps of an encoder and a localizer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -45,6 +46,7 @@ class Localization(HeadTask):
         negatives: Number of signals of silence and noise added to the negatives of a batch.
         positives: Share of the pairs of clips whose audio counts as alike. The batches then need
             `codes`, see `relate` and `clip_relations`.
+        mirror: Whether `maps` are the mean of the map of an image and that of its mirror image.
 
     Raises:
         ValueError: If an argument is out of range, the encoder lacks a part, or ``local`` and
@@ -64,6 +66,7 @@ class Localization(HeadTask):
         patches: float = 1.0,
         negatives: int = 0,
         positives: float = 0.0,
+        mirror: bool = False,
     ) -> None:
         super().__init__()
         require_above_zero(temperature=temperature)
@@ -82,12 +85,13 @@ class Localization(HeadTask):
         self.frozen, self.joint, self.temperature = frozen, joint, temperature
         self.local, self.patches = local, patches
         self.negatives, self.positives = negatives, positives
+        self.mirror = mirror
         self._silence = SilenceAndNoise(negatives, kept=frozen)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values."""
         names = ("frozen", "joint", "temperature", "local", "patches", "negatives", "positives")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, "mirror")}
 
     def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
         """Image and audio tokens, encoded together or separately."""
@@ -119,7 +123,19 @@ class Localization(HeadTask):
         return {**features, "codes": codes}
 
     def maps(self, batch: AVBatch) -> Tensor:
-        """Similarity of each pixel to the audio of the clip."""
+        """Similarity of each pixel to the audio of the clip.
+
+        Raises:
+            ValueError: If ``mirror`` is set, and the batch has features in place of images.
+        """
+        found = self._maps(batch)
+        if self.mirror:
+            if batch.features is not None:
+                raise ValueError("mirror needs the images, and the batch has features: set it off")
+            found = (found + self._maps(replace(batch, flip=~batch.flip)).flip(-1)) / 2
+        return found
+
+    def _maps(self, batch: AVBatch) -> Tensor:
         similarity = self.head(**self.features(batch)).float()
         return to_frame(similarity, grid=self._grid(batch), size=SIDE)
 

@@ -35,6 +35,7 @@ ADDED: dict[str, Any] = {
     "hidden": 0,
     "starts": 1,
     "beta2": 0.999,
+    "mirror": False,
 }
 """Settings newer than some runs, and their values in those runs."""
 _CLIPS: Shape = {"ids_sha256": str, "on_disk": int}

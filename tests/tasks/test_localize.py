@@ -1,5 +1,7 @@
 """Localization task: local patches, silence and noise as negatives, and semantic positives."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from batches import random_batch
@@ -28,7 +30,7 @@ def task(**options: object) -> Localization:
 
 
 def test_settings_build_it_again() -> None:
-    settings = {"local": 1, "patches": 0.5, "negatives": 8, "positives": 0.1}
+    settings = {"local": 1, "patches": 0.5, "negatives": 8, "positives": 0.1, "mirror": True}
     assert settings.items() <= task(**settings).settings().items()
     assert task(**task(**settings).settings()).settings() == task(**settings).settings()
     for name, value in (("local", 3), ("patches", 0.0), ("negatives", -1), ("positives", 0.9)):
@@ -42,6 +44,18 @@ def test_local_maps_do_not_see_the_other_patches() -> None:
     model, clips = task(local=1).eval(), batch()
     image, _ = model.front_end(clips)
     assert_close(model.features(clips)["image"], local_tokens(model.encoder, image, depth=1))
+
+
+def test_mirrored_maps_are_averaged() -> None:
+    model, clips = task().eval(), batch()
+    turned = replace(clips, flip=~clips.flip)
+    plain, other = model.maps(clips), model.maps(turned).flip(-1)
+    model.mirror = True
+    assert_close(model.maps(clips), (plain + other) / 2)
+    assert_close(model.maps(turned), model.maps(clips).flip(-1))
+    assert not torch.allclose(plain, other)
+    with pytest.raises(ValueError, match="mirror needs the images"):
+        model.maps(replace(clips, features=model.features(clips)))
 
 
 @pytest.mark.parametrize("frozen", [True, False])
