@@ -68,6 +68,17 @@ def test_a_table_names_files_and_classes(root):
         find_ingredients(table)
 
 
+def test_several_files_of_one_name_are_refused(root):
+    things = root / "things"
+    (things / "cat" / "a.ogg").touch()
+    (things / "dog" / "a.jpg").touch()
+    found = find_ingredients(things)
+    assert [one.name for one in found.ingredients] == ["owl/a"]
+    reasons = {one.name: one.reason for one in found.refused}
+    assert reasons["cat/a"] == "several recordings: a.wav, a.ogg; leave one"
+    assert "several images" in reasons["dog/a"] and len(found.refused) == 3
+
+
 @pytest.mark.parametrize(("codec", "kind"), [("libopus", "ogg"), ("libmp3lame", "mp3")])
 def test_recordings_of_other_formats(tmp_path, codec, kind):
     path = tmp_path / f"a.{kind}"

@@ -40,3 +40,18 @@ def test_missing_folders_and_kinds(tmp_path):
     touch(tmp_path, "audio/a.wav", "frames/notes.txt")
     with pytest.raises(ValueError, match=r"frames: no image file at any depth; .*\.jpg"):
         stills(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a.wav", "a.flac", "a.jpg"),
+        ("a.wav", "a.jpg", "a.png"),
+        ("audio/b/a.wav", "frames/b/a.jpeg", "frames/b/a.JPG"),
+        ("a.wav", "frame_0/a.jpg", "frame_0/a.png"),
+    ],
+)
+def test_two_files_of_one_name_are_named(tmp_path, names):
+    touch(tmp_path, "other.wav", "other.png", *names)
+    with pytest.raises(ValueError, match=r"two files of '.*a'; move one elsewhere"):
+        stills(tmp_path)

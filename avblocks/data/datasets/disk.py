@@ -112,6 +112,18 @@ def media_files(
     return sorted(found)
 
 
+def add_file(files: dict[str, str], key: str, path: Path) -> None:
+    """Add the file of an id; copies in other folders replace each other.
+
+    Raises:
+        ValueError: If the id has a file in the same folder already, with another suffix.
+    """
+    before = files.setdefault(key, str(path))
+    if before != str(path) and Path(before).parent == path.parent:
+        raise ValueError(f"{before} and {path.name}: two files of {key!r}; move one elsewhere")
+    files[key] = str(path)
+
+
 def files_by_id(
     root: Path, stem: re.Pattern[str], wanted: Collection[str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -119,12 +131,15 @@ def files_by_id(
 
     Returns:
         The files, and remarks for the report if wanted ids have no file.
+
+    Raises:
+        ValueError: If the folder is missing or has no video, or two files of a folder have one id.
     """
     paths, unfit = dict[str, str](), list[Path]()
     for path in media_files(root):
         match = stem.fullmatch(path.stem)
         if match and match["id"] in wanted:
-            paths[match["id"]] = str(path)
+            add_file(paths, match["id"], path)
         else:
             unfit.append(path)
     missing = next((key for key in wanted if key not in paths), None)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from avblocks.data.datasets.clipset import ClipSet, Item, StillImage, listed_set
-from avblocks.data.datasets.disk import AUDIO_SUFFIXES, IMAGE_SUFFIXES, media_files
+from avblocks.data.datasets.disk import AUDIO_SUFFIXES, IMAGE_SUFFIXES, add_file, media_files
 
 _FRAME = re.compile(r"frame_(\d{1,4})")
 
@@ -24,7 +24,8 @@ def stills(root: str | Path) -> ClipSet:
         image without audio, count as missing.
 
     Raises:
-        ValueError: If a folder is missing, or contains no audio or no image.
+        ValueError: If a folder is missing, or contains no audio or no image; or if two files
+            differ in their suffix only.
     """
     return listed_set(f"stills {root}", still_items(Path(root)))
 
@@ -39,10 +40,9 @@ def still_items(root: Path) -> dict[str, Item | None]:
     """Map ids to audio with images, ``None`` if audio or images are missing; see ``stills``."""
     apart = has_stills(root)
     base, frames = (_base(root, name, apart=apart) for name in ("audio", "frames"))
-    audio = {
-        path.relative_to(base).with_suffix("").as_posix(): str(path)
-        for path in media_files(base, suffixes=AUDIO_SUFFIXES, kind="audio")
-    }
+    audio: dict[str, str] = {}
+    for path in media_files(base, suffixes=AUDIO_SUFFIXES, kind="audio"):
+        add_file(audio, path.relative_to(base).with_suffix("").as_posix(), path)
     images = _images(frames)
     return {
         key: Item(id=key, path=audio[key], images=images[key])
@@ -79,8 +79,11 @@ def _images(base: Path) -> dict[str, tuple[StillImage, ...]]:
     """Map paths, without suffix and ``frame_n`` folder, to images; several with such folders."""
     single: dict[str, StillImage] = {}
     several: dict[str, dict[int, StillImage]] = {}
+    files: dict[str, str] = {}
     for path in media_files(base, suffixes=IMAGE_SUFFIXES, kind="image"):
-        name, number = _numbered(path.relative_to(base).with_suffix(""))
+        whole = path.relative_to(base).with_suffix("")
+        add_file(files, whole.as_posix(), path)
+        name, number = _numbered(whole)
         if number is None:
             single[name] = StillImage(path=str(path))
         else:

@@ -1,6 +1,7 @@
 """Ingredients of composed scenes: pairs of an image file and an audio file of one name."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.disk import IMAGE_SUFFIXES, media_files, plain_name
 
 SOUNDS = (".wav", ".ogg", ".flac", ".mp3")
-"""Suffixes of recordings, the preferred first."""
+"""Suffixes of recordings."""
 _MASK = "_mask"
 COLUMNS = ("image", "audio", "class")
 
@@ -89,21 +90,30 @@ def find_ingredients(
 
 def _of_folder(root: Path, *, by: str) -> IngredientList:
     found = IngredientList()
-    for image in media_files(root, suffixes=IMAGE_SUFFIXES, kind="image"):
-        if image.stem.endswith(_MASK):
-            continue
+    images = media_files(root, suffixes=IMAGE_SUFFIXES, kind="image")
+    images = [image for image in images if not image.stem.endswith(_MASK)]
+    count = Counter(image.with_suffix("") for image in images)
+    for image in images:
         name = image.relative_to(root).with_suffix("")
-        audio = next(filter(Path.is_file, map(image.with_suffix, SOUNDS)), None)
         kind = name.name if by == "name" or len(name.parts) == 1 else name.parts[0]
-        if audio is None:
-            reason = f"no recording beside it (looked for {', '.join(SOUNDS)})"
+        audio = [path for path in map(image.with_suffix, SOUNDS) if path.is_file()]
+        if reason := _ambiguous(audio, images=count[image.with_suffix("")]):
             found.refused.append(Refusal(str(name), reason, kind))
             continue
         mask = image.with_name(f"{image.stem}{_MASK}.png")
         found.ingredients.append(
-            Ingredient(str(name), kind, image, audio, mask if mask.is_file() else None)
+            Ingredient(str(name), kind, image, audio[0], mask if mask.is_file() else None)
         )
     return found
+
+
+def _ambiguous(audio: Sequence[Path], *, images: int) -> str:
+    """Return why an ingredient is not one image with one recording; empty if it is."""
+    if not audio:
+        return f"no recording beside it (looked for {', '.join(SOUNDS)})"
+    if len(audio) > 1:
+        return f"several recordings: {', '.join(path.name for path in audio)}; leave one"
+    return "several images that differ in their suffix only; leave one" if images > 1 else ""
 
 
 def _of_table(table: Path) -> IngredientList:
