@@ -23,6 +23,7 @@ Try:
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -171,11 +172,21 @@ def _clips(source: Source) -> list[ClipSet]:
     root, listed = source.root or scenes_root(), []
     for split, reader in splits.items():
         if source.split in (None, split):
-            listed.append(reader(root))
+            several = source.split is None and len(splits) > 1
+            listed.append(_read_split(reader, root, split) if several else reader(root))
             print(listed[-1].report(), flush=True)
     if not any(map(len, listed)):
         raise ValueError(f"{root}: none of the clips that {source.name} lists is on disk")
     return listed
+
+
+def _read_split(reader: Callable[[Path], ClipSet], root: Path, split: str) -> ClipSet:
+    """List the clips of one of several splits; an error says how to leave it out."""
+    try:
+        return reader(root)
+    except ValueError as error:
+        remedy = "to check another split alone, give --data.split"
+        raise ValueError(f"split {split}: {error}; {remedy}") from error
 
 
 def _paths(clips: ClipSet) -> list[str]:

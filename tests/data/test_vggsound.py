@@ -62,6 +62,7 @@ def test_lines_of_one_clip_are_its_labels(tmp_path):
         (("x", 1, "cow"), r"vggsound\.csv, line 2: 3 columns, expected 4"),
         (("x", "one", "cow", "test"), r"line 2: expected a start second .* 'one' and 'test'"),
         (("x", 1, "cow", "valid"), r"line 2: expected a start second .* '1' and 'valid'"),
+        (("x", 1, "", "test"), r"vggsound\.csv, line 2: no label: .*x.*,1,,test"),
     ],
 )
 def test_wrong_lines_are_named(tmp_path, row, message):

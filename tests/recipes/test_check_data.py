@@ -180,6 +180,7 @@ def test_reasons_that_differ_in_numbers_are_one_line() -> None:
         (["vggsound", "--data.split", "eval"], "it has train, test"),
         (["stills", "--data.root", "nowhere"], "nowhere"),
         (["audioset", "--data.root", "nowhere", "--data.split", "eval"], "nowhere"),
+        (["audioset", "--data.root", "nowhere"], "check another split alone, give --data.split"),
     ],
 )
 def test_a_users_mistake_is_one_line(

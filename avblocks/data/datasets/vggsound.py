@@ -57,6 +57,8 @@ def vggsound_labels(
                 f"{table}, line {line}: expected a start second and train or test, "
                 f"got {start!r} and {part!r}"
             )
+        if not label:
+            raise ValueError(f"{table}, line {line}: no label: {youtube},{start},,{part}")
         names.add(label)
         key = f"{youtube_id(youtube, where=f'{table}, line {line}')}_{int(start):06d}"
         if part == split:
