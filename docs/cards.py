@@ -89,7 +89,7 @@ def _curve(figure: Figure) -> None:
 
 def _crop(figure: Figure, name: str, box: tuple[float, float, float, float]) -> None:
     """Show a part of a stored figure, given by fractions of its sides."""
-    stored = Image.open(DOCS / "pictures" / name).convert("RGBA")
+    stored = Image.open(DOCS / "figures" / name).convert("RGBA")
     sides = (stored.width, stored.height, stored.width, stored.height)
     left, top, right, bottom = (round(share * side) for share, side in zip(box, sides, strict=True))
     ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))

@@ -1,7 +1,7 @@
 """The gallery: figures, videos and audio of scenes at every build, and stored ones of trained runs.
 
 As a Sphinx extension, this file draws what needs no training into ``docs/gallery``. As a command,
-it writes what is stored again: the logo, ``docs/pictures`` and ``docs/media``::
+it writes what is stored again: the logo, ``docs/figures`` and ``docs/media``::
 
     python docs/gallery.py                                 # the logo and the architecture
     python docs/gallery.py runs/study_tasks-study/seed-0   # and what these trained runs show
@@ -30,8 +30,8 @@ from avblocks.data.scenes import Scene, SceneSpec, render
 from avblocks.diagram import architecture
 from avblocks.viz import hide, panel, save_figure
 
-PICTURES = Path(__file__).parents[1] / "docs/pictures"
-MEDIA = PICTURES.parent / "media"
+FOLDER = Path(__file__).parents[1] / "docs/figures"
+MEDIA = FOLDER.parent / "media"
 TRAINED = {
     "reconstruction.png": "pretrain/reconstruction.png",
     "localization.webp": "localize/maps.png",
@@ -150,11 +150,9 @@ def draw_loss(run: Path) -> None:
     from recipes.engine.curve import loss_curve  # a build needs no recipes
 
     with mpl.rc_context(STYLE):
-        loss_curve(run / "metrics.csv", PICTURES / "loss.png")
-    figure = Image.open(PICTURES / "loss.png").convert("RGBA")
-    figure.quantize(256, method=Image.Quantize.FASTOCTREE).save(
-        PICTURES / "loss.png", optimize=True
-    )
+        loss_curve(run / "metrics.csv", FOLDER / "loss.png")
+    figure = Image.open(FOLDER / "loss.png").convert("RGBA")
+    figure.quantize(256, method=Image.Quantize.FASTOCTREE).save(FOLDER / "loss.png", optimize=True)
 
 
 def main() -> None:
@@ -162,12 +160,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the stored figures again.")
     parser.add_argument("runs", type=Path, nargs="?", help="folder of one seed of study.tasks")
     runs: Path | None = parser.parse_args().runs
-    (PICTURES / "architecture.svg").write_text(architectures()["architecture"], encoding="utf-8")
-    (PICTURES.parent / "_static/logo.svg").write_text(logo(), encoding="utf-8")
+    (FOLDER / "architecture.svg").write_text(architectures()["architecture"], encoding="utf-8")
+    (FOLDER.parent / "_static/logo.svg").write_text(logo(), encoding="utf-8")
     if runs is not None:
         draw_loss(runs / "pretrain")
         for name, source in TRAINED.items():
-            shrink(runs / source, PICTURES / name)
+            shrink(runs / source, FOLDER / name)
         record(runs, MEDIA)
 
 

@@ -8,7 +8,7 @@ Command, after ``python -m recipes.study.ingredients --root SCENES``::
 import argparse
 from pathlib import Path
 
-from gallery import MEDIA, PICTURES, TRAINED, shrink
+from gallery import FOLDER, MEDIA, TRAINED, shrink
 from media import MIXTURES, record_maps, record_separation, separated
 
 from avblocks.jsonfile import read_json
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("scenes", type=Path, help="folder from recipes.make_scenes")
     given = parser.parse_args()
     for name, source in FIGURES.items():
-        shrink(given.runs / source, PICTURES / name)
+        shrink(given.runs / source, FOLDER / name)
     MEDIA.mkdir(exist_ok=True)
     record_maps(given.runs, held_out_clips(given.scenes), MEDIA)
     record_separation(given.runs, MEDIA, mixtures=MIXTURES[:1], prefix="photographs-")

@@ -1,4 +1,4 @@
-"""Screenshots of the demo, in ``docs/pictures``: a wide and light one, and a narrow and dark one.
+"""Screenshots of the demo, in ``docs/figures``: a wide and light one, and a narrow and dark one.
 
 Start the demo, then give its address and a video. Needs Chromium and ``pip install playwright``::
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-PICTURES = Path(__file__).parent / "pictures"
+FIGURES = Path(__file__).parent / "figures"
 SIZES = {"demo.jpg": (1280, 1060, "light"), "demo-narrow.jpg": (400, 1060, "dark")}
 """Width and height in pixels, and color scheme, of each file."""
 
@@ -32,7 +32,7 @@ def shoot(browser: Browser, url: str, video: Path, name: str) -> None:
     page.wait_for_timeout(3000)  # until the videos are painted
     if width < 700:
         page.evaluate("document.querySelector('#run').scrollIntoView()")
-    page.screenshot(path=PICTURES / name, type="jpeg", quality=80)
+    page.screenshot(path=FIGURES / name, type="jpeg", quality=80)
     context.close()
 
 

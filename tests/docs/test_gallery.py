@@ -41,14 +41,14 @@ def drawn(site: Path) -> Path:
 
 
 def test_the_architecture_is_that_of_the_modules() -> None:
-    checked_in = (DOCS / "pictures" / "architecture.svg").read_text(encoding="utf-8")
+    checked_in = (DOCS / "figures" / "architecture.svg").read_text(encoding="utf-8")
     assert checked_in == gallery.architectures()["architecture"], "run: python docs/gallery.py"
     assert (DOCS / "_static/logo.svg").read_text() == logo(), "run: python docs/gallery.py"
 
 
 def test_what_the_page_shows_is_drawn_or_checked_in(drawn: Path) -> None:
     built = {f"gallery/{path.name}" for path in drawn.iterdir() if path.name != ".gitignore"}
-    checked_in = {f"pictures/{name}" for name in ("loss.png", *gallery.TRAINED)}
+    checked_in = {f"figures/{name}" for name in ("loss.png", *gallery.TRAINED)}
     recorded = {f"media/{name}" for name in media.RECORDED}
     shown = {name for name, _ in SHOWN} | {*PLAYED, *CARDS}
     assert shown - recorded == built | checked_in
@@ -62,7 +62,7 @@ def test_every_picture_is_described() -> None:
 
 
 def test_what_is_checked_in_is_small() -> None:
-    paths = [*(DOCS / "pictures").iterdir(), *(DOCS / "media").glob("*")]
+    paths = [*(DOCS / "figures").iterdir(), *(DOCS / "media").glob("*")]
     assert max(path.stat().st_size for path in paths) < 150_000
     assert sum(path.stat().st_size for path in paths) < 1_500_000
 
@@ -119,18 +119,18 @@ def test_trained_figures_are_taken_from_their_runs(
         figure.save(tmp_path / source)
     (tmp_path / "pretrain/metrics.csv").write_text("step,epoch,loss\n1,0.5,3.0\n2,1.0,2.0\n")
     (tmp_path / "_static").mkdir()
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "figures").mkdir()
     recorded: list[Path] = []
-    monkeypatch.setattr(gallery, "PICTURES", tmp_path / "pictures")
+    monkeypatch.setattr(gallery, "FOLDER", tmp_path / "figures")
     monkeypatch.setattr(gallery, "record", lambda runs, folder: recorded.append(runs))
     monkeypatch.setattr(sys, "argv", ["gallery.py", str(tmp_path)])
     gallery.main()
     for name in gallery.TRAINED:
-        with Image.open(tmp_path / "pictures" / name) as made:
+        with Image.open(tmp_path / "figures" / name) as made:
             assert made.size == ((900, 878) if name.endswith("webp") else (900, 1300))
-    with Image.open(tmp_path / "pictures/loss.png") as curve:
+    with Image.open(tmp_path / "figures/loss.png") as curve:
         assert curve.convert("RGBA").getpixel((0, 0))[3] == 0
-    assert (tmp_path / "pictures/architecture.svg").read_text().startswith("<svg")
+    assert (tmp_path / "figures/architecture.svg").read_text().startswith("<svg")
     assert (tmp_path / "_static/logo.svg").is_file() and recorded == [tmp_path]
 
 
@@ -147,13 +147,13 @@ def test_audio_is_compressed(tmp_path: Path) -> None:
 
 def test_the_page_of_photographs_shows_what_its_command_writes() -> None:
     page = (DOCS / "ingredients.rst").read_text(encoding="utf-8")
-    figures = re.findall(r"^\.\. figure:: pictures/(\S+)\n((?:   .+\n)+)", page, flags=re.MULTILINE)
+    figures = re.findall(r"^\.\. figure:: figures/(\S+)\n((?:   .+\n)+)", page, flags=re.MULTILINE)
     assert {name for name, _ in figures} == set(photographs.FIGURES)
     assert all(":width: 100%" in options and ":alt: " in options for _, options in figures)
     played = set(re.findall(r"^   media/(\S+): .+$", page, flags=re.MULTILINE))
     assert played <= set(photographs.RECORDED)
     assert all((DOCS / "media" / name).is_file() for name in played)
-    assert all((DOCS / "pictures" / name).is_file() for name in photographs.FIGURES)
+    assert all((DOCS / "figures" / name).is_file() for name in photographs.FIGURES)
 
 
 def test_clips_of_that_page_are_of_one_animal_and_of_two(tmp_path: Path) -> None:
