@@ -172,8 +172,8 @@ def test_a_banned_word_is_found(text: str, word: str) -> None:
     "text",
     [
         "``colour`` and `picture` in :class:`~avblocks.Picture`",
-        ".. image:: figures/a.png\n.. autofunction:: avblocks.data.whole_picture",
-        "![Figure](docs/figures/a.png) of some kind, a second time",
+        ".. image:: pictures/a.png\n.. autofunction:: avblocks.data.whole_picture",
+        "![Figure](docs/pictures/a.png) of some kind, a second time",
         "sound localization, with sound separation, 59%, silence",
     ],
 )
