@@ -65,16 +65,24 @@ def load_weights(
     state = renamed(model, converted.state | prefix)
     state, fixed = _without_fixed_positions(model, state, allow)
     state, reshaped = _resize_positions(model, state)
+    lost = (n for n in converted.dropped if not (prefix and n in converted.prefix_names))
     report = LoadReport(
         loaded=tuple(name for name in own if name in state),
         missing=tuple(name for name, x in own.items() if name not in state and x.numel() > 0),
         unused=tuple(name for name in state if name not in own),
         reshaped=reshaped,
-        dropped=(
-            *(n for n in converted.dropped if not (prefix and n in converted.prefix_names)),
-            *fixed,
-        ),
+        dropped=(*lost, *fixed),
     )
+    _check(report, state, own, strict=strict, allow=allow)
+    new = {name: sharded_like(state[name], own[name]) for name in report.loaded}
+    model.load_state_dict(new, strict=False)
+    return report
+
+
+def _check(
+    report: LoadReport, state: State, own: State, *, strict: bool, allow: Collection[str]
+) -> None:
+    """Raise a ``ValueError`` if weights do not fit a model, or are not to be loaded."""
     if not report.loaded:
         raise ValueError(f"no weight of the file fits the model\n{report}")
     check_lost(report.unused, own, allow=allow)
@@ -92,9 +100,6 @@ def load_weights(
             f"strict: left at initialization {summary(report.missing)}, "
             f"unused in the file {summary(report.unused)}"
         )
-    new = {name: sharded_like(state[name], own[name]) for name in report.loaded}
-    model.load_state_dict(new, strict=False)
-    return report
 
 
 def _state(weights: Any, own: State) -> State:
