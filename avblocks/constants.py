@@ -43,6 +43,26 @@ class HasConstants(nn.Module):
                 own.copy_(value)
 
 
+class GivenConstant(HasConstants):
+    """A constant that was given by value, as buffer `value`; a copy is kept on the host.
+
+    Args:
+        value: The constant.
+    """
+
+    value: Tensor
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self._given = (value.detach().cpu().clone(),)  # in a tuple, so that no device moves it
+        self.reset_parameters()
+        self.value = self.value.to(value.device)
+
+    def constants(self) -> dict[str, Tensor]:
+        """The constant, under the name of its buffer."""
+        return {"value": self._given[0].clone()}
+
+
 def _refill(module: nn.Module, *_: object) -> None:
     assert isinstance(module, HasConstants)
     module.reset_parameters()

@@ -26,12 +26,14 @@ BATCH = AVBatch(
     seeds=(1, 2),
     paths=("a.mp4", "b.mp4"),
 )
+FREQUENCY = torch.tensor([0.9, 0.1])
 
 
 def task() -> nn.Module:
     sizes = {"image_size": 16, "audio_size": CLIPS.audio_size, "patch": 16}
     encoder = av_vit(16, depth=1, num_heads=2, **sizes)
-    return Classification(encoder, classifier(16, num_classes=2), front_end=FrontEnd(CLIPS)).eval()
+    parts = {"front_end": FrontEnd(CLIPS), "frequency": FREQUENCY}
+    return Classification(encoder, classifier(16, num_classes=2), **parts).eval()
 
 
 MASK = torch.rand(2, 1, 16, 32, generator=torch.Generator().manual_seed(1))

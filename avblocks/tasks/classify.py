@@ -6,6 +6,7 @@ from typing import Any, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from avblocks.constants import GivenConstant
 from avblocks.data import AVBatch, CutMix, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
 from avblocks.encoder import AVEncoder, AVTokens
@@ -47,8 +48,6 @@ class Classification(HeadTask):
         ValueError: If a number is out of range, or one modality is given and `left_out` too.
     """
 
-    frequency: Tensor | None
-
     def __init__(
         self,
         encoder: nn.Module,
@@ -81,7 +80,12 @@ class Classification(HeadTask):
         self.multilabel, self.smoothing = multilabel, smoothing
         require(not left_out or given == "both", "given", given, "'both' with left_out")
         self.left_out = left_out
-        self.register_buffer("frequency", frequency, persistent=False)
+        self._frequency = None if frequency is None else GivenConstant(frequency)
+
+    @property
+    def frequency(self) -> Tensor | None:
+        """Fraction of the clips in each class, if it was given."""
+        return None if self._frequency is None else self._frequency.value
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values."""
