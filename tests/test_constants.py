@@ -97,6 +97,15 @@ def test_copies_fill_themselves(name: str) -> None:
     assert torch.equal(call(whole), wanted)
 
 
+def test_frequencies_of_classes_are_set_later() -> None:
+    given, later = task(), task()
+    later.load_state_dict(given.state_dict())
+    given.frequency = None
+    assert given.frequency is None and not torch.equal(given(BATCH)["loss"], later(BATCH)["loss"])
+    given.frequency = FREQUENCY
+    assert torch.equal(given(BATCH)["loss"], later(BATCH)["loss"])
+
+
 def test_names_in_state_dicts_stay() -> None:
     assert [*FrontEnd(CLIPS).state_dict()] == [
         "log_mel.mel.spectrogram.window",

@@ -80,12 +80,16 @@ class Classification(HeadTask):
         self.multilabel, self.smoothing = multilabel, smoothing
         require(not left_out or given == "both", "given", given, "'both' with left_out")
         self.left_out = left_out
-        self._frequency = None if frequency is None else GivenConstant(frequency)
+        self.frequency = frequency
 
     @property
     def frequency(self) -> Tensor | None:
         """Fraction of the clips in each class, if it was given."""
         return None if self._frequency is None else self._frequency.value
+
+    @frequency.setter
+    def frequency(self, frequency: Tensor | None) -> None:
+        self._frequency = None if frequency is None else GivenConstant(frequency)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values."""
