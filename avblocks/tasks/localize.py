@@ -1,7 +1,6 @@
 """Sound localization task: loss and maps of an encoder and a localizer."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -49,8 +48,8 @@ class Localization(HeadTask):
         mirror: Whether `maps` are the mean of the map of an image and that of its mirror image.
 
     Raises:
-        ValueError: If an argument is out of range, the encoder lacks a part, or ``local`` and
-            ``joint`` contradict.
+        ValueError: If an argument is out of range, the encoder lacks a part, or ``joint`` is set
+            with ``local`` or ``mirror``.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class Localization(HeadTask):
             depth = self.encoder.depth
             require(local <= depth, "local", local, "from 0 to the encoder's {}", depth)
         require(not (local and joint), "local", local, "0 with joint: it encodes images alone")
+        require(not (mirror and joint), "mirror", mirror, "False with joint, for the same reason")
         require(0 < patches <= 1, "patches", patches, "in (0, 1]")
         require(0 <= positives <= 0.5, "positives", positives, "in [0, 0.5]")
         if frozen:
@@ -94,7 +94,10 @@ class Localization(HeadTask):
         return {name: getattr(self, name) for name in (*names, "mirror")}
 
     def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
-        """Image and audio tokens, encoded together or separately."""
+        """Image and audio tokens, encoded together or separately.
+
+        With `mirror`, in evaluation mode, those of the mirror image are in `mirrored`.
+        """
         if batch.features is not None:
             return batch.features
         if self.joint:
@@ -102,12 +105,16 @@ class Localization(HeadTask):
             tokens = {"image": both.image, "audio": both.audio}
         else:
             image, audio = self.front_end(batch)
-            if self.local:
-                patches = local_tokens(self.encoder, image, depth=self.local)
-            else:
-                patches = self.encoder(image=image, audio=None).image
-            tokens = {"image": patches, "audio": self.encoder(image=None, audio=audio).audio}
+            tokens = {"image": self._patches(image)}
+            tokens["audio"] = self.encoder(image=None, audio=audio).audio
+            if self.mirror and not self.training:
+                tokens["mirrored"] = self._patches(image.flip(-1))
         return {name: value for name, value in tokens.items() if value is not None}
+
+    def _patches(self, image: Tensor) -> Tensor:
+        if self.local:
+            return local_tokens(self.encoder, image, depth=self.local)
+        return self.encoder(image=image, audio=None).image
 
     def relate(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add `codes` to the features of all training clips, from which similar audio is found.
@@ -123,21 +130,15 @@ class Localization(HeadTask):
         return {**features, "codes": codes}
 
     def maps(self, batch: AVBatch) -> Tensor:
-        """Similarity of each pixel to the audio of the clip.
-
-        Raises:
-            ValueError: If ``mirror`` is set, and the batch has features in place of images.
-        """
-        found = self._maps(batch)
+        """Similarity of each pixel to the audio of the clip."""
+        features, grid = self.features(batch), self._grid(batch)
+        found = self._map(features["image"], features["audio"], grid)
         if self.mirror:
-            if batch.features is not None:
-                raise ValueError("mirror needs the images, and the batch has features: set it off")
-            found = (found + self._maps(replace(batch, flip=~batch.flip)).flip(-1)) / 2
+            found = (found + self._map(features["mirrored"], features["audio"], grid).flip(-1)) / 2
         return found
 
-    def _maps(self, batch: AVBatch) -> Tensor:
-        similarity = self.head(**self.features(batch)).float()
-        return to_frame(similarity, grid=self._grid(batch), size=SIDE)
+    def _map(self, image: Tensor, audio: Tensor, grid: tuple[int, ...]) -> Tensor:
+        return to_frame(self.head(image=image, audio=audio).float(), grid=grid, size=SIDE)
 
     def _grid(self, batch: AVBatch) -> tuple[int, ...]:
         """Patches along height and width of the images."""
