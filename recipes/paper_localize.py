@@ -98,7 +98,8 @@ class Config(FineTuneConfig):
     their mean linearly."""
 
     mirror: bool = False
-    """Average the maps of an image and of its mirror image."""
+    """Average the maps of an image and of its mirror image; with `--frozen` and
+    `--data.no-augment`, also train on both."""
 
     def check(self, *, compiles: bool = True) -> None:
         """Check that the settings are consistent, see `TrainConfig.check`."""

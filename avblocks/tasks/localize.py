@@ -46,6 +46,7 @@ class Localization(HeadTask):
         positives: Share of the pairs of clips whose audio counts as alike. The batches then need
             `codes`, see `relate` and `clip_relations`.
         mirror: Whether `maps` are the mean of the map of an image and that of its mirror image.
+            Training on features draws one of the two.
 
     Raises:
         ValueError: If an argument is out of range, the encoder lacks a part, or ``joint`` is set
@@ -160,6 +161,9 @@ class Localization(HeadTask):
         if self.positives and codes is None:
             raise ValueError("positives need `codes`: encode all clips once, and see `relate`")
         generator = torch.Generator().manual_seed(key("localize", *batch.seeds))
+        if self.training and "mirrored" in features:
+            turned = torch.rand(len(image), generator=generator) < 0.5
+            image = torch.where(turned.to(image.device)[:, None, None], features["mirrored"], image)
         if self.training and self.patches < 1:
             image = _some_patches(image, share=self.patches, generator=generator)
         if self.negatives:

@@ -59,6 +59,21 @@ def test_mirrored_maps_are_averaged() -> None:
     assert torch.equal(model.maps(replace(clips, features=features)), model.maps(clips))
 
 
+def test_mirrored_images_are_drawn_in_training() -> None:
+    model, clips = task(mirror=True).eval(), batch(64)
+    features = dict(model.features(clips))
+    both = replace(clips, features=features)
+    plain = model(both)["loss"]
+    assert not torch.equal(model.train()(both)["loss"], plain)
+    assert torch.equal(model(both)["loss"], model(both)["loss"]), "by the seeds of the clips alone"
+    seen = []
+    model._loss = lambda head, image, *others: seen.append(image) or image.sum()  # type: ignore[assignment]
+    model(both)
+    turned = (seen[0] == features["mirrored"]).all(dim=2).all(dim=1)
+    assert torch.equal(seen[0][~turned], features["image"][~turned])
+    assert 16 < turned.sum() < 48
+
+
 @pytest.mark.parametrize("frozen", [True, False])
 def test_silence_and_noise_are_negatives_and_the_average_audio_is_tracked(frozen: bool) -> None:
     model, clips = task(negatives=8, frozen=frozen), batch()
