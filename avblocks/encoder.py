@@ -132,16 +132,17 @@ class AVEncoder(nn.Module):
         """Tokens before the first layer; with a mask, only those of the kept patches.
 
         Raises:
+            TypeError: if one is no tensor.
             ValueError: if both modalities are missing, their batch sizes differ, or the data type
                 of one differs from that of the weights.
         """
+        dtype = self.fusion_tokens.dtype
+        image = None if image is None else as_dtype(dtype, image=image)
+        audio = None if audio is None else as_dtype(dtype, audio=audio)
         inputs = [x for x in (image, audio) if x is not None]
         require(len(inputs) > 0, "image and audio", None, "not both missing")
         batch, other = inputs[0].shape[0], inputs[-1].shape[0]
         require(other == batch, "audio", other, "a batch of {}", batch)
-        dtype = self.fusion_tokens.dtype
-        image = None if image is None else as_dtype(dtype, image=image)
-        audio = None if audio is None else as_dtype(dtype, audio=audio)
         whole = AVTokens(
             image=embed_kept(self.image, image, image_mask, image_valid),
             audio=embed_kept(self.audio, audio, audio_mask, audio_valid),

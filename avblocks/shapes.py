@@ -203,6 +203,7 @@ def as_dtype(dtype: torch.dtype, **given: Tensor) -> Tensor:
     Under autocast, which converts by itself, the tensor is not changed.
 
     Raises:
+        TypeError: with the name, if the input is no tensor, such as an array or an image.
         ValueError: with the name and both types, if the tensor is not floating or would be rounded.
 
     Example:
@@ -211,6 +212,9 @@ def as_dtype(dtype: torch.dtype, **given: Tensor) -> Tensor:
         ValueError: image is torch.float32 and the weights are torch.bfloat16: convert one of them
     """
     ((name, x),) = given.items()
+    if not isinstance(x, Tensor):
+        kind = f"{type(x).__module__}.{type(x).__name__}"
+        raise TypeError(f"{name} is a {kind}: give a torch.Tensor")
     if x.dtype == dtype or (x.is_floating_point() and torch.is_autocast_enabled(x.device.type)):
         return x
     if not x.is_floating_point():

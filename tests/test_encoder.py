@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import slow
 import torch
@@ -5,7 +6,7 @@ from slow import assert_same, randomize
 from torch import Tensor
 from torch.testing import assert_close
 
-from avblocks import AVEncoder, AVTokens, Mask, RandomMask, av_vit, fusion_block, vit
+from avblocks import AVEncoder, AVTokens, Mask, RandomMask, av_mae, av_vit, fusion_block, vit
 
 FUSIONS = ("token", "dense", "factorized")
 each = pytest.mark.parametrize("fusion", FUSIONS)
@@ -204,3 +205,15 @@ def test_exports() -> None:
     out = program.module()(**other)
     assert isinstance(out, AVTokens)
     assert_close(together(out), together(encoder(**other)))
+
+
+@pytest.mark.parametrize("given", [np.zeros((1, 3, 32, 32), np.float32), [[0.0]], "a.jpg"])
+def test_inputs_that_are_no_tensors_are_named(given: object, unchecked: None) -> None:
+    encoder = av_vit(32, depth=1, num_heads=2, image_size=32, audio_size=(16, 16), patch=16)
+    kind = f"{type(given).__module__}.{type(given).__name__}"
+    with pytest.raises(TypeError, match=f"image is a {kind}: give a torch.Tensor"):
+        encoder(image=given, audio=None)
+    with pytest.raises(TypeError, match=f"audio is a {kind}: give a torch.Tensor"):
+        av_mae(encoder, dim=16, depth=1, num_heads=2)(image=None, audio=given)
+    with pytest.raises(TypeError, match=f"input is a {kind}"):
+        encoder.image(given)
