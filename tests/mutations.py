@@ -866,6 +866,36 @@ TABLE = (
         "pass",
         "recipes/test_predict_part.py",
     ),
+    row(
+        "mirror-back",
+        'self._map(features["mirrored"], features["audio"], grid).flip(-1)',
+        'self._map(features["mirrored"], features["audio"], grid)',
+        "tasks/test_localize.py",
+    ),
+    row(
+        "mirror-drawn",
+        'if self.training and "mirrored" in features:',
+        "if False:",
+        "tasks/test_localize.py",
+    ),
+    row(
+        "frequency-kept",
+        'return {"value": self._given[0].clone()}',
+        'return {"value": self._given[0].flip(0)}',
+        "test_constants.py",
+    ),
+    row(
+        "two-of-a-name",
+        "if before != str(path) and Path(before).parent == path.parent:",
+        "if False:",
+        "data/test_stills.py",
+    ),
+    row(
+        "two-recordings",
+        "if len(audio) > 1:",
+        "if len(audio) > 9:",
+        "data/test_ingredients.py",
+    ),
 )
 
 
