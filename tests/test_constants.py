@@ -103,6 +103,7 @@ def test_frequencies_of_classes_are_set_later() -> None:
     given.frequency = None
     assert given.frequency is None and not torch.equal(given(BATCH)["loss"], later(BATCH)["loss"])
     given.frequency = FREQUENCY
+    assert given.frequency is not None and torch.equal(given.frequency, FREQUENCY)
     assert torch.equal(given(BATCH)["loss"], later(BATCH)["loss"])
 
 
