@@ -48,12 +48,17 @@ class GivenConstant(HasConstants):
 
     Args:
         value: The constant.
+
+    Raises:
+        ValueError: If it is on the device "meta", and so has no values.
     """
 
     value: Tensor
 
     def __init__(self, value: Tensor) -> None:
         super().__init__()
+        if value.is_meta:
+            raise ValueError("a constant on the device meta has no values: give it on the CPU")
         self._given = (value.detach().cpu().clone(),)  # in a tuple, so that no device moves it
         self.reset_parameters()
         self.value = self.value.to(value.device)

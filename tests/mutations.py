@@ -874,7 +874,7 @@ TABLE = (
     ),
     row(
         "mirror-drawn",
-        'if self.training and "mirrored" in features:',
+        'if self.training and self.mirror and "mirrored" in features:',
         "if False:",
         "tasks/test_localize.py",
     ),

@@ -105,6 +105,8 @@ def test_frequencies_of_classes_are_set_later() -> None:
     given.frequency = FREQUENCY
     assert given.frequency is not None and torch.equal(given.frequency, FREQUENCY)
     assert torch.equal(given(BATCH)["loss"], later(BATCH)["loss"])
+    with pytest.raises(ValueError, match="on the device meta"):
+        given.frequency = FREQUENCY.to("meta")
 
 
 def test_names_in_state_dicts_stay() -> None:

@@ -77,7 +77,9 @@ class Localization(HeadTask):
             depth = self.encoder.depth
             require(local <= depth, "local", local, "from 0 to the encoder's {}", depth)
         require(not (local and joint), "local", local, "0 with joint: it encodes images alone")
-        require(not (mirror and joint), "mirror", mirror, "False with joint, for the same reason")
+        require(
+            not (mirror and joint), "mirror", mirror, "False with joint: it encodes images alone"
+        )
         require(0 < patches <= 1, "patches", patches, "in (0, 1]")
         require(0 <= positives <= 0.5, "positives", positives, "in [0, 0.5]")
         if frozen:
@@ -97,8 +99,11 @@ class Localization(HeadTask):
     def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
         """Image and audio tokens, encoded together or separately.
 
-        With `mirror`, in evaluation mode, those of the mirror image are in `mirrored`.
+        With `mirror`, those of the mirror image are in `mirrored`.
         """
+        return self._features(batch, mirror=self.mirror)
+
+    def _features(self, batch: AVBatch, *, mirror: bool) -> Mapping[str, Tensor]:
         if batch.features is not None:
             return batch.features
         if self.joint:
@@ -108,7 +113,7 @@ class Localization(HeadTask):
             image, audio = self.front_end(batch)
             tokens = {"image": self._patches(image)}
             tokens["audio"] = self.encoder(image=None, audio=audio).audio
-            if self.mirror and not self.training:
+            if mirror:
                 tokens["mirrored"] = self._patches(image.flip(-1))
         return {name: value for name, value in tokens.items() if value is not None}
 
@@ -131,10 +136,18 @@ class Localization(HeadTask):
         return {**features, "codes": codes}
 
     def maps(self, batch: AVBatch) -> Tensor:
-        """Similarity of each pixel to the audio of the clip."""
+        """Similarity of each pixel to the audio of the clip.
+
+        Raises:
+            ValueError: With `mirror`, if the batch has features of a task without it.
+        """
         features, grid = self.features(batch), self._grid(batch)
         found = self._map(features["image"], features["audio"], grid)
         if self.mirror:
+            if "mirrored" not in features:
+                raise ValueError(
+                    "these features lack `mirrored`: encode the clips with mirror=True"
+                )
             found = (found + self._map(features["mirrored"], features["audio"], grid).flip(-1)) / 2
         return found
 
@@ -156,12 +169,12 @@ class Localization(HeadTask):
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Return the loss of a batch; with several starts, the mean and the lowest of theirs."""
-        features = self.features(batch)
+        features = self._features(batch, mirror=False)  # of clips that are augmented themselves
         image, audio, codes = features["image"], features["audio"], features.get("codes")
         if self.positives and codes is None:
             raise ValueError("positives need `codes`: encode all clips once, and see `relate`")
         generator = torch.Generator().manual_seed(key("localize", *batch.seeds))
-        if self.training and "mirrored" in features:
+        if self.training and self.mirror and "mirrored" in features:
             turned = torch.rand(len(image), generator=generator) < 0.5
             image = torch.where(turned.to(image.device)[:, None, None], features["mirrored"], image)
         if self.training and self.patches < 1:

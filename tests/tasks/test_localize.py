@@ -57,6 +57,9 @@ def test_mirrored_maps_are_averaged() -> None:
     assert not torch.allclose(plain, other)
     features = model.features(clips)
     assert torch.equal(model.maps(replace(clips, features=features)), model.maps(clips))
+    assert torch.equal(model.train().maps(clips), model.eval().maps(clips))
+    with pytest.raises(ValueError, match="lack `mirrored`"):
+        model.maps(replace(clips, features=task().features(clips)))
 
 
 def test_mirrored_images_are_drawn_in_training() -> None:
@@ -72,6 +75,9 @@ def test_mirrored_images_are_drawn_in_training() -> None:
     turned = (seen[0] == features["mirrored"]).all(dim=2).all(dim=1)
     assert torch.equal(seen[0][~turned], features["image"][~turned])
     assert 16 < turned.sum() < 48
+    model.mirror = False
+    model(both)
+    assert torch.equal(seen[1], features["image"])
 
 
 @pytest.mark.parametrize("frozen", [True, False])
