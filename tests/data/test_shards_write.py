@@ -110,6 +110,20 @@ def test_killed_at_each_moment_it_goes_on_to_the_same_bytes(clips, tmp_path):
     assert moment > 20
 
 
+def workers_of(process: multiprocessing.Process) -> list[str]:
+    """Wait for the two workers of a process; a process that has ended by then has none."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if not process.is_alive():
+            return []
+        if len(found := children.read_text().split()) >= 2:
+            return found
+        time.sleep(0.01)
+    process.kill()
+    raise AssertionError(f"process {process.pid} did not start two workers in a minute")
+
+
 def is_running(process: str) -> bool:
     path = Path(f"/proc/{process}/stat")
     return path.is_file() and path.read_text().rpartition(")")[2].split()[0] != "Z"
@@ -120,11 +134,8 @@ def test_killed_again_and_again_with_workers(clips, whole, tmp_path):
     orphans = []
     for wait in (0.05, 0.15, 0.25):
         process = in_a_process(lambda: make_shards(splits, tmp_path, settings=TWO, workers=2))
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        while not children.read_text():
-            time.sleep(0.01)
+        orphans += workers_of(process)
         time.sleep(wait)
-        orphans += children.read_text().split()
         process.kill()
         process.join()
     shards = make_shards(splits, tmp_path, settings=TWO, workers=2)
