@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avblocks.audio import LogMel, MelMasking
-from avblocks.data import AVBatch, FrontEnd, mix, swap
+from avblocks.data import AVBatch, FrontEnd, Mixture, mix, swap
 from avblocks.heads import (
     Separator,
     binary_mask,
@@ -77,19 +77,31 @@ class Separation(HeadTask):
 
     def separate(self, batch: AVBatch) -> Tensor:
         """Separate the audio of each image from ``batch.audio``, the mixture."""
-        share = self.logits(batch).sigmoid()
+        return self._masked(batch.audio, mask=self.logits(batch).sigmoid())
+
+    def _masked(self, mixture: Tensor, *, mask: Tensor) -> Tensor:
+        """Apply a mask, predicted or true, to the waveform of the mixture."""
         if self.masks == "ratio":  # the ratio is 0.5 where only the source is active
-            share = (2 * share).clamp(max=1)
-        found = self.masking(batch.audio, mask=share)
+            mask = (2 * mask).clamp(max=1)
+        found = self.masking(mixture, mask=mask)
         return found.clamp(-self.sources, self.sources) if self.masks == "dominant" else found
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
         """Mix the clips of a batch and return the loss."""
         mixed = mix(batch, size=self.sources)
-        mixture, source = (self.front_end.spectrogram(x) for x in (mixed.audio, mixed.sources))
-        target = _TARGETS[self.masks](mixture, source)
+        mixture, target = self._target(mixed)
         logits = self.logits(replace(batch, audio=mixed.audio))
         return {"loss": separation_loss(logits, target, mixture=mixture)}
+
+    def _target(self, mixed: Mixture) -> tuple[Tensor, Tensor]:
+        """Return the spectrogram of the mixture and the true mask of each source."""
+        mixture, source = (self.front_end.spectrogram(x) for x in (mixed.audio, mixed.sources))
+        return mixture, _TARGETS[self.masks](mixture, source)
+
+    def ideal(self, batch: AVBatch) -> Tensor:
+        """Mix a batch, and separate it with the true masks: a bound on what masks can reach."""
+        mixed = mix(batch, size=self.sources)
+        return self._masked(mixed.audio, mask=self._target(mixed)[1])
 
     def guided(self, batch: AVBatch, image: str) -> Tensor:
         """Mix a batch, and separate it guided by one of `IMAGES`."""

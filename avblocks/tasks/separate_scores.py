@@ -1,6 +1,7 @@
 """Scores, figures and audio of the separation task."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,8 @@ from avblocks.viz import panel, save_figure
 class SeparationScorer:
     """Separation scores in dB with each guiding image, and numbers of scored and silent sources.
 
+    The row ``ideal`` is separated with the true masks: what such masks can reach at most.
+
     Args:
         task: Separation task; its batches are mixtures.
         brief: Whether to score only matched images.
@@ -36,12 +39,14 @@ class SeparationScorer:
         self.task = task
         require(dropped in get_args(Dropped), "dropped", dropped, f"one of {get_args(Dropped)}")
         self.dropped: Dropped = dropped
-        self.images = IMAGES[:1] if brief else IMAGES
+        guided = {image: partial(task.guided, image=image) for image in IMAGES}
+        rows = {**guided, "ideal": task.ideal}
+        self.rows = {"matched": rows["matched"]} if brief else rows
         self.reset()
 
     def reset(self) -> None:
         """Forget all batches."""
-        self.parts: dict[str, list[SeparationScores]] = {image: [] for image in self.images}
+        self.parts: dict[str, list[SeparationScores]] = {row: [] for row in self.rows}
 
     def update(self, batch: AVBatch) -> None:
         """Separate a batch of mixtures, and score it."""
@@ -49,17 +54,16 @@ class SeparationScorer:
         mixed = mix(batch, size=size)
         sources = rearrange(mixed.sources, "(b k) s -> b k s", k=size).cpu()
         mixture = mixed.audio[::size].cpu()
-        for image, scores in self.parts.items():
-            found = rearrange(self.task.guided(batch, image), "(b k) s -> b k s", k=size)
+        for row, separate in self.rows.items():
+            found = rearrange(separate(batch), "(b k) s -> b k s", k=size)
             given: dict[str, Any] = {"sources": sources, "mixture": mixture}
-            scores.append(separation_scores(found.cpu(), dropped=self.dropped, **given))
+            scores = separation_scores(found.cpu(), dropped=self.dropped, **given)
+            self.parts[row].append(scores)
 
     def compute(self) -> Scores:
         """Return the means over all mixtures."""
-        whole = {image: gather_lists(scores) for image, scores in self.parts.items()}
-        return {
-            image: dict(join_scores(scores).summary()) for image, scores in whole.items() if scores
-        }
+        whole = {row: gather_lists(scores) for row, scores in self.parts.items()}
+        return {row: dict(join_scores(scores).summary()) for row, scores in whole.items() if scores}
 
 
 @dataclass(frozen=True)

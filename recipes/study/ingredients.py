@@ -65,6 +65,7 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
     "separation": {
         _SDR: ("separate", "matched", _SDR),
         "other_image": ("separate", "mismatched", _SDR),
+        "ideal_masks": ("separate", "ideal", _SDR),
     },
 }
 """Figures by task: the run, and the keys of its `scores.json`."""

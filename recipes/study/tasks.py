@@ -43,6 +43,7 @@ FIGURES = {
             **{score: ("matched", score) for score in (SDR, *GAINS)},
             "mismatched_image": ("mismatched", SDR),
             "blank_image": ("blank", SDR),
+            "ideal_masks": ("ideal", SDR),
         },
     ),
     "segmentation": (

@@ -39,7 +39,7 @@ ROWS = {
         "whole_image",
     },
     "segment": {"matched", "mismatched", "silenced", "center_box"},
-    "separate": {"matched", "mismatched", "blank"},
+    "separate": {"matched", "mismatched", "blank", "ideal"},
 }
 
 
