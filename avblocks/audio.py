@@ -122,6 +122,8 @@ class MelMasking(HasConstants):
         n_fft: samples per window.
         hop: samples between windows, at most half a window.
         n_mels: mel bins.
+        threshold: value that the mask exceeds in bins of the source, which are then kept whole, and
+            others removed; by default the mask itself is the factor.
 
     Raises:
         ValueError: if a number is not positive or ``hop`` too long.
@@ -135,12 +137,19 @@ class MelMasking(HasConstants):
     window: Tensor
 
     def __init__(
-        self, *, rate: int = 16000, n_fft: int = 800, hop: int = 250, n_mels: int = 128
+        self,
+        *,
+        rate: int = 16000,
+        n_fft: int = 800,
+        hop: int = 250,
+        n_mels: int = 128,
+        threshold: float | None = None,
     ) -> None:
         super().__init__()
         require_positive(rate=rate, n_fft=n_fft, hop=hop, n_mels=n_mels)
         require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
         self.rate, self.n_fft, self.hop, self.n_mels = rate, n_fft, hop, n_mels
+        self.threshold = threshold
         self.reset_parameters()
 
     def constants(self) -> dict[str, Tensor]:
@@ -152,11 +161,11 @@ class MelMasking(HasConstants):
     def forward(
         self, audio: Float[Tensor, "b s"], *, mask: Float[Tensor, "b 1 m t"]
     ) -> Float[Tensor, "b s"]:
-        """Mask waveforms; differentiable in both arguments.
+        """Mask waveforms; differentiable in both arguments, without a threshold.
 
         Args:
             audio: the mixture.
-            mask: factor on each bin; the sigmoid of logits.
+            mask: value of each bin, such as the sigmoid of logits.
 
         Raises:
             ValueError: if the shape of the mask differs from that of the spectrogram.
@@ -165,7 +174,8 @@ class MelMasking(HasConstants):
         m, t = self.filters.shape[1], audio.shape[1] // self.hop
         expect(mask=(mask, "b c m t"), b=audio.shape[0], c=1, m=m, t=t)
         with torch.autocast(audio.device.type, enabled=False):
-            share = self.filters @ mask.squeeze(1).to(self.filters.dtype)
+            kept = mask if self.threshold is None else mask > self.threshold
+            share = self.filters @ kept.squeeze(1).to(self.filters.dtype)
             fourier = {"n_fft": self.n_fft, "hop_length": self.hop, "window": self.window}
             spectrum = torch.stft(audio, return_complex=True, **fourier)
             return torch.istft(spectrum * F.pad(share, (0, 1)), length=audio.shape[1], **fourier)

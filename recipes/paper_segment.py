@@ -52,6 +52,9 @@ class Config(FineTuneConfig):
     """Share of the training clips that are made silent or get the audio of another clip, with an
     empty mask, so that the model listens."""
 
+    dice: float = 0.0
+    """Weight of a Dice loss, which counts objects in place of pixels, beside the cross entropy."""
+
     width: int = 128
     """Smallest width of a level of the head, and width of its second-to-last convolution."""
 
@@ -114,7 +117,11 @@ def build(config: Config, *, classes: Sequence[str]) -> Segmentation:
         hidden=config.width,
     )
     return Segmentation(
-        encoder, head, front_end=config.data.front_end, negatives=config.negative_audio
+        encoder,
+        head,
+        front_end=config.data.front_end,
+        negatives=config.negative_audio,
+        dice=config.dice,
     )
 
 

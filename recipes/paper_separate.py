@@ -50,14 +50,14 @@ class Config(FineTuneConfig):
     sources: int = 2
     """Number of clips in a mixture."""
 
-    masks: Literal["ratio", "binary"] = "ratio"
-    """Targets: ratio masks, or binary masks as in the paper."""
+    masks: Literal["ratio", "binary", "dominant"] = "ratio"
+    """Targets: ratio masks; binary masks as in the paper; or dominant, binary masks of the bins in
+    which the source exceeds half of the mixture, and separation by masks cut at 0.5."""
 
     protocol: Literal["deepavfusion", "sound-of-pixels"] = "deepavfusion"
     """Mixtures, spectrograms, masks and scores: those of the paper; or those of the Sound of
-    Pixels, with seeded pairs of any clips, log frequency, binary masks of the sources that exceed
-    half of the mixture, cut at 0.5, and no score for a mixture of which a source or an estimate is
-    silent."""
+    Pixels, with seeded pairs of any clips, log frequency, dominant masks, and no score for a
+    mixture of which a source or an estimate is silent."""
 
     @property
     def seeded(self) -> bool:

@@ -148,6 +148,12 @@ def test_masks_keep_what_log_mel_shows() -> None:
     assert_close(parts[:, 800:-800], tones[:, 800:-800], rtol=0, atol=0.01)
 
 
+def test_a_threshold_keeps_bins_whole_or_removes_them() -> None:
+    audio, mask = torch.randn(2, 2000), torch.rand(2, 1, 16, 8)
+    found = MelMasking(n_mels=16, threshold=0.3)(audio, mask=mask)
+    assert_close(found, MelMasking(n_mels=16)(audio, mask=(mask > 0.3).float()))
+
+
 def test_masking_under_autocast_takes_a_mask_of_half_precision() -> None:
     masking, audio = MelMasking(n_mels=16), torch.randn(1, 2000)
     mask = torch.rand(1, 1, 16, 8).bfloat16()

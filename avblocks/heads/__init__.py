@@ -23,6 +23,7 @@ from avblocks.heads.positives import clip_relations as clip_relations
 from avblocks.heads.positives import diffusion_map as diffusion_map
 from avblocks.heads.pyramid import Pyramid as Pyramid
 from avblocks.heads.segment import Segmenter as Segmenter
+from avblocks.heads.segment import dice_loss as dice_loss
 from avblocks.heads.segment import segmentation_loss as segmentation_loss
 from avblocks.heads.segment import segmenter as segmenter
 from avblocks.heads.separate import Separator as Separator

@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from avblocks.data import AVBatch, FrontEnd, with_negatives
-from avblocks.heads import Segmenter, segmentation_loss
-from avblocks.shapes import require_share
+from avblocks.heads import Segmenter, dice_loss, segmentation_loss
+from avblocks.shapes import require_share, require_weight
 from avblocks.tasks.evaluate import HeadTask, encoder_with
 
 
@@ -20,9 +20,10 @@ class Segmentation(HeadTask):
         negatives: Share of the training clips whose audio is replaced, see `with_negatives`, and
             whose mask is then empty. Where most images show a single object, a model without them
             finds it by sight alone.
+        dice: Weight of `dice_loss`, added to the cross entropy.
 
     Raises:
-        ValueError: If the share is not in [0, 1), or the encoder lacks a part.
+        ValueError: If the share or the weight is out of range, or the encoder lacks a part.
     """
 
     def __init__(
@@ -32,18 +33,20 @@ class Segmentation(HeadTask):
         *,
         front_end: FrontEnd,
         negatives: float = 0.0,
+        dice: float = 0.0,
     ) -> None:
         super().__init__()
         require_share(negatives=negatives)
+        require_weight(dice=dice)
         self.encoder = encoder_with("intermediates", "image.grid", encoder=encoder)
         self.head = head
-        self.front_end, self.negatives = front_end, negatives
+        self.front_end, self.negatives, self.dice = front_end, negatives, dice
         self.binary = head.pred.out_channels == 1
         self.num_classes = 2 if self.binary else head.pred.out_channels
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values."""
-        return {"negatives": self.negatives}
+        return {"negatives": self.negatives, "dice": self.dice}
 
     def logits(self, batch: AVBatch) -> Tensor:
         """Logits of each pixel."""
@@ -57,9 +60,14 @@ class Segmentation(HeadTask):
         return masks.clamp(max=1) if self.binary else masks
 
     def forward(self, batch: AVBatch) -> dict[str, Tensor]:
-        """Return the loss of a batch."""
+        """Return the loss of a batch, with a weight also its parts."""
         truth = self.truth(batch)
         if self.training and self.negatives:
             batch, own = with_negatives(batch, share=self.negatives)
             truth = truth * own[:, None, None]
-        return {"loss": segmentation_loss(self.logits(batch), truth)}
+        logits = self.logits(batch)
+        entropy = segmentation_loss(logits, truth)
+        if not self.dice:
+            return {"loss": entropy}
+        dice = dice_loss(logits, truth)
+        return {"loss": entropy + self.dice * dice, "loss_entropy": entropy, "loss_dice": dice}

@@ -34,7 +34,8 @@ class Separation(HeadTask):
         head: Separator.
         front_end: Front end, from batches to images and spectrograms.
         masks: Target of each bin: a ratio mask, a binary mask, or `dominant_mask` as in the Sound
-            of Pixels, whose separated audio is cut where it exceeds the range of the sources.
+            of Pixels. With the last, bins whose mask exceeds 0.5 are kept whole and others removed,
+            and the separated audio is cut where it exceeds the range of the sources.
         sources: Number of clips in a mixture.
         masking: Module that applies a mask over the bins of a spectrogram to a waveform;
             `MelMasking` of the format, or `LogFrequencyMasking`, if not given.
@@ -58,8 +59,8 @@ class Separation(HeadTask):
         self.encoder = encoder_with("intermediates", "audio.grid", encoder=encoder)
         self.head = head
         self.front_end = front_end
-        self.masking = _masking(front_end) if masking is None else masking
         require(masks in get_args(Masks), "masks", masks, f"one of {get_args(Masks)}")
+        self.masking = _masking(front_end, masks) if masking is None else masking
         require_positive(sources=sources)
         self.masks: Masks = masks
         self.sources = sources
@@ -114,10 +115,11 @@ class Separation(HeadTask):
         return self.separate(given)
 
 
-def _masking(front_end: FrontEnd) -> nn.Module:
+def _masking(front_end: FrontEnd, masks: Masks) -> nn.Module:
     match front_end.log_mel:
         case LogMel():
-            return MelMasking(**front_end.format.mel_settings)
+            threshold = 0.5 if masks == "dominant" else None
+            return MelMasking(**front_end.format.mel_settings, threshold=threshold)
         case LogFrequency(n_fft=n_fft, hop=hop, bins=bins):
             return LogFrequencyMasking(n_fft=n_fft, hop=hop, bins=bins)
     raise ValueError("masking must be given, as the front end has its own log_mel, got None")

@@ -24,7 +24,7 @@ _WEIGHTS = ("contrast", "contrast_weight")
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("batch", "epochs", "evaluate_every", "windows", "dim_out", "width"), _ONE),
     **dict.fromkeys(("warmup", "local", "negatives", "hidden"), _ZERO),
-    **dict.fromkeys((*_WEIGHTS, "weight_decay", "mixup", "cutmix"), _FINITE),
+    **dict.fromkeys((*_WEIGHTS, "weight_decay", "mixup", "cutmix", "dice"), _FINITE),
     **dict.fromkeys(("base_lr", "temperature"), _ABOVE),
     **dict.fromkeys(("layer_decay", "patches"), _PART),
     **dict.fromkeys(("drop_path", "smoothing", "left_out", "negative_audio"), _BELOW),

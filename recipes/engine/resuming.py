@@ -19,6 +19,7 @@ ADDED: dict[str, Any] = {
     "contrast": 0.0,
     "cutmix": 0.0,
     "negative_audio": 0.0,
+    "dice": 0.0,
     "joint": True,
     "model.tubelet": 2,
     "model.decoder": "full",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from avblocks import AVTokens, av_vit
-from avblocks.heads import Pyramid, Segmenter, segmentation_loss, segmenter
+from avblocks.heads import Pyramid, Segmenter, dice_loss, segmentation_loss, segmenter
 from avblocks.heads.pyramid import Rise
 
 GRID = (2, 3)
@@ -208,6 +208,29 @@ def test_loss_equals_a_sum_over_pixels(classes: int, seed: int) -> None:
         assert segmentation_loss(logits, target > 0) == segmentation_loss(logits, target)
 
 
+@given(st.integers(1, 4), st.integers(0, 10**6))
+def test_dice_loss_equals_a_loop_over_images_and_classes(classes: int, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    logits = torch.randn(3, classes, 3, 2, generator=random, dtype=torch.float64)
+    logits.requires_grad_()
+    target = torch.randint(max(classes, 2), (3, 3, 2), generator=random)
+    target[2] = 0  # an image without foreground
+    terms = []
+    for scores, truth in zip(logits, target, strict=True):
+        for number in range(1, max(classes, 2)):
+            found = scores.softmax(dim=0)[number] if classes > 1 else scores[0].sigmoid()
+            own = truth == number
+            if classes == 1 or own.any():
+                share = (2 * found[own].sum() + 1) / (found.sum() + own.sum() + 1)
+                terms.append(1 - share)
+    expected = torch.stack(terms).mean() if terms else 0 * logits.sum()
+    assert_same(dice_loss(logits, target), expected, [logits])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert dice_loss(logits.bfloat16(), target).dtype == torch.float32
+    if classes == 1:
+        assert dice_loss(logits, target > 0) == dice_loss(logits, target)
+
+
 def test_initial_weights() -> None:
     model = segmenter(64, num_classes=3, num_layers=4, min_width=32, hidden=32)
     for module in model.modules():
@@ -251,6 +274,8 @@ def test_wrong_inputs_are_refused() -> None:
     for target in (torch.zeros(2, 8, 7).long(), torch.zeros(1, 8, 8).long()):
         with pytest.raises(ValueError, match="target must have shape"):
             segmentation_loss(torch.zeros(2, 1, 8, 8), target)
+        with pytest.raises(ValueError, match="target must have shape"):
+            dice_loss(torch.zeros(2, 1, 8, 8), target)
     maps, conditions = [torch.zeros(2, 8, 2, 2)] * 2, [torch.zeros(2, 8), torch.zeros(2, 4)]
     pyramid = Pyramid(8, widths=(8, 4))
     for wrong in (maps[:1], [maps[0], torch.zeros(2, 8, 2, 3)], [maps[0], torch.zeros(2, 6, 2, 2)]):

@@ -69,7 +69,7 @@ TABLE: list[tuple[Callable, dict[str, list]]] = [
         {"temperature": ABOVE_ZERO, "local": [*COUNT, 2], "patches": [0.0, 1.1, NAN]}
         | {"negatives": COUNT, "positives": [-0.1, 0.6, NAN]},
     ),
-    (segmentation, {"negatives": SHARE}),
+    (segmentation, {"negatives": SHARE, "dice": WEIGHT}),
     (separation, {"sources": [0, -1, 1.5, INF], "masks": ["x"]}),
     (partial(Embedding, encoder(), **CLIPS), {"pooling": ["x"]}),
     (lambda **given: SeparationScorer(separation(), **given), {"dropped": ["x"]}),

@@ -7,7 +7,7 @@ import torch
 from small_clips import BATCHES, FORMAT, encoder
 
 from avblocks.data import AVBatch, FrontEnd, collate, with_negatives
-from avblocks.heads import segmentation_loss, segmenter
+from avblocks.heads import dice_loss, segmentation_loss, segmenter
 from avblocks.tasks import Segmentation, SegmentationScorer, evaluate
 
 
@@ -27,6 +27,23 @@ def test_center_box_is_scored_beside_the_model() -> None:
     assert list(scores) == ["matched", "mismatched", "silenced", "center_box"]
     assert scores["center_box"]["miou_avsbench"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert list(evaluate(SegmentationScorer(model, brief=True), [batch[:1]])) == ["matched"]
+
+
+def test_dice_is_added_by_its_weight() -> None:
+    batch = collate(BATCHES)
+    mask = torch.zeros(len(batch), 16, 16, dtype=torch.uint8)
+    mask[:, 4:12, 4:12] = 1
+    batch = replace(batch, mask=mask)
+    head = segmenter(16, num_classes=1, patch=8, num_layers=1, min_width=8, hidden=8)
+    given = {"front_end": FrontEnd(FORMAT)}
+    model = Segmentation(encoder(), head, dice=0.5, **given).eval()
+    losses, logits = model(batch), model.logits(batch)
+    parts = segmentation_loss(logits, mask), dice_loss(logits, mask)
+    torch.testing.assert_close(losses["loss"], parts[0] + 0.5 * parts[1])
+    torch.testing.assert_close((losses["loss_entropy"], losses["loss_dice"]), parts)
+    plain = Segmentation(model.encoder, head, **given).eval()(batch)
+    assert list(plain) == ["loss"]
+    torch.testing.assert_close(plain["loss"], parts[0])
 
 
 def test_the_mask_of_negative_audio_is_empty() -> None:
