@@ -353,6 +353,30 @@ TABLE = (
         "heads/test_segment.py",
     ),
     row(
+        "dice-background",
+        "found = scores.softmax(dim=1)[:, 1:]",
+        "found = scores.softmax(dim=1)[:, :-1]",
+        "heads/test_segment.py",
+    ),
+    row(
+        "dice-empty-images",
+        "shown = torch.ones_like(loss) if binary else",
+        "shown = truth.any(dim=(2, 3)).to(loss.dtype) if binary else",
+        "heads/test_segment.py",
+    ),
+    row(
+        "mask-threshold",
+        "kept = mask if self.threshold is None else mask > self.threshold",
+        "kept = mask if self.threshold is None else mask * (mask > self.threshold)",
+        "test_audio.py",
+    ),
+    row(
+        "separate-ideal",
+        "return self._masked(mixed.audio, mask=self._target(mixed)[1])",
+        "return self._masked(batch.audio, mask=self._target(mixed)[1])",
+        "tasks/test_separate.py",
+    ),
+    row(
         "balance-weight",
         "inverse = torch.where(absent, 0.0, 1 / frequency)",
         "inverse = torch.where(absent, 0.0, frequency)",
