@@ -517,8 +517,8 @@ TABLE = (
     ),
     row(
         "ratio-doubled",
-        "share = (2 * share).clamp(max=1)",
-        "share = share.clamp(max=1)",
+        "mask = (2 * mask).clamp(max=1)",
+        "mask = mask.clamp(max=1)",
         "tasks/test_separate.py",
     ),
     row(
