@@ -368,7 +368,7 @@ TABLE = (
         "mask-threshold",
         "kept = mask if self.threshold is None else mask > self.threshold",
         "kept = mask if self.threshold is None else mask * (mask > self.threshold)",
-        "test_audio.py",
+        "tests/test_audio.py",
     ),
     row(
         "separate-ideal",
