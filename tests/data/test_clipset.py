@@ -23,6 +23,14 @@ def test_remarks_are_in_the_report():
     )
 
 
+@pytest.mark.parametrize("label", [-1, 2])
+def test_labels_index_classes(label):
+    """-1 would be the last class."""
+    items = (Item(id="a", path="a.mp4", labels=(1,)), Item(id="b", path="b.mp4", labels=(label,)))
+    with pytest.raises(ValueError, match=r"b.mp4: labels .* must be class numbers below 2, "):
+        ClipSet(name="x", items=items, classes=("p", "q"))
+
+
 def test_one_clip_for_each_picture_with_a_mask():
     first, second, third = (
         StillImage(path=f"{n}.png", mask=m) for n, m in ((1, "m"), (2, None), (3, "n"))

@@ -69,6 +69,9 @@ class ClipSet:
         missing: Ids of the annotation that are not on disk.
         remarks: Remarks for the report.
 
+    Raises:
+        ValueError: If a label indexes no class.
+
     >>> clips = ClipSet(name="demo", items=(Item(id="a", path="a.mp4"),), missing=("b",))
     >>> print(clips.report())
     demo: 2 clips listed, 1 on disk, 1 missing (b)
@@ -79,6 +82,15 @@ class ClipSet:
     classes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.classes)
+        for item in self.items:
+            if any(not 0 <= label < count for label in item.labels):
+                raise ValueError(
+                    f"{item.path}: labels {item.labels} must be class numbers below {count}, the "
+                    f"number of classes of {self.name}"
+                )
 
     def __len__(self) -> int:
         return len(self.items)
