@@ -11,7 +11,7 @@ from avblocks.audio import pad_repeat
 from avblocks.data.batch import AVBatch, Skipped
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.crop import mask_like, middle_part, random_part, whole_square
-from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.clipset import ClipSet, Item, require_labels
 from avblocks.data.format import ClipFormat
 from avblocks.data.read import read_clip
 from avblocks.seed import sample_generator, sample_seed
@@ -82,7 +82,7 @@ class ClipDataset(Dataset[AVBatch]):
             every epoch.
 
     Raises:
-        ValueError: If there are no clips, or a number is out of range.
+        ValueError: If there are no clips, a label indexes no class, or a number is out of range.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class ClipDataset(Dataset[AVBatch]):
             raise ValueError(f"expected windows >= 1, and 1 in training, got {windows}")
         if not 0 < min_crop <= 1:
             raise ValueError(f"expected min_crop in (0, 1], got {min_crop}")
+        require_labels(clips)
         self.min_crop = min_crop
         self.clips = clips
         self.format = format or ClipFormat()

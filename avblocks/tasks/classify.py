@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from avblocks.constants import GivenConstant
 from avblocks.data import AVBatch, CutMix, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
+from avblocks.data.datasets.clipset import require_labels
 from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.heads import Classifier, Logits, balanced_loss
 from avblocks.seed import key
@@ -190,6 +191,7 @@ class Classification(HeadTask):
 
 def clip_frequency(clips: ClipSet) -> Tensor:
     """Return the fraction of the clips that have each class."""
+    require_labels(clips)
     counts = torch.zeros(len(clips.classes))
     for item in clips.items:
         counts[list(item.labels)] += 1

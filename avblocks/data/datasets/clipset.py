@@ -69,9 +69,6 @@ class ClipSet:
         missing: Ids of the annotation that are not on disk.
         remarks: Remarks for the report.
 
-    Raises:
-        ValueError: If a label indexes no class.
-
     >>> clips = ClipSet(name="demo", items=(Item(id="a", path="a.mp4"),), missing=("b",))
     >>> print(clips.report())
     demo: 2 clips listed, 1 on disk, 1 missing (b)
@@ -82,15 +79,6 @@ class ClipSet:
     classes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        count = len(self.classes)
-        for item in self.items:
-            if any(not 0 <= label < count for label in item.labels):
-                raise ValueError(
-                    f"{item.path}: labels {item.labels} must be class numbers below {count}, the "
-                    f"number of classes of {self.name}"
-                )
 
     def __len__(self) -> int:
         return len(self.items)
@@ -126,6 +114,17 @@ class ClipSet:
             remarks = (*remarks, f"without the frames of {len(self.missing)} missing clips")
         name = f"{self.name}, by frame"
         return replace(self, name=name, items=items, missing=(), remarks=remarks)
+
+
+def require_labels(clips: ClipSet) -> None:
+    """Raise a ``ValueError`` unless the labels of all clips index classes."""
+    count = len(clips.classes)
+    for item in clips.items:
+        if any(not 0 <= label < count for label in item.labels):
+            raise ValueError(
+                f"{item.path}: labels {item.labels} must be class numbers below {count}, the "
+                f"number of classes of {clips.name}"
+            )
 
 
 def listed_set(
