@@ -124,6 +124,8 @@ def embed_kept(
     if mask is None:
         return stream.embed(x, **options)
     n = math.prod(stream.grid(x))
+    require(isinstance(mask, Mask), "mask", type(mask).__name__, "a Mask, as RandomMask draws")
+    expect(ids_keep=(mask.ids_keep, "b k"), ids_masked=(mask.ids_masked, "b u"))
     require(mask.num_tokens == n, "mask", mask.num_tokens, "over the input's {} patches", n)
     return stream.embed(x, ids_keep=mask.ids_keep, **options)
 

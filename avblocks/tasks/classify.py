@@ -46,6 +46,7 @@ class Classification(HeadTask):
         smoothing: Label smoothing.
         left_out: Share of the training clips whose image or audio is left out of input and loss.
             Otherwise the stream that is easier to learn may dominate, and the others learn little.
+            A batch norm of the head would count these clips in its statistics: give a head without.
         frequency: Fraction of the clips in each class, by which its loss is divided.
 
     Raises:
