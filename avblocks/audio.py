@@ -1,5 +1,6 @@
 """Waveforms and spectrograms: padding, log-mel spectrograms, and masking of waveforms."""
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from torchaudio.transforms import MelSpectrogram
 
 from avblocks.constants import HasConstants, in_memory
 from avblocks.shapes import as_dtype, expect, require, require_positive
+
+FLOATS = "of floats in [-1, 1], integers divided by their highest value"
+"""The waveforms that functions take."""
 
 
 def pad_repeat(audio: Float[Tensor, "*b s"], length: int) -> Float[Tensor, "*b length"]:
@@ -43,8 +47,7 @@ def check_waveform(
     model that was cast to half precision has other filters.
     """
     expect(audio=(audio, "b s"))
-    takes = "of floats in [-1, 1], integers divided by their highest value"
-    require(audio.is_floating_point(), "audio", audio.dtype, takes)
+    require(audio.is_floating_point(), "audio", audio.dtype, FLOATS)
     if constants is not None and torch.finfo(constants.dtype).bits < 32:
         raise ValueError(
             f"spectrograms are computed in float32, and the model was cast to {constants.dtype}: "
@@ -52,6 +55,12 @@ def check_waveform(
         )
     half = n_fft // 2
     require(audio.shape[1] > half, "audio", audio.shape[1], "longer than {} samples", half)
+
+
+def require_threshold(threshold: float | None) -> None:
+    """Raise a ``ValueError`` unless the threshold of a mask is a finite number or None."""
+    fits = threshold is None or (isinstance(threshold, int | float) and math.isfinite(threshold))
+    require(fits, "threshold", threshold, "a finite number or None")
 
 
 class LogMel(HasConstants):
@@ -126,7 +135,7 @@ class MelMasking(HasConstants):
             others removed; by default the mask itself is the factor.
 
     Raises:
-        ValueError: if a number is not positive or ``hop`` too long.
+        ValueError: if a number is not positive, ``hop`` too long, or the threshold not finite.
 
     Example:
         >>> MelMasking()(torch.zeros(2, 48000), mask=torch.ones(2, 1, 128, 192)).shape
@@ -148,6 +157,7 @@ class MelMasking(HasConstants):
         super().__init__()
         require_positive(rate=rate, n_fft=n_fft, hop=hop, n_mels=n_mels)
         require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
+        require_threshold(threshold)
         self.rate, self.n_fft, self.hop, self.n_mels = rate, n_fft, hop, n_mels
         self.threshold = threshold
         self.reset_parameters()

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.audio import check_waveform
+from avblocks.audio import check_waveform, require_threshold
 from avblocks.constants import HasConstants
 from avblocks.shapes import expect, require, require_positive
 
@@ -113,7 +113,7 @@ class LogFrequencyMasking(HasConstants):
             mask itself.
 
     Raises:
-        ValueError: if a number is not positive or ``hop`` too long.
+        ValueError: if a number is not positive, ``hop`` too long, or the threshold not finite.
 
     Example:
         >>> mask = torch.ones(2, 1, 256, 256)
@@ -135,6 +135,7 @@ class LogFrequencyMasking(HasConstants):
         super().__init__()
         require_positive(n_fft=n_fft, hop=hop, bins=bins)
         require(2 * hop <= n_fft, "hop", hop, f"half a window of {n_fft} at most")
+        require_threshold(threshold)
         self.n_fft, self.hop, self.bins, self.threshold = n_fft, hop, bins, threshold
         self.reset_parameters()
 

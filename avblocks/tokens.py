@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -143,6 +142,11 @@ def valid_samples(valid: Bool[Tensor, "b n"] | None, count: int) -> Bool[Tensor,
     return None if valid is None else valid.any(dim=1, keepdim=True).expand(-1, count)
 
 
+def prefixed_valid(valid: Bool[Tensor, "b n"], count: int) -> Bool[Tensor, "b pn"]:
+    """Mark ``count`` prefix tokens before the patches: valid in samples with a valid patch."""
+    return torch.cat((valid.any(dim=1, keepdim=True).expand(-1, count), valid), dim=1)
+
+
 def with_prefix(tokens: AVTokens) -> AVTokens:
     """Move the prefix tokens to the front of their streams."""
     if tokens.image_prefix is None and tokens.audio_prefix is None:
@@ -183,7 +187,7 @@ def _front(
     if prefix is None or tokens is None:
         return tokens, valid
     if valid is not None:
-        valid = F.pad(valid, (prefix.shape[1], 0), value=True)
+        valid = prefixed_valid(valid, prefix.shape[1])
     return torch.cat((prefix, tokens), dim=1), valid
 
 

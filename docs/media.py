@@ -40,7 +40,7 @@ RECORDED = (
 def draw_media(scenes: Sequence[Scene], folder: Path) -> None:
     """Write each scene as a video, also dark outside its true masks, and a mixture and its sources.
 
-    The mixture is separated by the true masks over its spectrogram, the best that masking can do.
+    The mixture is separated by the true masks over its spectrogram, as a perfect prediction would.
     """
     for number, scene in enumerate(scenes, start=1):
         shown = np.where(scene.masks.any(axis=1)[..., None], scene.frames, scene.frames // 4)

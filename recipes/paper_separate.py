@@ -12,8 +12,8 @@ Commands:
 Scores:
     SDR, SIR, SAR (BSS Eval v3) and SI-SDR in dB, and improvements over the mixture, guided by the
     matched image, by the other image of the mixture (mismatched) and by a black one (blank), and
-    with the true masks (ideal), the most that masks can reach. Mixtures with a silent source have
-    no scores and are counted. docs/metrics.rst compares the two protocols.
+    with the true masks (ideal), what a perfect prediction reaches. Mixtures with a silent source
+    have no scores and are counted. docs/metrics.rst compares the two protocols.
 
 Try:
     --masks binary --sources 3

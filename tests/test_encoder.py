@@ -145,11 +145,19 @@ def test_intermediates() -> None:
         ({"image_mask": RandomMask(0.5)((2, 3), batch=2)}, "mask must be over the input's 4"),
         ({"image_mask": RandomMask(0.5)((2, 2), batch=3)}, "ids must have shape .*b=2"),
         ({"audio_mask": RandomMask(0.5)((2, 2), batch=2)}, "mask must be over the input's 6"),
+        ({"image_mask": torch.ones(2, 4).bool()}, "mask must be a Mask, .*got 'Tensor'"),
     ],
 )
 def test_misfits(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make("token")(**(inputs() | changes))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_masks_have_a_row_for_each_sample() -> None:
+    flat = Mask(*torch.arange(4).split(2))
+    with pytest.raises(ValueError, match=r"ids_keep must have shape \(b, k\), got \(2,\)"):
+        make("token")(**(inputs() | {"image_mask": flat}))
 
 
 def test_parts_that_do_not_fit() -> None:

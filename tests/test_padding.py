@@ -119,8 +119,13 @@ def test_encoder_of_spectrograms_of_two_lengths(fusion: str, prefix: int) -> Non
 
 
 @pytest.mark.parametrize("fusion", ["token", "dense", "factorized"])
-def test_samples_that_lack_a_modality(fusion: str) -> None:
+@pytest.mark.parametrize("prefix", [0, 2])
+def test_samples_that_lack_a_modality(fusion: str, prefix: int) -> None:
+    """Also its prefix tokens, such as a class token, are not read."""
     model = randomize(encoder(fusion))
+    if prefix:
+        model.audio.num_prefix = prefix
+        model.audio.prefix_tokens = torch.nn.Parameter(torch.randn(1, prefix, DIM).double())
     image, audio = torch.randn(2, 3, 16, 16).double(), torch.randn(2, 1, 16, 24).double()
     out = model(image=image, audio=audio, audio_valid=torch.tensor([True, False]))
     both, alone = model(image=image[:1], audio=audio[:1]), model(image=image[1:], audio=None)

@@ -48,7 +48,8 @@ def save_pretrained(
     """Save a model made by a builder of avblocks, as ``model.safetensors`` and ``config.json``.
 
     The recorded arguments (``model.built``) are verified: a model built from them must equal this
-    one part by part. Training mode, device and activation checkpointing are not saved.
+    one part by part. Training mode, device, activation checkpointing and the color changes of the
+    front end in training are not saved.
 
     Args:
         model: an encoder of `av_vit`, or an autoencoder with its decoders of `av_mae`; also wrapped
@@ -79,7 +80,7 @@ def save_pretrained(
     try:
         _require_same(both, with_positions(build_on_meta(config)))
         if front_end is not None:
-            _require_same(front_end, FrontEnd(front_end.format))
+            _require_same(front_end, FrontEnd(front_end.format, color=front_end.color))
     except (ValueError, RuntimeError) as error:
         raise ValueError(
             f"the builders build no such model: {error}; save one that you composed by "

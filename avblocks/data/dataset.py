@@ -11,7 +11,7 @@ from avblocks.audio import pad_repeat
 from avblocks.data.batch import AVBatch, Skipped
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.crop import mask_like, middle_part, random_part, whole_square
-from avblocks.data.datasets.clipset import ClipSet, Item
+from avblocks.data.datasets.clipset import ClipSet, Item, require_labels
 from avblocks.data.format import ClipFormat
 from avblocks.data.read import read_clip
 from avblocks.seed import sample_generator, sample_seed
@@ -82,7 +82,7 @@ class ClipDataset(Dataset[AVBatch]):
             every epoch.
 
     Raises:
-        ValueError: If there are no clips, or a number is out of range.
+        ValueError: If there are no clips, a label indexes no class, or a number is out of range.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class ClipDataset(Dataset[AVBatch]):
             raise ValueError(f"expected windows >= 1, and 1 in training, got {windows}")
         if not 0 < min_crop <= 1:
             raise ValueError(f"expected min_crop in (0, 1], got {min_crop}")
+        require_labels(clips)
         self.min_crop = min_crop
         self.clips = clips
         self.format = format or ClipFormat()
@@ -121,6 +122,11 @@ class ClipDataset(Dataset[AVBatch]):
         self._bad: dict[int, Skipped] = {}
         # In shared memory, so that persistent workers see the next epoch too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Share the epoch of a copy with its workers too."""
+        self.__dict__.update(state)
+        self._epoch.share_memory_()
 
     def __len__(self) -> int:
         return len(self.clips) * self.windows
@@ -144,6 +150,7 @@ class ClipDataset(Dataset[AVBatch]):
             IndexError: If there is no such sample.
             TypeError: If the key is something else, such as a slice.
             ClipError: If the file cannot be used and ``on_error`` is "raise".
+            ValueError: If a reader of your own returns a clip of another kind than `AVClip` says.
             TooManySkippedError: If more files were skipped than allowed.
         """
         epoch, index = epoch_and_index(key, epoch=self.epoch)
@@ -195,6 +202,7 @@ class ClipDataset(Dataset[AVBatch]):
             frame=frame,
             **several,
         )
+        _check_read(clip, item, self.format)
         if clip.mask is not None and self.clips.classes:
             _check_classes(clip.mask, item, count=max(len(self.clips.classes), 2))
         channels = clip.image.shape[:-2]
@@ -238,6 +246,28 @@ class ClipDataset(Dataset[AVBatch]):
             skipped=skipped,
             crop=torch.zeros(0, 4),
             size=size,
+        )
+
+
+def _check_read(clip: AVClip, item: Item, format: ClipFormat) -> None:
+    """Raise a ``ValueError`` unless a reader returned a clip as `AVClip` describes it."""
+    image, mask = clip.image, clip.mask
+    axes = (3,) if format.frames == 1 else (3, format.frames)
+    parts = (
+        ("image", image, torch.uint8, (*axes, *image.shape[-2:])),
+        ("audio", clip.audio, torch.float32, tuple(clip.audio.shape[-1:])),
+        ("mask", mask, torch.uint8, tuple(image.shape[-2:])),
+    )
+    for name, part, dtype, shape in parts:
+        if part is not None and (part.dtype != dtype or tuple(part.shape) != shape):
+            raise ValueError(
+                f"{item.path}: the reader returned {name} of {part.dtype} {tuple(part.shape)}, and "
+                f"a clip of this format has {dtype} {shape}"
+            )
+    if clip.rate != format.rate:
+        raise ValueError(
+            f"{item.path}: the reader returned audio of {clip.rate} samples per second, and the "
+            f"format has {format.rate}"
         )
 
 

@@ -11,7 +11,7 @@ from avblocks.data.crop import crop_images, crop_masks
 from avblocks.data.format import ClipFormat
 from avblocks.data.transforms import Normalize, apply_gain, flip_images, jitter_color
 from avblocks.seed import key
-from avblocks.shapes import require_share
+from avblocks.shapes import require, require_share
 
 
 class FrontEnd(nn.Module):
@@ -61,8 +61,11 @@ class FrontEnd(nn.Module):
         """Compute the images or videos, and the spectrograms, of a batch.
 
         Raises:
-            ValueError: If `log_mel` or `normalize` returns another shape.
+            ValueError: If the batch is empty, its images or its audio are not of the data type of
+                `AVBatch`, or `log_mel` or `normalize` returns another shape.
         """
+        remedy = "at least one clip: skip a batch of which no file can be used"
+        require(len(batch) > 0, "batch", len(batch), remedy)
         with torch.autocast(batch.image.device.type, enabled=False):
             image = self._images(batch)
             audio = self.spectrogram(apply_gain(batch.audio, batch.gain))
@@ -71,6 +74,8 @@ class FrontEnd(nn.Module):
     def _images(self, batch: AVBatch) -> Float[Tensor, "b 3 *t height width"]:
         """Crop, flip and normalize images; all frames of a video in the same way."""
         image, crop, flip = batch.image, batch.crop, batch.flip
+        takes = "of bytes from 0 to 255; give normalized images to the encoder itself"
+        require(image.dtype == torch.uint8, "image", image.dtype, takes)
         frames = image.shape[2] if image.ndim == 5 else 1
         if frames > 1:
             image = rearrange(image, "b c t h w -> (b t) c h w")
@@ -95,7 +100,8 @@ class FrontEnd(nn.Module):
         Raises:
             ValueError: If `log_mel` returns another shape than (b, 1, m, t).
         """
-        mel = self.log_mel(audio)
+        with torch.autocast(audio.device.type, enabled=False):
+            mel = self.log_mel(audio)
         if mel.ndim != 4 or mel.shape[:3] != (len(audio), 1, self.format.mels):
             raise ValueError(
                 f"log_mel returned {tuple(mel.shape)} for waveforms {tuple(audio.shape)}; it must "

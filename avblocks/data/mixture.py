@@ -82,7 +82,7 @@ def mix(batch: AVBatch, *, size: int = 2, silence: float = 1e-5) -> Mixture:
         silence: Sum of squares below which a source is silent (reference: `eval_avsrcsep.py`).
 
     Raises:
-        ValueError: If the number of clips is not a multiple of ``size``.
+        ValueError: If the number of clips is not a multiple of ``size``, or they form other groups.
 
     >>> import torch
     >>> audio = torch.tensor([[0.5, 0.5], [0.25, 0.0], [0.0, 0.0], [0.5, 1.0]])
@@ -97,6 +97,8 @@ def mix(batch: AVBatch, *, size: int = 2, silence: float = 1e-5) -> Mixture:
     """
     require_positive(size=size)
     require(len(batch) % size == 0, "batch", len(batch), f"a multiple of {size} clips")
+    takes = f"{size}, the clips of a mixture, or 1 for clips without groups"
+    require(batch.group in (1, size), "batch.group", batch.group, takes)
     sources = apply_gain(batch.audio, batch.gain)
     total = rearrange(sources, "(g k) s -> g k s", k=size).sum(dim=1)
     return Mixture(

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from avblocks.audio import FLOATS
 from avblocks.constants import HasConstants
 from avblocks.shapes import expect, require
 
@@ -60,9 +61,10 @@ def apply_gain(audio: Float[Tensor, "b s"], gain: Float[Tensor, " b"]) -> Float[
     """Apply a gain in dB to waveforms, and clip them to [-1, 1].
 
     Raises:
-        ValueError: if there is not one gain per waveform.
+        ValueError: if there is not one gain per waveform, or these are of integers.
     """
     expect(audio=(audio, "b s"), gain=(gain, "b"))
+    require(audio.is_floating_point(), "audio", audio.dtype, FLOATS)
     return (audio * 10 ** (gain[:, None] / 20)).clamp(-1, 1)
 
 

@@ -1,5 +1,6 @@
 """Ideal masks over spectrogram bins, the targets of sound separation."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -31,8 +32,8 @@ def ratio_mask(
     """
     axes = "b c m t"
     expect(mixture=(mixture, axes), source=(source, axes))
-    power = 10**source
-    return power / (power + 10**mixture + 1e-5)
+    power = _exp10(source)
+    return (power / (power + _exp10(mixture) + 1e-5)).to(source.dtype)
 
 
 def binary_mask(
@@ -61,7 +62,7 @@ def binary_mask(
     """
     axes = "b c m t"
     expect(mixture=(mixture, axes), source=(source, axes))
-    return (10**source > 10**mixture).to(source.dtype)
+    return (_exp10(source) > _exp10(mixture)).to(source.dtype)
 
 
 def dominant_mask(
@@ -87,4 +88,9 @@ def dominant_mask(
     """
     axes = "b c m t"
     expect(mixture=(mixture, axes), source=(source, axes))
-    return (10**source > 0.5 * 10**mixture).to(source.dtype)
+    return (_exp10(source) > 0.5 * _exp10(mixture)).to(source.dtype)
+
+
+def _exp10(log: Float[Tensor, "b 1 m t"]) -> Float[Tensor, "b 1 m t"]:
+    """Undo a logarithm, in float32 at least: loud bins exceed float16."""
+    return 10 ** log.to(torch.promote_types(log.dtype, torch.float32))

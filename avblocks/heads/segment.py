@@ -107,6 +107,7 @@ class Segmenter(nn.Module):
     def _maps(
         self, layers: Sequence[AVTokens], *, grid: tuple[int, ...], batch: int
     ) -> list[Float[Tensor, "b d rows columns"]]:
+        require(len(grid) == 2, "grid", grid, "rows and columns: masks are of one image")
         rows, columns = grid
         maps = []
         for norm, depth in zip(self.norm_image, self.depths, strict=True):

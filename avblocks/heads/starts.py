@@ -37,7 +37,12 @@ class Starts(nn.Module):
         require(len(heads) > 0, "heads", len(heads), "at least one")
         self.heads, self.momentum = nn.ModuleList(heads), momentum
         self.losses: Tensor
-        self.register_buffer("losses", torch.full((len(heads),), torch.nan))
+        self.register_buffer("losses", torch.empty(len(heads)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Forget all batches."""
+        nn.init.constant_(self.losses, torch.nan)
 
     @property
     def best(self) -> nn.Module:

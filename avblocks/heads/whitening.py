@@ -44,9 +44,15 @@ class RunningWhitening(nn.Module):
         self.mean: Tensor
         self.covariance: Tensor
         self.batches: Tensor
-        self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
-        self.register_buffer("covariance", torch.zeros(dim, dim, dtype=torch.float64))
-        self.register_buffer("batches", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean", torch.empty(dim, dtype=torch.float64))
+        self.register_buffer("covariance", torch.empty(dim, dim, dtype=torch.float64))
+        self.register_buffer("batches", torch.empty((), dtype=torch.float64))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Forget all batches."""
+        for average in (self.mean, self.covariance, self.batches):
+            nn.init.zeros_(average)
 
     @torch.no_grad()
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:

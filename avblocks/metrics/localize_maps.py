@@ -11,6 +11,7 @@ from avblocks.shapes import require, sides
 
 Rule = Literal["flickr", "vggss"]
 _SLACK = 1e-3  # pixels, tolerance for the rounding of relative coordinates
+_FARTHEST = 2.0  # some annotated boxes exceed their image, those in pixels much more
 
 
 def consensus(
@@ -30,7 +31,8 @@ def consensus(
         Values in [0, 1]; zeros without any box.
 
     Raises:
-        ValueError: if the rule is unknown, or a box is not finite.
+        ValueError: if the rule is unknown, or a box is not finite, of edges in another order, or in
+            pixels.
 
     Source: Chen et al., "Localizing visual sounds the hard way" (CVPR 2021).
 
@@ -42,6 +44,9 @@ def consensus(
     """
     require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
     require(bool(boxes.isfinite().all()), "boxes", "NaN or infinity", "finite")
+    wrong = boxes[(boxes[:, 2:] < boxes[:, :2]).any(dim=1) | (boxes.abs() > _FARTHEST).any(dim=1)]
+    takes = "left, top, right and bottom relative to the sides of the image"
+    require(not len(wrong), "boxes", wrong[:1].tolist(), takes)
     height, width = sides(size, axes=2, name="size")
     scale = torch.tensor((width, height, width, height))
     edges = (boxes.double().cpu() * scale + _SLACK).floor().long()
@@ -55,6 +60,7 @@ def consensus_maps(
     boxes: Sequence[Float[Tensor, "_ 4"] | None], *, size: int | tuple[int, int], rule: Rule
 ) -> Float[Tensor, "b height width"]:
     """Build the consensus maps of a batch, see `consensus`; zeros for images without annotation."""
+    require(len(boxes) > 0, "boxes", 0, "of at least one image; the clips have none")
     each = (torch.zeros(0, 4) if some is None else some for some in boxes)
     return torch.stack([consensus(some, size=size, rule=rule) for some in each])
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from avblocks.nn.mask import Mask
 from avblocks.shapes import expect, given, require, require_bool
+from avblocks.tokens import prefixed_valid
 
 ValidPatches = Bool[Tensor, " b"] | Bool[Tensor, "b n"] | None
 
@@ -123,6 +124,8 @@ def embed_kept(
     if mask is None:
         return stream.embed(x, **options)
     n = math.prod(stream.grid(x))
+    require(isinstance(mask, Mask), "mask", type(mask).__name__, "a Mask, as RandomMask draws")
+    expect(ids_keep=(mask.ids_keep, "b k"), ids_masked=(mask.ids_masked, "b u"))
     require(mask.num_tokens == n, "mask", mask.num_tokens, "over the input's {} patches", n)
     return stream.embed(x, ids_keep=mask.ids_keep, **options)
 
@@ -130,14 +133,14 @@ def embed_kept(
 def kept_valid(
     stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None, valid: ValidPatches
 ) -> Bool[Tensor, "b n_all"] | None:
-    """Return which tokens of a stream are valid, including prefix tokens."""
+    """Return which tokens of a stream are valid; the prefix tokens are, if a kept patch is."""
     if x is None or valid is None:
         return None
     b, n, prefix = x.shape[0], math.prod(stream.grid(x)), prefix_of(stream)
     whole = valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
     expect(valid=(whole, "b n"), b=b, n=n)
     kept = whole if mask is None else whole.gather(1, mask.ids_keep)
-    return nn.functional.pad(kept, (prefix, 0), value=True)
+    return prefixed_valid(kept, prefix)
 
 
 def block_of(stream: Stream, layer: int) -> nn.Module | None:

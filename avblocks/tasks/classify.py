@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from avblocks.constants import GivenConstant
 from avblocks.data import AVBatch, CutMix, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
+from avblocks.data.datasets.clipset import require_labels
 from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.heads import Classifier, Logits, balanced_loss
 from avblocks.seed import key
@@ -23,10 +24,13 @@ TESTED: Mapping[Given, tuple[Given, ...]] = {
     "audio": ("audio",),
 }
 """Input modalities of the test, by those of the training."""
+_NEVER = -1e4  # a logit of probability 0, also in half precision
 
 
 class Classification(HeadTask):
-    """Front end, mixup, encoder, classifier and loss; the loss ignores clips without a class.
+    """Front end, mixup, encoder, classifier and loss.
+
+    The loss ignores clips without a class; with ``multilabel``, these have none of the classes.
 
     Args:
         encoder: Encoder. One of your own is called as `AVEncoder` is, and returns `AVTokens`.
@@ -42,6 +46,7 @@ class Classification(HeadTask):
         smoothing: Label smoothing.
         left_out: Share of the training clips whose image or audio is left out of input and loss.
             Otherwise the stream that is easier to learn may dominate, and the others learn little.
+            A batch norm of the head would count these clips in its statistics: give a head without.
         frequency: Fraction of the clips in each class, by which its loss is divided.
 
     Raises:
@@ -150,19 +155,23 @@ class Classification(HeadTask):
             share = self.left_out if self.training else 0.0
             present = draw_present(batch.seeds, left_out=share, device=target.device)
             logits = self.head(self._tokens(image, audio, self.given, **present))
-        target = smooth(target, smoothing=self.smoothing)
-        return {"loss": torch.stack(self._losses(logits, target)).mean()}
+        smoothed = smooth(target, smoothing=self.smoothing)
+        if not self.multilabel:
+            smoothed = smoothed * target.any(dim=1, keepdim=True)
+        return {"loss": torch.stack(self._losses(logits, smoothed)).mean()}
 
     def _losses(self, logits: Logits, target: Tensor) -> list[Tensor]:
         """Loss of the averaged logits, or losses of the streams, each over the clips that have it.
 
-        A clip without a class has a target of zeros, and no loss.
+        A target of zeros has no loss, with several classes if the logits are far below zero too.
         """
         if self.joint:
             return [self._loss(logits.mean, target)]
         pairs = ((logits.image, logits.has_image), (logits.audio, logits.has_audio))
         return [
-            self._loss(scores, target if has is None else target * has[:, None])
+            self._loss(scores, target)
+            if has is None
+            else self._loss(scores.masked_fill(~has[:, None], _NEVER), target * has[:, None])
             for scores, has in (*pairs, (logits.fusion, None))
             if scores is not None
         ]
@@ -183,6 +192,7 @@ class Classification(HeadTask):
 
 def clip_frequency(clips: ClipSet) -> Tensor:
     """Return the fraction of the clips that have each class."""
+    require_labels(clips)
     counts = torch.zeros(len(clips.classes))
     for item in clips.items:
         counts[list(item.labels)] += 1

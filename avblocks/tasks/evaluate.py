@@ -74,6 +74,12 @@ def encoder_with(*parts: str, encoder: nn.Module) -> Any:
     return encoder
 
 
+def require_one_image(front_end: FrontEnd) -> None:
+    """Raise a ``ValueError`` if the clips of a task with one map each are videos."""
+    takes = "1: this task looks at one image of a clip"
+    require(front_end.format.frames == 1, "format.frames", front_end.format.frames, takes)
+
+
 def encoded(
     encoder: nn.Module, image: Tensor | None, audio: Tensor | None, *, given: Given
 ) -> AVTokens:

@@ -20,7 +20,7 @@ from avblocks.heads import (
 )
 from avblocks.seed import key
 from avblocks.shapes import require, require_above_zero, require_count
-from avblocks.tasks.evaluate import HeadTask, encoder_with
+from avblocks.tasks.evaluate import HeadTask, encoder_with, require_one_image
 from avblocks.tasks.silence import SilenceAndNoise
 
 SIDE = 224
@@ -49,8 +49,8 @@ class Localization(HeadTask):
             Training on features draws one of the two.
 
     Raises:
-        ValueError: If an argument is out of range, the encoder lacks a part, or ``joint`` is set
-            with ``local`` or ``mirror``.
+        ValueError: If an argument is out of range, the encoder lacks a part, the clips are videos,
+            or ``joint`` is set with ``local`` or ``mirror``.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Localization(HeadTask):
         mirror: bool = False,
     ) -> None:
         super().__init__()
+        require_one_image(front_end)
         require_above_zero(temperature=temperature)
         require_count(local=local, negatives=negatives)
         parts = ("image.grid", "depth", "embed", "layer") if local else ("image.grid",)

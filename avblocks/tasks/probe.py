@@ -41,6 +41,7 @@ class ProbeScorer:
     depend on the fusion tokens, and so on the other modality: ``nn_audio_given_both`` may exceed
     the accuracy that audio alone allows. ``nn_audio_alone`` is that of an encoder without an image.
     ``nn_all`` adds the similarities of all streams that have tokens, with both modalities given.
+    Clips without a class are excluded.
 
     Args:
         task: A task whose encoder is probed.
@@ -65,10 +66,14 @@ class ProbeScorer:
         self.rows["target"].append(batch.target)
 
     def compute(self) -> Scores:
-        """Return `nn_ROW` of each row in percent, if there are at least two clips."""
+        """Return `nn_ROW` of each row in percent, if at least two clips have a class."""
         whole = {name: torch.cat(gather(joined(rows))) for name, rows in self.rows.items()}
         target = whole.pop("target")
-        whole = {name: x for name, x in whole.items() if len(x) == len(target)}
+        if not len(target):
+            return {}
+        known = target.any(dim=1)
+        whole = {name: x[known] for name, x in whole.items() if len(x) == len(target)}
+        target = target[known]
         if len(target) < 2:
             return {}
         every = [x for name, x in whole.items() if ROWS[name][0] == "both"]

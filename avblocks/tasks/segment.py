@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from avblocks.data import AVBatch, FrontEnd, with_negatives
 from avblocks.heads import Segmenter, dice_loss, segmentation_loss
 from avblocks.shapes import require_share, require_weight
-from avblocks.tasks.evaluate import HeadTask, encoder_with
+from avblocks.tasks.evaluate import HeadTask, encoder_with, require_one_image
 
 
 class Segmentation(HeadTask):
@@ -23,7 +23,8 @@ class Segmentation(HeadTask):
         dice: Weight of `dice_loss`, added to the cross entropy.
 
     Raises:
-        ValueError: If the share or the weight is out of range, or the encoder lacks a part.
+        ValueError: If the share or the weight is out of range, the encoder lacks a part, or the
+            clips are videos.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Segmentation(HeadTask):
         dice: float = 0.0,
     ) -> None:
         super().__init__()
+        require_one_image(front_end)
         require_share(negatives=negatives)
         require_weight(dice=dice)
         self.encoder = encoder_with("intermediates", "image.grid", encoder=encoder)

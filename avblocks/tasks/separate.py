@@ -38,7 +38,8 @@ class Separation(HeadTask):
             and the separated audio is cut where it exceeds the range of the sources.
         sources: Number of clips in a mixture.
         masking: Module that applies a mask over the bins of a spectrogram to a waveform;
-            `MelMasking` of the format, or `LogFrequencyMasking`, if not given.
+            `MelMasking` with the numbers of `LogMel`, or `LogFrequencyMasking`, if not given.
+            `save_task` stores no other.
 
     Raises:
         ValueError: If an argument is out of range, the encoder lacks a part, or the front end has a
@@ -66,7 +67,18 @@ class Separation(HeadTask):
         self.sources = sources
 
     def settings(self) -> dict[str, Any]:
-        """Return the arguments of the constructor that are plain values."""
+        """Return the arguments of the constructor that are plain values.
+
+        Raises:
+            ValueError: If `masking` is another than that of `masks` and the front end.
+        """
+        usual = _usual_masking(self.front_end, self.masks)
+        if usual is not None and _numbers(self.masking) != _numbers(usual):
+            raise ValueError(
+                f"{type(self.masking).__name__} is not the masking that {self.masks!r} masks build "
+                "for this front end, so load_task could not build it: leave masking out, or save "
+                "the weights by safetensors.torch.save_file(task.state_dict(), FILE)"
+            )
         return {"masks": self.masks, "sources": self.sources}
 
     def logits(self, batch: AVBatch) -> Tensor:
@@ -100,7 +112,7 @@ class Separation(HeadTask):
         return mixture, _TARGETS[self.masks](mixture, source)
 
     def ideal(self, batch: AVBatch) -> Tensor:
-        """Mix a batch, and separate it with the true masks: a bound on what masks can reach."""
+        """Mix a batch, and separate it with the true masks, as a perfect prediction would."""
         mixed = mix(batch, size=self.sources)
         return self._masked(mixed.audio, mask=self._target(mixed)[1])
 
@@ -115,11 +127,26 @@ class Separation(HeadTask):
         return self.separate(given)
 
 
-def _masking(front_end: FrontEnd, masks: Masks) -> nn.Module:
+def _usual_masking(front_end: FrontEnd, masks: Masks) -> nn.Module | None:
+    """Build the masking of a front end; None if it has a `log_mel` of its own."""
+    threshold = 0.5 if masks == "dominant" else None
     match front_end.log_mel:
-        case LogMel():
-            threshold = 0.5 if masks == "dominant" else None
-            return MelMasking(**front_end.format.mel_settings, threshold=threshold)
+        case LogMel(rate=rate, n_fft=n_fft, hop=hop, n_mels=n_mels):
+            numbers = {"rate": rate, "n_fft": n_fft, "hop": hop, "n_mels": n_mels}
+            return MelMasking(**numbers, threshold=threshold)
         case LogFrequency(n_fft=n_fft, hop=hop, bins=bins):
-            return LogFrequencyMasking(n_fft=n_fft, hop=hop, bins=bins)
-    raise ValueError("masking must be given, as the front end has its own log_mel, got None")
+            return LogFrequencyMasking(n_fft=n_fft, hop=hop, bins=bins, threshold=threshold)
+    return None
+
+
+def _masking(front_end: FrontEnd, masks: Masks) -> nn.Module:
+    usual = _usual_masking(front_end, masks)
+    if usual is None:
+        raise ValueError("masking must be given, as the front end has its own log_mel, got None")
+    return usual
+
+
+def _numbers(masking: nn.Module) -> tuple[type, dict[str, Any]]:
+    """Return the class and the plain attributes of a module."""
+    public = {name: x for name, x in vars(masking).items() if not name.startswith("_")}
+    return type(masking), {**public, "training": None}

@@ -22,7 +22,7 @@ from avblocks.viz import panel, save_figure
 class SeparationScorer:
     """Separation scores in dB with each guiding image, and numbers of scored and silent sources.
 
-    The row ``ideal`` is separated with the true masks: what such masks can reach at most.
+    The row ``ideal`` is separated with the true masks: what a perfect prediction of them reaches.
 
     Args:
         task: Separation task; its batches are mixtures.

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avblocks.data import AVBatch, whole_square
+from avblocks.shapes import require
 
 ImagePart = Literal["whole", "left", "right"]
 """Part of each image that a model is given."""
@@ -37,7 +38,12 @@ class WindowBatch:
         return len(self.starts)
 
     def to_batch(self, *, part: ImagePart = "whole") -> AVBatch:
-        """Build the input batch of a model: whole images, or a part of each, resized to squares."""
+        """Build the input batch of a model: whole images, or a part of each, resized to squares.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        require(part in get_args(ImagePart), "part", part, f"one of {get_args(ImagePart)}")
         squares = [whole_square(_crop(image, part), size=self.size) for image in self.images]
         return AVBatch(
             image=torch.stack([image for image, _ in squares]),

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.shapes import require, require_positive
+from avblocks.shapes import expect, require, require_positive
 
 
 class OverlapAdd:
@@ -45,8 +45,11 @@ class OverlapAdd:
         after the last one. The samples before it are returned.
 
         Raises:
-            ValueError: If ``start`` leaves a gap or moves back.
+            ValueError: If ``start`` leaves a gap or moves back, or the windows are of another
+                number or length.
         """
+        count, length = self.sums.shape
+        expect(windows=(windows, "c s"), c=count, s=length)
         step = start - self.start
         most = len(self.window) if self.weights.any() else 0
         require(0 <= step <= most, "start", start, f"{self.start} to {self.start + most}")

@@ -13,7 +13,7 @@ from avblocks.data.decode.audio import extent
 from avblocks.data.decode.frames import decode_frames, to_tensor
 from avblocks.data.decode.media import Media, open_media
 from avblocks.progress import progress_bar
-from avblocks.shapes import require
+from avblocks.shapes import require, require_positive
 from avblocks.video.audio import stream_audio
 from avblocks.video.batch import WindowBatch
 
@@ -36,7 +36,8 @@ class VideoWindows:
         num_samples: Length of the audio at the rate of the format.
         starts: First sample of each window.
         remark: A remark on the file, if any.
-        audio: A wav or flac file that replaces the audio of the video from its start on, if any.
+        audio: A wav or flac file that replaces the audio of the video, or of the part, from its
+            start on, if any.
         part: Start and end of the part of the video, in seconds as a player shows them; ``None``
             for the whole video.
     """
@@ -55,9 +56,10 @@ class VideoWindows:
         return len(self.starts)
 
     @property
-    def decoding(self) -> tuple[str, str | None, int, int]:
-        """Files, samples of a window, and rate: videos with equal values can be merged."""
-        return self.path, self.audio, self.format.samples, self.format.rate
+    def decoding(self) -> tuple[str, str | None, float, int, int, int]:
+        """Files, part, samples of a window, and rate: windows with equal values can be merged."""
+        part = self.audio_start, self.num_samples
+        return self.path, self.audio, *part, self.format.samples, self.format.rate
 
     @property
     def offset(self) -> float:
@@ -94,9 +96,9 @@ class VideoWindows:
 
         Raises:
             ClipError: If the video cannot be decoded.
-            ValueError: If ``batch`` is below 1.
+            ValueError: If ``batch`` is not a positive integer.
         """
-        require(batch >= 1, "batch", batch, "at least 1")
+        require_positive(batch=batch)
         times = [self.file_start + (start + end) / 2 for start, end in self.spans]
         audio = stream_audio(
             self.audio or self.path,
@@ -140,10 +142,10 @@ def merge_windows(several: Sequence[VideoWindows]) -> VideoWindows:
     `VideoWindows.select` separates them again.
 
     Raises:
-        ValueError: If they are of several videos, or differ in length or rate.
+        ValueError: If they are of several videos or parts, or differ in length or rate.
     """
     kinds = {windows.decoding for windows in several}
-    require(len(kinds) == 1, "windows", kinds, "of one video, length and rate")
+    require(len(kinds) == 1, "windows", kinds, "of one video and part, length and rate")
     starts = sorted({start for windows in several for start in windows.starts})
     return replace(several[0], starts=tuple(starts))
 
@@ -166,13 +168,13 @@ def open_windows(
         hop: Samples from one window to the next, at most a window; a window if not given.
         part: Start and end of the part to cut into windows, in seconds as a player shows them; all
             of the video if not given.
-        audio: A wav or flac file that replaces the audio of the video from its start on, of the
-            same length; `fit_audio` writes one.
+        audio: A wav or flac file that replaces the audio of the video, or of the part, from its
+            start on, of the same length; `fit_audio` writes one.
 
     Raises:
         ClipError: If the file cannot be used, its audio is longer than `MAX_HOURS`, or it has none
             in the part.
-        ValueError: If ``hop`` is below 1 or above a window.
+        ValueError: If ``hop`` is below 1 or above a window, or the format has several frames.
 
     >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
@@ -188,13 +190,15 @@ def open_windows(
     """
     path, format = str(path), format or ClipFormat()
     hop = format.samples if hop is None else hop
-    require(1 <= hop <= format.samples, "hop", hop, f"1 to the {format.samples} of a window")
+    fits = isinstance(hop, int) and 1 <= hop <= format.samples
+    require(fits, "hop", hop, f"1 to the {format.samples} of a window")
+    require(format.frames == 1, "format.frames", format.frames, "1: a window has a single image")
     with open_media(path) as media:
         (begin, end), file_start, remark = extent(media), start_time(media), media.remark
     if part is not None:
         whole = f"its audio lasts from {begin - file_start:g} to {end - file_start:g} s"
         begin, end = max(begin, file_start + part[0]), min(end, file_start + part[1])
-        if begin >= end:
+        if not part[0] < part[1] or begin >= end:
             raise ClipError(path, f"no audio from {part[0]:g} to {part[1]:g} s: {whole}")
     num_samples = round((end - begin) * format.rate)
     if not 0 < num_samples <= MAX_HOURS * 3600 * format.rate:

@@ -1,11 +1,13 @@
 import sys
 from dataclasses import FrozenInstanceError
+from functools import partial
 
 import pytest
 
 from avblocks import data
-from avblocks.data import datasets
+from avblocks.data import ClipDataset, datasets
 from avblocks.data.datasets import ClipSet, Item, StillImage
+from avblocks.tasks.classify import clip_frequency
 
 
 def test_an_item_is_small_and_frozen():
@@ -21,6 +23,16 @@ def test_remarks_are_in_the_report():
     assert clips.report() == (
         "x: 1 clips listed, 0 on disk, 1 missing (a); two boxes are odd; so what"
     )
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_labels_index_classes(label):
+    """-1 would be the last class."""
+    items = (Item(id="a", path="a.mp4", labels=(1,)), Item(id="b", path="b.mp4", labels=(label,)))
+    clips = ClipSet(name="x", items=items, classes=("p", "q"))
+    for use in (clip_frequency, partial(ClipDataset, train=True)):
+        with pytest.raises(ValueError, match=r"b.mp4: labels .* must be class numbers below 2, "):
+            use(clips)
 
 
 def test_one_clip_for_each_picture_with_a_mask():

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torchvision.transforms.v2 import CenterCrop, Compose, Resize
 
 from avblocks.data import (
     AVBatch,
+    AVClip,
     ClipDataset,
     ClipError,
     ClipFormat,
@@ -248,6 +250,32 @@ def test_impossible_formats(bad):
 def test_impossible_share(good):
     with pytest.raises(ValueError, match=r"expected clips and max_skipped in \[0, 1\].* 1.5"):
         ClipDataset(good, FORMAT, train=True, max_skipped=1.5)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"image": torch.zeros(3, 20, 20)}, "image of torch.float32"),
+        ({"image": torch.zeros(1, 20, 20, dtype=torch.uint8)}, r"image of torch.uint8 \(1, 20"),
+        ({"audio": torch.zeros(8000, dtype=torch.int16)}, "audio of torch.int16"),
+        ({"audio": torch.zeros(2, 8000)}, r"audio of torch.float32 \(2, 8000"),
+        ({"rate": 44100}, "44100 samples per second, and the format has 16000"),
+        ({"mask": torch.zeros(10, 20, dtype=torch.uint8)}, r"mask of torch.uint8 \(10, 20"),
+        ({"mask": torch.zeros(20, 20)}, "mask of torch.float32"),
+    ],
+)
+def test_what_a_reader_of_your_own_returns_is_checked(good, part, message):
+    clip = AVClip(
+        image=torch.zeros(3, 20, 20, dtype=torch.uint8),
+        audio=torch.zeros(8000),
+        rate=16000,
+        path="x",
+    )
+    assert len(ClipDataset(good, FORMAT, train=True, read=lambda *_, **__: clip)[0]) == 1
+    data = ClipDataset(good, FORMAT, train=True, read=lambda *_, **__: replace(clip, **part))
+    with pytest.raises(ValueError, match=f"{good.items[0].path}: the reader returned .*{message}"):
+        data[0]
 
 
 def test_no_clips():

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.testing import assert_close
+from torchaudio.transforms import MelSpectrogram
 
 from avblocks.audio import LogMel
 from avblocks.data import AVBatch, ClipFormat, FrontEnd
@@ -50,6 +52,35 @@ def test_keeps_full_precision_under_autocast() -> None:
         image, audio = FrontEnd(FORMAT)(given)
     assert image.dtype == audio.dtype == torch.float32
     assert_close(audio, FrontEnd(FORMAT)(given)[1])
+
+
+class InTorchaudio(nn.Module):
+    """A log-mel spectrogram that does not switch autocast off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mel = MelSpectrogram(16000, n_fft=800, hop_length=250, n_mels=64)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        return (self.mel(audio)[..., : audio.shape[1] // 250] + 1e-7).log10()[:, None]
+
+
+def test_spectrograms_of_your_own_keep_full_precision_too() -> None:
+    front_end = FrontEnd(FORMAT, log_mel=InTorchaudio())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = front_end.spectrogram(batch().audio)
+    assert torch.equal(found, front_end.spectrogram(batch().audio))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_batch_of_clips_is_named() -> None:
+    given, front_end = batch(), FrontEnd(FORMAT, color=0.3)
+    with pytest.raises(ValueError, match=r"batch must be at least one clip: skip .*, got 0"):
+        front_end(given[:0])
+    with pytest.raises(ValueError, match=r"audio must be of floats in \[-1, 1\], .*int16"):
+        front_end(replace(given, audio=(32767 * given.audio).short()))
+    with pytest.raises(ValueError, match=r"image must be of bytes from 0 to 255; .*float32"):
+        front_end(replace(given, image=given.image / 255))
 
 
 @pytest.mark.cuda

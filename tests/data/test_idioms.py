@@ -1,5 +1,7 @@
 """Data sets and batches behave as PyTorch users expect: indices, loaders, splits, slices."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +114,19 @@ def test_persistent_workers_hear_of_the_next_epoch(dataset: ClipDataset, workers
         dataset.set_epoch(epoch)
         first, _ = loader
         assert same(first, collate([dataset[epoch, index] for index in range(4)]))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))])
+def test_workers_of_a_copy_hear_of_the_next_epoch(dataset: ClipDataset, copied: Any) -> None:
+    twin = copied(dataset)
+    loader = DataLoader(
+        twin, batch_size=4, num_workers=1, persistent_workers=True, multiprocessing_context="fork"
+    )
+    for epoch in (0, 1):
+        twin.set_epoch(epoch)
+        first, _ = loader
+        assert same(first, collate([dataset[epoch, index] for index in range(4)]))
+    assert dataset.epoch == 0
 
 
 @pytest.mark.parametrize("workers", [0, 2])

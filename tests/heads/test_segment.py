@@ -268,6 +268,8 @@ def test_wrong_inputs_are_refused() -> None:
         model(layers, grid=(2, 2))
     with pytest.raises(ValueError, match="audio must have shape"):
         model(tokens(d=4), grid=GRID)
+    with pytest.raises(ValueError, match="grid must be rows and columns: masks are of one image"):
+        model(layers, grid=(2, *GRID))
     one = AVTokens(image=layers[0].image[:1], audio=layers[0].audio, fusion=layers[0].fusion)
     with pytest.raises(ValueError, match="image must have shape"):
         model([one] * 4, grid=GRID)

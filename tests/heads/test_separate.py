@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from avblocks import AVTokens, av_vit
-from avblocks.heads import Separator, binary_mask, ratio_mask, separation_loss, separator
+from avblocks.heads import (
+    Separator,
+    binary_mask,
+    dominant_mask,
+    ratio_mask,
+    separation_loss,
+    separator,
+)
 from avblocks.heads.unet import ConvPair, Lateral, Upscale
 
 
@@ -165,6 +172,13 @@ def test_masks_are_their_formulas(b: int, t: int) -> None:
         whole, own = (10 ** x[tuple(place)].item() for x in (mixture, source))
         assert math.isclose(ratio[tuple(place)], own / (own + whole + 1e-5), rel_tol=1e-12)
         assert binary[tuple(place)] == (1.0 if own > whole else 0.0)
+
+
+def test_masks_of_loud_bins_in_half_precision() -> None:
+    """Their powers exceed float16."""
+    loud = torch.full((1, 1, 1, 1), 5.0).half()
+    assert ratio_mask(loud, loud).item() == 0.5 and ratio_mask(loud, loud).dtype == torch.float16
+    assert dominant_mask(loud, loud).item() == binary_mask(loud, loud + 0.1).item() == 1.0
 
 
 @given(st.integers(1, 3), st.integers(1, 4))

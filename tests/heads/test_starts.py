@@ -1,10 +1,13 @@
 """Several starts of a head: the one with the least running loss answers."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
+from torch.testing import assert_close
 
-from avblocks.heads import Starts, answering
+from avblocks.heads import RunningWhitening, Starts, answering
 
 
 def test_the_least_running_loss_answers() -> None:
@@ -23,6 +26,19 @@ def test_the_running_losses_are_saved() -> None:
     starts.track(torch.tensor([1.0, 0.5]))
     other.load_state_dict(starts.state_dict())
     assert torch.equal(other(torch.ones(1, 2)), starts.heads[1](torch.ones(1, 2)))
+
+
+def test_averages_start_anew_after_meta() -> None:
+    """`to_empty` leaves in them whatever the memory held."""
+    for build in (partial(Starts, [nn.Linear(2, 1)]), partial(RunningWhitening, 4, components=2)):
+        with torch.device("meta"):
+            emptied = build()
+        emptied = emptied.to_empty(device="cpu")
+        for buffer in emptied.buffers():
+            buffer.fill_(7)
+        emptied.reset_parameters()
+        for buffer, fresh in zip(emptied.buffers(), build().buffers(), strict=True):
+            assert_close(buffer, fresh, equal_nan=True)
 
 
 def test_without_heads() -> None:

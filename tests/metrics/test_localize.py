@@ -18,6 +18,7 @@ from avblocks.metrics import (
     ciou_median,
     ciou_success,
     consensus,
+    consensus_maps,
     least_ciou,
     masks_adaptive,
     whole_image,
@@ -233,6 +234,15 @@ def test_truth_that_is_no_number_is_refused(value: float) -> None:
             score(torch.rand(2, 4, 4), truth)
     with pytest.raises(ValueError, match="boxes must be finite"):
         consensus(torch.tensor([[0.0, 0.0, value, 1.0]]), size=4, rule="flickr")
+
+
+@pytest.mark.parametrize("box", [[3.0, 3.0, 90.0, 90.0], [0.9, 0.1, 0.1, 0.9], [0, 0.5, 1, 0.1]])
+def test_boxes_of_another_kind_are_refused(box: list[float]) -> None:
+    """They would enclose nothing: an image without a source."""
+    with pytest.raises(ValueError, match=r"boxes must be left, top, right .*, got \[\["):
+        consensus(torch.tensor([box]), size=4, rule="vggss")
+    with pytest.raises(ValueError, match="boxes must be of at least one image"):
+        consensus_maps((), size=4, rule="vggss")
 
 
 def test_masks_have_as_many_pixels_as_the_truth() -> None:

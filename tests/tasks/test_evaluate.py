@@ -79,10 +79,21 @@ def test_what_is_frozen_stays_frozen() -> None:
 
 
 def test_a_clip_without_class_has_no_part_in_the_loss() -> None:
-    model, batch = task().eval(), BATCHES[0]
-    alone = model(batch[:2])["loss"]
-    batch.target[2] = 0
-    assert torch.isclose(model(batch)["loss"], alone * 2 / 3)
+    batch = replace(BATCHES[0], target=torch.eye(3) * torch.tensor([1, 1, 0])[:, None])
+    for settings in ({}, {"smoothing": 0.1}, {"smoothing": 0.1, "joint": False}):
+        model = task(**settings).eval()
+        alone = model(batch[:2])["loss"]
+        assert torch.isclose(model(batch)["loss"], alone * 2 / 3)
+
+
+def test_the_probe_excludes_clips_without_a_class() -> None:
+    """Their classes would seem to be equal, all being the first one."""
+    model = task()
+    none = [replace(batch, target=torch.zeros(3, 3)) for batch in BATCHES]
+    assert evaluate(ProbeScorer(model), none) == {}
+    assert evaluate(ProbeScorer(model), [replace(BATCHES[0], target=torch.zeros(3, 0))]) == {}
+    other = [replace(batch, paths=("x.mp4",) * 3) for batch in none]
+    assert evaluate(ProbeScorer(model), [*BATCHES, *other]) == evaluate(ProbeScorer(model), BATCHES)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -41,6 +41,18 @@ def without(batch: AVBatch, *, share: float) -> AVBatch:
     )
 
 
+@pytest.mark.parametrize("multilabel", [True, False])
+def test_a_stream_that_is_left_out_has_no_loss(multilabel: bool) -> None:
+    """Its logits are those of its bias, which must not learn from clips that lack the stream."""
+    flags = draw_present(BATCH.seeds, left_out=0.9, device=torch.device("cpu"))
+    clips = BATCH[~flags["image_valid"]]
+    assert len(clips)
+    model = classification(left_out=0.9, joint=False, multilabel=multilabel)
+    model(clips)["loss"].backward()
+    assert not model.head.image.linear.bias.grad.any()
+    assert model.head.audio.linear.bias.grad.all()
+
+
 @pytest.mark.parametrize("make", [pretraining, classification])
 @pytest.mark.parametrize("joint", [True, False])
 def test_losses_do_not_depend_on_what_is_left_out(make, joint: bool) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avblocks import AVEncoder, av_vit
+from avblocks.audio import MelMasking
 from avblocks.checkpoint import save_pretrained
 from avblocks.data import AVBatch, ClipFormat, FrontEnd
 from avblocks.heads import Localizer, Starts, classifier, segmenter, separator
@@ -93,10 +94,31 @@ def test_the_same_answers_and_settings(tmp_path: Path, name: str) -> None:
 
 def test_a_segmentation_saved_before_it_had_settings(tmp_path: Path) -> None:
     task = segmentation()
-    assert task.settings() == {"negatives": 0.3}
+    assert task.settings() == {"negatives": 0.3, "dice": 0.0}
     about = {"name": "segmentation", "classes": [], "settings": {}}
     save_pretrained(task.encoder, tmp_path, front_end=task.front_end, head=task.head, task=about)
-    assert load_task(tmp_path).task.settings() == {"negatives": 0.0}
+    assert load_task(tmp_path).task.settings() == {"negatives": 0.0, "dice": 0.0}
+
+
+def test_another_masking_is_refused_and_the_usual_one_returns(tmp_path: Path) -> None:
+    """It is no plain value: the loaded task would separate by another one."""
+    parts = {"front_end": FrontEnd(CLIPS), "masks": "dominant"}
+    usual, other = (MelMasking(**CLIPS.mel_settings, threshold=x) for x in (0.5, 0.2))
+    for masking in (other, MelMasking(rate=16000, n_fft=1000, n_mels=32, threshold=0.5)):
+        task = Separation(encoder(), separator(16, patch=8, num_layers=2), masking=masking, **parts)
+        with pytest.raises(ValueError, match=r"MelMasking is not the masking that 'dominant' mas"):
+            save_task(task, tmp_path)
+    task = Separation(encoder(), separator(16, patch=8, num_layers=2), masking=usual, **parts)
+    save_task(task.eval(), tmp_path)
+    clips = batch()
+    assert torch.equal(load_task(tmp_path).task.separate(clips), task.separate(clips))
+
+
+def test_color_changes_of_training_are_not_saved(tmp_path: Path) -> None:
+    head = classifier(16, num_classes=3)
+    task = Classification(encoder(), head, front_end=FrontEnd(CLIPS, color=0.3))
+    save_task(task, tmp_path)
+    assert load_task(tmp_path).task.front_end.color == 0.0
 
 
 def test_the_best_of_several_starts_is_saved(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """Every constructor of a task refuses impossible values, and names the argument that was given."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from small_clips import FORMAT, encoder
 
 from avblocks import av_mae, zoo
+from avblocks.audio import MelMasking
 from avblocks.data import FrontEnd
 from avblocks.heads import AudioStatisticsContrast, Localizer, classifier, segmenter, separator
+from avblocks.log_frequency import LogFrequencyMasking
 from avblocks.tasks import (
     Classification,
     Embedding,
@@ -39,12 +42,12 @@ def classification(**given: object) -> Classification:
 
 
 def localization(**given: object) -> Localization:
-    return Localization(encoder(), Localizer(16), **CLIPS, **given)
+    return Localization(encoder(), Localizer(16), **{**CLIPS, **given})
 
 
-def segmentation(**given: float) -> Segmentation:
+def segmentation(**given: object) -> Segmentation:
     head = segmenter(16, num_classes=1, patch=8, num_layers=1, min_width=8, hidden=8)
-    return Segmentation(encoder(), head, **CLIPS, **given)
+    return Segmentation(encoder(), head, **{**CLIPS, **given})
 
 
 def separation(**given: object) -> Separation:
@@ -77,6 +80,8 @@ TABLE: list[tuple[Callable, dict[str, list]]] = [
         lambda **given: TwoSourceScorer(localization(), **{"rule": "vggss", **given}),
         {"rule": ["x"]},
     ),
+    (partial(MelMasking, n_mels=16), {"threshold": [NAN, INF, "0.5"]}),
+    (partial(LogFrequencyMasking, bins=16), {"threshold": [NAN, INF, "0.5"]}),
     (cavmae, {"contrast_weight": WEIGHT, "temperature": ABOVE_ZERO}),
     (partial(AudioStatisticsContrast, 16, mels=32), {"temperature": ABOVE_ZERO}),
 ]
@@ -94,6 +99,13 @@ def test_impossible_values(build: Callable, name: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"^{name} must be .*, got ") as info:
         build(**{name: value})
     assert str(info.value).endswith(f"got {value!r}")
+
+
+@pytest.mark.parametrize("build", [localization, segmentation])
+def test_maps_are_of_one_image(build: Callable) -> None:
+    videos = FrontEnd(replace(FORMAT, frames=2))
+    with pytest.raises(ValueError, match=r"format.frames must be 1: .*one image.*, got 2"):
+        build(front_end=videos)
 
 
 @pytest.mark.parametrize("build", [build for build, _ in TABLE])

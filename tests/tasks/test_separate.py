@@ -8,7 +8,7 @@ import torch
 from small_clips import BATCHES, FORMAT, encoder
 from torch import Tensor, nn
 
-from avblocks.audio import MelMasking
+from avblocks.audio import LogMel, MelMasking
 from avblocks.data import FrontEnd, collate, mix
 from avblocks.heads import separator
 from avblocks.log_frequency import LogFrequency
@@ -60,6 +60,25 @@ def test_true_masks_bound_the_scores(masks: str, log_mel: nn.Module | None, monk
     torch.testing.assert_close(
         model.guided(batch, "matched"), model.ideal(batch), rtol=0, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("log_mel", [None, LogFrequency(n_fft=998, hop=250, bins=32)])
+@pytest.mark.parametrize(("masks", "cut"), [("ratio", None), ("binary", None), ("dominant", 0.5)])
+def test_only_dominant_masks_are_cut(masks: str, cut: float | None, log_mel: Any) -> None:
+    assert separation(masks, log_mel=log_mel).masking.threshold == cut
+
+
+def test_the_masking_has_the_numbers_of_the_spectrogram() -> None:
+    found = separation("ratio", log_mel=LogMel(n_fft=1000, n_mels=32)).masking
+    assert isinstance(found, MelMasking) and found.n_fft == 1000
+
+
+def test_other_groups_than_mixtures_are_refused() -> None:
+    """Each mixture would be of clips of two groups."""
+    batch = replace(collate(BATCHES), group=2)
+    with pytest.raises(ValueError, match=r"batch.group must be 3, .*or 1 .*, got 2"):
+        separation("ratio", sources=3)(batch)
+    assert separation("ratio", sources=2)(batch)["loss"] > 0
 
 
 def sources(batch: Any) -> tuple[Tensor, Tensor]:

@@ -28,6 +28,7 @@ def test_windows_fade_into_each_other() -> None:
     assert (steps >= 0).all() and steps.max() < 0.05
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_gaps_and_wrong_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="start"):
         OverlapAdd(1, length=4, num_samples=9).add(torch.ones(1, 4), start=1)
@@ -41,3 +42,6 @@ def test_gaps_and_wrong_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="num_samples"):
         OverlapAdd(1, length=4, num_samples=0)
     assert list(overlap_add([], starts=(), num_samples=3)) == []
+    for count, length in ((1, 4), (2, 3)):
+        with pytest.raises(ValueError, match=r"windows must have shape \(c=2, s=4\), got"):
+            OverlapAdd(2, length=4, num_samples=9).add(torch.ones(count, length), start=0)

@@ -131,5 +131,23 @@ def test_merged_windows_are_told_apart(video: Path, format: ClipFormat) -> None:
         for a, b in zip(own, selected, strict=True):
             assert torch.equal(a.audio, b.audio) and a.size == b.size
             assert all(map(torch.equal, a.images, b.images))
-    with pytest.raises(ValueError, match="of one video, length and rate"):
+    with pytest.raises(ValueError, match="of one video and part, length and rate"):
         merge_windows([several[0], open_windows(video, replace(format, seconds=0.1))])
+    with pytest.raises(ValueError, match="of one video and part, length and rate"):
+        merge_windows([several[0], open_windows(video, format, part=(0.5, 1.3))])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_impossible_windows_are_named(video: Path, format: ClipFormat) -> None:
+    with pytest.raises(ValueError, match=r"format.frames must be 1: .*, got 2"):
+        open_windows(video, replace(format, frames=2))
+    with pytest.raises(ValueError, match=r"hop must be 1 to the 8000 of a window, got 400.5"):
+        open_windows(video, format, hop=400.5)  # type: ignore[arg-type]
+    for part in ((float("nan"), 1.0), (0.0, float("nan"))):
+        with pytest.raises(ClipError, match="no audio from"):
+            open_windows(video, format, part=part)
+    windows = open_windows(video, format)
+    with pytest.raises(ValueError, match=r"batch must be a positive integer, got 1.5"):
+        next(windows.batches(1.5))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"part must be one of \('whole', 'left', 'right'\)"):
+        next(windows.batches()).to_batch(part="top")  # type: ignore[arg-type]

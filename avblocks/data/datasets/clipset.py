@@ -116,6 +116,17 @@ class ClipSet:
         return replace(self, name=name, items=items, missing=(), remarks=remarks)
 
 
+def require_labels(clips: ClipSet) -> None:
+    """Raise a ``ValueError`` unless the labels of all clips index classes."""
+    count = len(clips.classes)
+    for item in clips.items:
+        if any(not 0 <= label < count for label in item.labels):
+            raise ValueError(
+                f"{item.path}: labels {item.labels} must be class numbers below {count}, the "
+                f"number of classes of {clips.name}"
+            )
+
+
 def listed_set(
     name: str,
     items: Mapping[str, Item | None],
