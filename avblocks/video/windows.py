@@ -172,7 +172,7 @@ def open_windows(
     Raises:
         ClipError: If the file cannot be used, its audio is longer than `MAX_HOURS`, or it has none
             in the part.
-        ValueError: If ``hop`` is below 1 or above a window.
+        ValueError: If ``hop`` is below 1 or above a window, or the format has several frames.
 
     >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
@@ -187,6 +187,7 @@ def open_windows(
     (0, 16000, 24000)
     """
     path, format = str(path), format or ClipFormat()
+    require(format.frames == 1, "frames", format.frames, "1: a window has one image")
     hop = format.samples if hop is None else hop
     require(1 <= hop <= format.samples, "hop", hop, f"1 to the {format.samples} of a window")
     with open_media(path) as media:
