@@ -40,6 +40,18 @@ def require(fits: bool, name: str, value: object, takes: str, *given: object) ->
         )
 
 
+def require_choice(*choices: str, **values: str) -> None:
+    """Raise a ``ValueError`` unless all arguments are one of the choices.
+
+    Example:
+        >>> require_choice("train", "test", split="val")
+        Traceback (most recent call last):
+        ValueError: split must be one of ('train', 'test'), got 'val'
+    """
+    for name, value in values.items():
+        require(value in choices, name, value, f"one of {choices}")
+
+
 def require_positive(**values: int) -> None:
     """Raise a ``ValueError`` unless all arguments are integers above zero."""
     for name, value in values.items():

@@ -40,7 +40,7 @@ from avblocks.seed import sample_seed
 from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling
 from avblocks.video import open_windows
-from recipes.common.checks import hop_samples
+from recipes.common.checks import OF_FRAMES, hop_samples
 from recipes.common.data import Data, test_set, train_set
 from recipes.common.embeddings import EmbeddingWriter, settings_of
 from recipes.common.errors import users_errors
@@ -108,10 +108,13 @@ def main(config: Config) -> None:
     number, count = config.part
     if not 0 <= number < count or config.batch < 1 or config.windows < 1:
         raise ValueError("--part NUMBER COUNT counts from 0; --batch and --windows are at least 1")
+    _check_options(config)
     encoder, front_end = load_encoder_run(config.checkpoint)
     model = Embedding(encoder, front_end=front_end, pooling=config.pooling, apart=config.apart)
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     part = f"{number}-of-{count}-" if count > 1 else ""
+    if config.files and (frames := front_end.format.frames) > 1:
+        raise ValueError(f"{config.checkpoint} {OF_FRAMES.format(frames)}: give a data set, --name")
     if config.hop is not None:
         hop_samples(config.hop, front_end.format, of=config.checkpoint)
     settings = settings_of(model, windows=config.windows, hop=config.hop)
@@ -125,6 +128,17 @@ def main(config: Config) -> None:
     print(f"{config.out}: {windows} windows in {writer.log.path.name}")
     if errors:
         sys.exit(1)
+
+
+def _check_options(config: Config) -> None:
+    """Raise a ValueError for an option of data sets beside FILEs, and vice versa."""
+    of_set = ("root", "shards", "list")
+    wrong = [f"--{name}" for name in of_set if config.files and getattr(config, name) is not None]
+    wrong += ["--windows"] if config.files and config.windows != 1 else []
+    if wrong:
+        raise ValueError(f"{wrong[0]} is for a data set, given by --name, and not for FILEs")
+    if config.name and config.hop is not None:
+        raise ValueError("--hop is for FILEs: give --windows, the number per clip of a data set")
 
 
 def embed_files(
@@ -173,7 +187,7 @@ def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int
     clips = train_set(data) if config.split == "train" else test_set(data)
     if clips is None:
         raise ValueError(f"{data.name} has no test clips: give --split train")
-    items = [item for item in clips.items[number::count] if item.id not in writer.done]
+    items = [item for item in clips.items[number::count] if not writer.has(item)]
     if not items:
         return 0
     clips, windows = replace(clips, items=tuple(items)), config.windows
@@ -216,13 +230,14 @@ def _times(config: Config, item: Item, window: int, data: Data) -> dict[str, str
 def _data(config: Config, format: ClipFormat) -> Data:
     assert config.name is not None
     sizes = {"seconds": format.seconds, "rate": format.rate, "hop": format.hop}
-    sizes |= {"size": format.size, "mels": format.mels}
+    sizes |= {"size": format.size, "mels": format.mels, "frames": format.frames}
     return Data(
         name=config.name,
         root=config.root,
         shards=config.shards,
-        list=config.list,
-        test_list=config.list,
+        # Of your own folders, the clips of a test list are not for training.
+        list=config.list if config.split == "train" else None,
+        test_list=config.list if config.split == "test" else None,
         workers=config.workers,
         on_error="skip",
         max_skipped=1.0,

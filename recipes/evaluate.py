@@ -94,7 +94,7 @@ def main(config: Config) -> None:
     """Run the test, and those of the controls."""
     if config.checkpoint is None:
         raise ValueError("give a RUN, a folder of recipes.export, or a published file")
-    out = config.out or Path("runs") / f"evaluate-{config.checkpoint.resolve().stem}"
+    out = config.out or Path("runs") / f"evaluate-{name_of(config.checkpoint)}"
     check_out(out)
     given = {name: value for name, value in vars(config.data).items() if value is not None}
     sizes = {"batch": config.batch, "windows": config.windows}
@@ -107,6 +107,18 @@ def main(config: Config) -> None:
     run_test(tested, out)
     if config.controls:
         _controls(tested, out)
+
+
+def name_of(checkpoint: Path) -> str:
+    """Return a name for the results of a run, a checkpoint in one, an export, or a file.
+
+    >>> name_of(Path("runs/probe.v2")), name_of(Path("probe/checkpoints/step-00000004.ckpt"))
+    ('probe.v2', 'probe-step-00000004')
+    """
+    path = checkpoint.resolve()
+    if path.suffix == ".ckpt":
+        return f"{path.parent.parent.name}-{path.stem}"
+    return path.name if path.is_dir() or not path.exists() else path.stem
 
 
 def _controls(tested: Tested, out: Path) -> None:

@@ -41,7 +41,6 @@ from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, train_test_set
 from recipes.common.loaders import (
     example_loader,
     mismatched,
-    mismatched_loader,
     off_screen_loader,
     test_loader,
     two_source_loader,
@@ -108,6 +107,13 @@ class Config(FineTuneConfig):
             raise ValueError("--batch must be at least 2: other clips of a batch are the negatives")
         if self.starts < 1:
             raise ValueError(f"--starts must be at least 1, got {self.starts}")
+        if not 0 <= self.local <= self.model.depth:
+            raise ValueError(f"--local must be from 0 to {self.model.depth}, got {self.local}")
+        if self.joint and (self.local or self.mirror):
+            raise ValueError(
+                "--local and --mirror encode images alone: with --joint, give --local 0 and "
+                "--no-mirror"
+            )
         if self.positives and not (self.frozen and not self.data.augment):
             raise ValueError(
                 "--positives compares all clips: it needs --frozen and --data.no-augment, or give "
@@ -205,7 +211,8 @@ def main(config: Config) -> None:
     config.check()
     data, rule = config.data, "flickr" if config.data.name.startswith("flickr") else "vggss"
     train, test = train_test_sets(data, needs="boxes")
-    loader = partial(mismatched_loader, test, data, batch=config.batch)
+    pairs = mismatched(test, data)
+    loader = partial(test_loader, test, data, batch=config.batch, whole=True)
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config)
@@ -217,21 +224,22 @@ def main(config: Config) -> None:
             optimizer=optimizer,
             schedule=schedule,
             scorer=LocalizationScorer(model, rule=rule, brief=True),
-            loader=partial(test_loader, test, data, batch=config.batch, whole=True),
+            loader=loader,
             compiled=model.encoder,
             unused=True,
             whole=True,
         )
         if training.run.finished:
             with training.run.testing(model):
-                scores = dict(training.evaluate(LocalizationScorer(model, rule=rule), loader()))
-                if pairs := off_screen_loader(test, data, batch=config.batch):
+                scorer = LocalizationScorer(model, rule=rule)
+                scores = dict(training.evaluate(scorer, loader(groups=pairs)))
+                if absent := off_screen_loader(test, data, batch=config.batch):
                     scorer = LocalizationScorer(model, rule=rule, off_screen=True)
-                    scores |= training.evaluate(scorer, pairs, about="off-screen audio")
+                    scores |= training.evaluate(scorer, absent, about="off-screen audio")
                 if groups := two_source_loader(test, data, batch=config.batch):
                     scorer = TwoSourceScorer(model, rule=rule)
                     scores |= training.evaluate(scorer, groups, about="two sources")
-                few = example_loader(test, data, count=6, groups=mismatched(test, data), whole=True)
+                few = example_loader(test, data, count=6, groups=pairs, whole=True)
                 if batch := training.examples(model, few):
                     maps = localization_examples(model, batch, rule=rule)
                     save_figure(panel(maps), config.run.folder / "maps.png")

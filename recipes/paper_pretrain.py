@@ -19,8 +19,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch.optim import AdamW
 
+from avblocks import Masker
 from avblocks.heads import AudioStatisticsContrast
 from avblocks.optim import group_rates, param_groups
 from avblocks.seed import seed_all
@@ -35,7 +37,15 @@ from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, test_set, train_set
 from recipes.common.loaders import example_loader, test_loader
-from recipes.common.model import COMPOSED_MODEL, SMALL, MaskName, Model, build_autoencoder, maskers
+from recipes.common.model import (
+    COMPOSED_MODEL,
+    SMALL,
+    MaskName,
+    Model,
+    build_autoencoder,
+    maskers,
+    patch_grids,
+)
 from recipes.common.optimizer import fused, peak_lr
 from recipes.common.settings import TrainConfig
 from recipes.common.start import load_pretrained
@@ -83,6 +93,28 @@ class Config(TrainConfig):
     audio_weights: Path | None = None
     """Initial weights of the audio ViT: a published AudioMAE file."""
 
+    @property
+    def maskers(self) -> tuple[Masker, Masker]:
+        """The maskers of images and of spectrograms."""
+        ratios = {"image": self.image_mask, "audio": self.audio_mask}
+        return maskers(self.mask, **ratios, frames=self.data.frames)
+
+    def check(self, *, compiles: bool = True) -> None:
+        """Check that the settings are consistent, see `TrainConfig.check`."""
+        super().check(compiles=compiles)
+        if self.mask == "tube" and self.data.frames == 1:
+            raise ValueError("--mask tube is for videos: give --data.frames 8, for instance")
+        if not 0 < self.predict <= 1 or (self.predict < 1 and self.model.decoder == "full"):
+            raise ValueError("--predict is in (0, 1], and below 1 with --model.decoder reading")
+        if self.contrast and self.model.fusion == "joint":
+            raise ValueError("--contrast is not for CAV-MAE, which has its own: leave it out")
+        grids = patch_grids(self.model, self.data)
+        for name, masker, grid in zip(("image", "audio"), self.maskers, grids, strict=True):
+            try:
+                masker(grid, batch=1, generator=torch.Generator())
+            except ValueError as error:
+                raise ValueError(f"--{name}-mask: {error}") from error
+
 
 VGGSOUND = Config(data=Data(name="vggsound"), batch=64, epochs=200, warmup=40, base_lr=1.5e-4)
 SCENES = replace(
@@ -128,8 +160,6 @@ PRESETS = {
 def _contrast(config: Config) -> AudioStatisticsContrast | None:
     if not config.contrast:
         return None
-    if config.model.fusion == "joint":
-        raise ValueError("--contrast is not for CAV-MAE, which has its own: leave it out")
     return AudioStatisticsContrast(config.model.dim, mels=config.data.mels)
 
 
@@ -147,12 +177,7 @@ def main(config: Config, *, build: Build = build_autoencoder) -> None:
     data = config.data
     train, test = train_set(data), test_set(data)
 
-    if config.mask == "tube" and data.frames == 1:
-        raise ValueError("--mask tube is for videos: give --data.frames 8, for instance")
-    if not 0 < config.predict <= 1 or (config.predict < 1 and config.model.decoder == "full"):
-        raise ValueError("--predict is in (0, 1], and below 1 with --model.decoder reading")
-    ratios = {"image": config.image_mask, "audio": config.audio_mask}
-    image_mask, audio_mask = maskers(config.mask, **ratios, frames=data.frames)
+    image_mask, audio_mask = config.maskers
     seed_all(config.run.seed, "weights")
     model = Pretraining(
         build(config.model, data),

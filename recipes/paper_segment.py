@@ -32,7 +32,7 @@ from avblocks.tasks import Segmentation, SegmentationScorer, segmentation_exampl
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, train_test_sets
-from recipes.common.loaders import example_loader, mismatched, mismatched_loader, test_loader
+from recipes.common.loaders import example_loader, mismatched, test_loader
 from recipes.common.model import COMPOSED_MODEL, SMALL, Model
 from recipes.common.optimizer import adamw
 from recipes.common.scores import write_scores
@@ -134,7 +134,8 @@ def main(config: Config) -> None:
     train, test = train_test_sets(data, needs="masks")
     if config.semantic and not train.classes:
         raise ValueError(f"{data.root}: --semantic needs the names of the classes, in classes.txt")
-    loader = partial(mismatched_loader, test, data, batch=config.batch)
+    pairs = mismatched(test, data)
+    loader = partial(test_loader, test, data, batch=config.batch, whole=True)
 
     model = build(config, classes=train.classes)
     start_encoder(model.encoder, config)
@@ -146,13 +147,13 @@ def main(config: Config) -> None:
             optimizer=optimizer,
             schedule=schedule,
             scorer=SegmentationScorer(model, brief=True),
-            loader=partial(test_loader, test, data, batch=config.batch, whole=True),
+            loader=loader,
             unused=True,
         )
         if training.run.finished:
             with training.run.testing(model):
-                scores = training.evaluate(SegmentationScorer(model), loader())
-                few = example_loader(test, data, count=6, groups=mismatched(test, data), whole=True)
+                scores = training.evaluate(SegmentationScorer(model), loader(groups=pairs))
+                few = example_loader(test, data, count=6, groups=pairs, whole=True)
                 if batch := training.examples(model, few):
                     masks = segmentation_examples(model, batch)
                     save_figure(panel(masks), config.run.folder / "segmentation.png")

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
+from avblocks.data.datasets.disk import read_ids
 from avblocks.files import write_text
 from avblocks.metrics import retrieval_scores
 from recipes.common.embeddings import load_embeddings, read_settings
@@ -37,7 +38,7 @@ class Config:
     """Folder of recipes.embed."""
 
     list: Path | None = None
-    """File with the ids of the clips to compare, one per line; all clips if not given."""
+    """csv with the ids of the clips to compare in its first column; all clips if not given."""
 
 
 def main(config: Config) -> None:
@@ -56,8 +57,10 @@ def main(config: Config) -> None:
     if any(features[name].ndim != 2 for name in ("image", "audio")):
         raise ValueError(f"{config.embeddings} holds all tokens: embed with --pooling mean")
     ids = [row["id"] for row in rows]
-    wanted = list(dict.fromkeys(ids if config.list is None else _listed(config.list)))
+    wanted = list(dict.fromkeys(ids) if config.list is None else read_ids(config.list))
     lost = sorted(set(wanted) - set(ids))
+    if not wanted:
+        raise ValueError(f"{config.list} lists no clip")
     if lost:
         raise ValueError(f"{config.list}: {len(lost)} clips are not embedded, such as {lost[0]}")
     image, audio = (clip_means(features[name], ids, wanted) for name in ("image", "audio"))
@@ -82,12 +85,6 @@ def clip_means(features: Tensor, ids: Sequence[str], wanted: Sequence[str]) -> T
         0, target, features[chosen].float()
     )
     return total / torch.bincount(target, minlength=len(wanted))[:, None]
-
-
-def _listed(path: Path) -> list[str]:
-    if not path.is_file():
-        raise ValueError(f"--list {path} does not exist")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def cli(args: Sequence[str] | None = None) -> None:

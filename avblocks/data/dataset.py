@@ -15,6 +15,7 @@ from avblocks.data.datasets.clipset import ClipSet, Item, require_labels
 from avblocks.data.format import ClipFormat
 from avblocks.data.read import read_clip
 from avblocks.seed import sample_generator, sample_seed
+from avblocks.shapes import require_choice
 
 _GAIN = 6.0  # dB, in the paper
 
@@ -108,6 +109,7 @@ class ClipDataset(Dataset[AVBatch]):
         if not 0 < min_crop <= 1:
             raise ValueError(f"expected min_crop in (0, 1], got {min_crop}")
         require_labels(clips)
+        require_choice("raise", "skip", on_error=on_error)
         self.min_crop = min_crop
         self.clips = clips
         self.format = format or ClipFormat()

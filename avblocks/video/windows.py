@@ -189,6 +189,7 @@ def open_windows(
     (0, 16000, 24000)
     """
     path, format = str(path), format or ClipFormat()
+    require(format.frames == 1, "frames", format.frames, "1: a window has one image")
     hop = format.samples if hop is None else hop
     fits = isinstance(hop, int) and 1 <= hop <= format.samples
     require(fits, "hop", hop, f"1 to the {format.samples} of a window")

@@ -37,6 +37,7 @@ from recipes.check_data.sides import LISTS, Side, among, list_side, other_side, 
 from recipes.common.cli import run_cli
 from recipes.common.scene_sets import scenes_root
 from recipes.common.sets import READERS
+from recipes.engine.folder import check_writable
 from recipes.engine.run import Folder
 
 
@@ -97,6 +98,7 @@ PRESETS = {name: (about, Config(data=Source(name=name))) for name, about in _SET
 
 def main(config: Config) -> None:
     """Check the files, or search leaks."""
+    check_writable(config.run.folder, option="--run.dir")
     if config.against:
         _search_leaks(config)
     else:

@@ -13,6 +13,7 @@ from recipes.common.model import Model, build_autoencoder, build_encoder, check_
 
 Rule = tuple[str, Callable[[Any], bool]]
 _ONE: Rule = "at least 1", lambda x: x >= 1
+_TWO: Rule = "at least 2", lambda x: x >= 2
 _ZERO: Rule = "at least 0", lambda x: x >= 0
 _FINITE: Rule = "finite and at least 0", lambda x: 0 <= x < math.inf
 _ABOVE: Rule = "finite and above 0", lambda x: 0 < x < math.inf
@@ -27,14 +28,18 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys((*_WEIGHTS, "weight_decay", "mixup", "cutmix", "dice"), _FINITE),
     **dict.fromkeys(("base_lr", "temperature"), _ABOVE),
     **dict.fromkeys(("layer_decay", "patches"), _PART),
-    **dict.fromkeys(("drop_path", "smoothing", "left_out", "negative_audio"), _BELOW),
+    **dict.fromkeys(("drop_path", "smoothing", "left_out", "negative_audio", "beta2"), _BELOW),
     **dict.fromkeys(("image_mask", "audio_mask"), _INSIDE),
     "positives": _HALF,
+    "sources": _TWO,
 }
 """Ranges of the settings of recipes."""
 _ENCODER = {"num_heads": "heads", "ratio": "mlp_ratio"}
 _DECODER = {"num_heads": "decoder_heads", "dim": "decoder_dim", "depth": "decoder_depth"}
 """Arguments of builders whose options have other names."""
+
+OF_FRAMES = "reads clips of {} frames, and windows of a FILE have one image each"
+"""Error of models of videos, which read data sets only."""
 
 
 def check_numbers(config: Any) -> None:
@@ -48,6 +53,9 @@ def check_numbers(config: Any) -> None:
         raise ValueError(f"--mixup {mixup} and --cutmix {cutmix} exclude each other: set one to 0")
     if cutmix and getattr(config, "contrast", None) == 0:
         raise ValueError("--cutmix is for the images of --contrast, which is 0: give --contrast 1")
+    left_out, given = getattr(config, "left_out", 0), getattr(config, "given", "both")
+    if left_out and given != "both":
+        raise ValueError(f"--left-out {left_out} leaves nothing of --given {given}: set it to 0")
     if config.warmup >= config.epochs:
         raise ValueError(f"--warmup {config.warmup} must be less than --epochs {config.epochs}")
 

@@ -105,6 +105,12 @@ class Data:
         if self.hop is not None and not 1 <= self.hop <= samples:
             raise ValueError(f"--data.hop must be from 1 to {samples}, got {self.hop}")
         self._check_counts()
+        if samples < (self.rate // 64 if self.hop is None else self.hop):
+            raise ValueError(f"--data.seconds must be at least 1/64, got {self.seconds}")
+        try:
+            _ = self.format
+        except ValueError as error:
+            raise ValueError(f"--data.{error}") from error
 
     def _check_counts(self) -> None:
         numbers = {"frames": self.frames, "size": self.size, "mels": self.mels}

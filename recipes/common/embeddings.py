@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from avblocks.csvlog import CsvLog, read_csv
+from avblocks.data.datasets import Item
 from avblocks.files import replacing, write_text
 from avblocks.jsonfile import read_json
 from avblocks.tasks import Embedding
@@ -51,7 +52,7 @@ class EmbeddingWriter:
             _check_settings(folder, settings)
         self.log = CsvLog(folder / f"{part}{INDEX}", COLUMNS)
         _, written = read_csv(self.log.path)
-        self.done = {row["id"] for row in written}
+        self.done = {row["id"]: row["path"] for row in written}
         self.number = len({row["file"] for row in written})
         self.clip: list[tuple[Mapping[str, Tensor], list[dict[str, str]]]] = []
         self.pending: list[tuple[Mapping[str, Tensor], list[dict[str, str]]]] = []
@@ -66,6 +67,20 @@ class EmbeddingWriter:
                 self.flush()
         finally:
             self.log.close()
+
+    def has(self, item: Item) -> bool:
+        """Return whether a clip of a data set is in the index.
+
+        Raises:
+            ValueError: If another file has its id there.
+        """
+        path = self.done.get(item.id)
+        if path not in (None, item.path):
+            raise ValueError(
+                f"{self.folder} holds an embedding of {item.id} from {path}, and not from "
+                f"{item.path}: {_AGAIN}"
+            )
+        return path is not None
 
     def add(self, features: Mapping[str, Tensor], rows: list[dict[str, str]]) -> None:
         """Add windows of the current clip or clips."""

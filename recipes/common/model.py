@@ -118,6 +118,19 @@ def check_sizes(model: Model, data: Data) -> None:
             )
 
 
+def patch_grids(model: Model, data: Data) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the numbers of patches along each axis of an image, or a video, and a spectrogram.
+
+    >>> patch_grids(SMALL, Data(name="scenes", size=64, mels=64, seconds=1.0, frames=4))
+    ((2, 8, 8), (8, 8))
+    """
+    image, audio = (
+        tuple(side // model.patch for side in sides)
+        for sides in ((data.size, data.size), data.audio_size)
+    )
+    return image if data.frames == 1 else (data.frames // model.tubelet, *image), audio
+
+
 def maskers(
     kind: MaskName, *, image: float, audio: float, frames: int = 1
 ) -> tuple[Masker, Masker]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from avblocks.checkpoint import saves
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.jsonfile import Shape, read_json, shape_fault
-from recipes.engine.folder import checkpoints
+from recipes.engine.folder import check_writable, checkpoints
 
 _SIZES: Shape = {
     "data": {"size": int, "mels": int, "seconds": (int, float)},
@@ -46,9 +46,14 @@ def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
 
 
 def check_out(out: Path) -> None:
-    """Raise a ValueError if a folder for results is a run's, whose files they would replace."""
+    """Check a folder for results.
+
+    Raises:
+        ValueError: If it cannot be written to, or is a run's, whose files they would replace.
+    """
     if saves.exists(checkpoints(out)):
         raise ValueError(f"--out {out} is the folder of a run: give a folder of its own")
+    check_writable(out, option="--out")
 
 
 def load_run(path: Path, *, remedy: str) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Run folder: its configuration and checkpoints, and checks of which run may resume it."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from torch import Tensor, nn
@@ -74,11 +74,29 @@ def check_folder(run: Run) -> None:
         raise ValueError(NOTHING.format(folder))
     if not resume_if_requeued(run, checkpoints(folder)).resume:
         _check_new(folder)
+    check_writable(folder, option="--run.dir")
+
+
+def check_writable(folder: Path, *, option: str) -> None:
+    """Check that files can be written to a folder, which need not exist; nothing is left in it.
+
+    Args:
+        folder: The folder.
+        option: The option that names it.
+
+    Raises:
+        ValueError: If it cannot be made or written to.
+    """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise ValueError(f"--run.dir {folder} cannot be made: {there} is a file")
-    if not os.access(there, os.W_OK):
-        raise ValueError(f"--run.dir {folder}: {there} is not writable")
+        raise ValueError(f"{option} {folder} cannot be made: {there} is a file")
+    try:  # permissions do not say it: /proc refuses files from root too
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{option} {folder}: {there} is not writable ({error.strerror}); give another folder"
+        ) from error
 
 
 def _check_new(folder: Path) -> None:

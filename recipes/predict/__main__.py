@@ -44,6 +44,7 @@ from avblocks.tasks import LoadedTask, Separation
 from avblocks.video import open_windows
 from recipes.common.errors import users_errors
 from recipes.engine.command import command_line
+from recipes.engine.folder import check_writable
 from recipes.engine.readme import described, write_readme
 from recipes.engine.signals import leaving_in_order
 from recipes.predict.results import FILES, write_results
@@ -102,6 +103,7 @@ def main(config: Config) -> None:
         end = "" if config.end is None else f" {config.end:g}"
         raise ValueError(f"--start {config.start:g} must be 0 or more, and before --end{end}")
     check_precision(config.precision, find_device(config.device))
+    check_writable(config.out, option="--out")
     models = load_all(config.checkpoint, device=config.device)
     if config.guides != "whole" and not any(isinstance(m.task, Separation) for m in models):
         raise ValueError(f"--guides {config.guides} is for a run of paper_separate")

@@ -12,7 +12,7 @@ from torch import Tensor
 from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import AVBatch
 from avblocks.tasks import LoadedTask, Separation, Task, load_task
-from recipes.common.checks import hop_samples
+from recipes.common.checks import OF_FRAMES, hop_samples
 from recipes.common.run_files import find, load_run, read_run_config, trained_on
 from recipes.common.runs import RECIPES, REMEDY, rebuild_task
 
@@ -27,9 +27,11 @@ def load_trained(path: Path, *, device: str | None = None) -> LoadedTask:
 
     Raises:
         ValueError: If it is not of a recipe with a head, is damaged, or does not fit its own
-            configuration; no weight is left at its initialization.
+            configuration, or reads several frames; no weight is left at its initialization.
     """
     trained = load_task(path) if (path / WEIGHTS).is_file() else _load_run(path)
+    if (frames := trained.format.frames) > 1:
+        raise ValueError(f"{path} {OF_FRAMES.format(frames)}: python -m recipes.evaluate tests it")
     trained.task.to(find_device(device)).eval().requires_grad_(False)
     return trained
 

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from recipes import cavmae_pretrain, paper_finetune, paper_localize, paper_pretrain
+from recipes import (
+    cavmae_pretrain,
+    paper_finetune,
+    paper_localize,
+    paper_pretrain,
+    paper_separate,
+)
 from recipes.common.cli import run_cli
 
 WRONG = [
@@ -30,6 +36,13 @@ WRONG = [
     ("--contrast inf", "--contrast must be finite and at least 0, got inf"),
     ("--cutmix inf", "--cutmix must be finite and at least 0, got inf"),
     ("--image-mask 1.5", "--image-mask must be between 0 and 1, got 1.5"),
+    ("--image-mask 0.999", "--image-mask: ratio must be a share that keeps and masks some of 64"),
+    ("--audio-mask 0.9 --mask time", "--audio-mask: ratio must be a share that keeps and masks"),
+    ("--mask tube", "--mask tube is for videos: give --data.frames 8, for instance"),
+    ("--predict 0.5", "--predict is in (0, 1], and below 1 with --model.decoder reading"),
+    ("--data.seconds 0.001", "--data.seconds must be at least 1/64, got 0.001"),
+    ("--data.mels 100000", "--data.mels must be fewer at a rate of 16000, got 100000"),
+    ("--run.dir /proc/x", "--run.dir /proc/x: /proc is not writable (No such file or directory)"),
     ("--data.size 20", "--data.size 20 makes a side of 20, not a multiple of --model.patch 8"),
     ("--data.mels 0", "--data.mels must be at least 1, got 0"),
     ("--data.size 0", "--data.size must be at least 1, got 0"),
@@ -49,7 +62,7 @@ def error_of(module: object, words: list[str], capsys: pytest.CaptureFixture[str
 def test_the_option_is_named(
     words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--data.root", str(tmp_path / "data"), "--run.dir", str(tmp_path / "run")]
+    given = ["--run.dir", str(tmp_path / "run"), "--data.root", str(tmp_path / "data")]
     said = error_of(paper_pretrain, [*given, *words.split()], capsys)
     assert said.startswith(f"error: {message}") and said.count("\n") == 1
     assert not (tmp_path / "data").exists() and not (tmp_path / "run").exists()
@@ -66,6 +79,17 @@ def test_the_option_is_named(
         (paper_localize, "--temperature 0", "--temperature must be finite and above 0"),
         (paper_localize, "--temperature inf", "--temperature must be finite and above 0"),
         (paper_localize, "--positives 0.7", "--positives must be from 0 to 0.5, got 0.7"),
+        (paper_localize, "--beta2 1", "--beta2 must be from 0 to below 1, got 1.0"),
+        (paper_localize, "--local 5", "--local must be from 0 to 4, got 5"),
+        (paper_localize, "--local -1", "--local must be at least 0, got -1"),
+        (paper_localize, "--joint", "--local and --mirror encode images alone: with --joint, give"),
+        (paper_localize, "--joint --local 0 --mirror", "--local and --mirror encode images alone"),
+        (paper_separate, "--sources 1", "--sources must be at least 2, got 1"),
+        (
+            paper_finetune,
+            "--given image --left-out 0.3",
+            "--left-out 0.3 leaves nothing of --giv",
+        ),
     ],
 )
 def test_of_heads(

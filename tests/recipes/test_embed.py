@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
-from toy_runs import ToyRun
+from toy_runs import ToyRun, toy_config
 
 from avblocks.csvlog import read_csv
 from avblocks.data import ClipDataset, collate
 from avblocks.tasks import Embedding
+from recipes import paper_pretrain
 from recipes.common import data as _data
 from recipes.common.embeddings import EmbeddingWriter, load_embeddings
 from recipes.common.runs import load_encoder_run
@@ -111,6 +113,9 @@ def test_a_full_file_is_written_while_clips_come(tmp_path: Path) -> None:
         ([], "give a --checkpoint RUN"),
         (["a.mp4", "--checkpoint", "runs/none", "--out", "x"], "runs/none does not exist"),
         (["--checkpoint", "r", "--out", "x", "--name", "scenes", "--part", "2", "2"], "--part"),
+        (["--checkpoint", "r", "--out", "x", "--name", "scenes", "--hop", "1"], "--hop is for FIL"),
+        (["a.mp4", "--checkpoint", "r", "--out", "x", "--windows", "2"], "--windows is for a data"),
+        (["a.mp4", "--checkpoint", "r", "--out", "x", "--list", "a.csv"], "--list is for a data"),
     ],
 )
 def test_a_users_mistake_is_one_line(
@@ -130,6 +135,74 @@ def test_retrieval_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixt
         with pytest.raises(SystemExit):
             retrieve(arguments)
         assert message in capsys.readouterr().err
+
+
+def test_lists_for_retrieval(
+    run: Path, toy_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embed(words(run, toy_scenes, tmp_path, "--apart"))
+    ids = [row["id"] for row in read_csv(tmp_path / "index.csv")[1]]
+    table = tmp_path / "list.csv"
+    given = ["--embeddings", str(tmp_path), "--list", str(table)]
+    for content, message in (
+        (b"", f"{table} lists no clip"),
+        (b"\xff\xfea", f"{table}: not a csv file in UTF-8"),
+        (b"nothing\n", f"{table}: 1 clips are not embedded, such as nothing"),
+    ):
+        table.write_bytes(content)
+        with pytest.raises(SystemExit):
+            retrieve(given)
+        assert message in capsys.readouterr().err
+    table.write_bytes(f"\ufeff{ids[0]},heard\r\n{ids[1]},unheard\r\n".encode())
+    retrieve(given)
+    assert json.loads((tmp_path / "retrieval.json").read_text())["clips"] == 2
+
+
+def own_videos(root: Path, scenes: Path) -> Path:
+    """Two videos of each of two classes."""
+    clips = sorted((scenes / "clips").rglob("*.mp4"))
+    for n, path in enumerate(clips[:4]):
+        (root / "ab"[n % 2]).mkdir(parents=True, exist_ok=True)
+        (root / "ab"[n % 2] / f"{n // 2}.mp4").write_bytes(path.read_bytes())
+    return root
+
+
+def test_of_your_own_folder(
+    run: Path, toy_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, table = tmp_path / "out", tmp_path / "list.csv"
+    data = ["--name", "class_folder", "--split", "train", "--workers", "0"]
+    given = ["--checkpoint", str(run), "--out", str(out), *data]
+    own = own_videos(tmp_path / "own", toy_scenes)
+    embed([*given, "--root", str(own)])
+    ids = [row["id"] for row in read_csv(out / "index.csv")[1]]
+    assert len(ids) == 2
+    table.write_text(f"{ids[1]}\n")
+    given[3] = str(tmp_path / "few")
+    embed([*given, "--root", str(own), "--list", str(table)])
+    assert [row["id"] for row in read_csv(tmp_path / "few" / "index.csv")[1]] == ids[1:]
+    # Clips of another folder have the same ids.
+    other = own_videos(tmp_path / "other", toy_scenes)
+    given[3] = str(out)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        embed([*given, "--root", str(other)])
+    message = f"{out} holds an embedding of {ids[0]} from {own / ids[0]}, and not from {other}"
+    assert message in capsys.readouterr().err
+
+
+def test_of_models_of_videos(
+    toy_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = toy_config("pretrain", toy_scenes, tmp_path / "run", max_steps=1)
+    paper_pretrain.main(replace(config, data=replace(config.data, frames=2)))
+    out = tmp_path / "out"
+    embed(words(tmp_path / "run", toy_scenes, out))
+    assert len(read_csv(out / "index.csv")[1]) == 8
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        embed(["a.mp4", "--checkpoint", str(tmp_path / "run"), "--out", str(tmp_path / "files")])
+    assert "run reads clips of 2 frames, and windows of a FILE have" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("hop", ["nan", "inf", "0", "0.6"])

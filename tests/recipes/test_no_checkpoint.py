@@ -176,4 +176,11 @@ def test_results_do_not_go_into_the_folder_of_a_run(
     saves.save({"step": 3}, tmp_path / "checkpoints", step=3)
     with pytest.raises(ValueError, match=f"--out {tmp_path} is the folder of a run: give a"):
         main(replace(config, out=tmp_path))
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ValueError, match=f"--out {file}/out cannot be made: {file} is a file"):
+        main(replace(config, out=file / "out"))
+    file.unlink()
+    with pytest.raises(ValueError, match=r"--out /proc/out: /proc is not writable"):
+        main(replace(config, out=Path("/proc/out")))
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]

@@ -9,6 +9,7 @@ from avblocks.data.datasets.annotations import class_numbers
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.disk import read_rows
 from avblocks.data.datasets.segments import Segment, find_clips, numbered, youtube_id
+from avblocks.shapes import require_choice
 
 _TABLES = {
     "balanced": "balanced_train_segments.csv",
@@ -35,6 +36,7 @@ def audioset(root: str | Path, *, split: Literal["balanced", "unbalanced", "eval
     (ICASSP 2017).
     """
     root = Path(root)
+    require_choice(*_TABLES, split=split)
     numbers, classes = _classes(root / "class_labels_indices.csv")
     table = root / _TABLES[split]
     listed = _segments(table, numbers)

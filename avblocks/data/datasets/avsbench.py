@@ -7,6 +7,7 @@ from avblocks.data.datasets import avss
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.disk import plain_name
 from avblocks.data.datasets.segmentation import find_images, segmented, split_rows
+from avblocks.shapes import require_choice
 
 _NUMBERS = range(1, 6)
 _LATER = -1 / 16  # the last of sixteen frames of each second was taken
@@ -32,6 +33,7 @@ def avsbench_s4(root: str | Path, *, split: Literal["train", "val", "test"]) -> 
 
     Source: Zhou et al., "Audio-visual segmentation" (ECCV 2022), and its preprocess_s4.py.
     """
+    require_choice(*avss.SPLITS, split=split)
     if _in_avss(Path(root), "Single-source"):
         return avss.objects(Path(root), name="avsbench-s4", split=split, label="v1s")
     base = Path(root) / "Single-source" / "s4_data"
@@ -69,6 +71,7 @@ def avsbench_ms3(root: str | Path, *, split: Literal["train", "val", "test"]) ->
 
     Source: See ``avsbench_s4``.
     """
+    require_choice(*avss.SPLITS, split=split)
     if _in_avss(Path(root), "Multi-sources"):
         return avss.objects(Path(root), name="avsbench-ms3", split=split, label="v1m")
     base = Path(root) / "Multi-sources" / "ms3_data"

@@ -9,8 +9,10 @@ from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.disk import plain_name
 from avblocks.data.datasets.segmentation import find_images, segmented, split_rows
 from avblocks.jsonfile import read_json
+from avblocks.shapes import require_choice
 
 TABLE = "metadata.csv"
+SPLITS = ("train", "val", "test")
 _COUNTS = {"v1s": 5, "v1m": 5, "v2": 10}
 _LATER = 0.5  # numbers begin at 0; the paper's code takes an image as the middle of its second
 _UNSEEN = "off-the-screen"
@@ -35,6 +37,7 @@ def avsbench_avss(root: str | Path, *, split: Literal["train", "val", "test"]) -
     Source: Zhou et al., "Audio-visual segmentation with semantics" (IJCV 2024).
     """
     root = Path(root)
+    require_choice(*SPLITS, split=split)
     classes = _classes(root / "label2idx.json")
     number = {name: index for index, name in enumerate(classes)}
     wanted, counts = {}, {}

@@ -8,6 +8,7 @@ from avblocks.data.datasets.annotations import AGAIN, class_numbers
 from avblocks.data.datasets.clipset import ClipSet, Item, labeled_set
 from avblocks.data.datasets.disk import files_by_id, read_rows
 from avblocks.jsonfile import read_json
+from avblocks.shapes import require_choice
 
 _TABLES = {
     "solo": "MUSIC_solo_videos.json",
@@ -40,6 +41,7 @@ def music(
     Source: Zhao et al., "The sound of pixels" (ECCV 2018); MUSIC-21: "The sound of motions" (2019).
     """
     root = Path(root)
+    require_choice(*_TABLES, part=part)
     solos = _groups(root / _TABLES["solo" if part == "duet" else part])
     classes = tuple(sorted(solos))
     groups = solos if part != "duet" else _groups(root / _TABLES["duet"])

@@ -8,6 +8,7 @@ from typing import Literal
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.disk import read_rows
 from avblocks.data.datasets.segments import FoundClips, Segment, find_clips, youtube_id
+from avblocks.shapes import require_choice
 
 
 def vggsound(root: str | Path, *, split: Literal["train", "test"]) -> ClipSet:
@@ -49,6 +50,7 @@ def vggsound_labels(
     Raises:
         ValueError: If the csv is missing, or a line is wrong.
     """
+    require_choice("train", "test", split=split)
     wanted: dict[str, list[str]] = {}
     names, others = set(), []
     for line, (youtube, start, label, part) in read_rows(table, columns=4):

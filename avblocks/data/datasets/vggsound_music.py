@@ -7,6 +7,7 @@ from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.pairs import COLUMNS, class_key
 from avblocks.data.datasets.vggsound import segments, vggsound_clips, vggsound_labels
+from avblocks.shapes import require_choice
 
 PAIRS = "vggmusic_eval_ss.csv"
 
@@ -29,6 +30,7 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
     and recognition" (ICML 2023).
     """
     root = Path(root)
+    require_choice("train", "test", split=split)
     sources = _sources(root / PAIRS)
     classes = tuple(sorted(set(sources.values())))
     number = {class_key(name): index for index, name in enumerate(classes)}

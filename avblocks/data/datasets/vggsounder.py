@@ -1,11 +1,12 @@
 """Reader of VGGSounder: several labels for each test clip of VGGSound, with their modality."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.vggsound import segments, vggsound_clips
+from avblocks.shapes import require_choice
 
 Modality = Literal["all", "audible", "visible", "both", "only_audible", "only_visible"]
 _TAGS: dict[Modality, tuple[str, ...]] = {
@@ -45,8 +46,7 @@ def vggsounder(
 
     Source: Zverev et al., "VGGSounder: audio-visual evaluations for foundation models" (ICCV 2025).
     """
-    if modality not in _TAGS:
-        raise ValueError(f"modality must be one of {get_args(Modality)}, got {modality!r}")
+    require_choice(*_TAGS, modality=modality)
     root = Path(root)
     names, wanted, others = _read(
         root / "vggsounder.csv", tags=_TAGS[modality], music=background_music

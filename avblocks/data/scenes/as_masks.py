@@ -16,6 +16,7 @@ from avblocks.data.scenes.source import SceneSource
 from avblocks.data.scenes.store import Place, frame_at, stored, write_scenes
 from avblocks.data.write import write_image, write_wave
 from avblocks.files import write_text
+from avblocks.shapes import require_choice
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def scenes_as_avsbench(
     Raises:
         ValueError: If the folder contains no scenes.
     """
+    require_choice(*_LAYOUTS, part=part)
     root, layout = Path(root), _LAYOUTS[part]
     base = root / "avsbench"
     source, places = stored(root, source)

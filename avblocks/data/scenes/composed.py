@@ -12,6 +12,7 @@ from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.compose import ComposedScenes
 from avblocks.data.scenes.dataset import MANIFEST, listed, make, read_manifest
 from avblocks.data.scenes.files import read_notes
+from avblocks.shapes import require_choice
 
 REFUSED = "refused.csv"
 """File that lists the ingredients and backgrounds that cannot be used."""
@@ -56,6 +57,7 @@ def composed(root: str | Path, *, split: Split) -> ClipSet:
         ValueError: If the folder contains none.
     """
     root = Path(root)
+    require_choice("train", "test", split=split)
     found = read_manifest(root)
     if "classes" not in found or not found["counts"][split]:
         raise ValueError(

@@ -21,6 +21,7 @@ from avblocks.data.scenes.render import SceneSpec, scene_id
 from avblocks.data.scenes.source import DrawnScenes, SceneSource
 from avblocks.files import write_text
 from avblocks.jsonfile import Shape, read_json
+from avblocks.shapes import require_choice
 
 MANIFEST = "scenes.json"
 """File with the settings and the numbers of the scenes in a folder."""
@@ -53,6 +54,7 @@ def scenes(
     Raises:
         ValueError: If the folder contains scenes of other settings, or other files.
     """
+    require_choice(*_COUNTS, split=split)
     count = _COUNTS[split] if num_clips is None else num_clips
     source = DrawnScenes(spec or SceneSpec())
     return make(root, source, split=split, num_clips=count, workers=workers)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.disk import IMAGE_SUFFIXES, media_files, plain_name
+from avblocks.shapes import require_choice
 
 SOUNDS = (".wav", ".ogg", ".flac", ".mp3")
 """Suffixes of recordings."""
@@ -75,6 +76,7 @@ def find_ingredients(
     Raises:
         ValueError: If the folder or the csv file is missing or wrong, or a class is unknown.
     """
+    require_choice("folder", "name", by=by)
     root, only = Path(root), set(classes)
     found = _of_table(root) if root.suffix.lower() == ".csv" else _of_folder(root, by=by)
     kinds = {one.kind for one in found.ingredients}

@@ -23,6 +23,7 @@ from avblocks.data.shards.read import Shards
 from avblocks.data.skipped import write_skipped
 from avblocks.jsonfile import read_json
 from avblocks.locks import locked
+from avblocks.shapes import require_choice
 
 
 def make_shards(
@@ -56,9 +57,10 @@ def make_shards(
         ClipError: If a file cannot be used and ``on_error`` is "raise".
         TooManySkippedError: If more files were skipped than allowed.
         ValueError: If the folder contains shards of other settings or other clips, or another
-            process writes to it.
+            process writes to it, or ``on_error`` is unknown.
         FileNotFoundError: If the folder is removed during the call.
     """
+    require_choice("raise", "skip", on_error=on_error)
     out, settings = Path(out), settings or ShardSettings()
     index = _plan(splits, settings)
     with locked(out, remedy="wait for its end, or name another folder") as lock:
