@@ -189,7 +189,6 @@ def open_windows(
     (0, 16000, 24000)
     """
     path, format = str(path), format or ClipFormat()
-    require(format.frames == 1, "frames", format.frames, "1: a window has one image")
     hop = format.samples if hop is None else hop
     fits = isinstance(hop, int) and 1 <= hop <= format.samples
     require(fits, "hop", hop, f"1 to the {format.samples} of a window")
@@ -200,7 +199,8 @@ def open_windows(
         whole = f"its audio lasts from {begin - file_start:g} to {end - file_start:g} s"
         begin, end = max(begin, file_start + part[0]), min(end, file_start + part[1])
         if not part[0] < part[1] or begin >= end:
-            raise ClipError(path, f"no audio from {part[0]:g} to {part[1]:g} s: {whole}")
+            end = "the end" if part[1] == inf else f"{part[1]:g} s"
+            raise ClipError(path, f"no audio from {part[0]:g} s to {end}: {whole}")
     num_samples = round((end - begin) * format.rate)
     if not 0 < num_samples <= MAX_HOURS * 3600 * format.rate:
         reason = f"its audio lasts {end - begin:g} s, not between 0 and {MAX_HOURS} hours"

@@ -135,8 +135,10 @@ def test_wrong_words(
 
 
 def test_a_part_without_audio_is_named(video: Path) -> None:
-    with pytest.raises(ClipError, match=r"no audio from 5 to 6 s: its audio lasts from 0 to 2.1"):
+    with pytest.raises(ClipError, match=r"no audio from 5 s to 6 s: its audio lasts from 0 to 2.1"):
         open_windows(video, DATA.format, part=(5.0, 6.0))
+    with pytest.raises(ClipError, match="no audio from 5 s to the end: its audio lasts"):
+        open_windows(video, DATA.format, part=(5.0, float("inf")))
 
 
 def test_devices() -> None:
