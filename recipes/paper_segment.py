@@ -83,9 +83,8 @@ COMPOSED = replace(
     data=replace(COMPOSED_DATA, name="composed_masks"),
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
-    epochs=6,
-    evaluate_every=2,
     negative_audio=0.3,
+    dice=1.0,
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
