@@ -1,7 +1,9 @@
 """Content of a checkpoint file, and what other files are, without running code in them."""
 
 import pickle
+import pickletools
 import re
+import struct
 from argparse import Namespace
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -13,6 +15,7 @@ from safetensors.torch import load_file
 # Errors that damaged files may raise.
 _DAMAGED = (
     SafetensorError,
+    struct.error,
     EOFError,
     RuntimeError,
     ValueError,
@@ -46,6 +49,8 @@ def load_content(path: Path) -> object:
         with path.open("rb") as file, torch.serialization.safe_globals([Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if _is_cut(path):
+            raise ValueError(f"{path}: {_damaged('PyTorch')}") from error
         refused = re.search(r"GLOBAL (\S+)", str(error))
         inside = f" (it holds {refused[1]})" if refused else ""
         raise ValueError(
@@ -54,11 +59,31 @@ def load_content(path: Path) -> object:
             "weights_only=False)['model'].items() if torch.is_tensor(x)}, OUT)"
         ) from error
     except _DAMAGED as error:
-        kind = "safetensors" if safetensors else "PyTorch"
-        fault = f"a damaged {kind} file, copy or download it again"
+        fault = _damaged("safetensors" if safetensors else "PyTorch")
         if "allocate memory" in str(error):
             fault = "larger than the free memory"
         raise ValueError(f"{path}: {fault}") from error
+
+
+def _damaged(kind: str) -> str:
+    return f"a damaged {kind} file, copy or download it again"
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a file of the older format ends within its pickles, found without running them.
+
+    A name that is cut reads as that of another object, which is refused.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) == _ZIP:
+            return False
+        file.seek(0)
+        try:
+            for _ in range(4):  # a number, the format, the system, and the content
+                any(False for _ in pickletools.genops(file))
+        except ValueError:
+            return True
+    return False
 
 
 def _other(path: Path, start: bytes) -> str | None:

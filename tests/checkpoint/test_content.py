@@ -101,6 +101,17 @@ def test_half_a_file_is_called_damaged(kind: str, tmp_path: Path) -> None:
     assert str(info.value) == f"{path}: a damaged {name} file, copy or download it again"
 
 
+def test_a_file_of_the_older_format_cut_anywhere(tmp_path: Path) -> None:
+    """Also within the name of a class, which then is that of another one."""
+    path = tmp_path / "weights"
+    torch.save(STATE, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for length in range(32, len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=": a damaged PyTorch file, copy or download it again"):
+            read_state(path)
+
+
 def test_a_pytorch_file_may_have_any_suffix(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "weights.safetensors")
     assert torch.equal(read_state(tmp_path / "weights.safetensors")["a.weight"], STATE["a.weight"])

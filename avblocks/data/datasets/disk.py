@@ -58,10 +58,11 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
 
 
 def read_ids(path: Path) -> dict[str, None]:
-    """Read the unique ids in the first column of a csv file, in their order, see ``read_rows``.
+    """Read the unique ids in the first column of a csv file, in their order.
 
     Raises:
-        ValueError: As in ``read_rows``.
+        ValueError: If the file is missing or not UTF-8, lines differ in their number of columns, a
+            field has over 2,000 characters, or a spreadsheet program has damaged an id.
     """
     return dict.fromkeys(row[0] for _, row in read_rows(path, columns=None))
 
