@@ -5,6 +5,7 @@ import pickletools
 import re
 import struct
 from argparse import Namespace
+from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -26,6 +27,7 @@ _DAMAGED = (
 )
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _TORCH = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a number at the start of torch.save's older format
+_PICKLES = 2**26  # bytes, more than the names and sizes of all tensors; their values follow
 _REMEDY = "give a file of safetensors or of torch.save, or download it again"
 _NO_CODE = "and code in checkpoints is never run; where you trust it, convert it: "
 
@@ -75,14 +77,15 @@ def _is_cut(path: Path) -> bool:
     A name that is cut reads as that of another object, which is refused.
     """
     with path.open("rb") as file:
-        if file.read(len(_ZIP)) == _ZIP:
-            return False
-        file.seek(0)
-        try:
-            for _ in range(4):  # a number, the format, the system, and the content
-                any(False for _ in pickletools.genops(file))
-        except ValueError:
-            return True
+        head = file.read(_PICKLES)
+    if head.startswith(_ZIP):
+        return False
+    content = BytesIO(head)  # reads no more than there is, whatever lengths are in it
+    try:
+        for _ in range(4):  # a number, the format, the system, and the content
+            any(False for _ in pickletools.genops(content))
+    except (ValueError, OverflowError):
+        return True
     return False
 
 
