@@ -80,7 +80,7 @@ def _is_cut(path: Path) -> bool:
         head = file.read(_PICKLES)
     if head.startswith(_ZIP):
         return False
-    content = BytesIO(head)  # reads no more than there is, whatever lengths are in it
+    content = BytesIO(head)  # reads no more than there is, whichever lengths it names
     try:
         for _ in range(4):  # a number, the format, the system, and the content
             any(False for _ in pickletools.genops(content))
