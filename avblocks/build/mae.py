@@ -13,7 +13,7 @@ from avblocks.nn.position import LearnedPosition
 from avblocks.nn.sincos import sincos_position
 from avblocks.nn.stream import require_stream
 from avblocks.reading import ReadingDecoder
-from avblocks.shapes import require
+from avblocks.shapes import require, require_choice
 
 DecoderName = Literal["full", "reading"]
 _DECODERS: dict[str, type[Decoder] | type[ReadingDecoder]] = {
@@ -62,7 +62,7 @@ def av_mae(
     require(isinstance(normalize_targets, bool), "normalize_targets", normalize_targets, takes)
     require(isinstance(learned_position, bool), "learned_position", learned_position, takes)
 
-    require(decoder in _DECODERS, "decoder", decoder, f"one of {tuple(_DECODERS)}")
+    require_choice(*_DECODERS, decoder=decoder)
 
     def decode(stream: Any) -> Decoder | ReadingDecoder:
         return _DECODERS[decoder](

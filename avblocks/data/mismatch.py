@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avblocks.data.batch import AVBatch
 from avblocks.seed import key
-from avblocks.shapes import require, require_share
+from avblocks.shapes import require_choice, require_share
 
 AUDIO = ("matched", "mismatched", "silenced")
 """Matched audio, that of another clip, and silence."""
@@ -41,7 +41,7 @@ def with_audio(batch: AVBatch, audio: str) -> AVBatch:
         ValueError: If there is no such audio, or a clip without a partner.
     """
     kinds = tuple(dict.fromkeys(AUDIO + NEGATIVE))
-    require(audio in kinds, "audio", audio, f"one of {kinds}")
+    require_choice(*kinds, audio=audio)
     group = batch.group
     if len(batch) % group or (audio == "mismatched" and group < 2):
         raise ValueError(

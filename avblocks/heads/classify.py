@@ -11,7 +11,7 @@ from avblocks.builder import builder
 from avblocks.encoder import AVTokens
 from avblocks.heads.pool import AttentivePool, MeanPool
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, given, require, require_positive
+from avblocks.shapes import expect, given, require, require_choice, require_positive
 from avblocks.tokens import Record, exportable
 
 Pooling = Literal["mean", "attentive"]
@@ -176,7 +176,7 @@ def classifier(
         ['linear.bias', 'linear.weight']
     """
     require_positive(dim=dim, num_classes=num_classes)
-    require(pooling in get_args(Pooling), "pooling", pooling, f"one of {get_args(Pooling)}")
+    require_choice(*get_args(Pooling), pooling=pooling)
 
     def head() -> StreamHead:
         return StreamHead(

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avblocks.distributed import gather_with_grad, rank_and_world
-from avblocks.shapes import expect, require, require_above_zero
+from avblocks.shapes import expect, require, require_above_zero, require_choice
 
 Direction = Literal["both", "image_to_audio", "audio_to_image"]
 """Direction of the loss: image to audio, audio to image, or the mean of both."""
@@ -84,7 +84,7 @@ def contrast_loss(
         >>> contrast_loss(torch.zeros(2, 2), torch.zeros(2, 2))
         tensor(0.6931)
     """
-    require(direction in get_args(Direction), "direction", direction, f"{get_args(Direction)}")
+    require_choice(*get_args(Direction), direction=direction)
     rank, _ = rank_and_world()
     match_ = rank * len(to_audio) + torch.arange(len(to_audio), device=to_audio.device)
     pairs = {"image_to_audio": (to_audio, match_), "audio_to_image": (to_image, match_)}

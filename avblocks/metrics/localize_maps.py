@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.shapes import require, sides
+from avblocks.shapes import require, require_choice, sides
 
 Rule = Literal["flickr", "vggss"]
 _SLACK = 1e-3  # pixels, tolerance for the rounding of relative coordinates
@@ -42,7 +42,7 @@ def consensus(
         tensor([[1.0000, 0.5000],
                 [0.5000, 0.0000]])
     """
-    require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
+    require_choice(*get_args(Rule), rule=rule)
     require(bool(boxes.isfinite().all()), "boxes", "NaN or infinity", "finite")
     wrong = boxes[(boxes[:, 2:] < boxes[:, :2]).any(dim=1) | (boxes.abs() > _FARTHEST).any(dim=1)]
     takes = "left, top, right and bottom relative to the sides of the image"

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.shapes import expect, require
+from avblocks.shapes import expect, require, require_choice
 
 Misplaced = Literal["wrong", "wrong and missed"]
 
@@ -88,7 +88,7 @@ def detection_curve(
         (0.7222, 0.6667)
     """
     expect(ciou=(ciou, "b"), confidence=(confidence, "b"))
-    require(misplaced in get_args(Misplaced), "misplaced", misplaced, f"in {get_args(Misplaced)}")
+    require_choice(*get_args(Misplaced), misplaced=misplaced)
     require(not confidence.isnan().any(), "confidence", "NaN", "numbers")
     visible, right = ~ciou.isnan(), ciou >= threshold
     require(bool(visible.any()), "ciou", "NaN", "of at least one image with a visible source")

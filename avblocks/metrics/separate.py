@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from avblocks.metrics.bss import bss_eval
-from avblocks.shapes import expect, require
+from avblocks.shapes import expect, require, require_choice
 
 Dropped = Literal["estimates", "mixtures"]
 SILENCE = 1e-5
@@ -131,7 +131,7 @@ def separation_scores(
     """
     axes = "b k s"
     expect(sources=(sources, axes), estimates=(estimates, axes), mixture=(mixture, "b s"))
-    require(dropped in get_args(Dropped), "dropped", dropped, f"one of {get_args(Dropped)}")
+    require_choice(*get_args(Dropped), dropped=dropped)
     b, k, _ = sources.shape
     silent_source, silent_estimate = (
         x.square().sum(dim=-1) < silence

@@ -15,7 +15,15 @@ from avblocks.nn.patch import PatchEmbed
 from avblocks.nn.patch_conv import ConvPatchEmbed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, place_positions
 from avblocks.nn.stream import layers_of, require_width
-from avblocks.shapes import as_dtype, given, grid_of, require, require_positive, sides
+from avblocks.shapes import (
+    as_dtype,
+    given,
+    grid_of,
+    require,
+    require_choice,
+    require_positive,
+    sides,
+)
 
 
 class ViT(nn.Module):
@@ -206,7 +214,7 @@ def vit(
     axes = 3 if not isinstance(patch, int) and len(patch) == 3 else 2
     patch = sides(patch, axes=axes, name="patch")
     grid = grid_of(sides(size, axes=axes, name="size"), patch)
-    require(patch_embed in _EMBEDS, "patch_embed", patch_embed, f"one of {tuple(_EMBEDS)}")
+    require_choice(*_EMBEDS, patch_embed=patch_embed)
     position = LearnedPosition if learned_position else SinCosPosition
     blocks = [
         Block(dim, num_heads=num_heads, mlp_ratio=mlp_ratio, drop_path=drop_path, norm_eps=norm_eps)

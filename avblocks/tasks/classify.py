@@ -13,7 +13,7 @@ from avblocks.data.datasets.clipset import require_labels
 from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.heads import Classifier, Logits, balanced_loss
 from avblocks.seed import key
-from avblocks.shapes import require, require_share, require_weight
+from avblocks.shapes import require, require_choice, require_share, require_weight
 from avblocks.tasks.evaluate import Given as Given
 from avblocks.tasks.evaluate import HeadTask, encoded
 from avblocks.tasks.left_out import draw_present
@@ -70,7 +70,7 @@ class Classification(HeadTask):
         frequency: Tensor | None = None,
     ) -> None:
         super().__init__()
-        require(given in get_args(Given), "given", given, f"one of {get_args(Given)}")
+        require_choice(*get_args(Given), given=given)
         own = encoder.requires_grad_(False) if frozen else encoder
         self.encoder = cast(AVEncoder, own)
         self.head = head

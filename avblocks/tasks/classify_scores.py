@@ -5,7 +5,7 @@ from typing import get_args
 
 from avblocks.data import AVBatch
 from avblocks.metrics import classification_scores
-from avblocks.shapes import require
+from avblocks.shapes import require_choice
 from avblocks.tasks.classify import Classification
 from avblocks.tasks.evaluate import Given, Scores
 from avblocks.tasks.predictions import Predictions, WindowMean
@@ -30,7 +30,7 @@ class ClassificationScorer:
         self.task = task
         self.tested: Sequence[Given] = given or (task.given,)
         for one in self.tested:
-            require(one in get_args(Given), "given", one, f"one of {get_args(Given)}")
+            require_choice(*get_args(Given), given=one)
         self.reset()
 
     def reset(self) -> None:

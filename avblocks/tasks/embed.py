@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avblocks.data import AVBatch, FrontEnd
 from avblocks.encoder import AVEncoder
-from avblocks.shapes import require
+from avblocks.shapes import require_choice
 from avblocks.tasks.evaluate import HeadTask
 
 Pooling = Literal["mean", "tokens"]
@@ -41,7 +41,7 @@ class Embedding(HeadTask):
         apart: bool = False,
     ) -> None:
         super().__init__()
-        require(pooling in get_args(Pooling), "pooling", pooling, f"one of {get_args(Pooling)}")
+        require_choice(*get_args(Pooling), pooling=pooling)
         self.encoder = encoder.requires_grad_(False)
         self.front_end = front_end
         self.pooling, self.apart = pooling, apart

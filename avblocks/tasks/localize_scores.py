@@ -21,7 +21,7 @@ from avblocks.metrics import (
     whole_image,
 )
 from avblocks.metrics.localize_maps import Rule
-from avblocks.shapes import require
+from avblocks.shapes import require_choice
 from avblocks.tasks.evaluate import Scores, joined
 from avblocks.tasks.localize import SIDE, Localization
 from avblocks.viz import outline, overlay, scale_maps
@@ -56,7 +56,7 @@ class LocalizationScorer:
         self, task: Localization, *, rule: Rule, brief: bool = False, off_screen: bool = False
     ) -> None:
         self.task, self.brief = task, brief or off_screen
-        require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
+        require_choice(*get_args(Rule), rule=rule)
         self.rule: Rule = rule
         fusions = getattr(task.encoder, "fusion_blocks", {}).values()
         looks = task.frozen and any(isinstance(fusion, FusionBlock) for fusion in fusions)

@@ -17,7 +17,7 @@ from avblocks.heads import (
     separation_loss,
 )
 from avblocks.log_frequency import LogFrequency, LogFrequencyMasking
-from avblocks.shapes import require, require_positive
+from avblocks.shapes import require_choice, require_positive
 from avblocks.tasks.evaluate import HeadTask, encoder_with
 
 IMAGES = ("matched", "mismatched", "blank")
@@ -60,7 +60,7 @@ class Separation(HeadTask):
         self.encoder = encoder_with("intermediates", "audio.grid", encoder=encoder)
         self.head = head
         self.front_end = front_end
-        require(masks in get_args(Masks), "masks", masks, f"one of {get_args(Masks)}")
+        require_choice(*get_args(Masks), masks=masks)
         self.masking = _masking(front_end, masks) if masking is None else masking
         require_positive(sources=sources)
         self.masks: Masks = masks

@@ -13,7 +13,7 @@ from avblocks.data import AVBatch, mix, write_wave
 from avblocks.distributed import gather_lists
 from avblocks.metrics import SeparationScores, join_scores, separation_scores
 from avblocks.metrics.separate import Dropped
-from avblocks.shapes import require
+from avblocks.shapes import require_choice
 from avblocks.tasks.evaluate import Scores
 from avblocks.tasks.separate import IMAGES, Separation
 from avblocks.viz import panel, save_figure
@@ -37,7 +37,7 @@ class SeparationScorer:
         self, task: Separation, *, brief: bool = False, dropped: Dropped = "estimates"
     ) -> None:
         self.task = task
-        require(dropped in get_args(Dropped), "dropped", dropped, f"one of {get_args(Dropped)}")
+        require_choice(*get_args(Dropped), dropped=dropped)
         self.dropped: Dropped = dropped
         guided = {image: partial(task.guided, image=image) for image in IMAGES}
         rows = {**guided, "ideal": task.ideal}

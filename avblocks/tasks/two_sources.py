@@ -10,7 +10,7 @@ from avblocks.data import AVBatch
 from avblocks.distributed import gather_rows
 from avblocks.metrics import ciou_adaptive, ciou_auc, ciou_success, consensus_maps
 from avblocks.metrics.localize_maps import Rule
-from avblocks.shapes import require
+from avblocks.shapes import require, require_choice
 from avblocks.tasks.evaluate import Scores, joined
 from avblocks.tasks.localize import SIDE, Localization
 
@@ -32,7 +32,7 @@ class TwoSourceScorer:
 
     def __init__(self, task: Localization, *, rule: Rule) -> None:
         self.task = task
-        require(rule in get_args(Rule), "rule", rule, f"one of {get_args(Rule)}")
+        require_choice(*get_args(Rule), rule=rule)
         self.rule: Rule = rule
         self.reset()
 

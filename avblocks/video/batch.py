@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avblocks.data import AVBatch, whole_square
-from avblocks.shapes import require
+from avblocks.shapes import require_choice
 
 ImagePart = Literal["whole", "left", "right"]
 """Part of each image that a model is given."""
@@ -43,7 +43,7 @@ class WindowBatch:
         Raises:
             ValueError: If there is no such part.
         """
-        require(part in get_args(ImagePart), "part", part, f"one of {get_args(ImagePart)}")
+        require_choice(*get_args(ImagePart), part=part)
         squares = [whole_square(_crop(image, part), size=self.size) for image in self.images]
         return AVBatch(
             image=torch.stack([image for image, _ in squares]),
