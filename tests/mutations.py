@@ -211,8 +211,8 @@ TABLE = (
     ),
     row(
         "photo-loss-of-absent",
-        "self._loss(scores, target if has is None else target * has[:, None])",
-        "self._loss(scores, target)",
+        "else self._loss(scores.masked_fill(~has[:, None], _NEVER), target * has[:, None])",
+        "else self._loss(scores.masked_fill(~has[:, None], _NEVER), target)",
         "tasks/test_left_out.py",
     ),
     row(
