@@ -336,8 +336,8 @@ TABLE = (
     # heads
     row(
         "ratio-mask",
-        "return power / (power + 10**mixture + 1e-5)",
-        "return power / (10**mixture + 1e-5)",
+        "return (power / (power + _exp10(mixture) + 1e-5)).to(source.dtype)",
+        "return (power / (_exp10(mixture) + 1e-5)).to(source.dtype)",
         "heads/test_separate.py",
     ),
     row(
