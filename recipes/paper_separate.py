@@ -59,6 +59,13 @@ class Config(FineTuneConfig):
     Pixels, with seeded pairs of any clips, log frequency, dominant masks, and no score for a
     mixture of which a source or an estimate is silent."""
 
+    pooling: Literal["mean", "attentive"] = "mean"
+    """Pooling of the image tokens that guide the masks into one vector."""
+
+    joint: bool = True
+    """Guide the masks by image tokens that are encoded together with the mixture; otherwise by
+    those of the image encoded alone, for which it is encoded once more."""
+
     @property
     def seeded(self) -> bool:
         """Whether the protocol is that of the Sound of Pixels."""
@@ -144,13 +151,20 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
     log_mel = None
     if config.seeded:  # four hops a window, as 1022 samples and 256
         log_mel = LogFrequency(n_fft=4 * format.hop - 2, hop=format.hop, bins=format.mels)
-    head = separator(config.model.dim, patch=config.model.patch, num_layers=config.model.depth)
+    head = separator(
+        config.model.dim,
+        patch=config.model.patch,
+        num_layers=config.model.depth,
+        pooling=config.pooling,
+        num_heads=config.model.heads,
+    )
     return Separation(
         encoder,
         head,
         front_end=FrontEnd(format, log_mel=log_mel),
         masks="dominant" if config.seeded else config.masks,
         sources=config.sources,
+        joint=config.joint,
     )
 
 

@@ -1,7 +1,7 @@
 """Classification heads: one linear head per stream, with averaged logits."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 from avblocks.builder import builder
 from avblocks.encoder import AVTokens
-from avblocks.heads.pool import AttentivePool, MeanPool
+from avblocks.heads.pool import Pooling, pool_of
 from avblocks.nn.init import xavier
-from avblocks.shapes import expect, given, require, require_choice, require_positive
+from avblocks.shapes import expect, given, require, require_positive
 from avblocks.tokens import Record, exportable
-
-Pooling = Literal["mean", "attentive"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,7 @@ class StreamHead(nn.Module):
         ValueError: if ``linear`` lacks one of the two.
 
     Example:
+        >>> from avblocks.heads import MeanPool
         >>> head = StreamHead(pool=MeanPool(), norm=nn.Identity(), linear=nn.Linear(64, 5))
         >>> head(torch.zeros(2, 10, 64)).shape
         torch.Size([2, 5])
@@ -176,11 +175,10 @@ def classifier(
         ['linear.bias', 'linear.weight']
     """
     require_positive(dim=dim, num_classes=num_classes)
-    require_choice(*get_args(Pooling), pooling=pooling)
 
     def head() -> StreamHead:
         return StreamHead(
-            pool=MeanPool() if pooling == "mean" else AttentivePool(dim, num_heads=num_heads),
+            pool=pool_of(pooling, dim, num_heads=num_heads),
             norm=nn.BatchNorm1d(dim, eps=1e-6, affine=False) if batch_norm else nn.Identity(),
             linear=nn.Linear(dim, num_classes),
         )

@@ -1,5 +1,7 @@
 """Pooling of a stream's tokens to one vector."""
 
+from typing import Literal, get_args
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -8,7 +10,9 @@ from avblocks.nn.attention import CrossAttention
 from avblocks.nn.init import normal
 from avblocks.nn.mlp import Mlp
 from avblocks.nn.norm import layer_norm
-from avblocks.shapes import expect, require_bool
+from avblocks.shapes import expect, require_bool, require_choice
+
+Pooling = Literal["mean", "attentive"]
 
 
 def mean_tokens(
@@ -105,3 +109,17 @@ class AttentivePool(nn.Module):
         pooled = query + self.attn(query, self.norm1(tokens), valid=valid)
         pooled = pooled + self.mlp(self.norm2(pooled))
         return pooled[:, 0]
+
+
+def pool_of(pooling: Pooling, dim: int, *, num_heads: int) -> MeanPool | AttentivePool:
+    """Build a `MeanPool`, or an `AttentivePool` with ``num_heads`` heads for tokens of ``dim``.
+
+    Raises:
+        ValueError: if the pooling is unknown or a number is out of range.
+
+    Example:
+        >>> pool_of("mean", 64, num_heads=4)
+        MeanPool()
+    """
+    require_choice(*get_args(Pooling), pooling=pooling)
+    return MeanPool() if pooling == "mean" else AttentivePool(dim, num_heads=num_heads)

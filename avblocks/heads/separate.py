@@ -9,17 +9,18 @@ from torch import Tensor, nn
 
 from avblocks.builder import builder
 from avblocks.encoder import AVTokens
-from avblocks.heads.pool import mean_tokens
+from avblocks.heads.pool import MeanPool, Pooling, pool_of
 from avblocks.heads.unet import ConvPair, Lateral, Upscale, kaiming
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import expect, given, require, require_positive
 
 
 class Separator(nn.Module):
     """U-Net over the audio tokens of several encoder depths, conditioned on the image.
 
-    The condition is the normalized mean of the image tokens of the last depth (reference:
-    `models/avsrcsep.py`). The coarsest map, on the grid of the audio tokens, comes from the first
-    of ``depths``; each upsampling step is then merged with the lateral of the next depth.
+    The condition is the mean of the normalized image tokens of the last depth (reference:
+    `models/avsrcsep.py`), or what another pooling makes of them. The coarsest map, on the grid of
+    the audio tokens, comes from the first of ``depths``; each upsampling step is then merged with
+    the lateral of the next depth.
 
     Args:
         laterals: one per depth, from the coarsest to the finest.
@@ -27,6 +28,7 @@ class Separator(nn.Module):
         ups: upsampling steps between the laterals.
         pred: convolution of the finest map to one channel.
         depths: encoder layers of the laterals.
+        pool: pooling of the image tokens, such as `AttentivePool`; `MeanPool` if not given.
 
     Raises:
         ValueError: if the numbers of parts do not match.
@@ -49,6 +51,7 @@ class Separator(nn.Module):
         ups: Sequence[Upscale],
         pred: nn.Conv2d,
         depths: Sequence[int],
+        pool: nn.Module | None = None,
     ) -> None:
         super().__init__()
         require(len(laterals) > 0, "laterals", len(laterals), "at least one")
@@ -58,6 +61,7 @@ class Separator(nn.Module):
         self.image_norm = nn.LayerNorm(laterals[0].condition.in_features)
         self.laterals, self.ups = nn.ModuleList(laterals), nn.ModuleList(ups)
         self.top, self.pred = top, pred
+        self.pool = MeanPool() if pool is None else pool
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -81,7 +85,7 @@ class Separator(nn.Module):
             len(layers) > deepest, "layers", len(layers), "more than {} for the depths", deepest
         )
         image = self.image_norm(_given(layers[-1].image, "image"))
-        condition = mean_tokens(image, layers[-1].image_valid)
+        condition = self.pool(image, **given(valid=layers[-1].image_valid))
         first, *rest = [
             lateral(self._audio(layers[depth], grid), condition=condition, grid=grid)
             for depth, lateral in zip(self.depths, self.laterals, strict=True)
@@ -116,6 +120,8 @@ def separator(
     patch: int = 16,
     num_layers: int = 12,
     depths: Sequence[int] | None = None,
+    pooling: Pooling = "mean",
+    num_heads: int = 12,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Separator:
@@ -127,11 +133,14 @@ def separator(
         num_layers: layers of the encoder.
         depths: layers to read, that of the coarsest map first; by default evenly spaced from the
             first to the last (paper: 0, 2, 5, 8, 11).
+        pooling: pooling of the image tokens (paper: mean). Where an object is small, attentive
+            pooling finds it.
+        num_heads: heads of the attentive pooling.
         device: device of the weights.
         dtype: data type of the weights.
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if the pooling is unknown or a number is out of range.
     """
     require_positive(dim=dim, patch=patch, num_layers=num_layers)
     steps = patch.bit_length() - 1
@@ -151,4 +160,5 @@ def separator(
         ],
         pred=nn.Conv2d(dim // patch, 1, 3, padding=1),
         depths=depths,
+        pool=pool_of(pooling, dim, num_heads=num_heads),
     )

@@ -198,10 +198,24 @@ def refused(command: Command) -> str:
         known |= {name.partition(".")[0] for name in known if "." in name}  # as `--run` with all
         if not value or option not in known:
             return "" if option in known else f"no recipe has an option {option}"
-    said = [refusal(recipe, command.words) for recipe in command.recipes]
-    if command.recipes == NAMES:
-        said += [refusal(recipe, (*command.words, *words)) for recipe, words in NEEDED.items()]
-    return "" if "" in said else "\n".join(said[:1]) or "no recipe is named before it"
+    said = []
+    for recipe, words in _tried(command):
+        said.append(refusal(recipe, words))
+        if not said[-1]:
+            return ""
+    return said[0] if said else "no recipe is named before it"
+
+
+def _tried(command: Command) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The command lines that may take a command; of all recipes, first those with its option."""
+    words = command.words
+    if command.recipes != NAMES:
+        yield from ((recipe, words) for recipe in command.recipes)
+        return
+    yield from (
+        (recipe, words) for recipe in sorted(NAMES, key=lambda r: words[0] not in options(r))
+    )
+    yield from ((recipe, (*words, *more)) for recipe, more in NEEDED.items())
 
 
 def everything() -> list[Command]:

@@ -1,6 +1,7 @@
 """The separation head: against its formula written out, and what must not matter to it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import slow
@@ -103,6 +104,42 @@ def test_is_the_formula(patch: int, y: int, x: int, num_layers: int) -> None:
     out = head(layers, grid=(y, x))
     assert out.shape == (2, 1, y * patch, x * patch)
     assert_same(out, slow_separator(head, layers, (y, x)), head.parameters(), atol=1e-9)
+
+
+def test_attentive_pooling_of_the_image() -> None:
+    head = changed(separator(8, patch=2, num_layers=2, pooling="attentive", num_heads=2))
+    layers = encoded(3, dim=8, num_layers=2, grid=(2, 2))
+    tokens = slow.layer_norm(head.image_norm, layers[-1].image)
+    pooled = head.pool(tokens)
+    assert (pooled - tokens.mean(dim=1)).abs().min() > 0
+    alone = [*layers[:-1], replace(layers[-1], image=pooled[:, None])]
+    mean = separator(8, patch=2, num_layers=2)  # its norm would change the pooled tokens
+    mean.load_state_dict(head.state_dict(), strict=False)
+    mean.eval().double().image_norm = nn.Identity()
+    assert_close(head(layers, grid=(2, 2)), mean(alone, grid=(2, 2)))
+
+
+def test_attentive_pooling_reads_the_valid_image_tokens() -> None:
+    head = changed(separator(8, patch=2, num_layers=2, pooling="attentive", num_heads=2))
+    *_, last = layers = encoded(2, dim=8, num_layers=2, grid=(2, 2))
+    valid = torch.ones(last.image.shape[:2], dtype=torch.bool)
+    valid[:, -1] = False
+    fewer = [*layers[:-1], replace(last, image=last.image[:, :-1])]
+    marked = [*layers[:-1], replace(last, image_valid=valid)]
+    assert_close(head(marked, grid=(2, 2)), head(fewer, grid=(2, 2)))
+
+
+def test_a_pooling_of_your_own() -> None:
+    class First(nn.Module):
+        def forward(self, tokens: Tensor) -> Tensor:
+            return tokens[:, 0]
+
+    head = changed(separator(8, patch=2, num_layers=1))
+    layers = encoded(2, dim=8, num_layers=1, grid=(2, 2))
+    first = [replace(layers[0], image=layers[0].image[:, :1])]
+    expected = head(first, grid=(2, 2))
+    head.pool = First()
+    assert_close(head(layers, grid=(2, 2)), expected)
 
 
 def test_order_of_batch_and_of_image_tokens() -> None:
@@ -218,6 +255,7 @@ def test_compiles_whole() -> None:
         ({"depths": (0, 1, 2, 3, 12)}, "depths must be below 12"),
         ({"depths": (0, 1, 2, 3, -1)}, "depths must be 5 layer indices"),
         ({"num_layers": 0}, "num_layers must be a positive"),
+        ({"pooling": "attentive", "num_heads": 5}, "num_heads must"),
     ],
 )
 def test_impossible_numbers(sizes: dict, message: str) -> None:
