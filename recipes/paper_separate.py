@@ -64,7 +64,7 @@ class Config(FineTuneConfig):
 
     joint: bool = True
     """Guide the masks by image tokens that are encoded together with the mixture; otherwise by
-    those of the image encoded alone, for which it is encoded once more."""
+    those of the image encoded alone, which takes a second pass."""
 
     @property
     def seeded(self) -> bool:

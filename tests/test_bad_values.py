@@ -90,7 +90,7 @@ TABLE: list[tuple[partial, dict[str, list]]] = [
         | FUSE
         | {"depth": [0, (2, 0), (2,), (1, 2, 3)], "patch": [0, -4]}
         | {"image_size": [9, 0, (8, 9)], "audio_size": [(8, 9), (0, 8)]}
-        | {"fusion": ["sum"], "fusion_layers": ["some", [2], [-1], [0.5], 1]},
+        | {"fusion": ["sum"], "fusion_layers": ["some", [2], [-1], [0.5], [1, 1], 1]},
     ),
     # What no layer would use is refused all the same.
     (

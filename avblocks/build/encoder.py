@@ -161,11 +161,13 @@ def _fusion(dim: int, fusion: FusionKind, numbers: dict[str, Any]) -> nn.Module:
 
 
 def _layers(fusion_layers: FusionLayers, *, depth: int) -> list[bool]:
-    takes = f"'all', 'none' or layer indices in [0, {depth})"
+    takes = f"'all', 'none' or layer indices in [0, {depth}), each once"
     every = {"all": range(depth), "none": ()}
     layers = every.get(fusion_layers) if isinstance(fusion_layers, str) else fusion_layers
-    fits = isinstance(layers, Collection) and all(
-        isinstance(i, int) and 0 <= i < depth for i in layers
+    fits = (
+        isinstance(layers, Collection)
+        and all(isinstance(i, int) and 0 <= i < depth for i in layers)
+        and len(set(layers)) == len(layers)
     )
     require(fits, "fusion_layers", fusion_layers, takes)
     return [layer in (layers or ()) for layer in range(depth)]

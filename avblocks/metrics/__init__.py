@@ -1,6 +1,7 @@
 """Metrics of classification, localization, separation and segmentation, as pure functions."""
 
 from avblocks.metrics.bss import BSSEval as BSSEval
+from avblocks.metrics.bss import BSSEvaluator as BSSEvaluator
 from avblocks.metrics.bss import bss_eval as bss_eval
 from avblocks.metrics.classify import auc as auc
 from avblocks.metrics.classify import average_precision as average_precision
@@ -52,6 +53,7 @@ from avblocks.metrics.segment import predicted_classes as predicted_classes
 from avblocks.metrics.segment_fscore import fscore_avsbench as fscore_avsbench
 from avblocks.metrics.segment_fscore import fscore_curves as fscore_curves
 from avblocks.metrics.segment_fscore import fscore_per_image as fscore_per_image
+from avblocks.metrics.separate import SeparationEvaluator as SeparationEvaluator
 from avblocks.metrics.separate import SeparationScores as SeparationScores
 from avblocks.metrics.separate import join_scores as join_scores
 from avblocks.metrics.separate import separation_scores as separation_scores

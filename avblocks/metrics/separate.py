@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from avblocks.metrics.bss import bss_eval
+from avblocks.metrics.bss import BSSEvaluator
 from avblocks.shapes import expect, require, require_choice
 
 Dropped = Literal["estimates", "mixtures"]
@@ -97,6 +97,75 @@ def si_sdr(
     return 10 * torch.log10(signal / noise)
 
 
+class SeparationEvaluator:
+    """`separation_scores` of any number of estimates of the same sources.
+
+    What depends on sources and mixture alone, most of the work, is computed once.
+
+    Args:
+        sources: the true sources.
+        mixture: the waveform that is separated.
+        silence: sum of squares below which a waveform counts as silent.
+        dropped: what has no scores besides mixtures with a silent source: ``"estimates"``, only the
+            silent estimates; or ``"mixtures"``, all sources of a mixture with a silent estimate, as
+            in DeepAVFusion and in the Sound of Pixels. ``silence`` then bounds the sum of
+            magnitudes, as in the latter.
+
+    Raises:
+        ValueError: if the shapes differ, or ``dropped`` is unknown.
+
+    Example:
+        >>> sources = torch.randn(1, 2, 4000, generator=torch.Generator().manual_seed(0))
+        >>> evaluate = SeparationEvaluator(sources=sources, mixture=sources.sum(dim=1))
+        >>> evaluate(sources + 0.1 * sources.flip(1)).sdr_improvement_db.round()
+        tensor([[20., 20.]], dtype=torch.float64)
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Float[Tensor, "b k s"],
+        mixture: Float[Tensor, "b s"],
+        silence: float = SILENCE,
+        dropped: Dropped = "estimates",
+    ) -> None:
+        expect(sources=(sources, "b k s"), mixture=(mixture, "b s"))
+        require_choice(*get_args(Dropped), dropped=dropped)
+        self.shape, self.silence, self.dropped = sources.shape, silence, dropped
+        self.silent = self._silent(sources)
+        self.heard = ~self.silent.any(dim=1)
+        if self.heard.any():
+            self.sources = sources[self.heard]
+            self.bss = BSSEvaluator(self.sources)
+            self.before = self._ratios(mixture[self.heard, None].expand_as(self.sources))
+
+    def __call__(self, estimates: Float[Tensor, "b k s"]) -> SeparationScores:
+        """Score the separated waveform of each source.
+
+        Raises:
+            ValueError: if the shape is not that of the sources.
+        """
+        b, k, s = self.shape
+        expect(estimates=(estimates, "b k s"), b=b, k=k, s=s)
+        silent = self._silent(estimates)
+        scores = estimates.new_full((6, b, k), torch.nan, dtype=torch.float64)
+        if self.heard.any():
+            after = self._ratios(estimates[self.heard])
+            scores[:, self.heard] = torch.cat((after, after[[0, 3]] - self.before[[0, 3]]))
+        lost = silent.any(dim=1, keepdim=True) if self.dropped == "mixtures" else silent
+        scores = scores.masked_fill(lost, torch.nan)
+        return SeparationScores(*scores, silent_source=self.silent, silent_estimate=silent)
+
+    def _silent(self, waves: Float[Tensor, "b k s"]) -> Bool[Tensor, "b k"]:
+        if self.dropped == "estimates":
+            return waves.square().sum(dim=-1) < self.silence
+        return waves.abs().sum(dim=-1) <= self.silence
+
+    def _ratios(self, estimates: Float[Tensor, "b k s"]) -> Float64[Tensor, "4 b k"]:
+        bss = self.bss(estimates)
+        return torch.stack((bss.sdr, bss.sir, bss.sar, si_sdr(estimates, sources=self.sources)))
+
+
 def separation_scores(
     estimates: Float[Tensor, "b k s"],
     *,
@@ -112,10 +181,7 @@ def separation_scores(
         sources: the true sources.
         mixture: the waveform that was separated.
         silence: sum of squares below which a waveform counts as silent.
-        dropped: what has no scores besides mixtures with a silent source: ``"estimates"``, only the
-            silent estimates; or ``"mixtures"``, all sources of a mixture with a silent estimate, as
-            in DeepAVFusion and in the Sound of Pixels. ``silence`` then bounds the sum of
-            magnitudes, as in the latter.
+        dropped: what has no scores if it is silent, see `SeparationEvaluator`.
 
     Raises:
         ValueError: if the shapes differ, or ``dropped`` is unknown.
@@ -129,33 +195,11 @@ def separation_scores(
         >>> scores.summary()["silent_sources"]
         0
     """
-    axes = "b k s"
-    expect(sources=(sources, axes), estimates=(estimates, axes), mixture=(mixture, "b s"))
-    require_choice(*get_args(Dropped), dropped=dropped)
-    b, k, _ = sources.shape
-    silent_source, silent_estimate = (
-        x.square().sum(dim=-1) < silence
-        if dropped == "estimates"
-        else x.abs().sum(dim=-1) <= silence
-        for x in (sources, estimates)
+    expect(sources=(sources, "b k s"), estimates=(estimates, "b k s"), mixture=(mixture, "b s"))
+    evaluate = SeparationEvaluator(
+        sources=sources, mixture=mixture, silence=silence, dropped=dropped
     )
-    scored = ~silent_source.any(dim=1)
-    if dropped == "mixtures":
-        scored &= ~silent_estimate.any(dim=1)
-    scores = sources.new_full((6, b, k), torch.nan, dtype=torch.float64)
-    if scored.any():
-        wanted, unprocessed = sources[scored], mixture[scored, None].expand(-1, k, -1)
-        after, before = (_ratios(x, sources=wanted) for x in (estimates[scored], unprocessed))
-        scores[:, scored] = torch.cat((after, after[[0, 3]] - before[[0, 3]]))
-    scores[:, silent_estimate] = torch.nan
-    return SeparationScores(*scores, silent_source=silent_source, silent_estimate=silent_estimate)
-
-
-def _ratios(
-    estimates: Float[Tensor, "b k s"], *, sources: Float[Tensor, "b k s"]
-) -> Float64[Tensor, "4 b k"]:
-    bss = bss_eval(estimates, sources=sources)
-    return torch.stack((bss.sdr, bss.sir, bss.sar, si_sdr(estimates, sources=sources)))
+    return evaluate(estimates)
 
 
 def join_scores(parts: Sequence[SeparationScores]) -> SeparationScores:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from einops import rearrange
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avblocks.data import AVBatch, mix, write_wave
 from avblocks.distributed import gather_lists
-from avblocks.metrics import SeparationScores, join_scores, separation_scores
+from avblocks.metrics import SeparationEvaluator, SeparationScores, join_scores
 from avblocks.metrics.separate import Dropped
 from avblocks.shapes import require_choice
 from avblocks.tasks.evaluate import Scores
@@ -54,11 +54,10 @@ class SeparationScorer:
         mixed = mix(batch, size=size)
         sources = rearrange(mixed.sources, "(b k) s -> b k s", k=size).cpu()
         mixture = mixed.audio[::size].cpu()
+        score = SeparationEvaluator(sources=sources, mixture=mixture, dropped=self.dropped)
         for row, separate in self.rows.items():
             found = rearrange(separate(batch), "(b k) s -> b k s", k=size)
-            given: dict[str, Any] = {"sources": sources, "mixture": mixture}
-            scores = separation_scores(found.cpu(), dropped=self.dropped, **given)
-            self.parts[row].append(scores)
+            self.parts[row].append(score(found.cpu()))
 
     def compute(self) -> Scores:
         """Return the means over all mixtures."""

@@ -11,7 +11,15 @@ from torch.testing import assert_close
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from avblocks.data.scenes import SceneSpec, render
-from avblocks.metrics import BSSEval, bss_eval, join_scores, separation_scores, si_sdr
+from avblocks.metrics import (
+    BSSEval,
+    BSSEvaluator,
+    SeparationEvaluator,
+    bss_eval,
+    join_scores,
+    separation_scores,
+    si_sdr,
+)
 
 # Its only version with the module that is the field's oracle says that the next has it no more.
 oracle = pytest.mark.filterwarnings("ignore:mir_eval.separation:FutureWarning")
@@ -153,6 +161,28 @@ def test_silence_is_counted_and_never_scored() -> None:
         assert torch.equal(getattr(scores, name).isnan(), unscored)
         assert_close(getattr(scores, name)[~unscored], getattr(whole, name)[~unscored])
         assert math.isclose(summary[name], getattr(whole, name)[~unscored].mean().item())
+
+
+@pytest.mark.parametrize("dropped", ["estimates", "mixtures"])
+def test_the_sources_are_factorized_once_for_all_estimates(dropped: str, monkeypatch) -> None:
+    estimates, sources, mixture = example(b=3, s=900)
+    sources[0, 1], estimates[1, 0] = 0, 0
+    given: dict = {"sources": sources, "mixture": mixture, "dropped": dropped}
+    rows = [estimates, estimates.flip(1), mixture[:, None].expand_as(sources)]
+    wanted = [separation_scores(row, **given) for row in rows]
+    factorized = []
+    kept = torch.linalg.lu_factor_ex
+    monkeypatch.setattr(torch.linalg, "lu_factor_ex", lambda x: factorized.append(x) or kept(x))
+    evaluate = SeparationEvaluator(**given)
+    for row, scores in zip(rows, wanted, strict=True):
+        found = evaluate(row)
+        for name, value in vars(scores).items():
+            assert torch.equal(getattr(found, name).nan_to_num(99), value.nan_to_num(99)), name
+    assert [len(gram) for gram in factorized] == [4, 2]  # each source, and each pair
+    with pytest.raises(ValueError, match="estimates must have shape"):
+        evaluate(estimates[:2])
+    with pytest.raises(ValueError, match="estimates must have shape"):
+        BSSEvaluator(sources[1:])(estimates[1:, :1])
 
 
 def test_nothing_but_silence() -> None:

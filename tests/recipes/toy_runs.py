@@ -15,7 +15,7 @@ from torch import nn
 from avblocks.data.scenes import scenes as make_scenes
 from avblocks.data.scenes import scenes_as_avsbench, scenes_as_vggss
 from avblocks.data.scenes.dataset import SceneSpec
-from avblocks.metrics.bss import bss_eval
+from avblocks.metrics.bss import BSSEvaluator
 from recipes import (
     paper_finetune,
     paper_linear_probe,
@@ -122,5 +122,5 @@ def short_filters() -> Iterator[None]:
 
     The metric's own tests are of 512.
     """
-    with patch("avblocks.metrics.separate.bss_eval", partial(bss_eval, taps=8)):
+    with patch("avblocks.metrics.separate.BSSEvaluator", partial(BSSEvaluator, taps=8)):
         yield
