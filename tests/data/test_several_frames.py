@@ -82,7 +82,7 @@ def test_frames_of_changing_size_are_refused_by_their_sizes(tmp_path: Path) -> N
         for place, height in ((0.0, 48), (1.0, 96)):
             clip = read(item, seconds=0.5, place=place, frames=2)
             assert clip.image.shape == (3, 2, height, 64)
-        with pytest.raises(ClipError, match=r"call\.webm: .* between 64x48 and 64x96"):
+        with pytest.raises(ClipError, match="between 64x48 and 64x96: read one"):
             read(item, seconds=2.0, frames=2)
 
 
