@@ -11,7 +11,7 @@ from avblocks.data.datasets.disk import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from avblocks.data.decode.audio import extent, iter_audio
 from avblocks.data.decode.image import decode_image
 from avblocks.data.decode.media import AudioFile, Media, open_audio, open_media
-from avblocks.data.decode.packets import take_only, untimed, video_frames
+from avblocks.data.decode.packets import made_up, overstated, take_only, untimed, video_frames
 from avblocks.data.decode.survey import STILLNESS as STILLNESS
 from avblocks.data.decode.survey import AudioSurvey, VideoSurvey
 from avblocks.files import sha256
@@ -98,7 +98,7 @@ def _check_audio(health: ClipHealth, media: Media | AudioFile) -> ClipHealth:
         audio.add(place, samples)
         if audio.length > LONGEST * rate:
             break
-    stated, decoded = _stated_seconds(media.audio), audio.length / rate
+    stated, decoded = _stated_seconds(media, media.audio), audio.length / rate
     cut = decoded > LONGEST
     reason, remark = ("", "") if cut else _missing_audio(media, stated, decoded)
     return replace(
@@ -129,7 +129,7 @@ def _check_video(health: ClipHealth, media: Media) -> ClipHealth:
         cut = video.seconds > LONGEST or video.count > _MOST
         if cut:
             break
-    stated, decoded = _stated_seconds(media.video), video.seconds
+    stated, decoded = _stated_seconds(media, media.video), video.seconds
     # The video is complete if all frames of the index are there, regardless of the duration that
     # FFmpeg gives the last one. The index of avi counts empty slots.
     complete = untimed(media) or video.count >= media.video.frames > 0
@@ -145,9 +145,15 @@ def _check_video(health: ClipHealth, media: Media) -> ClipHealth:
     )
 
 
-def _stated_seconds(stream: AudioStream | VideoStream) -> float:
-    """Return the duration of a stream in the file's metadata, in seconds."""
-    return float((stream.duration or 0) * (stream.time_base or 0))
+def _stated_seconds(media: Media | AudioFile, stream: AudioStream | VideoStream) -> float:
+    """Return the duration of a stream in the file's metadata, in seconds; 0 if not stored."""
+    if made_up(media, stream):
+        return 0.0
+    ticks = stream.duration or 0
+    if overstated(media, stream):
+        last = stream.index_entries[len(stream.index_entries) - 1].timestamp
+        ticks = max(last - (stream.start_time or 0), 0)
+    return float(ticks * (stream.time_base or 0))
 
 
 def _cut_short(kind: str, stated: float, decoded: float) -> str:

@@ -10,7 +10,7 @@ from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import decode_audio, extent
 from avblocks.data.decode.extracted import read_extracted
-from avblocks.data.decode.frames import decode_frame, to_tensor
+from avblocks.data.decode.frames import decode_frame, stack_frames, to_tensor
 from avblocks.data.decode.media import Media, open_media
 from avblocks.data.decode.stills import read_stills
 
@@ -110,7 +110,7 @@ def _window(
     times = [frame * min(seconds, max(end - start, 0)) for frame in frames]
     images = [to_tensor(decode_frame(media, time=start + time)) for time in times]
     return AVClip(
-        image=images[0] if len(images) == 1 else torch.stack(images, dim=1),
+        image=stack_frames(media.path, images),
         audio=torch.from_numpy(audio),
         rate=rate,
         path=media.path,

@@ -26,6 +26,7 @@ from avblocks.video.planes import Planes, to_planes
 from avblocks.video.windows import start_time
 
 _SHORT_SIDE = 480  # pixels, at most
+_SMALLEST = 4  # pixels: FFmpeg converts no image of two rows to yuv420p
 _TOGETHER = 8  # frames that are handed over at once: one at a time takes a sixth more CPU time
 _Ready = tuple[float, VideoCopy, list[av.Packet]]  # time in seconds, and packets of a copy
 
@@ -45,7 +46,7 @@ def video_size(path: str | Path) -> Size:
     if sides is None:
         raise ClipError(str(path), "no video frame can be decoded")
     scale = min(1.0, _SHORT_SIDE / min(sides))
-    height, width = (max(2 * round(side * scale / 2), 2) for side in sides)
+    height, width = (max(2 * round(side * scale / 2), _SMALLEST) for side in sides)
     return height, width
 
 

@@ -1,12 +1,14 @@
 """Several frames of a clip: read, drawn, cropped together, and from shards."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
-from clip_files import count, encode
+from clip_files import count, counter, encode
 from still_files import write_mask, write_number, write_sound
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
@@ -14,6 +16,7 @@ from torch.utils.data import DataLoader
 from avblocks.data import (
     AVBatch,
     ClipDataset,
+    ClipError,
     ClipFormat,
     FrontEnd,
     collate,
@@ -47,6 +50,40 @@ def test_each_part_of_the_window_gives_one(path: Path) -> None:
     assert torch.equal(clip.image[:, 0], alone.image)
     with pytest.raises(ValueError, match="frames >= 1"):
         read_clip(str(path), frames=0)
+
+
+def test_frames_of_changing_size_are_refused_by_their_sizes(tmp_path: Path) -> None:
+    """As of a call that was recorded as webm."""
+    path = tmp_path / "call.webm"
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream("libopus", rate=48000, layout="mono")
+        video = container.add_stream("libvpx", rate=20)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 96000), np.float32), "flt", "mono")
+        sound.sample_rate, sound.pts = 48000, 0
+        packets = [*audio.encode(sound), *audio.encode(None)]
+        for part, height in enumerate((48, 96)):
+            codec = av.CodecContext.create("libvpx", "w")
+            codec.height, codec.width, codec.pix_fmt = height, 64, "yuv420p"
+            codec.time_base = Fraction(1, 20)
+            for number in range(20 * part, 20 * part + 20):
+                frame = av.VideoFrame.from_ndarray(counter(number, height=height), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 20)
+                packets += codec.encode(frame)
+            packets += codec.encode(None)
+        for packet in packets:
+            packet.stream = audio if packet.stream is audio else video
+        for packet in sorted(packets, key=lambda packet: packet.pts * packet.time_base):
+            container.mux(packet)
+    clips = ClipSet(name="one", items=(Item(id="a", path=str(path)),))
+    shards = make_shards({"all": clips}, tmp_path / "shards", settings=ShardSettings(fps=4))
+    (packed,) = shards.clips("all").items
+    for read, item in ((read_clip, clips.items[0]), (shards.read, packed)):
+        for place, height in ((0.0, 48), (1.0, 96)):
+            clip = read(item, seconds=0.5, place=place, frames=2)
+            assert clip.image.shape == (3, 2, height, 64)
+        with pytest.raises(ClipError, match="between 64x48 and 64x96: read one"):
+            read(item, seconds=2.0, frames=2)
 
 
 def test_batches_are_videos_whose_frames_are_cropped_and_flipped_alike(clips: ClipSet) -> None:

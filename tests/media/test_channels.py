@@ -1,5 +1,6 @@
 """Surround audio: FFmpeg's own downmix of integers, which never clips, says what is right."""
 
+import struct
 from math import inf
 from pathlib import Path
 
@@ -43,10 +44,34 @@ def test_surround_is_mixed_as_ffmpeg_does(layout: str, format: str) -> None:
     assert np.abs(mono(frame) - wanted.mean(axis=0)).max() < 2e-4
 
 
-def test_channels_without_names_are_the_usual_ones() -> None:
-    named = [downmix(tuple(c.name for c in av.AudioLayout(name).channels)) for name in ("5.1",)]
-    assert np.array_equal(downmix(("NONE",) * 6), named[0])
+@pytest.mark.parametrize("channels", range(2, 10))
+def test_channels_without_names_are_the_usual_ones(tmp_path: Path, channels: int) -> None:
+    """FFmpeg's own downmix says which these are; it has none for nine."""
+    samples = np.random.default_rng(0).integers(-9000, 9000, (8000, channels), dtype=np.int16)
+    data, size = samples.tobytes(), 2 * channels
+    sizes = struct.pack("<HHIIHHHHI", 0xFFFE, channels, 16000, 16000 * size, size, 16, 22, 16, 0)
+    head = sizes + bytes.fromhex("0100000000001000800000aa00389b71")
+    body = (
+        b"WAVEfmt " + struct.pack("<I", 40) + head + b"data" + struct.pack("<I", len(data)) + data
+    )
+    (tmp_path / "a.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    with av.open(str(tmp_path / "a.wav")) as container:
+        frames = list(container.decode(audio=0))
+    mixed = np.concatenate([mono(frame) for frame in frames])
+    if channels == 9:
+        wanted = samples.mean(axis=1) / 32768
+    else:
+        parts = [converted(frame, format="s16p", layout="stereo") for frame in frames]
+        wanted = np.concatenate([p.to_ndarray() for p in parts], axis=1).mean(axis=0) / 32768
+    assert len(mixed) == 8000 and np.abs(mixed - wanted).max() < 2e-4
     assert np.allclose(downmix(("AMBI0", "AMBI1", "AMBI2", "AMBI3")), 0.25)
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+def test_integers_of_64_bits(layout: str) -> None:
+    frame = noise(layout)
+    wide = converted(frame, format="s64")
+    assert np.abs(mono(wide) - mono(frame)).max() < 1e-6
 
 
 def test_speech_from_the_front_is_10_7_db_down_and_the_lfe_is_silent() -> None:

@@ -166,6 +166,24 @@ def test_no_pixel_is_lost() -> None:
     assert square_size((480, 720), Fraction(8, 9)) == (540, 720)
 
 
+@pytest.mark.parametrize("sides", [(8, 4, 0, 0), (16, 8, 16, 8), (2, 4, 6, 8)])
+def test_any_side_may_be_cropped(tmp_path: Path, sides: tuple[int, int, int, int]) -> None:
+    left, top, right, bottom = sides
+    rectangle = ",".join(map(str, sides))
+    kind = Kind(suffix=".mp4", shown=0.5, video={"x264-params": f"crop-rect={rectangle}:crf=1"})
+    path = write_kind(tmp_path, kind)
+    wanted = counter(5)[top : 48 - bottom, left : 64 - right]
+    image = read_clip(str(path), seconds=0.5, place=0.0, frame=0.51).image.permute(1, 2, 0).numpy()
+    assert image.shape == wanted.shape
+    assert np.abs(image.astype(float) - wanted).mean() < 3
+    found, size = check_file(path), video_size(path)
+    assert (found.height, found.width) == size == wanted.shape[:2]
+    write_overlay(path, tmp_path / "drawn.mp4", [(inf, make_overlay(lambda x: x, size))])
+    with av.open(str(tmp_path / "drawn.mp4")) as container:
+        drawn = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    assert np.abs(drawn[5].astype(float) - wanted).mean() < 5
+
+
 @pytest.mark.parametrize("more", [1, 5000, 300_000])
 def test_bytes_behind_the_end_of_a_jpg_do_not_matter(tmp_path: Path, more: int) -> None:
     write_image(tmp_path / "a.jpg", counter(77))

@@ -1,15 +1,19 @@
 """Colors: every pixel format against the formula of ITU-R BT.601."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 
-from avblocks.data import read_clip
+from avblocks.data import ClipFormat, read_clip
 from avblocks.data.decode.pixels import to_rgb
 from avblocks.data.shards.jpeg import decode_jpeg, encode_jpeg
-from tests.media.files import Kind, write_kind
+from avblocks.video import open_windows
+from tests.data.clip_files import count, counter
+from tests.media.files import FPS, Kind, write_kind
 
 PLANAR = [
     "yuv420p",
@@ -89,3 +93,53 @@ def test_grays_survive_a_shard() -> None:
     for value in (0, 30, 128, 255):
         gray = np.full((48, 64, 3), value, np.uint8)
         assert np.array_equal(decode_jpeg(encode_jpeg(gray, quality=2)), gray)
+
+
+def paletted(path: Path, codec: str) -> Path:
+    """Images of two colors as indices into a palette, which the container has."""
+    palette = np.zeros((256, 4), np.uint8)
+    palette[:, 0] = 255
+    palette[1:3, 1:] = (200, 30, 60), (20, 160, 220)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=FPS)
+        video.height, video.width, video.pix_fmt = 48, 64, "pal8"
+        audio = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for number in range(12 * FPS):
+            bars = np.where(counter(number % 256)[..., 0] > 128, 1, 2).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray((bars, palette), format="pal8")
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            container.mux(video.encode(frame))
+        sound = av.AudioFrame.from_ndarray(np.full((1, 12 * 16000), 9, np.int16), "s16", "mono")
+        sound.sample_rate = 16000
+        for stream, last in ((audio, sound), (audio, None), (video, None)):
+            container.mux(stream.encode(last))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mov", "rawvideo"), ("a.avi", "rawvideo"), ("a.mov", "smc"), ("a.avi", "msrle")],
+)
+def test_colors_of_a_palette_are_found_at_every_time(tmp_path: Path, name: str, codec: str) -> None:
+    path = paletted(tmp_path / name, codec)
+
+    def number(image: torch.Tensor) -> int:
+        assert {tuple(color) for color in image.flatten(1).T.tolist()} <= {
+            (200, 30, 60),
+            (20, 160, 220),
+        }
+        return count(np.repeat(255 * (image[:1].numpy() > 100), 3, axis=0))
+
+    for place in (0.0, 0.4, 1.0):
+        clip = read_clip(str(path), seconds=1.0, place=place, frame=0.51, frames=2)
+        shown = 11 * place + np.array([0.255, 0.755])
+        assert [number(image) for image in clip.image.unbind(1)] == [int(t * FPS) for t in shown]
+    windows = open_windows(path, ClipFormat(seconds=1.0), part=(10.5, 12.0))
+    images = [image for batch in windows.batches() for image in batch.images]
+    assert [number(image) for image in images] == [11 * FPS, int(11.5 * FPS)]
+
+
+def test_gray_levels_of_a_mov_are_a_palette(tmp_path: Path) -> None:
+    kind = Kind(suffix=".mov", codecs=("qtrle", "pcm_s16le"), pix_fmt="gray", shown=1.0)
+    image = read_clip(str(write_kind(tmp_path, kind)), seconds=1.0, frame=0.3).image
+    assert image[0, 0, 0] == 128 and set(image.unique().tolist()) == {0, 128, 255}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clip_files import encode
-from media_kinds import KINDS
+from media_kinds import KINDS, uneven
 from video_files import frames, samples
 
 from avblocks.data import ClipError, ClipFormat
@@ -44,6 +44,14 @@ def test_overlays_are_drawn_in_time(tmp_path: Path, format: ClipFormat, kind: st
 def test_a_large_video_is_drawn_smaller(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", frames=2, seconds=0.2, height=962, width=642)
     assert video_size(path) == (720, 480)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 64), (2, 3), (48, 1), (3, 5)])
+def test_tiny_videos_are_drawn(tmp_path: Path, height: int, width: int) -> None:
+    path = uneven(tmp_path / "a.mp4", height=height, width=width)
+    size = video_size(path)
+    write_overlay(path, tmp_path / "drawn.mp4", [(inf, factor(size, 1.0))])
+    assert frames(tmp_path / "drawn.mp4")[1].shape[1:3] == size
 
 
 def test_the_last_overlay_stays_to_the_end(video: Path, tmp_path: Path) -> None:

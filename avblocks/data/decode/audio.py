@@ -13,8 +13,11 @@ from avblocks.data.decode.media import AudioFile, Media, reopen
 from avblocks.data.decode.packets import (
     audio_frames,
     lasting,
+    made_up,
+    overstated,
     packets,
     seek,
+    seek_stamp,
     take_only,
     uncounted,
     untimed,
@@ -37,10 +40,11 @@ def extent(media: Media | AudioFile) -> tuple[float, float]:
     start, stream = _beginning(media), media.audio
     if uncounted(media):
         return start, start + _decoded_seconds(media)
-    if stream.duration is None:
+    if stream.duration is None or made_up(media, stream):
         return start, max(start, _end(media))
     end = start + float(stream.duration * (stream.time_base or 0))
-    if untimed(media):  # its header also counts empty packets, which are not given
+    # The header of avi also counts empty packets, which are not given.
+    if untimed(media) or overstated(media, stream):
         end = min(end, max(start, _end(media)))
     return start, end
 
@@ -48,9 +52,19 @@ def extent(media: Media | AudioFile) -> tuple[float, float]:
 def _beginning(media: Media | AudioFile) -> float:
     """Return where the audio begins."""
     stream, container = media.audio, media.container
+    if made_up(media, stream):
+        return _first_time(media)
     if stream.start_time is None and container.start_time is not None:
         return container.start_time / av.time_base
     return float((stream.start_time or 0) * (stream.time_base or 0))
+
+
+def _first_time(media: Media | AudioFile) -> float:
+    """Decode the first audio to find where it begins."""
+    with reopen(media) as other:
+        take_only(other, other.audio)
+        times = (frame.time for frame in audio_frames(other) if frame.time is not None)
+        return next(times, 0.0)
 
 
 def _end(media: Media | AudioFile) -> float:
@@ -59,15 +73,28 @@ def _end(media: Media | AudioFile) -> float:
     for earlier in (_TAIL, inf):
         with reopen(media) as other:
             if earlier < stated:
-                other.container.seek(int((stated - earlier) * av.time_base))
-            ends = [
-                float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                seek_stamp(other, int((stated - earlier) * av.time_base))
+            times = [
+                (
+                    float(packet.pts * packet.time_base),
+                    float((packet.duration or 0) * packet.time_base),
+                )
                 for packet in packets(other, other.audio)
                 if packet.pts is not None
             ]
-        if ends:
-            return max(ends)
+        if times:
+            return _last_end(sorted(times))
     return stated
+
+
+def _last_end(times: list[tuple[float, float]]) -> float:
+    """Return the end of the last packet, which lasts as long as the one before it if not stored.
+
+    >>> _last_end([(0.0, 0.0), (0.5, 0.0)]), _last_end([(0.0, 0.5), (0.5, 0.25)])
+    (1.0, 0.75)
+    """
+    (start, seconds), before = times[-1], times[:-1]
+    return start + (seconds or (start - before[-1][0] if before else 0.0))
 
 
 def _decoded_seconds(media: Media | AudioFile) -> float:

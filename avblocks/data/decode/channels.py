@@ -15,10 +15,11 @@ _LEFT = {
 }
 # From this number of planes on, PyAV 18 and 19 read beyond the last one, which ends the process.
 _PLANES = 8
+_UNKNOWN = "s64"  # which PyAV does not convert to an array
 _FLOATS = frozenset({"flt", "fltp"})
 _MIRROR = str.maketrans("LR", "RL")
 # FFmpeg's default layout for a number of channels without names.
-_USUAL = {3: "2.1", 4: "4.0", 5: "5.0(back)", 6: "5.1", 7: "6.1(back)", 8: "7.1"}
+_USUAL = {3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
 def mono(frame: av.AudioFrame) -> Float[np.ndarray, " s"]:
@@ -44,7 +45,10 @@ def _samples(frame: av.AudioFrame) -> Float[np.ndarray, "c s"]:
     count = frame.layout.nb_channels
     if count == 1 and frame.format.name in _FLOATS:  # as below, in a third of the time
         return np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples)[None]
-    packed = _packed(frame) if frame.format.is_planar and count >= _PLANES else frame
+    if frame.format.packed.name == _UNKNOWN or (frame.format.is_planar and count >= _PLANES):
+        packed = _packed(frame)
+    else:
+        packed = frame
     samples = packed.to_ndarray()
     if not packed.format.is_planar:
         samples = samples.reshape(-1, count).T
@@ -56,8 +60,10 @@ def _samples(frame: av.AudioFrame) -> Float[np.ndarray, "c s"]:
 
 
 def _packed(frame: av.AudioFrame) -> av.AudioFrame:
-    """Interleave the channels of an audio frame."""
-    kind = {"format": frame.format.packed.name, "layout": frame.layout, "rate": frame.sample_rate}
+    """Interleave the channels of an audio frame; 64-bit integers become floats."""
+    name = frame.format.packed.name
+    name = "dbl" if name == _UNKNOWN else name
+    kind = {"format": name, "layout": frame.layout, "rate": frame.sample_rate}
     resampler = av.AudioResampler(**kind)
     packed, *more = [*resampler.resample(frame), *resampler.resample(None)]
     assert not more and packed.samples == frame.samples

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from avblocks.data.clip import ClipError
 from avblocks.data.decode.geometry import Size, orientation, pixel_aspect, square_size
-from avblocks.data.decode.media import MAX_PIXELS, NOT_ENOUGH, Media
+from avblocks.data.decode.media import MAX_PIXELS, NOT_ENOUGH, Media, reopen_video
 from avblocks.data.decode.near import begin_near, not_before
 from avblocks.data.decode.packets import (
     SETTLES,
     TIE,
     needs_order,
     packets,
+    paletted,
     seek,
     take_only,
     untimed,
@@ -44,6 +45,10 @@ def decode_frame(media: Media, *, time: float) -> RgbImage:
     Raises:
         ClipError: If there is no frame.
     """
+    if paletted(media):
+        with reopen_video(media) as other:
+            take_only(other, other.video)
+            return _rgb_or_error(_decode_forward(other, time=time, first=True), media)
     take_only(media, media.video)
     counted = needs_order(media)
     frame = None if counted else _decode_planned(media, time=time)
@@ -54,9 +59,7 @@ def decode_frame(media: Media, *, time: float) -> RgbImage:
         if frame is None:
             seek(media, media.video, time - earlier - SETTLES * counted)
             frame = _decode_forward(media, time=time, first=earlier == inf)
-    if frame is None:
-        raise ClipError(media.path, "no video frame can be decoded")
-    return rgb(frame, media)
+    return _rgb_or_error(frame, media)
 
 
 def decode_frames(media: Media, *, times: Sequence[float]) -> Iterator[RgbImage]:
@@ -122,9 +125,30 @@ def rgb(frame: av.VideoFrame, media: Media, size: Size | None = None) -> RgbImag
     return turn.apply(to_rgb(frame, turn.size(size or display_size(frame, media))))
 
 
+def _rgb_or_error(frame: av.VideoFrame | None, media: Media) -> RgbImage:
+    if frame is None:
+        raise ClipError(media.path, "no video frame can be decoded")
+    return rgb(frame, media)
+
+
 def to_tensor(image: UInt8[np.ndarray, "height width c"]) -> UInt8[Tensor, "c height width"]:
     """Copy an image to a tensor with channels first."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def stack_frames(
+    path: str, images: Sequence[UInt8[Tensor, "3 _ _"]]
+) -> UInt8[Tensor, "3 *t height width"]:
+    """Return a single frame as it is, or stack several of one size.
+
+    Raises:
+        ClipError: If sizes differ: that of a recorded call, for example, changes with the network.
+    """
+    sizes = sorted({(image.shape[2], image.shape[1]) for image in images})
+    if len(sizes) > 1:
+        names = " and ".join(f"{width}x{height}" for width, height in sizes)
+        raise ClipError(path, f"the size of its frames changes, between {names}: read one frame")
+    return images[0] if len(images) == 1 else torch.stack(list(images), dim=1)
 
 
 def _decode_planned(media: Media, *, time: float) -> av.VideoFrame | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from av.audio.stream import AudioStream
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -101,16 +102,32 @@ def reopen(media: Media | AudioFile) -> Iterator[AudioFile]:
         yield AudioFile(path=media.path, container=container, audio=audio)
 
 
+@contextmanager
+def reopen_video(media: Media) -> Iterator[Media]:
+    """Open a file again to decode its images, without an effect on the decoders of the first."""
+    with opened(media.path, formats=VIDEO_FORMATS, probe=media.probed) as container:
+        video = cast(VideoStream, container.streams[media.video.index])
+        _limit(media.path, video)
+        yield replace(media, container=container, video=video)
+
+
 def _media(path: str, container: InputContainer) -> Media:
     """Pick the streams and check the frame size."""
     video = pick_video(path, container)
     audio, remark = pick_audio(path, container)
+    _limit(path, video)
+    return Media(path=path, container=container, video=video, audio=audio, remark=remark)
+
+
+def _limit(path: str, video: VideoStream) -> None:
+    """Check the frame size, and set up the decoder."""
     if video.codec_context.width * video.codec_context.height > MAX_PIXELS:
         size = f"{video.codec_context.width}x{video.codec_context.height}"
         raise ClipError(path, f"frames of {size} are over the {MAX_PIXELS:,} pixels allowed")
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     video.codec_context.thread_count = 1
-    return Media(path=path, container=container, video=video, audio=audio, remark=remark)
+    # By default, FFmpeg crops the left side in steps of 32 pixels at least, and the image is wider.
+    video.codec_context.flags |= Flags.unaligned
 
 
 def _says_enough(media: Media) -> bool:

@@ -4,11 +4,9 @@ from math import inf
 from typing import cast
 
 from av.video.frame import PictureType, VideoFrame
-from av.video.stream import VideoStream
 
-from avblocks.data.decode.container import VIDEO_FORMATS, opened
-from avblocks.data.decode.media import Media
-from avblocks.data.decode.packets import TIE, packets, seek, untimed
+from avblocks.data.decode.media import Media, reopen_video
+from avblocks.data.decode.packets import TIE, packets, paletted, seek, untimed
 
 _FAR = 10.0  # seconds from the beginning up to which it is no gain
 _EARLIER = (0.0, 10.0)  # seconds; some containers seek to just after the wanted time
@@ -25,15 +23,12 @@ def begin_near(media: Media, time: float) -> float:
         Time of the key frame in seconds; minus infinity at the beginning.
     """
     first = float((media.video.start_time or 0) * (media.video.time_base or 0))
-    if untimed(media) or time - first <= _FAR:
+    if untimed(media) or paletted(media) or time - first <= _FAR:
         return -inf
     for earlier in _EARLIER:
         # A file of its own: only a file that was never read decodes from its very beginning.
-        with opened(media.path, formats=VIDEO_FORMATS, probe=media.probed) as container:
-            video = container.streams[media.video.index]
-            assert isinstance(video, VideoStream)
-            other = Media(media.path, container, video, media.audio)
-            seek(other, video, time - earlier)
+        with reopen_video(media) as other:
+            seek(other, other.video, time - earlier)
             key = _key_time(other)
         if key is not None and key <= time - TIE:
             seek(media, media.video, time - earlier)

@@ -36,7 +36,17 @@ def take_only(media: Media | AudioFile, wanted: AudioStream | VideoStream) -> No
 def seek(media: Media | AudioFile, stream: AudioStream | VideoStream, time: float) -> None:
     """Seek to the last key frame before a time, or to the beginning of the stream."""
     scale, first = stream.time_base or Fraction(1, av.time_base), stream.start_time or 0
-    media.container.seek(first if time <= first * scale else int(time / scale), stream=stream)
+    seek_stamp(media, first if time <= first * scale else int(time / scale), stream)
+
+
+def seek_stamp(
+    media: Media | AudioFile, stamp: int, stream: AudioStream | VideoStream | None = None
+) -> None:
+    """Seek to the last key frame before a time stamp, or to the first one after it."""
+    try:
+        media.container.seek(stamp, stream=stream)
+    except PermissionError:  # matroska, if there is none before the time stamp
+        media.container.seek(stamp, stream=stream, backward=False)
 
 
 def packets(media: Media | AudioFile, *streams: AudioStream | VideoStream) -> Iterator[av.Packet]:
@@ -68,9 +78,40 @@ def lasting(frame: av.AudioFrame | av.VideoFrame) -> float:
     return float(frame.duration * (frame.time_base or 0))
 
 
+def made_up(media: Media | AudioFile, stream: AudioStream | VideoStream) -> bool:
+    """Return whether the start and the duration of a stream are those of the whole file.
+
+    Matroska stores no durations of streams. FFmpeg copies the file's to a stream that has no packet
+    within its analysis, such as audio that begins more than 5 seconds after the images.
+    """
+    return media.container.format.name.startswith("matroska") and stream.duration is not None
+
+
+def overstated(media: Media | AudioFile, stream: AudioStream | VideoStream) -> bool:
+    """Return whether a stream's packets end before its duration.
+
+    In mov and mp4, the duration includes the time before a stream that begins later, by an empty
+    edit, if its media are cut.
+    """
+    start, entries = stream.start_time or 0, stream.index_entries
+    if not media.container.format.name.startswith("mov,mp4") or start <= 0 or len(entries) < 2:
+        return False
+    before, last = (entries[len(entries) - back].timestamp for back in (2, 1))
+    return start + (stream.duration or 0) > last + 2 * abs(last - before)
+
+
 def untimed(media: Media | AudioFile) -> bool:
     """Return whether the file stores no time stamps."""
     return media.container.format.name == "avi"
+
+
+def paletted(media: Media) -> bool:
+    """Return whether pixels are indices into a palette, which is lost in a seek.
+
+    In mov and avi, the palette comes with the first packet that is read.
+    """
+    pixels = media.video.codec_context.format
+    return pixels is not None and pixels.name == "pal8"
 
 
 def uncounted(media: Media | AudioFile) -> bool:

@@ -4,10 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import torch
-
 from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import StillImage
+from avblocks.data.decode.frames import stack_frames
 from avblocks.data.decode.stills import choose_still, with_stills
 from avblocks.data.shards.members import Members
 from avblocks.data.shards.shard import Shard
@@ -43,7 +42,7 @@ def read_window(
     decoded = {index: members.image(index) for index in set(indices)}
     images = [decoded[index] for index in indices]
     return AVClip(
-        image=images[0] if len(images) == 1 else torch.stack(images, dim=1),
+        image=stack_frames(path, images),
         audio=audio,
         rate=rate,
         path=path,
