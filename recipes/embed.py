@@ -41,9 +41,9 @@ from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling
 from avblocks.video import open_windows
 from recipes.common.checks import OF_FRAMES, hop_samples
+from recipes.common.cli import run_options
 from recipes.common.data import Data, test_set, train_set
 from recipes.common.embeddings import EmbeddingWriter, settings_of
-from recipes.common.errors import users_errors
 from recipes.common.loaders import test_loader
 from recipes.common.run_files import check_out
 from recipes.common.runs import load_encoder_run
@@ -245,11 +245,5 @@ def _data(config: Config, format: ClipFormat) -> Data:
     )
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        main(tyro.cli(Config, prog="python -m recipes.embed", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

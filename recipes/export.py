@@ -24,12 +24,10 @@ Try:
     --license cc-by-4.0                 (of the weights, by its name on the Hugging Face Hub)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import tyro
 
 from avblocks import zoo
 from avblocks.checkpoint import save_pretrained
@@ -38,7 +36,7 @@ from avblocks.checkpoint.folder import is_ours
 from avblocks.files import write_text
 from avblocks.jsonfile import read_json
 from avblocks.tasks import save_task
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 from recipes.common.foreign import is_foreign
 from recipes.common.run_files import check_out, find, load_run, read_run_config, trained_on
 from recipes.common.runs import RECIPES, rebuild_encoder, rebuild_task
@@ -162,11 +160,5 @@ def export_task(
     return text
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        main(tyro.cli(Config, prog="python -m recipes.export", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

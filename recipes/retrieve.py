@@ -19,14 +19,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor
 
 from avblocks.data.datasets.disk import read_ids
 from avblocks.files import write_text
 from avblocks.metrics import retrieval_scores
+from recipes.common.cli import run_options
 from recipes.common.embeddings import load_embeddings, read_settings
-from recipes.common.errors import users_errors
 from recipes.common.scores import score_table
 
 
@@ -87,11 +86,5 @@ def clip_means(features: Tensor, ids: Sequence[str], wanted: Sequence[str]) -> T
     return total / torch.bincount(target, minlength=len(wanted))[:, None]
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        main(tyro.cli(Config, prog="python -m recipes.retrieve", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -31,12 +31,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 
 from avblocks.files import write_text
 from recipes.benchmark.machine import machine
 from recipes.benchmark.measure import short
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("steps.py")
@@ -199,12 +198,5 @@ def main(config: Config) -> None:
         write_text(config.out, json.dumps(content, indent=2) + "\n")
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        prog = "python -m recipes.benchmark.against"
-        main(tyro.cli(Config, prog=prog, description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

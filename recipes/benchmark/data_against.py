@@ -17,19 +17,17 @@ Try:
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tyro
-
 from avblocks.files import write_text
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.measure import in_process
 from recipes.benchmark.turns import in_turn
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 from recipes.engine.log import read_rows
 
 _DISTINCT = 4  # clips that are written; the others are copies of them
@@ -171,12 +169,5 @@ def _write(path: Path, number: int, seconds: float) -> dict[str, Any]:
     return {}
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        prog = "python -m recipes.benchmark.data_against"
-        main(tyro.cli(Config, prog=prog, description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

@@ -10,7 +10,6 @@ time, the sum over all cores, on a shared one.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,7 @@ from avblocks.files import write_text
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.measure import in_process
 from recipes.benchmark.turns import in_turn
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +72,5 @@ def main(config: Config) -> None:
         write_text(config.out, json.dumps(found | {"models": len(runs)}, indent=2) + "\n")
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        prog = "python -m recipes.benchmark.predict"
-        main(tyro.cli(Config, prog=prog, description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

@@ -1,4 +1,4 @@
-"""`run_cli`: command line of a recipe, with presets as subcommands."""
+"""Command lines of recipes: `run_cli` with presets as subcommands, `run_options` without."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,7 @@ class HasRun(Protocol):
 
 
 C = TypeVar("C", bound=HasRun)
+T = TypeVar("T")
 RENAMED = {"--probe-every": "--evaluate-every"}  # options by their names in the previous release
 
 
@@ -61,6 +62,25 @@ def run_cli(
         if isinstance(config, TrainConfig):
             config = cast(C, sized(config, typed=_typed(words)))
         main(config)
+
+
+def run_options(
+    main: Callable[[T], object],
+    kind: type[T],
+    *,
+    doc: str | None,
+    args: Sequence[str] | None = None,
+) -> None:
+    """Read the command line of a recipe without presets, then call `main`, see `run_cli`.
+
+    Args:
+        main: The recipe.
+        kind: Class of its configuration.
+        doc: The docstring of the recipe, shown by `--help`.
+        args: Command line arguments instead of `sys.argv[1:]`.
+    """
+    with users_errors():
+        main(tyro.cli(kind, prog=f"python -m {module_name()}", description=doc, args=args))
 
 
 def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) -> C:

@@ -24,7 +24,6 @@ Try:
 
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import inf
@@ -33,7 +32,7 @@ from typing import Annotated
 
 import tyro
 
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 from recipes.demo.address import check_port
 from recipes.demo.analysis import Analyst
 from recipes.demo.nearest import NearestClips
@@ -168,11 +167,6 @@ def start(config: Config, analyst: Analyst, visitors: Visitors) -> None:
     serve(app, host=config.host, port=config.port)
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors(), leaving_in_order():
-        main(tyro.cli(Config, prog="python -m recipes.demo", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    with leaving_in_order():
+        run_options(main, Config, doc=__doc__)
