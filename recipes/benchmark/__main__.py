@@ -29,12 +29,11 @@ Try:
     --profile (where the time goes)
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from tyro.conf import Suppress
 
 from recipes.benchmark import table
 from recipes.benchmark.cases import Case, cases, chosen
@@ -43,7 +42,6 @@ from recipes.benchmark.measure import in_process, measured, profiled
 from recipes.benchmark.recipe import whole
 from recipes.benchmark.scaling import draw, scaling
 from recipes.common.cli import run_cli
-from recipes.engine.run import Folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +68,6 @@ class Config:
 
     out: Path | None = None
     """JSON file for the results; the figure of the scaling is written to the same folder."""
-
-    run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Not used."""
 
 
 ALL = Config()

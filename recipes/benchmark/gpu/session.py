@@ -2,12 +2,11 @@
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from tyro.conf import Suppress
 
 from avblocks.files import write_text
 from recipes.benchmark import table
@@ -15,7 +14,6 @@ from recipes.benchmark.gpu.plan import Row, chosen_rows, rows
 from recipes.benchmark.gpu.step import NEEDS_CUDA
 from recipes.benchmark.gpu.worker import Worker
 from recipes.benchmark.measure import guarded
-from recipes.engine.run import Folder
 
 KEY = "gpu"
 """Key of the session in the results file."""
@@ -36,9 +34,6 @@ class Config:
 
     out: Path | None = None
     """JSON file for the results, row by row."""
-
-    run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Not used."""
 
 
 def session(config: Config) -> None:
