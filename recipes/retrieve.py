@@ -12,7 +12,6 @@ rank among all clips, with ties counted half; the script of CAV-MAE counts a cli
 than once.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avblocks.data.datasets.disk import read_ids
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from avblocks.metrics import retrieval_scores
 from recipes.common.cli import run_options
 from recipes.common.embeddings import load_embeddings, read_settings
@@ -65,7 +64,7 @@ def main(config: Config) -> None:
     image, audio = (clip_means(features[name], ids, wanted) for name in ("image", "audio"))
     scores = retrieval_scores(F.normalize(image, dim=1) @ F.normalize(audio, dim=1).T)
     content = {"clips": len(wanted), "scores": scores}
-    write_text(config.embeddings / "retrieval.json", json.dumps(content, indent=2) + "\n")
+    write_json(config.embeddings / "retrieval.json", content)
     print(score_table(scores))
     print(f"in {config.embeddings}: retrieval.json, of {len(wanted)} clips")
 

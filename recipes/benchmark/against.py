@@ -32,7 +32,7 @@ from typing import Any
 
 import torch
 
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark.machine import machine
 from recipes.benchmark.measure import short
 from recipes.common.cli import run_options
@@ -195,7 +195,7 @@ def main(config: Config) -> None:
     if config.out is not None:
         about = {"commit": config.commit, "batch": config.batch, "threads": config.threads}
         content = {"machine": machine() | {"torch": torch.__version__}, **about, "cases": rows}
-        write_text(config.out, json.dumps(content, indent=2) + "\n")
+        write_json(config.out, content)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ Try:
     --reads 500 (a minute)
 """
 
-import json
 import random
 import statistics
 import time
@@ -34,7 +33,7 @@ from avblocks.data import read_clip
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import make_shards
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.machine import machine, resident_mb
 from recipes.common.cli import run_cli
@@ -101,7 +100,7 @@ def main(config: Config) -> None:
         "machine": about,
     }
     if config.out is not None:
-        write_text(config.out, json.dumps(figures, indent=2) + "\n")
+        write_json(config.out, figures)
         print(f"figures: {config.out}")
 
 

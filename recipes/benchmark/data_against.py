@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.measure import in_process
 from recipes.benchmark.turns import in_turn
@@ -83,7 +83,7 @@ def main(config: Config) -> None:
             found[case] = _CASES[case](config, config.commit, Path(folder))
             print(case, json.dumps(found[case]["times_faster"]), flush=True)
     if config.out is not None:
-        write_text(config.out, json.dumps(found, indent=2) + "\n")
+        write_json(config.out, found)
 
 
 def _check(config: Config, commit: str, folder: Path) -> dict[str, Any]:

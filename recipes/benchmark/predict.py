@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.measure import in_process
 from recipes.benchmark.turns import in_turn
@@ -69,7 +69,7 @@ def main(config: Config) -> None:
         )
     print(json.dumps(found["times_faster"]))
     if config.out is not None:
-        write_text(config.out, json.dumps(found | {"models": len(runs)}, indent=2) + "\n")
+        write_json(config.out, found | {"models": len(runs)})
 
 
 if __name__ == "__main__":

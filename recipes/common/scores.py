@@ -1,13 +1,12 @@
 """Scores of a test, as a table and as `scores.json` in the run folder."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from avblocks.data.datasets import ClipSet
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from avblocks.metrics import average_precision, class_accuracy
 from avblocks.tasks import ClassificationScorer, Scores, tagged_rows
 from recipes.common.class_figures import class_bars, confusion_figure, write_predictions
@@ -36,7 +35,7 @@ def write_scores(
         **facts: Further values, or `scores` in another nesting than by row.
     """
     content = {"test": test.report(), "scores": rows, **facts}
-    write_text(folder / "scores.json", json.dumps(finite(content), indent=2) + "\n")
+    write_json(folder / "scores.json", finite(content))
     print(score_table(rows) or "nothing scored: none of the test clips can be used")
     curve = "loss.png " * (folder / "loss.png").is_file()
     print(f"in {folder}: scores.json {curve}{leaves}")

@@ -26,14 +26,12 @@ Try:
     --heads linear
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from avblocks.data.datasets import ClipSet
-from avblocks.files import write_text
-from avblocks.jsonfile import read_json
+from avblocks.jsonfile import read_json, write_json
 from recipes.common.cli import run_cli
 from recipes.common.data import FREE, train_test_sets
 from recipes.common.probed import Probed, load_probed
@@ -61,7 +59,7 @@ def main(config: Config) -> None:
         for row in probe(load_probed(checkpoint, config.data), config, clips, rows):
             rows.append(row)
             content = {"rows": rows, "settings": settings(config), "versions": versions()}
-            write_text(path, json.dumps(finite(content), indent=2) + "\n")
+            write_json(path, finite(content))
     print(table(rows))
     draw(rows, path.with_suffix(".png"))
     print(f"in {path.parent}: {path.name} {path.stem}.png")

@@ -1,6 +1,5 @@
 """Studies of many runs of recipes, with dependencies between runs; an interrupted study resumes."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -14,7 +13,7 @@ from typing import Any
 
 from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
-from avblocks.jsonfile import read_json
+from avblocks.jsonfile import read_json, write_json
 from avblocks.progress import progress_bar
 from recipes.engine.folder import checkpoints
 from recipes.engine.provenance import versions
@@ -137,7 +136,7 @@ def result(folder: Path) -> dict[str, Any]:
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
     """Write the results of a study with the versions of libraries, and print mean and spread."""
-    write_text(path, json.dumps({**results, "versions": versions()}, indent=2) + "\n")
+    write_json(path, {**results, "versions": versions()})
     lists = {name: values for name, values in flat(results).items() if isinstance(values, list)}
     for name, values in lists.items():
         spread = f" +- {stdev(values):.2f}" if len(values) > 1 else ""

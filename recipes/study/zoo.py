@@ -9,7 +9,6 @@ Command:
     OMP_NUM_THREADS=1 python -m recipes.study.zoo       (three seeds: about an hour on one CPU core)
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from typing import Any
 
 from avblocks.data.datasets import ClipSet
 from avblocks.data.shards import ShardSettings, make_shards
-from avblocks.files import write_text
-from avblocks.jsonfile import read_json
+from avblocks.jsonfile import read_json, write_json
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, test_set, train_set
 from recipes.common.model import Model
+from recipes.engine.folder import plain
 from recipes.engine.provenance import versions
 from recipes.study.zoo_measures import autoencoder, measured, seconds_per_step
 from recipes.study.zoo_settings import MODELS, Config
@@ -49,7 +48,7 @@ def main(config: Config, *, models: Mapping[str, Model] = MODELS) -> None:
             for key, value in {**figures, "seconds_per_step": seconds[name]}.items():
                 found[name].setdefault(key, []).append(value)
             content = {"methods": found, "settings": settings, "versions": versions()}
-            write_text(path, json.dumps(content, indent=2) + "\n")
+            write_json(path, content)
             print(f"{path}: {name}, seed {seed}: {figures}", flush=True)
 
 
@@ -57,7 +56,7 @@ def settings_of(config: Config, models: Mapping[str, Model]) -> dict[str, Any]:
     """Return the settings that affect the results, except the seed, as JSON values."""
     values = {name: value for name, value in vars(config).items() if name not in _FREE}
     sizes = {name: asdict(model) for name, model in models.items()}
-    return json.loads(json.dumps({**values, "models": sizes}))
+    return plain({**values, "models": sizes})
 
 
 def parameters(models: Mapping[str, Model]) -> dict[str, int]:
@@ -85,7 +84,7 @@ def shards(config: Config) -> Data:
 def claim(path: Path, settings: dict[str, Any]) -> None:
     """Write the settings of a folder of runs; a ValueError if its runs are of others."""
     if not path.is_file():
-        write_text(path, json.dumps(settings, indent=2) + "\n")
+        write_json(path, settings)
     if read_json(path, dict, remedy="delete it") != settings:
         raise ValueError(f"{path} is of other settings: pass another --run.dir")
 

@@ -1,6 +1,5 @@
 """A GPU session: measure row after row within a time limit, and write each one at once."""
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import torch
 
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark import table
 from recipes.benchmark.gpu.plan import Row, chosen_rows, rows
 from recipes.benchmark.gpu.step import NEEDS_CUDA
@@ -103,4 +102,4 @@ def _write(config: Config, row: Row, found: dict[str, Any], line: str, *, device
     # What was measured once is not lost to a day when it cannot be.
     if "error" not in found or "error" in mine["rows"].get(row.name, found):
         mine["rows"][row.name], mine["lines"][row.name] = found, line
-    write_text(config.out, json.dumps(known | {KEY: mine}, indent=2) + "\n")
+    write_json(config.out, known | {KEY: mine})
