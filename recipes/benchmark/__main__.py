@@ -36,7 +36,7 @@ from typing import Any, Literal
 import torch
 
 from recipes.benchmark import table
-from recipes.benchmark.cases import Case, cases, chosen
+from recipes.benchmark.cases import Case, cases, matching
 from recipes.benchmark.gpu import session
 from recipes.benchmark.measure import in_process, measured, profiled
 from recipes.benchmark.recipe import whole
@@ -99,12 +99,13 @@ def benchmark(config: Config) -> None:
         raise ValueError("--device cuda: torch finds no GPU here")
     if config.out is not None:
         table.read(config.out)  # or it would be found unfit after the first case
-    found = cases(device, tiny=config.tiny)
+    found = {case.name: case for case in cases(device, tiny=config.tiny)}
     rows = {}
     print(table.head(), flush=True)
-    for case in chosen(found, config.cases) if config.cases else ():
-        rows[case.name] = table.against_reference(case, _measured(case, config))
-        print(table.printed(case.name, rows[case.name]), flush=True)
+    for name in matching(found, config.cases):
+        case = found[name]
+        rows[name] = table.against_reference(case, _measured(case, config))
+        print(table.printed(name, rows[name]), flush=True)
         if config.profile and case.task != "recipe":
             print(in_process(profiled, case).get("table"), flush=True)
         _write(config, device, rows)

@@ -19,6 +19,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -86,20 +87,14 @@ def main(config: Config) -> None:
         write_json(config.out, found)
 
 
-def _check(config: Config, commit: str, folder: Path) -> dict[str, Any]:
+def _read(
+    config: Config, commit: str, folder: Path, *, recipe: str, out_option: str
+) -> dict[str, Any]:
+    """Run a recipe that reads a folder of videos."""
     root = _footage(config, folder)
 
     def words(_: str, out: Path) -> list[str]:
-        return ["recipes.check_data", "folder", "--data.root", str(root), "--run.dir", str(out)]
-
-    return in_turn(commit, words, repeats=config.repeats, amount={"clips": config.clips})
-
-
-def _pack(config: Config, commit: str, folder: Path) -> dict[str, Any]:
-    root = _footage(config, folder)
-
-    def words(_: str, out: Path) -> list[str]:
-        return ["recipes.make_shards", "folder", "--data.root", str(root), "--out", str(out)]
+        return [recipe, "folder", "--data.root", str(root), out_option, str(out)]
 
     return in_turn(commit, words, repeats=config.repeats, amount={"clips": config.clips})
 
@@ -113,12 +108,10 @@ def _localize(config: Config, commit: str, folder: Path) -> dict[str, Any]:
         head = _AS_BEFORE if build == "ours" else ()
         return ["recipes.paper_localize", "scenes", *sizes, *root, *head, "--run.dir", str(out)]
 
-    in_turn(
-        commit,
-        lambda build, out: [*words(build, out), "--run.max-steps", "1"],
-        repeats=1,
-        amount={},
-    )
+    def first(build: str, out: Path) -> list[str]:
+        return [*words(build, out), "--run.max-steps", "1"]
+
+    in_turn(commit, first, repeats=1, amount={})
     return in_turn(commit, words, repeats=config.repeats, amount={"runs": 1})
 
 
@@ -130,9 +123,8 @@ def _pretrain(config: Config, commit: str, folder: Path) -> dict[str, Any]:
         places = ["--data.root", str(out / "scenes"), "--run.dir", str(out / "run")]
         return ["recipes.paper_pretrain", "scenes", *length, *places]
 
-    return in_turn(
-        commit, words, repeats=config.repeats, amount={"runs": 1}, score=_nearest_neighbor
-    )
+    options = {"repeats": config.repeats, "amount": {"runs": 1}}
+    return in_turn(commit, words, score=_nearest_neighbor, **options)
 
 
 def _nearest_neighbor(out: Path) -> dict[str, float]:
@@ -143,8 +135,8 @@ def _nearest_neighbor(out: Path) -> dict[str, float]:
 
 
 _CASES: dict[str, Callable[[Config, str, Path], dict[str, Any]]] = {
-    "check_data": _check,
-    "make_shards": _pack,
+    "check_data": partial(_read, recipe="recipes.check_data", out_option="--run.dir"),
+    "make_shards": partial(_read, recipe="recipes.make_shards", out_option="--out"),
     "paper_localize": _localize,
     "paper_pretrain": _pretrain,
 }

@@ -9,7 +9,8 @@ import torch
 
 from avblocks.jsonfile import write_json
 from recipes.benchmark import table
-from recipes.benchmark.gpu.plan import Row, chosen_rows, rows
+from recipes.benchmark.cases import matching
+from recipes.benchmark.gpu.plan import Row, rows
 from recipes.benchmark.gpu.step import NEEDS_CUDA
 from recipes.benchmark.gpu.worker import Worker
 from recipes.benchmark.measure import guarded
@@ -49,9 +50,10 @@ def session(config: Config) -> None:
         raise ValueError(f"--minutes must be above 0 and below 600, got {config.minutes}")
     if config.out is not None:
         _check(config.out, smoke=config.smoke)
-    listed = chosen_rows(rows(device, tiny=config.smoke), config.rows)
+    listed = {row.name: row for row in rows(device, tiny=config.smoke)}
+    names = matching(listed, config.rows, option="--rows")
     with Worker() as worker:
-        measure(listed, worker, config, device=device)
+        measure([listed[name] for name in names], worker, config, device=device)
 
 
 def measure(listed: list[Row], worker: Worker, config: Config, *, device: str) -> None:
