@@ -229,8 +229,6 @@ def _times(config: Config, item: Item, window: int, data: Data) -> dict[str, str
 
 def _data(config: Config, format: ClipFormat) -> Data:
     assert config.name is not None
-    sizes = {"seconds": format.seconds, "rate": format.rate, "hop": format.hop}
-    sizes |= {"size": format.size, "mels": format.mels, "frames": format.frames}
     return Data(
         name=config.name,
         root=config.root,
@@ -241,7 +239,7 @@ def _data(config: Config, format: ClipFormat) -> Data:
         workers=config.workers,
         on_error="skip",
         max_skipped=1.0,
-        **sizes,
+        **format.to_dict(),
     )
 
 

@@ -1,7 +1,6 @@
 """Folders of embeddings: numbered safetensors files, and an index with one row per window."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -116,7 +115,7 @@ def settings_of(model: Embedding, **more: Any) -> dict[str, Any]:
         flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         weights.update(name.encode() + flat.numpy().tobytes())
     about = {"pooling": model.pooling, "apart": model.apart, **more}
-    about |= asdict(model.front_end.format) | {"weights_sha256": weights.hexdigest()}
+    about |= model.front_end.format.to_dict() | {"weights_sha256": weights.hexdigest()}
     return plain(about)
 
 

@@ -10,6 +10,7 @@ from avblocks.jsonfile import write_json
 from avblocks.metrics import average_precision, class_accuracy
 from avblocks.tasks import ClassificationScorer, Scores, tagged_rows
 from recipes.common.class_figures import class_bars, confusion_figure, write_predictions
+from recipes.common.columns import align
 from recipes.common.data import labels_by_modality
 from recipes.common.settings import ClassifyConfig
 
@@ -47,11 +48,7 @@ def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     lines = [["", *names]]
     for title, row in rows.items():
         lines.append([title, *(f"{row[name]:.2f}" if name in row else "" for name in names)])
-    first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
-    return "\n".join(
-        "  ".join([f"{title:{first}}", *(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))])
-        for title, *cells in lines
-    )
+    return align(lines)
 
 
 def finite(value: Any) -> Any:

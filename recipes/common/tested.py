@@ -130,9 +130,7 @@ def _of_export(loaded: LoadedTask, data: Mapping[str, Any]) -> Tested:
         raise ValueError(f"{loaded.path} does not say which data to test on: give --data.name")
     frozen = isinstance(loaded.task, Classification) and loaded.task.frozen
     recipe = "paper_linear_probe" if frozen else _OF_TASK[loaded.name]
-    format = loaded.format
-    sizes = {name: getattr(format, name) for name in ("seconds", "rate", "hop", "size", "mels")}
-    config = _preset(recipe, Data(frames=format.frames, **sizes, **data))
+    config = _preset(recipe, Data(**loaded.format.to_dict(), **data))
     settings = loaded.task.settings()
     if isinstance(loaded.task, Segmentation):
         settings = {"semantic": not loaded.task.binary}

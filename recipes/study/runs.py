@@ -15,6 +15,7 @@ from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
 from avblocks.jsonfile import read_json, write_json
 from avblocks.progress import progress_bar
+from recipes.common.data import Data, test_set, train_set
 from recipes.engine.folder import checkpoints
 from recipes.engine.provenance import versions
 from recipes.engine.resuming import flat
@@ -127,6 +128,29 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
     if code or not run.done:
         last = (log.read_text(encoding="utf-8").strip().splitlines() or ["no output"])[-1]
         raise ValueError(f"{run.recipe} ended with exit code {code}, see {log}: {last}")
+
+
+def make_scenes(*settings: Data) -> None:
+    """Make the scenes of some data once, before several runs would."""
+    for data in settings:
+        for make in (train_set, test_set):
+            make(data)
+
+
+def read_earlier(
+    path: Path, settings: Mapping[str, Any], shape: Mapping[str, Any], *, option: str
+) -> dict[str, Any]:
+    """Read the results of an interrupted study; empty if there are none.
+
+    Raises:
+        ValueError: If the file is damaged, or of other settings; the option names another.
+    """
+    if not path.is_file():
+        return {}
+    found = read_json(path, {**shape, "settings": dict}, remedy="delete it")
+    if found["settings"] != settings:
+        raise ValueError(f"{path} is of other settings: delete it, or pass another {option}")
+    return found
 
 
 def result(folder: Path) -> dict[str, Any]:
