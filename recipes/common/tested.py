@@ -18,8 +18,7 @@ from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Classification, HeadTask, LoadedTask, Segmentation, load_task
 from recipes.common.data import Data, test_set
 from recipes.common.evaluation import evaluating
-from recipes.common.run_files import find, load_run, read_run_config
-from recipes.common.runs import RECIPES, REMEDY, rebuild_config, rebuild_task
+from recipes.common.runs import REMEDY, open_saved
 from recipes.engine.run import Run
 
 CLASSIFY = ("paper_linear_probe", "paper_finetune")
@@ -102,26 +101,17 @@ def load_tested(
 
 
 def _of_run(path: Path, data: Mapping[str, Any]) -> Tested:
-    checkpoint = find(path, remedy=REMEDY)
-    values = read_run_config(checkpoint, remedy=REMEDY)
-    if values["recipe"] not in RECIPES:
-        raise ValueError(f"{path} is a run of {values['recipe']}, without a head: {REMEDY}")
-    state = load_run(checkpoint, remedy=REMEDY)
-    module = importlib.import_module(f"recipes.{values['recipe']}")
-    try:
-        config = rebuild_config(module.Config, values["config"])
-        task = rebuild_task(values, state["state_dict"])
-    except ValueError as error:
-        raise ValueError(f"{checkpoint} cannot be used: {error}") from error
+    saved = open_saved(path, remedy=REMEDY)
+    task, config = saved.task()
     run = replace(config.run, max_steps=None, resume=False, devices=None, nodes=1)
     # The clips of the run's lists need not be on disk any more.
     clips = replace(config.data, list=None, **data)
     return Tested(
-        recipe=values["recipe"],
+        recipe=saved.facts["recipe"],
         task=task,
         config=replace(config, data=clips, run=replace(run, strategy="auto", compile=False)),
-        classes=tuple(values["classes"]),
-        step=state["run"]["step"],
+        classes=tuple(saved.facts["classes"]),
+        step=saved.step,
     )
 
 

@@ -219,7 +219,7 @@ def test_what_cannot_be_exported_is_one_line(
     facts["config"]["model"]["dim"] = 32
     (folder / "config.json").write_text(json.dumps(facts))
     words = ("--checkpoint", folder, "--out", tmp_path / "wrong")
-    assert "cannot be exported: weights of another size" in ends(capsys, *words)
+    assert "cannot be used: weights of another size" in ends(capsys, *words)
     del facts["config"]["model"]["patch"]
     (folder / "config.json").write_text(json.dumps(facts))
     assert "config.json lacks model.patch" in ends(capsys, *words)
