@@ -790,8 +790,8 @@ TABLE = (
     ),
     row(
         "export-rate",
-        'sizes.data, drop_path=config.get("drop_path", 0.0))',
-        "sizes.data, drop_path=0.0)",
+        'drop_path = config.get("drop_path", 0.0)',
+        "drop_path = 0.0",
         "recipes/test_export.py",
     ),
     row(

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from avblocks.data import ClipFormat, FrontEnd
+from recipes.common.errors import prefixed
 from recipes.common.sets import DataName
 
 FREE = (
@@ -107,10 +108,8 @@ class Data:
         self._check_counts()
         if samples < (self.rate // 64 if self.hop is None else self.hop):
             raise ValueError(f"--data.seconds must be at least 1/64, got {self.seconds}")
-        try:
+        with prefixed("--data."):
             _ = self.format
-        except ValueError as error:
-            raise ValueError(f"--data.{error}") from error
 
     def _check_counts(self) -> None:
         numbers = {"frames": self.frames, "size": self.size, "mels": self.mels}

@@ -1,8 +1,7 @@
 """`SavedRun`: the configuration, the encoder or the task module of a run, from its folder."""
 
 import importlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import FrontEnd
 from avblocks.tasks import HeadTask
 from recipes.common.data_settings import FREE, Data
+from recipes.common.errors import prefixed
 from recipes.common.model import Model, build_encoder
 from recipes.common.run_files import find, load_run, read_run_config
 from recipes.engine.folder import plain
@@ -106,7 +106,7 @@ class SavedRun:
                 f"first (python -m recipes.paper_linear_probe --checkpoint {folder}), or {REMEDY}"
             )
         recipe = importlib.import_module(f"recipes.{self.facts['recipe']}")
-        with self._naming():
+        with prefixed(f"{self.path} cannot be used: "):
             config = rebuild_config(recipe.Config, self.facts["config"])
             task = recipe.build(config, classes=self.facts["classes"])
             load_weights(task, from_run(self.weights, part=""), strict=True)
@@ -119,19 +119,12 @@ class SavedRun:
             ValueError: If the configuration or the weights do not match.
         """
         config = self.facts["config"]
-        with self._naming():
+        with prefixed(f"{self.path} cannot be used: "):
             sizes = rebuild_config(_Sizes, {name: config.get(name) for name in ("data", "model")})
             drop_path = config.get("drop_path", 0.0)
             encoder = build_encoder(sizes.model, sizes.data, drop_path=drop_path)
             load_weights(encoder, from_run(self.weights), strict=True)
         return encoder, FrontEnd(sizes.data.format)
-
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        try:
-            yield
-        except ValueError as error:
-            raise ValueError(f"{self.path} cannot be used: {error}") from error
 
 
 def open_saved(path: Path, *, remedy: str) -> SavedRun:

@@ -17,6 +17,7 @@ from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Classification, HeadTask, LoadedTask, Segmentation, load_task
 from recipes.common.data import Data, test_set
+from recipes.common.errors import prefixed
 from recipes.common.evaluation import evaluating
 from recipes.common.runs import REMEDY, open_saved
 from recipes.engine.run import Run
@@ -137,10 +138,8 @@ def _of_published(path: Path, recipe: str | None, data: Mapping[str, Any]) -> Te
     clips = test_set(config.data)
     classes = () if clips is None else clips.classes
     task = importlib.import_module(f"recipes.{recipe}").build(config, classes=classes)
-    try:
+    with prefixed(f"{path}: "):
         load_weights(task, CONVERT[recipe](state), strict=True)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
     return Tested(recipe=recipe, task=task, config=config, classes=classes)
 
 

@@ -49,10 +49,11 @@ def main(config: Study) -> None:
     make_scenes(replace(SCENES_DATA, scenes=SCENES))
     seeds = [runs(f, seed=n, options=config.options) for n, f in config.by_seed]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)
+    trained = trained_parameters()
     found = {
         name: {
             "top1": [result(f / run)["scores"]["both"]["all"]["top1"] for f in config.folders],
-            "trained": trained_parameters()[name],
+            "trained": trained[name],
         }
         for name, run in RUNS.items()
     }
