@@ -59,14 +59,7 @@ def run_options(
     doc: str | None,
     args: Sequence[str] | None = None,
 ) -> None:
-    """Read the command line of a recipe without presets, then call `main`, see `run_cli`.
-
-    Args:
-        main: The recipe.
-        kind: Class of its configuration.
-        doc: The docstring of the recipe, shown by `--help`.
-        args: Command line arguments instead of `sys.argv[1:]`.
-    """
+    """Read the command line of a recipe without presets, then call `main`, see `run_cli`."""
     with users_errors():
         main(tyro.cli(kind, prog=f"python -m {module_name()}", description=doc, args=args))
 

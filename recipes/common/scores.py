@@ -70,14 +70,7 @@ def brief(scores: Scores) -> dict[str, float]:
 def write_classes(
     folder: Path, scorer: ClassificationScorer, *, test: ClipSet, config: ClassifyConfig
 ) -> None:
-    """Write predictions, figures and `scores.json` of a classifier, and print the scores.
-
-    Args:
-        folder: Run folder.
-        scorer: Has scored the test clips.
-        test: The test clips.
-        config: Settings of the run.
-    """
+    """Write predictions, figures and `scores.json` of scored test clips, and print the scores."""
     found, multilabel = next(iter(scorer.predictions.values()), None), scorer.task.multilabel
     multilabel |= found is not None and bool((found.target.sum(dim=1) != 1).any())
     if found is not None:

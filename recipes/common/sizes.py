@@ -148,10 +148,6 @@ def usual_sizes(encoder: AVEncoder) -> str:
 def check_same_sizes(model: Model, options: Mapping[str, Any]) -> None:
     """Check that an encoder was built with the options of a recipe, for clips of any size.
 
-    Args:
-        model: The options of the recipe.
-        options: Options of the encoder.
-
     Raises:
         ValueError: If they differ; the message gives the options to pass.
     """
