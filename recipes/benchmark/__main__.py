@@ -42,6 +42,7 @@ from recipes.benchmark.measure import in_process, measured, profiled
 from recipes.benchmark.recipe import whole
 from recipes.benchmark.scaling import draw, scaling
 from recipes.common.cli import run_cli
+from recipes.engine.ranges import check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +91,7 @@ def main(config: Config | session.Config) -> None:
 
 def benchmark(config: Config) -> None:
     """Measure case by case, print the table, and write the results if `--out` is given."""
-    if not 0 < config.seconds < 3600:
-        raise ValueError(f"--seconds must be above 0 and below 3600, got {config.seconds}")
+    check_ranges(config, {"above 0 and below 3600": ("seconds",)})
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -26,7 +26,6 @@ import os
 import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +36,7 @@ from recipes.demo.address import check_port
 from recipes.demo.analysis import Analyst
 from recipes.demo.nearest import NearestClips
 from recipes.demo.visitors import Visitors
+from recipes.engine.ranges import check_ranges
 from recipes.engine.signals import leaving_in_order
 from recipes.predict.trained import Precision, check_precision, find_device, load_all, origin
 
@@ -111,12 +111,8 @@ def check(config: Config) -> None:
         raise ValueError(f"--encoder {config.encoder} compares clips of a folder: give --folder")
     if config.temp is not None and not config.temp.is_dir():
         raise ValueError(f"--temp {config.temp} is no folder: make it first")
-    for name in ("max_mb", "max_seconds", "max_minutes", "max_waiting", "nearest", "batch"):
-        if not 0 < getattr(config, name) < inf:
-            option = name.replace("_", "-")
-            raise ValueError(
-                f"--{option} must be above 0 and finite, got {getattr(config, name):g}"
-            )
+    bounds = ("max_mb", "max_seconds", "max_minutes", "max_waiting", "nearest", "batch")
+    check_ranges(config, {"finite and above 0": bounds})
     check_port(config.host, config.port)
 
 

@@ -18,6 +18,7 @@ from avblocks.progress import progress_bar
 from recipes.common.data import Data, test_set, train_set
 from recipes.engine.folder import checkpoints
 from recipes.engine.provenance import versions
+from recipes.engine.ranges import check_ranges
 from recipes.engine.resuming import flat
 from recipes.engine.run import Folder
 
@@ -45,9 +46,7 @@ class Study:
     """Options for every run, such as `--epochs 2` for a trial."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "jobs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        check_ranges(self, {"at least 1": ("seeds", "jobs")})
 
     @property
     def by_seed(self) -> list[tuple[int, Path]]:
