@@ -181,9 +181,9 @@ def main(config: Config) -> None:
     """Compare case by case, print the results, and write them if `--out` is given."""
     if config.commit is None or config.repeats < 1:
         raise ValueError("give the --commit to compare with, and --repeats of 1 or more")
-    rows = {}
+    rows, names = {}, matching(CASES, config.cases)
     with work_tree(config.commit) as tree:
-        for name in matching(CASES, config.cases):
+        for name in names:
             rows[name] = compared(tree, name, config)
             figures = ", ".join(f"{key} {value}" for key, value in rows[name].items())
             print(f"{name}: {figures}", flush=True)

@@ -32,7 +32,11 @@ def test_measures_both_and_leaves_no_work_tree(tmp_path: Path, together: list[st
 
 @needs_git
 def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for words, message in (([], "give the --commit"), (["--commit", "nothing"], "nothing")):
+    for words, message in (
+        ([], "give the --commit"),
+        (["--commit", "nothing"], "nothing"),
+        (["--commit", "HEAD", "--cases", "none"], "--cases 'none' fits none of: pretrain fact"),
+    ):
         with pytest.raises(SystemExit):
             command(against)(words)
         assert message in capsys.readouterr().err
