@@ -1,10 +1,12 @@
-"""Reading of JSON files with validation of their content."""
+"""JSON files: atomic writing, and reading with validation of their content."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from avblocks.files import write_text
 
 Shape = type | tuple[Any, ...] | list[Any] | dict[str, Any]
 """A type, several types, a list of the shape of items, or an object of shapes by key."""
@@ -21,6 +23,11 @@ def digest(content: Mapping[str, Any]) -> str:
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Add the sha256 of JSON content, which `read_json` verifies and removes."""
     return {**content, _SEAL: digest(content)}
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write an indented JSON file atomically, see `avblocks.files.replacing`."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_json(path: Path, shape: Shape = object, *, remedy: str) -> Any:

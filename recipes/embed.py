@@ -23,9 +23,7 @@ Try:
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,18 +31,15 @@ import torch
 import tyro
 
 from avblocks.csvlog import read_csv
-from avblocks.data import ClipError, ClipFormat, window_times
-from avblocks.data.datasets import Item
-from avblocks.progress import progress_bar
-from avblocks.seed import sample_seed
+from avblocks.data import ClipFormat
+from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Embedding
 from avblocks.tasks.embed import Pooling
-from avblocks.video import open_windows
 from recipes.common.checks import OF_FRAMES, hop_samples
+from recipes.common.cli import run_options
 from recipes.common.data import Data, test_set, train_set
+from recipes.common.embed_windows import embed_clips, embed_files
 from recipes.common.embeddings import EmbeddingWriter, settings_of
-from recipes.common.errors import users_errors
-from recipes.common.loaders import test_loader
 from recipes.common.run_files import check_out
 from recipes.common.runs import load_encoder_run
 from recipes.common.sets import DataName
@@ -123,7 +118,9 @@ def main(config: Config) -> None:
             files = list(dict.fromkeys(config.files[number::count]))
             errors = embed_files(files, model, writer, hop=config.hop, batch=config.batch)
         else:
-            errors = _embed_set(config, model, writer)
+            data = _data(config, front_end.format)
+            sizes = {"batch": config.batch, "windows": config.windows}
+            errors = embed_clips(_clips(data, config), data, model, writer, **sizes)
     windows = len(read_csv(writer.log.path)[1])
     print(f"{config.out}: {windows} windows in {writer.log.path.name}")
     if errors:
@@ -141,96 +138,17 @@ def _check_options(config: Config) -> None:
         raise ValueError("--hop is for FILEs: give --windows, the number per clip of a data set")
 
 
-def embed_files(
-    files: Sequence[Path],
-    model: Embedding,
-    writer: EmbeddingWriter,
-    *,
-    hop: float | None = None,
-    batch: int = 16,
-) -> int:
-    """Embed videos window by window; return the number of videos that cannot be used.
-
-    Args:
-        files: Videos; those in the index are skipped.
-        model: Encoder and front end.
-        writer: Writer of the folder of embeddings.
-        hop: Seconds from one window to the next; the length of a window if not given.
-        batch: Windows per batch.
-    """
-    format, errors = model.front_end.format, 0
-    samples = None if hop is None else round(hop * format.rate)
-    for path in map(str, files):
-        if path in writer.done:
-            continue
-        try:
-            windows = open_windows(path, format, hop=samples)
-            spans = enumerate(windows.spans)
-            for some in windows.batches(batch, progress=path):
-                about = {"path": path, "id": path}
-                rows = [
-                    about | {"window": str(n), "start": f"{start:.3f}", "end": f"{end:.3f}"}
-                    for n, (start, end) in islice(spans, len(some))
-                ]
-                writer.add(model.features(some.to_batch().to(model.device)), rows)
-            writer.end_clip()
-        except ClipError as error:
-            errors += 1
-            writer.end_clip(keep=False)
-            print(f"error: {error}", file=sys.stderr, flush=True)
-    return errors
-
-
-def _embed_set(config: Config, model: Embedding, writer: EmbeddingWriter) -> int:
-    """Embed the clips of a data set; return the number of clips that cannot be used."""
-    data, number, count = _data(config, model.front_end.format), *config.part
+def _clips(data: Data, config: Config) -> ClipSet:
+    """List the clips of the part to embed."""
+    number, count = config.part
     clips = train_set(data) if config.split == "train" else test_set(data)
     if clips is None:
         raise ValueError(f"{data.name} has no test clips: give --split train")
-    items = [item for item in clips.items[number::count] if not writer.has(item)]
-    if not items:
-        return 0
-    clips, windows = replace(clips, items=tuple(items)), config.windows
-    batch = max(config.batch // windows, 1) * windows  # whole clips
-    loader = test_loader(clips, data, batch=batch, windows=windows)
-    place = {sample_seed(0, 0, index): index for index in range(len(items) * windows)}
-    skipped: set[str] = set()
-    for one in progress_bar(loader, "embedding", unit="batch", leave=False):
-        skipped |= {skip.path for skip in one.skipped}
-        found = [divmod(place[seed], windows) for seed in one.seeds]
-        rows = [
-            {
-                "path": items[clip].path,
-                "id": items[clip].id,
-                "window": str(window),
-                "classes": "|".join(clips.classes[label] for label in items[clip].labels),
-                **_times(config, items[clip], window, data),
-            }
-            for clip, window in found
-        ]
-        if rows:
-            writer.add(model.features(one.to(model.device)), rows)
-            writer.end_clip()
-    for path in sorted(skipped):
-        print(f"error: {path} cannot be used", file=sys.stderr)
-    return len(skipped)
-
-
-def _times(config: Config, item: Item, window: int, data: Data) -> dict[str, str]:
-    """Return the start and end of a window of a video, as cells of the index."""
-    spans = None
-    if config.shards is None:
-        spans = window_times(item, seconds=data.seconds, windows=config.windows)
-    if spans is None:
-        return {}
-    start, end = spans[window]
-    return {"start": f"{start:.3f}", "end": f"{end:.3f}"}
+    return replace(clips, items=clips.items[number::count])
 
 
 def _data(config: Config, format: ClipFormat) -> Data:
     assert config.name is not None
-    sizes = {"seconds": format.seconds, "rate": format.rate, "hop": format.hop}
-    sizes |= {"size": format.size, "mels": format.mels, "frames": format.frames}
     return Data(
         name=config.name,
         root=config.root,
@@ -241,15 +159,9 @@ def _data(config: Config, format: ClipFormat) -> Data:
         workers=config.workers,
         on_error="skip",
         max_skipped=1.0,
-        **sizes,
+        **format.to_dict(),
     )
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        main(tyro.cli(Config, prog="python -m recipes.embed", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

@@ -21,15 +21,14 @@ Try:
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from recipes.common.cli import run_options
 from recipes.common.controls import CONTROLS
-from recipes.common.errors import users_errors
 from recipes.common.run_files import check_out
 from recipes.common.sets import DataName
 from recipes.common.tested import Tested, load_tested, run_test
@@ -130,11 +129,5 @@ def _controls(tested: Tested, out: Path) -> None:
             print(f"\n{name.replace('_', ' ')}: none of {tested.recipe}", file=sys.stderr)
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        main(tyro.cli(Config, prog="python -m recipes.evaluate", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

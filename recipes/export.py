@@ -24,12 +24,10 @@ Try:
     --license cc-by-4.0                 (of the weights, by its name on the Hugging Face Hub)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import tyro
 
 from avblocks import zoo
 from avblocks.checkpoint import save_pretrained
@@ -38,10 +36,10 @@ from avblocks.checkpoint.folder import is_ours
 from avblocks.files import write_text
 from avblocks.jsonfile import read_json
 from avblocks.tasks import save_task
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 from recipes.common.foreign import is_foreign
-from recipes.common.run_files import check_out, find, load_run, read_run_config, trained_on
-from recipes.common.runs import RECIPES, rebuild_encoder, rebuild_task
+from recipes.common.run_files import check_out, find
+from recipes.common.runs import SavedRun, open_saved
 from recipes.engine.log import read_rows
 from recipes.engine.resuming import flat
 
@@ -81,15 +79,10 @@ def main(config: Config) -> None:
     path = find(config.checkpoint, remedy=RUN)
     if is_foreign(path):
         return _export_foreign(path, config)
-    facts = read_run_config(path, remedy=RUN)
-    state = load_run(path, remedy=RUN)
-    whole = facts["recipe"] in RECIPES and not config.encoder_only
+    run = open_saved(path, remedy=RUN)
+    whole = run.has_head and not config.encoder_only
     export = export_task if whole else export_encoder
-    try:
-        about = {"license": config.license, **recorded(path, facts, step=state["run"]["step"])}
-        text = export(state, facts, config.out, about)
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be exported: {error}") from error
+    text = export(run, config.out, {"license": config.license, **recorded(run)})
     write_text(readme, text)
     print(f"{path}\n{config.out}: model.safetensors config.json README.md")
     use = "predict FILE" if whole else "paper_linear_probe"
@@ -120,14 +113,14 @@ def _export_foreign(path: Path, config: Config) -> None:
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {out}")
 
 
-def recorded(path: Path, facts: Mapping[str, Any], *, step: int) -> dict[str, Any]:
+def recorded(run: SavedRun) -> dict[str, Any]:
     """Return the scores of the final test or of the last evaluation of a run, and their data.
 
     Nothing if the checkpoint is not the last one, or there is none of these.
     """
-    folder = path.parent.parent
+    folder, facts = run.path.parent.parent, run.facts
     rows = read_rows(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else []
-    if not rows or rows[-1]["step"] != step:
+    if not rows or rows[-1]["step"] != run.step:
         return {}
     scores = {n.removeprefix("eval/"): v for n, v in rows[-1].items() if n.startswith("eval/")}
     if (file := folder / "scores.json").is_file():
@@ -139,34 +132,23 @@ def recorded(path: Path, facts: Mapping[str, Any], *, step: int) -> dict[str, An
     }
 
 
-def export_encoder(
-    state: Mapping[str, Any], facts: Mapping[str, Any], out: Path, about: Mapping[str, Any]
-) -> str:
+def export_encoder(run: SavedRun, out: Path, about: Mapping[str, Any]) -> str:
     """Save the encoder of a run with its front end; return the model card."""
-    encoder, front_end = rebuild_encoder(facts, state["state_dict"])
-    text = card(encoder, facts, format=front_end.format, step=state["run"]["step"], **about)
+    encoder, front_end = run.encoder()
+    text = card(encoder, run.facts, format=front_end.format, step=run.step, **about)
     save_pretrained(encoder, out, front_end=front_end)
     return text
 
 
-def export_task(
-    state: Mapping[str, Any], facts: Mapping[str, Any], out: Path, about: Mapping[str, Any]
-) -> str:
+def export_task(run: SavedRun, out: Path, about: Mapping[str, Any]) -> str:
     """Save encoder, front end, head and task of a run; return the model card."""
-    task = rebuild_task(facts, state["state_dict"])
-    head = {"task": type(task).__name__.lower(), "classes": len(facts["classes"])}
-    format, step = task.front_end.format, state["run"]["step"]
-    text = card(task.encoder, facts, format=format, step=step, task=head, **about)
-    about_run = trained_on(facts, step=step)
-    save_task(task, out, classes=facts["classes"], trained_on=about_run)
+    (task, _), classes = run.task(), run.facts["classes"]
+    head = {"task": type(task).__name__.lower(), "classes": len(classes)}
+    format = task.front_end.format
+    text = card(task.encoder, run.facts, format=format, step=run.step, task=head, **about)
+    save_task(task, out, classes=classes, trained_on=run.trained_on)
     return text
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        main(tyro.cli(Config, prog="python -m recipes.export", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

@@ -48,10 +48,9 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from tyro.conf import Suppress
 
 from avblocks.data.scenes import (
     ComposedScenes,
@@ -64,7 +63,6 @@ from avblocks.data.scenes import (
 )
 from recipes.common.cli import run_cli
 from recipes.common.run_files import check_out
-from recipes.engine.run import Folder
 
 _ZOOM = 3  # shorter side of the backgrounds, relative to that of the clips
 
@@ -102,9 +100,6 @@ class Config:
 
     workers: int = os.cpu_count() or 1
     """Number of threads that compose and encode."""
-
-    run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Not used."""
 
 
 PRESETS = {"clips": ("clips of four seconds with 128 pixels", Config())}

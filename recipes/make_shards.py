@@ -19,16 +19,13 @@ Try:
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
-
-from tyro.conf import Suppress
+from typing import Literal
 
 from avblocks.data.shards import Shards, ShardSettings, make_shards
 from recipes.common.cli import run_cli
 from recipes.common.data import Data, DataName, test_set, train_set
 from recipes.common.run_files import check_out
 from recipes.common.sets import PAIRS
-from recipes.engine.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +75,6 @@ class Config:
 
     verify: bool = False
     """Read all shards again at the end and verify their checksums."""
-
-    run: Annotated[Run, Suppress] = field(default_factory=Run)
-    """Not used."""
 
 
 _ABOUT: dict[DataName, str] = {

@@ -36,6 +36,7 @@ from avblocks.tasks import (
 from avblocks.viz import panel, save_figure
 from recipes.common.cli import run_cli
 from recipes.common.data import COMPOSED_DATA, SCENES_DATA, Data, test_set, train_set
+from recipes.common.errors import prefixed
 from recipes.common.loaders import example_loader, test_loader
 from recipes.common.model import (
     COMPOSED_MODEL,
@@ -110,10 +111,8 @@ class Config(TrainConfig):
             raise ValueError("--contrast is not for CAV-MAE, which has its own: leave it out")
         grids = patch_grids(self.model, self.data)
         for name, masker, grid in zip(("image", "audio"), self.maskers, grids, strict=True):
-            try:
+            with prefixed(f"--{name}-mask: "):
                 masker(grid, batch=1, generator=torch.Generator())
-            except ValueError as error:
-                raise ValueError(f"--{name}-mask: {error}") from error
 
 
 VGGSOUND = Config(data=Data(name="vggsound"), batch=64, epochs=200, warmup=40, base_lr=1.5e-4)

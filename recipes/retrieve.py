@@ -12,21 +12,19 @@ rank among all clips, with ties counted half; the script of CAV-MAE counts a cli
 than once.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor
 
 from avblocks.data.datasets.disk import read_ids
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from avblocks.metrics import retrieval_scores
+from recipes.common.cli import run_options
 from recipes.common.embeddings import load_embeddings, read_settings
-from recipes.common.errors import users_errors
 from recipes.common.scores import score_table
 
 
@@ -66,7 +64,7 @@ def main(config: Config) -> None:
     image, audio = (clip_means(features[name], ids, wanted) for name in ("image", "audio"))
     scores = retrieval_scores(F.normalize(image, dim=1) @ F.normalize(audio, dim=1).T)
     content = {"clips": len(wanted), "scores": scores}
-    write_text(config.embeddings / "retrieval.json", json.dumps(content, indent=2) + "\n")
+    write_json(config.embeddings / "retrieval.json", content)
     print(score_table(scores))
     print(f"in {config.embeddings}: retrieval.json, of {len(wanted)} clips")
 
@@ -87,11 +85,5 @@ def clip_means(features: Tensor, ids: Sequence[str], wanted: Sequence[str]) -> T
     return total / torch.bincount(target, minlength=len(wanted))[:, None]
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        main(tyro.cli(Config, prog="python -m recipes.retrieve", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

@@ -662,8 +662,8 @@ TABLE = (
     ),
     row(
         "new-embed-part",
-        "items = [item for item in clips.items[number::count] if not writer.has(item)]",
-        "items = [item for item in clips.items if not writer.has(item)]",
+        "return replace(clips, items=clips.items[number::count])",
+        "return clips",
         "tests/recipes/test_embed.py",
     ),
     row(
@@ -790,8 +790,8 @@ TABLE = (
     ),
     row(
         "export-rate",
-        'sizes.data, drop_path=config.get("drop_path", 0.0))',
-        "sizes.data, drop_path=0.0)",
+        'drop_path = config.get("drop_path", 0.0)',
+        "drop_path = 0.0",
         "recipes/test_export.py",
     ),
     row(

@@ -29,21 +29,20 @@ Try:
     --profile (where the time goes)
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from tyro.conf import Suppress
 
 from recipes.benchmark import table
-from recipes.benchmark.cases import Case, cases, chosen
+from recipes.benchmark.cases import Case, cases, matching
 from recipes.benchmark.gpu import session
 from recipes.benchmark.measure import in_process, measured, profiled
 from recipes.benchmark.recipe import whole
 from recipes.benchmark.scaling import draw, scaling
 from recipes.common.cli import run_cli
-from recipes.engine.run import Folder
+from recipes.engine.ranges import check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +70,6 @@ class Config:
     out: Path | None = None
     """JSON file for the results; the figure of the scaling is written to the same folder."""
 
-    run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Not used."""
-
 
 ALL = Config()
 PRESETS = {
@@ -95,8 +91,7 @@ def main(config: Config | session.Config) -> None:
 
 def benchmark(config: Config) -> None:
     """Measure case by case, print the table, and write the results if `--out` is given."""
-    if not 0 < config.seconds < 3600:
-        raise ValueError(f"--seconds must be above 0 and below 3600, got {config.seconds}")
+    check_ranges(config, {"above 0 and below 3600": ("seconds",)})
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -104,12 +99,13 @@ def benchmark(config: Config) -> None:
         raise ValueError("--device cuda: torch finds no GPU here")
     if config.out is not None:
         table.read(config.out)  # or it would be found unfit after the first case
-    found = cases(device, tiny=config.tiny)
+    found = {case.name: case for case in cases(device, tiny=config.tiny)}
     rows = {}
     print(table.head(), flush=True)
-    for case in chosen(found, config.cases) if config.cases else ():
-        rows[case.name] = table.against_reference(case, _measured(case, config))
-        print(table.printed(case.name, rows[case.name]), flush=True)
+    for name in matching(found, config.cases):
+        case = found[name]
+        rows[name] = table.against_reference(case, _measured(case, config))
+        print(table.printed(name, rows[name]), flush=True)
         if config.profile and case.task != "recipe":
             print(in_process(profiled, case).get("table"), flush=True)
         _write(config, device, rows)

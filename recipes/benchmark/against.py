@@ -22,21 +22,20 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
+from recipes.benchmark.cases import matching
 from recipes.benchmark.machine import machine
 from recipes.benchmark.measure import short
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("steps.py")
@@ -160,7 +159,12 @@ def compared(tree: Path, name: str, config: Config) -> dict[str, float]:
     else:
         processes = [Steps(Path(one[0]), common | {"builds": [one]}) for one in (ours, theirs)]
         take = [process.step for process in processes]
-    pairs = [pair_of(*take, swap=bool(n % 2)) for n in range(config.repeats + 1)][1:]
+    pairs = []
+    for n in range(config.repeats + 1):
+        # Every other pair is in reverse order, in case the first step is slower.
+        times = {build: take[build]() for build in ((1, 0) if n % 2 else (0, 1))}
+        pairs.append((times[0], times[1]))
+    pairs = pairs[1:]
     ratios = [before[0] / now[0] for now, before in pairs]
     memory = [process.finish() for process in processes]
     return {
@@ -173,38 +177,21 @@ def compared(tree: Path, name: str, config: Config) -> dict[str, float]:
     }
 
 
-def pair_of(
-    ours: Callable[[], Times], theirs: Callable[[], Times], *, swap: bool
-) -> tuple[Times, Times]:
-    """Take a step of each; every other pair in reverse order, in case the first one is slower."""
-    if swap:
-        before = theirs()
-        return ours(), before
-    return ours(), theirs()
-
-
 def main(config: Config) -> None:
     """Compare case by case, print the results, and write them if `--out` is given."""
     if config.commit is None or config.repeats < 1:
         raise ValueError("give the --commit to compare with, and --repeats of 1 or more")
-    rows = {}
+    rows, names = {}, matching(CASES, config.cases)
     with work_tree(config.commit) as tree:
-        for name in (n for n in CASES if any(fnmatch(n, p) for p in config.cases)):
+        for name in names:
             rows[name] = compared(tree, name, config)
             figures = ", ".join(f"{key} {value}" for key, value in rows[name].items())
             print(f"{name}: {figures}", flush=True)
     if config.out is not None:
         about = {"commit": config.commit, "batch": config.batch, "threads": config.threads}
         content = {"machine": machine() | {"torch": torch.__version__}, **about, "cases": rows}
-        write_text(config.out, json.dumps(content, indent=2) + "\n")
-
-
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        prog = "python -m recipes.benchmark.against"
-        main(tyro.cli(Config, prog=prog, description=__doc__, args=args))
+        write_json(config.out, content)
 
 
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

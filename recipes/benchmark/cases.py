@@ -1,5 +1,6 @@
 """`Case`: one measurement, and the lists of cases of each kind of device."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from typing import Literal
@@ -47,13 +48,15 @@ def cases(device: str, *, tiny: bool = False) -> list[Case]:
     return [replace(case, device=device, tiny=tiny) for case in found]
 
 
-def chosen(found: list[Case], patterns: tuple[str, ...]) -> list[Case]:
-    """Select the cases that match a pattern, or all; each pattern must match a case."""
+def matching(
+    names: Iterable[str], patterns: Sequence[str], *, option: str = "--cases"
+) -> list[str]:
+    """Select the names that match a pattern; each pattern must match one."""
+    listed = list(names)
     for pattern in patterns:
-        if not any(fnmatch(case.name, pattern) for case in found):
-            names = "; ".join(case.name for case in found)
-            raise ValueError(f"--cases {pattern!r} fits none of: {names}")
-    return [c for c in found if not patterns or any(fnmatch(c.name, p) for p in patterns)]
+        if not any(fnmatch(name, pattern) for name in listed):
+            raise ValueError(f"{option} {pattern!r} fits none of: {'; '.join(listed)}")
+    return [name for name in listed if any(fnmatch(name, pattern) for pattern in patterns)]
 
 
 def _cpu() -> list[Case]:

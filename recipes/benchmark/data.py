@@ -17,31 +17,27 @@ Try:
     --reads 500 (a minute)
 """
 
-import json
 import random
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
 import av
 import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
-from tyro.conf import Suppress
 
 from avblocks.data import read_clip
 from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.shards import make_shards
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.machine import machine, resident_mb
 from recipes.common.cli import run_cli
 from recipes.common.sets import CACHE
-from recipes.engine.run import Folder
 
 _KEYS = {"mp4": 250, "mp4_keyframed": 16}
 Work = Callable[[random.Random], int]  # does some work, and returns its amount
@@ -75,9 +71,6 @@ class Config:
     out: Path | None = None
     """JSON file for the results."""
 
-    run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Not used."""
-
 
 PRESETS = {"default": ("clips of 360p", Config())}
 
@@ -103,11 +96,11 @@ def main(config: Config) -> None:
         "frames_decoded_per_second_per_core": medians["decode"],
         "spread": {k: [round(min(r), 1), round(max(r), 1)] for k, r in rates.items()},
         "rss_growth_mb": round(growth, 1),
-        "settings": {k: v for k, v in asdict(config).items() if k not in ("cache", "out", "run")},
+        "settings": {k: v for k, v in asdict(config).items() if k not in ("cache", "out")},
         "machine": about,
     }
     if config.out is not None:
-        write_text(config.out, json.dumps(figures, indent=2) + "\n")
+        write_json(config.out, figures)
         print(f"figures: {config.out}")
 
 

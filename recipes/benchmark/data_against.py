@@ -17,19 +17,18 @@ Try:
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tyro
-
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.measure import in_process
 from recipes.benchmark.turns import in_turn
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 from recipes.engine.log import read_rows
 
 _DISTINCT = 4  # clips that are written; the others are copies of them
@@ -85,23 +84,17 @@ def main(config: Config) -> None:
             found[case] = _CASES[case](config, config.commit, Path(folder))
             print(case, json.dumps(found[case]["times_faster"]), flush=True)
     if config.out is not None:
-        write_text(config.out, json.dumps(found, indent=2) + "\n")
+        write_json(config.out, found)
 
 
-def _check(config: Config, commit: str, folder: Path) -> dict[str, Any]:
+def _read(
+    config: Config, commit: str, folder: Path, *, recipe: str, out_option: str
+) -> dict[str, Any]:
+    """Run a recipe that reads a folder of videos."""
     root = _footage(config, folder)
 
     def words(_: str, out: Path) -> list[str]:
-        return ["recipes.check_data", "folder", "--data.root", str(root), "--run.dir", str(out)]
-
-    return in_turn(commit, words, repeats=config.repeats, amount={"clips": config.clips})
-
-
-def _pack(config: Config, commit: str, folder: Path) -> dict[str, Any]:
-    root = _footage(config, folder)
-
-    def words(_: str, out: Path) -> list[str]:
-        return ["recipes.make_shards", "folder", "--data.root", str(root), "--out", str(out)]
+        return [recipe, "folder", "--data.root", str(root), out_option, str(out)]
 
     return in_turn(commit, words, repeats=config.repeats, amount={"clips": config.clips})
 
@@ -115,12 +108,10 @@ def _localize(config: Config, commit: str, folder: Path) -> dict[str, Any]:
         head = _AS_BEFORE if build == "ours" else ()
         return ["recipes.paper_localize", "scenes", *sizes, *root, *head, "--run.dir", str(out)]
 
-    in_turn(
-        commit,
-        lambda build, out: [*words(build, out), "--run.max-steps", "1"],
-        repeats=1,
-        amount={},
-    )
+    def first(build: str, out: Path) -> list[str]:
+        return [*words(build, out), "--run.max-steps", "1"]
+
+    in_turn(commit, first, repeats=1, amount={})
     return in_turn(commit, words, repeats=config.repeats, amount={"runs": 1})
 
 
@@ -132,9 +123,8 @@ def _pretrain(config: Config, commit: str, folder: Path) -> dict[str, Any]:
         places = ["--data.root", str(out / "scenes"), "--run.dir", str(out / "run")]
         return ["recipes.paper_pretrain", "scenes", *length, *places]
 
-    return in_turn(
-        commit, words, repeats=config.repeats, amount={"runs": 1}, score=_nearest_neighbor
-    )
+    options = {"repeats": config.repeats, "amount": {"runs": 1}}
+    return in_turn(commit, words, score=_nearest_neighbor, **options)
 
 
 def _nearest_neighbor(out: Path) -> dict[str, float]:
@@ -145,8 +135,8 @@ def _nearest_neighbor(out: Path) -> dict[str, float]:
 
 
 _CASES: dict[str, Callable[[Config, str, Path], dict[str, Any]]] = {
-    "check_data": _check,
-    "make_shards": _pack,
+    "check_data": partial(_read, recipe="recipes.check_data", out_option="--run.dir"),
+    "make_shards": partial(_read, recipe="recipes.make_shards", out_option="--out"),
     "paper_localize": _localize,
     "paper_pretrain": _pretrain,
 }
@@ -171,12 +161,5 @@ def _write(path: Path, number: int, seconds: float) -> dict[str, Any]:
     return {}
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        prog = "python -m recipes.benchmark.data_against"
-        main(tyro.cli(Config, prog=prog, description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

@@ -10,7 +10,6 @@ time, the sum over all cores, on a shared one.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +17,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark.footage import write_footage
 from recipes.benchmark.measure import in_process
 from recipes.benchmark.turns import in_turn
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +69,8 @@ def main(config: Config) -> None:
         )
     print(json.dumps(found["times_faster"]))
     if config.out is not None:
-        write_text(config.out, json.dumps(found | {"models": len(runs)}, indent=2) + "\n")
-
-
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors():
-        prog = "python -m recipes.benchmark.predict"
-        main(tyro.cli(Config, prog=prog, description=__doc__, args=args))
+        write_json(config.out, found | {"models": len(runs)})
 
 
 if __name__ == "__main__":
-    cli()
+    run_options(main, Config, doc=__doc__)

@@ -1,7 +1,6 @@
 """Scaling of time and memory of an encoder with its inputs: measurements, linear fits, figure."""
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from avblocks.flops import encoder_flops
 from avblocks.viz import save_figure
 from recipes.benchmark.cases import FUSIONS, Fusion
-from recipes.benchmark.measure import in_process, synchronize
+from recipes.benchmark.measure import in_process, short, timed
 from recipes.common.data_settings import Data
 from recipes.common.model import Model, build_encoder
 
@@ -44,6 +43,13 @@ class Point:
     device: str = "cpu"
 
     @property
+    def x(self) -> dict[str, float]:
+        """The number of tokens or samples by axis."""
+        image, audio = self.tokens.values()
+        tokens = {"image_size": image, "audio_seconds": audio, "fusion_tokens": self.fusion_tokens}
+        return {**tokens, "batch": self.batch}
+
+    @property
     def tokens(self) -> dict[str, int]:
         """Image and audio tokens per sample."""
         image, frames = int(self.image_size), round(self.audio_seconds * 64)
@@ -66,16 +72,11 @@ def _along(start: Point, axes: dict[str, tuple[float, ...]]) -> dict[str, Any]:
     for axis, values in axes.items():
         points = [replace(start, **{axis: value}) for value in values]
         measured = [_measure(point) for point in points]
-        x = [_x(axis, point) for point in points]
+        x = [point.x[axis] for point in points]
         columns = {name: [row[name] for row in measured] for name in measured[0]}
         fits = {f"{name}_line": line(x, columns[name]) for name in ("ms", "mb")}
         found[axis] = {"x": x, **columns, **fits}
     return found
-
-
-def _x(axis: str, point: Point) -> float:
-    tokens = {"image_size": point.tokens["image"], "audio_seconds": point.tokens["audio"]}
-    return tokens[axis] if axis in tokens else getattr(point, axis)
 
 
 def _measure(point: Point) -> dict[str, float]:
@@ -99,20 +100,12 @@ def _measure(point: Point) -> dict[str, float]:
         return out.image.mean() + out.audio.mean() + out.fusion.mean()
 
     kept = kept_bytes(loss, encoder)
-    times = [_seconds(loss, point.device) for _ in range(4)][1:]
+    times = [timed(lambda: loss().backward(), point.device, count=1) for _ in range(4)][1:]
     return {
-        "ms": float(f"{1e3 * statistics.median(times):.4g}"),
-        "mb": float(f"{kept / 1e6:.4g}"),
-        "gflop": float(f"{batch * encoder_flops(encoder, **tokens, training=True) / 1e9:.4g}"),
+        "ms": short(1e3 * statistics.median(times)),
+        "mb": short(kept / 1e6),
+        "gflop": short(batch * encoder_flops(encoder, **tokens, training=True) / 1e9),
     }
-
-
-def _seconds(loss: Callable[[], Tensor], device: str) -> float:
-    synchronize(device)
-    start = time.perf_counter()
-    loss().backward()
-    synchronize(device)
-    return time.perf_counter() - start
 
 
 def kept_bytes(loss: Callable[[], Tensor], model: nn.Module) -> int:

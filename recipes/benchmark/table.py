@@ -1,11 +1,9 @@
 """Table of the rows, and the file of results."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from avblocks.files import write_text
-from avblocks.jsonfile import read_json, shape_fault
+from avblocks.jsonfile import read_json, shape_fault, write_json
 from recipes.benchmark.cases import DEVICES, Case, cases
 from recipes.benchmark.cost import cost
 
@@ -96,7 +94,7 @@ def write(path: Path, *, device: str, rows: dict[str, dict[str, Any]], growth: A
     if growth:
         known.setdefault("scaling", {})[device] = growth
         known.setdefault("lines", {})[device] = lines(growth)
-    write_text(path, json.dumps(known, indent=2) + "\n")
+    write_json(path, known)
 
 
 def _all_cells(device: str, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:

@@ -1,7 +1,6 @@
-"""`compare`: search the clips that a data set has in common with others."""
+"""`search_leaks`: search the clips that a data set has in common with others."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from avblocks.data.leaks import names_video
 from recipes.check_data.leaks import (
@@ -17,49 +16,47 @@ from recipes.check_data.leaks import (
     write_clean,
     write_leaks,
 )
-from recipes.check_data.sides import Side
+from recipes.check_data.settings import Config, Source, list_clips
+from recipes.check_data.sides import LISTS, Side, among, list_side, other_side, set_side
+from recipes.common.scene_sets import scenes_root
 
 
-def compare(
-    side: Side,
-    others: Sequence[Side],
-    *,
-    folder: Path,
-    exclude: Path | None,
-    videos: bool,
-    media: bool,
-    workers: int,
-    limit: float,
-) -> int:
+def search_leaks(config: Config) -> int:
     """Compare clips with others, write leaks.csv and a clean list, and print a table.
-
-    Args:
-        side: The clips.
-        others: The clips to compare them with.
-        folder: Run folder.
-        exclude: File of the clean list.
-        videos: Whether other seconds of the same video are a leak.
-        media: Whether to compare audio and frames too, not the ids alone.
-        workers: Number of processes that decode.
-        limit: Time limit per clip, seconds.
 
     Returns:
         The number of pairs that are leaks.
     """
+    source, folder = config.data, config.run.folder
+    side = _side(source)
+    others = [other_side(text, name=source.name, root=source.root) for text in config.against]
+    same = [text for text, one in zip(config.against, others, strict=True) if one.same_as(side)]
+    if same:
+        raise ValueError(f"--against {same[0]} has the same clips: give another split or data set")
     pairs = [leak for other in others for leak in id_leaks(side, other)]
-    both = [other for other in others if other.items and side.items and media]
+    both = [other for other in others if other.items and side.items and config.fingerprints]
     if both:
-        pairs += _media_leaks(side, both, pairs, folder=folder, workers=workers, limit=limit)
+        pairs += _media_leaks(side, both, pairs, config)
     write_leaks(folder / "leaks.csv", pairs)
     for note in _plain_ids(side, others, both):
         print(note)
     print(table(side, {one: OF_IDS + OF_MEDIA * (one in both) for one in others}, pairs))
     print(f"list: {folder / 'leaks.csv'}")
-    leaks = [leak for leak in pairs if videos or leak.kind != APART]
-    if exclude is not None:
-        clean = write_clean(exclude, side, leaks)
-        print(f"{exclude}: {clean:,} clean clips of {len(side.spans):,}, for --data.list")
+    leaks = [leak for leak in pairs if config.exclude_videos or leak.kind != APART]
+    if config.exclude is not None:
+        clean = write_clean(config.exclude, side, leaks)
+        print(f"{config.exclude}: {clean:,} clean clips of {len(side.spans):,}, for --data.list")
     return len(leaks)
+
+
+def _side(source: Source) -> Side:
+    """List the clips to compare."""
+    if source.name != LISTS:
+        side = set_side(list_clips(source), root=source.root or scenes_root())
+        return side if source.list is None else among(side, source.list)
+    if source.list is None:
+        raise ValueError("the preset lists needs --data.list FILE, a list of ids")
+    return list_side(source.list, split=source.split)
 
 
 def _plain_ids(side: Side, others: Sequence[Side], both: Sequence[Side]) -> Iterator[str]:
@@ -75,17 +72,12 @@ def _plain_ids(side: Side, others: Sequence[Side], both: Sequence[Side]) -> Iter
 
 
 def _media_leaks(
-    side: Side,
-    others: Sequence[Side],
-    known: Sequence[Leak],
-    *,
-    folder: Path,
-    workers: int,
-    limit: float,
+    side: Side, others: Sequence[Side], known: Sequence[Leak], config: Config
 ) -> list[Leak]:
     """Compare audio and frames, and count the clips that cannot be read."""
     items = [*side.items, *(item for other in others for item in other.items)]
-    prints = all_prints(items, folder / "fingerprints", workers=workers, limit=limit)
+    work = {"workers": config.data.workers, "limit": config.data.limit}
+    prints = all_prints(items, config.run.folder / "fingerprints", **work)
     for path, one in prints.items():
         if one.reason:
             print(f"not compared: {path}: {one.reason}")

@@ -18,6 +18,7 @@ from avblocks.data.leaks import (
 from avblocks.data.pool import imap_unordered
 from avblocks.progress import progress_bar
 from recipes.check_data.sides import Side
+from recipes.common.columns import align
 
 SECONDS, VIDEO, APART = "same seconds", "same video, at unknown times", "same video, other seconds"
 AUDIO, FRAMES = "same audio", "same frames"
@@ -119,8 +120,4 @@ def table(side: Side, others: Mapping[Side, Sequence[str]], leaks: Sequence[Leak
             those = [one for one in leaks if (one.against, one.kind) == (other.name, kind)]
             counts = len(those), len({one.id for one in those}), len({one.other for one in those})
             lines.append([f"  {kind}", *(f"{count:,}" for count in counts)])
-    first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
-    return "\n".join(
-        "  ".join([f"{name:{first}}", *(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))])
-        for name, *cells in lines
-    )
+    return align(lines)

@@ -36,11 +36,7 @@ def split_config(words: Sequence[str]) -> tuple[Path | None, list[str]]:
 
 
 def settings_of(file: Path, like: C) -> C:
-    """Return the settings in the `config.json` of a run, for a new run.
-
-    Args:
-        file: The file, or the run folder.
-        like: Settings of the recipe, of the same class.
+    """Return the settings in the `config.json` of a run, given by its folder too, for a new run.
 
     Raises:
         ValueError: If the file is damaged, or of another recipe or version.

@@ -10,28 +10,20 @@ import torch
 from avblocks.data import ClipFormat
 from recipes.common.data_settings import Data
 from recipes.common.model import Model, build_autoencoder, build_encoder, check_sizes
+from recipes.engine.ranges import check_ranges
 
-Rule = tuple[str, Callable[[Any], bool]]
-_ONE: Rule = "at least 1", lambda x: x >= 1
-_TWO: Rule = "at least 2", lambda x: x >= 2
-_ZERO: Rule = "at least 0", lambda x: x >= 0
-_FINITE: Rule = "finite and at least 0", lambda x: 0 <= x < math.inf
-_ABOVE: Rule = "finite and above 0", lambda x: 0 < x < math.inf
-_HALF: Rule = "from 0 to 0.5", lambda x: 0 <= x <= 0.5
-_PART: Rule = "above 0 and at most 1", lambda x: 0 < x <= 1
-_BELOW: Rule = "from 0 to below 1", lambda x: 0 <= x < 1
-_INSIDE: Rule = "between 0 and 1", lambda x: 0 < x < 1
-_WEIGHTS = ("contrast", "contrast_weight")
-RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(("batch", "epochs", "evaluate_every", "windows", "dim_out", "width"), _ONE),
-    **dict.fromkeys(("warmup", "local", "negatives", "hidden"), _ZERO),
-    **dict.fromkeys((*_WEIGHTS, "weight_decay", "mixup", "cutmix", "dice"), _FINITE),
-    **dict.fromkeys(("base_lr", "temperature"), _ABOVE),
-    **dict.fromkeys(("layer_decay", "patches"), _PART),
-    **dict.fromkeys(("drop_path", "smoothing", "left_out", "negative_audio", "beta2"), _BELOW),
-    **dict.fromkeys(("image_mask", "audio_mask"), _INSIDE),
-    "positives": _HALF,
-    "sources": _TWO,
+RULES = {
+    "at least 0": ("warmup", "local", "negatives", "hidden"),
+    "at least 1": ("batch", "epochs", "evaluate_every", "windows", "dim_out", "width"),
+    "at least 2": ("sources",),
+    "above 0 and at most 1": ("layer_decay", "patches"),
+    "finite and above 0": ("base_lr", "temperature"),
+    "finite and at least 0": (
+        *("contrast", "contrast_weight", "weight_decay", "mixup", "cutmix", "dice"),
+    ),
+    "from 0 to 0.5": ("positives",),
+    "from 0 to below 1": ("drop_path", "smoothing", "left_out", "negative_audio", "beta2"),
+    "between 0 and 1": ("image_mask", "audio_mask"),
 }
 """Ranges of the settings of recipes."""
 _ENCODER = {"num_heads": "heads", "ratio": "mlp_ratio"}
@@ -44,10 +36,7 @@ OF_FRAMES = "reads clips of {} frames, and windows of a FILE have one image each
 
 def check_numbers(config: Any) -> None:
     """Raise a ValueError that names the option if a setting of a recipe is out of range."""
-    for name, (words, fits) in RULES.items():
-        value = getattr(config, name, None)
-        if value is not None and not fits(value):
-            raise ValueError(f"--{name.replace('_', '-')} must be {words}, got {value}")
+    check_ranges(config, RULES)
     mixup, cutmix = getattr(config, "mixup", 0), getattr(config, "cutmix", 0)
     if mixup and cutmix:
         raise ValueError(f"--mixup {mixup} and --cutmix {cutmix} exclude each other: set one to 0")

@@ -1,10 +1,10 @@
-"""`run_cli`: command line of a recipe, with presets as subcommands."""
+"""Command lines of recipes: `run_cli` with presets as subcommands, `run_options` without."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 try:
     import tyro
@@ -17,19 +17,8 @@ from recipes.common.settings import TrainConfig
 from recipes.common.sizes import sized
 from recipes.engine.command import module_name
 from recipes.engine.console import recording
-from recipes.engine.run import Folder
 
-
-class HasRun(Protocol):
-    """A recipe's configuration."""
-
-    @property
-    def run(self) -> Folder:
-        """The settings that all recipes share."""
-        ...
-
-
-C = TypeVar("C", bound=HasRun)
+C = TypeVar("C")
 RENAMED = {"--probe-every": "--evaluate-every"}  # options by their names in the previous release
 
 
@@ -43,7 +32,7 @@ def run_cli(
     """Read the command line, then call `main` with the configuration.
 
     The first preset is the default: it needs no sub-command, and its settings can be
-    overridden without one. `run.dir`, when not given, becomes `runs/RECIPE-PRESET`.
+    overridden without one. The default of a `run.dir` is `runs/RECIPE-PRESET`.
 
     A `ValueError`, `OSError` or `FloatingPointError` ends the program with one line and
     exit code 2; with AVBLOCKS_TRACEBACK=1 it keeps its traceback, like every other error.
@@ -63,6 +52,18 @@ def run_cli(
         main(config)
 
 
+def run_options(
+    main: Callable[[C], object],
+    kind: type[C],
+    *,
+    doc: str | None,
+    args: Sequence[str] | None = None,
+) -> None:
+    """Read the command line of a recipe without presets, then call `main`, see `run_cli`."""
+    with users_errors():
+        main(tyro.cli(kind, prog=f"python -m {module_name()}", description=doc, args=args))
+
+
 def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) -> C:
     file, words = split_config(words)
     named = bool(words) and not words[0].startswith("-")
@@ -79,11 +80,13 @@ def _parse(presets: Mapping[str, tuple[str, C]], *, doc: str, words: list[str]) 
     if file is not None:
         offered[name] = offered[name][0], settings_of(file, offered[name][1])
     words = [name, *map(_renamed, words)]
-    config = tyro.extras.overridable_config_cli(offered, prog=f"python -m {module}", args=words)
-    if config.run.dir is None:
+    config: Any = tyro.extras.overridable_config_cli(
+        offered, prog=f"python -m {module}", args=words
+    )
+    if hasattr(config, "run") and config.run.dir is None:
         recipe = module.removeprefix("recipes.").replace(".", "_")
         folder = Path("runs") / f"{recipe}-{name}"
-        config = replace(config, run=replace(config.run, dir=folder))  # pyright: ignore[reportArgumentType]
+        return replace(config, run=replace(config.run, dir=folder))
     return config
 
 

@@ -8,7 +8,9 @@ from typing import Literal
 import torch
 
 from avblocks.data import ClipFormat, FrontEnd
+from recipes.common.errors import prefixed
 from recipes.common.sets import DataName
+from recipes.engine.ranges import check_ranges
 
 FREE = (
     "checkpoint",  # a resumed run loads its own weights
@@ -20,6 +22,18 @@ FREE = (
     "model.checkpointing",
 )
 """Settings that a resumed run may change, since they do not affect the training."""
+RULES = {
+    "at least 0": ("workers",),
+    "at least 1": ("frames", "size", "mels"),
+    "at least 1 each": ("scenes",),
+    "at least 64": ("rate",),
+    "above 0": ("timeout",),
+    "above 0 and at most 1": ("min_crop",),
+    "above 0 and below 3600": ("seconds",),
+    "from 0 to 1": ("max_skipped",),
+    "from 0 to below 1": ("color",),
+}
+"""Ranges of the settings of `Data`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,35 +106,14 @@ class Data:
 
     def check(self) -> None:
         """Raise a ValueError if a number is out of range."""
-        if not 0 < self.seconds < 3600:
-            raise ValueError(f"--data.seconds must be above 0 and below 3600, got {self.seconds}")
-        if not 0 <= self.max_skipped <= 1:
-            raise ValueError(f"--data.max-skipped is a share in [0, 1], got {self.max_skipped}")
-        if not (0 < self.min_crop <= 1 and 0 <= self.color < 1):
-            given = f"--data.min-crop {self.min_crop} --data.color {self.color}"
-            raise ValueError(f"--data.min-crop is in (0, 1], --data.color in [0, 1), got {given}")
-        if self.rate < 64:
-            raise ValueError(f"--data.rate must be at least 64, got {self.rate}")
+        check_ranges(self, RULES, prefix="--data.")
         samples = round(self.seconds * self.rate)
         if self.hop is not None and not 1 <= self.hop <= samples:
             raise ValueError(f"--data.hop must be from 1 to {samples}, got {self.hop}")
-        self._check_counts()
         if samples < (self.rate // 64 if self.hop is None else self.hop):
             raise ValueError(f"--data.seconds must be at least 1/64, got {self.seconds}")
-        try:
+        with prefixed("--data."):
             _ = self.format
-        except ValueError as error:
-            raise ValueError(f"--data.{error}") from error
-
-    def _check_counts(self) -> None:
-        numbers = {"frames": self.frames, "size": self.size, "mels": self.mels}
-        for name, value in {**numbers, "scenes": min(self.scenes)}.items():
-            if value < 1:
-                raise ValueError(f"--data.{name} must be at least 1, got {value}")
-        if self.num_workers < 0:
-            raise ValueError(f"--data.workers must be at least 0, got {self.workers}")
-        if not self.timeout > 0:
-            raise ValueError(f"--data.timeout must be above 0, got {self.timeout}")
 
     @property
     def num_workers(self) -> int:

@@ -1,8 +1,6 @@
 """Folders of embeddings: numbered safetensors files, and an index with one row per window."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -14,9 +12,10 @@ from torch import Tensor
 
 from avblocks.csvlog import CsvLog, read_csv
 from avblocks.data.datasets import Item
-from avblocks.files import replacing, write_text
-from avblocks.jsonfile import read_json
+from avblocks.files import replacing
+from avblocks.jsonfile import read_json, write_json
 from avblocks.tasks import Embedding
+from recipes.engine.folder import plain
 
 INDEX = "index.csv"
 SETTINGS = "settings.json"
@@ -116,8 +115,8 @@ def settings_of(model: Embedding, **more: Any) -> dict[str, Any]:
         flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         weights.update(name.encode() + flat.numpy().tobytes())
     about = {"pooling": model.pooling, "apart": model.apart, **more}
-    about |= asdict(model.front_end.format) | {"weights_sha256": weights.hexdigest()}
-    return json.loads(json.dumps(about))
+    about |= model.front_end.format.to_dict() | {"weights_sha256": weights.hexdigest()}
+    return plain(about)
 
 
 def read_settings(folder: Path) -> dict[str, Any] | None:
@@ -143,7 +142,7 @@ def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         raise ValueError(f"{folder} holds embeddings of other settings: {changed}: {_AGAIN}")
     if names:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")
+        write_json(folder / SETTINGS, settings)
 
 
 def load_embeddings(folder: Path) -> tuple[dict[str, Tensor], list[dict[str, str]]]:

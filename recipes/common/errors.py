@@ -1,4 +1,4 @@
-"""`users_errors`: errors that users can cause and fix, as one line instead of a traceback."""
+"""Errors that users can cause and fix: `users_errors` prints them as one line; `prefixed`."""
 
 import io
 import os
@@ -41,6 +41,15 @@ def users_errors() -> Iterator[None]:
             raise
         print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
+
+
+@contextmanager
+def prefixed(text: str) -> Iterator[None]:
+    """Begin the message of a ValueError in the block with some text."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{text}{error}") from error
 
 
 def set_up_stdout() -> None:

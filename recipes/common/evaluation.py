@@ -43,13 +43,7 @@ def evaluating(
     """Let the `main` of a recipe test a model: nothing is built, loaded or trained.
 
     The final test is therefore that of the recipe, with its rows, tables and figures. Only the
-    test clips are needed; they also stand for the training clips.
-
-    Args:
-        recipe: A recipe with `build` and `main`.
-        task: The trained model.
-        step: See `Evaluated`.
-        change: See `Evaluated`.
+    test clips are needed; they also stand for the training clips. See also `Evaluated`.
     """
     # `main` changes some weights before the training, so that they are loaded again after it.
     weights = {name: value.clone() for name, value in task.state_dict().items()}

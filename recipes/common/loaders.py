@@ -85,12 +85,6 @@ def sharing_loader(samples: Any, data: Data, *, batch: int) -> DataLoader[AVBatc
     return _loader(samples, [keys[i : i + batch] for i in range(0, len(keys), batch)], data)
 
 
-def mismatched_loader(clips: ClipSet, data: Data, *, batch: int) -> DataLoader[AVBatch]:
-    """Make a loader of pairs of each clip and a mismatched one, with whole images."""
-    groups = mismatched(clips, data)
-    return test_loader(clips, data, batch=batch, whole=True, groups=groups)
-
-
 def mismatched(clips: ClipSet, data: Data) -> FixedGroups:
     """Pair each clip with a mismatched one whose sources are not visible, as far as is known."""
     unlike = scene_mismatched(clips) if data.name.startswith("scene") else None

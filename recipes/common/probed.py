@@ -44,7 +44,7 @@ class Probed:
 
     def data(self, data: Data) -> Data:
         """Return the settings of the data with the clip format of the encoder, not augmented."""
-        return replace(data, augment=False, **vars(self.front_end.format))
+        return replace(data, augment=False, **self.front_end.format.to_dict())
 
     def untrained(self, seed: int) -> "Probed":
         """Return an encoder of the same sizes at its initialization."""

@@ -1,6 +1,5 @@
 """Files of a run folder that other programs read: checkpoints and `config.json`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +100,6 @@ def read_run_config(path: Path, *, remedy: str) -> dict[str, Any]:
     if (fault := shape_fault(values["config"], _CONFIG, name="the config")) is not None:
         raise ValueError(f"{file}: {fault}; {remedy}")
     return values
-
-
-def trained_on(values: Mapping[str, Any], *, step: int) -> str:
-    """Return the data and the length of the training of a run, in words, see `read_run_config`."""
-    clips = values.get("clips", {}).get("train", {}).get("on_disk")
-    data = [values["config"]["data"]["name"]]
-    data += [] if clips is None else [f"{clips:,} clips"]
-    data += [f"{len(values['classes'])} classes"] if values["classes"] else []
-    return f"{', '.join(data)}; {step:,} steps of {values['recipe']}"
 
 
 def _config_file(checkpoint: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Rebuild the configuration, the encoder or the task module of a run from its folder."""
+"""`SavedRun`: the configuration, the encoder or the task module of a run, from its folder."""
 
 import importlib
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import FrontEnd
 from avblocks.tasks import HeadTask
 from recipes.common.data_settings import FREE, Data
+from recipes.common.errors import prefixed
 from recipes.common.model import Model, build_encoder
 from recipes.common.run_files import find, load_run, read_run_config
 from recipes.engine.folder import plain
@@ -54,14 +55,6 @@ def rebuild_config(kind: type[C], values: Mapping[str, Any]) -> C:
     return config
 
 
-def rebuild_task(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> HeadTask:
-    """Build the task module of a run of `RECIPES`, see `read_run_config`, and load its weights."""
-    recipe = importlib.import_module(f"recipes.{values['recipe']}")
-    task = recipe.build(rebuild_config(recipe.Config, values["config"]), classes=values["classes"])
-    load_weights(task, from_run(dict(weights), part=""), strict=True)
-    return task
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Sizes:
     """The part of the configuration of a run from which its encoder is built."""
@@ -70,19 +63,80 @@ class _Sizes:
     model: Model
 
 
-def rebuild_encoder(
-    values: Mapping[str, Any], weights: Mapping[str, Tensor]
-) -> tuple[AVEncoder, FrontEnd]:
-    """Build the encoder and front end of a run, see `read_run_config`, and load the weights.
+@dataclass(frozen=True, kw_only=True)
+class SavedRun:
+    """A checkpoint of a run, and the content of its `config.json`.
+
+    Attributes:
+        path: The checkpoint.
+        facts: Recipe, classes, configuration, clips and provenance.
+        weights: Weights of the task module.
+        step: Optimizer steps done.
+    """
+
+    path: Path
+    facts: Mapping[str, Any]
+    weights: dict[str, Tensor]
+    step: int
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the run trains a head."""
+        return self.facts["recipe"] in RECIPES
+
+    @property
+    def trained_on(self) -> str:
+        """The data and the length of the training, in words."""
+        clips = self.facts.get("clips", {}).get("train", {}).get("on_disk")
+        data = [self.facts["config"]["data"]["name"]]
+        data += [] if clips is None else [f"{clips:,} clips"]
+        data += [f"{len(self.facts['classes'])} classes"] if self.facts["classes"] else []
+        return f"{', '.join(data)}; {self.step:,} steps of {self.facts['recipe']}"
+
+    def task(self) -> tuple[HeadTask, Any]:
+        """Build the task module, load its weights, and return it with the recipe's configuration.
+
+        Raises:
+            ValueError: If the run has no head, or the configuration or the weights do not match.
+        """
+        if not self.has_head:
+            folder = self.path.parent.parent
+            raise ValueError(
+                f"{folder} is a run of {self.facts['recipe']}, without a head: train one on it "
+                f"first (python -m recipes.paper_linear_probe --checkpoint {folder}), or {REMEDY}"
+            )
+        recipe = importlib.import_module(f"recipes.{self.facts['recipe']}")
+        with prefixed(f"{self.path} cannot be used: "):
+            config = rebuild_config(recipe.Config, self.facts["config"])
+            task = recipe.build(config, classes=self.facts["classes"])
+            load_weights(task, from_run(self.weights, part=""), strict=True)
+        return task, config
+
+    def encoder(self) -> tuple[AVEncoder, FrontEnd]:
+        """Build the encoder and its front end, and load the weights.
+
+        Raises:
+            ValueError: If the configuration or the weights do not match.
+        """
+        config = self.facts["config"]
+        with prefixed(f"{self.path} cannot be used: "):
+            sizes = rebuild_config(_Sizes, {name: config.get(name) for name in ("data", "model")})
+            drop_path = config.get("drop_path", 0.0)
+            encoder = build_encoder(sizes.model, sizes.data, drop_path=drop_path)
+            load_weights(encoder, from_run(self.weights), strict=True)
+        return encoder, FrontEnd(sizes.data.format)
+
+
+def open_saved(path: Path, *, remedy: str) -> SavedRun:
+    """Read a checkpoint: the newest of a run folder, or one in it.
 
     Raises:
-        ValueError: If the configuration or the weights do not match.
+        ValueError: If there is none, or it is damaged; the message ends with the remedy.
     """
-    config = values["config"]
-    sizes = rebuild_config(_Sizes, {name: config.get(name) for name in ("data", "model")})
-    encoder = build_encoder(sizes.model, sizes.data, drop_path=config.get("drop_path", 0.0))
-    load_weights(encoder, from_run(dict(weights)), strict=True)
-    return encoder, FrontEnd(sizes.data.format)
+    checkpoint = find(path, remedy=remedy)
+    facts, state = read_run_config(checkpoint, remedy=remedy), load_run(checkpoint, remedy=remedy)
+    step, weights = state["run"]["step"], state["state_dict"]
+    return SavedRun(path=checkpoint, facts=facts, weights=weights, step=step)
 
 
 def load_encoder_run(path: Path) -> tuple[AVEncoder, FrontEnd]:
@@ -91,15 +145,9 @@ def load_encoder_run(path: Path) -> tuple[AVEncoder, FrontEnd]:
     Raises:
         ValueError: If the path is none of these, or damaged.
     """
-    if (path / WEIGHTS).is_file():
-        found = from_pretrained(path)
-        if found.front_end is None:
-            raise ValueError(f"{path} holds an encoder without its front end: export it again")
-        return found.encoder, found.front_end
-    checkpoint = find(path, remedy=ENCODERS)
-    values = read_run_config(checkpoint, remedy=ENCODERS)
-    weights = load_run(checkpoint, remedy=ENCODERS)["state_dict"]
-    try:
-        return rebuild_encoder(values, weights)
-    except ValueError as error:
-        raise ValueError(f"{checkpoint} cannot be used: {error}") from error
+    if not (path / WEIGHTS).is_file():
+        return open_saved(path, remedy=ENCODERS).encoder()
+    found = from_pretrained(path)
+    if found.front_end is None:
+        raise ValueError(f"{path} holds an encoder without its front end: export it again")
+    return found.encoder, found.front_end

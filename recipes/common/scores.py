@@ -1,16 +1,16 @@
 """Scores of a test, as a table and as `scores.json` in the run folder."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from avblocks.data.datasets import ClipSet
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from avblocks.metrics import average_precision, class_accuracy
 from avblocks.tasks import ClassificationScorer, Scores, tagged_rows
 from recipes.common.class_figures import class_bars, confusion_figure, write_predictions
+from recipes.common.columns import align
 from recipes.common.data import labels_by_modality
 from recipes.common.settings import ClassifyConfig
 
@@ -36,7 +36,7 @@ def write_scores(
         **facts: Further values, or `scores` in another nesting than by row.
     """
     content = {"test": test.report(), "scores": rows, **facts}
-    write_text(folder / "scores.json", json.dumps(finite(content), indent=2) + "\n")
+    write_json(folder / "scores.json", finite(content))
     print(score_table(rows) or "nothing scored: none of the test clips can be used")
     curve = "loss.png " * (folder / "loss.png").is_file()
     print(f"in {folder}: scores.json {curve}{leaves}")
@@ -48,11 +48,7 @@ def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     lines = [["", *names]]
     for title, row in rows.items():
         lines.append([title, *(f"{row[name]:.2f}" if name in row else "" for name in names)])
-    first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
-    return "\n".join(
-        "  ".join([f"{title:{first}}", *(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))])
-        for title, *cells in lines
-    )
+    return align(lines)
 
 
 def finite(value: Any) -> Any:
@@ -74,14 +70,7 @@ def brief(scores: Scores) -> dict[str, float]:
 def write_classes(
     folder: Path, scorer: ClassificationScorer, *, test: ClipSet, config: ClassifyConfig
 ) -> None:
-    """Write predictions, figures and `scores.json` of a classifier, and print the scores.
-
-    Args:
-        folder: Run folder.
-        scorer: Has scored the test clips.
-        test: The test clips.
-        config: Settings of the run.
-    """
+    """Write predictions, figures and `scores.json` of scored test clips, and print the scores."""
     found, multilabel = next(iter(scorer.predictions.values()), None), scorer.task.multilabel
     multilabel |= found is not None and bool((found.target.sum(dim=1) != 1).any())
     if found is not None:

@@ -12,6 +12,7 @@ from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.rebuild import build_on_meta
 from avblocks.zoo import kind_of
 from recipes.common.data_settings import Data
+from recipes.common.errors import prefixed
 from recipes.common.foreign import is_foreign
 from recipes.common.model import Model
 from recipes.common.run_files import find, read_sizes, run_config
@@ -58,10 +59,8 @@ def sized(config: C, *, typed: Collection[str] = ()) -> C:
     changed = replace(
         config, model=replace(config.model, **model), data=replace(config.data, **data)
     )
-    try:
+    with prefixed(f"{path}: "):
         check_same_sizes(changed.model, known.model)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
     return changed
 
 
@@ -148,10 +147,6 @@ def usual_sizes(encoder: AVEncoder) -> str:
 
 def check_same_sizes(model: Model, options: Mapping[str, Any]) -> None:
     """Check that an encoder was built with the options of a recipe, for clips of any size.
-
-    Args:
-        model: The options of the recipe.
-        options: Options of the encoder.
 
     Raises:
         ValueError: If they differ; the message gives the options to pass.

@@ -14,6 +14,7 @@ from avblocks.checkpoint import (
 )
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
+from recipes.common.errors import prefixed
 from recipes.common.evaluation import evaluated
 from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign
 from recipes.common.model import build_encoder
@@ -70,13 +71,11 @@ def start_encoder(encoder: AVEncoder, config: TaskConfig) -> LoadReport | None:
         print(f"{path}\n{report}", flush=True)
         return report
     state = read_state(path)
-    try:
+    with prefixed(f"{path}: "):
         known = sizes_of(path)
         if known is not None:
             check_same_sizes(config.model, known.model)
         report = load_encoder(encoder, state, allow=config.allow)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
     print(f"{path}\n{report}", flush=True)
     now, before = usual_sizes(encoder), known and known.clips
     if before and before != now:
@@ -101,10 +100,8 @@ def load_pretrained(
         if path is None:
             continue
         vit, state = model.mae.encoder.get_submodule(modality), read_state(path)
-        try:
+        with prefixed(f"{path}: weights of another model: "):
             report = load_weights(vit, convert(state))
-        except ValueError as error:
-            raise ValueError(f"{path}: weights of another model: {error}") from error
         print(f"{path}\n{report}", flush=True)
         strange = [*report.unused, *(n for n in report.missing if not n.startswith("norm."))]
         if strange:

@@ -17,9 +17,9 @@ from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Classification, HeadTask, LoadedTask, Segmentation, load_task
 from recipes.common.data import Data, test_set
+from recipes.common.errors import prefixed
 from recipes.common.evaluation import evaluating
-from recipes.common.run_files import find, load_run, read_run_config
-from recipes.common.runs import RECIPES, REMEDY, rebuild_config, rebuild_task
+from recipes.common.runs import REMEDY, open_saved
 from recipes.engine.run import Run
 
 CLASSIFY = ("paper_linear_probe", "paper_finetune")
@@ -102,26 +102,17 @@ def load_tested(
 
 
 def _of_run(path: Path, data: Mapping[str, Any]) -> Tested:
-    checkpoint = find(path, remedy=REMEDY)
-    values = read_run_config(checkpoint, remedy=REMEDY)
-    if values["recipe"] not in RECIPES:
-        raise ValueError(f"{path} is a run of {values['recipe']}, without a head: {REMEDY}")
-    state = load_run(checkpoint, remedy=REMEDY)
-    module = importlib.import_module(f"recipes.{values['recipe']}")
-    try:
-        config = rebuild_config(module.Config, values["config"])
-        task = rebuild_task(values, state["state_dict"])
-    except ValueError as error:
-        raise ValueError(f"{checkpoint} cannot be used: {error}") from error
+    saved = open_saved(path, remedy=REMEDY)
+    task, config = saved.task()
     run = replace(config.run, max_steps=None, resume=False, devices=None, nodes=1)
     # The clips of the run's lists need not be on disk any more.
     clips = replace(config.data, list=None, **data)
     return Tested(
-        recipe=values["recipe"],
+        recipe=saved.facts["recipe"],
         task=task,
         config=replace(config, data=clips, run=replace(run, strategy="auto", compile=False)),
-        classes=tuple(values["classes"]),
-        step=state["run"]["step"],
+        classes=tuple(saved.facts["classes"]),
+        step=saved.step,
     )
 
 
@@ -130,9 +121,7 @@ def _of_export(loaded: LoadedTask, data: Mapping[str, Any]) -> Tested:
         raise ValueError(f"{loaded.path} does not say which data to test on: give --data.name")
     frozen = isinstance(loaded.task, Classification) and loaded.task.frozen
     recipe = "paper_linear_probe" if frozen else _OF_TASK[loaded.name]
-    format = loaded.format
-    sizes = {name: getattr(format, name) for name in ("seconds", "rate", "hop", "size", "mels")}
-    config = _preset(recipe, Data(frames=format.frames, **sizes, **data))
+    config = _preset(recipe, Data(**loaded.format.to_dict(), **data))
     settings = loaded.task.settings()
     if isinstance(loaded.task, Segmentation):
         settings = {"semantic": not loaded.task.binary}
@@ -149,10 +138,8 @@ def _of_published(path: Path, recipe: str | None, data: Mapping[str, Any]) -> Te
     clips = test_set(config.data)
     classes = () if clips is None else clips.classes
     task = importlib.import_module(f"recipes.{recipe}").build(config, classes=classes)
-    try:
+    with prefixed(f"{path}: "):
         load_weights(task, CONVERT[recipe](state), strict=True)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
     return Tested(recipe=recipe, task=task, config=config, classes=classes)
 
 

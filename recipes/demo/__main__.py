@@ -24,20 +24,19 @@ Try:
 
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 from recipes.demo.address import check_port
 from recipes.demo.analysis import Analyst
 from recipes.demo.nearest import NearestClips
 from recipes.demo.visitors import Visitors
+from recipes.engine.ranges import check_ranges
 from recipes.engine.signals import leaving_in_order
 from recipes.predict.trained import Precision, check_precision, find_device, load_all, origin
 
@@ -112,12 +111,8 @@ def check(config: Config) -> None:
         raise ValueError(f"--encoder {config.encoder} compares clips of a folder: give --folder")
     if config.temp is not None and not config.temp.is_dir():
         raise ValueError(f"--temp {config.temp} is no folder: make it first")
-    for name in ("max_mb", "max_seconds", "max_minutes", "max_waiting", "nearest", "batch"):
-        if not 0 < getattr(config, name) < inf:
-            option = name.replace("_", "-")
-            raise ValueError(
-                f"--{option} must be above 0 and finite, got {getattr(config, name):g}"
-            )
+    bounds = ("max_mb", "max_seconds", "max_minutes", "max_waiting", "nearest", "batch")
+    check_ranges(config, {"finite and above 0": bounds})
     check_port(config.host, config.port)
 
 
@@ -168,11 +163,6 @@ def start(config: Config, analyst: Analyst, visitors: Visitors) -> None:
     serve(app, host=config.host, port=config.port)
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors(), leaving_in_order():
-        main(tyro.cli(Config, prog="python -m recipes.demo", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
-    cli()
+    with leaving_in_order():
+        run_options(main, Config, doc=__doc__)

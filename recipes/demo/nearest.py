@@ -15,9 +15,9 @@ from avblocks.data import ClipFormat
 from avblocks.data.datasets import folder as list_folder
 from avblocks.tasks import Embedding
 from avblocks.video import VideoWindows, make_overlay, video_size, write_overlays
+from recipes.common.embed_windows import embed_files
 from recipes.common.embeddings import EmbeddingWriter, load_embeddings
 from recipes.common.runs import load_encoder_run
-from recipes.embed import embed_files
 from recipes.predict.together import report
 from recipes.predict.trained import find_device
 from recipes.retrieve import clip_means

@@ -43,12 +43,7 @@ def render_models(models: Sequence[LoadedTask]) -> str:
 
 
 def render_refusal(error: ClipError, *, other: Path | None = None) -> str:
-    """Name a file that cannot be used, the reason, and a remedy.
-
-    Args:
-        error: The error.
-        other: The file of the other audio, if there is one.
-    """
+    """Name a file that cannot be used, the video or the other audio, the reason, and a remedy."""
     reason = error.reason or "it cannot be used"
     of_other = other is not None and error.path == str(other)
     remedy = _REMEDIES.get(reason, _OTHER if of_other else _VIDEO)

@@ -1,6 +1,6 @@
 """The best evaluation of a run, and early stopping, as pure functions of the evaluations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import isfinite
 
 Scores = Mapping[int, Mapping[str, float]]
@@ -28,9 +28,8 @@ def check_metric(scores: Mapping[str, float], metric: str) -> None:
     """Raise a ValueError if an evaluation lacks the number of ``metric``, see `best_step`."""
     name = metric.removeprefix(_LOWER)
     if name not in scores:
-        raise ValueError(
-            f"--run.keep-best {metric}: an evaluation has {_listed(scores)}, and no {name}"
-        )
+        known = ", ".join(scores) or "nothing"
+        raise ValueError(f"--run.keep-best {metric}: an evaluation has {known}, and no {name}")
 
 
 def exhausted(scores: Scores, metric: str, *, patience: int) -> bool:
@@ -56,7 +55,3 @@ def _values(scores: Scores, metric: str) -> dict[int, float]:
     for found in scores.values():
         check_metric(found, metric)
     return {step: sign * scores[step][name] for step in sorted(scores)}
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "nothing"

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 from avblocks.distributed import gather_lists
 from avblocks.seed import seed_all
@@ -14,13 +12,9 @@ from recipes.engine.plan import Plan
 from recipes.engine.run import Run
 from recipes.engine.trainee import Trainee
 
-
-class Save(Protocol):
-    """Protocol of a function that writes a checkpoint; all processes must call it."""
-
-    def __call__(self, folder: Path, *, keep: int) -> None:
-        """Write a checkpoint into a folder, which keeps that many."""
-        ...
+Save = Callable[..., None]
+"""Function that writes a checkpoint into a folder, which keeps ``keep`` of them; all processes must
+call it."""
 
 
 @dataclass(kw_only=True, eq=False)

@@ -80,12 +80,8 @@ def check_folder(run: Run) -> None:
 def check_writable(folder: Path, *, option: str) -> None:
     """Check that files can be written to a folder, which need not exist; nothing is left in it.
 
-    Args:
-        folder: The folder.
-        option: The option that names it.
-
     Raises:
-        ValueError: If it cannot be made or written to.
+        ValueError: If it cannot be made or written to; the message names the option.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from recipes.engine.ranges import check_ranges
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -23,9 +25,8 @@ class Plan:
     evaluate_every: int = 1  # epochs between evaluations
 
     def __post_init__(self) -> None:
-        for name in ("batches", "epochs", "accumulate", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        counts = ("batches", "epochs", "accumulate", "evaluate_every")
+        check_ranges(self, {"at least 1": counts}, prefix="")
 
     @property
     def total(self) -> int:

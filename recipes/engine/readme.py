@@ -35,14 +35,7 @@ RUN_FILES = {
 def write_readme(
     folder: Path, *, title: str, files: Mapping[str, str], sections: Mapping[str, str]
 ) -> None:
-    """Write the README.txt of a folder.
-
-    Args:
-        folder: The folder.
-        title: First line.
-        files: Descriptions of files by name or pattern.
-        sections: Further text by heading.
-    """
+    """Write the README.txt of a folder, with descriptions of files by name and text by heading."""
     width = max(map(len, files))
     lines = [title, "", "Files:", *(f"  {n:{width}}  {about}" for n, about in files.items())]
     for heading, text in sections.items():

@@ -1,12 +1,10 @@
 """`Records`: what a run leaves in its folder besides checkpoints: settings, README.txt and logs."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from avblocks.files import write_text
-from avblocks.jsonfile import sealed
+from avblocks.jsonfile import sealed, write_json
 from avblocks.locks import FolderLock
 from recipes.engine.command import command_line, resume_command
 from recipes.engine.console import Console
@@ -49,7 +47,7 @@ class Records:
         """
         if start == 0:
             check_own(self.folder)
-        write_text(self.folder / "config.json", json.dumps(sealed(self.facts), indent=2) + "\n")
+        write_json(self.folder / "config.json", sealed(self.facts))
         self.console.attach(self.folder)
         self.describe("started", step=0)
         self._open_loggers(start)

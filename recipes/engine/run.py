@@ -6,6 +6,8 @@ from typing import Literal
 
 import torch
 
+from recipes.engine.ranges import check_ranges
+
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
@@ -84,18 +86,11 @@ class Run(Folder):
 
     def __post_init__(self) -> None:
         counts = ("max_steps", "devices", "nodes", "accumulate", "save_every", "log_every")
-        for name in (*counts, "keep", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                option = name.replace("_", "-")
-                raise ValueError(f"--run.{option} must be at least 1, got {value}")
-        if self.clip_grad is not None and not self.clip_grad > 0:
-            raise ValueError(f"--run.clip-grad must be above 0, got {self.clip_grad}")
-
+        rules = {"at least 1": (*counts, "keep", "patience")}
+        rules |= {"above 0": ("clip_grad",), "between 0 and 1": ("ema",)}
+        check_ranges(self, rules, prefix="--run.")
         if self.patience is not None and self.keep_best is None:
             raise ValueError("--run.patience needs --run.keep-best, the number to improve")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"--run.ema must be between 0 and 1, got {self.ema}")
 
     @property
     def devices_per_node(self) -> int:

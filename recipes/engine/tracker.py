@@ -1,6 +1,7 @@
 """`TrackioLogger`: the optional adapter to trackio, which stores runs on this machine."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,14 @@ class TrackioLogger:
     """
 
     def __init__(self, *, project: str, name: str) -> None:
-        self._project, self._name = project, name
+        self._trackio: Any = import_module("trackio")
+        self._place = {"project": project, "name": name}
         self._run: Any = None
 
     def config(self, values: Mapping[str, Any]) -> None:
         """Start, or continue, the run with its configuration."""
-        import trackio  # pyright: ignore[reportMissingImports]
-
-        place = {"project": self._project, "name": self._name}
-        self._run = trackio.init(**place, config=dict(values), resume="allow", embed=False)
+        options = {"config": dict(values), "resume": "allow", "embed": False}
+        self._run = self._trackio.init(**self._place, **options)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Log numbers."""
@@ -41,15 +41,11 @@ class TrackioLogger:
 
     def image(self, step: int, name: str, path: Path) -> None:
         """Log a PNG file."""
-        import trackio  # pyright: ignore[reportMissingImports]
-
-        self._run.log({name: trackio.Image(path)}, step=step)
+        self._run.log({name: self._trackio.Image(path)}, step=step)
 
     def audio(self, step: int, name: str, path: Path) -> None:
         """Log a WAV file."""
-        import trackio  # pyright: ignore[reportMissingImports]
-
-        self._run.log({name: trackio.Audio(path)}, step=step)
+        self._run.log({name: self._trackio.Audio(path)}, step=step)
 
     def close(self) -> None:
         """Write everything that is still in memory."""

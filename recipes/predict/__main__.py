@@ -42,7 +42,7 @@ from avblocks.data import ClipError
 from avblocks.files import sweep, write_text
 from avblocks.tasks import LoadedTask, Separation
 from avblocks.video import open_windows
-from recipes.common.errors import users_errors
+from recipes.common.cli import run_options
 from recipes.engine.command import command_line
 from recipes.engine.folder import check_writable
 from recipes.engine.readme import described, write_readme
@@ -159,12 +159,7 @@ def folder_of(file: Path, out: Path) -> Path:
     raise AssertionError("unreachable")
 
 
-def cli(args: Sequence[str] | None = None) -> None:
-    """Read the command line, then call `main`; user errors are one line, as in `run_cli`."""
-    with users_errors(), leaving_in_order():
-        main(tyro.cli(Config, prog="python -m recipes.predict", description=__doc__, args=args))
-
-
 if __name__ == "__main__":
     gc.freeze()  # what is imported stays to the end: half a second less to leave
-    cli()
+    with leaving_in_order():
+        run_options(main, Config, doc=__doc__)

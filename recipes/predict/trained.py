@@ -13,8 +13,7 @@ from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import AVBatch
 from avblocks.tasks import LoadedTask, Separation, Task, load_task
 from recipes.common.checks import OF_FRAMES, hop_samples
-from recipes.common.run_files import find, load_run, read_run_config, trained_on
-from recipes.common.runs import RECIPES, REMEDY, rebuild_task
+from recipes.common.runs import REMEDY, open_saved
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -105,20 +104,8 @@ def infer(
         return function(batch.to(device)).float().cpu()
 
 
-def _load_run(run: Path) -> LoadedTask:
-    path = find(run, remedy=REMEDY)
-    values = read_run_config(path, remedy=REMEDY)
-    if values["recipe"] not in RECIPES:
-        folder = path.parent.parent
-        raise ValueError(
-            f"{folder} is a run of {values['recipe']}, which has no head to predict with: train "
-            f"one on it first (python -m recipes.paper_linear_probe --checkpoint {folder}), or "
-            f"{REMEDY}"
-        )
-    state = load_run(path, remedy=REMEDY)
-    try:
-        task = rebuild_task(values, state["state_dict"])
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be used: {error}") from error
-    about = trained_on(values, step=state["run"]["step"])
-    return LoadedTask(task=task, classes=tuple(values["classes"]), path=path, trained_on=about)
+def _load_run(path: Path) -> LoadedTask:
+    saved = open_saved(path, remedy=REMEDY)
+    task, _ = saved.task()
+    classes = tuple(saved.facts["classes"])
+    return LoadedTask(task=task, classes=classes, path=saved.path, trained_on=saved.trained_on)

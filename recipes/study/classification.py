@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, test_set, train_set
-from recipes.study.runs import Study, Task, result, run_all, write_results
+from recipes.common.data import SCENES_DATA
+from recipes.study.runs import Study, Task, make_scenes, result, run_all, write_results
 
 FUSIONS = {
     "none": ("--model.fusion-layers", "none"),
@@ -57,9 +57,7 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
 
 def main(config: Study) -> None:
     """Run missing runs, then write the table."""
-    data = replace(SCENES_DATA, scenes=SCENES)
-    for make in (train_set, test_set):  # once, before several runs would
-        make(data)
+    make_scenes(replace(SCENES_DATA, scenes=SCENES))
     folders = config.folders
     seeds = [runs(folder, seed=n, options=config.options) for n, folder in config.by_seed]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)

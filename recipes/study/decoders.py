@@ -8,7 +8,6 @@ Command:
     OMP_NUM_THREADS=1 python -m recipes.study.decoders    (three seeds: an hour on one CPU core)
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from avblocks.data.shards import make_shards
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from avblocks.tasks.probe import ROWS
 from recipes.benchmark.machine import machine
 from recipes.common.cli import run_cli
@@ -152,7 +151,7 @@ def main(config: DecoderStudy) -> None:
             run_all(runs(folder, seed=seed, names=[name], **numbers), jobs=1)
             found = about | measured(config.folders) | {"versions": versions()}
             found["to_the_end_of_full"] = reached(found["curves"])
-            write_text(config.out / "decoders.json", json.dumps(found, indent=1) + "\n")
+            write_json(config.out / "decoders.json", found)
             draw(found["curves"], config.out / "decoders.png")
     for name, scores in found["linear_probe"].items():
         print(f"{name}: {mean(scores):.1f}  {[round(score, 1) for score in scores]}")

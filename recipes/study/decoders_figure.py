@@ -13,9 +13,7 @@ AXES = {"epoch": "epoch", "cpu_s": "CPU seconds of training steps"}
 def draw(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], path: Path) -> None:
     """Plot the probe accuracy of each decoder: seeds as thin lines, their mean as a thick line.
 
-    Args:
-        curves: By decoder and figure (`epoch`, `cpu_s`, `nn_fusion`), the points of each seed.
-        path: The PNG file.
+    `curves` has, by decoder and figure (`epoch`, `cpu_s`, `nn_fusion`), the points of each seed.
     """
     from matplotlib.figure import Figure
 

@@ -15,10 +15,10 @@ from torch import nn
 from avblocks.data.scenes.classes import CLASSES
 from recipes import paper_finetune, paper_finetune_lora
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, test_set, train_set
+from recipes.common.data import SCENES_DATA
 from recipes.study import classification
 from recipes.study.classification import SCENES
-from recipes.study.runs import Study, Task, result, run_all, write_results
+from recipes.study.runs import Study, Task, make_scenes, result, run_all, write_results
 
 PRESETS = {"study": ("three seeds of everything", Study())}
 RUNS = {"probe": "probe-factorized", "full": "finetune-pretrained", "adapters": "finetune-lora"}
@@ -46,15 +46,14 @@ def _trained(module: nn.Module) -> int:
 
 def main(config: Study) -> None:
     """Run missing runs, then write the table."""
-    data = replace(SCENES_DATA, scenes=SCENES)
-    for make in (train_set, test_set):  # once, before several runs would
-        make(data)
+    make_scenes(replace(SCENES_DATA, scenes=SCENES))
     seeds = [runs(f, seed=n, options=config.options) for n, f in config.by_seed]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)
+    trained = trained_parameters()
     found = {
         name: {
             "top1": [result(f / run)["scores"]["both"]["all"]["top1"] for f in config.folders],
-            "trained": trained_parameters()[name],
+            "trained": trained[name],
         }
         for name, run in RUNS.items()
     }

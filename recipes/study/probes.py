@@ -26,14 +26,11 @@ Try:
     --heads linear
 """
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from avblocks.data.datasets import ClipSet
-from avblocks.files import write_text
-from avblocks.jsonfile import read_json
+from avblocks.jsonfile import write_json
 from recipes.common.cli import run_cli
 from recipes.common.data import FREE, train_test_sets
 from recipes.common.probed import Probed, load_probed
@@ -44,6 +41,7 @@ from recipes.engine.resuming import flat
 from recipes.study.probe_heads import Row, probe_heads
 from recipes.study.probe_settings import PRESETS, Config
 from recipes.study.probes_figure import draw, table
+from recipes.study.runs import read_earlier
 
 _KEY = ("checkpoint", "sha256", "given", "start", "head")
 
@@ -56,12 +54,13 @@ def main(config: Config) -> None:
         )
     clips = train_test_sets(config.data, needs="classes")
     path = config.run.folder / "probes.json"
-    rows = earlier(path, config)
+    earlier = read_earlier(path, settings(config), {"rows": [dict]}, option="--run.dir")
+    rows: list[Row] = earlier.get("rows", [])
     for checkpoint in dict.fromkeys(config.checkpoint):
         for row in probe(load_probed(checkpoint, config.data), config, clips, rows):
             rows.append(row)
             content = {"rows": rows, "settings": settings(config), "versions": versions()}
-            write_text(path, json.dumps(finite(content), indent=2) + "\n")
+            write_json(path, finite(content))
     print(table(rows))
     draw(rows, path.with_suffix(".png"))
     print(f"in {path.parent}: {path.name} {path.stem}.png")
@@ -72,16 +71,6 @@ def settings(config: Config) -> dict[str, Any]:
     values = flat(plain(config))
     free = (*FREE, "heads", "given", "random", "run.dir")
     return {name: value for name, value in values.items() if name not in free}
-
-
-def earlier(path: Path, config: Config) -> list[Row]:
-    """Read the rows of a file of these settings, if there is one."""
-    if not path.is_file():
-        return []
-    found = read_json(path, {"rows": [dict], "settings": dict}, remedy="delete it")
-    if found["settings"] != settings(config):
-        raise ValueError(f"{path} is of other settings: delete it, or pass another --run.dir")
-    return found["rows"]
 
 
 def probe(

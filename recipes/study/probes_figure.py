@@ -25,12 +25,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw a bar per head of each encoder and choice of modalities; a line is the random encoder.
-
-    Args:
-        rows: Rows of `probes.json`.
-        path: The PNG file.
-    """
+    """Draw a bar per head of each encoder and modality; a line is the random encoder."""
     from matplotlib.figure import Figure
 
     metric = next(iter(rows[0]["scores"]["all"]))

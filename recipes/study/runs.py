@@ -1,6 +1,5 @@
 """Studies of many runs of recipes, with dependencies between runs; an interrupted study resumes."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -14,10 +13,12 @@ from typing import Any
 
 from avblocks.checkpoint.saves import exists
 from avblocks.files import write_text
-from avblocks.jsonfile import read_json
+from avblocks.jsonfile import read_json, write_json
 from avblocks.progress import progress_bar
+from recipes.common.data import Data, test_set, train_set
 from recipes.engine.folder import checkpoints
 from recipes.engine.provenance import versions
+from recipes.engine.ranges import check_ranges
 from recipes.engine.resuming import flat
 from recipes.engine.run import Folder
 
@@ -45,9 +46,7 @@ class Study:
     """Options for every run, such as `--epochs 2` for a trial."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "jobs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        check_ranges(self, {"at least 1": ("seeds", "jobs")})
 
     @property
     def by_seed(self) -> list[tuple[int, Path]]:
@@ -130,6 +129,29 @@ def _run(run: Task, earlier: Future[None] | None, threads: int) -> None:
         raise ValueError(f"{run.recipe} ended with exit code {code}, see {log}: {last}")
 
 
+def make_scenes(*settings: Data) -> None:
+    """Make the scenes of some data once, before several runs would."""
+    for data in settings:
+        for make in (train_set, test_set):
+            make(data)
+
+
+def read_earlier(
+    path: Path, settings: Mapping[str, Any], shape: Mapping[str, Any], *, option: str
+) -> dict[str, Any]:
+    """Read the results of an interrupted study; empty if there are none.
+
+    Raises:
+        ValueError: If the file is damaged, or of other settings; the option names another.
+    """
+    if not path.is_file():
+        return {}
+    found = read_json(path, {**shape, "settings": dict}, remedy="delete it")
+    if found["settings"] != settings:
+        raise ValueError(f"{path} is of other settings: delete it, or pass another {option}")
+    return found
+
+
 def result(folder: Path) -> dict[str, Any]:
     """Return the content of `scores.json` of a run."""
     return read_json(folder / "scores.json", dict, remedy="delete the folder and start again")
@@ -137,7 +159,7 @@ def result(folder: Path) -> dict[str, Any]:
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
     """Write the results of a study with the versions of libraries, and print mean and spread."""
-    write_text(path, json.dumps({**results, "versions": versions()}, indent=2) + "\n")
+    write_json(path, {**results, "versions": versions()})
     lists = {name: values for name, values in flat(results).items() if isinstance(values, list)}
     for name, values in lists.items():
         spread = f" +- {stdev(values):.2f}" if len(values) > 1 else ""

@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import mean
 
 from recipes.common.cli import run_cli
-from recipes.common.data import SCENES_DATA, test_set, train_set
+from recipes.common.data import SCENES_DATA
 from recipes.engine.log import read_rows
 from recipes.paper_localize import SCENES as LOCALIZE
 from recipes.paper_segment import SCENES as SEGMENT
-from recipes.study.runs import Study, Task, result, run_all, write_results
+from recipes.study.runs import Study, Task, make_scenes, result, run_all, write_results
 
 FIXED = ("center_box", "whole_image")  # baselines without a model
 CIOU, SDR, MIOU = "ciou_adaptive", "sdr_improvement_db", "miou_no_background"
@@ -115,9 +115,7 @@ def main(config: Config) -> None:
     if wrong := set(config.only) - set(known):
         raise ValueError(f"--only must be of {', '.join(known)}, got {', '.join(wrong)}")
     others = {"localization": LOCALIZE.data, "segmentation": SEGMENT.data}
-    for data in (SCENES_DATA, *(others[name] for name in config.only if name in others)):
-        for make in (train_set, test_set):  # once, before several runs would
-            make(data)
+    make_scenes(SCENES_DATA, *(others[name] for name in config.only if name in others))
     seeds = [
         runs(folder, seed=seed, options=config.options, only=config.only)
         for seed, folder in config.by_seed

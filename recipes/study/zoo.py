@@ -9,20 +9,19 @@ Command:
     OMP_NUM_THREADS=1 python -m recipes.study.zoo       (three seeds: about an hour on one CPU core)
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from avblocks.data.datasets import ClipSet
 from avblocks.data.shards import ShardSettings, make_shards
-from avblocks.files import write_text
-from avblocks.jsonfile import read_json
+from avblocks.jsonfile import read_json, write_json
 from recipes.common.cli import run_cli
 from recipes.common.data import SCENES_DATA, Data, test_set, train_set
 from recipes.common.model import Model
+from recipes.engine.folder import plain
 from recipes.engine.provenance import versions
+from recipes.study.runs import read_earlier
 from recipes.study.zoo_measures import autoencoder, measured, seconds_per_step
 from recipes.study.zoo_settings import MODELS, Config
 
@@ -38,7 +37,9 @@ def main(config: Config, *, models: Mapping[str, Model] = MODELS) -> None:
     counts = parameters(models)
     path, settings = config.out / "zoo.json", settings_of(config, models)
     claim(config.run.folder / "settings.json", settings)
-    found = earlier(path, settings) or {name: {"parameters": counts[name]} for name in models}
+    empty: dict[str, Any] = {name: {"parameters": counts[name]} for name in models}
+    earlier = read_earlier(path, settings, {"methods": dict}, option="--out")
+    found = earlier.get("methods") or empty
     data = shards(config)
     for seed in range(config.seeds):
         left = [name for name, row in found.items() if len(row.get("linear_probe", [])) <= seed]
@@ -49,7 +50,7 @@ def main(config: Config, *, models: Mapping[str, Model] = MODELS) -> None:
             for key, value in {**figures, "seconds_per_step": seconds[name]}.items():
                 found[name].setdefault(key, []).append(value)
             content = {"methods": found, "settings": settings, "versions": versions()}
-            write_text(path, json.dumps(content, indent=2) + "\n")
+            write_json(path, content)
             print(f"{path}: {name}, seed {seed}: {figures}", flush=True)
 
 
@@ -57,7 +58,7 @@ def settings_of(config: Config, models: Mapping[str, Model]) -> dict[str, Any]:
     """Return the settings that affect the results, except the seed, as JSON values."""
     values = {name: value for name, value in vars(config).items() if name not in _FREE}
     sizes = {name: asdict(model) for name, model in models.items()}
-    return json.loads(json.dumps({**values, "models": sizes}))
+    return plain({**values, "models": sizes})
 
 
 def parameters(models: Mapping[str, Model]) -> dict[str, int]:
@@ -76,7 +77,7 @@ def shards(config: Config) -> Data:
     """Make the scenes and pack them, once; return how they are read."""
     made = replace(SCENES_DATA, scenes=config.scenes)
     out = config.run.folder / "shards"
-    splits: dict[str, ClipSet | None] = {"train": train_set(made), "test": test_set(made)}
+    splits = {"train": train_set(made), "test": test_set(made)}
     clips = {split: found for split, found in splits.items() if found is not None}
     make_shards(clips, out, settings=ShardSettings(fps=4.0), workers=1)
     return replace(SCENES_DATA, shards=str(out), workers=0)
@@ -85,19 +86,9 @@ def shards(config: Config) -> Data:
 def claim(path: Path, settings: dict[str, Any]) -> None:
     """Write the settings of a folder of runs; a ValueError if its runs are of others."""
     if not path.is_file():
-        write_text(path, json.dumps(settings, indent=2) + "\n")
+        write_json(path, settings)
     if read_json(path, dict, remedy="delete it") != settings:
         raise ValueError(f"{path} is of other settings: pass another --run.dir")
-
-
-def earlier(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Read the methods of a file of these settings, if there is one."""
-    if not path.is_file():
-        return None
-    found = read_json(path, {"methods": dict, "settings": dict}, remedy="delete it")
-    if found["settings"] != settings:
-        raise ValueError(f"{path} is of other settings: delete it, or pass another --out")
-    return found["methods"]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recipes.common.model import SMALL, Model
+from recipes.engine.ranges import check_ranges
 from recipes.engine.run import Folder
 
 BASE = replace(SMALL, dim=64, heads=2)
@@ -49,5 +50,4 @@ class Config:
     """Learning rate of pre-training and fine-tuning for 256 samples an update."""
 
     def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise ValueError(f"--seeds must be at least 1, got {self.seeds}")
+        check_ranges(self, {"at least 1": ("seeds",)})

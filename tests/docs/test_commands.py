@@ -19,13 +19,13 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pages
 import pytest
 
 from recipes.__main__ import recipes
-from recipes.common.cli import run_cli
+from recipes.common.cli import run_cli, run_options
 
 ROOT = Path(__file__).parents[2]
 NAMES = tuple(recipes(ROOT / "recipes"))
@@ -148,11 +148,10 @@ def refusal(recipe: str, words: tuple[str, ...]) -> str:
         return ", ".join(word for word in words if word[0] == "-" and word not in OTHERS[recipe])
     if recipe not in NAMES:
         return f"no recipe {recipe}; the recipes are: {', '.join(NAMES)}"
-    module, said = module_of(recipe), io.StringIO()
+    module, said, main = module_of(recipe), io.StringIO(), Mock()
     with (
         redirect_stdout(said),
         redirect_stderr(said),
-        patch.object(module, "main") as main,
         patch("recipes.common.cli.sized", lambda config, **_: config),  # checkpoints are not there
         patch("recipes.common.cli.settings_of", lambda _, like: like),
     ):
@@ -160,7 +159,7 @@ def refusal(recipe: str, words: tuple[str, ...]) -> str:
             if hasattr(module, "PRESETS"):
                 run_cli(main, presets=module.PRESETS, doc="", args=words)
             else:
-                module.cli(words)
+                run_options(main, module.Config, doc="", args=words)
         except SystemExit as ended:
             return said.getvalue() if ended.code else ""
     assert main.called
@@ -186,7 +185,7 @@ def options(recipe: str) -> frozenset[str]:
         if hasattr(module, "PRESETS"):
             run_cli(print, presets=module.PRESETS, doc="", args=("--help",))
         else:
-            module.cli(("--help",))
+            run_options(print, module.Config, doc="", args=("--help",))
     return frozenset(re.findall(r"--[a-z][\w.-]*", said.getvalue()))
 
 

@@ -5,8 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from command_lines import command
 
-from recipes.benchmark.against import ROOT, cli
+from recipes.benchmark import against
+from recipes.benchmark.against import ROOT
 
 GIT = ["git", "-C", str(ROOT)]
 OUTSIDE = subprocess.run([*GIT, "rev-parse", "HEAD"], capture_output=True, check=False).returncode
@@ -22,7 +24,7 @@ def trees() -> list[str]:
 @pytest.mark.parametrize("together", [[], ["--together"]])
 def test_measures_both_and_leaves_no_work_tree(tmp_path: Path, together: list[str]) -> None:
     words = ["--tiny", "--repeats", "1", "--threads", "1", "--cases", "pretrain dense", *together]
-    cli(["--commit", "HEAD", "--out", str(tmp_path / "out.json"), *words])
+    command(against)(["--commit", "HEAD", "--out", str(tmp_path / "out.json"), *words])
     rows = json.loads((tmp_path / "out.json").read_text())["cases"]
     assert list(rows) == ["pretrain dense"] and rows["pretrain dense"]["seconds"] > 0
     assert not [tree for tree in trees() if tree.endswith("/tree")]
@@ -30,7 +32,11 @@ def test_measures_both_and_leaves_no_work_tree(tmp_path: Path, together: list[st
 
 @needs_git
 def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for words, message in (([], "give the --commit"), (["--commit", "nothing"], "nothing")):
+    for words, message in (
+        ([], "give the --commit"),
+        (["--commit", "nothing"], "nothing"),
+        (["--commit", "HEAD", "--cases", "none"], "--cases 'none' fits none of: pretrain fact"),
+    ):
         with pytest.raises(SystemExit):
-            cli(words)
+            command(against)(words)
         assert message in capsys.readouterr().err

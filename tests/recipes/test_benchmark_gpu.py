@@ -18,11 +18,11 @@ import pytest
 
 from recipes.benchmark import __main__ as benchmark
 from recipes.benchmark import table
-from recipes.benchmark.cases import Case
+from recipes.benchmark.cases import Case, matching
 from recipes.benchmark.gpu import session as session_file
 from recipes.benchmark.gpu import step as step_file
 from recipes.benchmark.gpu.attention import SHAPES, _of_shape, kernels_line
-from recipes.benchmark.gpu.plan import Row, chosen_rows, rows
+from recipes.benchmark.gpu.plan import Row, rows
 from recipes.benchmark.gpu.precision import precision, precision_line
 from recipes.benchmark.gpu.runs import _seconds_of, _video
 from recipes.benchmark.gpu.session import Config, measure, session
@@ -148,12 +148,9 @@ def test_rows_are_all_that_the_session_is_for() -> None:
     assert any(one.case and one.case.decoder == "reading" for one in listed)
     assert all(one.limit >= one.seconds for one in listed)
     assert sum(one.seconds for one in listed[: names.index("pretraining") + 1]) <= 9 * 60
-    assert [one.name for one in chosen_rows(listed, ("test*", "pretraining"))] == [
-        "tests",
-        "pretraining",
-    ]
+    assert matching(names, ("test*", "pretraining")) == ["tests", "pretraining"]
     with pytest.raises(ValueError, match="--rows 'none' fits none of: machine; tests"):
-        chosen_rows(listed, ("none",))
+        matching(names, ("none",), option="--rows")
 
 
 def test_a_session_takes_a_gpu_or_is_a_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:

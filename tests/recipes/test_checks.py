@@ -46,7 +46,7 @@ WRONG = [
     ("--data.size 20", "--data.size 20 makes a side of 20, not a multiple of --model.patch 8"),
     ("--data.mels 0", "--data.mels must be at least 1, got 0"),
     ("--data.size 0", "--data.size must be at least 1, got 0"),
-    ("--data.scenes 0 4", "--data.scenes must be at least 1, got 0"),
+    ("--data.scenes 0 4", "--data.scenes must be at least 1 each, got (0, 4)"),
     ("--run.precision 16-mixed", "--run.precision 16-mixed needs a GPU"),
 ]
 

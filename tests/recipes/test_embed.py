@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_lines import command
 from torch.testing import assert_close
 from toy_runs import ToyRun, toy_config
 
+import recipes.embed
+import recipes.retrieve
 from avblocks.csvlog import read_csv
 from avblocks.data import ClipDataset, collate
 from avblocks.tasks import Embedding
@@ -17,8 +20,8 @@ from recipes import paper_pretrain
 from recipes.common import data as _data
 from recipes.common.embeddings import EmbeddingWriter, load_embeddings
 from recipes.common.runs import load_encoder_run
-from recipes.embed import cli as embed
-from recipes.retrieve import cli as retrieve
+
+embed, retrieve = command(recipes.embed), command(recipes.retrieve)
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from command_lines import command
 from toy_runs import SMALL, ToyRun, short_filters, train
 
+import recipes.evaluate
+import recipes.export
 from avblocks.checkpoint.report import Converted
 from recipes.common.data import Data
 from recipes.common.evaluation import evaluated
 from recipes.common.tested import CONVERT
-from recipes.evaluate import cli as evaluate
-from recipes.export import cli as export
+
+evaluate, export = command(recipes.evaluate), command(recipes.export)
 
 NAMES = ("finetune", "probe", "localize", "segment", "semantic", "separate")
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_lines import command
 from tiny_model import TINY
 from torch import nn
 from toy_runs import DATA, RECIPES, ToyRun, with_checkpoint
 
+import recipes.export
 from avblocks import av_vit
 from avblocks.checkpoint import from_pretrained, from_run, save_pretrained
 from avblocks.checkpoint import saves as _saves
@@ -22,7 +24,6 @@ from avblocks.tasks.load import load_task
 from recipes.common.model import build_encoder
 from recipes.common.run_files import find
 from recipes.common.start import start_encoder
-from recipes.export import cli
 from recipes.predict.trained import load_trained
 
 
@@ -33,7 +34,7 @@ def run(toy_run: Callable[[str], ToyRun]) -> Callable[[str], Path]:
 
 
 def export(*words: object) -> None:
-    cli([str(word) for word in words])
+    command(recipes.export)([str(word) for word in words])
 
 
 def ends(capsys: pytest.CaptureFixture[str], *words: object) -> str:
@@ -218,7 +219,7 @@ def test_what_cannot_be_exported_is_one_line(
     facts["config"]["model"]["dim"] = 32
     (folder / "config.json").write_text(json.dumps(facts))
     words = ("--checkpoint", folder, "--out", tmp_path / "wrong")
-    assert "cannot be exported: weights of another size" in ends(capsys, *words)
+    assert "cannot be used: weights of another size" in ends(capsys, *words)
     del facts["config"]["model"]["patch"]
     (folder / "config.json").write_text(json.dumps(facts))
     assert "config.json lacks model.patch" in ends(capsys, *words)

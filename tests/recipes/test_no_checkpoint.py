@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_lines import command
 from tiny_model import TINY
 from toy_runs import DATA, ToyRun, with_checkpoint
 
@@ -53,14 +54,14 @@ def metrics(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("cli", "words", "message"),
     [
-        (export.cli, "--out OUT --checkpoint FILE", NO_CHECKPOINT),
-        (evaluate.cli, "FILE --out OUT", NO_CHECKPOINT),
+        (command(export), "--out OUT --checkpoint FILE", NO_CHECKPOINT),
+        (command(evaluate), "FILE --out OUT", NO_CHECKPOINT),
         (probe, "--checkpoint FILE", NO_CHECKPOINT),
         (pretrain, "--image-weights FILE", NO_CHECKPOINT),
         (pretrain, "--audio-weights FILE", NO_CHECKPOINT),
-        (predict.cli, "x.mp4 --out OUT --checkpoint FILE", NO_RUN),
-        (demo.cli, "--checkpoint FILE", NO_RUN),
-        (embed.cli, "x.mp4 --out OUT --checkpoint FILE", NO_RUN),
+        (command(predict), "x.mp4 --out OUT --checkpoint FILE", NO_RUN),
+        (command(demo), "--checkpoint FILE", NO_RUN),
+        (command(embed), "x.mp4 --out OUT --checkpoint FILE", NO_RUN),
     ],
 )
 def test_a_file_that_is_no_checkpoint(
@@ -115,10 +116,10 @@ def _content(whole: dict[str, Any], change: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("cli", "words"),
     [
-        (export.cli, "--out OUT --checkpoint RUN"),
-        (evaluate.cli, "RUN --out OUT"),
-        (predict.cli, "x.mp4 --out OUT --checkpoint RUN"),
-        (embed.cli, "x.mp4 --out OUT --checkpoint RUN"),
+        (command(export), "--out OUT --checkpoint RUN"),
+        (command(evaluate), "RUN --out OUT"),
+        (command(predict), "x.mp4 --out OUT --checkpoint RUN"),
+        (command(embed), "x.mp4 --out OUT --checkpoint RUN"),
     ],
 )
 def test_a_checkpoint_of_something_else_in_a_run_folder(

@@ -337,7 +337,7 @@ def test_weights_of_another_depth_are_refused(root: Path, tmp_path: Path) -> Non
         (["folder", "--data.root", ".", "--data.size", "20"], "--data.size 20"),
         (["folder", "--data.root", ".", "--data.seconds", "0.3"], "--data.seconds 0.3"),
         (["folder", "--data.root", ".", "--data.seconds", "inf"], "data.seconds"),
-        (["folder", "--data.root", ".", "--data.max-skipped", "5"], "a share in [0, 1]"),
+        (["folder", "--data.root", ".", "--data.max-skipped", "5"], "must be from 0 to 1"),
         (["folder", "--data.root", ".", "--data.rate", "8"], "--data.rate must be at least 64"),
         (["folder", "--data.root", ".", "--data.hop", "0"], "--data.hop must be from 1 to 48000"),
         (["scenes", "--data.root", "recipes"], "holds other files"),

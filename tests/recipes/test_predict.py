@@ -16,6 +16,7 @@ import pytest
 import torch
 from av.container import OutputContainer
 from av.packet import Packet
+from command_lines import command
 from torch import Tensor, nn
 from toy_runs import DATA, RECIPES
 from toy_runs import ToyRun as TrainedRun
@@ -35,7 +36,7 @@ from recipes import (
 from recipes.benchmark.footage import write_footage
 from recipes.common.run_files import find
 from recipes.engine.folder import recipe_of
-from recipes.predict.__main__ import cli
+from recipes.predict import __main__ as predict_recipe
 from recipes.predict.figures import class_lines
 from recipes.predict.results import write_results
 from recipes.predict.trained import hop_of, infer, load_trained
@@ -71,7 +72,7 @@ def samples(path: Path) -> np.ndarray:
 
 def ends(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
-        cli([str(word) for word in words])
+        command(predict_recipe)([str(word) for word in words])
     said = capsys.readouterr()
     return int(ended.value.code or 0), said.out, said.err
 
@@ -100,7 +101,7 @@ def test_leaves_classes_videos_and_sounds(
 ) -> None:
     runs = [run(name).folder for name in ("finetune", "localize", "semantic", "separate")]
     words = ["--out", tmp_path, "--guides", "halves", "--batch", 2]
-    cli([str(word) for word in (video, "--checkpoint", *runs, *words)])
+    command(predict_recipe)([str(word) for word in (video, "--checkpoint", *runs, *words)])
     said, found = capsys.readouterr().out, tmp_path / "street"
     assert "0.0 to " in said and f"in {found}: classes.csv classes.png" in said
     for name in ("classes.png", "segmentation.png", "separation.png"):
@@ -131,7 +132,7 @@ def test_classes_are_those_of_the_windows(
 ) -> None:
     trained = load_trained(run("probe").folder)
     words = (video, "--checkpoint", trained.path, "--out", tmp_path, "--hop", 0.4)
-    cli([str(word) for word in words])
+    command(predict_recipe)([str(word) for word in words])
     with (tmp_path / "street" / "classes.csv").open(newline="") as file:
         found = np.array([row[2:] for row in csv.reader(file)][1:], dtype=float)
     windows = open_windows(video, DATA.format, hop=round(0.4 * DATA.rate))
@@ -169,7 +170,9 @@ def test_a_mask_of_ones_gives_the_sound_back(
     write_clip(tmp_path / "half.mp4", frames=frames, audio=sound, fps=20, rate=DATA.rate)
     videos = [tmp_path / "white.mp4", tmp_path / "half.mp4"]
     words = ["--out", tmp_path, "--guides", "halves", "--hop", 0.2]
-    cli([str(word) for word in (*videos, "--checkpoint", run("separate").folder, *words)])
+    command(predict_recipe)(
+        [str(word) for word in (*videos, "--checkpoint", run("separate").folder, *words)]
+    )
     mixture = samples(videos[0])
     white = {name: samples(tmp_path / "white" / f"{name}.wav") for name in ("separated", "rest")}
     assert len(mixture) == len(white["separated"])
@@ -202,12 +205,12 @@ def test_stopped_it_leaves_no_half_files_and_killed_the_next_removes_them(
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
         patch.setattr("avblocks.video.write.write_packets", stop)
-        cli(words)
+        command(predict_recipe)(words)
     assert ended.value.code == 143 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert [path.name for path in (tmp_path / "street").iterdir()] == ["file.txt"]
     half = temporary(tmp_path / "street" / "localization.mp4", 2**22 + 1)
     half.touch()
-    cli(words)
+    command(predict_recipe)(words)
     names = {"README.txt", "file.txt", "localization.mp4"}
     assert {path.name for path in (tmp_path / "street").iterdir()} == names
 
@@ -235,7 +238,7 @@ def test_one_bad_file_does_not_stop_the_others(
     assert code == 1 and wrong == f"error: {empty}: the file is empty\n"
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert made == ["street", "street-2"] and said.count("classes.csv") == 2
-    cli([str(word) for word in (twin, *words)])
+    command(predict_recipe)([str(word) for word in (twin, *words)])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == made
     assert str(tmp_path / "out/street-2") in capsys.readouterr().out
 

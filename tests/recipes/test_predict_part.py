@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_lines import command
 from toy_runs import DATA, ToyRun
 from video_files import frames
 from video_files import samples as read_samples
@@ -16,7 +17,7 @@ from avblocks.tasks import load_task
 from avblocks.video import open_windows
 from recipes import export
 from recipes.benchmark.footage import write_footage
-from recipes.predict.__main__ import cli
+from recipes.predict import __main__ as predict_recipe
 from recipes.predict.trained import find_device, load_trained
 
 START, END, SECONDS = 0.5, 1.5, 2.1
@@ -34,7 +35,7 @@ def samples(path: Path) -> np.ndarray:
 
 
 def predict(*words: object) -> None:
-    cli([str(word) for word in words])
+    command(predict_recipe)([str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

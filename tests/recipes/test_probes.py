@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from command_lines import command
 from published import dinov2_state, mae_state
 from torch import nn
 from toy_runs import DATA, ToyRun
@@ -16,10 +17,10 @@ from toy_runs import DATA, ToyRun
 from avblocks import zoo
 from avblocks.seed import seed_all
 from avblocks.zoo.front_end import KaldiMel
+from recipes import export
 from recipes.common.data import train_test_sets
 from recipes.common.probed import load_probed, untrained
 from recipes.engine.run import Folder
-from recipes.export import cli as export
 from recipes.study import probe_heads, probes
 
 Rows = list[dict[str, Any]]
@@ -29,7 +30,7 @@ Rows = list[dict[str, Any]]
 def files(toy_run: Callable[[str], ToyRun], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A run, its export, and published files of an encoder of images and one of spectrograms."""
     folder, run = tmp_path_factory.mktemp("files"), toy_run("probe").folder
-    export(["--checkpoint", str(run), "--out", str(folder / "export")])
+    command(export)(["--checkpoint", str(run), "--out", str(folder / "export")])
     seed_all(0)
     torch.save(dinov2_state(dim=64, side=2), folder / "dinov2.pth")
     audio = {"model": mae_state(channels=1, patches=512, dim=64)}

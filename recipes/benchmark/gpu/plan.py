@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,7 @@ _SECONDS, _TINY_SECONDS = 3.0, 0.1  # time for the repetitions of a step
 _PATIENCE = 3  # multiple of the estimate after which a row is stopped
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Row:
     """One row of the session."""
 
@@ -42,62 +41,41 @@ class Row:
 
 def rows(device: str, *, tiny: bool) -> list[Row]:
     """List all rows in order of priority."""
-    step = Case(task="pretrain", batch=256, precision="bfloat16", mode="blocks")
+    same: dict[str, Any] = {"precision": "bfloat16", "device": device, "tiny": tiny}
+    step = Case(task="pretrain", batch=256, mode="blocks", **same)
     eager = replace(step, mode="eager", plain=True)
     reading = replace(step, decoder="reading")
-    shared = {"device": device, "tiny": tiny}
-    found = [
-        _row("machine", 20, partial(machine, device, tiny), machine_line),
-        _row("tests", 90, partial(tests, device, 115), tests_line, most=120),
-        _row("precision", 20, partial(precision, device, tiny), precision_line),
-        _case(step, 50),
-        _case(reading, 40),
-        _case(replace(eager, task="backward", fusion="dense", batch=128), 20),
-        _case(replace(eager, task="backward", batch=128), 20),
-        _case(replace(eager, task="encode", fusion="dense", batch=64), 15),
-        _row("attention", 20, partial(kernels, device, tiny), kernels_line),
-        _case(replace(step, batch=512), 35),
-        _case(Case(task="recipe", batch=128, precision="bfloat16"), 75),
-        _row("predict", 50, partial(predicted, device, tiny), predicted_line, fresh=True),
-        _row("pretraining", 80, partial(pretrained, device, tiny), pretrained_line, fresh=True),
+    return [
+        Row("machine", 20, partial(machine, device, tiny), machine_line),
+        Row("tests", 90, partial(tests, device, 115), tests_line, most=120),
+        Row("precision", 20, partial(precision, device, tiny), precision_line),
+        _of_case(step, 50),
+        _of_case(reading, 40),
+        _of_case(replace(eager, task="backward", fusion="dense", batch=128), 20),
+        _of_case(replace(eager, task="backward", batch=128), 20),
+        _of_case(replace(eager, task="encode", fusion="dense", batch=64), 15),
+        Row("attention", 20, partial(kernels, device, tiny), kernels_line),
+        _of_case(replace(step, batch=512), 35),
+        _of_case(Case(task="recipe", batch=128, **same), 75),
+        Row("predict", 50, partial(predicted, device, tiny), predicted_line, fresh=True),
+        Row("pretraining", 80, partial(pretrained, device, tiny), pretrained_line, fresh=True),
         # The remaining time is for rows with long compilation, and for others.
-        _case(replace(reading, predict=1 / 3), 40),
-        *(_case(replace(step, batch=batch), 35) for batch in (64, 128)),
-        _case(replace(step, batch=64, mode="graphs"), 120, cuda=True),
-        _case(replace(step, mode="compiled"), 120),
-        *(_case(replace(step, fusion=fusion), 45) for fusion in ("dense", "token")),
+        _of_case(replace(reading, predict=1 / 3), 40),
+        *(_of_case(replace(step, batch=batch), 35) for batch in (64, 128)),
+        _of_case(replace(step, batch=64, mode="graphs"), 120, cuda=True),
+        _of_case(replace(step, mode="compiled"), 120),
+        *(_of_case(replace(step, fusion=fusion), 45) for fusion in ("dense", "token")),
     ]
-    return [_placed(row, **shared) for row in found]
 
 
-def chosen_rows(found: list[Row], patterns: tuple[str, ...]) -> list[Row]:
-    """Select the rows that match a pattern; each pattern must match a row."""
-    for pattern in patterns:
-        if not any(fnmatch(row.name, pattern) for row in found):
-            names = "; ".join(row.name for row in found)
-            raise ValueError(f"--rows {pattern!r} fits none of: {names}")
-    return [row for row in found if any(fnmatch(row.name, p) for p in patterns)]
-
-
-def _row(name: str, seconds: float, measure: Any, line: Any, **options: Any) -> Row:
-    return Row(name=name, seconds=seconds, measure=measure, line=line, **options)
-
-
-def _case(case: Case, seconds: float, **options: Any) -> Row:
-    fresh = case.task == "recipe"
-    return _row("", seconds, dict, step_line, case=case, fresh=fresh, **options)
-
-
-def _placed(row: Row, *, device: str, tiny: bool) -> Row:
-    """Set the device of the case of a row, if it has one, and a batch of 2 for a toy."""
-    if row.case is None:
-        return row
-    case = replace(row.case, device=device, tiny=tiny)
-    seconds = _TINY_SECONDS if tiny else _SECONDS
-    batch = {"batch": 2} if tiny else {}
+def _of_case(case: Case, seconds: float, *, cuda: bool = False) -> Row:
+    """Make the row of a case; of a toy, with a batch of 2."""
+    small = replace(case, batch=2) if case.tiny else case
     functions = {"recipe": partial(whole, call=guarded), "pretrain": measured_step}
-    measure = partial(functions.get(case.task, measured), replace(case, **batch), seconds)
-    return replace(row, name=case.name, case=case, measure=measure)
+    function = functions.get(case.task, measured)
+    measure = partial(function, small, _TINY_SECONDS if case.tiny else _SECONDS)
+    fresh = case.task == "recipe"
+    return Row(case.name, seconds, measure, step_line, case=case, fresh=fresh, cuda=cuda)
 
 
 def machine(device: str, tiny: bool) -> dict[str, Any]:

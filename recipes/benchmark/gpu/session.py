@@ -1,21 +1,19 @@
 """A GPU session: measure row after row within a time limit, and write each one at once."""
 
-import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from tyro.conf import Suppress
 
-from avblocks.files import write_text
+from avblocks.jsonfile import write_json
 from recipes.benchmark import table
-from recipes.benchmark.gpu.plan import Row, chosen_rows, rows
+from recipes.benchmark.cases import matching
+from recipes.benchmark.gpu.plan import Row, rows
 from recipes.benchmark.gpu.step import NEEDS_CUDA
 from recipes.benchmark.gpu.worker import Worker
 from recipes.benchmark.measure import guarded
-from recipes.engine.run import Folder
 
 KEY = "gpu"
 """Key of the session in the results file."""
@@ -37,9 +35,6 @@ class Config:
     out: Path | None = None
     """JSON file for the results, row by row."""
 
-    run: Annotated[Folder, Suppress] = field(default_factory=Folder)
-    """Not used."""
-
 
 def session(config: Config) -> None:
     """Measure row by row, print the results, and write them if `--out` is given.
@@ -55,9 +50,10 @@ def session(config: Config) -> None:
         raise ValueError(f"--minutes must be above 0 and below 600, got {config.minutes}")
     if config.out is not None:
         _check(config.out, smoke=config.smoke)
-    listed = chosen_rows(rows(device, tiny=config.smoke), config.rows)
+    listed = {row.name: row for row in rows(device, tiny=config.smoke)}
+    names = matching(listed, config.rows, option="--rows")
     with Worker() as worker:
-        measure(listed, worker, config, device=device)
+        measure([listed[name] for name in names], worker, config, device=device)
 
 
 def measure(listed: list[Row], worker: Worker, config: Config, *, device: str) -> None:
@@ -108,4 +104,4 @@ def _write(config: Config, row: Row, found: dict[str, Any], line: str, *, device
     # What was measured once is not lost to a day when it cannot be.
     if "error" not in found or "error" in mine["rows"].get(row.name, found):
         mine["rows"][row.name], mine["lines"][row.name] = found, line
-    write_text(config.out, json.dumps(known | {KEY: mine}, indent=2) + "\n")
+    write_json(config.out, known | {KEY: mine})

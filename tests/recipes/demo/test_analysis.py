@@ -147,8 +147,8 @@ def test_runs_on_one_video_are_compared(tmp_path: Path) -> None:
     [
         ({}, "at least one --checkpoint RUN"),
         ({"encoder": Path("run")}, "--encoder run compares clips of a folder: give --folder"),
-        ({"max_seconds": 0}, "--max-seconds must be above 0 and finite, got 0"),
-        ({"max_mb": float("nan")}, "--max-mb must be above 0 and finite, got nan"),
+        ({"max_seconds": 0}, "--max-seconds must be finite and above 0, got 0"),
+        ({"max_mb": float("nan")}, "--max-mb must be finite and above 0, got nan"),
         ({"port": 70000}, "--port must be from 1 to 65535, got 70000"),
         ({"temp": Path("none")}, "--temp none is no folder"),
         ({"host": "256.0.0.1"}, "--host 256.0.0.1 --port 7860 cannot be served"),
