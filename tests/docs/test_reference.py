@@ -118,6 +118,7 @@ def test_every_page_is_in_the_index() -> None:
             assert f".. names-on:: {page.stem}\n" in index
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Sphinx deprecates what its own extensions use
 def test_the_build_shows_the_same_names(tmp_path: Path) -> None:
     application = pytest.importorskip("sphinx.application", reason="sphinx is not installed")
