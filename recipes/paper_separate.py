@@ -62,10 +62,6 @@ class Config(FineTuneConfig):
     pooling: Literal["mean", "attentive"] = "mean"
     """Pooling of the image tokens that guide the masks into one vector."""
 
-    joint: bool = True
-    """Guide the masks by image tokens that are encoded together with the mixture; otherwise by
-    those of the image encoded alone, which takes a second pass."""
-
     @property
     def seeded(self) -> bool:
         """Whether the protocol is that of the Sound of Pixels."""
@@ -164,7 +160,6 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
         front_end=FrontEnd(format, log_mel=log_mel),
         masks="dominant" if config.seeded else config.masks,
         sources=config.sources,
-        joint=config.joint,
     )
 
 

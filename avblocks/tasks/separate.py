@@ -40,9 +40,6 @@ class Separation(HeadTask):
         masking: Module that applies a mask over the bins of a spectrogram to a waveform;
             `MelMasking` with the numbers of `LogMel`, or `LogFrequencyMasking`, if not given.
             `save_task` stores no other.
-        joint: Whether the image tokens that guide the masks are those of image and mixture encoded
-            together, as in the paper. Such tokens may tell of both sources; encoded alone, they
-            tell of the one in the image.
 
     Raises:
         ValueError: If an argument is out of range, the encoder lacks a part, or the front end has a
@@ -58,7 +55,6 @@ class Separation(HeadTask):
         masks: Masks = "ratio",
         sources: int = 2,
         masking: nn.Module | None = None,
-        joint: bool = True,
     ) -> None:
         super().__init__()
         self.encoder = encoder_with("intermediates", "audio.grid", encoder=encoder)
@@ -69,7 +65,6 @@ class Separation(HeadTask):
         require_positive(sources=sources)
         self.masks: Masks = masks
         self.sources = sources
-        self.joint = joint
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values.
@@ -84,17 +79,13 @@ class Separation(HeadTask):
                 "for this front end, so load_task could not build it: leave masking out, or save "
                 "the weights by safetensors.torch.save_file(task.state_dict(), FILE)"
             )
-        return {"masks": self.masks, "sources": self.sources, "joint": self.joint}
+        return {"masks": self.masks, "sources": self.sources}
 
     def logits(self, batch: AVBatch) -> Tensor:
         """Logits of the mask over the mel bins of ``batch.audio``, which is the mixture."""
         image, _ = self.front_end(batch)
         audio = self.front_end.spectrogram(batch.audio)
         layers = self.encoder.intermediates(image=image, audio=audio)
-        if not self.joint:
-            alone = self.encoder.intermediates(image=image, audio=None)[-1]
-            guided = replace(layers[-1], image=alone.image, image_valid=alone.image_valid)
-            layers = (*layers[:-1], guided)
         return self.head(layers, grid=self.encoder.audio.grid(audio)).float()
 
     def separate(self, batch: AVBatch) -> Tensor:

@@ -73,24 +73,6 @@ def test_the_masking_has_the_numbers_of_the_spectrogram() -> None:
     assert isinstance(found, MelMasking) and found.n_fft == 1000
 
 
-def test_the_image_alone_guides_the_masks() -> None:
-    """Without `joint`, what the masks are guided by does not depend on the mixture."""
-    head, front_end = separator(16, patch=8, num_layers=2), FrontEnd(FORMAT)
-    model = Separation(encoder(depth=2), head, front_end=front_end, joint=False).eval()
-    seen = []
-    model.head.image_norm.register_forward_hook(lambda _, given, out: seen.append(given[0]))
-    batch = collate(BATCHES)
-    for audio in (batch.audio, batch.audio.flip(0)):
-        model.logits(replace(batch, audio=audio))
-    image, _ = model.front_end(batch)
-    alone = model.encoder.intermediates(image=image, audio=None)[-1].image
-    torch.testing.assert_close(seen[0], alone, rtol=0, atol=0)
-    torch.testing.assert_close(seen[1], alone, rtol=0, atol=0)
-    model.joint = True
-    model.logits(batch)
-    assert (seen[2] - alone).abs().max() > 1e-3
-
-
 def test_other_groups_than_mixtures_are_refused() -> None:
     """Each mixture would be of clips of two groups."""
     batch = replace(collate(BATCHES), group=2)
