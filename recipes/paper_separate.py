@@ -59,7 +59,7 @@ class Config(FineTuneConfig):
     Pixels, with seeded pairs of any clips, log frequency, dominant masks, and no score for a
     mixture of which a source or an estimate is silent."""
 
-    pooling: Literal["mean", "attentive"] = "mean"
+    image_pooling: Literal["mean", "attentive"] = "mean"
     """Pooling of the image tokens that guide the masks into one vector."""
 
     @property
@@ -151,7 +151,7 @@ def build(config: Config, *, classes: Sequence[str]) -> Separation:
         config.model.dim,
         patch=config.model.patch,
         num_layers=config.model.depth,
-        pooling=config.pooling,
+        pooling=config.image_pooling,
         num_heads=config.model.heads,
     )
     return Separation(

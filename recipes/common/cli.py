@@ -17,6 +17,7 @@ from recipes.common.settings import TrainConfig
 from recipes.common.sizes import sized
 from recipes.engine.command import module_name
 from recipes.engine.console import recording
+from recipes.engine.signals import leaving_in_order
 
 C = TypeVar("C")
 RENAMED = {"--probe-every": "--evaluate-every"}  # options by their names in the previous release
@@ -59,8 +60,11 @@ def run_options(
     doc: str | None,
     args: Sequence[str] | None = None,
 ) -> None:
-    """Read the command line of a recipe without presets, then call `main`, see `run_cli`."""
-    with users_errors():
+    """Read the command line of a recipe without presets, then call `main`, see `run_cli`.
+
+    If the program is told to stop, temporary files are removed.
+    """
+    with users_errors(), leaving_in_order():
         main(tyro.cli(kind, prog=f"python -m {module_name()}", description=doc, args=args))
 
 

@@ -37,7 +37,6 @@ from recipes.demo.analysis import Analyst
 from recipes.demo.nearest import NearestClips
 from recipes.demo.visitors import Visitors
 from recipes.engine.ranges import check_ranges
-from recipes.engine.signals import leaving_in_order
 from recipes.predict.trained import Precision, check_precision, find_device, load_all, origin
 
 
@@ -164,5 +163,4 @@ def start(config: Config, analyst: Analyst, visitors: Visitors) -> None:
 
 
 if __name__ == "__main__":
-    with leaving_in_order():
-        run_options(main, Config, doc=__doc__)
+    run_options(main, Config, doc=__doc__)

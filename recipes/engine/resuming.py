@@ -28,7 +28,7 @@ ADDED: dict[str, Any] = {
     "allow": [],
     "run.ema": None,
     "protocol": "deepavfusion",
-    "pooling": "mean",
+    "image_pooling": "mean",
     # Of `paper_localize`.
     "local": 0,
     "patches": 1.0,

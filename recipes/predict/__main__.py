@@ -46,7 +46,6 @@ from recipes.common.cli import run_options
 from recipes.engine.command import command_line
 from recipes.engine.folder import check_writable
 from recipes.engine.readme import described, write_readme
-from recipes.engine.signals import leaving_in_order
 from recipes.predict.results import FILES, write_results
 from recipes.predict.sources import Guides
 from recipes.predict.trained import (
@@ -161,5 +160,4 @@ def folder_of(file: Path, out: Path) -> Path:
 
 if __name__ == "__main__":
     gc.freeze()  # what is imported stays to the end: half a second less to leave
-    with leaving_in_order():
-        run_options(main, Config, doc=__doc__)
+    run_options(main, Config, doc=__doc__)

@@ -14,7 +14,8 @@ from toy_runs import SMALL
 from avblocks.data.datasets import is3
 from recipes import paper_localize
 from recipes.common.data import Data
-from recipes.common.loaders import mismatched, test_loader, two_source_loader
+from recipes.common.loaders import mismatched, two_source_loader
+from recipes.common.loaders import test_loader as loader_of
 from recipes.engine.run import Run
 
 NAMES = ("fox_cat_97_fox", "ant_cow_2_ant", "fox_cat_97_cat", "ant_cow_2_cow", "owl_bus_1_owl")
@@ -64,7 +65,7 @@ def test_each_object_has_its_own_audio(tmp_path: Path) -> None:
     assert not torch.equal(batch.audio[0], batch.audio[2])
     lefts = [round(boxes[0, 0].item() * 8) for boxes in batch.boxes or ()]
     assert lefts == [0, 2, 2, 1, 3, 3]
-    (batch, *_) = test_loader(clips, data, batch=8, groups=mismatched(clips, data))
+    (batch, *_) = loader_of(clips, data, batch=8, groups=mismatched(clips, data))
     first, second = (Path(batch.paths[place]).stem for place in (0, 1))
     assert (first, second) == (NAMES[0], NAMES[1])
 
