@@ -260,7 +260,10 @@ def test_wrong_words_are_one_line(
         ((video, "--checkpoint", video.parent / "no"), "does not exist: give a run folder of"),
         ((video, "--checkpoint", video.parent), "holds no whole checkpoint: give a run folder"),
         ((video, "--checkpoint", video), "is in no run folder"),
-        ((video, "--checkpoint", run("pretrain").folder), "a run of paper_pretrain, without a head"),
+        (
+            (video, "--checkpoint", run("pretrain").folder),
+            "a run of paper_pretrain, without a head",
+        ),
     ):
         code, _, wrong = ends(capsys, *words)
         assert code == 2 and wrong.count("\n") == 1 and part in wrong
