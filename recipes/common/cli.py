@@ -62,7 +62,7 @@ def run_options(
 ) -> None:
     """Read the command line of a recipe without presets, then call `main`, see `run_cli`.
 
-    If the program is told to stop, temporary files are removed.
+    A stop signal ends the program after temporary files are removed.
     """
     with users_errors(), leaving_in_order():
         main(tyro.cli(kind, prog=f"python -m {module_name()}", description=doc, args=args))
