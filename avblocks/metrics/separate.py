@@ -195,7 +195,6 @@ def separation_scores(
         >>> scores.summary()["silent_sources"]
         0
     """
-    expect(sources=(sources, "b k s"), estimates=(estimates, "b k s"), mixture=(mixture, "b s"))
     evaluate = SeparationEvaluator(
         sources=sources, mixture=mixture, silence=silence, dropped=dropped
     )
