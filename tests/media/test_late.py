@@ -10,6 +10,7 @@ import pytest
 from avblocks.data import ClipFormat, read_clip
 from avblocks.data.decode.audio import extent
 from avblocks.data.decode.media import open_media
+from avblocks.data.decode.packets import packets, seek, take_only
 from avblocks.data.health import check_file
 from avblocks.video import open_windows
 from tests.data.clip_files import count
@@ -61,6 +62,19 @@ def test_audio_that_begins_late_is_read_at_its_time(tmp_path: Path, name: str) -
     line = streamed(str(path), rate=RATE)[: 5 * RATE]
     assert abs(lag(line, start=begin - LATE, rate=RATE)) <= 0.0015 * RATE
     assert not check_file(path).reason
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_seek_to_before_late_audio_leads_to_its_beginning(tmp_path: Path, name: str) -> None:
+    """Matroska refuses a seek to before the first packet, as an operation not permitted."""
+    path = delayed(tmp_path, KINDS[name], "audio")
+    with open_media(str(path)) as media:
+        first = next(packets(media, media.audio)).pts
+    for time in (0.0, 3.0):
+        with open_media(str(path)) as media:
+            take_only(media, media.audio)
+            seek(media, media.audio, time)
+            assert next(packets(media, media.audio)).pts == first
 
 
 @pytest.mark.parametrize("seconds", [2.5, LATE])
