@@ -50,9 +50,29 @@ def attend(
     _require_valid(valid, k)
     q, k, v = split_heads(q, k, v, num_heads=num_heads)
     seen = None if valid is None else _at_least_one(valid)[:, None, None]
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
-    out = out.transpose(-3, -2).flatten(-2)
+    out = _sdpa(q, k, v, seen=seen, scale=scale).transpose(-3, -2).flatten(-2)
     return out if valid is None else out * valid.any(dim=1)[:, None, None]
+
+
+def _sdpa(
+    q: Float[Tensor, "b h n_q e"],
+    k: Float[Tensor, "b h n_k e"],
+    v: Float[Tensor, "b h n_k e_v"],
+    *,
+    seen: Bool[Tensor, "b 1 1 n_k"] | None,
+    scale: float | None,
+) -> Float[Tensor, "b h n_q e_v"]:
+    """Run PyTorch's kernel, in float32 where bfloat16 is trained on a CPU.
+
+    There, the backward pass of torch 2.11 to 2.14 takes 2 to 9 times as long in bfloat16.
+    """
+    slow = q.is_cpu and q.dtype is k.dtype is v.dtype is torch.bfloat16
+    if not (slow and torch.is_grad_enabled()):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
+    with torch.autocast("cpu", enabled=False):
+        q, k, v = q.float(), k.float(), v.float()
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
+    return out.bfloat16()
 
 
 def attention_weights(
