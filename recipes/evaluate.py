@@ -11,6 +11,7 @@ Commands:
     classifier, separator or segmenter published for DeepAVFusion.
 
 Leaves, in --out:
+    evaluation.json     the model, and the settings given for it
     scores.json and the figures of the recipe; a RUN gets exactly its scores on its own test clips
     random_encoder/     (with --controls) the same test with an untrained encoder under the trained
                         head
@@ -27,11 +28,14 @@ from typing import Annotated, Literal
 
 import tyro
 
+from avblocks.jsonfile import read_json, write_json
 from recipes.common.cli import run_options
 from recipes.common.controls import CONTROLS
 from recipes.common.run_files import check_out
 from recipes.common.sets import DataName
 from recipes.common.tested import Tested, load_tested, run_test
+
+SUBJECT = "evaluation.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,8 @@ def main(config: Config) -> None:
         raise ValueError("give a RUN, a folder of recipes.export, or a published file")
     out = config.out or Path("runs") / f"evaluate-{name_of(config.checkpoint)}"
     check_out(out)
+    subject = _subject(config)
+    _check_same(out, subject)
     given = {name: value for name, value in vars(config.data).items() if value is not None}
     sizes = {"batch": config.batch, "windows": config.windows}
     tested = load_tested(
@@ -103,6 +109,7 @@ def main(config: Config) -> None:
         data=given,
         sizes={name: value for name, value in sizes.items() if value is not None},
     )
+    write_json(out / SUBJECT, subject)
     run_test(tested, out)
     if config.controls:
         _controls(tested, out)
@@ -118,6 +125,26 @@ def name_of(checkpoint: Path) -> str:
     if path.suffix == ".ckpt":
         return f"{path.parent.parent.name}-{path.stem}"
     return path.name if path.is_dir() or not path.exists() else path.stem
+
+
+def _subject(config: Config) -> dict[str, str]:
+    """Return what an evaluation tests: the model, and the settings given for it and its clips."""
+    assert config.checkpoint is not None
+    named = {"recipe": config.recipe, "windows": config.windows}
+    named |= {f"data.{name}": value for name, value in vars(config.data).items()}
+    given = {name: str(value) for name, value in named.items() if value is not None}
+    given.pop("data.workers", None)
+    return {"checkpoint": str(config.checkpoint.resolve()), **given}
+
+
+def _check_same(out: Path, subject: dict[str, str]) -> None:
+    """Raise a ValueError if a folder holds the results of another evaluation."""
+    if not (out / SUBJECT).exists():
+        return
+    other = read_json(out / SUBJECT, {"*": str}, remedy="remove the folder, or give another --out")
+    if other != subject:
+        about = ", ".join(f"{name} {value}" for name, value in other.items())
+        raise ValueError(f"{out} holds another evaluation ({about}): give another folder as --out")
 
 
 def _controls(tested: Tested, out: Path) -> None:

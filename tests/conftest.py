@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 
 import pytest
+import quick_checks
 import torch
 from fresh import Fresh
 from hypothesis import settings
 from jaxtyping import config
 
+quick_checks.install()
 for form in ("mae", "small", "classify", "separate", "segment"):
     pytest.register_assert_rewrite(f"parity_{form}")
 settings.register_profile("small", max_examples=15, deadline=None, derandomize=True)

@@ -126,6 +126,22 @@ def test_a_published_file(
     assert scores(tmp_path) == scores(run.folder)
 
 
+def test_another_evaluation_is_not_replaced(
+    finished: Callable[[str], ToyRun], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(finished("probe").folder), "--out", str(tmp_path)]
+    evaluate(words)
+    first = scores(tmp_path)
+    for more in (["--data.test-list", "few.csv"], ["--windows", "2"]):
+        with pytest.raises(SystemExit):
+            evaluate([*words, *more])
+        error = capsys.readouterr().err
+        assert "holds another evaluation (checkpoint " in error and "as --out" in error
+    assert scores(tmp_path) == first
+    evaluate([*words, "--data.workers", "0"])
+    assert scores(tmp_path) == first
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
