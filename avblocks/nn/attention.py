@@ -50,6 +50,9 @@ def attend(
     _require_valid(valid, k)
     q, k, v = split_heads(q, k, v, num_heads=num_heads)
     seen = None if valid is None else _at_least_one(valid)[:, None, None]
+    if seen is not None and torch.compiler.is_exporting():
+        # The Attention of ONNX Runtime (1.32, opsets 23 and 24) does not broadcast over queries.
+        seen = seen.expand(-1, -1, q.shape[-2], -1)
     out = _sdpa(q, k, v, seen=seen, scale=scale).transpose(-3, -2).flatten(-2)
     return out if valid is None else out * valid.any(dim=1)[:, None, None]
 
@@ -59,7 +62,7 @@ def _sdpa(
     k: Float[Tensor, "b h n_k e"],
     v: Float[Tensor, "b h n_k e_v"],
     *,
-    seen: Bool[Tensor, "b 1 1 n_k"] | None,
+    seen: Bool[Tensor, "b 1 #n_q n_k"] | None,
     scale: float | None,
 ) -> Float[Tensor, "b h n_q e_v"]:
     """Run PyTorch's kernel, in float32 where bfloat16 is trained on a CPU.

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import slow
 import torch
@@ -104,6 +106,27 @@ def test_misfits(x: tuple[int, ...], context: tuple[int, ...] | None, num_heads:
         for read in (across, across.attention):
             with pytest.raises((ValueError, RuntimeError)):
                 read(torch.zeros(x), torch.zeros(context))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.filterwarnings("ignore")  # of the exporter and what it imports
+@pytest.mark.parametrize("opset", [18, 23])
+def test_padded_keys_in_onnx(opset: int, tmp_path: Path) -> None:
+    import onnxruntime
+
+    class Reader(torch.nn.Module):
+        def forward(self, q: Tensor, k: Tensor, valid: Tensor) -> Tensor:
+            return attend(q, k, k, num_heads=2, valid=valid)
+
+    valid = torch.tensor([[True, True, False], [True, False, False], [False, False, False]])
+    given = (torch.randn(3, 5, 8), torch.randn(3, 3, 8), valid)
+    written = torch.onnx.export(Reader(), given, dynamo=True, opset_version=opset, verbose=False)
+    written.save(tmp_path / "reader.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "reader.onnx")
+    names = [node.name for node in session.get_inputs()]
+    found = session.run(None, dict(zip(names, (x.numpy() for x in given), strict=True)))[0]
+    assert_close(torch.from_numpy(found), Reader()(*given), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.usefixtures("unchecked")
