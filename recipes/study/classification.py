@@ -59,7 +59,7 @@ def main(config: Study) -> None:
     """Run missing runs, then write the table."""
     make_scenes(replace(SCENES_DATA, scenes=SCENES))
     folders = config.folders
-    seeds = [runs(folder, seed=n, options=config.options) for n, folder in config.by_seed]
+    seeds = [runs(folder, seed=n, options=config.words) for n, folder in config.by_seed]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)
 
     def accuracy(name: str, given: str = "both") -> list[float]:

@@ -144,7 +144,7 @@ def main(config: DecoderStudy) -> None:
         "machine": machine(),
         "settings": PRETRAIN | {"scenes": SCENES, "seeds": config.seeds},
     }
-    numbers = {"shards": shards, "options": config.options}
+    numbers = {"shards": shards, "options": config.words}
     found: dict[str, Any] = {}
     for name in DECODERS:  # all seeds of a decoder, then the next: what is cut off is whole
         for seed, folder in config.by_seed:

@@ -5,7 +5,7 @@ image alone and the audio alone, fine-tuning, localization, segmentation and sep
 
 Commands:
     python -m recipes.make_scenes --ingredients DIR --backgrounds DIR --out SCENES
-    python -m recipes.study.ingredients --root SCENES      (three seeds: 7 hours on two CPU cores)
+    python -m recipes.study.ingredients --root SCENES      (three seeds: 10 hours on two CPU cores)
     python -m recipes.study.ingredients --root SCENES --only probe finetune
     python -m recipes.make_scenes ... --scene.min-snr -18 --scene.max-snr -12 --out NOISY
     python -m recipes.study.ingredients --root SCENES --noisy NOISY --only probe_noisy
@@ -162,7 +162,7 @@ def main(config: Config) -> None:
     possible = [task for task in FIGURES if task != "probe_noisy" or config.noisy is not None]
     only = tuple(task for task in possible if task in (config.only or possible))
     test = test_set(replace(COMPOSED_DATA, root=config.root))
-    listed = partial(runs, options=config.options, root=config.root, noisy=config.noisy)
+    listed = partial(runs, options=config.words, root=config.root, noisy=config.noisy)
     seeds = [listed(folder, seed=n, only=only) for n, folder in config.by_seed]
     levers = {name: config.run.folder / f"without-{name}" for name in config.without}
     less = [

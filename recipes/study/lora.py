@@ -47,7 +47,7 @@ def _trained(module: nn.Module) -> int:
 def main(config: Study) -> None:
     """Run missing runs, then write the table."""
     make_scenes(replace(SCENES_DATA, scenes=SCENES))
-    seeds = [runs(f, seed=n, options=config.options) for n, f in config.by_seed]
+    seeds = [runs(f, seed=n, options=config.words) for n, f in config.by_seed]
     run_all([run for listed in seeds for run in listed], jobs=config.jobs)
     trained = trained_parameters()
     found = {

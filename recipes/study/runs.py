@@ -42,11 +42,16 @@ class Study:
     out: Path = Path("docs/results")
     """Folder for the results: lists with one value per seed."""
 
-    options: tuple[str, ...] = ()
-    """Options for every run, such as `--epochs 2` for a trial."""
+    options: str = ""
+    """Options for every run, such as --options="--epochs 2" for a trial."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"at least 1": ("seeds", "jobs")})
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options for every run, as words of a command line."""
+        return tuple(shlex.split(self.options))
 
     @property
     def by_seed(self) -> list[tuple[int, Path]]:

@@ -117,7 +117,7 @@ def main(config: Config) -> None:
     others = {"localization": LOCALIZE.data, "segmentation": SEGMENT.data}
     make_scenes(SCENES_DATA, *(others[name] for name in config.only if name in others))
     seeds = [
-        runs(folder, seed=seed, options=config.options, only=config.only)
+        runs(folder, seed=seed, options=config.words, only=config.only)
         for seed, folder in config.by_seed
     ]
     # What must be done first comes first, so that nothing that runs waits for it.

@@ -56,6 +56,16 @@ def test_runs_wait_for_those_they_need_and_are_made_once(
     assert started == ["first", "then"]
 
 
+def test_options_for_every_run_on_the_command_line() -> None:
+    found: list[study_ingredients.Config] = []
+    given = ["--options=--epochs 2 --run.precision bf16-mixed"]
+    run_cli(found.append, presets=study_ingredients.PRESETS, doc="", args=given)
+    listed = study_ingredients.runs(Path("runs"), seed=0, options=found[0].words)
+    assert len(listed) > 5
+    for run in listed:
+        assert "--epochs 2 --run.precision bf16-mixed" in " ".join(run.options)
+
+
 @pytest.mark.parametrize("number", [0, -1])
 def test_a_study_has_seeds(number: int) -> None:
     for kind in (Study, ZooStudy):
