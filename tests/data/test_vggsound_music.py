@@ -118,3 +118,13 @@ def test_published_labels_have_the_classes(tmp_path, annotations):
         (tmp_path / f"{number:011d}_000000.mp4").touch()
     clips = vggsound_music(tmp_path, split="train")
     assert [item.labels for item in clips.items] == [(number,) for number in range(49)]
+
+
+def test_clips_of_pairs_and_of_the_test_are_not_trained_on(tmp_path, monkeypatch):
+    rows = [*LISTED, ("bbbbbbbbbbb", 20, "playing violin, fiddle", "train")]
+    monkeypatch.setattr("test_vggsound_music.LISTED", [*rows, (*LISTED[1][:3], "test")])
+    clips = vggsound_music(make(tmp_path), split="train")
+    assert [item.id for item in clips.items] == ["fffffffffff_000006"]
+    assert clips.remarks[-1] == (
+        "2 training clips that are test clips too are left out, such as bbbbbbbbbbb_000020"
+    )
