@@ -189,8 +189,9 @@ def test_other_classes_and_labels_are_refused(
         found = ClipSet(name="toy", items=items, classes=tuple(classes)).facts()
         return {"config": {}, "classes": classes, "clips": {"train": found}}
 
+    given: dict[str, Any] = {"classes": ["ant", "cat"], "labels": (0,)}
     file = tmp_path / "config.json"
-    file.write_text(json.dumps(facts(["ant", "cat"], (0,))))
-    check_same(file, facts(["ant", "cat"], (0,)), (), print)
+    file.write_text(json.dumps(facts(**given)))
+    check_same(file, facts(**given), (), print)
     with pytest.raises(ValueError, match=message):
-        check_same(file, facts(**{"classes": ["ant", "cat"], "labels": (0,)} | change), (), print)
+        check_same(file, facts(**given | change), (), print)
