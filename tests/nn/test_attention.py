@@ -26,17 +26,18 @@ def test_attend_is_the_formula(b: int, n_q: int, n_k: int, heads: int) -> None:
     assert_same(attend(q, k, v, num_heads=heads, scale=0.3), scaled, [q, k, v])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("autocast", [False, True])
-def test_bfloat16_is_trained_in_float32_on_a_cpu(autocast: bool) -> None:
-    given = [tokens(4, n, 32).detach().bfloat16().requires_grad_() for n in (24, 40, 40)]
+def test_half_precision_is_trained_in_float32_on_a_cpu(autocast: bool, dtype: torch.dtype) -> None:
+    given = [tokens(4, n, 32).detach().to(dtype).requires_grad_() for n in (24, 40, 40)]
     exact = [x.detach().double().requires_grad_() for x in given]
     read = slow.attention(*exact, heads=2, scale=0.25)
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+    with torch.autocast("cpu", dtype, enabled=autocast):
         out = attend(*given, num_heads=2)
-    weight = torch.randn(out.shape).bfloat16()
+    weight = torch.randn(out.shape).to(dtype)
     out.backward(weight)
     read.backward(weight.double())
-    rounded = {"rtol": 2**-8, "atol": 1e-6}  # once, at the end
+    rounded = {"rtol": torch.finfo(dtype).eps, "atol": 1e-6}  # once, at the end
     assert_close(out.double(), read, **rounded)
     for x, y in zip(given, exact, strict=True):
         assert_close(x.grad.double(), y.grad, **rounded)
