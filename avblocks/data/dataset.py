@@ -277,7 +277,9 @@ def _check_classes(mask: Tensor, item: Item, *, count: int) -> None:
     """Raise a ClipError if a mask has class numbers from ``count`` on."""
     if (most := int(mask.max())) >= count:
         files = [image.mask for image in item.images if image.mask]
+        known = f"the data has {count} classes, 0 to {count - 1}"
+        remedy = "correct the mask" if most < 255 else "pixels to ignore cannot be marked: give 0"
         raise ClipError(
             files[0] if len(files) == 1 else item.path,
-            f"the mask has class number {most}, and the data has {count} classes, 0 to {count - 1}",
+            f"the mask has class number {most}, and {known}; {remedy}",
         )

@@ -178,6 +178,9 @@ def mismatched_pairs(
         second = next((index for index in others if fits(first, index)), None)
         if second is None:
             path = items[first].path
-            raise ValueError(f"{path}: no clip of another file and of other classes fits it")
+            raise ValueError(
+                f"{path}: no clip of another file and of other classes fits it, as mismatched "
+                f"audio: add one to {clips.name}, or list its clips without classes"
+            )
         pairs.append((first, second))
     return FixedGroups(tuple(pairs))

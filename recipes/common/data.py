@@ -15,6 +15,7 @@ from recipes.common.evaluation import evaluated
 from recipes.common.needs import check_needs, with_classes
 from recipes.common.read_set import read_set
 from recipes.common.sets import CACHE as CACHE
+from recipes.common.sets import PAIRS
 from recipes.common.sets import DataName as DataName
 
 
@@ -78,6 +79,8 @@ def train_test_sets(
             raise ValueError(f"--data.name {data.name} has no test clips: give another data set")
         return (test := tested.change(test)), test
     train, test = train_set(data), test_set(data)
+    if test is not None and data.name in PAIRS:
+        _note_tested(train, test)
     lacking = needs == "boxes" and test and any(item.boxes is None for item in test.items)
     if needs == "masks" and data.shards is not None:
         shards = open_shards(data.shards)
@@ -90,6 +93,18 @@ def train_test_sets(
     if needs == "classes" or test is None:
         return train, with_classes(train, test)
     return train, test
+
+
+def _note_tested(train: ClipSet, test: ClipSet) -> None:
+    """Print the number of training clips with the ids of test clips, if there are any."""
+    tested = {item.id for item in test.items}
+    both = [item.id for item in train.items if item.id in tested]
+    if both:
+        print(
+            f"note: {len(both)} training clips have the ids of test clips, such as {both[0]}: if "
+            "they are the same, leave them out with --data.list",
+            flush=True,
+        )
 
 
 @cache

@@ -58,6 +58,9 @@ def _solos(name: DataName, root: Path, *, train: bool) -> ClipSet:
         return held
     others = tuple(item for item in solos.items if len(item.labels) > 1)
     if name == "music_solo_duet":
-        duets = music(root, part="duet").items
-        return replace(kept, name=f"{kept.name}, and duets", items=kept.items + others + duets)
+        tested = {item.id for item in held.items}
+        duets = [item for item in music(root, part="duet").items if item.id not in tested]
+        # A video that both lists have is a duet.
+        items = {item.id: item for item in (*kept.items, *others, *duets)}
+        return replace(kept, name=f"{kept.name}, and duets", items=tuple(items.values()))
     return replace(kept, items=kept.items + others)

@@ -41,6 +41,8 @@ ADDED: dict[str, Any] = {
 }
 """Settings newer than some runs, and their values in those runs."""
 _CLIPS: Shape = {"ids_sha256": str, "on_disk": int}
+_NEW = "start a new run"
+_AGAIN = f"resume with the same classes, or {_NEW}"
 
 
 def check_same(
@@ -71,7 +73,19 @@ def check_same(
         raise ValueError(
             f"the run in {path.parent} had another configuration: {'; '.join(changed)}"
         )
+    _check_classes(old.get("classes"), facts.get("classes"))
     _check_clips(old["clips"], facts["clips"], report)
+
+
+def _check_classes(before: Any, now: Any) -> None:
+    """Raise if the classes differ, whose numbers would be of others; older runs may have none."""
+    if not before or not now or before == now:
+        return
+    if not isinstance(before, list) or len(before) != len(now):
+        raise ValueError(f"the run had other classes, now {len(now)}: {_AGAIN}")
+    number = next(n for n, pair in enumerate(zip(before, now, strict=True)) if pair[0] != pair[1])
+    change = f"class number {number} was {before[number]!r}, now {now[number]!r}"
+    raise ValueError(f"the classes are others: {change}; {_AGAIN}")
 
 
 def _check_clips(
@@ -81,11 +95,17 @@ def _check_clips(
     for use in before.keys() & now.keys():
         old, new = before[use], now[use]
         if old["ids_sha256"] == new["ids_sha256"]:
+            labels = new.get("labels_sha256")
+            if old.get("labels_sha256", labels) != labels:
+                change = f"the clips to {use} on have other labels than when the run was started"
+                if use == "train":
+                    raise ValueError(f"{change}; resume with the same annotation, or {_NEW}")
+                report(change)
             continue
         change = f"the clips to {use} on are others: {old['on_disk']:,} were on disk when the run "
         change += f"was started, and {new['on_disk']:,} are now"
         if use == "train":
-            raise ValueError(f"{change}; resume on the same clips, or start a new run")
+            raise ValueError(f"{change}; resume on the same clips, or {_NEW}")
         report(change)
 
 

@@ -156,3 +156,11 @@ def test_a_line_twice_is_one_clip(tmp_path):
     make(tmp_path, segments=TWO + 'alone_alone, 30.000, 40.000, "/m/05zppz"\n')
     touch(tmp_path, "alone_alone.mp4")
     assert len(audioset(tmp_path, split="balanced")) == 1
+
+
+def test_the_order_of_labels_does_not_matter(tmp_path):
+    line = 'alone_alone, 30.000, 40.000, "{}"\n'
+    lines = [line.format(labels) for labels in ("/m/05zppz,/t/dd00003", "/t/dd00003,/m/05zppz")]
+    make(tmp_path, segments=SEGMENTS + "".join(lines))
+    touch(tmp_path, "alone_alone.mp4")
+    assert [item.labels for item in audioset(tmp_path, split="balanced").items] == [(1, 2)]

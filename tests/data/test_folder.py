@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from avblocks.data.datasets import ClipSet, Item, folder
@@ -64,3 +67,23 @@ def test_folders_may_be_classes(tmp_path):
     touch(tmp_path / "loose.mp4")
     with pytest.raises(ValueError, match=r"loose\.mp4: is in no folder of a class; move it"):
         folder(tmp_path, classes=True)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    for name in ("a.mp4", "b/c.mp4", "lost+found/d.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    real, closed = os.scandir, ["lost+found"]
+
+    def scandir(path):
+        if Path(path).name in closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    assert [item.id for item in folder(tmp_path).items] == ["a.mp4", "b/c.mp4"]
+    closed.append("b")
+    with pytest.raises(
+        ValueError, match=r"/b: cannot be listed \(Permission denied\), so its clips"
+    ):
+        folder(tmp_path)

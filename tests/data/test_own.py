@@ -11,6 +11,7 @@ from avblocks.data.datasets import (
     folder,
     hold_out,
     mask_folder,
+    own_boxes,
     plain_folder,
 )
 
@@ -228,3 +229,118 @@ def test_class_numbers_that_the_classes_lack_name_the_mask(tmp_path):
     assert mask is not None and mask.unique().tolist() == [2]
     with pytest.raises(ClipError, match=r"test/masks/a.png: the mask has class number 3, and"):
         ClipDataset(test, format, train=False)[0]
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("Train", "Test"), ("training", "validation")])
+def test_splits_under_other_names_are_no_classes(tmp_path, names):
+    """They were classes, or all trained on."""
+    touch(tmp_path, *(f"{name}/{kind}/{name}.mp4" for name in names for kind in ("cat", "dog")))
+    message = f"its folders {', '.join(sorted(names))} look like splits, which must be named train"
+    for reader in (class_folder, plain_folder):
+        with pytest.raises(ValueError, match=message):
+            reader(tmp_path)
+    (tmp_path / "test.csv").write_text(f"{names[1]}/cat/{names[1]}.mp4\n")
+    assert len(plain_folder(tmp_path, test_list=tmp_path / "test.csv")[0]) == 3
+
+
+@pytest.mark.parametrize("name", ["dog/a", "dog/A.MP4", r"dog\a.mp4", "./dog/a.mp4", "dog/a.mkv"])
+def test_a_listed_clip_in_another_spelling_is_not_trained_on(tmp_path, name):
+    touch(tmp_path, "dog/a.mp4", "dog/b.mp4", "cat/a.mp4", "cat/b.mp4")
+    (tmp_path / "test.csv").write_text(f"cat/a.mp4\n{name}\n")
+    for reader in (class_folder, plain_folder):
+        with pytest.raises(ValueError, match=r"test.csv: .* is no path .* and 'dog/a.mp4' is one"):
+            reader(tmp_path, test_list=tmp_path / "test.csv")
+    if not name.startswith("."):  # which box_folder understands
+        (tmp_path / "boxes.csv").write_text(f"{HEADER}cat/a.mp4,0,0,1,1,\n{name},0,0,1,1,\n")
+        with pytest.raises(ValueError, match=r"boxes.csv: .* is no path .* and 'dog/a.mp4' is one"):
+            box_folder(tmp_path)
+
+
+def test_listed_clips_that_are_not_there_are_reported_in_training(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "test.csv").write_text("a.mp4\nc.mp4\n")
+    train, _ = plain_folder(tmp_path, test_list=tmp_path / "test.csv")
+    assert train.remarks == ("1 clips of the list are not there, such as c.mp4",)
+
+
+def test_links_to_training_clips_are_reported(tmp_path):
+    touch(tmp_path, "train/dog/a.mp4", "train/cat/b.mp4", "test/dog/c.mp4", "test/cat/d.mp4")
+    assert class_folder(tmp_path)[1].remarks == ()
+    (tmp_path / "test/cat/e.mp4").symlink_to(tmp_path / "train/cat/b.mp4")
+    (tmp_path / "test/dog/f.mp4").hardlink_to(tmp_path / "train/dog/a.mp4")
+    (tmp_path / "test/dog/gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    remark = "2 are files of training clips too, such as test/cat/e.mp4"
+    assert class_folder(tmp_path)[1].remarks == (remark,)
+
+
+def test_boxes_of_files_in_neither_folder_are_missing(tmp_path):
+    touch(tmp_path, "train/a.mp4", "test/c.mp4", "test/d.mp4")
+    (tmp_path / "boxes.csv").write_text(f"{HEADER}test/d.mp4,0,0,1,1,\nc.mp4,0,0,1,1,\n")
+    train, test = box_folder(tmp_path)
+    assert ids(test) == ["test/d.mp4"] and test.missing == ("c.mp4",) and len(train) == 1
+
+
+@pytest.mark.parametrize("lines", ["a.mp4,0,0,1,1,\na.mp4,,,,,\n", "a.mp4,,,,,\na.mp4,0,0,1,1,\n"])
+def test_a_source_and_none_exclude_each_other(tmp_path, lines):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "boxes.csv").write_text(HEADER + lines)
+    with pytest.raises(ValueError, match=r"boxes.csv, line 3: a.mp4 has a line without numbers"):
+        box_folder(tmp_path)
+
+
+def test_the_list_of_test_clips_is_read_once(tmp_path, monkeypatch):
+    touch(tmp_path, *(f"{n}.mp4" for n in range(9)))
+    lines = [f"{n}.mp4,0,0,1,1,\n" for n in range(8)]
+    (tmp_path / "boxes.csv").write_text(HEADER + "".join(lines))
+    (tmp_path / "list.csv").write_text("1.mp4\n")
+    reads = []
+    real = own_boxes.read_ids
+    monkeypatch.setattr(own_boxes, "read_ids", lambda path: reads.append(path) or real(path))
+    assert ids(box_folder(tmp_path, test_list=tmp_path / "list.csv")[1]) == ["1.mp4"]
+    assert len(reads) == 1
+
+
+def test_names_of_columns_in_any_case(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "boxes.csv").write_text(
+        "Class,Right,BOTTOM,Left,top,File\ndog,0.5,1,0,0.25,a.mp4\n"
+    )
+    _, test = box_folder(tmp_path)
+    assert test.classes == ("dog",) and test.items[0].boxes == ((0.0, 0.25, 0.5, 1.0),)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_separators_are_named(tmp_path, mark):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "boxes.csv").write_text(f"{HEADER}a.mp4,0,0,1,1,dog\n".replace(",", mark))
+    with pytest.raises(ValueError, match=r"line 1: no column 'file'.*; separate fields by commas"):
+        box_folder(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["dog\n\ncat\n", "\ndog\n", "# names\ndog\n"])
+def test_lines_that_shift_class_numbers_are_refused(tmp_path, text):
+    masked(tmp_path, "a", np.zeros((48, 64)))
+    (tmp_path / "classes.txt").write_text(text)
+    (tmp_path / "test.csv").write_text("a\n")
+    with pytest.raises(
+        ValueError, match=r"classes.txt, line \d: blank or a comment, before the cl"
+    ):
+        mask_folder(tmp_path, test_list=tmp_path / "test.csv")
+
+
+def test_masks_of_whole_videos_are_refused(tmp_path):
+    """Their masks were not read."""
+    masked(tmp_path, "a", np.zeros((48, 64)))
+    (tmp_path / "frames/frame_0").mkdir()
+    (tmp_path / "frames/a.jpg").rename(tmp_path / "frames/frame_0/a.jpg")
+    (tmp_path / "test.csv").write_text("a\n")
+    with pytest.raises(ValueError, match=r"masks/a.png: belongs to one image, and folders frame_0"):
+        mask_folder(tmp_path, test_list=tmp_path / "test.csv")
+
+
+def test_frames_without_audio_of_their_name_are_reported(tmp_path):
+    for part in ("train", "test"):
+        masked(tmp_path / part, "a", np.ones((48, 64)))
+    (tmp_path / "test/frames/a.jpg").rename(tmp_path / "test/frames/a_1.jpg")
+    _, test = mask_folder(tmp_path)
+    assert test.remarks == ("2 have a frame or audio of their name, not both, such as a",)

@@ -154,3 +154,39 @@ def test_names_that_yt_dlp_gives(tmp_path):
     name = "Marching [live], part 2 [abc_0000012].webm"
     (tmp_path / name).touch()
     assert [item.path for item in vggsound(tmp_path, split="train").items] == [str(tmp_path / name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("1030_1040", 1030),
+        ("1030000_1040000", 1030),
+        ("1030000", 1030),
+        ("1030", 1030),
+        ("001030", 1030),
+        ("1000_11000", 1),
+        ("001000_001010", 1000),
+        ("1000_1010", 1000),
+    ],
+)
+def test_seconds_and_milliseconds_are_told_apart(tmp_path, name, start):
+    others = {1, 1000, 1030} - {start}
+    for only in (others, {*others, start}):
+        rows = [(11 * "a", second, f"{second}", "test") for second in sorted(only)]
+        (tmp_path / "vggsound.csv").write_text("".join(f"{','.join(map(str, r))}\n" for r in rows))
+        (tmp_path / f"aaaaaaaaaaa_{name}.mp4").touch()
+        found = [item.id for item in vggsound(tmp_path, split="test").items]
+        if start in only:
+            assert found == [f"aaaaaaaaaaa_{start:06d}"]
+        elif name != "1030":  # 1.03 s, in milliseconds
+            assert found == []
+
+
+def test_a_training_clip_that_is_tested_is_left_out(tmp_path):
+    make(tmp_path, [*ROWS, (*ROWS[1][:3], "test"), ROWS[2]])
+    train, test = vggsound(tmp_path, split="train"), vggsound(tmp_path, split="test")
+    assert [item.id for item in test.items] == ["---g-f_I2yQ_000001", "-0BIyqJj9ZU_000030"]
+    assert [(item.id, item.labels) for item in train.items] == [("abc_0000012_000007", (2,))]
+    assert train.remarks[-1] == (
+        "1 training clips that are test clips too are left out, such as -0BIyqJj9ZU_000030"
+    )

@@ -20,10 +20,10 @@ LISTED = [
 ]
 
 
-def make(root, *, table=TABLE):
+def make(root, *, table=TABLE, listed=LISTED):
     (root / "vggmusic_eval_ss.csv").write_text(table)
     with (root / "vggsound.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(LISTED)
+        csv.writer(file).writerows(listed)
     for key in ("aaaaaaaaaaa_000001", "bbbbbbbbbbb_000020", "ddddddddddd_000004"):
         (root / f"{key}.mp4").touch()
     for key in ("eeeeeeeeeee_000005", "fffffffffff_000006"):
@@ -118,3 +118,15 @@ def test_published_labels_have_the_classes(tmp_path, annotations):
         (tmp_path / f"{number:011d}_000000.mp4").touch()
     clips = vggsound_music(tmp_path, split="train")
     assert [item.labels for item in clips.items] == [(number,) for number in range(49)]
+
+
+def test_clips_of_pairs_and_of_the_test_are_not_trained_on(tmp_path):
+    paired, tested = (
+        ("bbbbbbbbbbb", 20, "playing violin, fiddle", "train"),
+        (*LISTED[1][:3], "test"),
+    )
+    clips = vggsound_music(make(tmp_path, listed=[*LISTED, paired, tested]), split="train")
+    assert [item.id for item in clips.items] == ["fffffffffff_000006"]
+    assert clips.remarks[-1] == (
+        "2 training clips that are test clips too are left out, such as bbbbbbbbbbb_000020"
+    )

@@ -129,3 +129,14 @@ def test_two_entries_of_one_clip_are_refused(tmp_path):
     (tmp_path / "vggss.json").write_text(f"[{entry}, {entry}]")
     with pytest.raises(ValueError, match=r"vggss.json: two entries for 'aaaaaaaaaaa_000000'"):
         vggss(tmp_path)
+
+
+def test_a_clip_of_other_seconds_of_a_video_is_not_taken_for_one_from_its_start(tmp_path):
+    """VGGSound's test list has 16 and 0 of one video, of which VGG-SS lists 0."""
+    entry = {"file": "aaaaaaaaaaa_000000", "class": "cow", "bbox": [[0, 0, 1, 1]]}
+    (tmp_path / "vggss.json").write_text(json.dumps([entry]))
+    for name in ("_000016", "_16_26", "_16", "_000016_000026", "_16.000_26.000"):
+        (tmp_path / f"aaaaaaaaaaa{name}.mp4").touch()
+    assert vggss(tmp_path).missing == ("aaaaaaaaaaa_000000",)
+    (tmp_path / "aaaaaaaaaaa_0_10000.mp4").touch()
+    assert vggss(tmp_path).items[0].path == str(tmp_path / "aaaaaaaaaaa_0_10000.mp4")

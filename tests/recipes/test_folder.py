@@ -168,3 +168,30 @@ def test_a_run_of_another_recipe_is_refused_by_its_name(tmp_path: Path) -> None:
     now = {**facts, "recipe": "paper_finetune", "config": {"epochs": 3}}
     with pytest.raises(ValueError, match=r"is of paper_pretrain, not of paper_finetune: pass ano"):
         check_same(file, now, (), print)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"classes": ["cat", "zebra"]},
+            "class number 0 was 'ant', now 'cat'; resume with the same",
+        ),
+        ({"classes": ["ant", "cat", "dog"]}, "the run had other classes, now 3: resume with the s"),
+        ({"labels": (1,)}, "clips to train on have other labels than when the run was started"),
+    ],
+)
+def test_other_classes_and_labels_are_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    def facts(classes: list[str], labels: tuple[int, ...]) -> dict[str, Any]:
+        items = (Item(id="a", path="a.mp4", labels=labels),)
+        found = ClipSet(name="toy", items=items, classes=tuple(classes)).facts()
+        return {"config": {}, "classes": classes, "clips": {"train": found}}
+
+    given: dict[str, Any] = {"classes": ["ant", "cat"], "labels": (0,)}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(facts(**given)))
+    check_same(file, facts(**given), (), print)
+    with pytest.raises(ValueError, match=message):
+        check_same(file, facts(**given | change), (), print)

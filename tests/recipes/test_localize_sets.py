@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from still_files import write_number, write_sound
 from tiny_model import TINY
@@ -13,7 +14,7 @@ from toy_runs import SMALL
 
 from avblocks.data.datasets import is3
 from recipes import paper_localize
-from recipes.common.data import Data
+from recipes.common.data import Data, train_test_sets
 from recipes.common.loaders import mismatched, two_source_loader
 from recipes.common.loaders import test_loader as loader_of
 from recipes.engine.run import Run
@@ -51,6 +52,19 @@ def test_is3_has_images_of_two_sources(tmp_path: Path) -> None:
     scores = run("is3", root, tmp_path / "run")
     assert set(scores["two_sources"]) == {"iiou", "iiou_auc"}
     assert "extended_ap" not in scores["matched"]
+
+
+def test_training_clips_with_ids_of_test_clips_are_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = is3_root(tmp_path)
+    train_test_sets(Data(name="is3", root=root), needs="boxes")
+    note = f"note: 5 training clips have the ids of test clips, such as {min(NAMES)}: if they are"
+    assert note in capsys.readouterr().out
+    for path in [*root.glob("train/*/*")]:
+        path.rename(path.with_stem(f"other_{path.stem}"))
+    train_test_sets(Data(name="is3", root=root), needs="boxes")
+    assert "note: " not in capsys.readouterr().out
 
 
 def test_each_object_has_its_own_audio(tmp_path: Path) -> None:

@@ -42,6 +42,18 @@ def test_a_fifth_of_the_solos_is_held_out(root: Path) -> None:
     assert len(ids("music21", root, train=True)) == 8
 
 
+def test_no_held_out_solo_is_trained_on_as_a_duet(root: Path) -> None:
+    test = ids("music_solo_duet", root, train=False)
+    path = root / "MUSIC_duet_videos.json"
+    videos = json.loads(path.read_text())["videos"]
+    videos["flute violin"] += [*sorted(test), "both0000000"]
+    path.write_text(json.dumps({"videos": videos}))
+    clips = read_set("music_solo_duet", root, train=True, counts=(0, 0))
+    assert clips is not None and not {item.id for item in clips.items} & test
+    assert len({item.path for item in clips.items}) == len(clips) == 11
+    assert ids("music_solo_duet", root, train=False) == test == ids("music", root, train=False)
+
+
 def test_mixtures_of_the_sound_of_pixels_are_of_any_clips(root: Path) -> None:
     data = Data(name="music", root=root)
     train, test = (read_set("music", root, train=train, counts=(0, 0)) for train in (True, False))

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from avblocks.data.datasets.clipset import Box
-from avblocks.data.datasets.disk import read_rows
+from avblocks.data.datasets.disk import read_rows, separators
 
 _FAR = 1e6  # times the side of the image; larger numbers cannot be coordinates of a box
 AGAIN = "get the file again"
@@ -18,7 +18,8 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
 
     Args:
         path: The file.
-        columns: Required columns, in any order; others are allowed.
+        columns: Required columns, in any order and case; others are allowed. Names are returned in
+            lower case.
 
     Raises:
         ValueError: If the file is missing or not text, a column or a field is missing, or a column
@@ -29,7 +30,7 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
         if header:
             yield line, dict(zip(header, row, strict=True))
             continue
-        header = row
+        header = [name.lower() for name in row]
         twice = [name for name in header if name and header.count(name) > 1]
         if twice:
             raise ValueError(f"{path}, line {line}: two columns {twice[0]!r}; delete one")
@@ -37,7 +38,7 @@ def read_table(path: Path, *, columns: tuple[str, ...]) -> Iterator[tuple[int, d
         if absent:
             raise ValueError(
                 f"{path}, line {line}: no column {absent[0]!r}; the first line must name the "
-                f"columns {', '.join(columns)}, got {row}"
+                f"columns {', '.join(columns)}, got {row}{separators(row)}"
             )
 
 

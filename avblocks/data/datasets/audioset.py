@@ -58,14 +58,14 @@ def _segments(table: Path, numbers: Mapping[str, int]) -> dict[Segment, tuple[in
     for line, (video, start, _, names) in read_rows(table, columns=4):
         where = f"{table}, line {line}"
         labels = class_numbers(
-            names.split(","),
+            list(dict.fromkeys(names.split(","))),
             numbers,
             where=where,
             kind="labels",
             remedy="class_labels_indices.csv beside it does not list them",
         )
         segment = Segment(youtube_id(video, where=where), _seconds(start, where=where))
-        if listed.setdefault(segment, labels) != labels:
+        if set(listed.setdefault(segment, labels)) != set(labels):
             raise ValueError(f"{where}: {video} from {start} s has other labels before; delete one")
     return listed
 

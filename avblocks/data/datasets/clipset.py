@@ -89,13 +89,15 @@ class ClipSet:
         return "; ".join((line, *self.remarks))
 
     def facts(self) -> dict[str, int | str]:
-        """Return the counts, and a checksum of the ids on disk in their order."""
+        """Return the counts, and checksums of the ids on disk in their order and of the labels."""
         ids = "\n".join(item.id for item in self.items)
+        labels = "\n".join(" ".join(map(str, sorted(item.labels))) for item in self.items)
         return {
             "listed": len(self.items) + len(self.missing),
             "on_disk": len(self.items),
             "missing": len(self.missing),
             "ids_sha256": hashlib.sha256(ids.encode(errors="surrogateescape")).hexdigest(),
+            "labels_sha256": hashlib.sha256(labels.encode()).hexdigest(),
         }
 
     def per_frame(self) -> "ClipSet":

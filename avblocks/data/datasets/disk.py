@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 EXTENSIONS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
@@ -16,6 +16,7 @@ SPREADSHEET = (
 )
 """The usual reason for a damaged id, for errors."""
 _LONGEST = 2000  # characters of a field
+_OTHERS = (";", "\t", "|")
 _DAMAGED = re.compile(r"#[^\s,]+[!?]|#N/?[AVD]")  # as in #REF!, #NOM?; #N/A and its translations
 
 
@@ -45,7 +46,7 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
                 if blank or (not begun and row[0].startswith("#") and not damaged):
                     continue
                 begun, columns = True, columns or len(row)
-                fault = f"{len(row)} columns, expected {columns}" if len(row) != columns else ""
+                fault = _other_columns(row, columns) if len(row) != columns else ""
                 if damaged:
                     fault = f"{row[0]!r} is no id; {SPREADSHEET}"
                 if len(longest := max(row, key=len)) > _LONGEST:
@@ -55,6 +56,16 @@ def read_rows(path: Path, *, columns: int | None) -> Iterator[tuple[int, list[st
                 yield reader.line_num, [field.strip() for field in row]
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path}: not a csv file in UTF-8 ({error})") from error
+
+
+def _other_columns(row: Sequence[str], columns: int) -> str:
+    return f"{len(row)} columns, expected {columns}{separators(row)}"
+
+
+def separators(row: Sequence[str]) -> str:
+    """Return a remedy for a line whose fields are separated by another character than a comma."""
+    other = next((mark for mark in _OTHERS if len(row) == 1 and mark in row[0]), None)
+    return "" if other is None else f"; separate fields by commas, not {other!r}"
 
 
 def read_ids(path: Path) -> dict[str, None]:
@@ -94,13 +105,14 @@ def media_files(
         kind: Name of such files in the error message.
 
     Raises:
-        ValueError: If the folder is missing or contains no such file.
+        ValueError: If the folder is missing or contains no such file, or a folder in it cannot be
+            listed.
     """
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder; give the one that holds the clips")
     found: list[Path] = []
     seen = {os.path.realpath(root)}
-    for folder, names, files in os.walk(root, followlinks=True):
+    for folder, names, files in os.walk(root, onerror=_refuse, followlinks=True):
         names[:] = [name for name in sorted(names) if _is_new(Path(folder, name), seen)]
         found += [
             Path(folder, name)
@@ -111,6 +123,15 @@ def media_files(
         kinds = " ".join(sorted(suffixes))
         raise ValueError(f"{root}: no {kind} file at any depth; looked for {kinds}")
     return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    """Raise an error for a folder that cannot be listed, except the one that file systems have."""
+    if Path(error.filename).name != "lost+found":
+        raise ValueError(
+            f"{error.filename}: cannot be listed ({error.strerror}), so its clips would be left "
+            "out; give yourself access to it, or move it out of the folder"
+        ) from error
 
 
 def add_file(files: dict[str, str], key: str, path: Path) -> None:

@@ -7,6 +7,7 @@ from avblocks.data.datasets.clipset import ClipSet
 from avblocks.data.datasets.disk import read_ids
 from avblocks.data.datasets.folder import folder
 from avblocks.data.datasets.holdout import hold_out
+from avblocks.data.datasets.own_checks import refuse_splits, require_spelling, shared_files
 
 PARTS = ("train", "test")
 """Names of the folders of the training and the test clips."""
@@ -31,10 +32,12 @@ def class_folder(
         test_list: A csv without header, with ids (paths below ``root``) in the first column.
 
     Raises:
-        ValueError: If a file is in no folder of a class, or a class has no clip to train on.
+        ValueError: If a file is in no folder of a class, a class has no clip to train on, folders
+            look like splits under other names, or the list has a clip in another spelling.
     """
     root = Path(root)
     if not has_parts(root):
+        refuse_splits(root)
         whole = folder(root, classes=True)
         parts = hold_out(whole) if test_list is None else by_list(whole, test_list)
     else:
@@ -51,8 +54,14 @@ def plain_folder(root: str | Path, *, test_list: str | Path | None = None) -> tu
     root = Path(root)
     if has_parts(root):
         return prefixed(folder(root / "train"), "train"), None
-    whole = folder(root)
-    return whole if test_list is None else by_list(whole, test_list)[0], None
+    if test_list is None:
+        refuse_splits(root)
+        return folder(root), None
+    train, test = by_list(folder(root), test_list)
+    if not test.missing:
+        return train, None
+    absent = f"{len(test.missing)} clips of the list are not there, such as {test.missing[0]}"
+    return replace(train, remarks=(*train.remarks, absent)), None
 
 
 def by_list(whole: ClipSet, test_list: str | Path) -> tuple[ClipSet, ClipSet]:
@@ -62,6 +71,7 @@ def by_list(whole: ClipSet, test_list: str | Path) -> tuple[ClipSet, ClipSet]:
     if not there:
         like = f"such as {whole.items[0].id}" if whole.items else "below the folder"
         raise ValueError(f"{test_list}: lists no clip of {whole.name}; ids are paths {like}")
+    require_spelling(listed, {item.id for item in whole.items}, table=Path(test_list))
     train = tuple(item for item in whole.items if item.id not in listed)
     return (
         replace(whole, name=f"{whole.name} train", items=train),
@@ -94,4 +104,5 @@ def _merged(train: ClipSet, test: ClipSet) -> tuple[ClipSet, ClipSet]:
         )
         for part in (train, test)
     ]
-    return parts[0], parts[1]
+    remarks = (*parts[1].remarks, *shared_files(*parts))
+    return parts[0], replace(parts[1], remarks=remarks)

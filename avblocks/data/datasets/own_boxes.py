@@ -9,6 +9,7 @@ from avblocks.data.datasets.clipset import Box, ClipSet, Item, listed_set
 from avblocks.data.datasets.disk import plain_name, read_ids
 from avblocks.data.datasets.folder import folder
 from avblocks.data.datasets.own import has_parts
+from avblocks.data.datasets.own_checks import require_spelling
 
 BOXES = "boxes.csv"
 """Table of the boxes, in the folder of the videos."""
@@ -23,7 +24,7 @@ def box_folder(root: str | Path, *, test_list: str | Path | None = None) -> tupl
     video, from 0 to 1, and possibly ``class``. A file may be in several lines, of one class or of
     several; a line without numbers means that no source is visible. All other videos are for
     training, or those in ``root/train``, if ``root`` has the folders ``train`` and ``test``. Boxes
-    in ``root/train`` are not used.
+    in ``root/train`` are not used; files outside of both folders count as missing.
 
     Args:
         root: The folder.
@@ -36,15 +37,17 @@ def box_folder(root: str | Path, *, test_list: str | Path | None = None) -> tupl
     boxes, names = _boxes(root / BOXES)
     classes = tuple(sorted({name for found in names.values() for name in found}))
     videos = {item.id: item for item in folder(root).items}
+    require_spelling(boxes, videos, table=root / BOXES)
     apart = has_parts(root)
     train = {k: v for k, v in videos.items() if (_first(k) == "train" if apart else k not in boxes)}
     test = {
         key: _labeled(videos.get(key), some, names[key], classes)
         for key, some in boxes.items()
-        if not apart or _first(key) == "test"
+        if not apart or _first(key) != "train"
     }
     if test_list is not None:
-        test = {key: item for key, item in test.items() if key in read_ids(Path(test_list))}
+        listed = read_ids(Path(test_list))
+        test = {key: item for key, item in test.items() if key in listed}
     return listed_set(f"folder {root} train", train), listed_set(
         f"folder {root} test", test, classes=classes
     )
@@ -59,6 +62,11 @@ def _boxes(table: Path) -> tuple[dict[str, tuple[Box, ...]], dict[str, set[str]]
             raise ValueError(f"{where}: names no file: {row}; correct it")
         key = Path(row["file"]).as_posix()
         sides = [row[side] for side in _SIDES]
+        if key in boxes and not (any(sides) and boxes[key]):
+            raise ValueError(
+                f"{where}: {key} has a line without numbers, which means that no source is "
+                "visible, and another line; delete one"
+            )
         boxes[key] = boxes.get(key, ()) + ((_box(sides, where=where),) if any(sides) else ())
         name = row.get("class")
         names.setdefault(key, set()).update({plain_name(name, where=where)} if name else ())

@@ -34,7 +34,8 @@ def mask_folder(
         first class is "background".
 
     Raises:
-        ValueError: If a folder is missing, no test clips are given, or a class is named twice.
+        ValueError: If a folder is missing, no test clips are given, a class is named twice or a
+            line before a class is blank, or a clip has several images.
     """
     root = Path(root)
     table = root / CLASSES
@@ -52,7 +53,14 @@ def mask_folder(
 
 def _classes(table: Path) -> tuple[str, ...]:
     """Read the names of the classes, and add the background, whose number is 0."""
-    names = [_BACKGROUND, *(row[0] for _, row in read_rows(table, columns=1))]
+    lines = list(read_rows(table, columns=1))
+    for number, (line, (name,)) in enumerate(lines, start=1):
+        if line != number:
+            raise ValueError(
+                f"{table}, line {number}: blank or a comment, before the class {name!r}; line n "
+                "names class number n: delete it, or name a class that has no pixels"
+            )
+    names = [_BACKGROUND, *(row[0] for _, row in lines)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         why = ", number 0, is not listed" if twice == _BACKGROUND else " is in two lines"
@@ -64,15 +72,25 @@ def _masked(root: Path, classes: tuple[str, ...]) -> ClipSet:
     """List the images of a folder that have masks and audio."""
     items: dict[str, Item | None] = {}
     lacking: list[Path] = []
-    for key, item in still_items(root).items():
+    there = still_items(root)
+    halves = [key for key, item in there.items() if item is None]
+    for key, item in there.items():
         mask = root / "masks" / f"{key}.png"
         items[key] = item and _with_mask(item, mask, binary=not classes)
         lacking += [mask] if item and not items[key] else []
     remarks = (f"{len(lacking)} without a mask, such as {lacking[0]}",) if lacking else ()
+    if halves:
+        alone = "have a frame or audio of their name, not both"
+        remarks = (*remarks, f"{len(halves)} {alone}, such as {halves[0]}")
     return listed_set(f"folder {root}", items, classes=classes, remarks=remarks)
 
 
 def _with_mask(item: Item, mask: Path, *, binary: bool) -> Item | None:
     if not mask.is_file():
         return None
+    if item.images[0].part is not None:
+        raise ValueError(
+            f"{mask}: belongs to one image, and folders frame_0, frame_1, ... are images of a "
+            "whole video; give each image with a mask a name, and audio of that name"
+        )
     return replace(item, images=(replace(item.images[0], mask=str(mask), binary=binary),))

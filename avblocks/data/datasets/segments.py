@@ -11,9 +11,9 @@ from avblocks.data.datasets.disk import SPREADSHEET, media_files
 from avblocks.data.datasets.stills import has_stills, still_items
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
-_TIMES = re.compile(r"(?:[ _-]+\[?(?P<start>\d+(?:\.\d+)?)(?:[ _-]+\d+(?:\.\d+)?)?\]?)?")
+_TIMES = re.compile(r"(?:[ _-]+\[?(?P<start>\d+(?:\.\d+)?)(?:[ _-]+(?P<end>\d+(?:\.\d+)?))?\]?)?")
 _DOWNLOADED = re.compile(rf".* \[(?P<id>{_ID.pattern})\]", re.DOTALL)  # as yt-dlp names files
-_UNITS = (1, 1000)  # in a second
+_SECOND = 1000  # milliseconds
 _NEAR = 0.5  # seconds by which the start in a name may differ, due to rounding
 
 
@@ -146,12 +146,27 @@ def _fitting(
             yield from ((key, False) for key in listed if len(listed) == 1)
             continue
         near = {
-            abs(float(times["start"]) / unit - segment.start): key
+            abs(start - segment.start): key
             for key, segment in listed.items()
-            for unit in _UNITS
+            for start in _starts(times["start"], times["end"])
         }
         if near and min(near) < _NEAR:
             yield near[min(near)], True
+
+
+def _starts(start: str, end: str | None) -> list[float]:
+    """Return the possible starts in seconds of a name whose numbers may be milliseconds.
+
+    >>> _starts("30000", "40000"), _starts("30", "40"), _starts("000030", None)
+    ([30.0], [30.0], [30.0])
+    """
+    number, length = float(start), float(end or start) - float(start)
+    padded = re.match(r"0\d", start) is not None
+    if padded or "." in start or 0 < length < _SECOND:
+        return [number]
+    if length >= _SECOND:
+        return [number / _SECOND]
+    return [number, number / _SECOND] if number >= _SECOND else [number]
 
 
 def _ids(stem: str) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,12 @@ from typing import Literal
 from avblocks.data.datasets.annotations import read_table
 from avblocks.data.datasets.clipset import ClipSet, labeled_set
 from avblocks.data.datasets.pairs import COLUMNS, class_key
-from avblocks.data.datasets.vggsound import segments, vggsound_clips, vggsound_labels
+from avblocks.data.datasets.vggsound import (
+    also_tested,
+    segments,
+    vggsound_clips,
+    vggsound_labels,
+)
 from avblocks.shapes import require_choice
 
 PAIRS = "vggmusic_eval_ss.csv"
@@ -17,7 +22,8 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
 
     ``root`` contains ``vggmusic_eval_ss.csv`` and the clips, laid out as for ``vggsound``. The csv
     defines the classes and the test clips, which ``pairs`` pairs. The training clips are those of
-    these classes in ``vggsound.csv``, also in ``root``.
+    these classes in ``vggsound.csv``, also in ``root``, without those of its test split or in a
+    pair.
 
     Returns:
         The clips in the order of their csv. Classes are named as in the pairs, in alphabetical
@@ -34,12 +40,13 @@ def vggsound_music(root: str | Path, *, split: Literal["train", "test"]) -> Clip
     sources = _sources(root / PAIRS)
     classes = tuple(sorted(set(sources.values())))
     number = {class_key(name): index for index, name in enumerate(classes)}
+    labels, tested = {key: (number[class_key(name)],) for key, name in sources.items()}, set[str]()
     if split == "train":
-        labels = _training_labels(root / "vggsound.csv", number)
-    else:
-        labels = {key: (number[class_key(name)],) for key, name in sources.items()}
+        labels, others = _training_labels(root / "vggsound.csv", number)
+        tested = labels.keys() & (others.keys() | sources.keys())
+        labels = {key: numbers for key, numbers in labels.items() if key not in tested}
     found = vggsound_clips(root, {**labels, **sources})
-    remarks = found.remarks(segments(labels))
+    remarks = (*found.remarks(segments(labels)), *also_tested(tested))
     return labeled_set(
         f"vggsound-music {split}", labels, found.items, classes=classes, remarks=remarks
     )
@@ -58,9 +65,11 @@ def _sources(table: Path) -> dict[str, str]:
     return sources
 
 
-def _training_labels(table: Path, number: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Return the class numbers of the training clips that have one of the classes."""
-    _, listed, _ = vggsound_labels(table, split="train")
-    keys = {clip: map(class_key, names) for clip, names in listed.items()}
+def _training_labels(
+    table: Path, number: dict[str, int]
+) -> tuple[dict[str, tuple[int, ...]], dict[str, None]]:
+    """Return the class numbers of the training clips of these classes, and the test clips."""
+    _, listed, others = vggsound_labels(table, split="train")
+    keys = {clip: dict.fromkeys(map(class_key, names)) for clip, names in listed.items()}
     labels = {clip: tuple(number[k] for k in names if k in number) for clip, names in keys.items()}
-    return {clip: numbers for clip, numbers in labels.items() if numbers}
+    return {clip: numbers for clip, numbers in labels.items() if numbers}, others

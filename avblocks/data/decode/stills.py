@@ -99,7 +99,7 @@ def decode_still(file: StillImage) -> tuple[UInt8[Tensor, "3 height width"], Mas
     mask = decode_mask(file.mask, binary=file.binary)
     if mask.shape != image.shape[1:]:
         sizes = f"{tuple(mask.shape)}, and {file.path} is {tuple(image.shape[1:])}"
-        raise ClipError(file.mask, f"the mask is {sizes}")
+        raise ClipError(file.mask, f"the mask is {sizes}; resize it without interpolation")
     return image, mask
 
 
