@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "int8": (lambda x: (x * 127).to(torch.int8), "torch.int8, torch.strided, and .* dequantized"),
     "bool": (lambda x: x > 0, "torch.bool"),
     "complex": (lambda x: x.to(torch.complex64), "torch.complex64"),
-    "sparse": (Tensor.to_sparse, "torch.sparse_coo"),
+    "sparse": (Tensor.to_sparse, "torch.float32, torch.sparse_coo"),
     "meta": (lambda x: x.to("meta"), "on the device meta, without values"),
 }
 
