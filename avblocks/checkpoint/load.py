@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avblocks.checkpoint.checks import check_finite, check_lost
-from avblocks.checkpoint.read import State, bare_names
+from avblocks.checkpoint.checks import check_lost, check_values, suffixes
+from avblocks.checkpoint.read import State, bare_names, without_inserted
 from avblocks.checkpoint.report import Converted, LoadReport, summary
 from avblocks.checkpoint.whole import sharded_like, unwrapped
 from avblocks.nn.older import renamed
@@ -25,23 +25,25 @@ def load_weights(
     """Copy weights into a model, and report on every name.
 
     Args:
-        model: the model, or a part of one; also wrapped by ``torch.compile`` or DDP, or sharded by
-            ``fully_shard``: then all processes must call this with the same weights.
+        model: the model, or a part of one; it or its modules may be wrapped by ``torch.compile``,
+            DDP or activation checkpointing, or sharded by ``fully_shard``: then all processes must
+            call this with the same weights.
         weights: a state dict with names of avblocks, current or of earlier versions, or the result
             of a ``from_...`` function. What data parallelism and the compiler insert into all names
             is removed, as in `read_state`.
         strict: raise if a parameter stays at initialization or a tensor is unused.
         allow: suffixes of the names of weights that may be dropped although the model of the file
-            uses them, such as ``"dist_token"`` or ``"ls1.gamma"``.
+            uses them, such as ``("dist_token", "ls1.gamma")``.
 
     Returns:
         The report. Learned positions of another grid are interpolated and listed as reshaped.
 
     Raises:
         ValueError: if the model is on the device "meta", nothing matches, a shape differs, a value
-            is not finite, the file has parts that the model lacks, such as layer scales, relative
-            positions or more blocks, or with ``strict`` if anything is missing or unused; the model
-            is then unchanged.
+            is not finite in the file or in the data type of the model, is an integer where the
+            model has floats, the file has parts that the model lacks, such as layer scales,
+            adapters, relative positions or more blocks, tied weights differ in the file, or with
+            ``strict`` if anything is missing or unused; the model is then unchanged.
 
     Example:
         >>> import torch
@@ -54,7 +56,9 @@ def load_weights(
         dropped on purpose: none
     """
     model = unwrapped(model)
-    own = model.state_dict()
+    values = model.state_dict()
+    names = {without_inserted(name): name for name in values}
+    own = {name: values[full] for name, full in names.items()}
     if any(x.is_meta for x in own.values()):
         raise ValueError(
             "the model is on the device meta, which holds no values: first give it memory, by "
@@ -62,9 +66,10 @@ def load_weights(
         )
     converted = weights if isinstance(weights, Converted) else Converted(_state(weights, own))
     prefix = {n: x for n, x in converted.prefix_tokens.items() if n in own}
-    state = renamed(model, converted.state | prefix)
+    state = renamed(model, converted.state | prefix, named=without_inserted)
     state, fixed = _without_fixed_positions(model, state, allow)
     state, reshaped = _resize_positions(model, state)
+    state = _with_tied(model, state)
     lost = (n for n in converted.dropped if not (prefix and n in converted.prefix_names))
     report = LoadReport(
         loaded=tuple(name for name in own if name in state),
@@ -74,7 +79,7 @@ def load_weights(
         dropped=(*lost, *fixed),
     )
     _check(report, state, own, strict=strict, allow=allow)
-    new = {name: sharded_like(state[name], own[name]) for name in report.loaded}
+    new = {names[name]: sharded_like(state[name], own[name]) for name in report.loaded}
     model.load_state_dict(new, strict=False)
     return report
 
@@ -94,7 +99,7 @@ def _check(
     ]
     if misfits:
         raise ValueError("weights of another size: " + "; ".join(misfits[:4]))
-    check_finite({name: state[name] for name in report.loaded})
+    check_values({name: state[name] for name in report.loaded}, own)
     if strict and (report.missing or report.unused):
         raise ValueError(
             f"strict: left at initialization {summary(report.missing)}, "
@@ -111,9 +116,31 @@ def _state(weights: Any, own: State) -> State:
     if wrong:
         kind = type(weights[wrong[0]]).__name__
         raise ValueError(f"weights must be tensors, as torch.from_numpy gives, got a {kind}")
+    inner = {without_inserted(name): x for name, x in weights.items()}
     bare = bare_names(weights)
-    inserted = not any(n in own for n in weights) and any(n in own for n in bare)
-    return bare if inserted else dict(weights)
+    inserted = not any(n in own for n in inner) and any(n in own for n in bare)
+    return bare if inserted else inner
+
+
+def _with_tied(model: nn.Module, state: State) -> State:
+    """Add the other names of tied weights, of which a file may hold one, as safetensors' do.
+
+    Raises:
+        ValueError: if weights are tied in the model, and differ in the file.
+    """
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(without_inserted(name))
+    state = dict(state)
+    for tied in names.values():
+        held = [name for name in tied if name in state]
+        for name in held[1:]:
+            if not torch.equal(state[name], state[held[0]]):
+                raise ValueError(
+                    f"{held[0]} and {name} are one weight in the model, and differ in the file"
+                )
+        state |= {name: state[held[0]] for name in tied if held}
+    return state
 
 
 def _without_fixed_positions(
@@ -121,12 +148,13 @@ def _without_fixed_positions(
 ) -> tuple[State, tuple[str, ...]]:
     """Drop tables of positions that the model computes, if they are equal."""
     computed = {
-        f"{path}.table": module.table
+        name: module.table
         for path, module in model.named_modules()
-        if isinstance(module, SinCosPosition) and f"{path}.table" in state
+        if isinstance(module, SinCosPosition)
+        if (name := without_inserted(f"{path}.table")) in state
     }
     for name, table in computed.items():
-        if name.endswith(tuple(allow)):
+        if name.endswith(suffixes(allow)):
             continue
         same = state[name].shape == table.shape
         if not same or not torch.allclose(state[name].to(table), table, rtol=0, atol=1e-5):
@@ -140,7 +168,7 @@ def _without_fixed_positions(
 def _resize_positions(model: nn.Module, state: State) -> tuple[State, tuple[str, ...]]:
     state, reshaped = dict(state), []
     for path, module in model.named_modules():
-        name = f"{path}.table" if path else "table"
+        name = without_inserted(f"{path}.table" if path else "table")
         if not isinstance(module, LearnedPosition) or name not in state:
             continue
         table = state[name]

@@ -65,9 +65,14 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
     return bare_names(content)
 
 
+def without_inserted(name: str) -> str:
+    """Return a name without what the compiler and others insert into names of single modules."""
+    return _INSERTED.sub("", name)
+
+
 def bare_names(content: Mapping[Any, Any]) -> State:
     """Return the tensors by names without what data parallelism, averages and others insert."""
-    names = ((_INSERTED.sub("", str(name)), x) for name, x in content.items())
+    names = ((without_inserted(str(name)), x) for name, x in content.items())
     state = {name: value for name, value in names if isinstance(value, Tensor)}
     bare = {name: value for name, value in state.items() if name != "n_averaged"}
     while bare and all(name.startswith("module.") for name in bare):

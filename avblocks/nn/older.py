@@ -1,6 +1,6 @@
 """Conversion of parameter names of older checkpoints and published files."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -20,8 +20,15 @@ def accept_older(module: nn.Module) -> None:
     module.register_load_state_dict_pre_hook(_rename)
 
 
-def renamed(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def renamed(
+    model: nn.Module, state: Mapping[str, Tensor], *, named: Callable[[str], str] = str
+) -> dict[str, Tensor]:
     """Return the state dict with older names replaced by those of the model.
+
+    Args:
+        model: the model.
+        state: the state dict.
+        named: function from a path in the model to that in the state dict.
 
     Example:
         >>> import torch
@@ -33,7 +40,7 @@ def renamed(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     state = dict(state)
     for path, module in model.named_modules():
         if isinstance(module, HasOlderNames):
-            module.rename_older(state, f"{path}." if path else "")
+            module.rename_older(state, named(f"{path}." if path else ""))
     return state
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from avblocks.builder import accepted
-from avblocks.checkpoint.checks import check_lost
+from avblocks.checkpoint.checks import check_lost, suffixes
 from avblocks.checkpoint.folder import WEIGHTS, is_ours, read_config
 from avblocks.checkpoint.load import load_weights
 from avblocks.checkpoint.pretrained import from_pretrained
@@ -130,7 +130,7 @@ def _build(
     dropped = unread(convert, state)
     check_lost(dropped, allow=allow)
     own, weights = model.state_dict(), _weights(convert, state)
-    kept = {n: x for n, x in weights.items() if n in own or not n.endswith(tuple(allow))}
+    kept = {n: x for n, x in weights.items() if n in own or not n.endswith(suffixes(allow))}
     report = load_weights(model, kept, strict=True)
     return model, replace(report, dropped=(*dropped, *(n for n in weights if n not in kept)))
 
