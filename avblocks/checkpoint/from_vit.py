@@ -168,6 +168,8 @@ def _extra_positions(state: State, prefix: str) -> int:
     """Count the positions of prefix tokens, which come before those of the patches."""
     tokens = [state[prefix + name] for name in _PREFIX_TOKENS if prefix + name in state]
     count, rows = sum(x.shape[-2] for x in tokens), state[f"{prefix}pos_embed"].shape[-2]
+    if state[prefix + _ANCHOR].shape[1] == 1:
+        return count  # a spectrogram, which need not be square
     # timm's `no_embed_class` models have positions only for patches, and the registers of DINOv2
     # have none; the patches then form a square.
     if _is_square(rows) and not _is_square(rows - count):

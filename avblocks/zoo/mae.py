@@ -100,7 +100,7 @@ def mae_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> d
         num_heads: heads; ``None`` means the number of the published models.
 
     Raises:
-        ValueError: if the image is not square.
+        ValueError: if the positions are learned, and not of a square image or of 128 mel bins.
     """
     named = _whole(state)
     channels, grid = named[_KERNEL].shape[1], _grid(named)
@@ -116,28 +116,45 @@ def mae_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> d
 def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     named = vit_encoder(vit_names(state, prefixes=_PREFIXES), "cls_token", with_position=1)
     if named[_KERNEL].shape[1] == 1:
+        table = named[_POSITIONS]
         named[_KERNEL] = named[_KERNEL].transpose(2, 3).contiguous()
-        rows, columns = _grid(named)
-        table = named[_POSITIONS].unflatten(0, (columns, rows))
-        named[_POSITIONS] = table.transpose(0, 1).flatten(0, 1).contiguous()
+        frames, rows = _fixed_grid(table, sincos_position) or _usual_grid(named)[::-1]
+        table = table.unflatten(0, (frames, rows)).transpose(0, 1)
+        named[_POSITIONS] = table.flatten(0, 1).contiguous()
     return named
 
 
 def _grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Return the rows and columns of patches: of a square, or of the 128 mel bins of AudioMAE."""
-    count, kernel = named[_POSITIONS].shape[0], named[_KERNEL]
-    rows = _MELS // kernel.shape[2] if kernel.shape[1] == 1 else math.isqrt(count)
-    require(count % rows == 0, "positions", count, "of a square image, or of 128 mel bins")
+    """Return the rows and columns of patches, by the positions or as usual."""
+    formula = _formula(named[_KERNEL].shape[1])
+    return _fixed_grid(named[_POSITIONS], formula) or _usual_grid(named)
+
+
+def _usual_grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Return the grid of a square image, or of the 128 mel bins of AudioMAE."""
+    count, (channels, height) = named[_POSITIONS].shape[0], named[_KERNEL].shape[1:3]
+    rows = _MELS // height if channels == 1 else math.isqrt(count)
+    fits = count % rows == 0 if channels == 1 else rows**2 == count
+    require(fits, "positions", count, "of a square image and a class token, or of 128 mel bins")
     return rows, count // rows
 
 
+def _fixed_grid(
+    table: Tensor, formula: Callable[[int, tuple[int, ...]], Tensor]
+) -> tuple[int, int] | None:
+    """Return the grid whose sine-cosine positions, those of MAE pre-training, a table has."""
+    (count, dim), near = table.shape, max(1e-3, torch.finfo(table.dtype).eps)
+    if dim % 4:
+        return None
+    for rows in (n for n in range(1, count + 1) if count % n == 0):
+        grid = (rows, count // rows)
+        if torch.allclose(table.float().cpu(), formula(dim, grid), rtol=0, atol=near):
+            return grid
+    return None
+
+
 def _is_fixed(named: Mapping[str, Tensor]) -> bool:
-    """Return whether positions are the sine-cosine positions of MAE pre-training."""
-    table, channels = named[_POSITIONS], named[_KERNEL].shape[1]
-    if table.shape[1] % 4:
-        return False
-    fixed = _formula(channels)(table.shape[1], _grid(named))
-    return torch.allclose(table.float(), fixed.to(table.device), atol=1e-3)
+    return _fixed_grid(named[_POSITIONS], _formula(named[_KERNEL].shape[1])) is not None
 
 
 def _formula(channels: int) -> Callable[[int, tuple[int, ...]], Tensor]:

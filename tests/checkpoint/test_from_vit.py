@@ -242,3 +242,13 @@ def test_maes_class_token_into_one_stream_of_an_encoder(tmp_path: Path) -> None:
     report = load_encoder(encoder, read_state(path))
     assert "image.prefix_tokens" in report.loaded and "cls_token" not in report.dropped
     assert_close(image.prefix_tokens, content["model"]["cls_token"])
+
+
+def test_positions_of_a_spectrogram_whose_number_is_a_square() -> None:
+    """A class token and 8x28 patches are 225 positions, as 15x15 patches would be."""
+    state = mae_state(channels=1, patches=8 * 28)
+    found = from_timm(state)
+    assert_close(found.state["pos_embed.table"], state["pos_embed"][0, 1:])
+    assert_close(
+        found.prefix_tokens["prefix_tokens"], state["cls_token"] + state["pos_embed"][:, :1]
+    )

@@ -110,6 +110,32 @@ def test_fixed_positions_are_computed_for_any_length(tmp_path: Path) -> None:
     assert_close(ours[:, 1:], turned, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_fixed_positions_show_the_grid(channels: int, dtype: torch.dtype, tmp_path: Path) -> None:
+    """64 mel bins, which a table of 16 positions does not tell from 128, or an oblong image."""
+    table = torch.cat((torch.zeros(1, 16), sincos_position(16, (4, 4 if channels == 1 else 2))))
+    state = mae_state(channels=channels, patches=len(table) - 1) | {"pos_embed": table[None]}
+    torch.save({n: x.to(dtype) for n, x in state.items()}, tmp_path / "mae.pth")
+    model = load(tmp_path / "mae.pth", num_heads=2).model.float()
+    given = torch.rand(2, channels, 64, 64 if channels == 1 else 32)
+    rounded = {n: x.to(dtype).float() for n, x in state.items()} | {"pos_embed": table[None]}
+    theirs = plain_vit(rounded, given, heads=2)
+    with torch.no_grad():
+        ours = model(given.transpose(2, 3) if channels == 1 else given)
+    if channels == 1:
+        turned = theirs[:, 1:].unflatten(1, (4, 4)).transpose(1, 2).flatten(1, 2)
+        theirs = torch.cat((theirs[:, :1], turned), dim=1)
+    assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_learned_positions_without_one_of_the_class_token(tmp_path: Path) -> None:
+    state = mae_state(channels=3, patches=15)  # 16 positions, of 4x4 patches
+    torch.save(state, tmp_path / "vit.pth")
+    with pytest.raises(ValueError, match="of a square image and a class token"):
+        load(tmp_path / "vit.pth", num_heads=2)
+
+
 @pytest.mark.parametrize("fusion", ["token", "dense", "factorized"])
 def test_our_own_encoders_and_the_papers(fusion: Any, tmp_path: Path) -> None:
     sizes = {"image_size": 32, "audio_size": (32, 48), "fusion": fusion, "fusion_layers": [0, 2]}
