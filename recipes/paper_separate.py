@@ -111,6 +111,7 @@ COMPOSED = replace(
     data=replace(COMPOSED_DATA, seconds=1.6, hop=400),  # windows of 800 samples that overlap
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
+    epochs=60,
 )
 PIXELS = replace(
     MUSIC,
@@ -122,7 +123,7 @@ PIXELS = replace(
 )
 PRESETS = {
     "scenes": ("synthetic scenes: minutes on two CPU cores", SCENES),
-    "composed": ("scenes of recipes.make_scenes: half an hour on two CPU cores", COMPOSED),
+    "composed": ("scenes of recipes.make_scenes: an hour on two CPU cores", COMPOSED),
     "vggsound_music": ("the paper's: music, published test pairs", MUSIC),
     "music": ("MUSIC's solos by the protocol of the Sound of Pixels; a fifth is held out", PIXELS),
     "music_solo_duet": (

@@ -180,6 +180,13 @@ def _resize_positions(model: nn.Module, state: State) -> tuple[State, tuple[str,
                 f"{name}: {table.shape[0]} positions do not fit the grid {module.grid}, and only "
                 "those of a square grid can be interpolated"
             )
+        rows, columns = module.grid
+        if rows not in (side, columns) and table.shape[0] % rows == 0:
+            other = f"{rows}x{table.shape[0] // rows}"
+            raise ValueError(
+                f"{name}: {table.shape[0]} positions may be of a grid of {side}x{side} or {other}; "
+                f"interpolate them to {module.grid} by avblocks.resize_position, then load"
+            )
         state[name] = resize_position(table, grid=(side, side), new_grid=module.grid)
         reshaped.append(name)
     return state, tuple(reshaped)

@@ -12,7 +12,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 )
 from torch.nn.utils.parametrizations import weight_norm
 
-from avblocks import AVEncoder, Block, Mlp, av_vit, vit
+from avblocks import AVEncoder, Block, Mlp, av_vit, resize_position, vit
 from avblocks.checkpoint import load_encoder, load_weights, read_state
 
 
@@ -170,3 +170,16 @@ def test_modules_inside_may_be_wrapped(
     small, large = (vit(8, depth=1, num_heads=2, size=size, **table) for size in (8, 16))
     apply_activation_checkpointing(large, check_fn=lambda module: module is large.pos_embed)
     assert load_weights(large, small.state_dict()).reshaped == ("pos_embed.table",)
+
+
+def test_positions_of_an_unknown_grid() -> None:
+    """16 positions are of 4x4 or, with the rows of a spectrogram, of 2x8 patches."""
+    numbers = {"depth": 1, "num_heads": 2, "patch": 4, "channels": 1, "learned_position": True}
+    source, longer = (vit(16, size=(8, frames), **numbers) for frames in (32, 64))
+    state = source.state_dict()
+    with pytest.raises(ValueError, match="may be of a grid of 4x4 or 2x8; interpolate"):
+        load_weights(longer, state)
+    table = resize_position(state["pos_embed.table"], grid=(2, 8), new_grid=(2, 16))
+    assert not load_weights(longer, state | {"pos_embed.table": table}).missing
+    square = vit(16, size=24, **numbers)
+    assert load_weights(square, state).reshaped == ("pos_embed.table",)
