@@ -24,8 +24,8 @@ _WRAPPERS = (
 _INSERTED = re.compile(
     r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
 )
-_INDEX = f"{WEIGHTS}.index.json"
-_PART = re.compile(r"-\d+-of-0*(\d+)\.safetensors")
+_OTHERS = (f"{WEIGHTS}.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_PART = re.compile(r"-\d+-of-0*(\d+)\.(safetensors|bin)")
 
 
 def read_state(path: str | Path, *, key: str | None = None) -> State:
@@ -39,7 +39,8 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
     Args:
         path: a file of either format, with any suffix; the index of several files,
             ``model.safetensors.index.json``; or a folder with such an index or a
-            ``model.safetensors``, as written by `save_pretrained`.
+            ``model.safetensors``, as written by `save_pretrained`, or with the older
+            ``pytorch_model.bin`` or its index.
         key: key of the wanted state dict if the file has several, such as ``"teacher"``.
 
     Raises:
@@ -50,9 +51,7 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
     """
     path = Path(path)
     if path.is_dir():
-        index = path / _INDEX
-        whole = (path / WEIGHTS).exists() or not index.is_file()
-        path = weights_of(path) if whole else index
+        path = _in_folder(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     if (part := _PART.search(path.name)) and int(part[1]) > 1:
@@ -113,6 +112,12 @@ def _holds_any(content: object) -> bool:
     if not isinstance(content, Mapping):
         return False
     return _holds_tensors(content) or any(map(_holds_any, content.values()))
+
+
+def _in_folder(folder: Path) -> Path:
+    """Return the file of weights of a folder, or the index of several."""
+    others = (folder / name for name in _OTHERS if not (folder / WEIGHTS).exists())
+    return next((path for path in others if path.is_file()), None) or weights_of(folder)
 
 
 def _read_parts(index: Path) -> State:

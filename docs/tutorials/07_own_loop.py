@@ -228,5 +228,17 @@ empty.to_empty(device="cpu").load_state_dict(encoder.state_dict())
 print("filled:", torch.equal(empty(**batch).fusion, expected))
 
 # %%
+# To initialize it instead, call ``reset_parameters`` from the inner modules outward: a block
+# initializes its linear layers, whose own ``reset_parameters`` is PyTorch's default:
+
+with torch.device("meta"):
+    empty = av_vit(64, **SIZES)
+torch.manual_seed(0)
+for module in reversed([*empty.to_empty(device="cpu").modules()]):
+    if hasattr(module, "reset_parameters"):
+        module.reset_parameters()
+print("biases are zero:", not empty.image.blocks[0].attn.q.bias.any().item())
+
+# %%
 # Resuming bit for bit, activation checkpointing and learning rates in a loop of your own:
 # :doc:`/guide/training`. Saving and sharing: :doc:`/guide/weights`.

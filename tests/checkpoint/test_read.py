@@ -279,6 +279,24 @@ def test_a_tensor_beside_the_weights(tmp_path: Path) -> None:
     assert same(read_state(saved(tmp_path / "ema.pth", averaged)), STATE)
 
 
+def test_folders_of_pytorch_files(tmp_path: Path) -> None:
+    """As Hugging Face's libraries wrote them before safetensors."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    saved(whole / "pytorch_model.bin", STATE)
+    assert same(read_state(whole), STATE)
+    names = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin")
+    files = dict(zip(STATE, names, strict=True))
+    for name, file in files.items():
+        saved(parts / file, {name: STATE[name]})
+    content = {"metadata": {}, "weight_map": files}
+    (parts / "pytorch_model.bin.index.json").write_text(json.dumps(content))
+    assert same(read_state(parts), STATE)
+    with pytest.raises(ValueError, match="one of 2 files of a model; give the folder of all"):
+        read_state(parts / names[0])
+
+
 def test_one_of_several_files_is_not_the_model(tmp_path: Path) -> None:
     save_file(STATE, tmp_path / "model-00001-of-00003.safetensors")
     with pytest.raises(ValueError, match="one of 3 files of a model; give the folder of all"):
