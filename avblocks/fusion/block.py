@@ -144,11 +144,12 @@ class FusionBlock(Interaction):
         Raises:
             ValueError: if the interaction has no method ``attention``.
         """
-        if not isinstance(self.interaction, Attends):
+        attention = getattr(self.interaction, "attention", None)
+        if attention is None:
             name = type(self.interaction).__name__
             raise ValueError(f"{name} has no method `attention` to compute its maps with")
         tokens = self._normed(tokens)
-        return self.interaction.attention(tokens.fusion, **sources(tokens))
+        return attention(tokens.fusion, **sources(tokens))
 
     def _normed(self, tokens: AVTokens) -> AVTokens:
         return replace(

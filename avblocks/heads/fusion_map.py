@@ -6,7 +6,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avblocks.encoder import AVEncoder
-from avblocks.fusion.block import Attends
 from avblocks.nn.stream import prefix_of
 from avblocks.shapes import require
 from avblocks.tokens import with_prefix
@@ -49,11 +48,12 @@ def fusion_map(
     fused = sorted(int(key) for key in encoder.fusion_blocks)
     require(layer in fused, "layer", layer, f"one of the layers with fusion, {fused}")
     block = encoder.fusion_blocks[str(layer)]
-    if not isinstance(block, Attends):
+    attention = getattr(block, "attention", None)  # `isinstance` misses that of wrapped modules
+    if attention is None:
         raise ValueError(f"{type(block).__name__} has no method `attention` to compute maps with")
     tokens = encoder.embed(image=image, audio=audio)
     for before in range(layer):
         tokens = encoder.layer(tokens, before)
     whole = with_prefix(tokens)
-    seen = block.attention(whole.fusion, image=whole.image, audio=whole.audio).image
+    seen = attention(whole.fusion, image=whole.image, audio=whole.audio).image
     return cast(Tensor, seen).mean(dim=(1, 2))[:, prefix_of(encoder.image) :]

@@ -117,10 +117,11 @@ def _grouped(
 def _layers(model: nn.Module, *, encoder: str) -> tuple[dict[str, int], int]:
     """Return the layer of each parameter of the encoder, and the number of layers."""
     try:
-        found = model.get_submodule(encoder.removesuffix("."))
+        found: Any = model.get_submodule(encoder.removesuffix("."))
     except AttributeError as error:
         raise ValueError(f"encoder must be the name of a module, got {encoder!r}") from error
-    if not isinstance(found, HasLayers):
+    # From Python 3.12 on, `isinstance` does not find what a compiled module has of the one inside.
+    if not all(hasattr(found, part) for part in ("depth", "param_layers")):
         kind = type(found).__name__
         raise ValueError(f"encoder must have `depth` and `param_layers`, as AVEncoder, got {kind}")
     prefix = f"{encoder.removesuffix('.')}." if encoder else ""

@@ -9,7 +9,8 @@ from slow import randomize
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from avblocks import DenseFusion, FactorizedFusion, FusionBlock, TokenFusion
+from avblocks import DenseFusion, FactorizedFusion, FusionBlock, TokenFusion, av_vit
+from avblocks.heads import fusion_map
 from avblocks.nn import attend, attention_weights
 
 COUNTS = (3, 2, 1)
@@ -169,3 +170,17 @@ def test_compiles_as_one_graph(name: str) -> None:
     compiled = torch.compile(block.attention, backend="eager", fullgraph=True)
     wanted = block.attention(x, image=x, audio=x)
     assert_close(compiled(x, image=x, audio=x).image, wanted.image)
+
+
+def test_maps_of_compiled_modules() -> None:
+    """Their methods are those of the module inside, which `isinstance` of Python 3.12 misses."""
+    block = FusionBlock(8, interaction=TokenFusion(8, num_heads=2))
+    given = {"image": torch.randn(1, 5, 8), "audio": torch.randn(1, 3, 8)}
+    wanted = block.attention(fusion := torch.randn(1, 4, 8), **given)
+    block.interaction = torch.compile(block.interaction, backend="eager")
+    assert_close(block.attention(fusion, **given).image, wanted.image)
+    encoder = av_vit(16, depth=1, num_heads=2, image_size=32, audio_size=(32, 32)).eval()
+    whole = {"image": torch.randn(1, 3, 32, 32), "audio": None}
+    before = fusion_map(encoder, **whole, layer=0)
+    encoder.fusion_blocks["0"] = torch.compile(encoder.fusion_blocks["0"], backend="eager")
+    assert_close(fusion_map(encoder, **whole, layer=0), before)

@@ -111,12 +111,14 @@ def cut_and_delay(path: Path, *, track: int, delay: float, first: float, seconds
     """Let a track of a mov file show nothing for a time, then a part of its media."""
     data = bytearray(path.read_bytes())
     ((movie, movie_length),) = boxes(data, b"moov", 0, len(data))
+    ((header, _),) = boxes(data, b"mvhd", movie + 8, movie + movie_length)
+    whole = struct.unpack_from(">I", data, header + 8 + 12)[0]  # units of a second in edits
     begin, length = boxes(data, b"trak", movie + 8, movie + movie_length)[track]
     ((media, _),) = boxes(data, b"mdia", begin + 8, begin + length)
     scale = struct.unpack_from(">I", data, media + 8 + 20)[0]
     ((old, old_length),) = boxes(data, b"edts", begin + 8, begin + length)
-    edits = struct.pack(">IiI", round(delay * 1000), -1, 1 << 16)
-    edits += struct.pack(">IiI", round(seconds * 1000), round(first * scale), 1 << 16)
+    edits = struct.pack(">IiI", round(delay * whole), -1, 1 << 16)
+    edits += struct.pack(">IiI", round(seconds * whole), round(first * scale), 1 << 16)
     new = struct.pack(">I4sI4sII", 24 + len(edits), b"edts", 16 + len(edits), b"elst", 0, 2) + edits
     data[old : old + old_length] = new
     for box, before in ((begin, length), (movie, movie_length)):  # the movie is the last box
