@@ -83,6 +83,7 @@ COMPOSED = replace(
     data=replace(COMPOSED_DATA, name="composed_masks"),
     checkpoint=Path("runs/paper_pretrain-composed"),
     model=COMPOSED_MODEL,
+    epochs=20,
     negative_audio=0.3,
     dice=1.0,
 )
