@@ -15,7 +15,7 @@ from avblocks.data.transforms import apply_gain, flip_images, jitter_color
 from avblocks.heads import binary_mask, dominant_mask, ratio_mask
 from avblocks.heads.pool import AttentivePool, MeanPool, mean_std_tokens, mean_tokens
 from avblocks.metrics import si_sdr
-from avblocks.nn.attention import attend, attention_weights
+from avblocks.nn.dot_product import attend, attention_weights
 from avblocks.viz import mask_overlay, outline, overlay
 
 pytestmark = pytest.mark.usefixtures("unchecked")

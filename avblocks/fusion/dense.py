@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from avblocks.fusion.block import FusionAttention, Interaction
-from avblocks.nn.attention import attend, attention_weights
+from avblocks.nn.dot_product import attend, attention_weights
 from avblocks.nn.init import xavier, xavier_joint
 from avblocks.nn.older import accept_older, split_pairs
 from avblocks.shapes import require_heads, share_of

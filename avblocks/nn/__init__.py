@@ -2,11 +2,11 @@
 
 from avblocks.nn.attention import Attention as Attention
 from avblocks.nn.attention import CrossAttention as CrossAttention
-from avblocks.nn.attention import attend as attend
-from avblocks.nn.attention import attention_weights as attention_weights
 from avblocks.nn.block import Block as Block
 from avblocks.nn.conv import ResidualConv as ResidualConv
 from avblocks.nn.conv import StandardizedConv2d as StandardizedConv2d
+from avblocks.nn.dot_product import attend as attend
+from avblocks.nn.dot_product import attention_weights as attention_weights
 from avblocks.nn.drop import DropPath as DropPath
 from avblocks.nn.mask import Mask as Mask
 from avblocks.nn.mask import gather_tokens as gather_tokens

@@ -143,9 +143,10 @@ def _fixed_grid(
     table: Tensor, formula: Callable[[int, tuple[int, ...]], Tensor]
 ) -> tuple[int, int] | None:
     """Return the grid whose sine-cosine positions, those of MAE pre-training, a table has."""
-    (count, dim), near = table.shape, max(1e-3, torch.finfo(table.dtype).eps)
-    if dim % 4:
+    count, dim = table.shape
+    if dim % 4 or not table.is_floating_point():
         return None
+    near = max(1e-3, torch.finfo(table.dtype).eps)
     for rows in (n for n in range(1, count + 1) if count % n == 0):
         grid = (rows, count // rows)
         if torch.allclose(table.float().cpu(), formula(dim, grid), rtol=0, atol=near):
