@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ from avblocks.checkpoint.report import Converted, LoadReport
 from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.nn.stream import Stream
+from avblocks.zoo.config import config_sizes
 from avblocks.zoo.front_end import front_end_of
 from avblocks.zoo.ours import run_sizes
 from avblocks.zoo.table import KINDS, Kind, inputs_of
+
+_OURS = ("avblocks", "avblocks_joint")
+_PREFIXES = ("backbone.", "encoder.", "model.", "net.")
 
 
 @dataclass(frozen=True)
@@ -62,18 +67,34 @@ class Loaded:
         return found
 
 
-def load(path: str | Path, *, allow: Collection[str] = (), **known: Any) -> Loaded:
+def load(
+    path: str | Path,
+    *,
+    allow: Collection[str] = (),
+    key: str | None = None,
+    prefix: str = "",
+    **known: Any,
+) -> Loaded:
     """Load a model of the zoo, of a run, or of the paper.
 
+    Heads, the epsilon of norms, mel bins and strides are read from the ``config.json`` that
+    transformers writes beside the weights.
+
     Args:
-        path: a published file, a checkpoint of a run, or a folder that `save_pretrained` wrote.
+        path: a published file, a checkpoint of a run, or a folder that `save_pretrained` wrote, of
+            avblocks or of transformers.
         allow: suffixes of names that may be dropped, see `load_weights`.
+        key: key of the wanted state dict if the file has several, see `read_state`.
+        prefix: what the names of the model begin with in a file that also has other parts, such as
+            ``"backbone."``; those are reported as dropped. ``backbone.``, ``encoder.``, ``model.``
+            and ``net.`` need not be given if all names begin with it.
         **known: arguments of the builder that are not in the file, such as ``num_heads=4`` for an
             unusual number of heads, and other arguments of the builder.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged or of no known kind, or its tensors are not those of its kind.
+        ValueError: if it is damaged or of no known kind, no name begins with the prefix, its
+            tensors are not those of its kind, or its configuration is of another activation.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -87,22 +108,29 @@ def load(path: str | Path, *, allow: Collection[str] = (), **known: Any) -> Load
     """
     path = Path(path)
     folder = path.parent if path.name == WEIGHTS else path
-    if folder.is_dir() and is_ours(folder):
+    if not (key or prefix) and folder.is_dir() and is_ours(folder):
         found = from_pretrained(folder)
         report = LoadReport(tuple(found.encoder.state_dict()))
         return Loaded(_kind_of_folder(folder), found.encoder, report, found.front_end)
-    state = read_state(path)
+    whole = read_state(path, key=key)
+    state = inner(whole, prefix)
+    if not state:
+        raise ValueError(f"{path}: no name begins with {prefix!r}, as {min(whole)!r} does not")
     kind = kind_of(state)
     if kind is None:
         inputs = f" and {found} patches" if (found := inputs_of(state)) else ""
         raise ValueError(
             f"{path}: a file of no known kind, with names such as {sorted(state)[:3]}{inputs}; "
-            f"known are {', '.join(kind.name for kind in KINDS)}"
+            f"known are {', '.join(kind.name for kind in KINDS)}; if the model is a part of it, "
+            "pass what its names begin with as prefix=..."
         )
     try:
-        model, report = _build(kind, state, run_sizes(path) | known, allow)
+        sizes = run_sizes(path) | _taken(kind, config_sizes(path)) | known
+        model, report = _build(kind, state, sizes, allow)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} has names as in {kind.name}: {error}") from error
+    others = tuple(name for name in whole if not name.startswith(prefix))
+    report = replace(report, dropped=(*report.dropped, *others))
     return Loaded(kind.name, model.eval(), report)
 
 
@@ -115,8 +143,37 @@ def _kind_of_folder(folder: Path) -> str:
 
 
 def kind_of(state: State) -> Kind | None:
-    """Recognize the kind of a file from its names and inputs; ``None`` if it is unknown."""
+    """Recognize the kind of a file from its names and inputs; ``None`` if it is unknown.
+
+    Example:
+        >>> print(kind_of({"fc.weight": torch.ones(1)}))
+        None
+    """
+    state = inner(state)
     return next((kind for kind in KINDS if kind.fits(state)), None)
+
+
+def inner(state: State, prefix: str = "") -> State:
+    """Return the tensors whose names begin with a prefix, without it.
+
+    Without a prefix, these are all, and a usual one of all names is removed.
+
+    Example:
+        >>> list(inner({"net.backbone.cls_token": torch.ones(1)}))
+        ['cls_token']
+    """
+    while not prefix and state and not any(kind.fits(state) for kind in KINDS if kind.name in _OURS):
+        usual = next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None)
+        if usual is None:
+            break
+        state = {name.removeprefix(usual): x for name, x in state.items()}
+    return {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
+
+
+def _taken(kind: Kind, numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the numbers that the builder of a kind, or its sizes, has parameters for."""
+    names = {*signature(kind.sizes).parameters, *signature(kind.build).parameters}
+    return {name: value for name, value in numbers.items() if name in names}
 
 
 def _build(

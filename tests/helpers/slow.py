@@ -129,7 +129,9 @@ def randomize(model: nn.Module) -> nn.Module:
     return model.double()
 
 
-def plain_vit(state: dict[str, Tensor], x: Tensor, *, heads: int) -> Tensor:
+def plain_vit(
+    state: dict[str, Tensor], x: Tensor, *, heads: int, eps: float = 1e-6
+) -> Tensor:
     """MAE's encoder as its paper says, in the file's own names and layout."""
 
     def apply(x: Tensor, name: str) -> Tensor:
@@ -137,7 +139,7 @@ def plain_vit(state: dict[str, Tensor], x: Tensor, *, heads: int) -> Tensor:
 
     def norm(x: Tensor, name: str) -> Tensor:
         w, b = state[f"{name}.weight"], state[f"{name}.bias"]
-        return F.layer_norm(x, w.shape, w, b, 1e-6)
+        return F.layer_norm(x, w.shape, w, b, eps)
 
     kernel, bias = state["patch_embed.proj.weight"], state["patch_embed.proj.bias"]
     patches = F.conv2d(x, kernel, bias, stride=16).flatten(2).transpose(1, 2)

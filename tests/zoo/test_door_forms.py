@@ -3,11 +3,15 @@
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from origins import part
+from published import mae_state
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from slow import plain_vit
 from torch.testing import assert_close
 
 from avblocks.zoo import load
@@ -33,3 +37,66 @@ def test_deepavfusion_as_published(fusion: str, tmp_path: Path) -> None:
     for name in ("image", "audio", "fusion"):
         wanted = tensors[f"full.{name}"]
         assert_close(getattr(out, name), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["backbone.", "encoder.", "model.", "net.", "net.backbone."])
+def test_a_model_inside_a_model_of_ones_own(name: str, tmp_path: Path) -> None:
+    """As Lightning saves a module whose attribute is the encoder, with or without other parts."""
+    state, image = mae_state(channels=3, patches=4), torch.rand(2, 3, 32, 32)
+    inside = {name + key: x for key, x in state.items()}
+    torch.save({"state_dict": inside, "epoch": 3}, tmp_path / "mine.ckpt")
+    both = inside | {"head.weight": torch.ones(2)}
+    torch.save({"state_dict": both, "ema": inside}, tmp_path / "both.ckpt")
+    known = {"prefix": name, "key": "state_dict", "num_heads": 2}
+    beside = load(tmp_path / "both.ckpt", **known)
+    assert "head.weight" in beside.report.dropped
+    theirs = plain_vit(state, image, heads=2)
+    for loaded in (load(tmp_path / "mine.ckpt", num_heads=2), beside):
+        assert loaded.kind == "mae"
+        with torch.no_grad():
+            assert_close(loaded.model(image), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_prefix_that_no_name_has(tmp_path: Path) -> None:
+    torch.save(mae_state(channels=3, patches=4), tmp_path / "mae.pth")
+    with pytest.raises(ValueError, match="no name begins with 'vit.', as 'blocks.0"):
+        load(tmp_path / "mae.pth", prefix="vit.")
+
+
+def of_transformers(folder: Path, **config: Any) -> dict[str, torch.Tensor]:
+    """Write a folder as transformers does, of a model with four heads of width 4."""
+    state = {name: x for name, x in mae_state(channels=3, patches=4).items() if "dec" not in name}
+    folder.mkdir(exist_ok=True)
+    save_file(state, folder / "model.safetensors")
+    numbers = {"model_type": "vit", "num_attention_heads": 4, "layer_norm_eps": 0.1}
+    (folder / "config.json").write_text(json.dumps(numbers | config))
+    return state
+
+
+@pytest.mark.parametrize("file", ["", "model.safetensors"])
+def test_heads_and_epsilon_of_a_folder_of_transformers(file: str, tmp_path: Path) -> None:
+    state, image = of_transformers(tmp_path / "hf"), torch.rand(2, 3, 32, 32)
+    loaded = load(tmp_path / "hf" / file)
+    theirs = plain_vit(state, image, heads=4, eps=0.1)
+    with torch.no_grad():
+        assert_close(loaded.model(image), theirs, rtol=1e-4, atol=1e-5)
+    given = load(tmp_path / "hf" / file, num_heads=2).model  # what is given counts
+    assert given.blocks[0].attn.num_heads == 2
+
+
+def test_configurations_that_do_not_fit(tmp_path: Path) -> None:
+    of_transformers(tmp_path / "hf", hidden_act="quick_gelu")
+    with pytest.raises(ValueError, match=r"config.json: its activation is 'quick_gelu'"):
+        load(tmp_path / "hf")
+    of_transformers(tmp_path / "hf", num_attention_heads="4")
+    with pytest.raises(ValueError, match=r"'num_attention_heads' is '4', expected int"):
+        load(tmp_path / "hf")
+
+
+def test_numbers_of_a_spectrogram_transformer_of_transformers(tmp_path: Path) -> None:
+    state = part(load_file(GOLDEN / "zoo/ast.safetensors"), "state.")
+    save_file(state, tmp_path / "model.safetensors")
+    numbers = {"num_attention_heads": 4, "num_mel_bins": 48}
+    numbers |= {"frequency_stride": 10, "time_stride": 10, "decoder_num_attention_heads": 9}
+    (tmp_path / "config.json").write_text(json.dumps(numbers))
+    assert load(tmp_path).model.built == load(tmp_path, num_heads=4, mels=48, stride=10).model.built
