@@ -17,6 +17,7 @@ from avblocks.checkpoint.whole import class_of, is_sharded, unwrapped, whole
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.distributed import rank_and_world
 from avblocks.mae import AVMAE
+from avblocks.nn.inserted import named_inner_modules, without_inserted
 from avblocks.shapes import require
 
 
@@ -52,9 +53,9 @@ def save_pretrained(
     front end in training are not saved.
 
     Args:
-        model: an encoder of `av_vit`, or an autoencoder with its decoders of `av_mae`; also wrapped
-            by ``torch.compile`` or DDP, or sharded by ``fully_shard``: then all processes must call
-            this, and process 0 writes.
+        model: an encoder of `av_vit`, or an autoencoder with its decoders of `av_mae`; it or its
+            modules may be wrapped by ``torch.compile``, DDP or activation checkpointing, or sharded
+            by ``fully_shard``: then all processes must call this, and process 0 writes.
         folder: output folder; an earlier save in it is replaced.
         front_end: the front end of the encoder; its `ClipFormat` is saved.
         head: the head of the encoder: a `classifier`, `Localizer`, `segmenter` or `separator`.
@@ -88,7 +89,7 @@ def save_pretrained(
             "load_weights(model, read_state(FILE), strict=True)"
         ) from error
     sharded, tensors = is_sharded(both.parameters()), both.state_dict().items()
-    state = {name: whole(value.detach()).cpu().contiguous() for name, value in tensors}
+    state = {without_inserted(n): whole(x.detach()).cpu().contiguous() for n, x in tensors}
     check_finite(state)
     if not sharded or rank_and_world()[0] == 0:
         write(Path(folder), state=state, config=config)
@@ -139,8 +140,10 @@ def _require_same(model: nn.Module, twin: nn.Module) -> None:
 def _facts(model: nn.Module) -> dict[str, Any]:
     """Return the shapes, data types, classes and plain attributes of a model by name."""
     tensors = (*model.named_parameters(), *model.named_buffers())
-    facts: dict[str, Any] = {f"the shape of {n}": (*t.shape, t.dtype) for n, t in tensors}
-    for path, module in model.named_modules():
+    facts: dict[str, Any] = {
+        f"the shape of {without_inserted(n)}": (*t.shape, t.dtype) for n, t in tensors
+    }
+    for path, module in named_inner_modules(model):
         facts[path] = class_of(module)
         for key, value in vars(module).items():
             if not key.startswith("_") and key not in ("built", "training", "checkpointing"):

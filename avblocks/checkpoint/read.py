@@ -12,6 +12,7 @@ from avblocks.checkpoint.folder import WEIGHTS, weights_of
 from avblocks.checkpoint.saves import check_manifest
 from avblocks.data.datasets.disk import plain_name
 from avblocks.jsonfile import read_json
+from avblocks.nn.inserted import without_inserted
 
 State = dict[str, Tensor]
 """Tensors by name."""
@@ -19,10 +20,6 @@ State = dict[str, Tensor]
 _WRAPPERS = (
     *("model", "state_dict", "module", "teacher", "student", "model_state_dict", "net", "encoder"),
     *("model_ema", "ema", "state_dict_ema", "weights", "params"),
-)
-# What the compiler, FSDP, activation checkpointing and Fabric insert into names, at any depth.
-_INSERTED = re.compile(
-    r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
 )
 _OTHERS = (f"{WEIGHTS}.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _PART = re.compile(r"-\d+-of-0*(\d+)\.(safetensors|bin)")
@@ -62,11 +59,6 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
     content = _read_parts(path) if path.name.endswith(".index.json") else load_content(path)
     content = _unwrapped(path, content, key)
     return bare_names(content)
-
-
-def without_inserted(name: str) -> str:
-    """Return a name without what the compiler and others insert into names of single modules."""
-    return _INSERTED.sub("", name)
 
 
 def bare_names(content: Mapping[Any, Any]) -> State:

@@ -1,5 +1,6 @@
 """Patches of images, spectrograms and video: patchify, unpatchify, embed."""
 
+import math
 from typing import Any
 
 from einops import rearrange
@@ -117,7 +118,9 @@ class PatchEmbed(nn.Module):
 
     def reset_parameters(self) -> None:
         """Initialize like a linear layer over flattened patches (MAE)."""
-        nn.init.xavier_uniform_(self.proj.weight.view(self.proj.out_channels, -1))
+        weight = self.proj.weight  # in any memory format, such as channels_last
+        bound = math.sqrt(3.0) * math.sqrt(2.0 / (weight[0].numel() + len(weight)))
+        nn.init.uniform_(weight, -bound, bound)
         if self.proj.bias is not None:
             nn.init.zeros_(self.proj.bias)
 

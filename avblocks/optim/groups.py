@@ -1,15 +1,12 @@
 """Parameter groups: weight decay, pre-trained parameters, layer-wise learning rates."""
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
+from avblocks.nn.inserted import without_inserted
 from avblocks.shapes import require
-
-# What the compiler and activation checkpointing insert into names, and `param_layers` leaves out.
-_INSERTED = re.compile(r"(?<![^.])(_orig_mod|_checkpoint_wrapped_module)\.")
 
 
 @runtime_checkable
@@ -125,8 +122,8 @@ def _layers(model: nn.Module, *, encoder: str) -> tuple[dict[str, int], int]:
         kind = type(found).__name__
         raise ValueError(f"encoder must have `depth` and `param_layers`, as AVEncoder, got {kind}")
     prefix = f"{encoder.removesuffix('.')}." if encoder else ""
-    layers = {_INSERTED.sub("", n): layer for n, layer in found.param_layers().items()}
-    own = {name: _INSERTED.sub("", name) for name, _ in found.named_parameters()}
+    layers = {without_inserted(n): layer for n, layer in found.param_layers().items()}
+    own = {name: without_inserted(name) for name, _ in found.named_parameters()}
     unknown = [name for name, short in own.items() if short not in layers]
     if unknown:
         kind = type(found).__name__

@@ -162,7 +162,9 @@ def inner(state: State, prefix: str = "") -> State:
         >>> list(inner({"net.backbone.cls_token": torch.ones(1)}))
         ['cls_token']
     """
-    while not prefix and state and not any(kind.fits(state) for kind in KINDS if kind.name in _OURS):
+    while (
+        not prefix and state and not any(kind.fits(state) for kind in KINDS if kind.name in _OURS)
+    ):
         usual = next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None)
         if usual is None:
             break

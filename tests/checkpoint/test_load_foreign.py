@@ -1,6 +1,7 @@
 """Weights as others keep them: quantized, adapted, tied, and in modules that are wrapped."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,13 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 from torch.nn.utils.parametrizations import weight_norm
 
 from avblocks import AVEncoder, Block, Mlp, av_vit, resize_position, vit
-from avblocks.checkpoint import load_encoder, load_weights, read_state
+from avblocks.checkpoint import (
+    from_pretrained,
+    load_encoder,
+    load_weights,
+    read_state,
+    save_pretrained,
+)
 
 
 def encoder() -> AVEncoder:
@@ -170,6 +177,19 @@ def test_modules_inside_may_be_wrapped(
     small, large = (vit(8, depth=1, num_heads=2, size=size, **table) for size in (8, 16))
     apply_activation_checkpointing(large, check_fn=lambda module: module is large.pos_embed)
     assert load_weights(large, small.state_dict()).reshaped == ("pos_embed.table",)
+
+
+@pytest.mark.parametrize("wrap", [compiled, checkpointed])
+def test_encoders_with_wrapped_modules_are_saved(
+    wrap: Callable[[AVEncoder], AVEncoder], tmp_path: Path
+) -> None:
+    source = encoder()
+    save_pretrained(wrap(deepcopy(source)), tmp_path)
+    assert same(from_pretrained(tmp_path).encoder, source)
+    changed = wrap(deepcopy(source))
+    changed.image.blocks[0] = torch.compile(Block(16, num_heads=1), backend="eager")
+    with pytest.raises(ValueError, match=r"image.blocks.0.+, theirs "):
+        save_pretrained(changed, tmp_path)
 
 
 def test_positions_of_an_unknown_grid() -> None:

@@ -129,9 +129,7 @@ def randomize(model: nn.Module) -> nn.Module:
     return model.double()
 
 
-def plain_vit(
-    state: dict[str, Tensor], x: Tensor, *, heads: int, eps: float = 1e-6
-) -> Tensor:
+def plain_vit(state: dict[str, Tensor], x: Tensor, *, heads: int, eps: float = 1e-6) -> Tensor:
     """MAE's encoder as its paper says, in the file's own names and layout."""
 
     def apply(x: Tensor, name: str) -> Tensor:

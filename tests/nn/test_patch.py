@@ -126,3 +126,17 @@ def test_patchify_takes_two_or_three_sides(patch: tuple[int, ...]) -> None:
 def test_unpatchify_refuses(patch: tuple[int, ...], grid: tuple[int, ...]) -> None:
     with pytest.raises((ValueError, RuntimeError)):
         unpatchify(torch.zeros(2, 4, 48), patch=patch, grid=grid)
+
+
+def test_initialization_is_that_of_a_linear_layer_in_any_memory_format() -> None:
+    embed, linear = PatchEmbed(8, patch=(4, 4)), torch.nn.Linear(48, 8)
+    torch.manual_seed(0)
+    torch.nn.init.xavier_uniform_(linear.weight)
+    torch.manual_seed(0)
+    embed.reset_parameters()
+    assert torch.equal(embed.proj.weight.flatten(1), linear.weight)
+    embed.to(memory_format=torch.channels_last)
+    before = embed.proj.weight.detach().clone()
+    embed.reset_parameters()
+    assert not torch.equal(embed.proj.weight, before)
+    assert embed.proj.weight.abs().max() <= (6 / 56) ** 0.5

@@ -14,6 +14,7 @@ from avblocks import (
     RandomMask,
     SinCosPosition,
     ViT,
+    patchify,
     resize_position,
     sincos_position,
     vit,
@@ -147,3 +148,26 @@ def test_parts_that_do_not_fit() -> None:
             ViT(**given)
     with pytest.raises(ValueError, match="input must have shape"):
         ViT(blocks=[Block(8, num_heads=2)], **parts)(torch.zeros(2, 1, 8, 8))
+
+
+class Quantized(torch.nn.Module):
+    """A patch embedding of one's own with integer weights and a scale."""
+
+    def __init__(self, embed: PatchEmbed) -> None:
+        super().__init__()
+        weight = embed.proj.weight.detach().flatten(1)
+        self.scale = weight.abs().amax(1, keepdim=True) / 127
+        self.weight = torch.nn.Parameter((weight / self.scale).round().char(), requires_grad=False)
+        self.bias, self.grid = embed.proj.bias, embed.grid
+        self.dim, self.patch, self.channels = embed.dim, embed.patch, embed.channels
+
+    def forward(self, x: Tensor, *, ids_keep: Tensor | None = None) -> Tensor:
+        patches = patchify(x, patch=(4, 4)).unflatten(2, (16, 3)).transpose(2, 3).flatten(2)
+        return patches @ (self.weight * self.scale).T + self.bias
+
+
+def test_a_patch_embedding_of_integers() -> None:
+    model, x = small(), image(8, 12)
+    wanted = model(x)
+    model.patch_embed = Quantized(model.patch_embed)
+    assert_close(model(x), wanted, rtol=0.1, atol=0.1)

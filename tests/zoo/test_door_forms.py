@@ -59,7 +59,7 @@ def test_a_model_inside_a_model_of_ones_own(name: str, tmp_path: Path) -> None:
 
 def test_a_prefix_that_no_name_has(tmp_path: Path) -> None:
     torch.save(mae_state(channels=3, patches=4), tmp_path / "mae.pth")
-    with pytest.raises(ValueError, match="no name begins with 'vit.', as 'blocks.0"):
+    with pytest.raises(ValueError, match=r"no name begins with 'vit\.', as 'blocks\.0"):
         load(tmp_path / "mae.pth", prefix="vit.")
 
 
