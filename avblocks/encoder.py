@@ -141,8 +141,10 @@ class AVEncoder(nn.Module):
         audio = None if audio is None else as_dtype(dtype, audio=audio)
         inputs = [x for x in (image, audio) if x is not None]
         require(len(inputs) > 0, "image and audio", None, "not both missing")
-        batch, other = inputs[0].shape[0], inputs[-1].shape[0]
-        require(other == batch, "audio", other, "a batch of {}", batch)
+        shapes = [tuple(x.shape) for x in inputs]
+        alike = shapes[0][:1] == shapes[-1][:1] != ()
+        require(alike, "image and audio", shapes, "batches of as many clips")
+        batch = inputs[0].shape[0]
         whole = AVTokens(
             image=embed_kept(self.image, image, image_mask, image_valid),
             audio=embed_kept(self.audio, audio, audio_mask, audio_valid),

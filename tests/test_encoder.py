@@ -137,7 +137,9 @@ def test_intermediates() -> None:
     ("changes", "message"),
     [
         ({"image": None, "audio": None}, "image and audio must be not both missing"),
-        ({"audio": torch.zeros(3, 1, 8, 12).double()}, "audio must be a batch of 2, got 3"),
+        ({"audio": torch.zeros(3, 1, 8, 12).double()}, "batches of as many clips"),
+        ({"image": torch.zeros(3, 8, 8).double()}, r"as many clips, got \[\(3, 8, 8\), \(2, 1"),
+        ({"image": torch.zeros(()).double()}, r"as many clips, got \[\(\), \(2, 1"),
         ({"image": torch.zeros(2, 1, 8, 8).double()}, "input must have shape .*c=3"),
         ({"audio": torch.zeros(2, 3, 8, 12).double()}, "input must have shape .*c=1"),
         ({"audio": torch.zeros(2, 8, 12).double()}, "input must have shape"),
