@@ -1,6 +1,6 @@
 """Classification task: loss and logits of an encoder and a classifier."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
 import torch
@@ -67,7 +67,7 @@ class Classification(HeadTask):
         cutmix: float = 0.0,
         smoothing: float = 0.0,
         left_out: float = 0.0,
-        frequency: Tensor | None = None,
+        frequency: Tensor | Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         require_choice(*get_args(Given), given=given)
@@ -85,7 +85,7 @@ class Classification(HeadTask):
         self.multilabel, self.smoothing = multilabel, smoothing
         require(not left_out or given == "both", "given", given, "'both' with left_out")
         self.left_out = left_out
-        self.frequency = frequency
+        self.frequency = None if frequency is None else torch.as_tensor(frequency)
 
     @property
     def frequency(self) -> Tensor | None:
@@ -107,6 +107,7 @@ class Classification(HeadTask):
             "cutmix": self.mixup.alpha if isinstance(self.mixup, CutMix) else 0.0,
             "smoothing": self.smoothing,
             "left_out": self.left_out,
+            "frequency": None if self.frequency is None else self.frequency.tolist(),
         }
 
     def logits(self, batch: AVBatch, *, given: Given | None = None) -> Logits:

@@ -92,6 +92,16 @@ def test_the_same_answers_and_settings(tmp_path: Path, name: str) -> None:
     assert type(loaded.task) is type(task)
 
 
+def test_class_frequencies_are_saved(tmp_path: Path) -> None:
+    head, frequency = classifier(16, num_classes=3), torch.tensor([0.1, 0.2, 0.7])
+    task = Classification(encoder(), head, front_end=FrontEnd(CLIPS), frequency=frequency).eval()
+    save_task(task, tmp_path)
+    loaded, clips = load_task(tmp_path).task, batch()
+    assert isinstance(loaded, Classification) and loaded.frequency is not None
+    assert torch.equal(loaded.frequency, frequency)
+    assert torch.equal(loaded(clips)["loss"], task(clips)["loss"])
+
+
 def test_a_segmentation_saved_before_it_had_settings(tmp_path: Path) -> None:
     task = segmentation()
     assert task.settings() == {"negatives": 0.3, "dice": 0.0}
