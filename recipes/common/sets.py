@@ -51,10 +51,25 @@ def _splits(reader: Callable[..., ClipSet], *names: str, key: str = "split") -> 
     return {name: partial(reader, **{key: name}) for name in names}
 
 
+def own_part(
+    reader: Callable[[Path], tuple[ClipSet, ClipSet]], root: Path, *, part: Literal["train", "test"]
+) -> ClipSet:
+    """List the training or the test clips of your own data."""
+    return reader(root)[part == "test"]
+
+
 READERS: dict[str, tuple[str, Splits]] = {
     "scenes": ("small synthetic scenes", _splits(scenes, "train", "test")),
     "composed": ("scenes of recipes.make_scenes", _splits(composed, "train", "test")),
     "folder": ("any folder of video files with audio", {"all": folder}),
+    "box_folder": (
+        "your own videos, with boxes.csv",
+        _splits(partial(own_part, box_folder), "train", "test", key="part"),
+    ),
+    "mask_folder": (
+        "your own frames, masks and audio, in train and test",
+        _splits(partial(own_part, mask_folder), "train", "test", key="part"),
+    ),
     "vggsound": ("VGGSound", _splits(vggsound, "train", "test")),
     "vggsound_music": ("VGGSound-Music", _splits(vggsound_music, "train", "test")),
     "vggsounder": (

@@ -1,7 +1,10 @@
 """Your own clips, with the test, boxes and masks that you say; the clips that figures show."""
 
+import re
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ from toy_runs import SMALL
 from avblocks.csvlog import write_csv
 from avblocks.data.datasets import Item, avsbench_avss, vggss
 from recipes import paper_localize, paper_segment
+from recipes.check_data import __main__ as check_data
+from recipes.common.cli import run_cli
 from recipes.common.data import Data, train_test_sets
 from recipes.common.data import train_set as clips_to_train_on
 from recipes.common.examples import different_clips
@@ -75,6 +80,23 @@ def test_recipes_train_on_own_boxes_and_masks(
         )
     )
     assert (tmp_path / "run" / "scores.json").is_file()
+
+
+def test_check_data_reads_own_boxes_and_masks(
+    boxed: Path, masked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "masked"
+    shutil.copytree(masked, broken)
+    mask = next((broken / "test/masks").iterdir())
+    mask.write_bytes(mask.read_bytes()[:50])
+    check = partial(run_cli, check_data.main, presets=check_data.PRESETS, doc=check_data.__doc__)
+    for name, root in (("box_folder", boxed), ("mask_folder", broken)):
+        out = ["--run.dir", str(tmp_path / name), "--data.workers", "1", "--data.root", str(root)]
+        with pytest.raises(SystemExit) if root is broken else nullcontext():
+            check(args=[name, *out])
+        said = capsys.readouterr().out
+        assert re.search(r"[ /]train: 8 clips", said) and re.search(r"[ /]test: \d clips", said)
+    assert mask.name in (tmp_path / "mask_folder" / "health.csv").read_text(encoding="utf-8")
 
 
 def test_own_masks_without_classes_are_binary(masked: Path) -> None:
