@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # Rooms, the lowest layer first. A module belongs to the room with the longest matching name.
 LAYERS = (
     "avblocks.shapes avblocks.tokens avblocks.builder avblocks.files avblocks.seed "
-    "avblocks.distributed avblocks.extras avblocks.progress avblocks.constants",
+    "avblocks.distributed avblocks.extras avblocks.progress avblocks.constants avblocks.wrappers",
     "avblocks.audio avblocks.csvlog avblocks.jsonfile avblocks.locks avblocks.optim avblocks.nn "
     "avblocks.metrics",
     "avblocks.data.clip avblocks.data.format avblocks.data.batch avblocks.data.resize "

@@ -11,9 +11,9 @@ from avblocks.checkpoint.checks import check_lost, check_values, suffixes
 from avblocks.checkpoint.read import State, bare_names
 from avblocks.checkpoint.report import Converted, LoadReport, summary
 from avblocks.checkpoint.whole import sharded_like, unwrapped
-from avblocks.nn.inserted import without_inserted
 from avblocks.nn.older import renamed
 from avblocks.nn.position import LearnedPosition, SinCosPosition, resize_position
+from avblocks.wrappers import without_inserted
 
 
 def load_weights(

@@ -17,8 +17,8 @@ from avblocks.checkpoint.whole import class_of, is_sharded, unwrapped, whole
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.distributed import rank_and_world
 from avblocks.mae import AVMAE
-from avblocks.nn.inserted import named_inner_modules, without_inserted
 from avblocks.shapes import require
+from avblocks.wrappers import named_inner_modules, without_inserted
 
 
 @dataclass(frozen=True)

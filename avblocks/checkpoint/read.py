@@ -12,7 +12,7 @@ from avblocks.checkpoint.folder import WEIGHTS, weights_of
 from avblocks.checkpoint.saves import check_manifest
 from avblocks.data.datasets.disk import plain_name
 from avblocks.jsonfile import read_json
-from avblocks.nn.inserted import without_inserted
+from avblocks.wrappers import without_inserted
 
 State = dict[str, Tensor]
 """Tensors by name."""

@@ -1,18 +1,18 @@
 """Data set of clips as samples, with randomness keyed by (seed, epoch, index)."""
 
 from operator import index as as_index
-from typing import Any, Literal, Protocol, SupportsIndex, runtime_checkable
+from typing import Any, Literal, SupportsIndex
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from avblocks.audio import pad_repeat
 from avblocks.data.batch import AVBatch, Skipped
-from avblocks.data.clip import AVClip, ClipError
+from avblocks.data.clip import ClipError
 from avblocks.data.crop import mask_like, middle_part, random_part, whole_square
-from avblocks.data.datasets.clipset import ClipSet, Item, require_labels
+from avblocks.data.datasets.clipset import ClipSet, require_labels
 from avblocks.data.format import ClipFormat
+from avblocks.data.own_read import ReadClip, read_checked
 from avblocks.data.read import read_clip
 from avblocks.seed import sample_generator, sample_seed
 from avblocks.shapes import require_choice
@@ -22,17 +22,6 @@ _GAIN = 6.0  # dB, in the paper
 
 class TooManySkippedError(ValueError):
     """More files were skipped than ``max_skipped`` allows."""
-
-
-@runtime_checkable
-class ReadClip(Protocol):
-    """Signature of a clip reader: ``read_clip``, or another function called like it."""
-
-    def __call__(
-        self, item: Item, /, *, seconds: float, rate: int, place: float, frame: float
-    ) -> AVClip:
-        """Read a window of audio and one frame of it; or several, if called with ``frames`` too."""
-        ...
 
 
 def epoch_and_index(key: SupportsIndex | tuple[int, int], *, epoch: int) -> tuple[int, int]:
@@ -195,18 +184,9 @@ class ClipDataset(Dataset[AVBatch]):
         if self.augments:
             window, frame, flip, gain = torch.rand(4, generator=generator).tolist()
         item, size = self.clips.items[place], self.format.size
-        several: dict[str, Any] = {"frames": self.format.frames} if self.format.frames > 1 else {}
-        clip = self.read(
-            item,
-            seconds=self.format.seconds,
-            rate=self.format.rate,
-            place=window,
-            frame=frame,
-            **several,
+        clip = read_checked(
+            self.read, item, format=self.format, classes=self.clips.classes, at=window, frame=frame
         )
-        _check_read(clip, item, self.format)
-        if clip.mask is not None and self.clips.classes:
-            _check_classes(clip.mask, item, count=max(len(self.clips.classes), 2))
         channels = clip.image.shape[:-2]
         flat = clip.image.flatten(0, -3)
         if self.augments:
@@ -248,38 +228,4 @@ class ClipDataset(Dataset[AVBatch]):
             skipped=skipped,
             crop=torch.zeros(0, 4),
             size=size,
-        )
-
-
-def _check_read(clip: AVClip, item: Item, format: ClipFormat) -> None:
-    """Raise a ``ValueError`` unless a reader returned a clip as `AVClip` describes it."""
-    image, mask = clip.image, clip.mask
-    axes = (3,) if format.frames == 1 else (3, format.frames)
-    parts = (
-        ("image", image, torch.uint8, (*axes, *image.shape[-2:])),
-        ("audio", clip.audio, torch.float32, tuple(clip.audio.shape[-1:])),
-        ("mask", mask, torch.uint8, tuple(image.shape[-2:])),
-    )
-    for name, part, dtype, shape in parts:
-        if part is not None and (part.dtype != dtype or tuple(part.shape) != shape):
-            raise ValueError(
-                f"{item.path}: the reader returned {name} of {part.dtype} {tuple(part.shape)}, and "
-                f"a clip of this format has {dtype} {shape}"
-            )
-    if clip.rate != format.rate:
-        raise ValueError(
-            f"{item.path}: the reader returned audio of {clip.rate} samples per second, and the "
-            f"format has {format.rate}"
-        )
-
-
-def _check_classes(mask: Tensor, item: Item, *, count: int) -> None:
-    """Raise a ClipError if a mask has class numbers from ``count`` on."""
-    if (most := int(mask.max())) >= count:
-        files = [image.mask for image in item.images if image.mask]
-        known = f"the data has {count} classes, 0 to {count - 1}"
-        remedy = "correct the mask" if most < 255 else "pixels to ignore cannot be marked: give 0"
-        raise ClipError(
-            files[0] if len(files) == 1 else item.path,
-            f"the mask has class number {most}, and {known}; {remedy}",
         )

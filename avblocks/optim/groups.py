@@ -5,8 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
-from avblocks.nn.inserted import without_inserted
 from avblocks.shapes import require
+from avblocks.wrappers import without_inserted
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ from avblocks.zoo.dinov2 import dinov2 as dinov2
 from avblocks.zoo.dinov2 import dinov2_sizes as dinov2_sizes
 from avblocks.zoo.dinov2 import from_dinov2 as from_dinov2
 from avblocks.zoo.door import Loaded as Loaded
+from avblocks.zoo.door import inner_state as inner_state
 from avblocks.zoo.door import kind_of as kind_of
 from avblocks.zoo.door import load as load
 from avblocks.zoo.eat import eat as eat

@@ -113,7 +113,7 @@ def load(
         report = LoadReport(tuple(found.encoder.state_dict()))
         return Loaded(_kind_of_folder(folder), found.encoder, report, found.front_end)
     whole = read_state(path, key=key)
-    state = inner(whole, prefix)
+    state = inner_state(whole, prefix)
     if not state:
         raise ValueError(f"{path}: no name begins with {prefix!r}, as {min(whole)!r} does not")
     kind = kind_of(state)
@@ -149,17 +149,17 @@ def kind_of(state: State) -> Kind | None:
         >>> print(kind_of({"fc.weight": torch.ones(1)}))
         None
     """
-    state = inner(state)
+    state = inner_state(state)
     return next((kind for kind in KINDS if kind.fits(state)), None)
 
 
-def inner(state: State, prefix: str = "") -> State:
+def inner_state(state: State, prefix: str = "") -> State:
     """Return the tensors whose names begin with a prefix, without it.
 
     Without a prefix, these are all, and a usual one of all names is removed.
 
     Example:
-        >>> list(inner({"net.backbone.cls_token": torch.ones(1)}))
+        >>> list(inner_state({"net.backbone.cls_token": torch.ones(1)}))
         ['cls_token']
     """
     while (

@@ -30,8 +30,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from avblocks.data import read_clip
-from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
+from avblocks.data.own_read import ReadClip
 from avblocks.data.shards import make_shards
 from avblocks.jsonfile import write_json
 from recipes.benchmark.footage import write_footage

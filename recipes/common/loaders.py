@@ -20,9 +20,9 @@ from avblocks.data import (
     mismatched_pairs,
     read_clip,
 )
-from avblocks.data.dataset import ReadClip
 from avblocks.data.datasets import ClipSet, Item
 from avblocks.data.image_sources import absent_sources, second_sources
+from avblocks.data.own_read import ReadClip
 from avblocks.data.scenes import (
     composed_mismatched,
     scene_mismatched,

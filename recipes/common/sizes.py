@@ -10,7 +10,7 @@ from avblocks.builder import Built
 from avblocks.checkpoint import read_config, read_state
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.rebuild import build_on_meta
-from avblocks.zoo.door import inner, kind_of
+from avblocks.zoo import inner_state, kind_of
 from recipes.common.data_settings import Data
 from recipes.common.errors import prefixed
 from recipes.common.foreign import is_foreign
@@ -112,7 +112,7 @@ def _of_export(folder: Path) -> Sizes:
 
 def _of_published(path: Path, names: Collection[str], model: Model) -> Sizes | None:
     """Read the sizes that follow from the tensors of a file; None if they do not."""
-    state = inner(read_state(path))
+    state = inner_state(read_state(path))
     kind = kind_of(state)
     try:
         found = _options(kind.sizes(state), names) if kind else {}
