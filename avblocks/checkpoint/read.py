@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from avblocks.checkpoint.content import load_content
-from avblocks.checkpoint.folder import WEIGHTS, weights_of
+from avblocks.checkpoint.folder import WEIGHTS, is_ours, weights_of
 from avblocks.checkpoint.saves import check_manifest
 from avblocks.data.datasets.disk import plain_name
 from avblocks.jsonfile import read_json
@@ -104,6 +104,17 @@ def _holds_any(content: object) -> bool:
     if not isinstance(content, Mapping):
         return False
     return _holds_tensors(content) or any(map(_holds_any, content.values()))
+
+
+def foreign_weights(folder: Path) -> Path | None:
+    """Return the weights in a folder of another program than avblocks, or their index.
+
+    Returns:
+        ``None`` if there are none, or `save_pretrained` wrote the folder.
+    """
+    if is_ours(folder):
+        return None
+    return next((folder / name for name in (WEIGHTS, *_OTHERS) if (folder / name).is_file()), None)
 
 
 def _in_folder(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 from avblocks import AVEncoder, zoo
 from avblocks.checkpoint import LoadReport, load_weights, read_config, read_state
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
+from avblocks.checkpoint.read import foreign_weights
 from avblocks.nn import Stream
 from avblocks.zoo import kind_of
 from recipes.common.model import Model
@@ -25,6 +26,7 @@ def is_foreign(path: Path) -> bool:
     folder = path.parent if path.name == WEIGHTS else path
     if folder.is_dir() and is_ours(folder):
         return read_config(folder)["encoder"]["builder"] != "av_vit"
+    path = (foreign_weights(path) if path.is_dir() else None) or path
     if path.suffix == ".ckpt" or not path.is_file():
         return False
     kind = kind_of(read_state(path))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from avblocks.checkpoint import saves
 from avblocks.checkpoint.folder import WEIGHTS
+from avblocks.checkpoint.read import foreign_weights
 from avblocks.jsonfile import Shape, read_json, shape_fault
 from recipes.engine.folder import check_writable, checkpoints
 
@@ -30,11 +31,16 @@ PRETRAIN = (
 
 
 def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
-    """Return a checkpoint file; for a run folder, the newest complete checkpoint in it.
+    """Return a checkpoint file or an exported folder.
+
+    For a run folder, it is the newest complete checkpoint in it, and for a folder of another
+    program, such as transformers, its weights.
 
     Raises:
         ValueError: If there is none; the message ends with the remedy.
     """
+    if checkpoint.is_dir() and (weights := foreign_weights(checkpoint)):
+        return weights
     if checkpoint.is_file() or (checkpoint / WEIGHTS).is_file():
         return checkpoint
     newest = saves.latest(checkpoints(checkpoint)) if checkpoint.is_dir() else None

@@ -67,6 +67,25 @@ def test_audiomae_is_the_audio_stream(
     assert_close(found, dict(stream.state_dict()))
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_a_folder_of_transformers(
+    file: str, files: dict[str, Path], toy_scenes: Path, tmp_path: Path
+) -> None:
+    """Its weights are trained on, with the heads of its configuration."""
+    state, folder = load_file(files["audiomae"]), tmp_path / "hf"
+    folder.mkdir()
+    (torch.save if file.endswith(".bin") else save_file)(state, folder / file)
+    (folder / "config.json").write_text('{"model_type": "vit", "num_attention_heads": 4}')
+    config = config_of("probe", folder, toy_scenes, tmp_path / "run")
+    config = replace(config, given="audio")
+    encoder = RECIPES["probe"][0].build(config, classes=("a", "b")).encoder
+    assert encoder.audio.blocks[0].attn.num_heads == 4
+    RECIPES["probe"][0].main(config)
+    saved = torch.load(next(tmp_path.rglob("step-*.ckpt")), weights_only=True)["state_dict"]
+    name = "blocks.1.mlp.fc2.weight"
+    assert_close(saved[f"model.encoder.audio.{name}"], state[name])
+
+
 @pytest.mark.parametrize("recipe", ["localize", "segment"])
 def test_maps_of_images_need_an_image_encoder(
     recipe: str, files: dict[str, Path], toy_scenes: Path, tmp_path: Path
