@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from avblocks.data.datasets import ClipSet
 from recipes.common.scene_sets import scenes_root
-from recipes.common.sets import READERS
+from recipes.common.sets import OWN_PARTS, READERS
 from recipes.engine.run import Folder
 
 
@@ -23,6 +24,9 @@ class Source:
 
     split: str | None = None
     """Split of the data set; all splits by default."""
+
+    test_list: Path | None = None
+    """csv with the ids of the test clips, of your own boxes and masks."""
 
     list: Path | None = None
     """csv with the ids of the clips to compare; with the preset lists, nothing else is read."""
@@ -72,7 +76,11 @@ def list_clips(source: Source) -> list[ClipSet]:
     if source.root is None and source.name != "scenes":
         raise ValueError(f"{source.name} needs --data.root DIR, the folder of its files")
     root, listed = source.root or scenes_root(), []
-    for split, reader in splits.items():
+    tested = {} if source.test_list is None else {"test_list": source.test_list}
+    if tested and source.name not in OWN_PARTS:
+        raise ValueError(f"--data.test-list goes with {' or '.join(OWN_PARTS)}")
+    for split, part in splits.items():
+        reader = partial(part, **tested)
         if source.split in (None, split):
             several = source.split is None and len(splits) > 1
             listed.append(_read_split(reader, root, split) if several else reader(root))

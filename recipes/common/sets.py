@@ -52,12 +52,18 @@ def _splits(reader: Callable[..., ClipSet], *names: str, key: str = "split") -> 
 
 
 def own_part(
-    reader: Callable[[Path], tuple[ClipSet, ClipSet]], root: Path, *, part: Literal["train", "test"]
+    reader: Callable[..., tuple[ClipSet, ClipSet]],
+    root: Path,
+    *,
+    part: Literal["train", "test"],
+    test_list: Path | None = None,
 ) -> ClipSet:
     """List the training or the test clips of your own data."""
-    return reader(root)[part == "test"]
+    return reader(root, test_list=test_list)[part == "test"]
 
 
+OWN_PARTS = ("box_folder", "mask_folder")
+"""Data sets in `READERS` that are listed by `own_part`."""
 READERS: dict[str, tuple[str, Splits]] = {
     "scenes": ("small synthetic scenes", _splits(scenes, "train", "test")),
     "composed": ("scenes of recipes.make_scenes", _splits(composed, "train", "test")),

@@ -99,6 +99,21 @@ def test_check_data_reads_own_boxes_and_masks(
     assert mask.name in (tmp_path / "mask_folder" / "health.csv").read_text(encoding="utf-8")
 
 
+def test_check_data_takes_a_list_of_the_test_clips(
+    masked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [path.stem for path in sorted((masked / "train/frames").iterdir())]
+    (tmp_path / "test.csv").write_text("\n".join(names[:3]))
+    check = partial(run_cli, check_data.main, presets=check_data.PRESETS, doc=check_data.__doc__)
+    words = ["--data.test-list", str(tmp_path / "test.csv"), "--run.dir", str(tmp_path / "run")]
+    check(args=["mask_folder", "--data.root", str(masked / "train"), *words])
+    said = capsys.readouterr().out
+    assert " train: 5 clips" in said and " test: 3 clips" in said
+    with pytest.raises(SystemExit):
+        check(args=["folder", "--data.root", str(masked), *words])
+    assert "goes with box_folder or mask_folder" in capsys.readouterr().err
+
+
 def test_own_masks_without_classes_are_binary(masked: Path) -> None:
     config = replace(
         paper_segment.PRESETS["folder"][1],
