@@ -63,6 +63,11 @@ class GivenConstant(HasConstants):
         self.reset_parameters()
         self.value = self.value.to(value.device)
 
+    @property
+    def given(self) -> Tensor:
+        """The constant as it was given, on the CPU."""
+        return self._given[0]
+
     def constants(self) -> dict[str, Tensor]:
         """The constant, under the name of its buffer."""
         return {"value": self._given[0].clone()}

@@ -18,6 +18,16 @@ def without_inserted(name: str) -> str:
     return _INSERTED.sub("", name)
 
 
+def inner_module(module: nn.Module) -> nn.Module:
+    """Return the module inside wrappers, or itself.
+
+    >>> type(inner_module(nn.ModuleDict({"_orig_mod": nn.ReLU()}))).__name__
+    'ReLU'
+    """
+    inside = next((n for n, _ in module.named_children() if n in _WRAPPED), None)
+    return module if inside is None else inner_module(module.get_submodule(inside))
+
+
 def named_inner_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Iterate over the modules of a model by their names without wrappers, which are left out.
 

@@ -78,7 +78,7 @@ def main(config: Config) -> None:
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
     if is_foreign(path):
-        return _export_foreign(path, config)
+        return _export_foreign(path, config, name=config.checkpoint.name)
     run = open_saved(path, remedy=RUN)
     whole = run.has_head and not config.encoder_only
     export = export_task if whole else export_encoder
@@ -101,13 +101,13 @@ file.
 """
 
 
-def _export_foreign(path: Path, config: Config) -> None:
+def _export_foreign(path: Path, config: Config, *, name: str) -> None:
     """Save the encoder of a published file, which has no front end."""
     assert config.out is not None
     out, loaded = config.out, zoo.load(path, allow=config.allow)
     encoder: Any = loaded.encoder  # a module, which the protocol of a stream does not say
     save_pretrained(encoder, out)
-    text = _FOREIGN.format(license=config.license, kind=loaded.kind, name=path.name)
+    text = _FOREIGN.format(license=config.license, kind=loaded.kind, name=name)
     write_text(out / "README.md", text)
     print(f"{path}\n{loaded.report}\n{out}: model.safetensors config.json README.md")
     print(f"next: python -m recipes.paper_linear_probe --checkpoint {out}")

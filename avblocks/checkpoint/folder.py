@@ -85,13 +85,16 @@ def is_ours(folder: Path) -> bool:
     return bool(_facts(folder))
 
 
+def is_damaged(folder: Path) -> bool:
+    """Return whether the `CONFIG` of a folder, by any writer, is unreadable."""
+    return (folder / CONFIG).is_file() and _config(folder) is None
+
+
 def weights_of(folder: Path) -> Path:
     """Return the weights file of a folder, verified if `save_pretrained` wrote the folder."""
-    path, config = folder / WEIGHTS, _config(folder)
-    damaged = config is None and (folder / CONFIG).is_file()
-    facts = _facts(folder)
+    path, damaged, facts = folder / WEIGHTS, is_damaged(folder), _facts(folder)
     if damaged or not path.is_file() or (facts and facts.get("weights") != fingerprint(path)):
-        raise ValueError(f"{path} {_REFUSED}")
+        raise ValueError(f"{folder / CONFIG if damaged else path} {_REFUSED}")
     return path
 
 

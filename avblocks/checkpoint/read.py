@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from avblocks.checkpoint.content import load_content
-from avblocks.checkpoint.folder import WEIGHTS, is_ours, weights_of
+from avblocks.checkpoint.folder import WEIGHTS, is_damaged, is_ours, weights_of
 from avblocks.checkpoint.saves import check_manifest
 from avblocks.data.datasets.disk import plain_name
 from avblocks.jsonfile import read_json
@@ -110,9 +110,9 @@ def foreign_weights(folder: Path) -> Path | None:
     """Return the weights in a folder of another program than avblocks, or their index.
 
     Returns:
-        ``None`` if there are none, or `save_pretrained` wrote the folder.
+        ``None`` if there are none, `save_pretrained` wrote the folder, or it is damaged.
     """
-    if is_ours(folder):
+    if is_ours(folder) or is_damaged(folder):
         return None
     return next((folder / name for name in (WEIGHTS, *_OTHERS) if (folder / name).is_file()), None)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -28,6 +29,24 @@ def register_encoder(function: Callable[..., nn.Module]) -> None:
     _BUILDERS["encoder"][function.__name__] = function
 
 
+def _register(name: object) -> None:
+    """Import the zoo, which registers its builders, if a builder may be one of them."""
+    if name not in _BUILDERS["encoder"]:
+        import_module(_ZOO)
+
+
+def build_encoder(record: Mapping[str, Any]) -> nn.Module:
+    """Build an encoder, or a stream of the zoo, from ``{"builder": ..., "arguments": ...}``.
+
+    Raises:
+        ValueError: if the builder is unknown, a number is too large, or it rejects its arguments.
+    """
+    _register(record.get("builder"))
+    model = _build("encoder", {"encoder": record})
+    _require_grids(model)
+    return model
+
+
 def build_on_meta(config: Mapping[str, Any]) -> nn.Module:
     """Build the encoder, the autoencoder, or an ``nn.ModuleDict`` of encoder and head.
 
@@ -39,6 +58,7 @@ def build_on_meta(config: Mapping[str, Any]) -> nn.Module:
     fits = fits and all(isinstance(section, dict) for section in config.values())
     try:
         require(fits, "it", config, "an encoder with mae or head, each of named values")
+        _register(config["encoder"].get("builder"))
         if "clip_format" in config:
             ClipFormat.from_dict(config["clip_format"])
         with torch.device("meta"):
@@ -58,7 +78,7 @@ def _build(part: str, config: Mapping[str, Any], **more: nn.Module) -> nn.Module
     name, arguments = (config[part].get(key) for key in ("builder", "arguments"))
     fits = name in _BUILDERS[part] and isinstance(arguments, dict)
     ours = tuple(n for n, f in _BUILDERS[part].items() if not f.__module__.startswith(_ZOO))
-    takes = f"arguments of {ours}; for encoders of the zoo import {_ZOO}"
+    takes = f"arguments of {ours}, or of a builder of {_ZOO}"
     require(fits, part, config[part], takes)
     for key, value in arguments.items():
         most = _MOST_PARTS if key == "depth" else _MOST

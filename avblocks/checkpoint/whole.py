@@ -7,16 +7,18 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from avblocks.wrappers import inner_module
+
 _SHARDED = "torch.distributed.fsdp"  # compared by name: the import takes seconds
 
 
 def unwrapped(model: nn.Module) -> Any:
-    """Return the module inside the compiler, data parallelism, and averages of weights."""
+    """Return the module inside wrappers, data parallelism, and averages of weights."""
     while True:
         if isinstance(model, DataParallel | DistributedDataParallel | AveragedModel):
             model = model.module
-        elif hasattr(model, "_orig_mod"):  # of `torch.compile`, whose class is private
-            model = model.get_submodule("_orig_mod")
+        elif (inside := inner_module(model)) is not model:
+            model = inside
         else:
             return model
 

@@ -16,7 +16,11 @@ _GRAY = 0.2  # share of the images that lose their colors
 
 
 class Normalize(HasConstants):
-    """Normalize images from 0 to 255 with the mean and standard deviation of ImageNet.
+    """Normalize images from 0 to 255 with a mean and standard deviation.
+
+    Args:
+        mean: Mean of each color, from 0 to 1; that of ImageNet by default.
+        std: Standard deviation of each color, likewise.
 
     >>> Normalize()(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))[0, :, 0, 0]
     tensor([-2.1179, -2.0357, -1.8044])
@@ -25,14 +29,14 @@ class Normalize(HasConstants):
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, mean: Sequence[float] = _MEAN, std: Sequence[float] = _STD) -> None:
         super().__init__()
+        self.numbers = {"mean": tuple(mean), "std": tuple(std)}
         self.reset_parameters()
 
     def constants(self) -> dict[str, Tensor]:
         """Mean and standard deviation."""
-        numbers = {"mean": _MEAN, "std": _STD}
-        return {name: 255 * torch.tensor(x).view(3, 1, 1) for name, x in numbers.items()}
+        return {name: 255 * torch.tensor(x).view(3, 1, 1) for name, x in self.numbers.items()}
 
     def forward(
         self, image: Shaped[Tensor, "b 3 height width"]

@@ -146,6 +146,8 @@ class PatchEmbed(nn.Module):
             ValueError: if the input does not match the patch, or ``ids_keep`` the input.
         """
         self.grid(x)
+        remedy = "floating: scale and normalize its values first, as FrontEnd does"
+        require(x.is_floating_point(), "input", x.dtype, remedy)
         if ids_keep is not None and self.stride == self.patch:
             x = _side_by_side(gather_tokens(patchify(x, patch=self.patch), ids_keep), self.patch)
             ids_keep = None

@@ -126,7 +126,8 @@ class ViT(nn.Module):
 
         ``valid`` is False at padded patches, which a patch embedding may read for its other tokens.
         """
-        floats = (p.dtype for p in self.parameters() if p.is_floating_point())
+        parts: tuple[Any, ...] = (self.patch_embed, self)
+        floats = (p.dtype for part in parts for p in part.parameters() if p.is_floating_point())
         dtype = next(floats, torch.get_default_dtype())  # of quantized layers, that of the others
         x = as_dtype(dtype, input=x)
         # Fixed positions keep theirs where FSDP casts the weights, or the default is another.

@@ -85,7 +85,7 @@ class Classification(HeadTask):
         self.multilabel, self.smoothing = multilabel, smoothing
         require(not left_out or given == "both", "given", given, "'both' with left_out")
         self.left_out = left_out
-        self.frequency = None if frequency is None else torch.as_tensor(frequency)
+        self.frequency = frequency
 
     @property
     def frequency(self) -> Tensor | None:
@@ -93,8 +93,13 @@ class Classification(HeadTask):
         return None if self._frequency is None else self._frequency.value
 
     @frequency.setter
-    def frequency(self, frequency: Tensor | None) -> None:
-        self._frequency = None if frequency is None else GivenConstant(frequency)
+    def frequency(self, frequency: Tensor | Sequence[float] | None) -> None:
+        self._frequency = None
+        if frequency is not None:
+            values = torch.as_tensor(frequency)
+            fits = values.ndim == 1 and bool(((values >= 0) & (values <= 1)).all())
+            require(fits, "frequency", frequency, "a number from 0 to 1 for each class")
+            self._frequency = GivenConstant(values)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values."""
@@ -107,7 +112,7 @@ class Classification(HeadTask):
             "cutmix": self.mixup.alpha if isinstance(self.mixup, CutMix) else 0.0,
             "smoothing": self.smoothing,
             "left_out": self.left_out,
-            "frequency": None if self.frequency is None else self.frequency.tolist(),
+            "frequency": None if self._frequency is None else self._frequency.given.tolist(),
         }
 
     def logits(self, batch: AVBatch, *, given: Given | None = None) -> Logits:

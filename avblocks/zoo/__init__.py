@@ -21,14 +21,16 @@ from avblocks.zoo.dinov2 import dinov2 as dinov2
 from avblocks.zoo.dinov2 import dinov2_sizes as dinov2_sizes
 from avblocks.zoo.dinov2 import from_dinov2 as from_dinov2
 from avblocks.zoo.door import Loaded as Loaded
-from avblocks.zoo.door import inner_state as inner_state
 from avblocks.zoo.door import kind_of as kind_of
 from avblocks.zoo.door import load as load
+from avblocks.zoo.door import sizes_of as sizes_of
 from avblocks.zoo.eat import eat as eat
 from avblocks.zoo.eat import eat_sizes as eat_sizes
 from avblocks.zoo.eat import from_eat as from_eat
 from avblocks.zoo.front_end import KaldiMel as KaldiMel
 from avblocks.zoo.front_end import front_end_of as front_end_of
+from avblocks.zoo.joined import joined as joined
+from avblocks.zoo.joined import with_stream as with_stream
 from avblocks.zoo.mae import mae as mae
 from avblocks.zoo.mbt import MBT as MBT
 from avblocks.zoo.mbt import class_mean as class_mean

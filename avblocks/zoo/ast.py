@@ -18,6 +18,7 @@ from avblocks.shapes import require, sides, strided_grid
 from avblocks.zoo.names import vit_encoder, vit_names, vit_sizes
 
 _PREFIXES = ("audio_spectrogram_transformer.", "deit.", "v.")
+_FRAMES = (1024, 128)  # of AudioSet and Speech Commands
 
 
 @builder
@@ -99,6 +100,7 @@ def ast_sizes(
     state: Mapping[str, Tensor],
     *,
     mels: int = 128,
+    frames: int | None = None,
     stride: int | tuple[int, ...] = 10,
     num_heads: int | None = None,
 ) -> dict[str, Any]:
@@ -107,11 +109,13 @@ def ast_sizes(
     Args:
         state: state dict of the file, with its original names.
         mels: mel bins, which are not in the file; not used for images.
+        frames: usual frames, likewise; ``None`` means the published 1024 or 128 if they have as
+            many patches, or else the fewest that have.
         stride: steps from patch to patch, which are not in the file; not used for images.
         num_heads: heads; ``None`` means heads of width 64, as published.
 
     Raises:
-        ValueError: if the positions in the file do not match the mel bins and the stride.
+        ValueError: if the positions in the file do not match the mel bins, frames and stride.
     """
     named = from_ast(state)
     sizes, count = vit_sizes(named, num_heads=num_heads), named["pos_embed.table"].shape[0]
@@ -124,5 +128,10 @@ def ast_sizes(
     rows = (mels - height) // down + 1
     needs = f"a multiple of the {rows} rows of {mels} mels and stride {stride}: give the file's own"
     require(rows > 0 and count % rows == 0, "positions", count, needs)
-    size = (mels, (count // rows - 1) * along + width)
-    return sizes | {"size": size, "stride": (down, along), "channels": channels}
+    fewest = (count // rows - 1) * along + width
+    if frames is None:
+        frames = next((n for n in _FRAMES if fewest <= n < fewest + along), fewest)
+    fits = fewest <= frames < fewest + along
+    require(fits, "frames", frames, f"{fewest} to {fewest + along - 1}, of as many patches")
+    grid = {"size": (mels, frames), "stride": (down, along)}
+    return sizes | grid | {"channels": channels}

@@ -1,7 +1,7 @@
 """`load`: load a model from a file of any supported kind."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -16,13 +16,15 @@ from avblocks.checkpoint.folder import WEIGHTS, is_ours, read_config
 from avblocks.checkpoint.load import load_weights
 from avblocks.checkpoint.pretrained import from_pretrained
 from avblocks.checkpoint.read import State, read_state
+from avblocks.checkpoint.rebuild import build_encoder
 from avblocks.checkpoint.report import Converted, LoadReport
 from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.nn.stream import Stream
 from avblocks.zoo.config import config_sizes
 from avblocks.zoo.front_end import front_end_of
-from avblocks.zoo.ours import run_sizes
+from avblocks.zoo.ours import from_ours, run_encoder, run_sizes
+from avblocks.zoo.preprocessing import Statistics, statistics_of
 from avblocks.zoo.table import KINDS, Kind, inputs_of
 
 _OURS = ("avblocks", "avblocks_joint")
@@ -38,12 +40,14 @@ class Loaded:
         model: the model, in evaluation mode.
         report: a report on every name in the file.
         saved: the front end of an exported folder.
+        statistics: statistics of the inputs that are stored beside the file.
     """
 
     kind: str
     model: nn.Module
     report: LoadReport
     saved: FrontEnd | None = None
+    statistics: Statistics = field(default_factory=dict)
 
     @property
     def front_end(self) -> FrontEnd:
@@ -52,7 +56,9 @@ class Loaded:
         Raises:
             ValueError: if it is not known; the message gives the reason.
         """
-        return self.saved or front_end_of(self.kind, self.encoder)
+        if self.saved is not None:
+            return self.saved
+        return front_end_of(self.kind, self.encoder, statistics=self.statistics)
 
     @property
     def encoder(self) -> AVEncoder | Stream:
@@ -86,8 +92,8 @@ def load(
         allow: suffixes of names that may be dropped, see `load_weights`.
         key: key of the wanted state dict if the file has several, see `read_state`.
         prefix: what the names of the model begin with in a file that also has other parts, such as
-            ``"backbone."``; those are reported as dropped. ``backbone.``, ``encoder.``, ``model.``
-            and ``net.`` need not be given if all names begin with it.
+            ``"backbone"``; those are reported as dropped. ``backbone``, ``encoder``, ``model`` and
+            ``net`` need not be given if all names, or all after the prefix, begin with it.
         **known: arguments of the builder that are not in the file, such as ``num_heads=4`` for an
             unusual number of heads, and other arguments of the builder.
 
@@ -111,8 +117,14 @@ def load(
     if not (key or prefix) and folder.is_dir() and is_ours(folder):
         found = from_pretrained(folder)
         report = LoadReport(tuple(found.encoder.state_dict()))
-        return Loaded(_kind_of_folder(folder), found.encoder, report, found.front_end)
+        kind = _name_of(read_config(folder)["encoder"])
+        return Loaded(kind, found.encoder, report, found.front_end)
+    if (record := run_encoder(path)) is not None:
+        encoder = build_encoder(record)
+        report = load_weights(encoder, from_ours(read_state(path)), strict=True, allow=allow)
+        return Loaded(_name_of(record), encoder.eval(), report)
     whole = read_state(path, key=key)
+    prefix = f"{prefix}." if prefix and not prefix.endswith(".") else prefix
     state = inner_state(whole, prefix)
     if not state:
         raise ValueError(f"{path}: no name begins with {prefix!r}, as {min(whole)!r} does not")
@@ -127,15 +139,21 @@ def load(
     try:
         sizes = run_sizes(path) | _taken(kind, config_sizes(path)) | known
         model, report = _build(kind, state, sizes, allow)
-    except (ValueError, TypeError, KeyError) as error:
+    except KeyError as error:
+        starts = ", ".join(dict.fromkeys(f"{name.partition('.')[0]}." for name in state))
+        raise ValueError(
+            f"{path} has names as in {kind.name}, and lacks {error}; if the model is a part of it, "
+            f"pass what its names begin with as prefix=...; they begin with {starts:.200}"
+        ) from error
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path} has names as in {kind.name}: {error}") from error
     others = tuple(name for name in whole if not name.startswith(prefix))
     report = replace(report, dropped=(*report.dropped, *others))
-    return Loaded(kind.name, model.eval(), report)
+    return Loaded(kind.name, model.eval(), report, statistics=statistics_of(path))
 
 
-def _kind_of_folder(folder: Path) -> str:
-    encoder = read_config(folder)["encoder"]
+def _name_of(encoder: Mapping[str, Any]) -> str:
+    """Return the kind of an encoder, from its builder and its arguments."""
     name = encoder["builder"].removesuffix("_encoder")
     if name == "ast" and encoder["arguments"]["channels"] == 3:
         name = "deit"  # of the same builder
@@ -156,20 +174,34 @@ def kind_of(state: State) -> Kind | None:
 def inner_state(state: State, prefix: str = "") -> State:
     """Return the tensors whose names begin with a prefix, without it.
 
-    Without a prefix, these are all, and a usual one of all names is removed.
+    A usual prefix that all of them have in common is removed too.
 
     Example:
         >>> list(inner_state({"net.backbone.cls_token": torch.ones(1)}))
         ['cls_token']
     """
-    while (
-        not prefix and state and not any(kind.fits(state) for kind in KINDS if kind.name in _OURS)
-    ):
+    state = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
+    ours = [kind for kind in KINDS if kind.name in _OURS]
+    while state and not any(kind.fits(state) for kind in ours):
         usual = next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None)
         if usual is None:
             break
         state = {name.removeprefix(usual): x for name, x in state.items()}
-    return {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
+    return state
+
+
+def sizes_of(path: Path) -> dict[str, Any]:
+    """Return the arguments of the builder for a file; none if it is of no known kind.
+
+    Raises:
+        ValueError: if the file is damaged, or an argument must be given.
+        KeyError: if a tensor of its kind is missing.
+    """
+    state = inner_state(read_state(path))
+    kind = kind_of(state)
+    if kind is None:
+        return {}
+    return kind.sizes(state, **accepted(kind.sizes, **_taken(kind, config_sizes(path))))
 
 
 def _taken(kind: Kind, numbers: dict[str, Any]) -> dict[str, Any]:
@@ -208,9 +240,9 @@ def unread(convert: Callable[[State], State | Converted], state: State) -> tuple
         >>> unread(lambda state: {"w": state["a"] * 2}, {"a": torch.ones(2), "b": torch.ones(1)})
         ('b',)
     """
-    numbers = {name: torch.zeros((), requires_grad=True) for name in state}
-    spread = {name: number.expand(state[name].shape) for name, number in numbers.items()}
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        numbers = {name: torch.zeros((), requires_grad=True) for name in state}
+        spread = {name: number.expand(state[name].shape) for name, number in numbers.items()}
         total = torch.stack([x.sum() for x in _weights(convert, spread).values()]).sum()
-    found = torch.autograd.grad(total, list(numbers.values()), allow_unused=True)
+        found = torch.autograd.grad(total, list(numbers.values()), allow_unused=True)
     return tuple(name for name, grad in zip(numbers, found, strict=True) if grad is None)

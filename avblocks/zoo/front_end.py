@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torchaudio.compliance.kaldi import fbank
 
 from avblocks.audio import check_waveform
-from avblocks.data import ClipFormat, FrontEnd
+from avblocks.data import ClipFormat, FrontEnd, Normalize
 from avblocks.encoder import AVEncoder
 from avblocks.nn.stream import Stream
-from avblocks.shapes import require, require_positive
+from avblocks.shapes import require, require_positive, sides
+from avblocks.zoo.preprocessing import Statistics
 
 _RATE, _HOP = 16000, 160
 _AUDIOSET = (-4.2677393, 2 * 4.5689974)
@@ -89,13 +90,16 @@ class KaldiMel(nn.Module):
         return banks.T
 
 
-def front_end_of(kind: str, encoder: AVEncoder | Stream) -> FrontEnd:
+def front_end_of(
+    kind: str, encoder: AVEncoder | Stream, *, statistics: Statistics | None = None
+) -> FrontEnd:
     """Return the front end that an encoder was trained with, for clips of its usual sizes.
 
     Args:
         kind: the kind of file, as in `Loaded`.
         encoder: its encoder; for an encoder of one modality, the front end of the other modality is
             the paper's.
+        statistics: statistics of its inputs, if they are not those of `STATISTICS` and ImageNet.
 
     Raises:
         ValueError: if the front end is not known; the message gives the reason.
@@ -106,22 +110,31 @@ def front_end_of(kind: str, encoder: AVEncoder | Stream) -> FrontEnd:
         if isinstance(encoder, AVEncoder)
         else {"audio" if whole.channels == 1 else "image": whole}
     )
-    if "audio" in streams and kind not in STATISTICS:
+    known: dict[str, Any] = {"audio": STATISTICS.get(kind), **(statistics or {})}
+    if "audio" in streams and known["audio"] is None:
         raise ValueError(f"{kind}: no front end: {_UNKNOWN.get(kind, _OURS)}")
     numbers: dict[str, Any] = {}
     if "image" in streams:
         *frames, height, width = _usual_size(streams["image"])
         require(height == width, "image", (height, width), "square")
         numbers |= {"size": width, "frames": frames[0] if frames else 1}
+    normalize = None
+    if "image" in streams and "image" in known:
+        mean, std = known["image"]
+        normalize = Normalize(mean=mean, std=std)
     if "audio" not in streams:
-        return FrontEnd(ClipFormat(**numbers))
+        return FrontEnd(ClipFormat(**numbers), normalize=normalize)
     mels, columns = _usual_size(streams["audio"])
     numbers |= {"mels": mels, "seconds": columns * _HOP / _RATE, "rate": _RATE, "hop": _HOP}
-    mean, divisor = STATISTICS[kind]
+    mean, divisor = known["audio"]
     log_mel = KaldiMel(mean=mean, divisor=divisor, n_mels=mels)
-    return FrontEnd(ClipFormat(**numbers), log_mel=log_mel)
+    return FrontEnd(ClipFormat(**numbers), log_mel=log_mel, normalize=normalize)
 
 
 def _usual_size(stream: Any) -> tuple[int, ...]:
-    sides = zip(stream.usual_grid, stream.stride, stream.patch, strict=True)
-    return tuple((count - 1) * stride + patch for count, stride, patch in sides)
+    """Return the size that a stream was built for: overlapping patches may leave a rest."""
+    built = getattr(stream, "built", None)
+    if built is not None and "size" in built.arguments:
+        return sides(built.arguments["size"], axes=len(stream.patch), name="size")
+    along = zip(stream.usual_grid, stream.stride, stream.patch, strict=True)
+    return tuple((count - 1) * stride + patch for count, stride, patch in along)

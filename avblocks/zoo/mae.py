@@ -92,21 +92,34 @@ def from_mae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
-def mae_sizes(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> dict[str, Any]:
+def mae_sizes(
+    state: Mapping[str, Tensor],
+    *,
+    num_heads: int | None = None,
+    size: int | tuple[int, ...] | None = None,
+) -> dict[str, Any]:
     """Return the arguments of `mae` for a file.
 
     Args:
         state: state dict of the file, with its original names.
         num_heads: heads; ``None`` means the number of the published models.
+        size: side of the image, or (height, width); ``None`` means what the positions show.
 
     Raises:
-        ValueError: if the positions are learned, and not of a square image or of 128 mel bins.
+        ValueError: if the positions are learned, and not of this size, or without one not of a
+            square image or of 128 mel bins.
     """
     named = _whole(state)
-    channels, grid = named[_KERNEL].shape[1], _grid(named)
-    sizes = vit_sizes(named, num_heads=num_heads)
+    sizes, channels = vit_sizes(named, num_heads=num_heads), named[_KERNEL].shape[1]
+    if size is None:
+        grid = _grid(named)
+        size = tuple(n * p for n, p in zip(grid, sizes["patch"], strict=True))
+    else:
+        size = sides(size, axes=2, name="size")
+        count, fits = named[_POSITIONS].shape[0], math.prod(grid_of(size, sizes["patch"]))
+        require(_is_fixed(named) or count == fits, "positions", count, f"the {fits} of {size}")
     return sizes | {
-        "size": tuple(n * p for n, p in zip(grid, sizes["patch"], strict=True)),
+        "size": size,
         "channels": channels,
         "final_norm": "norm.weight" in named,
         "learned_position": not _is_fixed(named),

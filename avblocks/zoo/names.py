@@ -42,22 +42,40 @@ def vit_names(state: Mapping[str, Tensor], *, prefixes: tuple[str, ...] = ()) ->
     """Convert the names of a ViT in any version of transformers, or in timm.
 
     Queries, keys and values become ``q`` and ``kv``. Keys without a bias get a zero bias: a bias
-    adds the same value to all logits of a query, so it has no effect, also in training.
+    adds the same value to all logits of a query, so it has no effect, also in training. Without
+    any bias, queries and values get zeros too.
 
     Args:
         state: state dict of the file.
         prefixes: possible prefixes of all names, of which the first match is removed.
+
+    Raises:
+        ValueError: if two names of the file become one, as of two models in one file.
 
     Example:
         >>> name = "vit.encoder.layer.0.attention.output.dense.bias"
         >>> list(vit_names({name: torch.zeros(8)}, prefixes=("vit.",)))
         ['blocks.0.attn.proj.bias']
     """
-    named = {}
+    named, theirs = {}, {}
     for name, value in state.items():
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
-        named[_renamed(name.removeprefix(prefix))] = value
-    return join_keys_and_values(split_qkv(named))
+        ours = _renamed(name.removeprefix(prefix))
+        if ours in theirs:
+            raise ValueError(
+                f"{theirs[ours]} and {name} are both {ours}: of two models in one file, pass what "
+                "the names of one begin with as prefix=..."
+            )
+        named[ours], theirs[ours] = value, name
+    return _with_biases(join_keys_and_values(split_qkv(named)))
+
+
+def _with_biases(named: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add zeros for the biases of queries, keys and values that have none."""
+    weights = [name for name in named if name.endswith(("attn.q.weight", "attn.kv.weight"))]
+    biases = {f"{name.removesuffix('weight')}bias": named[name] for name in weights}
+    zeros = {name: x.new_zeros(x.shape[0]) for name, x in biases.items() if name not in named}
+    return named | zeros
 
 
 def vit_encoder(

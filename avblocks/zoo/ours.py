@@ -13,6 +13,7 @@ from avblocks.shapes import require
 from avblocks.zoo.names import depth_of, heads_of
 
 _PAPER_TOKENS = (16, 8, 8)
+_OTHER = "give another checkpoint"
 # A tensor that only one of the fusions has, whose first side is the width of its attention.
 _WIDTHS = {
     "token": "interaction.attn.q.weight",
@@ -117,6 +118,23 @@ def _fusion_sizes(named: State, dim: int) -> dict[str, Any]:
     }
 
 
+def run_encoder(path: Path) -> dict[str, Any] | None:
+    """Read the builder of the encoder from the run folder of a checkpoint, and its arguments.
+
+    Returns:
+        ``None`` if it is no checkpoint of a run, or the run records none, as those of `av_vit`.
+
+    Raises:
+        ValueError: if the configuration of the run is damaged.
+    """
+    file = path.parent.parent / "config.json"
+    if path.suffix != ".ckpt" or not file.is_file():
+        return None
+    content = read_json(file, dict, remedy=_OTHER)
+    shape: Shape = {"encoder": {"builder": str, "arguments": dict}}
+    return read_json(file, shape, remedy=_OTHER)["encoder"] if "encoder" in content else None
+
+
 def run_sizes(path: Path) -> dict[str, Any]:
     """Read the sizes of an encoder from its run folder that are not in its tensors.
 
@@ -126,7 +144,7 @@ def run_sizes(path: Path) -> dict[str, Any]:
     file = path.parent.parent / "config.json"
     if path.suffix != ".ckpt" or not file.is_file():
         return {}
-    config = read_json(file, {"config": _RUN}, remedy="give another checkpoint")["config"]
+    config = read_json(file, {"config": _RUN}, remedy=_OTHER)["config"]
     data, model = config["data"], config["model"]
     names = ("seconds", "rate", "hop", "size", "mels", "frames")
     numbers = {name: data[name] for name in names if data.get(name) is not None}

@@ -26,6 +26,7 @@ from avblocks.zoo.crossmae import crossmae
 from avblocks.zoo.crossmae_names import crossmae_sizes, from_crossmae
 from avblocks.zoo.dinov2 import dinov2, dinov2_sizes, from_dinov2
 from avblocks.zoo.eat import eat, eat_sizes, from_eat
+from avblocks.zoo.joined import joined
 from avblocks.zoo.mae import from_mae, mae, mae_sizes
 from avblocks.zoo.mbt import mbt, mbt_encoder
 from avblocks.zoo.mbt_file import from_mbt, mbt_sizes
@@ -84,10 +85,16 @@ def inputs_of(state: State) -> str:
 
 
 def _videomae_mae_sizes(
-    state: State, *, num_heads: int | None = None, decoder_heads: int | None = None, **known: Any
+    state: State,
+    *,
+    decoder_heads: int | None = None,
+    norm_eps: float = 1e-12,
+    size: tuple[int, ...] = (16, 224, 224),
+    num_heads: int | None = None,
 ) -> dict[str, Any]:
-    decoder = videomae_mae_sizes(state, num_heads=decoder_heads)
-    return decoder | {"encoder": videomae_sizes(state, num_heads=num_heads, **known)}
+    decoder = videomae_mae_sizes(state, num_heads=decoder_heads) | {"norm_eps": norm_eps}
+    encoder = videomae_sizes(state, num_heads=num_heads, size=size) | {"norm_eps": norm_eps}
+    return decoder | {"encoder": encoder}
 
 
 def _videomae_mae(encoder: dict[str, Any], **decoder: Any) -> nn.Module:
@@ -176,5 +183,5 @@ KINDS = (
 
 # Encoders that `save_pretrained` may write.
 _BOTH = (cavmae_encoder, cavmae_sync_encoder, mbt_encoder)
-for _encoder in (*_BOTH, ast, dinov2, eat, mae, videomae):
+for _encoder in (*_BOTH, ast, dinov2, eat, joined, mae, videomae):
     register_encoder(_encoder)

@@ -29,7 +29,8 @@ def search_leaks(config: Config) -> int:
     """
     source, folder = config.data, config.run.folder
     side = _side(source)
-    others = [other_side(text, name=source.name, root=source.root) for text in config.against]
+    here = {"name": source.name, "root": source.root, "test_list": source.test_list}
+    others = [other_side(text, **here) for text in config.against]
     same = [text for text, one in zip(config.against, others, strict=True) if one.same_as(side)]
     if same:
         raise ValueError(f"--against {same[0]} has the same clips: give another split or data set")

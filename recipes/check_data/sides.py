@@ -66,13 +66,14 @@ def among(side: Side, only: Path) -> Side:
     return Side(name=f"{side.name}, {only.stem}", spans=spans, items=items)
 
 
-def other_side(text: str, *, name: str, root: Path | None) -> Side:
+def other_side(text: str, *, name: str, root: Path | None, test_list: Path | None = None) -> Side:
     """Read what ``--against`` names, see `FORMS`.
 
     Args:
         text: The value of the option.
         name: The data set that is checked, whose folder another of its splits may share.
         root: Its folder.
+        test_list: Its list of the test clips, if it has one.
 
     Raises:
         ValueError: If there is no such file, data set or split.
@@ -92,5 +93,6 @@ def other_side(text: str, *, name: str, root: Path | None) -> Side:
     place = Path(folder) if folder else root if kind == name else None
     if place is None:
         raise ValueError(f"--against {text}: give its folder, as {what}=DIR")
-    clips = [reader(place) for key, reader in splits.items() if split in ("", key)]
+    tested = {"test_list": test_list} if test_list and place == root else {}
+    clips = [reader(place, **tested) for key, reader in splits.items() if split in ("", key)]
     return replace(set_side(clips, root=place), name=text)

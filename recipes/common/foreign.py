@@ -1,19 +1,28 @@
 """Published encoders of other projects (`avblocks.zoo`) as the encoder of a recipe."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict
 from operator import mod, mul
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from avblocks import AVEncoder, zoo
+from avblocks.builder import Built
 from avblocks.checkpoint import LoadReport, load_weights, read_config, read_state
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.read import foreign_weights
-from avblocks.nn import Stream
+from avblocks.jsonfile import read_json
 from avblocks.zoo import kind_of
 from recipes.common.model import Model
+from recipes.common.settings import TrainConfig
 
 _OURS = "avblocks"
+RECORD = "encoder"  # key in config.json
+_RECORD: ContextVar[dict[str, Any] | None] = ContextVar("record", default=None)
 _CHANNELS = {3: "image", 1: "audio"}
 
 
@@ -80,20 +89,39 @@ def foreign_encoder(
         "of --model",
         flush=True,
     )
-    return with_stream(encoder, name, found)
+    return zoo.with_stream(encoder, name, found)
 
 
-def with_stream(encoder: AVEncoder, name: str, stream: Stream) -> AVEncoder:
-    """Replace one stream of an encoder, and keep the other stream and the fusion."""
-    streams: dict[str, Any] = {"image": encoder.image, "audio": encoder.audio, name: stream}
-    blocks = dict(encoder.fusion_blocks.items())
-    depth = max(len(list(one.blocks)) for one in streams.values())
-    return AVEncoder(
-        **streams,
-        fusion=[blocks.get(str(layer)) for layer in range(max(depth, encoder.depth))],
-        num_tokens=encoder.fusion_tokens.shape[1],
-        checkpointing=encoder.checkpointing,
-    )
+def recorded(config: TrainConfig) -> dict[str, Any] | None:
+    """Return the builder of a published encoder in a run that is rebuilt or resumed.
+
+    The run records it, so that its checkpoints can be used without the published file.
+    """
+    if (record := _RECORD.get()) is not None or not config.run.resume:
+        return record
+    file = config.run.folder / "config.json"
+    return read_json(file, dict, remedy="restore it").get(RECORD) if file.is_file() else None
+
+
+@contextmanager
+def rebuilding(facts: Mapping[str, Any]) -> Iterator[None]:
+    """Let `recorded` return the record in the `config.json` of a run."""
+    token = _RECORD.set(facts.get(RECORD))
+    try:
+        yield
+    finally:
+        _RECORD.reset(token)
+
+
+def record_of(config: TrainConfig, model: nn.Module) -> dict[str, Any] | None:
+    """Return the builder of a published encoder and its arguments, to be recorded by the run."""
+    checkpoint = getattr(config, "checkpoint", None)
+    if (record := recorded(config)) is not None:
+        return record
+    if checkpoint is None or not is_foreign(checkpoint):
+        return None
+    built = getattr(model.get_submodule("encoder"), "built", None)
+    return asdict(built) if isinstance(built, Built) else None
 
 
 def load_foreign(encoder: AVEncoder, path: Path, *, allow: Collection[str] = ()) -> LoadReport:

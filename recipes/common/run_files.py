@@ -50,6 +50,11 @@ def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
     return newest
 
 
+def is_export(path: Path) -> bool:
+    """Return whether a path is a folder of `recipes.export`, which may be damaged."""
+    return (path / WEIGHTS).is_file() and foreign_weights(path) is None
+
+
 def check_out(out: Path) -> None:
     """Check a folder for results.
 

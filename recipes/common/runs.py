@@ -4,21 +4,21 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from dacite import Config as Rules
 from dacite import DaciteError, from_dict
 from torch import Tensor
 
 from avblocks import AVEncoder
-from avblocks.checkpoint import from_pretrained, from_run, load_weights
-from avblocks.checkpoint.folder import WEIGHTS
+from avblocks.checkpoint import from_pretrained, from_run, load_weights, rebuild
 from avblocks.data import FrontEnd
 from avblocks.tasks import HeadTask
 from recipes.common.data_settings import FREE, Data
 from recipes.common.errors import prefixed
+from recipes.common.foreign import RECORD, rebuilding
 from recipes.common.model import Model, build_encoder
-from recipes.common.run_files import find, load_run, read_run_config
+from recipes.common.run_files import find, is_export, load_run, read_run_config
 from recipes.engine.folder import plain
 from recipes.engine.resuming import ADDED, flat
 
@@ -108,7 +108,8 @@ class SavedRun:
         recipe = importlib.import_module(f"recipes.{self.facts['recipe']}")
         with prefixed(f"{self.path} cannot be used: "):
             config = rebuild_config(recipe.Config, self.facts["config"])
-            task = recipe.build(config, classes=self.facts["classes"])
+            with rebuilding(self.facts):
+                task = recipe.build(config, classes=self.facts["classes"])
             load_weights(task, from_run(self.weights, part=""), strict=True)
         return task, config
 
@@ -122,7 +123,10 @@ class SavedRun:
         with prefixed(f"{self.path} cannot be used: "):
             sizes = rebuild_config(_Sizes, {name: config.get(name) for name in ("data", "model")})
             drop_path = config.get("drop_path", 0.0)
-            encoder = build_encoder(sizes.model, sizes.data, drop_path=drop_path)
+            if (record := self.facts.get(RECORD)) is not None:
+                encoder = cast(AVEncoder, rebuild.build_encoder(record))
+            else:
+                encoder = build_encoder(sizes.model, sizes.data, drop_path=drop_path)
             load_weights(encoder, from_run(self.weights), strict=True)
         return encoder, FrontEnd(sizes.data.format)
 
@@ -145,7 +149,7 @@ def load_encoder_run(path: Path) -> tuple[AVEncoder, FrontEnd]:
     Raises:
         ValueError: If the path is none of these, or damaged.
     """
-    if not (path / WEIGHTS).is_file():
+    if not is_export(path):
         return open_saved(path, remedy=ENCODERS).encoder()
     found = from_pretrained(path)
     if found.front_end is None:

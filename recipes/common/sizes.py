@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from avblocks import AVEncoder
+from avblocks import AVEncoder, zoo
 from avblocks.builder import Built
-from avblocks.checkpoint import read_config, read_state
+from avblocks.checkpoint import read_config
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.rebuild import build_on_meta
-from avblocks.zoo import inner_state, kind_of
 from recipes.common.data_settings import Data
 from recipes.common.errors import prefixed
 from recipes.common.foreign import is_foreign
@@ -112,10 +111,8 @@ def _of_export(folder: Path) -> Sizes:
 
 def _of_published(path: Path, names: Collection[str], model: Model) -> Sizes | None:
     """Read the sizes that follow from the tensors of a file; None if they do not."""
-    state = inner_state(read_state(path))
-    kind = kind_of(state)
     try:
-        found = _options(kind.sizes(state), names) if kind else {}
+        found = _options(zoo.sizes_of(path), names)
     except (ValueError, KeyError):  # not in the file; those of the recipe are compared in loading
         return None
     # These are in no tensor: the usual ones, unless those of the recipe fit as well.

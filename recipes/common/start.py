@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import cast
 
 from avblocks import AVEncoder
 from avblocks.checkpoint import (
@@ -11,12 +12,13 @@ from avblocks.checkpoint import (
     load_encoder,
     load_weights,
     read_state,
+    rebuild,
 )
 from avblocks.seed import seed_all
 from avblocks.tasks import Pretraining
 from recipes.common.errors import prefixed
 from recipes.common.evaluation import evaluated
-from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign
+from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign, recorded
 from recipes.common.model import build_encoder
 from recipes.common.run_files import find
 from recipes.common.settings import TaskConfig, TrainConfig
@@ -35,6 +37,10 @@ def seeded_encoder(config: TrainConfig, *, maps: Collection[str] = ()) -> AVEnco
     """
     seed_all(config.run.seed, "weights")
     drop_path = getattr(config, "drop_path", 0.0)
+    if (record := recorded(config)) is not None:
+        encoder = cast(AVEncoder, rebuild.build_encoder(record))
+        seed_all(config.run.seed, "head")
+        return encoder
     encoder = build_encoder(config.model, config.data, drop_path=drop_path)
     checkpoint, allow = getattr(config, "checkpoint", None), getattr(config, "allow", ())
     if checkpoint is not None and is_foreign(checkpoint):

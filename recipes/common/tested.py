@@ -13,12 +13,12 @@ from avblocks.checkpoint import (
     load_weights,
     read_state,
 )
-from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data.datasets import ClipSet
 from avblocks.tasks import Classification, HeadTask, LoadedTask, Segmentation, load_task
 from recipes.common.data import Data, test_set
 from recipes.common.errors import prefixed
 from recipes.common.evaluation import evaluating
+from recipes.common.run_files import is_export
 from recipes.common.runs import REMEDY, open_saved
 from recipes.engine.run import Run
 
@@ -90,7 +90,7 @@ def load_tested(
     Raises:
         ValueError: If the model cannot be loaded, or its recipe or data are unknown.
     """
-    if (path / WEIGHTS).is_file():
+    if is_export(path):
         tested = _of_export(load_task(path), data)
     elif path.is_file() and path.suffix != ".ckpt":
         tested = _of_published(path, recipe, data)

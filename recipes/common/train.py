@@ -15,6 +15,7 @@ from recipes.common.data_settings import FREE, Data
 from recipes.common.evaluation import evaluated
 from recipes.common.features import Features
 from recipes.common.following import next_command
+from recipes.common.foreign import RECORD, record_of
 from recipes.common.loaders import train_loader
 from recipes.common.optimizer import Schedule
 from recipes.common.settings import TrainConfig
@@ -62,6 +63,8 @@ class Training:
         config, data = self.config, self.config.data
         if (tested := evaluated()) is not None:
             return self.run.load(model, tested.weights, step=tested.step)
+        if (record := record_of(config, model)) is not None:
+            self.run.facts[RECORD] = record
         order = {"batch": config.batch, "seed": config.run.seed}
         with Features(self.run, model, data, on_batch=self.skipped) as features:
             if encodes_once(model, data):

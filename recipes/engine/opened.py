@@ -43,7 +43,7 @@ class OpenRun:
         fabric: "Fabric",
         lock: FolderLock | None,
         *,
-        facts: Mapping[str, Any],
+        facts: dict[str, Any],
         free: Collection[str],
         console: Console,
     ) -> None:

@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from avblocks.checkpoint.folder import WEIGHTS
 from avblocks.data import AVBatch
 from avblocks.tasks import LoadedTask, Separation, Task, load_task
 from recipes.common.checks import OF_FRAMES, hop_samples
+from recipes.common.run_files import is_export
 from recipes.common.runs import REMEDY, open_saved
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -28,7 +28,7 @@ def load_trained(path: Path, *, device: str | None = None) -> LoadedTask:
         ValueError: If it is not of a recipe with a head, is damaged, or does not fit its own
             configuration, or reads several frames; no weight is left at its initialization.
     """
-    trained = load_task(path) if (path / WEIGHTS).is_file() else _load_run(path)
+    trained = load_task(path) if is_export(path) else _load_run(path)
     if (frames := trained.format.frames) > 1:
         raise ValueError(f"{path} {OF_FRAMES.format(frames)}: python -m recipes.evaluate tests it")
     trained.task.to(find_device(device)).eval().requires_grad_(False)

@@ -10,10 +10,11 @@ from safetensors.torch import save_model
 from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
     apply_activation_checkpointing,
+    checkpoint_wrapper,
 )
 from torch.nn.utils.parametrizations import weight_norm
 
-from avblocks import AVEncoder, Block, Mlp, av_vit, resize_position, vit
+from avblocks import AVEncoder, Block, Mlp, av_mae, av_vit, resize_position, vit
 from avblocks.checkpoint import (
     from_pretrained,
     load_encoder,
@@ -186,6 +187,9 @@ def test_encoders_with_wrapped_modules_are_saved(
     source = encoder()
     save_pretrained(wrap(deepcopy(source)), tmp_path)
     assert same(from_pretrained(tmp_path).encoder, source)
+    mae = av_mae(wrap(deepcopy(source)), dim=8, depth=1, num_heads=1)
+    save_pretrained(checkpoint_wrapper(mae), tmp_path / "mae")
+    assert same(from_pretrained(tmp_path / "mae").encoder, source)
     changed = wrap(deepcopy(source))
     changed.image.blocks[0] = torch.compile(Block(16, num_heads=1), backend="eager")
     with pytest.raises(ValueError, match=r"image.blocks.0.+, theirs "):

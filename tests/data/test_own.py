@@ -41,6 +41,17 @@ def test_train_and_test_folders_tell_the_parts(tmp_path):
     assert ids(plain_folder(tmp_path)[0]) == ids(train) and plain_folder(tmp_path)[1] is None
 
 
+def test_a_list_of_boxes_that_fits_nothing(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "boxes.csv").write_text(HEADER + "a.mp4,0,0,1,1,x\n")
+    table = tmp_path / "list.csv"
+    table.write_text("a.mp4\nc.mp4\n")
+    assert box_folder(tmp_path, test_list=table)[1].missing == ("c.mp4",)
+    table.write_text("A.MP4\n")
+    with pytest.raises(ValueError, match=r"list.csv: lists no file of boxes.csv; .* such as a.mp4"):
+        box_folder(tmp_path, test_list=table)
+
+
 def test_a_class_that_is_only_tested_is_an_error(tmp_path):
     touch(tmp_path, "train/dog/a.mp4", "train/cat/b.mp4", "test/cow/c.mp4")
     with pytest.raises(ValueError, match="no clip of the class 'cow' to train on; add some"):

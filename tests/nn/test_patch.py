@@ -101,6 +101,12 @@ def test_misfits(shape: tuple[int, ...], message: str) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
+def test_bytes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"input must be floating: scale .* got torch.uint8"):
+        PatchEmbed(8, patch=(4, 4))(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_ids_of_another_batch_do_not_broadcast() -> None:
     with pytest.raises(ValueError, match="ids must have shape"):
         PatchEmbed(8, patch=(4, 4))(torch.zeros(2, 3, 8, 8), ids_keep=torch.zeros(1, 2).long())

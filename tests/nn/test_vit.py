@@ -166,6 +166,13 @@ class Quantized(torch.nn.Module):
         return patches @ (self.weight * self.scale).T + self.bias
 
 
+def test_a_patch_embedding_of_another_precision() -> None:
+    model, x = small(prefix_tokens=1).float(), image(8, 12).float()
+    wanted = model(x)
+    model.patch_embed.bfloat16()
+    assert_close(model(x.bfloat16()), wanted, rtol=0.1, atol=0.1)
+
+
 def test_a_patch_embedding_of_integers() -> None:
     model, x = small(), image(8, 12)
     wanted = model(x)

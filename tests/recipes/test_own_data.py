@@ -109,6 +109,9 @@ def test_check_data_takes_a_list_of_the_test_clips(
     check(args=["mask_folder", "--data.root", str(masked / "train"), *words])
     said = capsys.readouterr().out
     assert " train: 5 clips" in said and " test: 3 clips" in said
+    against = ["--against", "mask_folder:test", "--no-fingerprints", "--data.split", "train"]
+    check(args=["mask_folder", "--data.root", str(masked / "train"), *words, *against])
+    assert "mask_folder:test" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         check(args=["folder", "--data.root", str(masked), *words])
     assert "goes with box_folder or mask_folder" in capsys.readouterr().err

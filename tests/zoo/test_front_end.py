@@ -1,12 +1,14 @@
 """Spectrograms of other people's models, against Kaldi's definition written out in numpy."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from origins import part
 from published import cavmae_state, dinov2_state, mae_state
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from avblocks import av_vit
@@ -14,6 +16,7 @@ from avblocks.checkpoint import save_pretrained
 from avblocks.data import AVBatch, ClipFormat, FrontEnd
 from avblocks.zoo import KaldiMel, ast, front_end_of, load, mbt
 
+GOLDEN = Path(__file__).parents[1] / "golden/zoo"
 RATE, WINDOW, HOP, MELS = 16000, 400, 160, 24
 
 
@@ -89,8 +92,46 @@ def test_the_front_end_of_a_file_fits_its_encoder(
 def test_overlapping_patches_and_images_alone(tmp_path: Path) -> None:
     stream = ast(64, depth=1, num_heads=1, size=(36, 56))
     assert front_end_of("ast", stream).format.audio_size == (36, 56)
+    whole = front_end_of("ast", ast(64, depth=1, num_heads=1)).format
+    assert whole.audio_size == (128, 1024)  # 126 and 1016 have as many patches
     save_file(dinov2_state(dim=64, side=3), tmp_path / "dinov2.safetensors")
     assert load(tmp_path / "dinov2.safetensors").front_end.format.size == 42
+
+
+def test_published_lengths_of_ast(tmp_path: Path) -> None:
+    state = part(load_file(GOLDEN / "ast.safetensors"), "state.")
+    count = state[next(n for n in state if n.endswith("position_embeddings"))].shape[1] - 2
+    save_file(state, tmp_path / "ast.safetensors")
+    known = {"num_heads": 4, "mels": 48}
+    fewest = load(tmp_path / "ast.safetensors", **known).front_end.format.audio_size[1]
+    assert (fewest - 16) // 10 + 1 == count // 4
+    longer = load(tmp_path / "ast.safetensors", frames=fewest + 9, **known)
+    assert longer.front_end.format.audio_size == (48, fewest + 9)
+    with pytest.raises(ValueError, match=rf"frames must be {fewest} to {fewest + 9}"):
+        load(tmp_path / "ast.safetensors", frames=fewest + 10, **known)
+
+
+def test_statistics_beside_the_weights(tmp_path: Path) -> None:
+    """As transformers and timm write them; models of one kind have others."""
+    half, files = {"mean": [0.5] * 3, "std": [0.5, 0.25, 0.5]}, tmp_path / "model.safetensors"
+    save_file(dinov2_state(dim=64, side=3), files)
+    image = torch.full((1, 3, 42, 42), 255.0)
+    images = {f"image_{name}": value for name, value in half.items()}
+    for name, content, values in (
+        ("preprocessor_config.json", images, [1, 2, 1]),
+        ("preprocessor_config.json", images | {"do_normalize": False}, [1, 1, 1]),
+        ("config.json", {"architecture": "x", "pretrained_cfg": half}, [1, 2, 1]),
+    ):
+        (tmp_path / name).write_text(json.dumps(content))
+        found = load(files).front_end.normalize(image)
+        (tmp_path / name).unlink()
+        assert_close(found[0, :, 0, 0], torch.tensor(values).float())
+    state = part(load_file(GOLDEN / "ast.safetensors"), "state.")
+    save_file(state, files)
+    content = {"num_mel_bins": 48, "mean": -6.0, "std": 5.0}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
+    made = load(files, num_heads=4, mels=48).front_end.log_mel
+    assert (made.mean, made.divisor) == (-6.0, 10.0)
 
 
 def test_an_export_brings_its_own(tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ def box_folder(root: str | Path, *, test_list: str | Path | None = None) -> tupl
     }
     if test_list is not None:
         listed = read_ids(Path(test_list))
-        test = {key: item for key, item in test.items() if key in listed}
+        if test.keys().isdisjoint(listed):
+            like = min(test, default="those of videos")
+            raise ValueError(f"{test_list}: lists no file of {BOXES}; ids are paths such as {like}")
+        test = {key: test.get(key) for key in listed}
     return listed_set(f"folder {root} train", train), listed_set(
         f"folder {root} test", test, classes=classes
     )
