@@ -85,7 +85,7 @@ class Classification(HeadTask):
         self.multilabel, self.smoothing = multilabel, smoothing
         require(not left_out or given == "both", "given", given, "'both' with left_out")
         self.left_out = left_out
-        self.frequency = frequency
+        self.frequency = None if frequency is None else torch.as_tensor(frequency)
 
     @property
     def frequency(self) -> Tensor | None:
@@ -93,7 +93,7 @@ class Classification(HeadTask):
         return None if self._frequency is None else self._frequency.value
 
     @frequency.setter
-    def frequency(self, frequency: Tensor | Sequence[float] | None) -> None:
+    def frequency(self, frequency: Tensor | None) -> None:
         self._frequency = None
         if frequency is not None:
             values = torch.as_tensor(frequency)

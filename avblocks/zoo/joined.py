@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from avblocks.builder import Built
 from avblocks.checkpoint.rebuild import build_encoder
@@ -38,14 +38,14 @@ def joined(
         name = None if record is None else record.get("builder")
         require(name != joined.__name__, "builder", name, "another one: streams are not nested")
     built: Any = build_encoder(encoder)
-    streams: dict[Literal["image", "audio"], Any] = {"image": image, "audio": audio}
+    streams = {"image": image, "audio": audio}
     for name, stream in streams.items():
         if stream is not None:
             built = with_stream(built, name, cast(Any, build_encoder(stream)))
     return built
 
 
-def with_stream(encoder: AVEncoder, name: Literal["image", "audio"], stream: Stream) -> AVEncoder:
+def with_stream(encoder: AVEncoder, name: str, stream: Stream) -> AVEncoder:
     """Replace one stream of an encoder, and keep the other stream and the fusion.
 
     If encoder and stream are of builders, `joined` builds such an encoder again, so that

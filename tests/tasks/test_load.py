@@ -103,11 +103,9 @@ def test_class_frequencies_are_saved(tmp_path: Path) -> None:
     assert torch.equal(loaded(clips)["loss"], task(clips)["loss"])
     save_task(task.to(torch.bfloat16), tmp_path)
     assert torch.equal(cast(Any, load_task(tmp_path).task).frequency, frequency)
-    task.frequency = [0.5, 0.25, 0.25]
-    assert task.frequency.tolist() == [0.5, 0.25, 0.25]
-    for wrong in ([0.5, 1.5], torch.ones(1, 1), [float("nan")]):
+    for wrong in ([0.5, 1.5], [[1.0]], [float("nan")]):
         with pytest.raises(ValueError, match="frequency must be a number from 0 to 1 for each"):
-            task.frequency = wrong
+            task.frequency = torch.tensor(wrong)
 
 
 def test_a_segmentation_saved_before_it_had_settings(tmp_path: Path) -> None:
