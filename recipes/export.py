@@ -77,7 +77,7 @@ def main(config: Config) -> None:
     if readme.exists() and not is_ours(config.out):
         raise ValueError(f"{readme} is of something else: give --out another folder")
     path = find(config.checkpoint, remedy=RUN)
-    if is_foreign(path):
+    if path.suffix != ".ckpt" and is_foreign(path):
         return _export_foreign(path, config, name=config.checkpoint.name)
     run = open_saved(path, remedy=RUN)
     whole = run.has_head and not config.encoder_only

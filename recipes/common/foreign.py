@@ -14,10 +14,11 @@ from avblocks import AVEncoder, zoo
 from avblocks.builder import Built
 from avblocks.checkpoint import LoadReport, load_weights, read_config, read_state
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
-from avblocks.checkpoint.read import foreign_weights
 from avblocks.jsonfile import read_json
 from avblocks.zoo import kind_of
+from avblocks.zoo.ours import run_encoder
 from recipes.common.model import Model
+from recipes.common.run_files import newest
 from recipes.common.settings import TrainConfig
 
 _OURS = "avblocks"
@@ -27,7 +28,10 @@ _CHANNELS = {3: "image", 1: "audio"}
 
 
 def is_foreign(path: Path) -> bool:
-    """Return whether a file or an exported folder has a model of the zoo other than `AVEncoder`.
+    """Return whether a file, an export or a run has an encoder of the zoo other than `av_vit`.
+
+    Args:
+        path: What `run_files.newest` returns.
 
     Raises:
         ValueError: If it is damaged.
@@ -35,8 +39,9 @@ def is_foreign(path: Path) -> bool:
     folder = path.parent if path.name == WEIGHTS else path
     if folder.is_dir() and is_ours(folder):
         return read_config(folder)["encoder"]["builder"] != "av_vit"
-    path = (foreign_weights(path) if path.is_dir() else None) or path
-    if path.suffix == ".ckpt" or not path.is_file():
+    if path.suffix == ".ckpt":
+        return run_encoder(path) is not None
+    if not path.is_file():
         return False
     kind = kind_of(read_state(path))
     return kind is not None and kind.name != _OURS
@@ -115,10 +120,11 @@ def rebuilding(facts: Mapping[str, Any]) -> Iterator[None]:
 
 def record_of(config: TrainConfig, model: nn.Module) -> dict[str, Any] | None:
     """Return the builder of a published encoder and its arguments, to be recorded by the run."""
-    checkpoint = getattr(config, "checkpoint", None)
     if (record := recorded(config)) is not None:
         return record
-    if checkpoint is None or not is_foreign(checkpoint):
+    checkpoint = getattr(config, "checkpoint", None)
+    path = None if checkpoint is None else newest(checkpoint)
+    if path is None or not is_foreign(path):
         return None
     built = getattr(model.get_submodule("encoder"), "built", None)
     return asdict(built) if isinstance(built, Built) else None

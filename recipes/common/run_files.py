@@ -39,15 +39,19 @@ def find(checkpoint: Path, *, remedy: str = PRETRAIN) -> Path:
     Raises:
         ValueError: If there is none; the message ends with the remedy.
     """
+    if (path := newest(checkpoint)) is None:
+        what = "holds no whole checkpoint" if checkpoint.is_dir() else "does not exist"
+        raise ValueError(f"--checkpoint {checkpoint} {what}: {remedy}")
+    return path
+
+
+def newest(checkpoint: Path) -> Path | None:
+    """Return what `find` does, and None if there is none."""
     if checkpoint.is_dir() and (weights := foreign_weights(checkpoint)):
         return weights
     if checkpoint.is_file() or (checkpoint / WEIGHTS).is_file():
         return checkpoint
-    newest = saves.latest(checkpoints(checkpoint)) if checkpoint.is_dir() else None
-    if newest is None:
-        what = "holds no whole checkpoint" if checkpoint.is_dir() else "does not exist"
-        raise ValueError(f"--checkpoint {checkpoint} {what}: {remedy}")
-    return newest
+    return saves.latest(checkpoints(checkpoint)) if checkpoint.is_dir() else None
 
 
 def is_export(path: Path) -> bool:

@@ -20,7 +20,7 @@ from recipes.common.errors import prefixed
 from recipes.common.evaluation import evaluated
 from recipes.common.foreign import foreign_encoder, is_foreign, load_foreign, recorded
 from recipes.common.model import build_encoder
-from recipes.common.run_files import find
+from recipes.common.run_files import find, newest
 from recipes.common.settings import TaskConfig, TrainConfig
 from recipes.common.sizes import check_same_sizes, sizes_of, usual_sizes
 
@@ -43,8 +43,9 @@ def seeded_encoder(config: TrainConfig, *, maps: Collection[str] = ()) -> AVEnco
         return encoder
     encoder = build_encoder(config.model, config.data, drop_path=drop_path)
     checkpoint, allow = getattr(config, "checkpoint", None), getattr(config, "allow", ())
-    if checkpoint is not None and is_foreign(checkpoint):
-        encoder = foreign_encoder(encoder, checkpoint, model=config.model, maps=maps, allow=allow)
+    path = None if checkpoint is None else newest(checkpoint)
+    if path is not None and is_foreign(path):
+        encoder = foreign_encoder(encoder, path, model=config.model, maps=maps, allow=allow)
     seed_all(config.run.seed, "head")
     return encoder
 

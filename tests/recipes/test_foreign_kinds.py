@@ -57,6 +57,7 @@ def test_a_kind_in_every_recipe(kind: str, tmp_path: Path, monkeypatch: pytest.M
     loaded = zoo.Loaded(kind, model, LoadReport(tuple(model.state_dict())))
     monkeypatch.setattr(foreign.zoo, "load", lambda path, allow: loaded)
     monkeypatch.setattr(start, "is_foreign", lambda path: True)
+    (tmp_path / "file.pth").touch()
     for recipe in ("probe", "finetune", "localize", "segment", "separate"):
         config = toy_config(recipe, tmp_path, tmp_path, max_steps=1)
         sizes = replace(config.model, dim=64, heads=1)
