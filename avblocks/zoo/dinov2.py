@@ -92,7 +92,9 @@ def dinov2(
 def from_dinov2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convert the tensors of DINOv2, with names of transformers, timm or its authors.
 
-    The mask token, which is only used in training, and a classifier are dropped.
+    The mask token, which is only used in training, and a classifier are dropped. Gates of an MLP
+    are taken as SiLU's, as published; in a ViT of timm 1.0.31 with ``mlp_layer=SwiGLUPacked`` they
+    are GELU's, unless ``act_layer`` says otherwise, which the file does not show.
     """
     named = vit_names(state, prefixes=_PREFIXES)
     tokens = [name for name in ("cls_token", "register_tokens") if name in named]

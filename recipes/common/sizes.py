@@ -10,6 +10,7 @@ from avblocks.builder import Built
 from avblocks.checkpoint import read_config
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.rebuild import build_on_meta
+from avblocks.zoo.config import config_sizes
 from recipes.common.data_settings import Data
 from recipes.common.errors import prefixed
 from recipes.common.foreign import is_foreign
@@ -116,7 +117,7 @@ def _of_published(path: Path, names: Collection[str], model: Model) -> Sizes | N
     except (ValueError, KeyError):  # not in the file; those of the recipe are compared in loading
         return None
     # These are in no tensor: the usual ones, unless those of the recipe fit as well.
-    if found.get("dim") == model.dim:
+    if found.get("dim") == model.dim and "num_heads" not in config_sizes(path):
         found.pop("heads", None)
     if sum(found.get("num_tokens", ())) == sum(model.num_tokens):
         found.pop("num_tokens", None)

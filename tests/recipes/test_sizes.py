@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from published import mae_state
+from safetensors.torch import save_file
 from tiny_model import TINY
 from toy_runs import DATA, ToyRun
 
@@ -126,6 +128,20 @@ def test_heads_that_fit_are_kept(tmp_path: Path) -> None:
     )  # fmt: skip
     torch.save(encoder.state_dict(), tmp_path / "file.pth")
     assert parsed(paper_finetune, "--checkpoint", tmp_path / "file.pth").model == SMALL
+
+
+def test_heads_of_a_folder_of_transformers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its configuration states them, also for a model as wide as the preset's."""
+    state = mae_state(channels=3, patches=64, dim=SMALL.dim, patch=8)
+    save_file(state, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"num_attention_heads": 2, "image_size": 64}')
+    assert parsed(paper_finetune, "--checkpoint", tmp_path).model.heads == 2
+    assert parsed(paper_pretrain, "--image-weights", tmp_path).model.heads == 2
+    with pytest.raises(SystemExit):
+        parsed(paper_finetune, "--checkpoint", tmp_path, "--model.heads", "4")
+    assert "other sizes: pass --model.heads 2, or none" in capsys.readouterr().err
 
 
 def test_of_the_weights_of_one_modality(tmp_path: Path) -> None:
