@@ -106,7 +106,9 @@ def _of_export(folder: Path) -> Sizes:
     data = config.get("clip_format") or {}
     data = {name: data[name] for name in CLIPS if name in data}
     if not isinstance(twin, AVEncoder) or twin.built.builder != "av_vit":
-        return Sizes(_options(twin.built.arguments, ("dim", "heads")), data)
+        arguments = twin.built.arguments
+        whole = arguments.get("encoder", {})  # of one with a stream of another model
+        return Sizes(_options(whole.get("arguments", arguments), ("dim", "heads")), data)
     return Sizes(_options(twin.built.arguments, ENCODER), data, usual_sizes(twin))
 
 

@@ -18,6 +18,7 @@ from avblocks import AVEncoder, zoo
 from avblocks.checkpoint import from_pretrained, from_run, load_weights
 from recipes import export
 from recipes.common.runs import load_encoder_run, open_saved
+from recipes.common.sizes import sizes_of
 from recipes.common.start import start_encoder
 from recipes.common.tested import load_tested
 from recipes.predict.trained import load_trained
@@ -84,10 +85,13 @@ def test_a_run_needs_the_file_only_to_start(kind: str, toy_scenes: Path, tmp_pat
         assert torch.equal(audio_tokens(encoder, audio), wanted), name
 
     following = toy_config("finetune", toy_scenes, tmp_path / "next", max_steps=1)
-    sizes = {"model": config.model, "checkpoint": run}
-    tuned = RECIPES["finetune"][0].build(replace(following, **sizes), classes=("a", "b"))
-    start_encoder(tuned.encoder, replace(following, **sizes))
-    assert torch.equal(audio_tokens(tuned.encoder, audio), wanted)
+    for checkpoint in (run, tmp_path / "whole"):
+        tuning = replace(following, model=config.model, checkpoint=checkpoint)
+        tuned = RECIPES["finetune"][0].build(tuning, classes=("a", "b")).encoder
+        start_encoder(tuned, tuning)
+        assert torch.equal(audio_tokens(tuned, audio), wanted)
+    known = sizes_of(tmp_path / "whole")
+    assert known is not None and known.model == {"dim": 64, "heads": 1}
 
     more = replace(config.run, resume=True, max_steps=4)
     RECIPES["probe"][0].main(replace(config, run=more))
