@@ -70,7 +70,8 @@ class TaskConfig(TrainConfig):
     """Settings of a training run, and the encoder on which a head is trained."""
 
     checkpoint: Path | None
-    """A run folder, a checkpoint in one, or a published file; None: from scratch."""
+    """A run folder, a checkpoint in one, a folder of recipes.export or transformers, or a published
+    file; None: from scratch."""
 
     allow: tuple[str, ...] = ()
     """Suffixes of the names of weights in a published file that may be dropped although the
