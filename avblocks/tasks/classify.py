@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from avblocks.constants import GivenConstant
+from avblocks.constants import GivenConstant, in_memory
 from avblocks.data import AVBatch, CutMix, FrontEnd, Mixup, smooth
 from avblocks.data.datasets import ClipSet
 from avblocks.data.datasets.clipset import require_labels
@@ -85,7 +85,10 @@ class Classification(HeadTask):
         self.multilabel, self.smoothing = multilabel, smoothing
         require(not left_out or given == "both", "given", given, "'both' with left_out")
         self.left_out = left_out
-        self.frequency = None if frequency is None else torch.as_tensor(frequency)
+        if frequency is not None and not isinstance(frequency, Tensor):
+            with in_memory():
+                frequency = torch.tensor(frequency)
+        self.frequency = frequency
 
     @property
     def frequency(self) -> Tensor | None:
@@ -94,12 +97,12 @@ class Classification(HeadTask):
 
     @frequency.setter
     def frequency(self, frequency: Tensor | None) -> None:
-        self._frequency = None
-        if frequency is not None:
-            values = torch.as_tensor(frequency)
-            fits = values.ndim == 1 and bool(((values >= 0) & (values <= 1)).all())
-            require(fits, "frequency", frequency, "a number from 0 to 1 for each class")
-            self._frequency = GivenConstant(values)
+        constant = None if frequency is None else GivenConstant(frequency)
+        if constant is not None:
+            x = constant.given
+            fits = x.ndim == 1 and bool(((x >= 0) & (x <= 1)).all())
+            require(fits, "frequency", x.tolist(), "a number from 0 to 1 for each class")
+        self._frequency = constant
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values."""
