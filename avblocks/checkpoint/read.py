@@ -48,7 +48,7 @@ def read_state(path: str | Path, *, key: str | None = None) -> State:
     """
     path = Path(path)
     if path.is_dir():
-        path = _in_folder(path)
+        path = foreign_weights(path) or weights_of(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     if (part := _PART.search(path.name)) and int(part[1]) > 1:
@@ -115,12 +115,6 @@ def foreign_weights(folder: Path) -> Path | None:
     if is_ours(folder) or is_damaged(folder):
         return None
     return next((folder / name for name in (WEIGHTS, *_OTHERS) if (folder / name).is_file()), None)
-
-
-def _in_folder(folder: Path) -> Path:
-    """Return the file of weights of a folder, or the index of several."""
-    others = (folder / name for name in _OTHERS if not (folder / WEIGHTS).exists())
-    return next((path for path in others if path.is_file()), None) or weights_of(folder)
 
 
 def _read_parts(index: Path) -> State:

@@ -21,9 +21,7 @@ from avblocks.zoo.dinov2 import dinov2 as dinov2
 from avblocks.zoo.dinov2 import dinov2_sizes as dinov2_sizes
 from avblocks.zoo.dinov2 import from_dinov2 as from_dinov2
 from avblocks.zoo.door import Loaded as Loaded
-from avblocks.zoo.door import kind_of as kind_of
 from avblocks.zoo.door import load as load
-from avblocks.zoo.door import sizes_of as sizes_of
 from avblocks.zoo.eat import eat as eat
 from avblocks.zoo.eat import eat_sizes as eat_sizes
 from avblocks.zoo.eat import from_eat as from_eat
@@ -38,6 +36,8 @@ from avblocks.zoo.mbt import mbt as mbt
 from avblocks.zoo.mbt import mbt_encoder as mbt_encoder
 from avblocks.zoo.mbt_file import from_mbt as from_mbt
 from avblocks.zoo.mbt_file import mbt_sizes as mbt_sizes
+from avblocks.zoo.recognize import kind_of as kind_of
+from avblocks.zoo.recognize import sizes_of as sizes_of
 from avblocks.zoo.videomae import from_videomae as from_videomae
 from avblocks.zoo.videomae import videomae as videomae
 from avblocks.zoo.videomae import videomae_sizes as videomae_sizes

@@ -1,5 +1,6 @@
 """Numbers that transformers keeps in ``config.json``, beside the weights of a model."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,19 @@ _OTHERS: dict[str, Shape] = {
     "num_channels": int,
     "image_size": (int, [int]),
 }
-_WEIGHTS = (".safetensors", ".bin", ".index.json")
+_WEIGHTS = re.compile(r"(pytorch_)?model[.-].*(safetensors|bin|index\.json)")
 _EPS = {"dinov2": 1e-6, "dinov2_with_registers": 1e-6}  # defaults; of the others 1e-12
+
+
+def beside(path: Path, name: str) -> Path | None:
+    """Return a file in a folder of a model, or beside its weights; None if there is none.
+
+    Weights are known by the names that transformers and timm give them: a file of another name may
+    lie beside the configuration of another model.
+    """
+    file = (path if path.is_dir() else path.parent) / name
+    theirs = path.is_dir() or _WEIGHTS.fullmatch(path.name)
+    return file if theirs and file.is_file() else None
 
 
 def config_sizes(path: Path) -> dict[str, Any]:
@@ -40,13 +52,9 @@ def config_sizes(path: Path) -> dict[str, Any]:
         ValueError: if the configuration is damaged, of another activation than GELU, or of a model
             of gray images, whose weights are like those of a model of spectrograms.
     """
-    if not path.is_dir() and not path.name.endswith(_WEIGHTS):
-        return {}
-    file = (path if path.is_dir() else path.parent) / CONFIG
-    if not file.is_file():
-        return {}
-    content = read_json(file, remedy="download it again")
-    if not isinstance(content, dict) or "num_attention_heads" not in content:
+    file = beside(path, CONFIG)
+    content = {} if file is None else read_json(file, remedy="download it again")
+    if file is None or not isinstance(content, dict) or "num_attention_heads" not in content:
         return {}
     _check(file, content)
     content.setdefault("layer_norm_eps", _EPS.get(str(content.get("model_type")), 1e-12))

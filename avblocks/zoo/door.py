@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,11 @@ from avblocks.checkpoint.report import Converted, LoadReport
 from avblocks.data import FrontEnd
 from avblocks.encoder import AVEncoder
 from avblocks.nn.stream import Stream
-from avblocks.zoo.config import config_sizes
 from avblocks.zoo.front_end import front_end_of
 from avblocks.zoo.ours import from_ours, run_encoder, run_sizes
 from avblocks.zoo.preprocessing import Statistics, statistics_of
+from avblocks.zoo.recognize import inner_state, kind_of, stated
 from avblocks.zoo.table import KINDS, Kind, inputs_of
-
-_OURS = ("avblocks", "avblocks_joint")
-_PREFIXES = ("backbone.", "encoder.", "model.", "net.")
 
 
 @dataclass(frozen=True)
@@ -123,8 +119,14 @@ def load(
         encoder = build_encoder(record)
         report = load_weights(encoder, from_ours(read_state(path)), strict=True, allow=allow)
         return Loaded(_name_of(record), encoder.eval(), report)
-    whole = read_state(path, key=key)
     prefix = f"{prefix}." if prefix and not prefix.endswith(".") else prefix
+    return _load_published(path, read_state(path, key=key), prefix, known, allow)
+
+
+def _load_published(
+    path: Path, whole: State, prefix: str, known: dict[str, Any], allow: Collection[str]
+) -> Loaded:
+    """Build the model in a state dict, and load it; see `load`."""
     state = inner_state(whole, prefix)
     if not state:
         raise ValueError(f"{path}: no name begins with {prefix!r}, as {min(whole)!r} does not")
@@ -137,8 +139,7 @@ def load(
             "pass what its names begin with as prefix=..."
         )
     try:
-        sizes = run_sizes(path) | _taken(kind, config_sizes(path)) | known
-        model, report = _build(kind, state, sizes, allow)
+        model, report = _build(kind, state, run_sizes(path) | stated(kind, path) | known, allow)
     except KeyError as error:
         starts = ", ".join(dict.fromkeys(f"{name.partition('.')[0]}." for name in state))
         raise ValueError(
@@ -158,56 +159,6 @@ def _name_of(encoder: Mapping[str, Any]) -> str:
     if name == "ast" and encoder["arguments"]["channels"] == 3:
         name = "deit"  # of the same builder
     return name if name in {kind.name for kind in KINDS} else "avblocks"
-
-
-def kind_of(state: State) -> Kind | None:
-    """Recognize the kind of a file from its names and inputs; ``None`` if it is unknown.
-
-    Example:
-        >>> print(kind_of({"fc.weight": torch.ones(1)}))
-        None
-    """
-    state = inner_state(state)
-    return next((kind for kind in KINDS if kind.fits(state)), None)
-
-
-def inner_state(state: State, prefix: str = "") -> State:
-    """Return the tensors whose names begin with a prefix, without it.
-
-    A usual prefix that all of them have in common is removed too.
-
-    Example:
-        >>> list(inner_state({"net.backbone.cls_token": torch.ones(1)}))
-        ['cls_token']
-    """
-    state = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
-    ours = [kind for kind in KINDS if kind.name in _OURS]
-    while state and not any(kind.fits(state) for kind in ours):
-        usual = next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None)
-        if usual is None:
-            break
-        state = {name.removeprefix(usual): x for name, x in state.items()}
-    return state
-
-
-def sizes_of(path: Path) -> dict[str, Any]:
-    """Return the arguments of the builder for a file; none if it is of no known kind.
-
-    Raises:
-        ValueError: if the file is damaged, or an argument must be given.
-        KeyError: if a tensor of its kind is missing.
-    """
-    state = inner_state(read_state(path))
-    kind = kind_of(state)
-    if kind is None:
-        return {}
-    return kind.sizes(state, **accepted(kind.sizes, **_taken(kind, config_sizes(path))))
-
-
-def _taken(kind: Kind, numbers: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the numbers that the builder of a kind, or its sizes, has parameters for."""
-    names = {*signature(kind.sizes).parameters, *signature(kind.build).parameters}
-    return {name: value for name, value in numbers.items() if name in names}
 
 
 def _build(

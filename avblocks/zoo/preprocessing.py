@@ -6,6 +6,7 @@ from typing import Any
 
 from avblocks.checkpoint.folder import CONFIG
 from avblocks.jsonfile import Shape, read_json
+from avblocks.zoo.config import beside
 
 Statistics = Mapping[str, tuple[Any, Any]]
 """Mean and divisor of ``"image"``, three numbers each, and of ``"audio"``, one each."""
@@ -22,9 +23,8 @@ def statistics_of(path: Path) -> Statistics:
     Raises:
         ValueError: if one of these files is damaged.
     """
-    folder = path if path.is_dir() else path.parent
     found: dict[str, tuple[Any, Any]] = {}
-    if (file := folder / "preprocessor_config.json").is_file():
+    if (file := beside(path, "preprocessor_config.json")) is not None:
         content = read_json(file, dict, remedy=_AGAIN)
         normalizes = content.get("do_normalize", True)
         if "image_mean" in content:
@@ -33,7 +33,7 @@ def statistics_of(path: Path) -> Statistics:
         elif "num_mel_bins" in content:
             mean, std = _read(file, {"mean": (float, int), "std": (float, int)})
             found["audio"] = (mean, 2 * std) if normalizes else (0.0, 1.0)
-    elif (file := folder / CONFIG).is_file() and path.name != "config.json":
+    elif (file := beside(path, CONFIG)) is not None:
         content = read_json(file, remedy=_AGAIN)
         timm = content.get("pretrained_cfg") if isinstance(content, dict) else None
         if isinstance(timm, dict) and "mean" in timm:

@@ -93,6 +93,7 @@ def other_side(text: str, *, name: str, root: Path | None, test_list: Path | Non
     place = Path(folder) if folder else root if kind == name else None
     if place is None:
         raise ValueError(f"--against {text}: give its folder, as {what}=DIR")
-    tested = {"test_list": test_list} if test_list and place == root else {}
+    here = kind == name and place == root
+    tested = {"test_list": test_list} if test_list and here else {}
     clips = [reader(place, **tested) for key, reader in splits.items() if split in ("", key)]
     return replace(set_side(clips, root=place), name=text)

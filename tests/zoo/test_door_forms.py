@@ -87,6 +87,14 @@ def test_heads_and_epsilon_of_a_folder_of_transformers(file: str, tmp_path: Path
     assert given.blocks[0].attn.num_heads == 2
 
 
+def test_a_file_beside_the_configuration_of_another_model(tmp_path: Path) -> None:
+    """As in a folder of downloads: only the names of transformers and timm belong to it."""
+    of_transformers(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "mine.safetensors")
+    model = load(tmp_path / "mine.safetensors", num_heads=2).model
+    assert model.blocks[0].norm1.eps == 1e-6
+
+
 def test_the_grid_of_a_folder_of_transformers(tmp_path: Path) -> None:
     """4 x 1 patches are as many as 2 x 2."""
     state, image = of_transformers(tmp_path / "hf", image_size=[16, 64]), torch.rand(2, 3, 16, 64)
