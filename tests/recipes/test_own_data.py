@@ -112,8 +112,11 @@ def test_check_data_takes_a_list_of_the_test_clips(
     against = ["--against", "mask_folder:test", "--no-fingerprints", "--data.split", "train"]
     check(args=["mask_folder", "--data.root", str(masked / "train"), *words, *against])
     assert "mask_folder:test" in capsys.readouterr().out
-    other = ["--against", f"folder={masked}", *against[2:]]
-    check(args=["mask_folder", "--data.root", str(masked / "train"), *words, *other])
+    other = [*against]
+    other[1] = f"folder={masked / 'train'}"  # the same folder as another data set has no list
+    with pytest.raises(SystemExit):
+        check(args=["mask_folder", "--data.root", str(masked / "train"), *words, *other])
+    assert "no video file at any depth" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         check(args=["folder", "--data.root", str(masked), *words])
     assert "goes with box_folder or mask_folder" in capsys.readouterr().err
