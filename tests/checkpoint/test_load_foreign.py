@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
     apply_activation_checkpointing,
@@ -186,6 +186,7 @@ def test_encoders_with_wrapped_modules_are_saved(
 ) -> None:
     source = encoder()
     save_pretrained(wrap(deepcopy(source)), tmp_path)
+    assert load_file(tmp_path / "model.safetensors").keys() == source.state_dict().keys()
     assert same(from_pretrained(tmp_path).encoder, source)
     mae = av_mae(wrap(deepcopy(source)), dim=8, depth=1, num_heads=1)
     save_pretrained(checkpoint_wrapper(mae), tmp_path / "mae")
