@@ -30,7 +30,7 @@ def beside(path: Path, name: str) -> Path | None:
     """Return a file in a folder of a model, or beside its weights; None if there is none.
 
     Weights are known by the names that transformers and timm give them: a file of another name may
-    lie beside the configuration of another model.
+    be in one folder with the configuration of another model.
     """
     file = (path if path.is_dir() else path.parent) / name
     theirs = path.is_dir() or _WEIGHTS.fullmatch(path.name)
