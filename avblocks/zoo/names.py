@@ -35,7 +35,13 @@ _OURS = tuple(
         (r"\breg_token$", "register_tokens"),
     )
 )
-_HEADS = {1280: 16, 640: 8}  # of ViT-H and the decoder of VideoMAE-H: heads of width 80
+_HEADS = {  # of published widths whose heads are not of width 64, by timm and VideoMAE V2
+    640: 8,  # decoder of VideoMAE-H
+    1152: 16,  # ViT-so400m
+    1280: 16,  # ViT-H
+    1408: 16,  # ViT-g
+    1664: 16,  # ViT-G
+}
 
 
 def vit_names(state: Mapping[str, Tensor], *, prefixes: tuple[str, ...] = ()) -> dict[str, Tensor]:
@@ -127,7 +133,7 @@ def depth_of(state: Mapping[str, Tensor], *, blocks: str = "blocks.") -> int:
 
 
 def heads_of(dim: int) -> int:
-    """Return the number of heads of published ViTs of a width: of width 64, or 80 in ViT-H.
+    """Return the number of heads of published ViTs of a width: of width 64, but in the largest.
 
     Raises:
         ValueError: if no published ViT of that width is known.

@@ -25,6 +25,7 @@ from avblocks.zoo import (
     videomae_mae_sizes,
     videomae_sizes,
 )
+from avblocks.zoo.names import heads_of
 
 State = dict[str, Tensor]
 # The names of checkpoints on the hub, which transformers 4 has in memory too.
@@ -217,3 +218,9 @@ def test_what_a_file_does_not_say_is_asked_for() -> None:
     narrow = {n: v[:32] if n.startswith("patch_embed") else v for n, v in file.items()}
     with pytest.raises(ValueError, match=r"num_heads must be given.*width of 32"):
         ast_sizes(narrow, mels=48)
+
+
+def test_heads_of_published_widths() -> None:
+    """Those of timm 1.0.31 (tiny to ViT-G, so400m, DINOv2-g) and of VideoMAE V2-g."""
+    heads = {192: 3, 384: 6, 768: 12, 1024: 16, 1152: 16, 1280: 16, 1408: 16, 1536: 24, 1664: 16}
+    assert {width: heads_of(width) for width in heads} == heads
