@@ -100,6 +100,8 @@ class LogMel(HasConstants):
 
     def reset_parameters(self) -> None:
         """Compute window and filters, for a module that was built on the meta device."""
+        if next(self.mel.buffers()).is_meta:
+            self.mel = self._mel()
         for own, value in zip(self.mel.buffers(), self._mel().buffers(), strict=True):
             own.copy_(value)
 
@@ -117,6 +119,30 @@ class LogMel(HasConstants):
         with torch.autocast(audio.device.type, enabled=False):
             mel = self.mel(as_dtype(window.dtype, audio=audio))[..., : audio.shape[1] // self.hop]
             return (mel + 1e-7).log10().unsqueeze(1)
+
+
+def filtered(
+    audio: Float[Tensor, "b s"],
+    share: Float[Tensor, "b rows t"],
+    *,
+    window: Float[Tensor, " n_fft"],
+    hop: int,
+) -> Float[Tensor, "b s"]:
+    """Multiply the spectra of waveforms by a real share, and return to waveforms.
+
+    Args:
+        audio: waveforms.
+        share: factor of each frequency in each frame but the last one, which is set to zero.
+        window: window of the Fourier transform.
+        hop: samples between windows.
+
+    Raises:
+        ValueError: if the waveforms are of another data type than the window, and would be rounded.
+    """
+    audio = as_dtype(window.dtype, audio=audio)
+    fourier = {"n_fft": len(window), "hop_length": hop, "window": window}
+    spectrum = torch.stft(audio, return_complex=True, **fourier)
+    return torch.istft(spectrum * F.pad(share, (0, 1)), length=audio.shape[1], **fourier)
 
 
 class MelMasking(HasConstants):
@@ -186,6 +212,4 @@ class MelMasking(HasConstants):
         with torch.autocast(audio.device.type, enabled=False):
             kept = mask if self.threshold is None else mask > self.threshold
             share = self.filters @ kept.squeeze(1).to(self.filters.dtype)
-            fourier = {"n_fft": self.n_fft, "hop_length": self.hop, "window": self.window}
-            spectrum = torch.stft(audio, return_complex=True, **fourier)
-            return torch.istft(spectrum * F.pad(share, (0, 1)), length=audio.shape[1], **fourier)
+            return filtered(audio, share, window=self.window, hop=self.hop)

@@ -1,4 +1,4 @@
-"""Constant buffers of modules, which are not in the state dict: computed, and computed again."""
+"""Constant buffers of modules: computed, and computed again where weights are loaded."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -13,7 +13,7 @@ def in_memory() -> AbstractContextManager[object]:
 
 
 class HasConstants(nn.Module):
-    """A module with constant buffers, which are not in its state dict.
+    """A module with buffers that are computed and not learned.
 
     Loading of weights, also into its parent, computes them again: a model that was built on "meta",
     or emptied by ``to_empty``, has constants again. A subclass has `constants`, and calls

@@ -9,13 +9,12 @@ computed it when the code was written.
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.audio import check_waveform, require_threshold
+from avblocks.audio import check_waveform, filtered, require_threshold
 from avblocks.constants import HasConstants
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import as_dtype, expect, require, require_positive
 
 _BASE = 21.0  # the first bins are 21 times as narrow as the last ones
 
@@ -88,10 +87,12 @@ class LogFrequency(HasConstants):
         """Compute the spectrograms of a batch, of ``t = s // hop`` frames.
 
         Raises:
-            ValueError: if the waveforms are shorter than half a window or not (b, s).
+            ValueError: if the waveforms are shorter than half a window, not (b, s), or not of
+                floats that the data type of the module can hold.
         """
         check_waveform(audio, n_fft=self.n_fft, constants=self.window)
         with torch.autocast(audio.device.type, enabled=False):
+            audio = as_dtype(self.window.dtype, audio=audio)
             spectrum = torch.stft(
                 audio, self.n_fft, self.hop, window=self.window, return_complex=True
             )
@@ -163,6 +164,4 @@ class LogFrequencyMasking(HasConstants):
             share = self.unwarp @ mask.squeeze(1).to(self.unwarp.dtype)
             if self.threshold is not None:
                 share = (share > self.threshold).to(share.dtype)
-            fourier = {"n_fft": self.n_fft, "hop_length": self.hop, "window": self.window}
-            spectrum = torch.stft(audio, return_complex=True, **fourier)
-            return torch.istft(spectrum * F.pad(share, (0, 1)), length=audio.shape[1], **fourier)
+            return filtered(audio, share, window=self.window, hop=self.hop)

@@ -850,8 +850,8 @@ TABLE = (
     ),
     row(
         "universal-quantile",
-        "place = quantile * (len(ordered) - 1)",
-        "place = quantile * len(ordered)",
+        "highest.double().quantile(quantile)",
+        "highest.double().quantile(quantile, interpolation='lower')",
         "metrics/test_localize_universal.py",
     ),
     row(

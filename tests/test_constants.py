@@ -74,6 +74,14 @@ def test_weights_are_loaded(name: str, how: str) -> None:
     assert torch.equal(call(empty), call(whole))
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name != "task"])  # torch warns
+def test_values_are_copied_into_what_was_moved_to_meta(name: str) -> None:
+    build, _ = CASES[name]
+    empty = build().to("meta")
+    empty.load_state_dict(build().state_dict())
+    assert not any(buffer.is_meta for buffer in empty.buffers())
+
+
 @pytest.mark.parametrize("name", [name for name in CASES if name != "task"])  # which draws weights
 def test_parameters_are_reset(name: str) -> None:
     build, call = CASES[name]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
+from avblocks.audio import LogMel, MelMasking
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.heads import dominant_mask
 from avblocks.log_frequency import LogFrequency, LogFrequencyMasking, warp_matrix
@@ -28,6 +29,17 @@ def published_grid(rows: int, columns: int, *, warp: bool) -> Tensor:
 def sampled(rows: Tensor, count: int, *, warp: bool) -> Tensor:
     grid = published_grid(count, rows.shape[-1], warp=warp)
     return F.grid_sample(rows[None, None].double(), grid, align_corners=True)[0, 0].float()
+
+
+def test_finer_waveforms_than_the_window_are_refused() -> None:
+    audio, mask = torch.zeros(1, 2000, dtype=torch.float64), torch.ones(1, 1, 16, 8)
+    sizes = {"n_fft": 500, "hop": 250}
+    for module in (LogFrequency(bins=16, **sizes), LogMel(n_mels=16, **sizes)):
+        with pytest.raises(ValueError, match=r"audio is torch\.float64 and the weights are"):
+            module(audio)
+    for module in (LogFrequencyMasking(bins=16, **sizes), MelMasking(n_mels=16, **sizes)):
+        with pytest.raises(ValueError, match=r"audio is torch\.float64 and the weights are"):
+            module(audio, mask=mask)
 
 
 @pytest.mark.parametrize(("rows", "out"), [(512, 256), (500, 64), (9, 30), (2, 2)])

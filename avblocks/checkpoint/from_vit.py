@@ -14,7 +14,7 @@ from torch import Tensor
 from avblocks.checkpoint.read import State
 from avblocks.checkpoint.report import Converted
 from avblocks.nn.older import split_qkv
-from avblocks.nn.sincos import sincos_position
+from avblocks.nn.sincos import fixed_grid
 from avblocks.shapes import require
 
 _ANCHOR, _TABLE = "patch_embed.proj.weight", "pos_embed.table"
@@ -129,16 +129,10 @@ def _vit(state: State, *, prefix: str | None, learned_position: bool) -> Convert
 def _has_fixed_position(state: State) -> bool:
     """Return whether the positions are those of MAE for a grid of any sides."""
     table = next((x for name, x in state.items() if _POSITION.fullmatch(name)), None)
-    if table is None or table.shape[-1] % 4:
-        return table is None
-    rows = table.flatten(0, -2).float().cpu()
-    for patches in (rows, rows[1:]):
-        sides = [side for side in range(1, len(patches) + 1) if len(patches) % side == 0]
-        for side in sides:
-            fixed = sincos_position(rows.shape[1], (side, len(patches) // side))
-            if torch.allclose(patches, fixed, rtol=0, atol=1e-3):
-                return True
-    return False
+    if table is None:
+        return True
+    rows = table.flatten(0, -2)
+    return any(fixed_grid(patches) is not None for patches in (rows, rows[1:]))
 
 
 def _find_prefix(state: State, wanted: str | None) -> str:

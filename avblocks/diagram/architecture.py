@@ -16,6 +16,7 @@ from avblocks.mae import AVMAE
 from avblocks.nn.attention import Attention
 from avblocks.nn.block import Block
 from avblocks.nn.mlp import Mlp
+from avblocks.nn.stream import usual_size
 from avblocks.nn.vit import ViT
 from avblocks.reading import ReadingDecoder
 
@@ -73,9 +74,8 @@ def _inputs(encoder: AVEncoder) -> dict[str, Lines]:
 def _input(stream: Any) -> Lines:
     if not isinstance(stream, ViT):
         return (type(stream).__name__,)
-    sides = [side * p for side, p in zip(stream.usual_grid, stream.patch, strict=True)]
     prefix = f", {stream.num_prefix} prefix tokens" if stream.num_prefix else ""
-    size = _times(stream.channels, *sides)
+    size = _times(stream.channels, *usual_size(stream))
     return size, f"{_patches(stream)} patches of {_times(*stream.patch)}{prefix}"
 
 

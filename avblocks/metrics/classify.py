@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from avblocks.metrics.values import last_of_equal, require_binary, require_numbers
 from avblocks.shapes import expect, require
 
 
@@ -191,10 +192,9 @@ def classification_scores(
 
 def _labels(scores: Tensor, target: Tensor) -> Bool[Tensor, "b classes"]:
     expect(scores=(scores, "b classes"), target=(target, "b classes"))
-    require(not bool(scores.isnan().any()), "scores", "NaN", "numbers")
-    labels = target == 1
-    require(bool((labels | (target == 0)).all()), "target", "other values", "zeros and ones")
-    return labels
+    require_numbers(scores=scores)
+    require_binary(target=target)
+    return target == 1
 
 
 def _curves(scores: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -207,11 +207,8 @@ def _curve(
     scores: Float[Tensor, " b"], labels: Bool[Tensor, " b"]
 ) -> tuple[Float[Tensor, " thresholds"], Float[Tensor, " thresholds"]]:
     ordered, places = scores.sort(descending=True)
-    # Equal scores pass together; a difference would miss that two infinities are equal.
-    last = torch.ones_like(labels)
-    last[:-1] = ordered[1:] != ordered[:-1]
     zero = torch.zeros(1, dtype=torch.float64, device=scores.device)
-    passed = last.nonzero()[:, 0] + 1
+    passed = last_of_equal(ordered).nonzero()[:, 0] + 1  # equal scores pass together
     found = labels[places].double().cumsum(dim=0)[passed - 1]
     return torch.cat((zero, found)), torch.cat((zero, passed.double()))
 

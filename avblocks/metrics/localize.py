@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from avblocks.metrics.values import require_finite
 from avblocks.shapes import expect, require
 
 
@@ -131,8 +132,7 @@ def _ciou(
 
 def _expect(maps: Tensor, consensus: Tensor) -> None:
     expect(maps=(maps, "b height width"), consensus=(consensus, "b height width"))
-    for name, values in {"maps": maps, "consensus": consensus}.items():
-        require(bool(values.isfinite().all()), name, "NaN or infinity", "finite")
+    require_finite(maps=maps, consensus=consensus)
 
 
 def _overlap(

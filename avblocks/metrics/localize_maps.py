@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avblocks.metrics.values import require_finite
 from avblocks.shapes import require, require_choice, sides
 
 Rule = Literal["flickr", "vggss"]
@@ -43,7 +44,7 @@ def consensus(
                 [0.5000, 0.0000]])
     """
     require_choice(*get_args(Rule), rule=rule)
-    require(bool(boxes.isfinite().all()), "boxes", "NaN or infinity", "finite")
+    require_finite(boxes=boxes)
     wrong = boxes[(boxes[:, 2:] < boxes[:, :2]).any(dim=1) | (boxes.abs() > _FARTHEST).any(dim=1)]
     takes = "left, top, right and bottom relative to the sides of the image"
     require(not len(wrong), "boxes", wrong[:1].tolist(), takes)

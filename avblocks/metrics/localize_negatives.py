@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avblocks.metrics.values import last_of_equal, require_finite, require_numbers
 from avblocks.shapes import expect, require, require_choice
 
 Misplaced = Literal["wrong", "wrong and missed"]
@@ -27,7 +28,7 @@ def map_confidence(maps: Float[Tensor, "b height width"]) -> Float[Tensor, " b"]
         >>> map_confidence(torch.tensor([[[1.0, 2.0], [3.0, 8.0]]]))
         tensor([8.])
     """
-    require(bool(maps.isfinite().all()), "maps", "NaN or infinity", "finite")
+    require_finite(maps=maps)
     values = maps.flatten(1)
     return values.topk(-(-values.shape[1] // 4), dim=1).values.mean(dim=1)
 
@@ -89,12 +90,11 @@ def detection_curve(
     """
     expect(ciou=(ciou, "b"), confidence=(confidence, "b"))
     require_choice(*get_args(Misplaced), misplaced=misplaced)
-    require(not confidence.isnan().any(), "confidence", "NaN", "numbers")
+    require_numbers(confidence=confidence)
     visible, right = ~ciou.isnan(), ciou >= threshold
     require(bool(visible.any()), "ciou", "NaN", "of at least one image with a visible source")
     order = confidence.argsort(descending=True, stable=True)
-    # The last image of each confidence: images of equal confidence pass together.
-    ends = confidence[order].diff(append=confidence.new_full((1,), torch.nan)) != 0
+    ends = last_of_equal(confidence[order])  # images of equal confidence pass together
     found = right[order].cumsum(0)[ends]
     looked = torch.ones_like(order).cumsum(0)[ends]
     judged = right if misplaced == "wrong and missed" else visible

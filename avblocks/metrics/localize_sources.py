@@ -7,6 +7,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from avblocks.metrics.localize import ciou_success
+from avblocks.metrics.values import last_of_equal, require_binary, require_finite
 from avblocks.shapes import expect, require
 
 SIZES = {"small": 0, "medium": 32**2, "large": 96**2, "huge": 144**2}
@@ -38,13 +39,11 @@ def source_precision(
         tensor([[[0.5000]]], dtype=torch.float64)
     """
     expect(maps=(maps, "b maps height width"), masks=(masks, "b sources height width"))
-    require(bool(maps.isfinite().all()), "maps", "NaN or infinity", "finite")
-    require(bool(((masks == 0) | (masks == 1)).all()), "masks", "other values", "zeros and ones")
+    require_finite(maps=maps)
+    require_binary(masks=masks)
     ordered, pixel = maps.flatten(2).sort(dim=2, descending=True)
     count = torch.arange(1, ordered.shape[2] + 1, device=maps.device)
-    # The last pixel of each value: equal values pass together.
-    last = torch.ones_like(ordered, dtype=torch.bool)
-    last[..., :-1] = ordered[..., 1:] != ordered[..., :-1]
+    last = last_of_equal(ordered)  # equal values pass together
     values = [_precision(mask.flatten(1), pixel, last, count) for mask in masks.unbind(1)]
     return torch.stack(values, dim=2)
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avblocks.metrics.values import require_finite
 from avblocks.shapes import expect, require
 
 
@@ -40,11 +41,7 @@ def universal_threshold(
     """
     _expect(highest=highest)
     require(0.0 <= quantile <= 1.0, "quantile", quantile, "in [0, 1]")
-    ordered = highest.double().sort().values
-    place = quantile * (len(ordered) - 1)
-    low = int(place)
-    upper = ordered[min(low + 1, len(ordered) - 1)]
-    return torch.lerp(ordered[low], upper, place - low)
+    return highest.double().quantile(quantile)
 
 
 def active_area(maps: Float[Tensor, "b height width"], *, threshold: float) -> Float[Tensor, " b"]:
@@ -62,7 +59,7 @@ def active_area(maps: Float[Tensor, "b height width"], *, threshold: float) -> F
         tensor([0.2500], dtype=torch.float64)
     """
     expect(maps=(maps, "b height width"))
-    require(bool(maps.isfinite().all()), "maps", "NaN or infinity", "finite")
+    require_finite(maps=maps)
     require(threshold == threshold, "threshold", threshold, "a number")
     return (maps > threshold).double().mean(dim=(1, 2))
 
@@ -129,4 +126,4 @@ def _expect(**values: Float[Tensor, " b"]) -> None:
     for name, numbers in values.items():
         expect(**{name: (numbers, "b")})
         require(len(numbers) > 0, name, len(numbers), "of at least one clip")
-        require(bool(numbers.isfinite().all()), name, "NaN or infinity", "finite")
+    require_finite(**values)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avblocks.metrics.classify import first_classes, mean_average_precision
+from avblocks.metrics.values import require_binary
 from avblocks.shapes import expect, require
 
 
@@ -40,8 +41,8 @@ def predicted_set_scores(
     """
     expect(predicted=(predicted, "b classes"), target=(target, "b classes"))
     require(len(target) > 0, "target", len(target), "of at least one sample")
+    require_binary(target=target)
     truth = target == 1
-    require(bool((truth | (target == 0)).all()), "target", "other values", "zeros and ones")
     right, either = predicted & truth, predicted | truth
     hits, guessed, true = (x.double().sum(dim=0) for x in (right, predicted, truth))
     return {

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from avblocks.metrics.values import require_finite
 from avblocks.shapes import expect, require
 
 
@@ -34,8 +35,7 @@ def leave_one_out(
     require(len(features) > 1, "features", len(features), "at least two samples")
     views = {f"others[{number}]": (other, f"b d_{number}") for number, other in enumerate(others)}
     expect(features=(features, "b d"), **views)
-    for name, (values, _) in {**views, "features": (features, "")}.items():
-        require(bool(values.isfinite().all()), name, "NaN or infinity", "finite")
+    require_finite(**{name: view for name, (view, _) in views.items()}, features=features)
     views = [F.normalize(x.float(), dim=1) for x in (features, *others)]
     indices, scores = [], []
     for start in range(0, len(features), chunk):

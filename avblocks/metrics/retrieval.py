@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from avblocks.metrics.values import require_numbers
 from avblocks.shapes import expect, require
 
 
@@ -30,7 +31,7 @@ def match_ranks(similarity: Float[Tensor, "n n"]) -> Float[Tensor, " n"]:
     count = len(similarity)
     require(count > 0, "similarity", tuple(similarity.shape), "of at least one query")
     expect(similarity=(similarity, "n n"))
-    require(not bool(similarity.isnan().any()), "similarity", "NaN", "numbers")
+    require_numbers(similarity=similarity)
     match_ = similarity.diagonal()[:, None]
     greater = (similarity > match_).sum(1)
     ties = (similarity == match_).sum(1) - 1

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64, Integer
 from torch import Tensor
 
+from avblocks.metrics.values import require_numbers
 from avblocks.shapes import expect, require, require_positive
 
 Classes = Bool[Tensor, "b height width"] | Integer[Tensor, "b height width"]
@@ -31,7 +32,7 @@ def predicted_classes(
         >>> predicted_classes(torch.tensor([[[[-1.0, 2.0]]]]))
         tensor([[[0, 1]]])
     """
-    require(not logits.isnan().any(), "logits", "NaN", "numbers")
+    require_numbers(logits=logits)
     return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
 

@@ -199,4 +199,5 @@ class TubeMask:
             starts = area * torch.arange(frames, device=ids.device)
             return (ids[:, None, :] + starts[:, None]).flatten(1)
 
-        return Mask(along(frame.ids_keep), along(frame.ids_masked))
+        predicted = None if frame.ids_predicted is None else along(frame.ids_predicted)
+        return Mask(along(frame.ids_keep), along(frame.ids_masked), predicted)

@@ -1,6 +1,7 @@
 """Fixed sine-cosine positions of the patches of a grid."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -51,6 +52,27 @@ def sincos_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:
     else:
         parts = _sincos(dim // 2, column), _sincos(dim // 2, row)
     return torch.cat(parts, dim=1).float()
+
+
+def fixed_grid(
+    table: Float[Tensor, "n d"],
+    formula: Callable[[int, tuple[int, ...]], Tensor] = sincos_position,
+) -> tuple[int, int] | None:
+    """Return the 2-D grid whose positions by a formula a table has; ``None`` if it was trained.
+
+    Example:
+        >>> fixed_grid(sincos_position(64, (8, 12)))
+        (8, 12)
+    """
+    count, dim = table.shape
+    if dim % 4 or not table.is_floating_point():
+        return None
+    near = max(1e-3, torch.finfo(table.dtype).eps)
+    for rows in (n for n in range(1, count + 1) if count % n == 0):
+        grid = (rows, count // rows)
+        if torch.allclose(table.float().cpu(), formula(dim, grid), rtol=0, atol=near):
+            return grid
+    return None
 
 
 def sequence_position(dim: int, grid: tuple[int, ...]) -> Float[Tensor, "n d"]:

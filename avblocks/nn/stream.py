@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from avblocks.nn.mask import Mask
-from avblocks.shapes import expect, given, require, require_bool
+from avblocks.shapes import expect, given, require, require_bool, sides
 from avblocks.tokens import prefixed_valid
 
 ValidPatches = Bool[Tensor, " b"] | Bool[Tensor, "b n"] | None
@@ -87,6 +87,16 @@ def require_stream(name: str, stream: Any, *, patches: bool = False) -> None:
 def prefix_of(stream: Any) -> int:
     """Number of tokens that a stream embeds before its patches."""
     return getattr(stream, "num_prefix", 0)
+
+
+def usual_size(stream: Any) -> tuple[int, ...]:
+    """Return the size that a stream was built for: overlapping patches may leave a rest."""
+    built = getattr(stream, "built", None)
+    if built is not None and "size" in built.arguments:
+        return sides(built.arguments["size"], axes=len(stream.patch), name="size")
+    strides = getattr(stream, "stride", stream.patch)
+    along = zip(stream.usual_grid, strides, stream.patch, strict=True)
+    return tuple((count - 1) * stride + patch for count, stride, patch in along)
 
 
 def layers_of(stream: Any, *, top: int) -> dict[int, int]:

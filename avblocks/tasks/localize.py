@@ -131,9 +131,11 @@ class Localization(HeadTask):
         if not self.positives:
             return dict(features)
         audio = features["audio"]
-        parts = [torch.cat((x.mean(1), x.std(1)), 1) for x in audio.float().split(1024)]
+        one = min(1, audio.shape[1] - 1)  # the deviation of a single token is 0
+        halves = [(x.mean(1), x.std(1, correction=one)) for x in audio.float().split(1024)]
+        codes = torch.cat([torch.cat(pair, 1) for pair in halves])
         neighbors, components = (min(40, max(len(audio) // share, 2)) for share in (8, 20))
-        codes = diffusion_map(torch.cat(parts), neighbors=neighbors, components=components)
+        codes = diffusion_map(codes, neighbors=neighbors, components=components)
         return {**features, "codes": codes}
 
     def maps(self, batch: AVBatch) -> Tensor:

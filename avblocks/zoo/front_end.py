@@ -11,8 +11,8 @@ from torchaudio.compliance.kaldi import fbank
 from avblocks.audio import check_waveform
 from avblocks.data import ClipFormat, FrontEnd, Normalize
 from avblocks.encoder import AVEncoder
-from avblocks.nn.stream import Stream
-from avblocks.shapes import require, require_positive, sides
+from avblocks.nn.stream import Stream, usual_size
+from avblocks.shapes import require, require_positive
 from avblocks.zoo.preprocessing import Statistics
 
 _RATE, _HOP = 16000, 160
@@ -115,7 +115,7 @@ def front_end_of(
         raise ValueError(f"{kind}: no front end: {_UNKNOWN.get(kind, _OURS)}")
     numbers: dict[str, Any] = {}
     if "image" in streams:
-        *frames, height, width = _usual_size(streams["image"])
+        *frames, height, width = usual_size(streams["image"])
         require(height == width, "image", (height, width), "square")
         numbers |= {"size": width, "frames": frames[0] if frames else 1}
     normalize = None
@@ -124,17 +124,8 @@ def front_end_of(
         normalize = Normalize(mean=mean, std=std)
     if "audio" not in streams:
         return FrontEnd(ClipFormat(**numbers), normalize=normalize)
-    mels, columns = _usual_size(streams["audio"])
+    mels, columns = usual_size(streams["audio"])
     numbers |= {"mels": mels, "seconds": columns * _HOP / _RATE, "rate": _RATE, "hop": _HOP}
     mean, divisor = known["audio"]
     log_mel = KaldiMel(mean=mean, divisor=divisor, n_mels=mels)
     return FrontEnd(ClipFormat(**numbers), log_mel=log_mel, normalize=normalize)
-
-
-def _usual_size(stream: Any) -> tuple[int, ...]:
-    """Return the size that a stream was built for: overlapping patches may leave a rest."""
-    built = getattr(stream, "built", None)
-    if built is not None and "size" in built.arguments:
-        return sides(built.arguments["size"], axes=len(stream.patch), name="size")
-    along = zip(stream.usual_grid, stream.stride, stream.patch, strict=True)
-    return tuple((count - 1) * stride + patch for count, stride, patch in along)

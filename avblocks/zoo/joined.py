@@ -60,6 +60,7 @@ def with_stream(encoder: AVEncoder, name: str, stream: Stream) -> AVEncoder:
         num_tokens=encoder.fusion_tokens.shape[1],
         checkpointing=encoder.checkpointing,
     )
+    whole.fusion_tokens, whole.fusion_norm = encoder.fusion_tokens, encoder.fusion_norm
     parts = (getattr(encoder, "built", None), getattr(stream, "built", None))
     if all(isinstance(part, Built) for part in parts):
         vars(whole)["built"] = _record(*parts, name=name)

@@ -12,7 +12,7 @@ from avblocks.nn.block import Block
 from avblocks.nn.norm import layer_norm
 from avblocks.nn.patch import PatchEmbed
 from avblocks.nn.position import LearnedPosition, SinCosPosition
-from avblocks.nn.sincos import sincos_position
+from avblocks.nn.sincos import fixed_grid, sincos_position
 from avblocks.nn.vit import ViT
 from avblocks.shapes import grid_of, require, sides
 from avblocks.zoo.eat import frames_first_position
@@ -131,7 +131,7 @@ def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if named[_KERNEL].shape[1] == 1:
         table = named[_POSITIONS]
         named[_KERNEL] = named[_KERNEL].transpose(2, 3).contiguous()
-        frames, rows = _fixed_grid(table, sincos_position) or _usual_grid(named)[::-1]
+        frames, rows = fixed_grid(table) or _usual_grid(named)[::-1]
         table = table.unflatten(0, (frames, rows)).transpose(0, 1)
         named[_POSITIONS] = table.flatten(0, 1).contiguous()
     return named
@@ -140,7 +140,7 @@ def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
     """Return the rows and columns of patches, by the positions or as usual."""
     formula = _formula(named[_KERNEL].shape[1])
-    return _fixed_grid(named[_POSITIONS], formula) or _usual_grid(named)
+    return fixed_grid(named[_POSITIONS], formula) or _usual_grid(named)
 
 
 def _usual_grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
@@ -152,23 +152,8 @@ def _usual_grid(named: Mapping[str, Tensor]) -> tuple[int, int]:
     return rows, count // rows
 
 
-def _fixed_grid(
-    table: Tensor, formula: Callable[[int, tuple[int, ...]], Tensor]
-) -> tuple[int, int] | None:
-    """Return the grid whose sine-cosine positions, those of MAE pre-training, a table has."""
-    count, dim = table.shape
-    if dim % 4 or not table.is_floating_point():
-        return None
-    near = max(1e-3, torch.finfo(table.dtype).eps)
-    for rows in (n for n in range(1, count + 1) if count % n == 0):
-        grid = (rows, count // rows)
-        if torch.allclose(table.float().cpu(), formula(dim, grid), rtol=0, atol=near):
-            return grid
-    return None
-
-
 def _is_fixed(named: Mapping[str, Tensor]) -> bool:
-    return _fixed_grid(named[_POSITIONS], _formula(named[_KERNEL].shape[1])) is not None
+    return fixed_grid(named[_POSITIONS], _formula(named[_KERNEL].shape[1])) is not None
 
 
 def _formula(channels: int) -> Callable[[int, tuple[int, ...]], Tensor]:

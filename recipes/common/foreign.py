@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
-from operator import mod, mul
+from operator import mod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from avblocks.builder import Built
 from avblocks.checkpoint import LoadReport, load_weights, read_config, read_state
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.jsonfile import read_json
+from avblocks.nn.stream import usual_size
 from avblocks.zoo import kind_of
 from avblocks.zoo.ours import run_encoder
 from recipes.common.model import Model
@@ -143,7 +144,7 @@ def load_foreign(encoder: AVEncoder, path: Path, *, allow: Collection[str] = ())
 
 def _require_size(path: Path, name: str, stream: Any, own: Any, *, maps: bool) -> None:
     """Raise a ValueError unless a stream accepts the inputs of the recipe's stream."""
-    patch, size = tuple(stream.patch), tuple(map(mul, own.usual_grid, own.patch))
+    patch, size = tuple(stream.patch), usual_size(own)
     if len(patch) != len(size):
         remedy = (
             "videos: pass --data.frames N" if len(patch) > 2 else "one: leave --data.frames out"

@@ -10,6 +10,7 @@ from avblocks.builder import Built
 from avblocks.checkpoint import read_config
 from avblocks.checkpoint.folder import WEIGHTS, is_ours
 from avblocks.checkpoint.rebuild import build_on_meta
+from avblocks.nn.stream import usual_size
 from avblocks.zoo.config import config_sizes
 from recipes.common.data_settings import Data
 from recipes.common.errors import prefixed
@@ -139,9 +140,8 @@ def _options(arguments: Mapping[str, Any], names: Collection[str]) -> dict[str, 
 
 def usual_sizes(encoder: AVEncoder) -> str:
     """Describe the clip sizes for which an encoder was built."""
-    grids = ((vit.pos_embed.grid, vit.patch) for vit in (encoder.image, encoder.audio))
-    image, audio = (tuple(n * p for n, p in zip(*pair, strict=True)) for pair in grids)
-    pixels, bins = (" x ".join(map(str, lengths)) for lengths in (image, audio))
+    streams = (encoder.image, encoder.audio)
+    pixels, bins = (" x ".join(map(str, usual_size(stream))) for stream in streams)
     return f"{pixels} pixels and {bins} mel bins and frames"
 
 

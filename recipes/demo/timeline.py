@@ -1,5 +1,6 @@
 """Classes over time as HTML that fits any width, light or dark."""
 
+import csv
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -9,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avblocks.csvlog import read_csv
+from avblocks.files import TEXT
 from recipes.predict.figures import class_lines
 
 _MOST = 8  # classes that are shown
@@ -32,10 +33,10 @@ class Classes:
     @classmethod
     def read(cls, path: Path) -> "Classes":
         """Read the table of `recipes.predict`."""
-        columns, rows = read_csv(path)
-        names = list(columns[2:])
-        spans = [(float(row["start"]), float(row["end"])) for row in rows]
-        values = torch.tensor([[float(row[name]) for name in names] for row in rows])
+        with path.open(**TEXT) as file:
+            (_, _, *names), *rows = csv.reader(file)
+        spans = [(float(start), float(end)) for start, end, *_ in rows]
+        values = torch.tensor([[float(cell) for cell in row[2:]] for row in rows])
         return cls(spans, names, values)
 
     @property

@@ -20,11 +20,10 @@ def command_line() -> str:
 
 def resume_command() -> str:
     """Return the command that resumes this run."""
-    words = sys.argv[1:]
-    options = [word.partition("=")[0].replace("_", "-") for word in words]
-    kept = [
-        word
-        for before, option, word in zip(["", *options], options, words, strict=False)
-        if option not in ("--run.max-steps", "--run.resume") and before != "--run.max-steps"
-    ]
+    kept, before = [], ""
+    for word in sys.argv[1:]:
+        option = word.partition("=")[0].replace("_", "-")
+        if option not in ("--run.max-steps", "--run.resume") and before != "--run.max-steps":
+            kept.append(word)
+        before = word.replace("_", "-")
     return shlex.join(["python", "-m", module_name(), *kept, "--run.resume"])

@@ -33,7 +33,7 @@ def runs(folder: Path, *, seed: int, options: tuple[str, ...] = ()) -> list[Task
     common = ("--run.seed", str(seed), "--data.scenes", *map(str, SCENES), "--data.workers", "1")
 
     def pretrain(fusion: str) -> Task:
-        words = (*common, *FUSIONS[fusion], *FULL, "--probe-every", "100", *options)
+        words = (*common, *FUSIONS[fusion], *FULL, "--evaluate-every", "100", *options)
         place, leaves = folder / f"pretrain-{fusion}", "reconstruction.png"
         return Task(recipe="paper_pretrain", folder=place, options=words, leaves=leaves)
 

@@ -244,6 +244,18 @@ def test_maes_class_token_into_one_stream_of_an_encoder(tmp_path: Path) -> None:
     assert_close(image.prefix_tokens, content["model"]["cls_token"])
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_fixed_positions_in_half_precision_are_found(dtype: torch.dtype, tmp_path: Path) -> None:
+    _, state = published()
+    content = torch.load(mae_file(tmp_path / "mae.pth", state, (4, 4)), weights_only=False)
+    content["model"] = {name: x.to(dtype) for name, x in content["model"].items()}
+    torch.save(content, tmp_path / "half.pth")
+    sizes = {"depth": 2, "num_heads": 2, "patch": 4}
+    encoder = av_vit(DIM, image_size=16, audio_size=(8, 12), **sizes)
+    report = load_encoder(encoder, read_state(tmp_path / "half.pth"))
+    assert "pos_embed" in report.dropped and report.loaded
+
+
 def test_positions_of_a_spectrogram_whose_number_is_a_square() -> None:
     """A class token and 8x28 patches are 225 positions, as 15x15 patches would be."""
     state = mae_state(channels=1, patches=8 * 28)

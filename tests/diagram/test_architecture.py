@@ -16,6 +16,8 @@ from torch import nn
 from avblocks import AVEncoder, FusionBlock, av_mae, av_vit, av_vit_base, av_vit_huge, vit
 from avblocks.build.encoder import FusionName
 from avblocks.diagram import architecture
+from avblocks.zoo import ast, with_stream
+from recipes.common.sizes import usual_sizes
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -58,6 +60,14 @@ def test_the_papers_model_in_numbers() -> None:
         "256 values of each masked patch",
     ):
         assert line in said, line
+
+
+def test_overlapping_patches_have_the_size_of_their_input() -> None:
+    with torch.device("meta"):
+        stream = ast(192, depth=1, num_heads=3)
+    encoder = with_stream(av_vit(192, depth=1, num_heads=3), "audio", stream)
+    assert "1 x 128 x 1024" in lines(architecture(encoder))
+    assert usual_sizes(encoder) == "224 x 224 pixels and 128 x 1024 mel bins and frames"
 
 
 def test_the_caption_counts_every_parameter_once() -> None:

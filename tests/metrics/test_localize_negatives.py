@@ -80,6 +80,12 @@ def test_bad_input_is_refused() -> None:
         map_confidence(torch.tensor([[[0.5, torch.nan]]]))
 
 
+def test_equal_confidences_pass_together() -> None:
+    ciou = torch.tensor([0.9, 0.1, 0.8])
+    curve = detection_curve(ciou, torch.tensor([torch.inf, torch.inf, 0.0]))
+    assert curve.precision.tolist() == pytest.approx([1 / 2, 2 / 3])
+
+
 def test_a_confidence_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="confidence must be numbers"):
         detection_curve(torch.tensor([0.9, 0.1]), torch.tensor([0.5, torch.nan]))

@@ -117,6 +117,16 @@ def test_tubes_are_the_same_in_every_frame() -> None:
     assert torch.equal(masked, masked[:, :1].expand_as(masked))
 
 
+def test_tubes_predict_what_their_frames_predict() -> None:
+    def some(grid: tuple[int, ...], *, batch: int, generator: object = None) -> Mask:
+        return RandomMask(0.75)(grid, batch=batch).predicting(0.5)
+
+    mask = TubeMask(some)((3, 4, 4), batch=5)
+    assert mask.to_predict.shape == (5, 3 * 6) and mask.ids_masked.shape == (5, 3 * 12)
+    rows = zip(mask.to_predict.tolist(), mask.ids_masked.tolist(), strict=True)
+    assert all(set(predicted) <= set(masked) for predicted, masked in rows)
+
+
 @pytest.mark.parametrize("make", [RandomMask, lambda ratio: BandMask(ratio, axis="time")])
 def test_every_token_is_masked_as_often(make: Callable) -> None:
     often = make(0.75)((4, 8), batch=4000).is_masked.double().mean(dim=0)

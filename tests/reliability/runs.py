@@ -27,7 +27,7 @@ SIZES = (
 )
 PRETRAIN = (
     *("--model.decoder-dim", "16", "--model.decoder-depth", "1", "--model.decoder-heads", "2"),
-    *("--batch", "4", "--warmup", "1", "--probe-every", "1000", "--data.workers", "0"),
+    *("--batch", "4", "--warmup", "1", "--evaluate-every", "1000", "--data.workers", "0"),
 )
 CLIPS = 13
 LIMIT = 600.0

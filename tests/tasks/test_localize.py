@@ -120,6 +120,7 @@ def test_alike_audio_is_no_negative() -> None:
     same = kinds[:, None] == kinds
     assert (codes @ codes.T)[same].mean() > (codes @ codes.T)[~same].max()
     assert "codes" not in task().relate({"audio": audio})
+    assert model.relate({**features, "audio": audio[:, :1]})["codes"].isfinite().all()
     with pytest.raises(ValueError, match="encode all clips once"):
         model(batch())
 

@@ -121,8 +121,8 @@ class Shards:
             or frames < 1
         ):
             raise ValueError(
-                f"the shards of {self.root} take seconds > 0, rate = {self.rate}, and place and "
-                f"frame in [0, 1], got {seconds}, {rate}, {place} and {frame}"
+                f"the shards of {self.root} take seconds > 0, rate = {self.rate}, place and frame "
+                f"in [0, 1] and frames > 0, got {seconds}, {rate}, {place}, {frame} and {frames}"
             )
         shard, key, path = self._find(source)
         where = places(frames, frame)

@@ -167,3 +167,11 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipes.demo.__main__.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"gradio is not installed: pip install -e '\.\[demo\]'"):
         check(Config(checkpoint=(Path("run"),)))
+
+
+def test_classes_of_any_name_are_read(tmp_path: Path) -> None:
+    """`start` and `end` are columns of the table too."""
+    (tmp_path / "classes.csv").write_text("start,end,end,start\n0.0,2.0,0.75,0.25\n")
+    read = Classes.read(tmp_path / "classes.csv")
+    assert read.spans == [(0.0, 2.0)] and read.names == ["end", "start"]
+    assert read.values.tolist() == [[0.75, 0.25]]
