@@ -11,9 +11,8 @@ from torchaudio.functional import melscale_fbanks
 from torchaudio.transforms import MelSpectrogram
 
 from avblocks.constants import HasConstants, in_memory
-from avblocks.shapes import as_dtype, expect, require, require_positive
+from avblocks.shapes import FLOATS, as_dtype, expect, require, require_positive
 
-FLOATS = "of floats in [-1, 1], integers divided by their highest value"
 """The waveforms that functions take."""
 
 
@@ -94,9 +93,12 @@ class LogMel(HasConstants):
 
     def _mel(self) -> MelSpectrogram:
         with in_memory():
-            return MelSpectrogram(
+            mel = MelSpectrogram(
                 self.rate, n_fft=self.n_fft, hop_length=self.hop, n_mels=self.n_mels, power=2.0
             )
+        window: Any = mel.spectrogram.window
+        mel.spectrogram.window = window.clone()  # a view, which safetensors do not save
+        return mel
 
     def reset_parameters(self) -> None:
         """Compute window and filters, for a module that was built on the meta device."""

@@ -132,10 +132,10 @@ class Decoder(nn.Module):
         context: Float[Tensor, "b n_c d"] | None = None,
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        if not self.checkpointing:
-            return block(tokens, **given(context=context, valid=valid))
         more = given(context=context, valid=valid)
-        return checkpoint(block, tokens, use_reentrant=False, **more)
+        if self.checkpointing:
+            return checkpoint(block, tokens, use_reentrant=False, **more)
+        return block(tokens, **more)
 
 
 def _in_order(valid: Bool[Tensor, "b n"], mask: Mask, num_fusion: int) -> Bool[Tensor, "b n_all"]:

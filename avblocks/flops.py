@@ -193,10 +193,7 @@ def _decoder(decoder: nn.Module, fusion: int, kept: int, masked: int) -> int:
 
 def _reading(block: nn.Module, n: int, source: int) -> int:
     assert isinstance(block, ReadingBlock)
-    attn = block.cross_attn
-    linear = linear_flops(attn.q, n) + linear_flops(attn.kv, source) + linear_flops(attn.proj, n)
-    read = attention_flops(n, source, widths=2 * attn.q.out_features)
-    return linear + read + _mlp(block.mlp, n)
+    return _cross(block.cross_attn, n, source) + _mlp(block.mlp, n)
 
 
 def _mlp(mlp: nn.Module, n: int) -> int:

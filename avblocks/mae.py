@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from avblocks.encoder import Audio, AVEncoder, Image
 from avblocks.nn.mask import Mask
 from avblocks.nn.patch import patchify
-from avblocks.nn.stream import ValidPatches, require_stream
+from avblocks.nn.stream import ValidPatches, per_patch, require_stream
 from avblocks.nn.targets import masked_mse
 from avblocks.reading import ReadingDecoder
 from avblocks.shapes import as_dtype, given, require
@@ -127,10 +127,10 @@ class AVMAE(nn.Module):
             audio_valid=audio_valid,
         )
         loss_image, pred_image = self._predicted(
-            self.image_decoder, tokens.image, tokens.fusion, image, image_mask, image_valid
+            "image", tokens.image, tokens.fusion, image, image_mask, image_valid
         )
         loss_audio, pred_audio = self._predicted(
-            self.audio_decoder, tokens.audio, tokens.fusion, audio, audio_mask, audio_valid
+            "audio", tokens.audio, tokens.fusion, audio, audio_mask, audio_valid
         )
         return MAEOutput(
             loss_image=loss_image,
@@ -142,7 +142,7 @@ class AVMAE(nn.Module):
 
     def _predicted(
         self,
-        decoder: nn.Module,
+        name: str,
         kept: Float[Tensor, "b k d"] | None,
         fusion: Float[Tensor, "b n_f d"],
         x: Float[Tensor, "b ..."] | None,
@@ -152,26 +152,18 @@ class AVMAE(nn.Module):
         """Loss and prediction of a modality."""
         if x is None or kept is None:
             return None, None
-        is_image = decoder is self.image_decoder
         if mask is None:
-            raise ValueError(
-                f"{'image' if is_image else 'audio'}_mask must be given to predict with"
-            )
-        stream = self.encoder.image if is_image else self.encoder.audio
+            raise ValueError(f"{name}_mask must be given to predict with")
+        stream, decoder = getattr(self.encoder, name), getattr(self, f"{name}_decoder")
         grid = stream.grid(x)
         if self.training and self.predict < 1 and mask.ids_predicted is None:
             mask = mask.predicting(self.predict)
-        whole = None if valid is None else _whole(valid, math.prod(grid))
+        whole = None if valid is None else per_patch(valid, math.prod(grid))
         pred = decoder(kept, fusion=fusion, mask=mask, grid=grid, **given(valid=whole))
         target = mask.predicted(patchify(x, patch=stream.patch))
         counted = None if whole is None else whole.gather(1, mask.to_predict)
         loss = masked_mse(pred, target, normalize=self.normalize_targets, valid=counted)
         return loss, pred
-
-
-def _whole(valid: Bool[Tensor, "..."], n: int) -> Bool[Tensor, "b n"]:
-    """Expand one boolean per sample, if given so, to one per patch."""
-    return valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
 
 
 def _require_decoder(name: str, stream: Any, decoder: Any) -> None:

@@ -5,18 +5,27 @@ resume exactly, even with other numbers of workers and processes.
 """
 
 import hashlib
+import operator
 import random
+from collections.abc import Sequence
+from typing import Literal, SupportsIndex
 
 import torch
 
 
-def key(*parts: int | str) -> int:
+def key(*parts: SupportsIndex | str) -> int:
     """Return a random seed of 63 bits that depends only on ``parts``.
 
     >>> key(0, "train", 7) == key(0, "train", 7) != key(0, "train", 8)
     True
     """
-    return _hash(repr(parts)) >> 1
+    plain = tuple(part if isinstance(part, str | int) else operator.index(part) for part in parts)
+    return _hash(repr(plain)) >> 1
+
+
+def generators(seeds: Sequence[int], use: str) -> list[torch.Generator]:
+    """Return a random generator for each seed, by the `key` of the seed and a use."""
+    return [torch.Generator().manual_seed(key(seed, use)) for seed in seeds]
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
@@ -39,7 +48,7 @@ def sample_generator(seed: int, epoch: int, index: int) -> torch.Generator:
     return torch.Generator().manual_seed(sample_seed(seed, epoch, index))
 
 
-def seed_all(*parts: int | str) -> None:
+def seed_all(*parts: SupportsIndex | str) -> None:
     """Seed the random states of Python, NumPy and torch with `key` of ``parts``."""
     import numpy as np
 
@@ -52,6 +61,6 @@ def seed_all(*parts: int | str) -> None:
         torch.cuda.manual_seed_all(seed)
 
 
-def _hash(text: str, *, order: str = "little") -> int:
+def _hash(text: str, *, order: Literal["little", "big"] = "little") -> int:
     digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big" if order == "big" else "little")
+    return int.from_bytes(digest, order)

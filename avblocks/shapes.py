@@ -22,6 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+FLOATS = "of floats in [-1, 1], integers divided by their highest value"
+"""What audio samples must be, for errors."""
+
 
 def require(fits: bool, name: str, value: object, takes: str, *given: object) -> None:
     """Raise a ``ValueError`` with the name, allowed values and value of an argument unless it fits.

@@ -150,7 +150,7 @@ def scale_maps(maps: Float[Tensor, "b height width"]) -> Float[Tensor, "b height
         tensor([[[0.0000, 0.2500, 1.0000]]])
     """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    return (maps - low) / (high - low).clamp(min=1e-12)
+    return (maps - low) / (high - low).clamp(min=max(1e-12, torch.finfo(maps.dtype).tiny))
 
 
 def mask_overlay(

@@ -8,7 +8,7 @@ import torch
 from matplotlib import colormaps
 
 from avblocks import RandomMask, TubeMask, patchify
-from avblocks.viz import heat, hide, mask_overlay, outline, overlay, panel, save_figure
+from avblocks.viz import heat, hide, mask_overlay, outline, overlay, panel, save_figure, scale_maps
 
 
 def test_panel_shows_every_picture_under_its_title() -> None:
@@ -119,3 +119,8 @@ def test_masked_tubes_are_hidden_in_every_frame() -> None:
 def test_a_mask_over_other_patches_is_refused() -> None:
     with pytest.raises(ValueError, match=r"mask must be over the input's 4 patches, got 6"):
         hide(torch.rand(1, 3, 8, 8), mask=RandomMask(0.5)((2, 3), batch=1), patch=(4, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_constant_maps_are_zero(dtype: torch.dtype) -> None:
+    assert scale_maps(torch.full((1, 2, 2), 3, dtype=dtype)).eq(0).all()

@@ -9,13 +9,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from avblocks.wrappers import inner_module
 
+Wrapped = DataParallel | DistributedDataParallel | AveragedModel
 _SHARDED = "torch.distributed.fsdp"  # compared by name: the import takes seconds
 
 
 def unwrapped(model: nn.Module) -> Any:
     """Return the module inside wrappers, data parallelism, and averages of weights."""
     while True:
-        if isinstance(model, DataParallel | DistributedDataParallel | AveragedModel):
+        if isinstance(model, Wrapped):
             model = model.module
         elif (inside := inner_module(model)) is not model:
             model = inside
@@ -38,9 +39,9 @@ def whole(value: Tensor) -> Tensor:
     return getattr(value, "full_tensor", lambda: value)()
 
 
-def sharded_like(value: Tensor, own: Tensor) -> Tensor:
-    """Shard a whole tensor as one of a model is; every process gives the same tensor."""
-    if not hasattr(own, "full_tensor"):
+def sharded_like(value: Any, own: Tensor) -> Any:
+    """Shard a whole tensor as one of a model of its shape; every process gives the same tensor."""
+    if not hasattr(own, "full_tensor") or getattr(value, "shape", None) != own.shape:
         return value
     from torch.distributed.tensor import distribute_tensor  # on use: the import takes seconds
 

@@ -1,6 +1,6 @@
 """Batches of clips, as returned by the data loader workers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, SupportsIndex
 
@@ -11,10 +11,24 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from avblocks.shapes import require
+from avblocks.shapes import FLOATS, require
 
-# Fields of a batch that are tensors or None.
-_TENSORS = ("image", "audio", "flip", "gain", "target", "crop", "mask")
+_FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+# Fields of a batch that are tensors or None: their data types, what they are, and numbers of axes.
+_FIELDS: dict[str, tuple[tuple[torch.dtype, ...], str, tuple[int, ...]]] = {
+    "image": (
+        (torch.uint8,),
+        "(b, 3, height, width) or (b, 3, t, height, width) of bytes from 0 to 255; give normalized "
+        "images to the encoder itself",
+        (4, 5),
+    ),
+    "audio": (_FLOATS, f"(b, s) {FLOATS}", (2,)),
+    "flip": ((torch.bool,), "(b,) of booleans", (1,)),
+    "gain": (_FLOATS, "(b,) of floats, dB", (1,)),
+    "target": (_FLOATS, "(b, classes) of floats, 1 for each class of a clip", (2,)),
+    "crop": (_FLOATS, "(b, 4) of floats, pixels", (2,)),
+    "mask": ((torch.uint8,), "(b, height, width) of bytes, class numbers", (3,)),
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,9 @@ class AVBatch:
         group: Number of consecutive clips that form a group, such as a mixture or a pair.
 
     Raises:
-        ValueError: If the parts are not of equally many clips.
+        TypeError: If a part is no tensor.
+        ValueError: If a part has another data type or other axes, or the parts are not of equally
+            many clips.
     """
 
     image: UInt8[Tensor, "b 3 *t height width"]
@@ -69,17 +85,20 @@ class AVBatch:
     group: int = 1
 
     def __post_init__(self) -> None:
-        tensors = {name: getattr(self, name) for name in _TENSORS} | dict(self.features or {})
+        for name, (dtype, takes, axes) in _FIELDS.items():
+            if (x := getattr(self, name)) is not None:
+                _require_field(x, name, dtype=dtype, takes=takes, axes=axes)
+        tensors = {name: getattr(self, name) for name in _FIELDS} | dict(self.features or {})
         parts = {name: len(x) for name, x in tensors.items() if x is not None}
         parts |= {"seeds": len(self.seeds), "boxes": len(self.boxes) or len(self)}
+        for name, kind in {"seeds": self.seeds, "paths": self.paths}.items():
+            if not isinstance(kind, tuple):
+                raise TypeError(f"{name} must be a tuple, got {type(kind).__name__}")
         for name, count in parts.items():
             require(count == len(self), name, count, "of {} clips, as paths are", len(self))
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    def __iter__(self) -> Iterator["AVBatch"]:
-        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, rows: SupportsIndex | slice | Sequence[int] | Tensor) -> "AVBatch":
         """Return a batch of selected clips: ``batch[:6]``, ``batch[0::2]``, ``batch[[2, 0]]``.
@@ -121,11 +140,20 @@ class AVBatch:
         return replace(self, **self._mapped(function))
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-        tensors = {name: x for name in _TENSORS if (x := getattr(self, name)) is not None}
+        tensors = {name: x for name in _FIELDS if (x := getattr(self, name)) is not None}
         changed: dict[str, Any] = {name: function(tensor) for name, tensor in tensors.items()}
         if self.features is not None:
             changed["features"] = {name: function(x) for name, x in self.features.items()}
         return changed
+
+
+def _require_field(
+    x: Any, name: str, *, dtype: tuple[torch.dtype, ...], takes: str, axes: tuple[int, ...]
+) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor of {takes}, got {type(x).__name__}")
+    fits = x.dtype in dtype and x.ndim in axes and (name != "image" or x.shape[1] == 3)
+    require(fits, name, f"{tuple(x.shape)} of {x.dtype}", takes)
 
 
 def collate(batches: Sequence[AVBatch]) -> AVBatch:

@@ -138,7 +138,7 @@ def crop_images(
               [13., 14.]]]])
     """
     expect(image=(image, "b c height width"), box=(box, "b sides"), sides=4)
-    left, top, right, bottom = box.unbind(1)
+    left, top, right, bottom = box.float().unbind(1)
     rows = _weights(top, bottom, size=size, length=image.shape[2])
     columns = _weights(left, right, size=size, length=image.shape[3])
     narrow = image.float().flatten(1, 2) @ columns.mT
@@ -176,4 +176,4 @@ def _weights(
     centers, pixels = low + (steps(size)[:, None] + 0.5) * step, steps(length) + 0.5
     weights = (1 - (pixels - centers).abs() / step.clamp(min=1)).clamp(min=0)
     weights = weights * ((low < pixels) & (pixels < high[:, None, None]))
-    return weights / weights.sum(-1, keepdim=True)
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)  # black outside of the image

@@ -10,8 +10,10 @@ from avblocks.data.batch import AVBatch
 from avblocks.data.crop import crop_images, crop_masks
 from avblocks.data.format import ClipFormat
 from avblocks.data.transforms import Normalize, apply_gain, flip_images, jitter_color
-from avblocks.seed import key
+from avblocks.seed import generators
 from avblocks.shapes import require, require_share
+
+_HIGHEST = 300.0  # of images that are centered, but not divided by a standard deviation
 
 
 class FrontEnd(nn.Module):
@@ -25,7 +27,7 @@ class FrontEnd(nn.Module):
         log_mel: Module from waveforms (b, s) to spectrograms (b, 1, m, t) with the mel bins of the
             format; `avblocks.audio.LogMel` with windows of 50 ms if not given.
         color: Strength of `jitter_color` in training mode, keyed by the seeds of the samples.
-        normalize: Module from images with values from 0 to 255 to encoder inputs; figures need its
+        normalize: Module from images of floats from 0 to 255 to encoder inputs; figures need its
             method `undo`. `Normalize` with the statistics of ImageNet if not given.
 
     Example:
@@ -51,6 +53,7 @@ class FrontEnd(nn.Module):
         super().__init__()
         require_share(color=color)
         self.color = color
+        self._scaled = False  # whether images were found to be scaled by `normalize`
         self.format = format or ClipFormat()
         self.normalize = Normalize() if normalize is None else normalize
         self.log_mel = LogMel(**self.format.mel_settings) if log_mel is None else log_mel
@@ -74,8 +77,6 @@ class FrontEnd(nn.Module):
     def _images(self, batch: AVBatch) -> Float[Tensor, "b 3 *t height width"]:
         """Crop, flip and normalize images; all frames of a video in the same way."""
         image, crop, flip = batch.image, batch.crop, batch.flip
-        takes = "of bytes from 0 to 255; give normalized images to the encoder itself"
-        require(image.dtype == torch.uint8, "image", image.dtype, takes)
         frames = image.shape[2] if image.ndim == 5 else 1
         if frames > 1:
             image = rearrange(image, "b c t h w -> (b t) c h w")
@@ -83,15 +84,18 @@ class FrontEnd(nn.Module):
             crop = None if crop is None else crop.repeat_interleave(frames, dim=0)
         if crop is not None:
             image = crop_images(image, crop, size=batch.size)
-        pixels = flip_images(image, flip)
+        pixels = flip_images(image, flip).float()
         image = self.normalize(pixels)
         if image.shape[:2] != pixels.shape[:2] or image.ndim != 4:
             got, wanted = tuple(image.shape), tuple(pixels.shape)
             raise ValueError(f"normalize returned {got} for images {wanted}")
+        if not (self._scaled or torch.compiler.is_compiling()):
+            _require_scale(image)
+            self._scaled = True
         image = rearrange(image, "(b t) c h w -> b c t h w", t=frames) if frames > 1 else image
         if not (self.training and self.color):
             return image
-        random = [torch.Generator().manual_seed(key(seed, "color")) for seed in batch.seeds]
+        random = generators(batch.seeds, "color")
         return jitter_color(image, strength=self.color, generators=random)
 
     def spectrogram(self, audio: Float[Tensor, "b s"]) -> Float[Tensor, "b 1 m t"]:
@@ -102,7 +106,7 @@ class FrontEnd(nn.Module):
         """
         with torch.autocast(audio.device.type, enabled=False):
             mel = self.log_mel(audio)
-        if mel.ndim != 4 or mel.shape[:3] != (len(audio), 1, self.format.mels):
+        if mel.ndim != 4 or mel.shape[:3] != (audio.shape[0], 1, self.format.mels):
             raise ValueError(
                 f"log_mel returned {tuple(mel.shape)} for waveforms {tuple(audio.shape)}; it must "
                 f"return (b, 1, {self.format.mels}, t): set the mels of the ClipFormat to its bins"
@@ -134,3 +138,12 @@ class FrontEnd(nn.Module):
         if batch.crop is not None:
             mask = crop_masks(mask, batch.crop, size=batch.size)
         return torch.where(batch.flip[:, None, None], mask.flip(-1), mask)
+
+
+def _require_scale(image: Float[Tensor, "b 3 height width"]) -> None:
+    """Raise a ``ValueError`` if floats from 0 to 255 were normalized as if they were in [0, 1]."""
+    if (highest := float(image.abs().amax())) > _HIGHEST:
+        raise ValueError(
+            f"normalize returned values of up to {highest:.0f}: it is given floats from 0 to 255, "
+            "which torchvision's ToDtype(scale=True) does not scale; divide them by 255"
+        )

@@ -83,6 +83,8 @@ class Mixup:
         assert lam is not None
         parts = {"image": image, "audio": audio, "target": target, "lam": lam, "partner": partner}
         for name, x in parts.items():
+            mixed = x is None or name == "partner" or x.is_floating_point()
+            require(mixed, name, None if x is None else x.dtype, "of floats")
             count = len(target) if x is None else len(x)
             require(count == len(target), name, count, f"of {len(target)} samples")
         if target.is_cuda and not lam.is_cuda:  # from pageable memory, the copy would block

@@ -10,6 +10,8 @@ from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.format import ClipFormat
 
+_LOUDEST = 16.0  # of floats that overshoot; samples of 16 bits that were only cast are louder
+
 
 @runtime_checkable
 class ReadClip(Protocol):
@@ -68,6 +70,12 @@ def _check_clip(clip: AVClip, item: Item, format: ClipFormat) -> None:
                 f"{item.path}: the reader returned {name} of {part.dtype} {tuple(part.shape)}, and "
                 f"a clip of this format has {dtype} {shape}"
             )
+    loudest = float(clip.audio.abs().amax()) if clip.audio.numel() else 0.0
+    if not loudest <= _LOUDEST:  # also of NaN
+        raise ValueError(
+            f"{item.path}: the reader returned audio of up to {loudest:g}, and a clip has audio in "
+            "[-1, 1]: divide samples of 16 bits by 32768"
+        )
     if clip.rate != format.rate:
         raise ValueError(
             f"{item.path}: the reader returned audio of {clip.rate} samples per second, and the "

@@ -1,17 +1,16 @@
 """Read a clip: audio and images, from a video or from an audio file with image files."""
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 import torch
 
-from avblocks.data.clip import AVClip, ClipError
+from avblocks.data.clip import AVClip
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import decode_audio, extent
 from avblocks.data.decode.extracted import read_extracted
 from avblocks.data.decode.frames import decode_frame, stack_frames, to_tensor
-from avblocks.data.decode.media import Media, open_media
+from avblocks.data.decode.media import Media, of_media
 from avblocks.data.decode.stills import read_stills
 
 
@@ -92,12 +91,8 @@ def several_stills(clip: AVClip, where: list[float]) -> AVClip:
 def _read_video(
     item: Item, *, seconds: float, rate: int, place: float, frames: list[float]
 ) -> AVClip:
-    """Open a video by its header alone, or with an analysis of its streams if that fails."""
     window = partial(_window, seconds=seconds, rate=rate, place=place, frames=frames)
-    with suppress(ClipError), open_media(item.path, probe=False) as media:
-        return window(media)
-    with open_media(item.path) as media:
-        return window(media)
+    return of_media(item.path, window)
 
 
 def _window(

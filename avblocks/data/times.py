@@ -1,11 +1,8 @@
 """`window_times`: the seconds of the evenly spaced windows of a video."""
 
-from contextlib import suppress
-
-from avblocks.data.clip import ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.decode.audio import extent
-from avblocks.data.decode.media import open_media
+from avblocks.data.decode.media import of_media
 
 
 def window_times(item: Item, *, seconds: float, windows: int) -> list[tuple[float, float]] | None:
@@ -22,17 +19,8 @@ def window_times(item: Item, *, seconds: float, windows: int) -> list[tuple[floa
     """
     if item.images:
         return None
-    length = _length(item.path)
+    start, end = of_media(item.path, extent)
+    length = end - start
     slack = max(length - seconds, 0.0)
     places = [n / (windows - 1) for n in range(windows)] if windows > 1 else [0.5]
     return [(place * slack, min(place * slack + seconds, length)) for place in places]
-
-
-def _length(path: str) -> float:
-    """Return the seconds of audio, by the header alone if that is enough."""
-    with suppress(ClipError), open_media(path, probe=False) as media:
-        start, end = extent(media)
-        return end - start
-    with open_media(path) as media:
-        start, end = extent(media)
-        return end - start

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from avblocks.audio import FLOATS
 from avblocks.constants import HasConstants
-from avblocks.shapes import expect, require
+from avblocks.shapes import FLOATS, expect, require
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -69,7 +68,7 @@ def apply_gain(audio: Float[Tensor, "b s"], gain: Float[Tensor, " b"]) -> Float[
     """
     expect(audio=(audio, "b s"), gain=(gain, "b"))
     require(audio.is_floating_point(), "audio", audio.dtype, FLOATS)
-    return (audio * 10 ** (gain[:, None] / 20)).clamp(-1, 1)
+    return (audio * 10 ** (gain.to(audio.dtype)[:, None] / 20)).clamp(-1, 1)
 
 
 def jitter_color(

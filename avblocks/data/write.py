@@ -44,7 +44,7 @@ def write_clip(
     """
     if keyframe_every is not None and keyframe_every < 1:
         raise ValueError(f"{path}: keyframe_every must be at least 1, got {keyframe_every}")
-    images, samples = np.asarray(frames), np.asarray(audio)
+    images, samples = np.asarray(frames), _mono(path, audio)
     if not len(images) or not len(samples) or images.shape[1] % 2 or images.shape[2] % 2:
         raise ValueError(
             f"{path}: H.264 with audio needs frames of even sides and samples, "
@@ -53,6 +53,17 @@ def write_clip(
     with replacing(path, durable=False) as half, av.open(str(half), "w", format="mp4") as container:
         keys = keyframe_every or round(fps)
         _mux(container, images=images, samples=samples, fps=fps, rate=rate, keys=keys)
+
+
+def _mono(path: str | Path, samples: Samples) -> Float[np.ndarray, " s"]:
+    """Return samples as an array; a ValueError if they are not mono, floats and finite."""
+    wave = np.asarray(samples)
+    if wave.ndim != 1 or wave.dtype.kind != "f" or not np.isfinite(wave).all():
+        raise ValueError(
+            f"{path}: audio must be mono samples (s,) of finite floats in [-1, 1], "
+            f"got {wave.shape} of {wave.dtype}"
+        )
+    return wave
 
 
 def _mux(
@@ -93,15 +104,19 @@ def write_image(path: str | Path, image: UInt8[np.ndarray, "height width *rgb"])
     if kind not in (".png", ".jpg") or (kind == ".jpg" and pixels != "rgb24"):
         raise ValueError(f"{path}: only .png and, in RGB, .jpg files are written here")
     codec = VideoCodecContext.create("png" if kind == ".png" else "mjpeg", "w")
-    codec.height, codec.width = image.shape[:2]
     codec.pix_fmt = pixels if kind == ".png" else "yuvj444p"
-    codec.time_base, codec.thread_count = Fraction(1), 1
     if kind == ".jpg":
         codec.options = {"qmin": "1", "qmax": "2"}
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
-    frame.pts = 0
     with replacing(path, durable=False) as half:
-        half.write_bytes(b"".join(bytes(p) for p in (*codec.encode(frame), *codec.encode(None))))
+        half.write_bytes(encode_image(codec, frame))
+
+
+def encode_image(codec: VideoCodecContext, frame: av.VideoFrame) -> bytes:
+    """Encode a single image by a codec whose format and options are set."""
+    codec.width, codec.height = frame.width, frame.height
+    codec.time_base, codec.thread_count, frame.pts = Fraction(1), 1, 0
+    return b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
 
 
 def write_wave(path: str | Path, samples: Samples, *, rate: int) -> None:
@@ -119,7 +134,7 @@ def wave_writer(path: str | Path, *, rate: int) -> Iterator[Callable[[Samples], 
         file.setframerate(rate)
 
         def write(samples: Samples) -> None:
-            integers = (np.asarray(samples).clip(-1, 1) * 32767).round().astype("<i2")
+            integers = (_mono(path, samples).clip(-1, 1) * 32767).round().astype("<i2")
             file.writeframes(integers.tobytes())
 
         yield write

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avblocks.fusion.layer import FusionLayer
+from avblocks.shapes import given
 from avblocks.tokens import AVTokens
 
 
@@ -115,7 +116,7 @@ def _reading(
     if block is None or x is None:
         return x
     if source is None or source_valid is None:
-        return block(x, context=source, **({} if valid is None else {"valid": valid}))
+        return block(x, context=source, **given(valid=valid))
     own = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid
     joined = torch.cat((source_valid, own), dim=1)  # a context has no padding
     return block(torch.cat((source, x), dim=1), valid=joined)[:, source.shape[1] :]

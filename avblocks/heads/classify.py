@@ -47,7 +47,8 @@ class Logits(Record):
             return torch.stack(streams).mean(dim=0)
         every = torch.ones_like(streams[0][:, 0], dtype=torch.bool)
         has = torch.stack([every if h is None else h for x, h in pairs if x is not None])
-        return torch.where(has[..., None], torch.stack(streams), 0.0).sum(0) / has.sum(0)[:, None]
+        count = has.sum(0).clamp(min=1)[:, None]  # without any stream, the logits are 0
+        return torch.where(has[..., None], torch.stack(streams), 0.0).sum(0) / count
 
 
 exportable(Logits)

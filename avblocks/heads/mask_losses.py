@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
-from avblocks.shapes import expect
+from avblocks.shapes import expect, require
 
 
 def separation_loss(
@@ -60,7 +60,7 @@ def segmentation_loss(
         >>> segmentation_loss(torch.zeros(1, 3, 2, 2), target)
         tensor(1.0986)
     """
-    expect(logits=(logits, "b classes height width"), target=(target, "b height width"))
+    _check(logits, target)
     if logits.shape[1] == 1:
         sounds = (target > 0).to(logits.dtype)
         return F.binary_cross_entropy_with_logits(logits[:, 0], sounds)
@@ -97,7 +97,7 @@ def dice_loss(
         >>> dice_loss(torch.zeros(1, 1, 2, 2), target)
         tensor(0.4000)
     """
-    expect(logits=(logits, "b classes height width"), target=(target, "b height width"))
+    _check(logits, target)
     binary = logits.shape[1] == 1
     with torch.autocast(logits.device.type, enabled=False):
         scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -110,3 +110,9 @@ def dice_loss(
         loss = 1 - (2 * both + 1) / (either + 1)
         shown = torch.ones_like(loss) if binary else truth.any(dim=(2, 3)).to(loss.dtype)
         return (loss * shown).sum() / shown.sum().clamp(min=1)
+
+
+def _check(logits: Tensor, target: Tensor) -> None:
+    expect(logits=(logits, "b classes height width"), target=(target, "b height width"))
+    whole = not target.is_floating_point()
+    require(whole, "target", target.dtype, "class numbers or a binary mask, such as mask > 0.5")

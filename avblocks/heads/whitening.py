@@ -58,6 +58,7 @@ class RunningWhitening(nn.Module):
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
         """Whiten rows in float64, to float32; in training, update the averages first."""
         expect(features=(features, "b d"), d=len(self.mean))
+        require(len(features) > 0, "features", len(features), "of at least one sample")
         with torch.autocast(features.device.type, enabled=False):
             features = features.double()
             if self.training:
@@ -74,8 +75,12 @@ class RunningWhitening(nn.Module):
         # If the model was cast, they are too coarse for averages that change by hundredths.
         self.mean, self.covariance = self.mean.double(), self.covariance.double()
         self.batches = self.batches.double()
-        self.batches += 1
-        weight = (1 / self.batches).clamp(min=self.momentum)
+        # A loop that skips a batch with NaN continues with the averages of the batches before.
+        finite = features.isfinite().all()
+        features = torch.where(finite, features, 0.0)
+        self.batches += finite
+        weight = finite / self.batches.clamp(min=1)
+        weight = torch.where(finite, weight.clamp(min=self.momentum), 0.0)
         self.mean += weight * (features.mean(dim=0) - self.mean)
         centered = features - self.mean
         self.covariance += weight * (centered.T @ centered / len(features) - self.covariance)

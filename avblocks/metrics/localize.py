@@ -133,6 +133,8 @@ def _ciou(
 def _expect(maps: Tensor, consensus: Tensor) -> None:
     expect(maps=(maps, "b height width"), consensus=(consensus, "b height width"))
     require_finite(maps=maps, consensus=consensus)
+    fits = bool(((consensus >= 0) & (consensus <= 1)).all())
+    require(fits, "consensus", "other values", "in [0, 1]: divide a mask of bytes by 255")
 
 
 def _overlap(

@@ -41,6 +41,7 @@ def predicted_set_scores(
     """
     expect(predicted=(predicted, "b classes"), target=(target, "b classes"))
     require(len(target) > 0, "target", len(target), "of at least one sample")
+    require(predicted.dtype == torch.bool, "predicted", predicted.dtype, "booleans")
     require_binary(target=target)
     truth = target == 1
     right, either = predicted & truth, predicted | truth

@@ -6,7 +6,7 @@ numbers, 0 for background; scores are float64.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64, Integer
@@ -36,6 +36,12 @@ def predicted_classes(
     return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
 
+def _require_classes(**masks: Tensor) -> None:
+    for name, mask in masks.items():
+        whole = not (mask.is_floating_point() or mask.is_complex())
+        require(whole, name, mask.dtype, "class numbers or a binary mask, such as logits > 0")
+
+
 def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
     """IoU of the foreground of each frame, with all classes merged.
 
@@ -56,6 +62,7 @@ def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
         tensor([0.5000, 0.7500], dtype=torch.float64)
     """
     expect_like(pred, target)
+    _require_classes(pred=pred, target=target)
     ours, truth = (pred > 0).flatten(1), (target > 0).flatten(1)
     empty = ~truth.any(dim=1, keepdim=True)
     # Compare the foreground, or the background in frames without foreground.
@@ -82,12 +89,8 @@ class ClassScores:
     @classmethod
     def join(cls, parts: Sequence["ClassScores"]) -> "ClassScores":
         """Concatenate the scores of the parts of a test set."""
-        return cls(
-            iou=torch.cat([part.iou for part in parts]),
-            precision=torch.cat([part.precision for part in parts]),
-            recall=torch.cat([part.recall for part in parts]),
-            fscore=torch.cat([part.fscore for part in parts]),
-        )
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def class_scores(
@@ -111,6 +114,7 @@ def class_scores(
         tensor([[0.6667, 0.5000,    nan]], dtype=torch.float64)
     """
     expect_like(pred, target)
+    _require_classes(pred=pred, target=target)
     require_positive(num_classes=num_classes)
     predicted = _pixels(pred, num_classes, name="pred")
     true = _pixels(target, num_classes, name="target")

@@ -26,9 +26,10 @@ class DropPath(nn.Module):
         require(0.0 <= rate < 1.0, "drop path rate", rate, "in [0, 1)")
         self.rate = rate
 
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    def forward(self, x: Float[Tensor, " b *shape"]) -> Float[Tensor, " b *shape"]:
         """The branch, or zeros for the samples that drop it."""
         if self.rate == 0.0 or not self.training:
             return x
         keep = 1.0 - self.rate
-        return x * x.new_empty(x.shape[0], 1, 1).bernoulli_(keep).div_(keep)
+        each = x.new_empty(x.shape[0], *(1 for _ in x.shape[1:]))
+        return x * each.bernoulli_(keep).div_(keep)

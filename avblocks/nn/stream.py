@@ -140,6 +140,11 @@ def embed_kept(
     return stream.embed(x, ids_keep=mask.ids_keep, **options)
 
 
+def per_patch(valid: Bool[Tensor, "..."], n: int) -> Bool[Tensor, "b n"]:
+    """Expand one boolean per sample, if given so, to one per patch."""
+    return valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
+
+
 def kept_valid(
     stream: Stream, x: Float[Tensor, "b ..."] | None, mask: Mask | None, valid: ValidPatches
 ) -> Bool[Tensor, "b n_all"] | None:
@@ -147,7 +152,7 @@ def kept_valid(
     if x is None or valid is None:
         return None
     b, n, prefix = x.shape[0], math.prod(stream.grid(x)), prefix_of(stream)
-    whole = valid[:, None].expand(-1, n) if valid.ndim == 1 else valid
+    whole = per_patch(valid, n)
     expect(valid=(whole, "b n"), b=b, n=n)
     kept = whole if mask is None else whole.gather(1, mask.ids_keep)
     return prefixed_valid(kept, prefix)

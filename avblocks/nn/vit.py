@@ -1,5 +1,6 @@
 """`ViT`: vision transformers over patches of images, spectrograms or video."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
@@ -17,6 +18,7 @@ from avblocks.nn.position import LearnedPosition, SinCosPosition, place_position
 from avblocks.nn.stream import layers_of, require_width
 from avblocks.shapes import (
     as_dtype,
+    expect,
     given,
     grid_of,
     require,
@@ -132,6 +134,7 @@ class ViT(nn.Module):
         x = as_dtype(dtype, input=x)
         # Fixed positions keep theirs where FSDP casts the weights, or the default is another.
         position = self.pos_embed(self.grid(x)).to(dtype)
+        expect(position=(position, "n d"), n=math.prod(self.grid(x)), d=self.dim)
         padded = given(valid=valid) if self.reads_across else {}
         tokens = self.patch_embed(x, **padded, **given(ids_keep=ids_keep))
         tokens = tokens + (position if ids_keep is None else position[ids_keep])

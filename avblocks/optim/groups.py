@@ -91,9 +91,11 @@ def layer_decay_groups(
     require(0.0 < lr_decay <= 1.0, "lr_decay", lr_decay, "in (0, 1]")
     layers, depth = _layers(model, encoder=encoder)
     top = depth + 1
-    return _grouped(
-        model, weight_decay, lambda name: {"lr_scale": lr_decay ** (top - layers.get(name, top))}
-    )
+
+    def scale(name: str) -> dict[str, Any]:
+        return {"lr_scale": lr_decay ** (top - layers.get(without_inserted(name), top))}
+
+    return _grouped(model, weight_decay, scale)
 
 
 def _grouped(
@@ -116,7 +118,11 @@ def _layers(model: nn.Module, *, encoder: str) -> tuple[dict[str, int], int]:
     try:
         found: Any = model.get_submodule(encoder.removesuffix("."))
     except AttributeError as error:
-        raise ValueError(f"encoder must be the name of a module, got {encoder!r}") from error
+        there = [name for name, part in model.named_modules() if hasattr(part, "param_layers")]
+        remedy = f": in this model, it is {there[0]!r}" if there else ""
+        raise ValueError(
+            f"encoder must be the name of a module, got {encoder!r}{remedy}"
+        ) from error
     # From Python 3.12 on, `isinstance` does not find what a compiled module has of the one inside.
     if not all(hasattr(found, part) for part in ("depth", "param_layers")):
         kind = type(found).__name__
@@ -131,4 +137,4 @@ def _layers(model: nn.Module, *, encoder: str) -> tuple[dict[str, int], int]:
             f"encoder: param_layers of {kind} has no layer for {unknown[0]!r}: if {kind} wraps an "
             "encoder, give the name of the encoder inside"
         )
-    return {prefix + name: layers[short] for name, short in own.items()}, found.depth
+    return {prefix + short: layers[short] for short in own.values()}, found.depth

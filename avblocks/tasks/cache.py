@@ -82,19 +82,25 @@ def encode_once(
     fixed, clips = _require_fixed(task, loader.dataset)
     epochs, folder = (0, clips.epoch), Path(folder)  # that of a batch sampler, or of the set
     indices = {sample_seed(clips.seed, e, n): n for e in epochs for n in range(len(clips))}
-    batches, found = [], []
+    batches, found, skipped = [], [], 0
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack, evaluation_mode(task):
         writer = _Writer(folder, stack)
         for batch in progress_bar(loader, "encoding", unit="batch", leave=False):
             if on_batch is not None:
                 on_batch(batch)
+            skipped += len(batch.skipped)
             if len(batch):
                 writer.add(fixed.features(batch.to(task.device)))
                 found += [indices[seed] for seed in batch.seeds]
                 batches.append(_emptied(batch))
     if not batches:
         raise ValueError("none of the clips can be used")
+    if (unread := len(clips) - len(set(found)) - skipped) > 0:
+        raise ValueError(
+            f"{unread} of {len(clips)} clips were not read: give a loader without drop_last or a "
+            "sampler of a part, and take a part of the result"
+        )
     features: Mapping[str, Tensor] = writer.features(len(found))
     if relate is not None:
         features = relate(features)

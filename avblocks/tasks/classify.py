@@ -12,7 +12,7 @@ from avblocks.data.datasets import ClipSet
 from avblocks.data.datasets.clipset import require_labels
 from avblocks.encoder import AVEncoder, AVTokens
 from avblocks.heads import Classifier, Logits, balanced_loss
-from avblocks.seed import key
+from avblocks.seed import generators
 from avblocks.shapes import require, require_choice, require_share, require_weight
 from avblocks.tasks.evaluate import Given as Given
 from avblocks.tasks.evaluate import HeadTask, encoded
@@ -130,9 +130,9 @@ class Classification(HeadTask):
             image, audio = batch.features.get("image"), batch.features.get("audio")
             others = [x for x in (image, audio) if x is not None]
             fusion = batch.features.get("fusion", others[0][:, :0])
-            return self.head(AVTokens(image=image, audio=audio, fusion=fusion))
+            return self._answer(AVTokens(image=image, audio=audio, fusion=fusion))
         image, audio = self.front_end(batch)
-        return self.head(self._tokens(image, audio, given))
+        return self._answer(self._tokens(image, audio, given))
 
     def features(self, batch: AVBatch) -> Mapping[str, Tensor]:
         """Return the tokens that the head reads."""
@@ -157,13 +157,13 @@ class Classification(HeadTask):
         else:
             image, audio = self.front_end(batch)
             if self.mixup is not None:
-                seeds = [torch.Generator().manual_seed(key(seed, "mixup")) for seed in batch.seeds]
+                random = generators(batch.seeds, "mixup")
                 image, audio, target = self.mixup(
-                    target, image=image, audio=audio, generators=seeds
+                    target, image=image, audio=audio, generators=random
                 )
             share = self.left_out if self.training else 0.0
             present = draw_present(batch.seeds, left_out=share, device=target.device)
-            logits = self.head(self._tokens(image, audio, self.given, **present))
+            logits = self._answer(self._tokens(image, audio, self.given, **present))
         smoothed = smooth(target, smoothing=self.smoothing)
         if not self.multilabel:
             smoothed = smoothed * target.any(dim=1, keepdim=True)
@@ -184,6 +184,13 @@ class Classification(HeadTask):
             for scores, has in (*pairs, (logits.fusion, None))
             if scores is not None
         ]
+
+    def _answer(self, tokens: AVTokens) -> Logits:
+        found = self.head(tokens)
+        if not hasattr(found, "fusion"):
+            head, kind = type(self.head).__name__, type(found).__name__
+            raise TypeError(f"{head} returned a {kind}: a head returns avblocks.heads.Logits")
+        return found
 
     def _tokens(
         self, image: Tensor | None, audio: Tensor | None, given: Given, **present: Tensor

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
+from avblocks.checkpoint.whole import Wrapped, unwrapped
 from avblocks.data import AVBatch
 from avblocks.metrics import classification_scores
 from avblocks.shapes import require_choice
@@ -26,9 +27,9 @@ class ClassificationScorer:
         streams: The scores by input modalities, stream and metric, after `compute`.
     """
 
-    def __init__(self, task: Classification, *, given: Sequence[Given] = ()) -> None:
-        self.task = task
-        self.tested: Sequence[Given] = given or (task.given,)
+    def __init__(self, task: Classification | Wrapped, *, given: Sequence[Given] = ()) -> None:
+        self.task: Classification = unwrapped(task)
+        self.tested: Sequence[Given] = given or (self.task.given,)
         for one in self.tested:
             require_choice(*get_args(Given), given=one)
         self.reset()

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from avblocks.seed import key
+from avblocks.seed import generators
 
 
 def draw_present(
@@ -29,7 +29,7 @@ def draw_present(
     """
     if not left_out:
         return {}
-    random = [torch.Generator().manual_seed(key(seed, "left out")) for seed in seeds]
+    random = generators(seeds, "left out")
     drawn = torch.stack([torch.rand((), generator=one) for one in random])
     image, audio = drawn >= left_out / 2, drawn < 1 - left_out / 2
     return {"image_valid": image.to(device), "audio_valid": audio.to(device)}

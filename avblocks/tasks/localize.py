@@ -18,6 +18,7 @@ from avblocks.heads import (
     localization_loss,
     to_frame,
 )
+from avblocks.nn.mask import gather_tokens
 from avblocks.seed import key
 from avblocks.shapes import require, require_above_zero, require_count
 from avblocks.tasks.evaluate import HeadTask, encoder_with, require_one_image
@@ -215,4 +216,4 @@ def _some_patches(
     """Draw patches of each image."""
     b, n, _ = image.shape
     order = torch.rand(b, n, generator=generator).argsort(dim=1)[:, : max(round(share * n), 1)]
-    return image.gather(1, order.to(image.device)[..., None].expand(-1, -1, image.shape[2]))
+    return gather_tokens(image, order.to(image.device))

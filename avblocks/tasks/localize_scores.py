@@ -5,6 +5,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from avblocks.checkpoint.whole import Wrapped, unwrapped
 from avblocks.data import NEGATIVE, AVBatch, with_audio
 from avblocks.distributed import gather_rows
 from avblocks.fusion import FusionBlock
@@ -53,9 +54,15 @@ class LocalizationScorer:
     """
 
     def __init__(
-        self, task: Localization, *, rule: Rule, brief: bool = False, off_screen: bool = False
+        self,
+        task: Localization | Wrapped,
+        *,
+        rule: Rule,
+        brief: bool = False,
+        off_screen: bool = False,
     ) -> None:
-        self.task, self.brief = task, brief or off_screen
+        self.task: Localization = unwrapped(task)
+        self.brief = brief or off_screen
         require_choice(*get_args(Rule), rule=rule)
         self.rule: Rule = rule
         fusions = getattr(task.encoder, "fusion_blocks", {}).values()

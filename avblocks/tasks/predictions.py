@@ -42,6 +42,10 @@ class WindowMean:
     def _add(self, path: str, row: Row, count: int) -> None:
         if path in self.clips:
             before, so_far = self.clips[path]
+            if not torch.allclose(before["target"] / so_far, row["target"] / count):
+                raise ValueError(
+                    f"clips of the path {path!r} have different targets: give each its own path"
+                )
             row, count = {name: row[name] + before[name] for name in row}, count + so_far
         self.clips[path] = row, count
 

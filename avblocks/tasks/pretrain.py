@@ -10,7 +10,7 @@ from avblocks.encoder import AVTokens
 from avblocks.heads import AudioStatisticsContrast
 from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.reconstruction import reconstruct
-from avblocks.seed import key
+from avblocks.seed import generators
 from avblocks.shapes import require_share, require_weight
 from avblocks.tasks.evaluate import Given, Task, encoded
 from avblocks.tasks.left_out import draw_present
@@ -84,7 +84,7 @@ class Pretraining(Task):
         In training, also draw the masked patches to predict, if only a fraction is predicted.
         """
         encoder, count = self.mae.encoder, len(batch)
-        random = [torch.Generator().manual_seed(key(seed, "masks")) for seed in batch.seeds]
+        random = generators(batch.seeds, "masks")
         drawn = {
             "image_mask": self.image_mask(encoder.image.grid(image), batch=count, generator=random),
             "audio_mask": self.audio_mask(encoder.audio.grid(audio), batch=count, generator=random),
@@ -111,8 +111,8 @@ class Pretraining(Task):
         if self.contrast is not None:
             own = None
             if self.training and self.cutmix is not None:
-                seeds = [torch.Generator().manual_seed(key(seed, "cutmix")) for seed in batch.seeds]
-                image, own = self.cutmix.cut(image, self.cutmix.draw(seeds))
+                drawn = self.cutmix.draw(generators(batch.seeds, "cutmix"))
+                image, own = self.cutmix.cut(image, drawn)
             tokens = encoded(self.mae.encoder, image, audio, given="image")
             found["loss_contrast"] = self.contrast(
                 tokens, audio, own=own, masked=getattr(out, "fusion", None)

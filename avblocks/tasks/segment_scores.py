@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from avblocks.checkpoint.whole import Wrapped, unwrapped
 from avblocks.data import AUDIO, AVBatch, with_audio
 from avblocks.distributed import gather_lists, gather_rows
 from avblocks.metrics import (
@@ -89,8 +90,8 @@ class SegmentationScorer:
         brief: Whether to score only matched audio.
     """
 
-    def __init__(self, task: Segmentation, *, brief: bool = False) -> None:
-        self.task = task
+    def __init__(self, task: Segmentation | Wrapped, *, brief: bool = False) -> None:
+        self.task: Segmentation = unwrapped(task)
         self.audio = AUDIO[:1] if brief else AUDIO
         self.reset()
 

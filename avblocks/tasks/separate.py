@@ -17,7 +17,7 @@ from avblocks.heads import (
     separation_loss,
 )
 from avblocks.log_frequency import LogFrequency, LogFrequencyMasking
-from avblocks.shapes import require_choice, require_positive
+from avblocks.shapes import require, require_choice, require_positive
 from avblocks.tasks.evaluate import HeadTask, encoder_with
 
 IMAGES = ("matched", "mismatched", "blank")
@@ -43,7 +43,8 @@ class Separation(HeadTask):
 
     Raises:
         ValueError: If an argument is out of range, the encoder lacks a part, or the front end has a
-            custom `log_mel` and no `masking` is given.
+            `log_mel` of its own and no `masking` is given, or that is not known to be of log10:
+            true masks are of powers, or magnitudes, relative to each other.
     """
 
     def __init__(
@@ -62,6 +63,12 @@ class Separation(HeadTask):
         self.front_end = front_end
         require_choice(*get_args(Masks), masks=masks)
         self.masking = _masking(front_end, masks) if masking is None else masking
+        log_mel = front_end.log_mel
+        known = isinstance(log_mel, LogMel | LogFrequency) or getattr(log_mel, "log10", False)
+        takes = (
+            "LogMel, LogFrequency, or a module of log10 of power or magnitude with `log10 = True`"
+        )
+        require(known, "log_mel", type(log_mel).__name__, takes)
         require_positive(sources=sources)
         self.masks: Masks = masks
         self.sources = sources

@@ -9,6 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from avblocks.checkpoint.whole import Wrapped, unwrapped
 from avblocks.data import AVBatch, mix, write_wave
 from avblocks.distributed import gather_lists
 from avblocks.metrics import SeparationEvaluator, SeparationScores, join_scores
@@ -34,13 +35,13 @@ class SeparationScorer:
     """
 
     def __init__(
-        self, task: Separation, *, brief: bool = False, dropped: Dropped = "estimates"
+        self, task: Separation | Wrapped, *, brief: bool = False, dropped: Dropped = "estimates"
     ) -> None:
-        self.task = task
+        self.task: Separation = unwrapped(task)
         require_choice(*get_args(Dropped), dropped=dropped)
         self.dropped: Dropped = dropped
-        guided = {image: partial(task.guided, image=image) for image in IMAGES}
-        rows = {**guided, "ideal": task.ideal}
+        guided = {image: partial(self.task.guided, image=image) for image in IMAGES}
+        rows = {**guided, "ideal": self.task.ideal}
         self.rows = {"matched": rows["matched"]} if brief else rows
         self.reset()
 

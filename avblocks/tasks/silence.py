@@ -24,6 +24,7 @@ class SilenceAndNoise:
         self.count, self.kept = count, kept
         self.silent = max(count // 4, 1)
         self.bank: Float[Tensor, "n n_a d"] | None = None
+        self.encoded: list[tuple[int, int]] = []
 
     def tokens(
         self, encoder: nn.Module, front_end: FrontEnd, *, generator: torch.Generator
@@ -33,10 +34,15 @@ class SilenceAndNoise:
             first = int(torch.randint(2**62, (), generator=generator))
             seeds = range(first, first + self.count)
             return _encode(encoder, front_end, seeds, silent=self.silent)
-        if self.bank is None:
-            self.bank = _frozen(encoder, front_end)
+        if self.bank is None or self.encoded != _versions(encoder):
+            self.bank, self.encoded = _frozen(encoder, front_end), _versions(encoder)
         noise = torch.randint(1, _KEPT, (self.count - self.silent,), generator=generator)
         return self.bank[torch.cat((noise.new_zeros(self.silent), noise))]
+
+
+def _versions(encoder: nn.Module) -> list[tuple[int, int]]:
+    """Return what changes whenever weights do, as when a file is loaded."""
+    return [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in encoder.parameters()]
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from avblocks.checkpoint.whole import Wrapped, unwrapped
 from avblocks.data import AVBatch
 from avblocks.distributed import gather_rows
 from avblocks.metrics import ciou_adaptive, ciou_auc, ciou_success, consensus_maps
@@ -30,8 +31,8 @@ class TwoSourceScorer:
     cIoU of both maps is at least 0.5, at the adaptive threshold.
     """
 
-    def __init__(self, task: Localization, *, rule: Rule) -> None:
-        self.task = task
+    def __init__(self, task: Localization | Wrapped, *, rule: Rule) -> None:
+        self.task: Localization = unwrapped(task)
         require_choice(*get_args(Rule), rule=rule)
         self.rule: Rule = rule
         self.reset()

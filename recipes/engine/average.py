@@ -5,9 +5,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
-from recipes.engine.fsdp import sharded_like
+from avblocks.checkpoint.whole import sharded_like, whole
 
 
 class Average:
@@ -44,8 +43,7 @@ class Average:
         """Copy the average to a model that is not sharded."""
         parameters = dict(model.named_parameters())
         for name, value in self.values.items():
-            whole = value.full_tensor() if isinstance(value, DTensor) else value
-            parameters[name].copy_(whole)
+            parameters[name].copy_(whole(value))
 
     @contextmanager
     def restoring(self) -> Iterator[None]:

@@ -8,11 +8,13 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
+
+from avblocks.checkpoint.whole import sharded_like, whole
 
 
 def sharded_copy(
@@ -40,11 +42,11 @@ def sharded_copy(
     return copied
 
 
-def fill(whole: nn.Module, sharded: nn.Module) -> None:
+def fill(model: nn.Module, sharded: nn.Module) -> None:
     """Copy the values of a sharded copy to the whole model."""
-    values = whole.state_dict(keep_vars=False)
+    values = model.state_dict(keep_vars=False)
     for name, value in sharded.state_dict().items():
-        values[name].copy_(value.full_tensor() if isinstance(value, DTensor) else value)
+        values[name].copy_(whole(value))
 
 
 def gathered(state: Any, *, keep: bool) -> Any:
@@ -57,8 +59,8 @@ def gathered(state: Any, *, keep: bool) -> Any:
     if isinstance(state, list):
         return [gathered(value, keep=keep) for value in state]
     if isinstance(state, DTensor):
-        whole = state.full_tensor()
-        return whole.cpu() if keep else None
+        full = state.full_tensor()
+        return full.cpu() if keep else None
     return state
 
 
@@ -70,11 +72,3 @@ def scattered(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
         for index, values in state["state"].items()
     }
     return {**state, "state": parts}
-
-
-def sharded_like(value: Any, parameter: Tensor) -> Any:
-    """Shard a tensor like a parameter if it has the same shape."""
-    if not isinstance(parameter, DTensor) or getattr(value, "shape", None) != parameter.shape:
-        return value
-    mesh, placements = parameter.device_mesh, parameter.placements
-    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None)

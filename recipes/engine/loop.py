@@ -10,13 +10,13 @@ from typing import Any, cast
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from avblocks.checkpoint import saves as _saves
+from avblocks.checkpoint.whole import whole
 from avblocks.data.keyed import KeyedBatches
 from avblocks.distributed import gather_lists, reduced
 from avblocks.locks import FolderLock
@@ -192,7 +192,7 @@ def _set_rates(optimizer: Optimizer, rates: Sequence[float]) -> None:
 
 def _gradient_norm(model: nn.Module) -> Tensor:
     norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return whole(norm)
 
 
 def _epochs(loader: DataLoader[Any]) -> Generator[Any, None, None]:

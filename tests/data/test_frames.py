@@ -87,7 +87,7 @@ def test_usual_files_take_the_quick_way(tmp_path, monkeypatch, kind):
         opened.append(settings)
         return open_media(*args, **settings)
 
-    monkeypatch.setattr("avblocks.data.read.open_media", once)
+    monkeypatch.setattr("avblocks.data.decode.media.open_media", once)
     for place in (0.0, 0.3, 0.7, 1.0):
         read_clip(str(path), seconds=0.5, place=place)
     assert not calls and opened == 4 * [{"probe": False}]

@@ -77,9 +77,9 @@ def test_what_is_no_batch_of_clips_is_named() -> None:
     given, front_end = batch(), FrontEnd(FORMAT, color=0.3)
     with pytest.raises(ValueError, match=r"batch must be at least one clip: skip .*, got 0"):
         front_end(given[:0])
-    with pytest.raises(ValueError, match=r"audio must be of floats in \[-1, 1\], .*int16"):
+    with pytest.raises(ValueError, match=r"audio must be \(b, s\) of floats in \[-1, 1\], .*int16"):
         front_end(replace(given, audio=(32767 * given.audio).short()))
-    with pytest.raises(ValueError, match=r"image must be of bytes from 0 to 255; .*float32"):
+    with pytest.raises(ValueError, match=r"image must be \(b, 3, .* encoder itself.*float32"):
         front_end(replace(given, image=given.image / 255))
 
 

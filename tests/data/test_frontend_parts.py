@@ -17,6 +17,8 @@ from avblocks.tasks.pretrain import reconstruction_examples
 class Fbank(nn.Module):
     """Kaldi's filter banks, as CAV-MAE and AST read them."""
 
+    log10 = True  # of another base, which is enough here
+
     def forward(self, audio: Tensor) -> Tensor:
         options = {"sample_frequency": 22050.0, "num_mel_bins": 32, "frame_shift": 10.0}
         return torch.stack([kaldi.fbank(wave[None], **options).T[None, :, :96] for wave in audio])
@@ -98,3 +100,30 @@ def test_separation_with_a_mel_of_ones_own_needs_its_inverse() -> None:
         Separation(encoder, head, front_end=front_end)
     masking = nn.Identity()
     assert Separation(encoder, head, front_end=front_end, masking=masking).masking is masking
+
+
+class ScaledByType(nn.Module):
+    """As `ToDtype(torch.float32, scale=True)` of torchvision: bytes are scaled, floats are not."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return (image if image.is_floating_point() else image / 255) / 0.225
+
+
+@pytest.mark.parametrize("cropped", [False, True])
+def test_images_that_are_not_scaled_are_refused(cropped: bool) -> None:
+    images = torch.full((1, 3, 32, 32), 200, dtype=torch.uint8)
+    box = torch.tensor([[0.0, 0.0, 16.0, 16.0]]) if cropped else None
+    front_end = FrontEnd(ClipFormat(seconds=0.5, size=32), normalize=ScaledByType())
+    given = AVBatch(
+        image=images,
+        audio=torch.zeros(1, 8000),
+        flip=torch.zeros(1, dtype=torch.bool),
+        gain=torch.zeros(1),
+        target=torch.zeros(1, 2),
+        seeds=(0,),
+        paths=("a.mp4",),
+        crop=box,
+        size=32,
+    )
+    with pytest.raises(ValueError, match=r"up to 889: it is given floats .* divide them by 255"):
+        front_end(given)

@@ -1,5 +1,6 @@
 from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
 from avblocks.data import KeyedBatches
-from avblocks.seed import sample_generator, sample_seed
+from avblocks.seed import key, sample_generator, sample_seed
 
 
 def run(batches, count):
@@ -121,3 +122,7 @@ def test_workers_change_nothing(workers):
 def test_impossible_numbers(length, settings, message):
     with pytest.raises(ValueError, match=message):
         KeyedBatches(length, seed=0, **settings)
+
+
+def test_numbers_of_other_libraries_are_keys_too():
+    assert key(np.int64(7), "masks") == key(torch.tensor(7), "masks") == key(7, "masks")

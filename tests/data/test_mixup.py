@@ -202,3 +202,13 @@ def test_cutmix_that_cannot_be() -> None:
         CutMix()(target, image=image, audio=audio[:3], generators=seeds(4))
     with pytest.raises(ValueError, match="alpha"):
         CutMix(0.0)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_integers_cannot_be_mixed(dtype: torch.dtype) -> None:
+    lam = torch.tensor([0.9, 0.9])
+    with pytest.raises(ValueError, match="target must be of floats"):
+        Mixup()(torch.eye(2).to(dtype), image=None, audio=None, lam=lam)
+    with pytest.raises(ValueError, match="image must be of floats"):
+        Mixup()(torch.eye(2), image=torch.zeros(2, 3, 4, 4).to(dtype), audio=None, lam=lam)

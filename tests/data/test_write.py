@@ -4,7 +4,7 @@ import pytest
 import torch
 from clip_files import chirp, count, counter
 
-from avblocks.data import read_clip, write_clip
+from avblocks.data import read_clip, write_clip, write_wave
 from avblocks.files import replacing
 
 
@@ -67,3 +67,16 @@ def test_impossible_input(tmp_path, height, frames, samples):
         write_clip(
             tmp_path / "clip.mp4", frames=pictures, audio=np.zeros(samples), fps=10.0, rate=16000
         )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "audio",
+    [np.zeros(900, np.int16), np.zeros((2, 900), np.float32), np.full(900, np.nan, np.float32)],
+)
+def test_audio_is_mono_and_of_finite_floats(tmp_path, frames, audio):
+    with pytest.raises(ValueError, match=r"mono samples \(s,\) of finite floats in \[-1, 1\]"):
+        write_wave(tmp_path / "a.wav", audio, rate=16000)
+    with pytest.raises(ValueError, match=r"mono samples \(s,\) of finite floats in \[-1, 1\]"):
+        write_clip(tmp_path / "a.mp4", frames=frames, audio=audio, fps=10, rate=16000)
+    assert list(tmp_path.iterdir()) == []

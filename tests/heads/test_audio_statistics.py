@@ -185,3 +185,18 @@ def test_loss_is_the_formula() -> None:
     match = torch.arange(5)
     both = [torch.nn.functional.cross_entropy(s, match) for s in (similar, similar.T)]
     torch.testing.assert_close(loss, sum(both) / 2, rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_of_nan_leaves_the_averages() -> None:
+    torch.manual_seed(0)
+    first, second, broken = RunningWhitening(4, components=2), None, torch.full((8, 4), torch.nan)
+    batches = [torch.randn(8, 4) for _ in range(3)]
+    second = RunningWhitening(4, components=2)
+    second(broken)
+    for batch in batches:
+        first(batch)
+        second(batch)
+        assert second(broken).isnan().all()
+    assert all(map(torch.equal, first.buffers(), second.buffers()))
+    with pytest.raises(ValueError, match="at least one sample"):
+        first(torch.zeros(0, 4))

@@ -1,6 +1,7 @@
 """The segmentation head, against its convolutions written out as sums."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -320,3 +321,10 @@ def test_wrong_inputs_are_refused() -> None:
 def test_impossible_numbers_are_refused(name: str, make: object) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be"):
         make()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("loss", [segmentation_loss, dice_loss])
+def test_soft_masks_are_no_targets(loss: Any) -> None:
+    with pytest.raises(ValueError, match=r"binary mask, such as mask > 0\.5"):
+        loss(torch.zeros(1, 1, 2, 2), torch.full((1, 2, 2), 0.1))

@@ -15,6 +15,7 @@ from avblocks.metrics import (
     center_box,
     ciou_adaptive,
     ciou_auc,
+    ciou_fixed,
     ciou_median,
     ciou_success,
     consensus,
@@ -257,3 +258,10 @@ def test_masks_have_as_many_pixels_as_the_truth() -> None:
         assert torch.equal(found, values >= lowest) and found.sum() == count
     tied = masks_adaptive(torch.ones(1, 2, 2), torch.eye(2)[None] == 1)
     assert tied.all()  # ties with the last are selected
+
+
+def test_masks_of_bytes_are_no_consensus() -> None:
+    truth = torch.zeros(1, 8, 8)
+    truth[0, :2, :2] = 255
+    with pytest.raises(ValueError, match=r"in \[0, 1\]: divide a mask of bytes by 255"):
+        ciou_fixed(torch.ones(1, 8, 8), truth, threshold=0.5)

@@ -118,3 +118,9 @@ def test_misfits_are_named() -> None:
         predicted_set_scores(torch.zeros(1, 2) == 1, torch.full((1, 2), 0.5))
     with pytest.raises(ValueError, match="k must be an integer from 1 to the 2 classes, got 0"):
         multilabel_scores(torch.zeros(1, 2), torch.ones(1, 2), at=(0,))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_sets_are_of_booleans() -> None:
+    with pytest.raises(ValueError, match="predicted must be booleans"):
+        predicted_set_scores(torch.eye(2).byte() * 255, torch.eye(2))

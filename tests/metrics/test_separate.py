@@ -251,3 +251,13 @@ def test_an_unknown_rule_is_refused() -> None:
     waves = torch.ones(1, 2, 600)
     with pytest.raises(ValueError, match=r"dropped must be one of .* got 'none'"):
         separation_scores(waves, sources=waves, mixture=waves[:, 0], dropped="none")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_samples_of_16_bits_are_refused() -> None:
+    sources = torch.full((1, 2, 2000), 256, dtype=torch.int16)
+    with pytest.raises(ValueError, match="sources must be of floats"):
+        SeparationEvaluator(sources=sources, mixture=sources.sum(1))
+    evaluate = SeparationEvaluator(sources=sources / 32768, mixture=sources.sum(1) / 32768)
+    with pytest.raises(ValueError, match="estimates must be of floats"):
+        evaluate(sources)

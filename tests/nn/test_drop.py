@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,3 +27,11 @@ def test_whole_samples_are_dropped_and_the_others_scaled(rate: float, dtype: tor
 def test_the_mean_stays() -> None:
     out = DropPath(0.3)(torch.ones(20000, 1, 1))
     assert abs(out.mean() - 1) < 5 * (0.3 / 0.7 / 20000) ** 0.5
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 4, 2, 2)])
+def test_whole_samples_of_any_shape(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    found = DropPath(0.5).train()(torch.ones(shape))
+    assert found.shape == shape
+    assert all(len(row.unique()) == 1 for row in found) and len(found.unique()) == 2

@@ -178,3 +178,17 @@ def test_a_patch_embedding_of_integers() -> None:
     wanted = model(x)
     model.patch_embed = Quantized(model.patch_embed)
     assert_close(model(x), wanted, rtol=0.1, atol=0.1)
+
+
+class Once(torch.nn.Module):
+    """One position for all patches."""
+
+    def forward(self, grid: tuple[int, ...]) -> Tensor:
+        return torch.zeros(1, 16)
+
+
+def test_positions_are_one_a_patch() -> None:
+    model = vit(16, depth=1, num_heads=2, size=16, patch=4)
+    model.pos_embed = Once()
+    with pytest.raises(ValueError, match="position"):
+        model(torch.zeros(1, 3, 16, 16))

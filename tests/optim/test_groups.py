@@ -196,3 +196,19 @@ def test_layer_decay_refuses_layers_of_other_names(tuned: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"of Wrapper has no layer for 'inside\.fusion_tokens'"):
         layer_decay_groups(tuned)
     assert len(layer_decay_groups(tuned, encoder="encoder.inside")) > 2
+
+
+@pytest.mark.parametrize("wrapped", ["compiled", "replica"])
+def test_wrapped_models_have_the_same_scales(wrapped: str) -> None:
+    sizes = {"image_size": 32, "audio_size": (32, 32)}
+    model = nn.ModuleDict({"encoder": av_vit(16, depth=2, num_heads=4, **sizes)})
+    wanted = [group["lr_scale"] for group in layer_decay_groups(model, lr_decay=0.5)]
+    if wrapped == "compiled":
+        found = layer_decay_groups(torch.compile(model, backend="eager"), lr_decay=0.5)
+    else:
+        replica = nn.Sequential()
+        replica.add_module("module", model)
+        with pytest.raises(ValueError, match=r"in this model, it is 'module\.encoder'"):
+            layer_decay_groups(replica, lr_decay=0.5)
+        found = layer_decay_groups(replica, encoder="module.encoder", lr_decay=0.5)
+    assert [group["lr_scale"] for group in found] == wanted

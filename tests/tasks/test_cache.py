@@ -63,3 +63,10 @@ def test_clips_that_cannot_be_kept(
     trained = Classification(task.encoder, task.head, front_end=task.front_end)
     with pytest.raises(ValueError, match="Classification trains its encoder"):
         encode_once(trained, DataLoader(clips), folder=tmp_path)
+
+
+def test_clips_that_were_not_read_are_no_clips_that_cannot_be_used(
+    task: Classification, clips: ClipDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="2 of 8 clips were not read: give a loader without"):
+        encode_once(task, DataLoader(clips, batch_size=3, drop_last=True), folder=tmp_path)

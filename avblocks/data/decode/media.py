@@ -5,10 +5,10 @@ frames, torchcodec 0.17 with the same FFmpeg 8.1 read 0.6x as many clips per sec
 ``read_clip``, with equal images. It also needs FFmpeg installed on the system.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeVar, cast
 
 from av.audio.stream import AudioStream
 from av.codec.context import Flags
@@ -21,6 +21,7 @@ from avblocks.data.decode.streams import pick_audio, pick_video
 
 MAX_PIXELS = 8192 * 4320
 """Limit for an image or a video frame."""
+T = TypeVar("T")
 NOT_ENOUGH = "its header does not say enough"
 
 
@@ -68,6 +69,14 @@ def open_media(path: str, *, probe: bool = True) -> Iterator[Media]:
         if not probe and not _says_enough(media):
             raise ClipError(path, NOT_ENOUGH)
         yield media
+
+
+def of_media(path: str, function: Callable[[Media], T]) -> T:
+    """Apply a function to a file opened by its header alone, or after an analysis if that fails."""
+    with suppress(ClipError), open_media(path, probe=False) as media:
+        return function(media)
+    with open_media(path) as media:
+        return function(media)
 
 
 @contextmanager

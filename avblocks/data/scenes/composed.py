@@ -11,7 +11,7 @@ from avblocks.data.scenes.as_sources import scenes_as_music
 from avblocks.data.scenes.classes import Split
 from avblocks.data.scenes.compose import ComposedScenes
 from avblocks.data.scenes.dataset import MANIFEST, listed, make, read_manifest
-from avblocks.data.scenes.files import read_notes
+from avblocks.data.scenes.files import notes_file, read_notes
 from avblocks.shapes import require_choice
 
 REFUSED = "refused.csv"
@@ -82,8 +82,7 @@ def composed_mismatched(root: str | Path, clips: ClipSet) -> Callable[[int, int]
     Raises:
         ValueError: If an annotation is missing.
     """
-    folder = Path(root) / "annotations"
-    notes = [read_notes(folder / f"{item.id[:11]}.json") for item in clips.items]
+    notes = [read_notes(notes_file(Path(root), item)) for item in clips.items]
     seen = [{*some["class"], *some["silent"]} for some in notes]
     heard = [{*some["class"], *some.get("offscreen", [])} for some in notes]
     return lambda first, second: not seen[first] & heard[second]

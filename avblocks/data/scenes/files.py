@@ -75,6 +75,11 @@ def _is_whole(clip: Path, notes: Path) -> bool:
         return False
 
 
+def notes_file(root: Path, item: Item) -> Path:
+    """Return the annotation of a scene, of which a clip in any layout is made."""
+    return root / "annotations" / f"{item.id[:11]}.json"
+
+
 def read_notes(path: Path) -> dict[str, Any]:
     """Read the annotation of a scene.
 
@@ -87,7 +92,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 def has_silent(item: Item) -> bool:
     """Return whether a clip is known to be a scene with silent objects, in any layout."""
     folders = Path(item.path).parents[2:4]  # of videos, and of the images of AVSBench
-    notes = [folder / "annotations" / f"{item.id[:11]}.json" for folder in folders]
+    notes = [notes_file(folder, item) for folder in folders]
     return any(read_notes(path)["silent"] for path in notes if path.is_file())
 
 

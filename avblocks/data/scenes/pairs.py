@@ -15,7 +15,7 @@ from pathlib import Path
 from avblocks.data.datasets.clipset import ClipSet, Item
 from avblocks.data.datasets.pairs import Pair, PairSet
 from avblocks.data.scenes.classes import CLASSES, LOOKS, PARTS, TIMBRES_OF_LOOK
-from avblocks.data.scenes.files import read_notes
+from avblocks.data.scenes.files import notes_file, read_notes
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def scene_casts(root: str | Path, clips: ClipSet) -> SceneCasts:
 
 def _looks(root: Path, item: Item) -> list[int]:
     """Return the numbers of all looks in the image of a scene."""
-    notes = read_notes(root / "annotations" / f"{item.id[:11]}.json")
+    notes = read_notes(notes_file(root, item))
     mute = [LOOKS.index(name) for name in notes["silent"]]
     return [PARTS[label][1] for label in item.labels] + mute
 

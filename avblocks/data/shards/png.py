@@ -1,16 +1,13 @@
 """Decode PNG images in memory, and encode masks as PNG."""
 
-from fractions import Fraction
-
 import av
 import numpy as np
-from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from jaxtyping import UInt8
 
-from avblocks.data.decode.image import decode_bytes
 from avblocks.data.decode.pixels import RgbImage, to_rgb
-from avblocks.data.shards.jpeg import MAX_PIXELS
+from avblocks.data.shards.jpeg import decoded
+from avblocks.data.write import encode_image
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 Mask = UInt8[np.ndarray, "height width"]
@@ -19,11 +16,10 @@ Mask = UInt8[np.ndarray, "height width"]
 def encode_mask(mask: Mask) -> bytes:
     """Encode class numbers as a gray image, deterministically."""
     codec = VideoCodecContext.create("png", "w")
-    (codec.height, codec.width), codec.pix_fmt = mask.shape, "gray"
-    codec.time_base, codec.thread_count = Fraction(1), 1
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(mask), format="gray")
-    frame.pts = 0
-    return b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
+    codec.pix_fmt = "gray"
+    return encode_image(
+        codec, av.VideoFrame.from_ndarray(np.ascontiguousarray(mask), format="gray")
+    )
 
 
 def decode_mask(data: bytes | bytearray) -> Mask:
@@ -51,9 +47,4 @@ def _decode(data: bytes | bytearray) -> av.VideoFrame:
     if not data.startswith(MAGIC):
         raise ValueError("the image is not a PNG")
     width, height = (int.from_bytes(data[place : place + 4]) for place in (16, 20))
-    if not 0 < height * width <= MAX_PIXELS:
-        raise ValueError(f"an image of {width}x{height} is over the {MAX_PIXELS:,} pixels allowed")
-    try:
-        return decode_bytes(bytes(data), "png", most=MAX_PIXELS)
-    except FFmpegError as error:
-        raise ValueError(f"the image cannot be decoded ({error.strerror})") from error
+    return decoded(data, "png", width=width, height=height)
