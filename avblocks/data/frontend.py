@@ -25,7 +25,8 @@ class FrontEnd(nn.Module):
     Args:
         format: Rate, mel bins and hop of the clips; the paper's if not given.
         log_mel: Module from waveforms (b, s) to spectrograms (b, 1, m, t) with the mel bins of the
-            format; `avblocks.audio.LogMel` with windows of 50 ms if not given.
+            format; `avblocks.audio.LogMel` with windows of 50 ms if not given. `Separation` needs
+            the logarithm of powers to base 10, and its attribute ``log10 = True``.
         color: Strength of `jitter_color` in training mode, keyed by the seeds of the samples.
         normalize: Module from images of floats from 0 to 255 to encoder inputs; figures need its
             method `undo`. `Normalize` with the statistics of ImageNet if not given.

@@ -91,7 +91,64 @@ print(*sorted(done.stdout.splitlines()), done.stderr[-500:] if done.returncode e
 # ``nn.DataParallel`` gathers :class:`~avblocks.AVTokens` and the other outputs, but PyTorch
 # recommends DDP, also on one machine. :doc:`/guide/cluster` lists what was tested on several
 # processes.
+
+# %%
+# Lightning
+# ---------
 #
+# A task of ``avblocks.tasks`` computes the losses of a batch, so a ``LightningModule`` around it is
+# short. A batch moves to the device by its own ``to``; give ``self.log`` its size. The precisions
+# ``"bf16-mixed"`` and ``"16-mixed"`` work. ``"bf16-true"`` and ``"64-true"`` convert the batch too,
+# which Lightning refuses for frozen dataclasses.
+
+import logging
+import warnings
+
+from lightning import pytorch as lightning
+
+from avblocks import av_mae
+from avblocks.data import AVBatch, ClipFormat, FrontEnd
+from avblocks.tasks import Pretraining
+
+FORMAT = ClipFormat(seconds=0.75, size=32, mels=32)
+four = AVBatch(
+    image=torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8),
+    audio=torch.rand(4, FORMAT.samples) - 0.5,
+    flip=torch.zeros(4, dtype=torch.bool),
+    gain=torch.zeros(4),
+    target=torch.zeros(4, 2),  # classes, which pre-training does not need
+    seeds=(0, 1, 2, 3),
+    paths=("a.mp4", "b.mp4", "c.mp4", "d.mp4"),
+)
+
+
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # hints
+
+
+class Module(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        mae = av_mae(av_vit(64, **SIZES), dim=32, depth=1, num_heads=4)
+        self.task = Pretraining(mae, front_end=FrontEnd(FORMAT))
+
+    def training_step(self, batch, _):
+        losses = self.task(batch)
+        self.log_dict(losses, batch_size=len(batch))
+        return losses["loss"]
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.task.parameters(), lr=1e-3)
+
+
+quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+steps = {"max_steps": 2, "log_every_n_steps": 1, "enable_checkpointing": False}
+trainer = lightning.Trainer(accelerator="cpu", devices=1, **steps, **quiet)
+loader = torch.utils.data.DataLoader([four, four], batch_size=None)
+with warnings.catch_warnings(action="ignore"):  # deprecations in Lightning
+    trainer.fit(Module(), loader)
+print(*(f"{name} {value:.2f}" for name, value in trainer.callback_metrics.items()))
+
+# %%
 # Compile, with changing batches
 # ------------------------------
 #
@@ -199,8 +256,6 @@ torch.testing.assert_close(adapted(**batch).fusion, out.fusion, atol=1e-5, rtol=
 #
 # Dynamic quantization replaces every linear layer. PyTorch deprecates this function in favor of the
 # package ``torchao``, which is not tested here.
-
-import warnings
 
 with warnings.catch_warnings(action="ignore"):  # the deprecation
     quantized = torch.ao.quantization.quantize_dynamic(encoder, {nn.Linear}, dtype=torch.qint8)
