@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
+from operator import index
 from typing import Any
 
 from avblocks.shapes import require
@@ -42,7 +43,9 @@ class ClipFormat:
         require(fits, "seconds", self.seconds, "a number above 0")
         for name, least in (("rate", 1), ("size", 2), ("mels", 1), ("hop", 1), ("frames", 1)):
             value = getattr(self, name)
-            require(isinstance(value, int) and value >= least, name, value, f"at least {least}")
+            whole = hasattr(value, "__index__")
+            require(whole and value >= least, name, value, f"an integer of at least {least}")
+            object.__setattr__(self, name, index(value))  # of NumPy's integers
         filters = self.rate // 40 * self.mels  # the mel filters, frequencies by bins
         require(filters <= 2**24, "mels", self.mels, f"fewer at a rate of {self.rate}")
         require(self.samples >= self.hop, "hop", self.hop, f"at most the {self.samples} samples")

@@ -57,21 +57,22 @@ class HeadTask(Task):
         return encoded(self.encoder, *self.front_end(batch), given=given)
 
 
-def encoder_with(*parts: str, encoder: nn.Module) -> Any:
-    """Return an encoder, ours or a user's, which has what a task calls.
+def with_parts(name: str, module: nn.Module, *parts: str, like: str) -> Any:
+    """Return a module, ours or a user's, which has what a task calls.
 
     Raises:
-        ValueError: If it lacks one of the ``parts``, such as ``image.grid``.
+        ValueError: If it lacks one of the ``parts``, such as ``image.grid``; the message refers to
+            the class ``like``, which has them.
     """
     for part in parts:
         try:
-            attrgetter(part)(encoder)
+            attrgetter(part)(module)
         except AttributeError as error:
-            kind = type(encoder).__name__
+            kind = type(module).__name__
             raise ValueError(
-                f"encoder {kind} has no `{part}`, which this task calls: see that of AVEncoder"
+                f"{name} {kind} has no `{part}`, which this task calls: see that of {like}"
             ) from error
-    return encoder
+    return module
 
 
 def require_one_image(front_end: FrontEnd) -> None:

@@ -21,7 +21,7 @@ from avblocks.heads import (
 from avblocks.nn.mask import gather_tokens
 from avblocks.seed import key
 from avblocks.shapes import require, require_above_zero, require_count
-from avblocks.tasks.evaluate import HeadTask, encoder_with, require_one_image
+from avblocks.tasks.evaluate import HeadTask, require_one_image, with_parts
 from avblocks.tasks.silence import SilenceAndNoise
 
 SIDE = 224
@@ -74,7 +74,7 @@ class Localization(HeadTask):
         require_above_zero(temperature=temperature)
         require_count(local=local, negatives=negatives)
         parts = ("image.grid", "depth", "embed", "layer") if local else ("image.grid",)
-        self.encoder = encoder_with(*parts, encoder=encoder)
+        self.encoder = with_parts("encoder", encoder, *parts, like="AVEncoder")
         if local:
             depth = self.encoder.depth
             require(local <= depth, "local", local, "from 0 to the encoder's {}", depth)
@@ -87,11 +87,17 @@ class Localization(HeadTask):
         if frozen:
             self.encoder.requires_grad_(False)
         self.head, self.front_end = head, front_end
+        for one in self._heads:
+            with_parts("head", one, "embed_image", "embed_audio", like="Localizer")
         self.frozen, self.joint, self.temperature = frozen, joint, temperature
         self.local, self.patches = local, patches
         self.negatives, self.positives = negatives, positives
         self.mirror = mirror
         self._silence = SilenceAndNoise(negatives, kept=frozen)
+
+    @property
+    def _heads(self) -> Any:
+        return getattr(self.head, "heads", (self.head,))
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor that are plain values."""
@@ -189,7 +195,7 @@ class Localization(HeadTask):
         alike = None if codes is None else clip_relations(codes, positives=self.positives)
         if isinstance(self.head, Localizer):
             return {"loss": self._loss(self.head, image, audio, alike)}
-        losses = torch.stack([self._loss(head, image, audio, alike) for head in self.head.heads])
+        losses = torch.stack([self._loss(head, image, audio, alike) for head in self._heads])
         if self.training:
             self.head.track(losses)
         return {"loss": losses.mean(), "least_loss": losses.detach().min()}

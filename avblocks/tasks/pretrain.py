@@ -1,9 +1,9 @@
 """Masked audio-visual pre-training task: losses, tokens and reconstructions."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avblocks.data import AVBatch, CutMix, FrontEnd
 from avblocks.encoder import AVTokens
@@ -12,7 +12,7 @@ from avblocks.nn import Mask, Masker, RandomMask
 from avblocks.reconstruction import reconstruct
 from avblocks.seed import generators
 from avblocks.shapes import require_share, require_weight
-from avblocks.tasks.evaluate import Given, Task, encoded
+from avblocks.tasks.evaluate import Given, Task, encoded, with_parts
 from avblocks.tasks.left_out import draw_present
 
 
@@ -68,7 +68,8 @@ class Pretraining(Task):
         cutmix: float = 0.0,
     ) -> None:
         super().__init__()
-        self.mae: Any = mae  # a module, which a Protocol cannot say
+        parts = ("encoder.image.grid", "encoder.audio.grid", "predict", "normalize_targets")
+        self.mae = with_parts("mae", cast(nn.Module, mae), *parts, like="AVMAE")
         self.front_end = front_end
         self.image_mask = image_mask or RandomMask(0.75)
         self.audio_mask = audio_mask or RandomMask(0.8)

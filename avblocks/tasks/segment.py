@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from avblocks.data import AVBatch, FrontEnd, with_negatives
 from avblocks.heads import Segmenter, dice_loss, segmentation_loss
 from avblocks.shapes import require_share, require_weight
-from avblocks.tasks.evaluate import HeadTask, encoder_with, require_one_image
+from avblocks.tasks.evaluate import HeadTask, require_one_image, with_parts
 
 
 class Segmentation(HeadTask):
@@ -40,7 +40,10 @@ class Segmentation(HeadTask):
         require_one_image(front_end)
         require_share(negatives=negatives)
         require_weight(dice=dice)
-        self.encoder = encoder_with("intermediates", "image.grid", encoder=encoder)
+        self.encoder = with_parts(
+            "encoder", encoder, "intermediates", "image.grid", like="AVEncoder"
+        )
+        with_parts("head", head, "pred.out_channels", like="Segmenter")
         self.head = head
         self.front_end, self.negatives, self.dice = front_end, negatives, dice
         self.binary = head.pred.out_channels == 1

@@ -18,7 +18,7 @@ from avblocks.heads import (
 )
 from avblocks.log_frequency import LogFrequency, LogFrequencyMasking
 from avblocks.shapes import require, require_choice, require_positive
-from avblocks.tasks.evaluate import HeadTask, encoder_with
+from avblocks.tasks.evaluate import HeadTask, with_parts
 
 IMAGES = ("matched", "mismatched", "blank")
 """The image that guides separation: matched, of the next clip in the mixture, or black."""
@@ -58,7 +58,9 @@ class Separation(HeadTask):
         masking: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder_with("intermediates", "audio.grid", encoder=encoder)
+        self.encoder = with_parts(
+            "encoder", encoder, "intermediates", "audio.grid", like="AVEncoder"
+        )
         self.head = head
         self.front_end = front_end
         require_choice(*get_args(Masks), masks=masks)

@@ -1,7 +1,9 @@
 """Tasks in loops of other people: wrapped models, trackers of steps, loaded weights, own heads."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from batches import random_batch
@@ -13,7 +15,13 @@ from torch.optim.swa_utils import AveragedModel
 from avblocks import AVTokens, av_vit
 from avblocks.data import ClipFormat, FrontEnd
 from avblocks.heads import Localizer, Logits, classifier
-from avblocks.tasks import Classification, ClassificationScorer, Localization
+from avblocks.tasks import (
+    Classification,
+    ClassificationScorer,
+    Localization,
+    Pretraining,
+    Segmentation,
+)
 
 FORMAT = ClipFormat(seconds=0.5, rate=16000, size=32, mels=16, hop=500)
 PATHS = ("a.mp4", "b.mp4", "c.mp4", "d.mp4")
@@ -96,3 +104,33 @@ def test_samples_without_any_stream_have_logits_of_zero() -> None:
     has = torch.tensor([True, False])
     mean = Logits(image=logits, audio=None, fusion=None, has_image=has, has_audio=has).mean
     assert mean.tolist() == [[1.0] * 3, [0.0] * 3]
+
+
+class Empty(nn.Module):
+    pass
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_parts_that_lack_something_are_named() -> None:
+    front_end: Any = FrontEnd(FORMAT)
+    wrong = {
+        "mae AVEncoder has no `encoder.image.grid`": lambda: Pretraining(
+            encoder(), front_end=front_end
+        ),
+        "head Empty has no `embed_image`": lambda: Localization(
+            encoder(), Empty(), front_end=front_end
+        ),
+        "head Empty has no `pred.out_channels`": lambda: Segmentation(
+            encoder(), Empty(), front_end=front_end
+        ),
+    }
+    for message, build in wrong.items():
+        with pytest.raises(ValueError, match=f"{message}, which this task calls: see"):
+            build()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_formats_of_numpys_integers() -> None:
+    assert ClipFormat(rate=np.int64(16000)) == ClipFormat()
+    with pytest.raises(ValueError, match=r"size must be an integer of at least 2, got 224\.0"):
+        ClipFormat(size=224.0)
