@@ -118,34 +118,35 @@ def recorded(run: SavedRun) -> dict[str, Any]:
 
     Nothing if the checkpoint is not the last one, or there is none of these.
     """
-    folder, facts = run.path.parent.parent, run.facts
+    folder, run_config = run.path.parent.parent, run.run_config
     rows = read_rows(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else []
     if not rows or rows[-1]["step"] != run.step:
         return {}
     scores = {n.removeprefix("eval/"): v for n, v in rows[-1].items() if n.startswith("eval/")}
     if (file := folder / "scores.json").is_file():
         scores = flat(read_json(file, {"scores": dict}, remedy="remove it")["scores"])
-    clips = facts.get("clips", {}).get("test", {}).get("on_disk", "the")
+    clips = run_config.get("clips", {}).get("test", {}).get("on_disk", "the")
+    name = run_config["config"]["data"]["name"]  # and not its folder
     return {
         "scores": {n: value for n, value in scores.items() if isinstance(value, int | float)},
-        "tested": f"{clips} test clips of {facts['config']['data']['name']}",  # and not its folder
+        "tested": f"{clips} test clips of {name}",
     }
 
 
 def export_encoder(run: SavedRun, out: Path, about: Mapping[str, Any]) -> str:
     """Save the encoder of a run with its front end; return the model card."""
     encoder, front_end = run.encoder()
-    text = card(encoder, run.facts, format=front_end.format, step=run.step, **about)
+    text = card(encoder, run.run_config, format=front_end.format, step=run.step, **about)
     save_pretrained(encoder, out, front_end=front_end)
     return text
 
 
 def export_task(run: SavedRun, out: Path, about: Mapping[str, Any]) -> str:
     """Save encoder, front end, head and task of a run; return the model card."""
-    (task, _), classes = run.task(), run.facts["classes"]
+    (task, _), classes = run.task(), run.run_config["classes"]
     head = {"task": type(task).__name__.lower(), "classes": len(classes)}
     format = task.front_end.format
-    text = card(task.encoder, run.facts, format=format, step=run.step, task=head, **about)
+    text = card(task.encoder, run.run_config, format=format, step=run.step, task=head, **about)
     save_task(task, out, classes=classes, trained_on=run.trained_on)
     return text
 

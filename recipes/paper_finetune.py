@@ -46,8 +46,8 @@ class Config(ClassifyConfig, FineTuneConfig):
     """Parameter of the beta distribution of mixup, drawn once per clip; 0 for none."""
 
     cutmix: float = 0.0
-    """The same of CutMix, in place of mixup: a rectangle of another image, with its share of the
-    audio and of the target."""
+    """Parameter of the beta distribution of CutMix, in place of mixup: a rectangle of another
+    image, with its share of the audio and of the target."""
 
     smoothing: float = 0.0
     """Label smoothing."""

@@ -62,7 +62,7 @@ task, classes, format = loaded.task, loaded.classes, loaded.format
 
 def card(
     encoder: AVEncoder,
-    facts: Mapping[str, Any],
+    run_config: Mapping[str, Any],
     *,
     format: ClipFormat,
     step: int,
@@ -75,7 +75,7 @@ def card(
 
     Args:
         encoder: The encoder.
-        facts: The ``config.json`` of the run folder.
+        run_config: The ``config.json`` of the run folder.
         format: The clip format of the encoder.
         step: Number of optimizer steps in training.
         task: Rows about the task, if its head is exported too.
@@ -83,11 +83,11 @@ def card(
         scores: Scores of the model by name; none if it was not tested.
         tested: The data of the scores, in words.
     """
-    model, name = facts["config"]["model"], facts["config"]["data"]["name"]
+    model, name = run_config["config"]["model"], run_config["config"]["data"]["name"]
     mels_frames = " x ".join(map(str, format.audio_size))
-    clips = facts.get("clips", {}).get("train", {}).get("on_disk")
+    clips = run_config.get("clips", {}).get("train", {}).get("on_disk")
     rows = {
-        "recipe": facts["recipe"],
+        "recipe": run_config["recipe"],
         **(task or {}),
         "optimizer steps": f"{step:,}",
         "license": license,
@@ -97,7 +97,7 @@ def card(
         "parameters of the encoder": f"{sum(p.numel() for p in encoder.parameters()):,}",
         **{name: model[name] for name in ("dim", "depth", "heads", "patch", "fusion")},
         **{name: model[name] for name in ("fusion_layers", "num_tokens")},
-        "versions": ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items()),
+        "versions": ", ".join(f"{k} {v}" for k, v in run_config.get("versions", {}).items()),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     what = f"model for {task['task']}" if task else "encoder"

@@ -110,9 +110,9 @@ def recorded(config: TrainConfig) -> dict[str, Any] | None:
 
 
 @contextmanager
-def rebuilding(facts: Mapping[str, Any]) -> Iterator[None]:
+def rebuilding(run_config: Mapping[str, Any]) -> Iterator[None]:
     """Let `recorded` return the record in the `config.json` of a run."""
-    token = _RECORD.set(facts.get(RECORD))
+    token = _RECORD.set(run_config.get(RECORD))
     try:
         yield
     finally:

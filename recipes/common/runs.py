@@ -69,29 +69,29 @@ class SavedRun:
 
     Attributes:
         path: The checkpoint.
-        facts: Recipe, classes, configuration, clips and provenance.
+        run_config: Recipe, classes, configuration, clips and provenance.
         weights: Weights of the task module.
         step: Optimizer steps done.
     """
 
     path: Path
-    facts: Mapping[str, Any]
+    run_config: Mapping[str, Any]
     weights: dict[str, Tensor]
     step: int
 
     @property
     def has_head(self) -> bool:
         """Whether the run trains a head."""
-        return self.facts["recipe"] in RECIPES
+        return self.run_config["recipe"] in RECIPES
 
     @property
     def trained_on(self) -> str:
         """The data and the length of the training, in words."""
-        clips = self.facts.get("clips", {}).get("train", {}).get("on_disk")
-        data = [self.facts["config"]["data"]["name"]]
+        clips = self.run_config.get("clips", {}).get("train", {}).get("on_disk")
+        data = [self.run_config["config"]["data"]["name"]]
         data += [] if clips is None else [f"{clips:,} clips"]
-        data += [f"{len(self.facts['classes'])} classes"] if self.facts["classes"] else []
-        return f"{', '.join(data)}; {self.step:,} steps of {self.facts['recipe']}"
+        data += [f"{len(self.run_config['classes'])} classes"] if self.run_config["classes"] else []
+        return f"{', '.join(data)}; {self.step:,} steps of {self.run_config['recipe']}"
 
     def task(self) -> tuple[HeadTask, Any]:
         """Build the task module, load its weights, and return it with the recipe's configuration.
@@ -99,17 +99,18 @@ class SavedRun:
         Raises:
             ValueError: If the run has no head, or the configuration or the weights do not match.
         """
+        name = self.run_config["recipe"]
         if not self.has_head:
             folder = self.path.parent.parent
             raise ValueError(
-                f"{folder} is a run of {self.facts['recipe']}, without a head: train one on it "
+                f"{folder} is a run of {name}, without a head: train one on it "
                 f"first (python -m recipes.paper_linear_probe --checkpoint {folder}), or {REMEDY}"
             )
-        recipe = importlib.import_module(f"recipes.{self.facts['recipe']}")
+        recipe = importlib.import_module(f"recipes.{name}")
         with prefixed(f"{self.path} cannot be used: "):
-            config = rebuild_config(recipe.Config, self.facts["config"])
-            with rebuilding(self.facts):
-                task = recipe.build(config, classes=self.facts["classes"])
+            config = rebuild_config(recipe.Config, self.run_config["config"])
+            with rebuilding(self.run_config):
+                task = recipe.build(config, classes=self.run_config["classes"])
             load_weights(task, from_run(self.weights, part=""), strict=True)
         return task, config
 
@@ -119,11 +120,11 @@ class SavedRun:
         Raises:
             ValueError: If the configuration or the weights do not match.
         """
-        config = self.facts["config"]
+        config = self.run_config["config"]
         with prefixed(f"{self.path} cannot be used: "):
             sizes = rebuild_config(_Sizes, {name: config.get(name) for name in ("data", "model")})
             drop_path = config.get("drop_path", 0.0)
-            if (record := self.facts.get(RECORD)) is not None:
+            if (record := self.run_config.get(RECORD)) is not None:
                 encoder = cast(AVEncoder, rebuild.build_encoder(record))
             else:
                 encoder = build_encoder(sizes.model, sizes.data, drop_path=drop_path)
@@ -138,9 +139,12 @@ def open_saved(path: Path, *, remedy: str) -> SavedRun:
         ValueError: If there is none, or it is damaged; the message ends with the remedy.
     """
     checkpoint = find(path, remedy=remedy)
-    facts, state = read_run_config(checkpoint, remedy=remedy), load_run(checkpoint, remedy=remedy)
+    run_config, state = (
+        read_run_config(checkpoint, remedy=remedy),
+        load_run(checkpoint, remedy=remedy),
+    )
     step, weights = state["run"]["step"], state["state_dict"]
-    return SavedRun(path=checkpoint, facts=facts, weights=weights, step=step)
+    return SavedRun(path=checkpoint, run_config=run_config, weights=weights, step=step)
 
 
 def load_encoder_run(path: Path) -> tuple[AVEncoder, FrontEnd]:

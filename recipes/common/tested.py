@@ -108,10 +108,10 @@ def _of_run(path: Path, data: Mapping[str, Any]) -> Tested:
     # The clips of the run's lists need not be on disk any more.
     clips = replace(config.data, list=None, **data)
     return Tested(
-        recipe=saved.facts["recipe"],
+        recipe=saved.run_config["recipe"],
         task=task,
         config=replace(config, data=clips, run=replace(run, strategy="auto", compile=False)),
-        classes=tuple(saved.facts["classes"]),
+        classes=tuple(saved.run_config["classes"]),
         step=saved.step,
     )
 

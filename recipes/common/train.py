@@ -64,7 +64,7 @@ class Training:
         if (tested := evaluated()) is not None:
             return self.run.load(model, tested.weights, step=tested.step)
         if (record := record_of(config, model)) is not None:
-            self.run.facts[RECORD] = record
+            self.run.run_config[RECORD] = record
         order = {"batch": config.batch, "seed": config.run.seed}
         with Features(self.run, model, data, on_batch=self.skipped) as features:
             if encodes_once(model, data):

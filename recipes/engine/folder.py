@@ -39,7 +39,11 @@ def describe(config: Any, run: Run, clips: Mapping[str, ClipSet | None]) -> dict
 
 
 def find_checkpoint(
-    run: Run, facts: Mapping[str, Any], *, free: Collection[str], report: Callable[[str], object]
+    run: Run,
+    run_config: Mapping[str, Any],
+    *,
+    free: Collection[str],
+    report: Callable[[str], object],
 ) -> Path | None:
     """Return the checkpoint to resume from, or None to start at step 0.
 
@@ -55,7 +59,7 @@ def find_checkpoint(
     path = _saves.latest(checkpoints(run.folder), report=report)
     if path is None:
         raise ValueError(NOTHING.format(run.folder))
-    check_same(run.folder / "config.json", facts, free, report)
+    check_same(run.folder / "config.json", run_config, free, report)
     return path
 
 

@@ -51,8 +51,8 @@ def open_run(
         with recording() as console, lock_folder as lock:
             if not first:
                 console.drop()
-            facts = describe(config, run, clips or {})
-            opened = OpenRun(run, fabric, lock, facts=facts, free=free, console=console)
+            run_config = describe(config, run, clips or {})
+            opened = OpenRun(run, fabric, lock, run_config=run_config, free=free, console=console)
             opened.records.loggers += loggers
             try:
                 yield opened

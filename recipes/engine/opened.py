@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # importing Lightning takes seconds, which `--help` should no
 
 
 class OpenRun:
-    """A run opened by `open_run`; `facts` is the content of `config.json`."""
+    """A run opened by `open_run`; `run_config` is the content of `config.json`."""
 
     def __init__(
         self,
@@ -43,12 +43,12 @@ class OpenRun:
         fabric: "Fabric",
         lock: FolderLock | None,
         *,
-        facts: dict[str, Any],
+        run_config: dict[str, Any],
         free: Collection[str],
         console: Console,
     ) -> None:
-        self.settings, self.fabric, self.facts, self.lock = run, fabric, facts, lock
-        self.records = Records(run, facts, lock=lock, console=console)
+        self.settings, self.fabric, self.run_config, self.lock = run, fabric, run_config, lock
+        self.records = Records(run, run_config, lock=lock, console=console)
         self.signals = StopSignals()
         self._loop: Loop | None = None
         self._launched = False
@@ -57,7 +57,7 @@ class OpenRun:
         self.checkpoint: Path | None = None  # to resume from
         if self.first or run.resume:
             report = print if self.first else lambda _: None
-            self.checkpoint = find_checkpoint(run, facts, free=free, report=report)
+            self.checkpoint = find_checkpoint(run, run_config, free=free, report=report)
 
     @property
     def first(self) -> bool:

@@ -22,15 +22,15 @@ class Records:
 
     Args:
         run: Settings of the run.
-        facts: Content of `config.json`.
+        run_config: Content of `config.json`.
         lock: Lock of the run folder, in process 0.
         console: Log of the console.
     """
 
     def __init__(
-        self, run: Run, facts: Mapping[str, Any], *, lock: FolderLock | None, console: Console
+        self, run: Run, run_config: Mapping[str, Any], *, lock: FolderLock | None, console: Console
     ) -> None:
-        self.settings, self.facts, self.lock, self.console = run, facts, lock, console
+        self.settings, self.run_config, self.lock, self.console = run, run_config, lock, console
         self.loggers: list[Logger] = []
         self._logs = False  # whether the loggers are open
 
@@ -47,7 +47,7 @@ class Records:
         """
         if start == 0:
             check_own(self.folder)
-        write_json(self.folder / "config.json", sealed(self.facts))
+        write_json(self.folder / "config.json", sealed(self.run_config))
         self.console.attach(self.folder)
         self.describe("started", step=0)
         self._open_loggers(start)
@@ -59,15 +59,15 @@ class Records:
     def _open_loggers(self, start: int) -> None:
         self.loggers.insert(0, TensorBoardLogger(self.folder / "tensorboard", start=start))
         if self.settings.tracker == "trackio":
-            project = f"avblocks-{self.facts['recipe'] or 'run'}"
+            project = f"avblocks-{self.run_config['recipe'] or 'run'}"
             self.loggers.append(TrackioLogger(project=project, name=self.folder.resolve().name))
         for logger in self.loggers:
-            logger.config(self.facts)
+            logger.config(self.run_config)
         self._logs = True
 
     def describe(self, state: str, *, step: int, following: str = "") -> None:
         """Write README.txt: its files, command and state of the run, and the next command."""
-        recipe = f"recipes.{self.facts['recipe']}"
+        recipe = f"recipes.{self.run_config['recipe']}"
         files = described(self.folder, RUN_FILES) if following else RUN_FILES
         sections = {"Command": command_line(), "State": f"{state}, at step {step}"}
         sections |= {"Resume": resume_command(), **({"Next": following} if following else {})}

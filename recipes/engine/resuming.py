@@ -46,7 +46,10 @@ _AGAIN = f"resume with the same classes, or {_NEW}"
 
 
 def check_same(
-    path: Path, facts: Mapping[str, Any], free: Collection[str], report: Callable[[str], object]
+    path: Path,
+    run_config: Mapping[str, Any],
+    free: Collection[str],
+    report: Callable[[str], object],
 ) -> None:
     """Raise a ValueError if the `config.json` of a run has another recipe or configuration.
 
@@ -56,12 +59,12 @@ def check_same(
     old = {"clips": {}, **read_json(path, {"config": dict}, remedy=remedy)}
     if (fault := shape_fault(old, {"clips": {"*": _CLIPS}})) is not None:
         raise ValueError(f"{path}: {fault}; {remedy}")
-    recipe, other = facts.get("recipe"), old.get("recipe")
+    recipe, other = run_config.get("recipe"), old.get("recipe")
     if recipe and other and recipe != other:
         raise ValueError(
             f"the run in {path.parent} is of {other}, not of {recipe}: pass another --run.dir"
         )
-    now = flat(facts["config"])
+    now = flat(run_config["config"])
     before = {name: value for name, value in ADDED.items() if name in now}
     before |= {RENAMED.get(name, name): value for name, value in flat(old["config"]).items()}
     changed = [
@@ -73,8 +76,8 @@ def check_same(
         raise ValueError(
             f"the run in {path.parent} had another configuration: {'; '.join(changed)}"
         )
-    _check_classes(old.get("classes"), facts.get("classes"))
-    _check_clips(old["clips"], facts["clips"], report)
+    _check_classes(old.get("classes"), run_config.get("classes"))
+    _check_clips(old["clips"], run_config["clips"], report)
 
 
 def _check_classes(before: Any, now: Any) -> None:

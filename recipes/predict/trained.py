@@ -107,5 +107,5 @@ def infer(
 def _load_run(path: Path) -> LoadedTask:
     saved = open_saved(path, remedy=REMEDY)
     task, _ = saved.task()
-    classes = tuple(saved.facts["classes"])
+    classes = tuple(saved.run_config["classes"])
     return LoadedTask(task=task, classes=classes, path=saved.path, trained_on=saved.trained_on)

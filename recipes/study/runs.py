@@ -104,7 +104,7 @@ def run_all(runs: Sequence[Task], *, jobs: int) -> None:
         try:
             for future in progress_bar(started.values(), "runs", unit="run"):
                 future.result()
-        finally:  # After a failure, what has not begun is not begun.
+        finally:  # after a failure, cancel the runs that have not started
             pool.shutdown(cancel_futures=True)
 
 

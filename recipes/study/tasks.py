@@ -120,7 +120,7 @@ def main(config: Config) -> None:
         runs(folder, seed=seed, options=config.words, only=config.only)
         for seed, folder in config.by_seed
     ]
-    # What must be done first comes first, so that nothing that runs waits for it.
+    # By stage, so that no process waits for an earlier run.
     run_all([run for same in zip(*seeds, strict=True) for run in same], jobs=config.jobs)
 
     if PRETRAINING in config.only:

@@ -88,9 +88,9 @@ def retrieval(checkpoint: Path, data: Data) -> dict[str, dict[str, float]]:
 def seconds_per_step(
     models: Mapping[str, Model], data: Data, *, rounds: int = 10
 ) -> dict[str, float]:
-    """Processor seconds of a step of pre-training on a batch in memory.
+    """CPU seconds of a step of pre-training on a batch in memory.
 
-    The methods take turns, so that what else the machine does meets all of them alike.
+    The methods take turns, so that other load on the machine affects all of them.
 
     Returns:
         The median over the rounds, by method.

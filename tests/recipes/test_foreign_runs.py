@@ -69,7 +69,7 @@ def test_a_run_needs_the_file_only_to_start(kind: str, toy_scenes: Path, tmp_pat
     config = config_of(given, toy_scenes, run, given="audio")
     RECIPES["probe"][0].main(config)
     saved, audio = open_saved(run, remedy=REMEDY), torch.rand(2, 1, 64, 64)
-    built = RECIPES["probe"][0].build(config, classes=saved.facts["classes"])
+    built = RECIPES["probe"][0].build(config, classes=saved.run_config["classes"])
     load_weights(built, from_run(saved.weights, part=""), strict=True)
     wanted = audio_tokens(built.encoder, audio)
     shutil.rmtree(tmp_path / "given")
