@@ -90,6 +90,9 @@ class ClipDataset(Dataset[AVBatch]):
         augment: bool = True,
         min_crop: float = 0.5,
     ) -> None:
+        if not isinstance(clips, ClipSet):
+            kind = type(clips).__name__
+            raise TypeError(f"clips must be a ClipSet, such as class_folder() lists, got {kind}")
         if not len(clips) or not 0 <= max_skipped <= 1:
             given = f"{len(clips)} clips of {clips.name} and {max_skipped}"
             raise ValueError(f"expected clips and max_skipped in [0, 1], got {given}")

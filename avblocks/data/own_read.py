@@ -57,20 +57,25 @@ def read_checked(
 
 def _check_clip(clip: AVClip, item: Item, format: ClipFormat) -> None:
     """Raise a ``ValueError`` unless a reader returned a clip as `AVClip` describes it."""
+    if not isinstance(clip, AVClip):
+        kind = type(clip).__name__
+        raise ValueError(f"{item.path}: the reader returned {kind}, and a clip is an AVClip")
     image, mask = clip.image, clip.mask
-    axes = (3,) if format.frames == 1 else (3, format.frames)
-    parts = (
-        ("image", image, torch.uint8, (*axes, *image.shape[-2:])),
-        ("audio", clip.audio, torch.float32, tuple(clip.audio.shape[-1:])),
-        ("mask", mask, torch.uint8, tuple(image.shape[-2:])),
+    frames = () if format.frames == 1 else (format.frames,)
+    sides = tuple(image.shape[-2:])
+    parts: tuple[tuple[str, Tensor | None, torch.dtype, tuple[int | str, ...]], ...] = (
+        ("image", image, torch.uint8, (3, *frames, "height", "width")),
+        ("audio", clip.audio, torch.float32, ("samples",)),
+        ("mask", mask, torch.uint8, sides),
     )
     for name, part, dtype, shape in parts:
-        if part is not None and (part.dtype != dtype or tuple(part.shape) != shape):
+        if part is not None and (part.dtype != dtype or not _fits(part.shape, shape)):
+            wanted = ", ".join(map(str, shape))
             raise ValueError(
                 f"{item.path}: the reader returned {name} of {part.dtype} {tuple(part.shape)}, and "
-                f"a clip of this format has {dtype} {shape}"
+                f"a clip of this format has {dtype} ({wanted})"
             )
-    loudest = float(clip.audio.abs().amax()) if clip.audio.numel() else 0.0
+    loudest = float(clip.audio.abs().amax())
     if not loudest <= _LOUDEST:  # also of NaN
         raise ValueError(
             f"{item.path}: the reader returned audio of up to {loudest:g}, and a clip has audio in "
@@ -81,6 +86,12 @@ def _check_clip(clip: AVClip, item: Item, format: ClipFormat) -> None:
             f"{item.path}: the reader returned audio of {clip.rate} samples per second, and the "
             f"format has {format.rate}"
         )
+
+
+def _fits(found: Sequence[int], wanted: Sequence[int | str]) -> bool:
+    """Return whether a shape is the wanted one; named sides may be of any length above 0."""
+    sides = zip(found, wanted, strict=False)
+    return len(found) == len(wanted) and all(n == w or (isinstance(w, str) and n) for n, w in sides)
 
 
 def _check_classes(mask: Tensor, item: Item, *, count: int) -> None:

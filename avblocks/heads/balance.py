@@ -77,7 +77,7 @@ def balanced_loss(
         multilabel: use binary cross entropy, with the mean over samples and classes.
 
     Raises:
-        ValueError: if shapes differ, or a frequency is not in [0, 1].
+        ValueError: if shapes differ.
 
     Example:
         >>> logits, target = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0]])

@@ -260,6 +260,11 @@ def test_impossible_share(good):
         ({"image": torch.zeros(1, 20, 20, dtype=torch.uint8)}, r"image of torch.uint8 \(1, 20"),
         ({"audio": torch.zeros(8000, dtype=torch.int16)}, "audio of torch.int16"),
         ({"audio": torch.zeros(2, 8000)}, r"audio of torch.float32 \(2, 8000"),
+        (
+            {"image": torch.zeros(20, 24, 3, dtype=torch.uint8)},
+            r"image of torch.uint8 \(20, 24, 3\), .* has torch.uint8 \(3, height, width\)",
+        ),
+        ({"audio": torch.zeros(0)}, r"audio of torch.float32 \(0,\), .* \(samples\)"),
         ({"audio": torch.full((8000,), 9832.0)}, "audio of up to 9832, .* divide .* by 32768"),
         ({"audio": torch.full((8000,), torch.nan)}, "audio of up to nan"),
         ({"rate": 44100}, "44100 samples per second, and the format has 16000"),
@@ -278,6 +283,17 @@ def test_what_a_reader_of_your_own_returns_is_checked(good, part, message):
     data = ClipDataset(good, FORMAT, train=True, read=lambda *_, **__: replace(clip, **part))
     with pytest.raises(ValueError, match=f"{good.items[0].path}: the reader returned .*{message}"):
         data[0]
+    none = ClipDataset(good, FORMAT, train=True, read=lambda *_, **__: None)
+    with pytest.raises(ValueError, match="the reader returned NoneType, and a clip is an AVClip"):
+        none[0]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_paths_are_no_clip_set():
+    with pytest.raises(
+        TypeError, match=r"clips must be a ClipSet, such as class_folder\(\) lists, g"
+    ):
+        ClipDataset(["a.mp4"], FORMAT, train=True)
 
 
 def test_no_clips():

@@ -143,5 +143,5 @@ def test_formats_of_before_have_one_frame() -> None:
     old = {name: value for name, value in ClipFormat().to_dict().items() if name != "frames"}
     assert ClipFormat.from_dict(old) == ClipFormat()
     assert FORMAT.image_size == (4, 32, 32)
-    with pytest.raises(ValueError, match="frames must be at least 1"):
+    with pytest.raises(ValueError, match="frames must be an integer of at least 1"):
         ClipFormat(frames=0)
