@@ -14,6 +14,7 @@ from torch.testing import assert_close
 from avblocks import av_vit
 from avblocks.checkpoint import save_pretrained
 from avblocks.data import AVBatch, ClipFormat, FrontEnd
+from avblocks.nn.stream import usual_size
 from avblocks.zoo import KaldiMel, ast, front_end_of, load, mbt
 
 GOLDEN = Path(__file__).parents[1] / "golden/zoo"
@@ -92,6 +93,8 @@ def test_the_front_end_of_a_file_fits_its_encoder(
 def test_overlapping_patches_and_images_alone(tmp_path: Path) -> None:
     stream = ast(64, depth=1, num_heads=1, size=(36, 56))
     assert front_end_of("ast", stream).format.audio_size == (36, 56)
+    del stream.built  # a model of parts has no builder
+    assert usual_size(stream) == (36, 56)
     whole = front_end_of("ast", ast(64, depth=1, num_heads=1)).format
     assert whole.audio_size == (128, 1024)  # 126 and 1016 have as many patches
     save_file(dinov2_state(dim=64, side=3), tmp_path / "dinov2.safetensors")
