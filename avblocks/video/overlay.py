@@ -53,7 +53,7 @@ def blend_overlay(
         opacity: Weights of the color in [0, 1].
 
     Raises:
-        ValueError: If a side is odd.
+        ValueError: If a side is odd, or a color or opacity is not in [0, 1].
 
     >>> overlay = blend_overlay(torch.ones(3, 2, 2), torch.full((2, 2), 0.5))
     >>> overlay.draw(np.full((3, 2), 128, np.uint8))[:2]  # white has a luma of 235
@@ -61,7 +61,7 @@ def blend_overlay(
            [182, 182]], dtype=uint8)
     """
     size = (opacity.shape[0], opacity.shape[1])
-    require(not any(side % 2 for side in size), "size", size, "even sides for H.264")
+    _check(size, color=color, opacity=opacity)
     opacity = (opacity.float() * _ONE).round() / _ONE  # as weights are stored, to sum up to 1
     added = _subsampled(opacity * to_yuv(color.float()))
     share = 1 - _subsampled(opacity.expand(3, -1, -1))
@@ -82,7 +82,7 @@ def palette_overlay(
         opacity: Weight of each color in [0, 1].
 
     Raises:
-        ValueError: If a side is odd.
+        ValueError: If a side is odd, a color or opacity is not in [0, 1], or a number has no color.
 
     >>> index = torch.tensor([[0, 1], [0, 1]])
     >>> made = palette_overlay(index, colors=torch.ones(2, 3), opacity=torch.tensor([0.0, 0.5]))
@@ -91,7 +91,9 @@ def palette_overlay(
            [128, 182]], dtype=uint8)
     """
     size = (index.shape[0], index.shape[1])
-    require(not any(side % 2 for side in size), "size", size, "even sides for H.264")
+    _check(size, colors=colors, opacity=opacity)
+    lowest, highest, count = int(index.min()), int(index.max()), len(opacity)
+    require(lowest >= 0 and highest < count, "index", (lowest, highest), f"from 0 to {count - 1}")
     opacity = (opacity.float() * _ONE).round() / _ONE
     tables = torch.cat([opacity * to_yuv(colors.float().T[:, None])[:, 0] + 0.5, 1 - opacity[None]])
     added, share, numbers = tables[:3].numpy(), tables[3].numpy(), index.cpu().long().numpy()
@@ -114,6 +116,13 @@ def palette_overlay(
         added=planes(luma(added[0]), chroma(added[1]), chroma(added[2])),
         share=planes(luma(share), thin, thin),
     )
+
+
+def _check(size: Size, **shares: Tensor) -> None:
+    require(not any(side % 2 for side in size), "size", size, "even sides for H.264")
+    for name, share in shares.items():
+        low, high = float(share.min()), float(share.max())
+        require(low >= 0 and high <= 1, name, (low, high), "in [0, 1]")
 
 
 def make_overlay(

@@ -55,3 +55,16 @@ def test_no_blend_is_refused() -> None:
             make_overlay(paint, (2, 2))
     with pytest.raises(ValueError, match="even sides"):
         blend_overlay(torch.zeros(3, 2, 3), torch.zeros(2, 3))
+
+
+def test_values_out_of_range_are_refused() -> None:
+    half, white = torch.full((2, 2), 0.5), torch.ones(3, 2, 2)
+    with pytest.raises(ValueError, match=r"color must be in \[0, 1\], got \(255\.0, 255\.0\)"):
+        blend_overlay(255 * white, half)
+    with pytest.raises(ValueError, match=r"opacity must be in \[0, 1\]"):
+        blend_overlay(white, 3 * half)
+    index, palette = torch.tensor([[0, 1], [0, -1]]), {"colors": torch.ones(2, 3)}
+    with pytest.raises(ValueError, match=r"index must be from 0 to 1, got \(-1, 1\)"):
+        palette_overlay(index, opacity=torch.zeros(2), **palette)
+    with pytest.raises(ValueError, match=r"opacity must be in \[0, 1\]"):
+        palette_overlay(index, opacity=torch.tensor([0.0, 1.5]), **palette)
