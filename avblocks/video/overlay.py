@@ -122,7 +122,7 @@ def _check(size: Size, **shares: Tensor) -> None:
     require(not any(side % 2 for side in size), "size", size, "even sides for H.264")
     for name, share in shares.items():
         low, high = float(share.min()), float(share.max())
-        require(low >= 0 and high <= 1, name, (low, high), "in [0, 1]")
+        require(low >= -_EQUAL and high <= 1 + _EQUAL, name, (low, high), "in [0, 1]")
 
 
 def make_overlay(
