@@ -54,9 +54,9 @@ class FrontEnd(nn.Module):
         super().__init__()
         require_share(color=color)
         self.color = color
-        self._scaled = False  # whether images were found to be scaled by `normalize`
         self.format = format or ClipFormat()
         self.normalize = Normalize() if normalize is None else normalize
+        self._scaled = isinstance(self.normalize, Normalize)  # or images were found to be scaled
         self.log_mel = LogMel(**self.format.mel_settings) if log_mel is None else log_mel
 
     def forward(

@@ -614,7 +614,7 @@ def test_sections_that_do_not_fit_are_refused(
         ({"clip_format": 3}, r"it must be .* each of named values"),
         ({"clip_format": CLIPS | {"mels": HUGE}}, r"mels must be fewer at a rate of"),
         ({"clip_format": CLIPS | {"rate": 10**30}}, r"mels must be fewer at a rate of"),
-        ({"clip_format": CLIPS | {"size": "8"}}, r"size must be at least 2"),
+        ({"clip_format": CLIPS | {"size": "8"}}, r"size must be an integer of at least 2"),
     ):
         rewrite(saved, **({"encoder": encoder} | wrong))
         assert_refused(saved, message)
