@@ -1,6 +1,7 @@
 """Readers of clips, ours and your own: their signature, and a check of what they return."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -10,7 +11,7 @@ from avblocks.data.clip import AVClip, ClipError
 from avblocks.data.datasets.clipset import Item
 from avblocks.data.format import ClipFormat
 
-_LOUDEST = 16.0  # of floats that overshoot; samples of 16 bits that were only cast are louder
+_LOUDEST = 256.0  # samples of 16 bits that were only cast to floats are louder
 
 
 @runtime_checkable
@@ -76,7 +77,7 @@ def _check_clip(clip: AVClip, item: Item, format: ClipFormat) -> None:
                 f"a clip of this format has {dtype} ({wanted})"
             )
     loudest = float(clip.audio.abs().amax())
-    if not loudest <= _LOUDEST:  # also of NaN
+    if _LOUDEST < loudest < inf:  # what is not finite is found in the loss, which names the clip
         raise ValueError(
             f"{item.path}: the reader returned audio of up to {loudest:g}, and a clip has audio in "
             "[-1, 1]: divide samples of 16 bits by 32768"

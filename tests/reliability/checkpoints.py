@@ -66,10 +66,11 @@ def other_model(bench: Bench) -> dict[str, int]:
     """
     words = ("--data.root", str(bench.clips), *_PLAN, "--run.resume")
     folder, other = _run(bench, "other"), _run(bench, "deeper", "--model.depth", "3")
-    shutil.rmtree(checkpoints(folder))
-    shutil.copytree(checkpoints(other), checkpoints(folder))
     results = []
-    for more, reason in (((), "another model"), (("--batch", "3"), "another configuration")):
+    for more, reason in ((("--batch", "3"), "another configuration"), ((), "another model")):
+        if not more:
+            shutil.rmtree(checkpoints(folder))
+            shutil.copytree(checkpoints(other), checkpoints(folder))
         before = _contents(folder)
         ended = wait(start(folder, *words, *more))
         results.append((ended.code == 2 and reason in ended.error, _contents(folder) == before))

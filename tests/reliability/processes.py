@@ -41,7 +41,8 @@ TESTED = {
     "paper_linear_probe": Tested("vggsound", ("--data.root", "CLIPS"), alike=False),
     "paper_finetune": Tested("vggsound", ("--data.root", "CLIPS")),
     "paper_localize": Tested(  # which norms over batches only where the encoder is frozen
-        "scenes", ("--data.name", "vggss", "--data.root", "CLIPS", "--no-frozen")
+        "scenes",
+        ("--data.name", "vggss", "--data.root", "CLIPS", "--no-frozen", "--positives", "0"),
     ),
     "paper_separate": Tested(
         "scenes", ("--data.name", "vggsound", "--data.root", "CLIPS"), alike=False

@@ -100,14 +100,14 @@ def lock(bench: Bench) -> dict[str, float]:
     words = ("--data.root", str(bench.clips), "--run.save-every", "5", "--epochs", "100000")
     first = start(folder, *words)
     until(lambda: newest(folder) >= 5, first)
-    seconds, others = [], [(), ("--run.resume",)]
+    holder = f"another run is active in {folder} (process {first.pid} "
+    seconds, others = [], {(): f"{folder} holds a run already", ("--run.resume",): holder}
     refused = 0
-    for more in others:
+    for more, reason in others.items():
         begin = time.monotonic()
         other = wait(start(folder, *words, *more))
         seconds.append(time.monotonic() - begin)
-        holder = f"another run is active in {folder} (process {first.pid} "
-        refused += other.code == 2 and holder in other.error
+        refused += other.code == 2 and reason in other.error
     going = first.poll() is None
     first.kill()
     wait(first)
