@@ -34,7 +34,8 @@ def sharded_copy(
     mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
     lists = [module for module in copied.modules() if isinstance(module, nn.ModuleList)]
     for block in [block for blocks in reversed(lists) for block in blocks]:  # inner lists first
-        fully_shard(block, mesh=mesh)
+        if not hasattr(block, "embed_audio"):  # a localizer, of which other methods are called
+            fully_shard(block, mesh=mesh)
     fully_shard(copied, mesh=mesh)
     new = dict(copied.named_parameters())
     for group in optimizer.param_groups:

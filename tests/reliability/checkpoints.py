@@ -59,7 +59,7 @@ def fallback(bench: Bench) -> dict[str, int]:
 
 
 def other_model(bench: Bench) -> dict[str, int]:
-    """Go on from the checkpoint of another model, and with another batch size.
+    """Resume with other settings, and from the checkpoint of another model.
 
     Returns:
         How many were `tried`, `refused` in one line, and left the run folder `untouched`.
@@ -67,7 +67,7 @@ def other_model(bench: Bench) -> dict[str, int]:
     words = ("--data.root", str(bench.clips), *_PLAN, "--run.resume")
     folder, other = _run(bench, "other"), _run(bench, "deeper", "--model.depth", "3")
     results = []
-    for more, reason in ((("--batch", "3"), "another configuration"), ((), "another model")):
+    for more, reason in ((("--warmup", "2"), "another configuration"), ((), "another model")):
         if not more:
             shutil.rmtree(checkpoints(folder))
             shutil.copytree(checkpoints(other), checkpoints(folder))
