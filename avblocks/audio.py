@@ -11,7 +11,7 @@ from torchaudio.functional import melscale_fbanks
 from torchaudio.transforms import MelSpectrogram
 
 from avblocks.constants import HasConstants, in_memory
-from avblocks.shapes import FLOATS, as_dtype, expect, require, require_positive
+from avblocks.shapes import as_dtype, expect, require, require_floats, require_positive
 
 """The waveforms that functions take."""
 
@@ -46,7 +46,7 @@ def check_waveform(
     model that was cast to half precision has other filters.
     """
     expect(audio=(audio, "b s"))
-    require(audio.is_floating_point(), "audio", audio.dtype, FLOATS)
+    require_floats(audio=audio)
     if constants is not None and torch.finfo(constants.dtype).bits < 32:
         raise ValueError(
             f"spectrograms are computed in float32, and the model was cast to {constants.dtype}: "

@@ -43,6 +43,19 @@ def require(fits: bool, name: str, value: object, takes: str, *given: object) ->
         )
 
 
+def require_floats(**audio: Tensor) -> None:
+    """Raise a ``ValueError`` with the name of a waveform of integers."""
+    for name, x in audio.items():
+        require(x.is_floating_point(), name, x.dtype, FLOATS)
+
+
+def require_classes(**masks: Tensor) -> None:
+    """Raise a ``ValueError`` with the name of a mask of probabilities or logits."""
+    for name, x in masks.items():
+        whole = not (x.is_floating_point() or x.is_complex())
+        require(whole, name, x.dtype, "class numbers or a binary mask, such as x > threshold")
+
+
 def require_choice(*choices: str, **values: str) -> None:
     """Raise a ``ValueError`` unless all arguments are one of the choices.
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from avblocks.constants import HasConstants
-from avblocks.shapes import FLOATS, expect, require
+from avblocks.shapes import expect, require, require_floats
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -67,7 +67,7 @@ def apply_gain(audio: Float[Tensor, "b s"], gain: Float[Tensor, " b"]) -> Float[
         ValueError: if there is not one gain per waveform, or these are of integers.
     """
     expect(audio=(audio, "b s"), gain=(gain, "b"))
-    require(audio.is_floating_point(), "audio", audio.dtype, FLOATS)
+    require_floats(audio=audio)
     return (audio * 10 ** (gain.to(audio.dtype)[:, None] / 20)).clamp(-1, 1)
 
 

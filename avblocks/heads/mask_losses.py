@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
-from avblocks.shapes import expect, require
+from avblocks.shapes import expect, require_classes
 
 
 def separation_loss(
@@ -114,5 +114,4 @@ def dice_loss(
 
 def _check(logits: Tensor, target: Tensor) -> None:
     expect(logits=(logits, "b classes height width"), target=(target, "b height width"))
-    whole = not target.is_floating_point()
-    require(whole, "target", target.dtype, "class numbers or a binary mask, such as mask > 0.5")
+    require_classes(target=target)

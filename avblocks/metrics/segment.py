@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float64, Int64, Integer
 from torch import Tensor
 
 from avblocks.metrics.values import require_numbers
-from avblocks.shapes import expect, require, require_positive
+from avblocks.shapes import expect, require, require_classes, require_positive
 
 Classes = Bool[Tensor, "b height width"] | Integer[Tensor, "b height width"]
 
@@ -36,12 +36,6 @@ def predicted_classes(
     return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
 
-def _require_classes(**masks: Tensor) -> None:
-    for name, mask in masks.items():
-        whole = not (mask.is_floating_point() or mask.is_complex())
-        require(whole, name, mask.dtype, "class numbers or a binary mask, such as logits > 0")
-
-
 def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
     """IoU of the foreground of each frame, with all classes merged.
 
@@ -62,7 +56,7 @@ def iou_avsbench(pred: Classes, target: Classes) -> Float64[Tensor, " b"]:
         tensor([0.5000, 0.7500], dtype=torch.float64)
     """
     expect_like(pred, target)
-    _require_classes(pred=pred, target=target)
+    require_classes(pred=pred, target=target)
     ours, truth = (pred > 0).flatten(1), (target > 0).flatten(1)
     empty = ~truth.any(dim=1, keepdim=True)
     # Compare the foreground, or the background in frames without foreground.
@@ -114,7 +108,7 @@ def class_scores(
         tensor([[0.6667, 0.5000,    nan]], dtype=torch.float64)
     """
     expect_like(pred, target)
-    _require_classes(pred=pred, target=target)
+    require_classes(pred=pred, target=target)
     require_positive(num_classes=num_classes)
     predicted = _pixels(pred, num_classes, name="pred")
     true = _pixels(target, num_classes, name="target")

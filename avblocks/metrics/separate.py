@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from avblocks.metrics.bss import BSSEvaluator
-from avblocks.shapes import FLOATS, expect, require, require_choice
+from avblocks.shapes import expect, require, require_choice, require_floats
 
 Dropped = Literal["estimates", "mixtures"]
 SILENCE = 1e-5
@@ -130,8 +130,7 @@ class SeparationEvaluator:
         dropped: Dropped = "estimates",
     ) -> None:
         expect(sources=(sources, "b k s"), mixture=(mixture, "b s"))
-        for name, x in {"sources": sources, "mixture": mixture}.items():
-            require(x.is_floating_point(), name, x.dtype, FLOATS)
+        require_floats(sources=sources, mixture=mixture)
         require_choice(*get_args(Dropped), dropped=dropped)
         self.shape, self.silence, self.dropped = sources.shape, silence, dropped
         self.silent = self._silent(sources)
@@ -149,7 +148,7 @@ class SeparationEvaluator:
         """
         b, k, s = self.shape
         expect(estimates=(estimates, "b k s"), b=b, k=k, s=s)
-        require(estimates.is_floating_point(), "estimates", estimates.dtype, FLOATS)
+        require_floats(estimates=estimates)
         silent = self._silent(estimates)
         scores = estimates.new_full((6, b, k), torch.nan, dtype=torch.float64)
         if self.heard.any():
